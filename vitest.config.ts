@@ -1,0 +1,19 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+// Tests run against the sources, so that a test never sees an old build.
+const source = (name: string) => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    // OpenMP's spinning threads would steal the core of the other worker.
+    env: { OMP_WAIT_POLICY: 'passive' },
+    alias: { '@conquer/torch': source('torch'), '@conquer/image': source('image') },
+    projects: [
+      { extends: true, test: { name: 'fast', include: ['packages/*/src/**/*.test.ts'], exclude: ['**/*.slow.test.ts', '**/node_modules/**'], testTimeout: 30_000 } },
+      { extends: true, test: { name: 'slow', include: ['packages/*/src/**/*.slow.test.ts'], testTimeout: 600_000 } },
+    ],
+  },
+});
