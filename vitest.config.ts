@@ -12,8 +12,19 @@ export default defineConfig({
     env: { OMP_WAIT_POLICY: 'passive' },
     alias: { '@conquer/torch': source('torch'), '@conquer/image': source('image') },
     projects: [
-      { extends: true, test: { name: 'fast', include: ['packages/*/src/**/*.test.ts'], exclude: ['**/*.slow.test.ts', '**/node_modules/**'], testTimeout: 30_000 } },
-      { extends: true, test: { name: 'slow', include: ['packages/*/src/**/*.slow.test.ts'], testTimeout: 600_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'fast',
+          include: ['packages/*/src/**/*.test.ts'],
+          exclude: ['**/*.slow.test.ts', '**/node_modules/**'],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'slow', include: ['packages/*/src/**/*.slow.test.ts'], testTimeout: 600_000 },
+      },
     ],
   },
 });

@@ -22,7 +22,10 @@ const read = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 function compiler() {
   const name = process.env.CXX || 'c++';
   try {
-    const version = execFileSync(name, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const version = execFileSync(name, ['--version'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     return { name, version: version.split('\n')[0] };
   } catch {
     throw new SetupError(
@@ -95,7 +98,15 @@ function openmpBlas(libtorch) {
 function linkFlags(libtorch) {
   if (MACOS) {
     const folder = libtorch.libDir;
-    return ['-bundle', '-undefined', 'dynamic_lookup', `-L${folder}`, '-ltorch_cpu', '-lc10', `-Wl,-rpath,${folder}`];
+    return [
+      '-bundle',
+      '-undefined',
+      'dynamic_lookup',
+      `-L${folder}`,
+      '-ltorch_cpu',
+      '-lc10',
+      `-Wl,-rpath,${folder}`,
+    ];
   }
   return [
     '-shared',
@@ -167,7 +178,10 @@ export async function buildNative(say = console.log) {
   if (jobs.length === 0) throw new SetupError(`no C++ sources in ${NATIVE}`);
 
   const stale = jobs.filter((job) => !existsSync(job.object) || read(`${job.object}.stamp`) !== job.stamp);
-  const linkStamp = hash(link, jobs.map((job) => job.stamp));
+  const linkStamp = hash(
+    link,
+    jobs.map((job) => job.stamp),
+  );
   const from = `libtorch ${libtorch.version} in ${libtorch.libDir} (${libtorch.origin}${libtorch.cuda ? ', with CUDA' : ''})`;
   if (stale.length === 0 && existsSync(ADDON) && read(`${ADDON}.stamp`) === linkStamp) {
     say(`native build: up to date with ${from}`);

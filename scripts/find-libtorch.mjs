@@ -106,7 +106,10 @@ function pythonTorchFolder(python) {
   ].join('\n');
   let folder;
   try {
-    folder = execFileSync(python, ['-c', program], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    folder = execFileSync(python, ['-c', program], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     throw new SetupError(
       `LIBTORCH_USE_PYTORCH=1, but '${python}' does not run: put python3 on the PATH, name another with PYTHON, or unset LIBTORCH_USE_PYTORCH`,
@@ -144,7 +147,9 @@ export function findLibtorch(env = process.env) {
   const usePython = env.LIBTORCH_USE_PYTORCH;
   if (usePython === '1') return pythonLibtorch(env.PYTHON || 'python3');
   if (usePython !== undefined && usePython !== '' && usePython !== '0') {
-    throw new SetupError(`LIBTORCH_USE_PYTORCH=${usePython} is neither 1 nor 0: set it to 1 to link the torch package of python3`);
+    throw new SetupError(
+      `LIBTORCH_USE_PYTORCH=${usePython} is neither 1 nor 0: set it to 1 to link the torch package of python3`,
+    );
   }
   return systemLibtorch();
 }
