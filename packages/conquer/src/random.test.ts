@@ -3,7 +3,14 @@ import { Random } from './random.js';
 
 describe('Random', () => {
   it('gives the same stream for the same seed and another for another', () => {
-    const draw = (seed: number) => Array.from({ length: 5 }, ((random) => () => random.next())(new Random(seed)));
+    const draw = (seed: number) =>
+      Array.from(
+        { length: 5 },
+        (
+          (random) => () =>
+            random.next()
+        )(new Random(seed)),
+      );
     expect(draw(7)).toEqual(draw(7));
     const firsts = new Set([-1, 0, 1, 2, 2 ** 32, 2 ** 32 + 1, 2 ** 52].map((seed) => draw(seed)[0]));
     expect(firsts.size).toBe(7);

@@ -85,7 +85,11 @@ export class Random {
 
   /** @throws RangeError unless `state` came from `getState` */
   setState(state: readonly number[]): void {
-    if (state.length !== 4 || !state.every((word) => Number.isInteger(word)) || state.every((word) => word === 0)) {
+    if (
+      state.length !== 4 ||
+      !state.every((word) => Number.isInteger(word)) ||
+      state.every((word) => word === 0)
+    ) {
       throw new RangeError('Random.setState: expected four integers, not all zero, as getState returns them');
     }
     this.generator = xoroshiro128plusFromState(state);

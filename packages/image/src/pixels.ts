@@ -1,0 +1,57 @@
+import { stat } from 'node:fs/promises';
+import sharp, { type Sharp } from 'sharp';
+import { ImageError } from './error.js';
+
+// libvips would remember decoded files by name and answer with the old pixels after a file has changed.
+sharp.cache(false);
+
+/** Width and height in pixels, after the EXIF orientation has been applied. */
+export interface ImageSize {
+  width: number;
+  height: number;
+}
+
+/**
+ * A file as a lazy pipeline: EXIF-oriented, first frame only. Truncated and damaged files fail; harmless
+ * oddities of the encoder do not.
+ */
+export function openImage(path: string): Sharp {
+  return sharp(path, { failOn: 'error', autoOrient: true, pages: 1 });
+}
+
+/** The oriented size of an image from its header alone; nothing is decoded. @throws ImageError */
+export async function imageSize(path: string): Promise<ImageSize> {
+  try {
+    const { width, height } = (await openImage(path).metadata()).autoOrient;
+    return { width, height };
+  } catch (error) {
+    throw await imageError(path, error);
+  }
+}
+
+/** The error for a file that libvips refused, with a plainer reason where the file itself explains it. */
+export async function imageError(path: string, cause: unknown): Promise<ImageError> {
+  if (cause instanceof ImageError) return cause;
+  return new ImageError(path, (await fileProblem(path)) ?? firstReason(cause), { cause });
+}
+
+async function fileProblem(path: string): Promise<string | undefined> {
+  try {
+    const entry = await stat(path);
+    if (entry.isDirectory()) return 'it is a folder';
+    if (entry.size === 0) return 'the file is empty';
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' ? 'no such file' : `the file cannot be opened (${code})`;
+  }
+}
+
+/** libvips' messages hold a line per layer, often twice, and sharp puts the file's name in front. */
+function firstReason(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const lines = message
+    .split('\n')
+    .map((line) => line.replace(/^(.*: )?(?=Input (file|buffer) )/, '').trim());
+  return [...new Set(lines.filter((line) => line !== ''))].slice(0, 2).join('; ');
+}
