@@ -1,0 +1,144 @@
+// Gradients: backward, grad, leaf flags, grad mode and autocast (both belong to the calling thread).
+#include "environment.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
+
+namespace conquer {
+namespace {
+
+std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what) {
+  bool is_array = false;
+  check(napi_is_array(env, value, &is_array), what);
+  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of tensors");
+  uint32_t length;
+  check(napi_get_array_length(env, value, &length), what);
+  std::vector<at::Tensor> tensors;
+  tensors.reserve(length);
+  for (uint32_t i = 0; i < length; ++i) {
+    napi_value element;
+    check(napi_get_element(env, value, i, &element), what);
+    tensors.push_back(to_tensor(env, element));
+  }
+  return tensors;
+}
+
+// backward(outputs, gradients, retainGraph): gradients is empty for scalar outputs.
+napi_value backward(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<3> arguments(env, info);
+    torch::autograd::backward(to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "gradients"),
+                              to_bool(env, arguments[2], "retainGraph"));
+    return undefined(env);
+  });
+}
+
+// grad(outputs, inputs, gradients, allowUnused) → one gradient an input, null where it is unused.
+napi_value grad(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<4> arguments(env, info);
+    auto gradients = torch::autograd::grad(
+        to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "inputs"),
+        to_tensor_list(env, arguments[2], "gradients"), c10::nullopt, false, to_bool(env, arguments[3], "allowUnused"));
+    napi_value result;
+    check(napi_create_array_with_length(env, gradients.size(), &result), "cannot create an array");
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      check(napi_set_element(env, result, i, from_tensor(env, std::move(gradients[i]))), "cannot fill an array");
+    }
+    return result;
+  });
+}
+
+napi_value gradient(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_tensor(env, to_tensor(env, Arguments<1>(env, info)[0]).grad()); });
+}
+
+// setGradient(handle, handle | null)
+napi_value set_gradient(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    at::Tensor& tensor = to_tensor(env, arguments[0]);
+    napi_valuetype type;
+    check(napi_typeof(env, arguments[1], &type), "cannot read the gradient");
+    if (type == napi_null) {
+      tensor.mutable_grad() = at::Tensor();
+      return undefined(env);
+    }
+    const at::Tensor& value = to_tensor(env, arguments[1]);
+    if (value.sizes() != tensor.sizes() || value.scalar_type() != tensor.scalar_type() || value.device() != tensor.device()) {
+      throw std::runtime_error("a gradient needs the shape, dtype and device of its tensor");
+    }
+    tensor.mutable_grad() = value;
+    return undefined(env);
+  });
+}
+
+napi_value requires_grad(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_bool(env, to_tensor(env, Arguments<1>(env, info)[0]).requires_grad()); });
+}
+
+napi_value set_requires_grad(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    to_tensor(env, arguments[0]).requires_grad_(to_bool(env, arguments[1], "requiresGrad"));
+    return undefined(env);
+  });
+}
+
+napi_value is_leaf(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_bool(env, to_tensor(env, Arguments<1>(env, info)[0]).is_leaf()); });
+}
+
+napi_value grad_enabled(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_bool(env, c10::GradMode::is_enabled()); });
+}
+
+napi_value set_grad_enabled(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    c10::GradMode::set_enabled(to_bool(env, Arguments<1>(env, info)[0], "enabled"));
+    return undefined(env);
+  });
+}
+
+// setAutocast(device 'cpu' | 'cuda', enabled, dtype): clears the cache of casted weights when it ends.
+napi_value set_autocast(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<3> arguments(env, info);
+    const c10::Device device = to_device(env, arguments[0]);
+    const bool enabled = to_bool(env, arguments[1], "enabled");
+    const at::ScalarType dtype = to_scalar_type(env, arguments[2]);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+    at::autocast::set_autocast_enabled(device.type(), enabled);
+    at::autocast::set_autocast_dtype(device.type(), dtype);
+#else
+    if (device.is_cuda()) {
+      at::autocast::set_enabled(enabled);
+      at::autocast::set_autocast_gpu_dtype(dtype);
+    } else {
+      at::autocast::set_cpu_enabled(enabled);
+      at::autocast::set_autocast_cpu_dtype(dtype);
+    }
+#endif
+    if (!enabled) at::autocast::clear_cache();
+    return undefined(env);
+  });
+}
+
+}  // namespace
+
+void register_autograd(napi_env env, napi_value exports) {
+  define(env, exports, "backward", backward);
+  define(env, exports, "grad", grad);
+  define(env, exports, "gradient", gradient);
+  define(env, exports, "setGradient", set_gradient);
+  define(env, exports, "requiresGrad", requires_grad);
+  define(env, exports, "setRequiresGrad", set_requires_grad);
+  define(env, exports, "isLeaf", is_leaf);
+  define(env, exports, "gradEnabled", grad_enabled);
+  define(env, exports, "setGradEnabled", set_grad_enabled);
+  define(env, exports, "setAutocast", set_autocast);
+}
+
+}  // namespace conquer

@@ -1,0 +1,214 @@
+// Module start, per-environment state, and the conversion of plain values.
+#include "environment.h"
+
+#include <c10/core/Device.h>
+#include <c10/util/Exception.h>
+#include <ATen/Context.h>
+
+#include <atomic>
+#include <cmath>
+#include <random>
+
+namespace conquer {
+
+Environment& Environment::of(napi_env env) {
+  void* data = nullptr;
+  check(napi_get_instance_data(env, &data), "cannot read the environment");
+  if (data == nullptr) throw std::runtime_error("the environment is gone");
+  return *static_cast<Environment*>(data);
+}
+
+void throw_error(napi_env env, const std::exception& error) {
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) return;
+  std::string message;
+  if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) {
+    message = torch_error->what_without_backtrace();
+  } else {
+    message = error.what();
+    const size_t backtrace = message.find("\nException raised from");
+    if (backtrace != std::string::npos) message.resize(backtrace);
+  }
+  napi_throw_error(env, nullptr, message.c_str());
+}
+
+double to_double(napi_env env, napi_value value, const char* what) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok) {
+    throw std::runtime_error(std::string(what) + " must be a number");
+  }
+  return number;
+}
+
+int64_t to_int64(napi_env env, napi_value value, const char* what) {
+  napi_valuetype type;
+  check(napi_typeof(env, value, &type), what);
+  if (type == napi_bigint) {
+    int64_t number;
+    bool lossless;
+    check(napi_get_value_bigint_int64(env, value, &number, &lossless), what);
+    if (!lossless) throw std::runtime_error(std::string(what) + " does not fit 64 bits");
+    return number;
+  }
+  const double number = to_double(env, value, what);
+  if (!(std::abs(number) <= 9007199254740992.0) || std::trunc(number) != number) {
+    throw std::runtime_error(std::string(what) + " must be an integer, got " + std::to_string(number));
+  }
+  return static_cast<int64_t>(number);
+}
+
+bool to_bool(napi_env env, napi_value value, const char* what) {
+  bool flag;
+  if (napi_get_value_bool(env, value, &flag) != napi_ok) {
+    throw std::runtime_error(std::string(what) + " must be a boolean");
+  }
+  return flag;
+}
+
+std::string to_string(napi_env env, napi_value value, const char* what) {
+  size_t length;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) {
+    throw std::runtime_error(std::string(what) + " must be a string");
+  }
+  std::string text(length, '\0');
+  check(napi_get_value_string_utf8(env, value, text.data(), length + 1, &length), what);
+  return text;
+}
+
+std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* what) {
+  bool is_array = false;
+  check(napi_is_array(env, value, &is_array), what);
+  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of integers");
+  uint32_t length;
+  check(napi_get_array_length(env, value, &length), what);
+  std::vector<int64_t> numbers;
+  numbers.reserve(length);
+  for (uint32_t i = 0; i < length; ++i) {
+    napi_value element;
+    check(napi_get_element(env, value, i, &element), what);
+    numbers.push_back(to_int64(env, element, what));
+  }
+  return numbers;
+}
+
+namespace {
+struct DTypeName {
+  at::ScalarType type;
+  const char* name;
+};
+constexpr DTypeName kDTypes[] = {
+    {at::kFloat, "float32"},      {at::kDouble, "float64"}, {at::kHalf, "float16"},
+    {at::kBFloat16, "bfloat16"},  {at::kLong, "int64"},     {at::kInt, "int32"},
+    {at::kShort, "int16"},        {at::kChar, "int8"},      {at::kByte, "uint8"},
+    {at::kBool, "bool"},          {at::kComplexFloat, "complex64"}, {at::kComplexDouble, "complex128"},
+};
+}  // namespace
+
+const char* dtype_name(at::ScalarType type) {
+  for (const auto& entry : kDTypes) {
+    if (entry.type == type) return entry.name;
+  }
+  return c10::toString(type);
+}
+
+at::ScalarType to_scalar_type(napi_env env, napi_value value) {
+  const std::string name = to_string(env, value, "dtype");
+  std::string known;
+  for (const auto& entry : kDTypes) {
+    if (name == entry.name) return entry.type;
+    known += std::string(known.empty() ? "" : ", ") + entry.name;
+  }
+  throw std::runtime_error("unknown dtype '" + name + "': expected one of " + known);
+}
+
+c10::Device to_device(napi_env env, napi_value value) {
+  const c10::Device device(to_string(env, value, "device"));
+  if (device.is_cuda() && !at::globalContext().hasCUDA()) {
+    throw std::runtime_error("device '" + device.str() +
+                             "' was asked for, but CUDA is not to be had: the linked libtorch was built without it, or "
+                             "no NVIDIA driver was found. Use device 'cpu', or build against a CUDA libtorch "
+                             "(LIBTORCH=/path/to/libtorch npm run setup)");
+  }
+  return device;
+}
+
+at::Tensor& to_tensor(napi_env env, napi_value value) {
+  return Environment::of(env).tensors.at(to_double(env, value, "a tensor handle"));
+}
+
+napi_value from_double(napi_env env, double value) {
+  napi_value result;
+  check(napi_create_double(env, value, &result), "cannot create a number");
+  return result;
+}
+
+napi_value from_bool(napi_env env, bool value) {
+  napi_value result;
+  check(napi_get_boolean(env, value, &result), "cannot create a boolean");
+  return result;
+}
+
+napi_value from_string(napi_env env, const std::string& value) {
+  napi_value result;
+  check(napi_create_string_utf8(env, value.data(), value.size(), &result), "cannot create a string");
+  return result;
+}
+
+napi_value from_int64_list(napi_env env, at::IntArrayRef values) {
+  napi_value result;
+  check(napi_create_array_with_length(env, values.size(), &result), "cannot create an array");
+  for (size_t i = 0; i < values.size(); ++i) {
+    check(napi_set_element(env, result, i, from_double(env, static_cast<double>(values[i]))), "cannot fill an array");
+  }
+  return result;
+}
+
+napi_value undefined(napi_env env) {
+  napi_value result;
+  check(napi_get_undefined(env, &result), "cannot create undefined");
+  return result;
+}
+
+napi_value from_tensor(napi_env env, at::Tensor tensor) {
+  if (!tensor.defined()) {
+    napi_value null;
+    check(napi_get_null(env, &null), "cannot create null");
+    return null;
+  }
+  // Tell the garbage collector of memory it does not see, once for each fresh storage that is worth it.
+  int64_t bytes = 0;
+  if (tensor.has_storage() && tensor.storage().use_count() == 1) bytes = static_cast<int64_t>(tensor.storage().nbytes());
+  Environment& environment = Environment::of(env);
+  const double handle = environment.tensors.insert(std::move(tensor));
+  if (bytes >= 65536) {
+    int64_t total;
+    napi_adjust_external_memory(env, bytes, &total);
+    environment.tensors.external_bytes(handle) = bytes;
+  }
+  return from_double(env, handle);
+}
+
+void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
+  napi_value function;
+  check(napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function), name);
+  check(napi_set_named_property(env, exports, name, function), name);
+}
+
+}  // namespace conquer
+
+NAPI_MODULE_INIT() {
+  return conquer::guarded(env, [&]() -> napi_value {
+    std::random_device random;
+    auto* environment = new conquer::Environment((uint64_t{random()} << 32) ^ random());
+    conquer::check(napi_set_instance_data(
+                       env, environment,
+                       [](napi_env, void* data, void*) { delete static_cast<conquer::Environment*>(data); }, nullptr),
+                   "cannot keep the environment");
+    conquer::register_dispatch(env, exports);
+    conquer::register_tensor(env, exports);
+    conquer::register_autograd(env, exports);
+    conquer::register_runtime(env, exports);
+    return exports;
+  });
+}

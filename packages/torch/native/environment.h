@@ -1,0 +1,169 @@
+// The state of one Node.js environment (main thread or worker): its tensors, generators and operator cache.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <node_api.h>
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace conquer {
+
+// Values by integer handle: slot + generation * 2^24. JavaScript holds only the number, so a stale, foreign or
+// invented handle is an error and never a wild pointer. Generations start at a number of the environment's own.
+template <typename T>
+class HandleTable {
+ public:
+  static constexpr uint64_t kSlots = uint64_t{1} << 24;
+  static constexpr uint64_t kGenerations = uint64_t{1} << 28;
+
+  explicit HandleTable(uint64_t seed) : first_generation_(1 + seed % (kGenerations / 2)) {}
+
+  double insert(T value) {
+    uint64_t slot;
+    if (free_.empty()) {
+      if (entries_.size() == kSlots) throw std::runtime_error("more than 16,777,216 live handles: dispose some");
+      slot = entries_.size();
+      entries_.push_back({T(), first_generation_, false, 0});
+    } else {
+      slot = free_.back();
+      free_.pop_back();
+    }
+    Entry& entry = entries_[slot];
+    entry.value = std::move(value);
+    entry.used = true;
+    ++live_;
+    return static_cast<double>(slot + entry.generation * kSlots);
+  }
+
+  T& at(double handle) { return entry(handle).value; }
+
+  // Bytes that were reported to the garbage collector for this handle.
+  int64_t& external_bytes(double handle) { return entry(handle).external_bytes; }
+
+  void erase(double handle) {
+    Entry& e = entry(handle);
+    const uint64_t slot = static_cast<uint64_t>(&e - entries_.data());
+    T released = std::move(e.value);  // destroyed at the end, when the table is consistent again
+    e.value = T();
+    e.used = false;
+    e.external_bytes = 0;
+    e.generation = e.generation + 1 == kGenerations ? 1 : e.generation + 1;
+    free_.push_back(slot);
+    --live_;
+  }
+
+  size_t live() const { return live_; }
+
+ private:
+  struct Entry {
+    T value;
+    uint64_t generation;
+    bool used;
+    int64_t external_bytes;
+  };
+
+  Entry& entry(double handle) {
+    if (!(handle >= 0 && handle < 9007199254740992.0)) throw std::runtime_error("not a tensor or generator handle");
+    const uint64_t bits = static_cast<uint64_t>(handle);
+    const uint64_t slot = bits % kSlots;
+    if (static_cast<double>(bits) != handle || slot >= entries_.size() || !entries_[slot].used ||
+        entries_[slot].generation != bits / kSlots) {
+      throw std::runtime_error("the handle was disposed, or belongs to another thread");
+    }
+    return entries_[slot];
+  }
+
+  uint64_t first_generation_;
+  std::vector<Entry> entries_;
+  std::vector<uint64_t> free_;
+  size_t live_ = 0;
+};
+
+struct Operator {
+  c10::OperatorHandle handle;
+  // For each return: the index of the argument it aliases in place (add_, out=), or -1 for a new value.
+  std::vector<int> alias_of_argument;
+};
+
+struct Environment {
+  explicit Environment(uint64_t seed) : tensors(seed), generators(seed + 1) {}
+  HandleTable<at::Tensor> tensors;
+  HandleTable<at::Generator> generators;
+  std::vector<Operator> operators;
+
+  static Environment& of(napi_env env);
+};
+
+// Thrown when a Node-API call failed: a JavaScript exception may already be pending.
+struct NapiFailure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+inline void check(napi_status status, const char* what) {
+  if (status != napi_ok) throw NapiFailure(what);
+}
+
+// Runs one entry point: every C++ exception becomes a JavaScript Error with libtorch's message, without backtrace.
+template <typename F>
+napi_value guarded(napi_env env, F&& body);
+
+template <size_t N>
+struct Arguments {
+  napi_value values[N];
+  Arguments(napi_env env, napi_callback_info info) {
+    size_t count = N;
+    check(napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "cannot read the arguments");
+    if (count < N) throw std::runtime_error("expected " + std::to_string(N) + " arguments, got " + std::to_string(count));
+  }
+  napi_value operator[](size_t i) const { return values[i]; }
+};
+
+// JavaScript → C++. Numbers are read as double and checked: Node's integer getters take NaN and 0.5.
+double to_double(napi_env env, napi_value value, const char* what);
+int64_t to_int64(napi_env env, napi_value value, const char* what);
+bool to_bool(napi_env env, napi_value value, const char* what);
+std::string to_string(napi_env env, napi_value value, const char* what);
+std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* what);
+at::ScalarType to_scalar_type(napi_env env, napi_value value);
+c10::Device to_device(napi_env env, napi_value value);
+at::Tensor& to_tensor(napi_env env, napi_value value);
+
+// C++ → JavaScript.
+napi_value from_double(napi_env env, double value);
+napi_value from_bool(napi_env env, bool value);
+napi_value from_string(napi_env env, const std::string& value);
+napi_value from_int64_list(napi_env env, at::IntArrayRef values);
+napi_value from_tensor(napi_env env, at::Tensor tensor);  // a new handle; null for an undefined tensor
+napi_value undefined(napi_env env);
+const char* dtype_name(at::ScalarType type);
+
+// Message for JavaScript: libtorch's own without the backtrace it appends.
+void throw_error(napi_env env, const std::exception& error);
+
+template <typename F>
+napi_value guarded(napi_env env, F&& body) {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    throw_error(env, error);
+  } catch (...) {
+    napi_throw_error(env, nullptr, "unknown C++ exception");
+  }
+  return nullptr;
+}
+
+void define(napi_env env, napi_value exports, const char* name, napi_callback callback);
+
+// One registration function a file.
+void register_dispatch(napi_env env, napi_value exports);
+void register_tensor(napi_env env, napi_value exports);
+void register_autograd(napi_env env, napi_value exports);
+void register_runtime(napi_env env, napi_value exports);
+
+}  // namespace conquer

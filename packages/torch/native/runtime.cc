@@ -1,0 +1,134 @@
+// What belongs to the process or the thread: random generators, the number of threads, devices, the version.
+#include "environment.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <mutex>
+
+namespace conquer {
+namespace {
+
+at::Generator& to_generator(napi_env env, napi_value value) {
+  return Environment::of(env).generators.at(to_double(env, value, "a generator handle"));
+}
+
+uint64_t to_seed(napi_env env, napi_value value) {
+  const int64_t seed = to_int64(env, value, "seed");
+  if (seed < 0) throw std::runtime_error("a seed must not be negative");
+  return static_cast<uint64_t>(seed);
+}
+
+// newGenerator(device, seed) → handle. A copy of the device's default one, so no CUDA header is needed.
+napi_value new_generator(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    at::Generator generator = at::globalContext().defaultGenerator(to_device(env, arguments[0])).clone();
+    generator.set_current_seed(to_seed(env, arguments[1]));
+    return from_double(env, Environment::of(env).generators.insert(std::move(generator)));
+  });
+}
+
+napi_value seed_generator(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    at::Generator& generator = to_generator(env, arguments[0]);
+    const uint64_t seed = to_seed(env, arguments[1]);
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_current_seed(seed);
+    return undefined(env);
+  });
+}
+
+// generatorState(handle) → a uint8 tensor, the same bytes as PyTorch's get_state().
+napi_value generator_state(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    at::Generator& generator = to_generator(env, Arguments<1>(env, info)[0]);
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    return from_tensor(env, generator.get_state());
+  });
+}
+
+napi_value set_generator_state(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    at::Generator& generator = to_generator(env, arguments[0]);
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(to_tensor(env, arguments[1]));
+    return undefined(env);
+  });
+}
+
+napi_value dispose_generator(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Environment::of(env).generators.erase(to_double(env, Arguments<1>(env, info)[0], "a generator handle"));
+    return undefined(env);
+  });
+}
+
+// manualSeed(seed): the default generators of every device, as torch.manual_seed.
+napi_value manual_seed(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const uint64_t seed = to_seed(env, Arguments<1>(env, info)[0]);
+    auto set = [&](at::Generator generator) {
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_current_seed(seed);
+    };
+    set(at::globalContext().defaultGenerator(c10::Device(c10::kCPU)));
+    if (at::globalContext().hasCUDA()) {
+      const int64_t count = static_cast<int64_t>(at::getNumGPUs());
+      for (int64_t i = 0; i < count; ++i) {
+        set(at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(i))));
+      }
+    }
+    return undefined(env);
+  });
+}
+
+napi_value set_num_threads(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const int64_t count = to_int64(env, Arguments<1>(env, info)[0], "the number of threads");
+    if (count < 1 || count > 1024) throw std::runtime_error("the number of threads must be 1 to 1024, got " + std::to_string(count));
+    at::set_num_threads(static_cast<int>(count));
+    return undefined(env);
+  });
+}
+
+napi_value num_threads(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_double(env, at::get_num_threads()); });
+}
+
+napi_value set_flush_denormal(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    return from_bool(env, at::globalContext().setFlushDenormal(to_bool(env, Arguments<1>(env, info)[0], "enabled")));
+  });
+}
+
+napi_value cuda_device_count(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+    return from_double(env, at::globalContext().hasCUDA() ? static_cast<double>(at::getNumGPUs()) : 0);
+  });
+}
+
+napi_value version(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_string(env, TORCH_VERSION); });
+}
+
+}  // namespace
+
+void register_runtime(napi_env env, napi_value exports) {
+  define(env, exports, "newGenerator", new_generator);
+  define(env, exports, "seedGenerator", seed_generator);
+  define(env, exports, "generatorState", generator_state);
+  define(env, exports, "setGeneratorState", set_generator_state);
+  define(env, exports, "disposeGenerator", dispose_generator);
+  define(env, exports, "manualSeed", manual_seed);
+  define(env, exports, "setNumThreads", set_num_threads);
+  define(env, exports, "numThreads", num_threads);
+  define(env, exports, "setFlushDenormal", set_flush_denormal);
+  define(env, exports, "cudaDeviceCount", cuda_device_count);
+  define(env, exports, "version", version);
+}
+
+}  // namespace conquer

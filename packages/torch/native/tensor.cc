@@ -1,0 +1,150 @@
+// Tensors from and to JavaScript's memory, what they are (shape, dtype, device), and their end.
+#include "environment.h"
+
+#include <ATen/Functions.h>
+#include <ATen/MemoryOverlap.h>
+
+#include <cstring>
+
+namespace conquer {
+namespace {
+
+struct HostView {
+  void* data;
+  size_t bytes;
+};
+
+// The memory of a typed array (also over a SharedArrayBuffer) or of an ArrayBuffer.
+HostView host_view(napi_env env, napi_value value) {
+  bool is_typed_array = false;
+  check(napi_is_typedarray(env, value, &is_typed_array), "cannot read the buffer");
+  if (!is_typed_array) throw std::runtime_error("expected a typed array");
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  check(napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr), "cannot read the typed array");
+  size_t width = 1;
+  switch (type) {
+    case napi_int16_array:
+    case napi_uint16_array:
+      width = 2;
+      break;
+    case napi_int32_array:
+    case napi_uint32_array:
+    case napi_float32_array:
+      width = 4;
+      break;
+    case napi_float64_array:
+    case napi_bigint64_array:
+    case napi_biguint64_array:
+      width = 8;
+      break;
+    default:
+      break;
+  }
+  return {data, length * width};
+}
+
+// fromBuffer(typedArray, shape, dtype) → a new CPU tensor that holds a copy.
+napi_value from_buffer(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<3> arguments(env, info);
+    const HostView view = host_view(env, arguments[0]);
+    const auto shape = to_int64_list(env, arguments[1], "shape");
+    const auto dtype = to_scalar_type(env, arguments[2]);
+    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+    if (tensor.nbytes() != view.bytes) {
+      throw std::runtime_error("the buffer has " + std::to_string(view.bytes) + " bytes, the shape and dtype need " +
+                               std::to_string(tensor.nbytes()));
+    }
+    if (view.bytes > 0) std::memcpy(tensor.data_ptr(), view.data, view.bytes);
+    return from_tensor(env, std::move(tensor));
+  });
+}
+
+// copyFromBuffer(handle, typedArray, byteOffset): host bytes into a contiguous CPU tensor.
+napi_value copy_from_buffer(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<3> arguments(env, info);
+    at::Tensor& tensor = to_tensor(env, arguments[0]);
+    const HostView view = host_view(env, arguments[1]);
+    const int64_t offset = to_int64(env, arguments[2], "offset");
+    if (!tensor.device().is_cpu() || !tensor.is_contiguous()) throw std::runtime_error("the tensor must be contiguous and on the CPU");
+    if (offset < 0 || static_cast<uint64_t>(offset) > tensor.nbytes() || view.bytes > tensor.nbytes() - offset) {
+      throw std::runtime_error(std::to_string(view.bytes) + " bytes at offset " + std::to_string(offset) +
+                               " do not fit a tensor of " + std::to_string(tensor.nbytes()) + " bytes");
+    }
+    if (view.bytes > 0) std::memcpy(static_cast<char*>(tensor.data_ptr()) + offset, view.data, view.bytes);
+    return undefined(env);
+  });
+}
+
+// toBuffer(handle) → ArrayBuffer with the elements, row-major, from any device.
+napi_value to_buffer(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<1> arguments(env, info);
+    const at::Tensor tensor = to_tensor(env, arguments[0]).detach().to(at::kCPU).contiguous();
+    void* data;
+    napi_value buffer;
+    check(napi_create_arraybuffer(env, tensor.nbytes(), &data, &buffer), "cannot allocate the buffer");
+    if (tensor.nbytes() > 0) std::memcpy(data, tensor.data_ptr(), tensor.nbytes());
+    return buffer;
+  });
+}
+
+napi_value shape(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_int64_list(env, to_tensor(env, Arguments<1>(env, info)[0]).sizes()); });
+}
+
+napi_value strides(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_int64_list(env, to_tensor(env, Arguments<1>(env, info)[0]).strides()); });
+}
+
+napi_value dtype(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_string(env, dtype_name(to_tensor(env, Arguments<1>(env, info)[0]).scalar_type())); });
+}
+
+napi_value device(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] { return from_string(env, to_tensor(env, Arguments<1>(env, info)[0]).device().str()); });
+}
+
+napi_value item(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    return from_double(env, to_tensor(env, Arguments<1>(env, info)[0]).item().toDouble());
+  });
+}
+
+napi_value dispose(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const double handle = to_double(env, Arguments<1>(env, info)[0], "a tensor handle");
+    auto& tensors = Environment::of(env).tensors;
+    const int64_t bytes = tensors.external_bytes(handle);
+    tensors.erase(handle);
+    if (bytes > 0) {
+      int64_t total;
+      napi_adjust_external_memory(env, -bytes, &total);
+    }
+    return undefined(env);
+  });
+}
+
+napi_value live_tensors(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_double(env, static_cast<double>(Environment::of(env).tensors.live())); });
+}
+
+}  // namespace
+
+void register_tensor(napi_env env, napi_value exports) {
+  define(env, exports, "fromBuffer", from_buffer);
+  define(env, exports, "copyFromBuffer", copy_from_buffer);
+  define(env, exports, "toBuffer", to_buffer);
+  define(env, exports, "shape", shape);
+  define(env, exports, "strides", strides);
+  define(env, exports, "dtype", dtype);
+  define(env, exports, "device", device);
+  define(env, exports, "item", item);
+  define(env, exports, "dispose", dispose);
+  define(env, exports, "liveTensors", live_tensors);
+}
+
+}  // namespace conquer

@@ -1,0 +1,65 @@
+import { native } from './binding.js';
+import type { DType } from './dtype.js';
+import { TorchError } from './error.js';
+import { Tensor } from './tensor.js';
+
+/** Runs `body` without recording gradients, as torch.no_grad(). `body` must be synchronous. */
+export function noGrad<T>(body: () => T): T {
+  return withGradMode(false, body);
+}
+
+/** Runs `body` with gradients recorded, as torch.enable_grad(). */
+export function enableGrad<T>(body: () => T): T {
+  return withGradMode(true, body);
+}
+
+export function gradEnabled(): boolean {
+  return native.gradEnabled();
+}
+
+function withGradMode<T>(enabled: boolean, body: () => T): T {
+  const before = native.gradEnabled();
+  native.setGradEnabled(enabled);
+  try {
+    const result = body();
+    if (result instanceof Promise) throw new TypeError('noGrad() and enableGrad() need a synchronous function');
+    return result;
+  } finally {
+    native.setGradEnabled(before);
+  }
+}
+
+/**
+ * The gradients of `outputs` with respect to `inputs`, as torch.autograd.grad.
+ *
+ * @param gradOutputs one a non-scalar output, of its shape
+ * @throws TorchError when an input is not part of the graph.
+ */
+export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: Tensor[] = []): Tensor[] {
+  const roots = Array.isArray(outputs) ? outputs : [outputs];
+  try {
+    return native
+      .grad(
+        roots.map((t) => t.handle),
+        inputs.map((t) => t.handle),
+        gradOutputs.map((t) => t.handle),
+        false,
+      )
+      .map((handle) => new Tensor(handle as number));
+  } catch (error) {
+    throw new TorchError(`grad: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/**
+ * Runs `body` with automatic mixed precision, as torch.autocast. On CPUs without bf16 units it is many times
+ * slower than float32; it is meant for CUDA.
+ */
+export function autocast<T>(device: 'cpu' | 'cuda', dtype: DType, body: () => T): T {
+  native.setAutocast(device, true, dtype);
+  try {
+    return body();
+  } finally {
+    native.setAutocast(device, false, dtype);
+  }
+}

@@ -1,0 +1,88 @@
+import { createRequire } from 'node:module';
+
+/** A tensor or generator in the native table: an integer below 2^53. Zero is never a handle. */
+export type Handle = number;
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
+
+export interface NativeOperator {
+  id: number;
+  arguments: { name: string; type: string }[];
+  returns: string[];
+  /** For each return: the index of the argument it is (in-place and out= operators), or -1. */
+  aliases: number[];
+}
+
+export interface NativeSchema {
+  name: string;
+  overload: string;
+  text: string;
+  arguments: { name: string; type: string; fixedLength: boolean; optional: boolean }[];
+  returns: string[];
+}
+
+/** What the C++ side exports; `native/` is its documentation. */
+export interface Native {
+  findOperator(name: string, overload: string): NativeOperator | null;
+  call(operator: number, args: unknown[]): unknown;
+  schemas(): NativeSchema[];
+
+  fromBuffer(data: TypedArray, shape: readonly number[], dtype: string): Handle;
+  copyFromBuffer(tensor: Handle, data: TypedArray, byteOffset: number): void;
+  toBuffer(tensor: Handle): ArrayBuffer;
+  shape(tensor: Handle): number[];
+  strides(tensor: Handle): number[];
+  dtype(tensor: Handle): string;
+  device(tensor: Handle): string;
+  item(tensor: Handle): number;
+  dispose(tensor: Handle): void;
+  liveTensors(): number;
+
+  backward(outputs: Handle[], gradients: Handle[], retainGraph: boolean): void;
+  grad(outputs: Handle[], inputs: Handle[], gradients: Handle[], allowUnused: boolean): (Handle | null)[];
+  gradient(tensor: Handle): Handle | null;
+  setGradient(tensor: Handle, gradient: Handle | null): void;
+  requiresGrad(tensor: Handle): boolean;
+  setRequiresGrad(tensor: Handle, value: boolean): void;
+  isLeaf(tensor: Handle): boolean;
+  gradEnabled(): boolean;
+  setGradEnabled(enabled: boolean): void;
+  setAutocast(device: string, enabled: boolean, dtype: string): void;
+
+  newGenerator(device: string, seed: number): Handle;
+  seedGenerator(generator: Handle, seed: number): void;
+  generatorState(generator: Handle): Handle;
+  setGeneratorState(generator: Handle, state: Handle): void;
+  disposeGenerator(generator: Handle): void;
+  manualSeed(seed: number): void;
+
+  setNumThreads(count: number): void;
+  numThreads(): number;
+  setFlushDenormal(enabled: boolean): boolean;
+  cudaDeviceCount(): number;
+  version(): string;
+}
+
+function load(): Native {
+  // OpenMP reads this when libtorch loads. Its threads otherwise spin while they wait, and take the core from
+  // image decoding: a training step went from 0.73 s to 3.5 s.
+  process.env.OMP_WAIT_POLICY ??= 'passive';
+  const path = '../build/conquer_torch.node';
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    throw new Error(`the native binding could not be loaded (${reason}). Build it with: npm run setup`);
+  }
+}
+
+export const native: Native = load();

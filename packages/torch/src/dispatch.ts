@@ -1,0 +1,122 @@
+import { type Handle, type NativeOperator, native } from './binding.js';
+import { TorchError } from './error.js';
+import type { Aten } from './generated/ops.js';
+import type { Generator } from './random.js';
+import type { Tensor } from './tensor.js';
+
+/** The class that wraps handles; given by tensor.ts, which needs the operators that are made here. */
+type TensorClass = new (handle: Handle) => Tensor;
+
+/** How an argument crosses to C++, by the type in the operator's schema. */
+type Kind = 'tensor' | 'tensors' | 'generator' | 'plain';
+
+function kindOf(type: string): Kind {
+  switch (type) {
+    case 'Tensor':
+    case 'Tensor?':
+      return 'tensor';
+    case 'Tensor[]':
+    case 'Tensor?[]':
+    case 'Tensor[]?':
+      return 'tensors';
+    case 'Generator?':
+    case 'Generator':
+      return 'generator';
+    default:
+      return 'plain';
+  }
+}
+
+/** One argument in words, for error messages: `float32[2,3]`, `[1, 2]`, `null`. */
+function describe(value: unknown): string {
+  if (isTensor(value)) return value.disposed ? 'disposed tensor' : `${value.dtype}[${value.shape}]`;
+  if (Array.isArray(value)) {
+    const shown = value.slice(0, 8).map(describe).join(', ');
+    return `[${shown}${value.length > 8 ? `, … ${value.length} in all` : ''}]`;
+  }
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'object' && value !== null) return value.constructor.name;
+  return String(value);
+}
+
+function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'handle' in value && 'requiresGrad' in value;
+}
+
+function isGenerator(value: unknown): value is Generator {
+  return typeof value === 'object' && value !== null && 'handle' in value && 'setState' in value;
+}
+
+function handleOf(value: unknown, argument: string): Handle {
+  if (isTensor(value)) return value.handle;
+  throw new TypeError(`argument '${argument}' must be a Tensor, got ${describe(value)}`);
+}
+
+function toNative(kind: Kind, value: unknown, argument: string): unknown {
+  if (value === null || value === undefined || kind === 'plain') return value;
+  if (kind === 'tensor') return handleOf(value, argument);
+  if (kind === 'generator') {
+    if (isGenerator(value)) return value.handle;
+    throw new TypeError(`argument '${argument}' must be a Generator, got ${describe(value)}`);
+  }
+  if (!Array.isArray(value)) throw new TypeError(`argument '${argument}' must be an array of tensors, got ${describe(value)}`);
+  return value.map((item) => (item === null || item === undefined ? null : handleOf(item, argument)));
+}
+
+function compile(TensorOf: TensorClass, name: string, overload: string, operator: NativeOperator) {
+  const kinds = operator.arguments.map((argument) => kindOf(argument.type));
+  const names = operator.arguments.map((argument) => argument.name);
+  const { id, returns, aliases } = operator;
+
+  const wrap = (type: string, value: unknown): unknown => {
+    if (type === 'Tensor') return value === null ? null : new TensorOf(value as Handle);
+    if (type === 'Tensor[]') return (value as Handle[]).map((handle) => new TensorOf(handle));
+    return value;
+  };
+
+  return (...args: unknown[]): unknown => {
+    let result: unknown;
+    try {
+      const converted = new Array<unknown>(args.length);
+      for (let i = 0; i < args.length; i++) converted[i] = toNative(kinds[i] ?? 'plain', args[i], names[i] ?? '');
+      result = native.call(id, converted);
+    } catch (error) {
+      const given = args.map((value, i) => `${names[i] ?? i}: ${describe(value)}`).join(', ');
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new TorchError(`aten::${name}${overload && `.${overload}`}(${given}): ${reason}`);
+    }
+    // In-place operators return the very object they were given.
+    const restore = (value: unknown, i: number) => {
+      const alias = aliases[i] ?? -1;
+      return alias >= 0 ? args[alias] : wrap(returns[i] ?? '', value);
+    };
+    if (returns.length === 0) return undefined;
+    if (returns.length === 1) return restore(result, 0);
+    return (result as unknown[]).map(restore);
+  };
+}
+
+/**
+ * Every ATen operator of the linked libtorch: `aten.mm(a, b)`, overload `sum.dim_IntList` is
+ * `aten.sum$dim_IntList(a, [1])`. Arguments stand in schema order, keyword-only ones too; those left out or null
+ * take the schema's default. Operators are looked up at their first use and kept.
+ *
+ * @throws TorchError with operator, arguments (shapes, dtypes) and libtorch's message.
+ */
+export function makeAten(TensorOf: TensorClass): Aten {
+  return new Proxy(Object.create(null), {
+    get(target: Record<string, unknown>, property) {
+      if (typeof property !== 'string') return undefined;
+      const known = target[property];
+      if (known !== undefined) return known;
+      const [name = '', overload = ''] = property.split('$');
+      const operator = native.findOperator(`aten::${name}`, overload);
+      if (operator === null) {
+        throw new TorchError(`libtorch ${native.version()} has no operator aten::${name}${overload && `.${overload}`}`);
+      }
+      const call = compile(TensorOf, name, overload, operator);
+      target[property] = call;
+      return call;
+    },
+  }) as Aten;
+}

@@ -1,0 +1,42 @@
+import { type Handle, native } from './binding.js';
+import { Tensor } from './tensor.js';
+
+const finalizer = new FinalizationRegistry<Handle>((handle) => native.disposeGenerator(handle));
+
+/**
+ * A random generator, as torch.Generator: the same seed draws the same numbers as PyTorch on the same device.
+ * The default generator is shared by the whole process; a worker that must be reproducible needs one of its own.
+ */
+export class Generator {
+  readonly handle: Handle;
+  readonly device: string;
+
+  /** @param seed an integer from 0 to 2^53 - 1 @param device 'cpu' or 'cuda:0' */
+  constructor(seed = 0, device = 'cpu') {
+    this.device = device;
+    this.handle = native.newGenerator(device, seed);
+    finalizer.register(this, this.handle);
+  }
+
+  seed(seed: number): this {
+    native.seedGenerator(this.handle, seed);
+    return this;
+  }
+
+  /** The state as bytes, the same as PyTorch's get_state(). */
+  state(): Uint8Array {
+    using state = new Tensor(native.generatorState(this.handle));
+    return state.toTypedArray() as Uint8Array;
+  }
+
+  setState(state: Uint8Array): this {
+    using tensor = new Tensor(native.fromBuffer(state, [state.length], 'uint8'));
+    native.setGeneratorState(this.handle, tensor.handle);
+    return this;
+  }
+}
+
+/** Seeds the default generators of every device, as torch.manual_seed. */
+export function manualSeed(seed: number): void {
+  native.manualSeed(seed);
+}
