@@ -1,0 +1,191 @@
+// Brings what is missing: system packages, node_modules, the native build, the TypeScript build.
+// Idempotent, asks nothing, plain Node (it runs before anything is installed).
+//   node scripts/setup.mjs          what training needs
+//   node scripts/setup.mjs --test   also PyTorch for Python and friends, which the tests compare with
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const OLDEST_NODE = [20, 19];
+
+/** Python modules that the tests compare with, and Debian's packages of them. */
+const PEERS = {
+  numpy: 'python3-numpy',
+  PIL: 'python3-pil',
+  scipy: 'python3-scipy',
+  sklearn: 'python3-sklearn',
+  torch: 'python3-torch',
+  torchvision: 'python3-torchvision',
+};
+const PEER_PYTHON = '/usr/bin/python3';
+
+const say = (line) => console.log(line);
+
+/** @returns {string | undefined} what is wrong with this version of Node */
+export function nodeTooOld(version = process.versions.node) {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldMajor, oldMinor] = OLDEST_NODE;
+  if (major > oldMajor || (major === oldMajor && minor >= oldMinor)) return undefined;
+  return `Node ${oldMajor}.${oldMinor} or newer is needed, this is ${version}: install a newer one (https://nodejs.org) and run this again`;
+}
+
+const onPath = (name) =>
+  (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
+
+function missingPeers() {
+  const program = `import importlib.util as u\nprint(*[m for m in ${JSON.stringify(Object.keys(PEERS))} if not u.find_spec(m)])`;
+  const { status, stdout } = spawnSync(PEER_PYTHON, ['-c', program], { encoding: 'utf8' });
+  const names = status === 0 ? stdout.trim().split(/\s+/).filter(Boolean) : Object.keys(PEERS);
+  return names.map((name) => PEERS[name]);
+}
+
+/** @returns {{ name: string, why: string }[]} the system packages that are missing */
+function missingPackages(withTests) {
+  const missing = [];
+  if (!process.env.CXX && !onPath('c++')) missing.push({ name: 'g++', why: 'compiles the binding' });
+  const libtorch = findLibtorch();
+  if (libtorch === undefined) missing.push({ name: 'libtorch-dev', why: 'the tensor engine' });
+  const system = `/usr/lib/${multiarch()}`;
+  const debian = process.platform === 'linux' && (libtorch === undefined || libtorch.libDir === system);
+  if (debian && !existsSync(join(system, 'openblas-openmp/libblas.so.3'))) {
+    const why = "fast matrix products: with the reference BLAS, Debian's libtorch is dozens of times slower";
+    missing.push({ name: 'libopenblas0-openmp', why });
+  }
+  if (withTests) {
+    for (const name of missingPeers()) missing.push({ name, why: 'the tests compare with it' });
+  }
+  return missing;
+}
+
+const APT_OPTIONS = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300'];
+
+function howToInstall(names) {
+  if (process.platform === 'darwin') {
+    const brew = names.includes('libtorch-dev') ? ['brew install pytorch'] : [];
+    const peers = Object.keys(PEERS).filter((name) => names.includes(PEERS[name]));
+    const pip = peers.map((name) => ({ PIL: 'pillow', sklearn: 'scikit-learn' })[name] ?? name);
+    return [...brew, ...(pip.length > 0 ? [`${PEER_PYTHON} -m pip install ${pip.join(' ')}`] : [])];
+  }
+  return ['sudo apt-get update', `sudo apt-get install -y --no-install-recommends ${names.join(' ')}`];
+}
+
+/** @returns {string[] | string} the words to put before apt-get, or why it cannot be used */
+function mayInstall() {
+  if (process.platform !== 'linux' || !onPath('apt-get')) return 'there is no apt-get on this system';
+  if (process.getuid() === 0) return ['env', 'DEBIAN_FRONTEND=noninteractive'];
+  if (spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0) {
+    return ['sudo', '-n', 'env', 'DEBIAN_FRONTEND=noninteractive'];
+  }
+  return 'this user is not root and may not use sudo without a password';
+}
+
+/** Runs apt-get; says how far it is now and then, and shows its words only when it fails. */
+function apt(prefix, args) {
+  const [command, ...rest] = [...prefix, 'apt-get', ...args];
+  return new Promise((done, failed) => {
+    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const kept = [];
+    let partial = '';
+    let said = 0;
+    const take = (chunk) => {
+      const lines = (partial + chunk).split('\n');
+      partial = lines.pop();
+      for (const line of lines) {
+        const percent = Number(line.match(/^(?:dl|pm)status:[^:]*:([\d.]+):/)?.[1]);
+        if (Number.isNaN(percent)) kept.push(line);
+        else if (line.startsWith('pm') && percent >= said + 20) {
+          said = Math.floor(percent / 20) * 20;
+          say(`  ${said} % installed`);
+        } else if (line.startsWith('dl') && percent >= 99 && said === 0) {
+          said = 0.1;
+          say('  downloaded');
+        }
+      }
+    };
+    child.stdout.setEncoding('utf8').on('data', take);
+    child.stderr.setEncoding('utf8').on('data', (chunk) => kept.push(chunk.trimEnd()));
+    child.on('error', failed);
+    child.on('close', (code) => {
+      if (code === 0) return done();
+      console.error(kept.slice(-30).join('\n'));
+      failed(new SetupError(`apt-get ${args[0]} failed (exit code ${code}): see its messages above`));
+    });
+  });
+}
+
+async function systemPackages(withTests) {
+  const missing = missingPackages(withTests);
+  if (missing.length === 0) return say('system packages: all there');
+  const names = missing.map(({ name }) => name);
+  const prefix = mayInstall();
+  const list = missing.map(({ name, why }) => `  ${name}: ${why}`).join('\n');
+  if (typeof prefix === 'string') {
+    const commands = howToInstall(names).map((line) => `  ${line}`);
+    throw new SetupError(
+      `system packages are missing:\n${list}\nand ${prefix}. Run:\n${commands.join('\n')}`,
+    );
+  }
+  say(`system packages: installing with apt-get\n${list}`);
+  await apt(prefix, ['update', '-q', '-o', 'DPkg::Lock::Timeout=300']);
+  await apt(prefix, ['install', ...APT_OPTIONS, '-o', 'APT::Status-Fd=1', ...names]);
+}
+
+/** Whether node_modules holds the versions of the lock, by the record that npm leaves there when it has finished. */
+export function nodeModulesMatch(root) {
+  const record = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(record)) return false;
+  const installed = JSON.parse(readFileSync(record, 'utf8')).packages;
+  const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  const modules = Object.entries(locked).filter(([path]) => path.includes('node_modules/'));
+  return modules.every(([path, { version, optional }]) =>
+    // Optional packages for other systems are in the lock, but not installed.
+    installed[path] === undefined ? optional === true : installed[path].version === version,
+  );
+}
+
+function nodePackages() {
+  if (nodeModulesMatch(ROOT)) return say('npm packages: all there');
+  say('npm packages: npm ci, as node_modules is missing or not what package-lock.json says');
+  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  if (error)
+    throw new SetupError(`npm does not run (${error.message}): it comes with Node, put it on the PATH`);
+  if (status !== 0) throw new SetupError('npm ci failed: see its messages above');
+}
+
+function typescript() {
+  const projects = ['packages/torch', 'packages/image', 'packages/conquer'];
+  say('TypeScript build: tsc -b, what changed since the last time');
+  try {
+    execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-b', ...projects], { cwd: ROOT, stdio: 'inherit' });
+  } catch {
+    throw new SetupError("the TypeScript build failed: see the compiler's messages above");
+  }
+}
+
+async function setUp(withTests) {
+  const start = performance.now();
+  const old = nodeTooOld();
+  if (old) throw new SetupError(old);
+  await systemPackages(withTests);
+  nodePackages();
+  const { buildNative } = await import('./build-native.mjs');
+  await buildNative(say);
+  typescript();
+  say(`set-up: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await setUp(process.argv.includes('--test'));
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
