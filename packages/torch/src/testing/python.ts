@@ -1,0 +1,164 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type DType, Tensor, tensor } from '../index.js';
+
+/** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to this one. */
+const interpreter = process.env.CONQUER_PYTHON ?? '/usr/bin/python3';
+
+/** A tensor on its way between the two processes: raw little-endian elements, row-major, in a file. */
+interface TensorFile {
+  $tensor: { file: string; dtype: DType; shape: number[] };
+}
+
+// Runs in Python around the snippet: rebuilds tensors, calls the snippet, writes its `output`.
+const wrapper = `
+import json, os, sys
+folder = sys.argv[1]
+
+def decode(value):
+    if isinstance(value, dict):
+        if '$tensor' in value:
+            import numpy, torch
+            t = value['$tensor']
+            array = numpy.fromfile(os.path.join(folder, t['file']), dtype=t['dtype'])
+            return torch.from_numpy(array.reshape(t['shape']))
+        return {key: decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    return value
+
+count = 0
+
+def encode(value):
+    global count
+    torch, numpy = sys.modules.get('torch'), sys.modules.get('numpy')
+    if torch is not None and isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        file = f'output{count}'
+        count += 1
+        numpy.ascontiguousarray(value).tofile(os.path.join(folder, file))
+        return {'$tensor': {'file': file, 'dtype': str(value.dtype), 'shape': list(value.shape)}}
+    if numpy is not None and isinstance(value, numpy.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    return value
+
+with open(os.path.join(folder, 'input.json')) as f:
+    scope = {'__name__': '__main__', 'input': decode(json.load(f))}
+with open(os.path.join(folder, 'snippet.py')) as f:
+    exec(compile(f.read(), 'snippet', 'exec'), scope)
+if 'output' not in scope:
+    raise SystemExit('the snippet has to assign its result to the variable output')
+with open(os.path.join(folder, 'output.json'), 'w') as f:
+    json.dump(encode(scope['output']), f, allow_nan=False)
+`;
+
+function python(args: string[], input?: string) {
+  return spawnSync(interpreter, args, { encoding: 'utf8', input, maxBuffer: 1 << 28 });
+}
+
+/** Which of these Python modules cannot be found (all of them where there is no Python). */
+function missingModules(modules: string[]): string[] {
+  const probe =
+    'import importlib.util, sys; print([m for m in sys.argv[1:] if not importlib.util.find_spec(m)])';
+  const { status, stdout } = python(['-c', probe, ...modules]);
+  if (status !== 0) return modules;
+  return modules.filter((module) => stdout.includes(`'${module}'`));
+}
+
+/**
+ * A `describe` for tests against Python. Where Python or one of `modules` is missing, its tests are skipped with
+ * a line that says so; with `CI=true` a missing peer is a failure.
+ */
+export function describeWithPython(name: string, modules: string[], tests: () => void): void {
+  const missing = missingModules(modules);
+  if (missing.length === 0) {
+    describe(name, tests);
+    return;
+  }
+  const message = `${interpreter} has no ${missing.join(', ')}: install python3-torch and python3-torchvision (npm run setup -- --test)`;
+  if (process.env.CI === 'true') {
+    it(`${name} needs its peer in Python`, () => expect.fail(message));
+    return;
+  }
+  process.stderr.write(`SKIPPED: ${name}: ${message}\n`);
+  describe.skip(name, tests);
+}
+
+function indent(code: string): string {
+  // Snippets stand indented inside TypeScript; Python wants them at the margin.
+  const lines = code.split('\n');
+  const margins = lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => line.length - line.trimStart().length);
+  const margin = Math.min(...margins);
+  return lines.map((line) => line.slice(margin)).join('\n');
+}
+
+/**
+ * Runs a Python snippet and returns what it assigned to `output`. The snippet finds `input` as a variable.
+ *
+ * Both may nest lists, objects, strings, finite numbers and tensors: a `Tensor` in `input` is a `torch.Tensor` in
+ * Python, and a torch tensor or NumPy array in `output` comes back as a `Tensor` of the same dtype and shape.
+ * The code's common indentation is removed. Throws with Python's traceback when it fails.
+ */
+export function runPython<T>(code: string, input: unknown = null): T {
+  const folder = mkdtempSync(join(tmpdir(), 'conquer-python-'));
+  try {
+    let count = 0;
+    const encode = (value: unknown): unknown => {
+      if (value instanceof Tensor) {
+        const file = `input${count++}`;
+        writeFileSync(join(folder, file), value.toTypedArray());
+        return { $tensor: { file, dtype: value.dtype, shape: value.shape } } satisfies TensorFile;
+      }
+      if (ArrayBuffer.isView(value)) return Array.from(value as unknown as Float64Array);
+      if (Array.isArray(value)) return value.map(encode);
+      if (value !== null && typeof value === 'object') {
+        return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, encode(item)]));
+      }
+      return value;
+    };
+    const decode = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(decode);
+      if (value === null || typeof value !== 'object') return value;
+      if ('$tensor' in value) return readTensor(folder, value as TensorFile);
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decode(item)]));
+    };
+    writeFileSync(join(folder, 'input.json'), JSON.stringify(encode(input)));
+    writeFileSync(join(folder, 'snippet.py'), indent(code));
+    const { status, stdout, stderr, error } = python(['-', folder], wrapper);
+    if (stdout) process.stderr.write(stdout);
+    if (status !== 0) throw new Error(`Python failed: ${error?.message ?? stderr}`);
+    return decode(JSON.parse(readFileSync(join(folder, 'output.json'), 'utf8'))) as T;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readTensor(folder: string, { $tensor: { file, dtype, shape } }: TensorFile): Tensor {
+  const bytes = readFileSync(join(folder, file));
+  const { buffer } = new Uint8Array(bytes);
+  switch (dtype) {
+    case 'float32':
+      return tensor(new Float32Array(buffer), { shape });
+    case 'float64':
+      return tensor(new Float64Array(buffer), { shape });
+    case 'int64':
+      return tensor(new BigInt64Array(buffer), { shape });
+    case 'int32':
+      return tensor(new Int32Array(buffer), { shape });
+    case 'uint8':
+    case 'bool':
+      return tensor(new Uint8Array(buffer), { shape, dtype });
+    default:
+      throw new Error(`runPython cannot bring back a tensor of dtype ${dtype}: convert it in the snippet`);
+  }
+}
