@@ -24,6 +24,8 @@ export {
 } from './creation.js';
 export type { DType } from './dtype.js';
 export { TorchError } from './error.js';
+export * as nn from './nn.js';
+export * as optim from './optim.js';
 export { Generator, manualSeed } from './random.js';
 export {
   cudaDeviceCount,

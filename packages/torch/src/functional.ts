@@ -1,0 +1,210 @@
+import { noGrad } from './autograd.js';
+import type { Generator } from './random.js';
+import { scope } from './scope.js';
+import type { Tensor } from './tensor.js';
+import { aten } from './tensor.js';
+
+// PyTorch's torch.nn.functional, as far as it is used: functions without state. Exported from the package as `F`.
+
+/** One number for both sides of an image, or [vertical, horizontal]. */
+export type Size2d = number | readonly [number, number];
+
+/** [vertical, horizontal] of a size given as one number or two. */
+export function pair(size: Size2d): [number, number] {
+  return typeof size === 'number' ? [size, size] : [size[0], size[1]];
+}
+
+/** x (..., I), weight (O, I), bias (O) → x·weightᵀ + bias (..., O). */
+export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  return aten.linear(x, weight, bias);
+}
+
+export interface Conv2dOptions {
+  stride?: Size2d;
+  /** Zeros added on each side. */
+  padding?: Size2d;
+  dilation?: Size2d;
+  groups?: number;
+}
+
+/** x (B, I, H, W), weight (O, I / groups, kH, kW), bias (O) → (B, O, H', W'). */
+export function conv2d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: Conv2dOptions = {},
+): Tensor {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  return aten.conv2d(x, weight, bias, pair(stride), pair(padding), pair(dilation), groups);
+}
+
+export interface BatchNormOptions {
+  weight?: Tensor | null;
+  bias?: Tensor | null;
+  /** Normalise by the batch's own statistics, and move the running ones towards them. */
+  training?: boolean;
+  /** The share of the batch's statistics in the new running ones. */
+  momentum?: number;
+  eps?: number;
+}
+
+/** x (B, C, ...), everything else (C): (x − mean) / √(var + eps) · weight + bias for each channel. */
+export function batchNorm(
+  x: Tensor,
+  runningMean: Tensor | null,
+  runningVar: Tensor | null,
+  { weight = null, bias = null, training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
+): Tensor {
+  return aten.batch_norm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true);
+}
+
+export function relu(x: Tensor): Tensor {
+  return x.relu();
+}
+
+export interface MaxPool2dOptions {
+  /** The kernel's size when left out. */
+  stride?: Size2d;
+  padding?: Size2d;
+  dilation?: Size2d;
+  /** Let a window reach over the border rather than leave a rest out. */
+  ceilMode?: boolean;
+}
+
+/** x (B, C, H, W) → (B, C, H', W'), the maximum of each window. */
+export function maxPool2d(x: Tensor, kernelSize: Size2d, options: MaxPool2dOptions = {}): Tensor {
+  const { stride = kernelSize, padding = 0, dilation = 1, ceilMode = false } = options;
+  return aten.max_pool2d(x, pair(kernelSize), pair(stride), pair(padding), pair(dilation), ceilMode);
+}
+
+/** x (B, C, H, W) → (B, C, ...outputSize), the mean of each cell of the grid. */
+export function adaptiveAvgPool2d(x: Tensor, outputSize: Size2d): Tensor {
+  return aten.adaptive_avg_pool2d(x, pair(outputSize));
+}
+
+/** x (B, C, H, W) → (B, C, ...outputSize), the maximum of each cell of the grid. */
+export function adaptiveMaxPool2d(x: Tensor, outputSize: Size2d): Tensor {
+  const [maxima, indices] = aten.adaptive_max_pool2d(x, pair(outputSize));
+  indices.dispose();
+  return maxima;
+}
+
+export interface DropoutOptions {
+  /** The probability that an element becomes zero. */
+  p?: number;
+  /** Outside training the input is returned as it is. */
+  training?: boolean;
+  generator?: Generator | null;
+}
+
+/**
+ * Zeroes each element with probability p and divides the others by 1 − p, so that the expectation stays.
+ * Draws as PyTorch's dropout does on the CPU; with p = 0 or outside training returns x itself.
+ */
+export function dropout(
+  x: Tensor,
+  { p = 0.5, training = true, generator = null }: DropoutOptions = {},
+): Tensor {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout: p has to be a probability from 0 to 1, not ${p}`);
+  if (!training || p === 0) return x;
+  return scope(() => {
+    const noise = noGrad(() => aten.bernoulli_$float(aten.empty_like(x), 1 - p, generator));
+    // At p = 1 the division would be 0 / 0.
+    return x.mul(p === 1 ? noise : noise.div_(1 - p));
+  });
+}
+
+export interface NormalizeOptions {
+  /** The order of the norm. */
+  p?: number;
+  dim?: number;
+  /** The smallest norm to divide by: a zero vector stays zero. */
+  eps?: number;
+}
+
+/** x / max(‖x‖ₚ, eps) along `dim`. */
+export function normalize(x: Tensor, { p = 2, dim = 1, eps = 1e-12 }: NormalizeOptions = {}): Tensor {
+  return scope(() => x.div(x.norm(p, dim, true).clamp({ min: eps }).expand(x.shape)));
+}
+
+export interface CrossEntropyOptions {
+  /** The share of the target that is spread evenly over all classes. */
+  labelSmoothing?: number;
+  /** (C), a factor for each class. */
+  weight?: Tensor | null;
+}
+
+/** logits (B, C), labels (B) int64 in 0..C-1 → the mean of −log softmax(logits)[label], a scalar. */
+export function crossEntropy(
+  logits: Tensor,
+  labels: Tensor,
+  { labelSmoothing = 0, weight = null }: CrossEntropyOptions = {},
+): Tensor {
+  const mean = 1; // at::Reduction::Mean
+  const ignoreIndex = -100; // PyTorch's default: no label
+  return aten.cross_entropy_loss(logits, labels, weight, mean, ignoreIndex, labelSmoothing);
+}
+
+export function logSoftmax(x: Tensor, dim: number): Tensor {
+  return aten.log_softmax$int(x, dim, null);
+}
+
+export function softmax(x: Tensor, dim: number): Tensor {
+  return aten.softmax$int(x, dim, null);
+}
+
+/** The cosine of the angle between a and b along `dim`; eps is the smallest norm to divide by. */
+export function cosineSimilarity(a: Tensor, b: Tensor, { dim = 1, eps = 1e-8 } = {}): Tensor {
+  return aten.cosine_similarity(a, b, dim, eps);
+}
+
+/**
+ * theta (B, 2, 3), size [B, C, H, W] → grid (B, H, W, 2): for each output pixel the (x, y) to read, in -1..1.
+ * With alignCorners -1 and 1 are the centres of the corner pixels, otherwise the image's edges.
+ */
+export function affineGrid(theta: Tensor, size: readonly number[], { alignCorners = false } = {}): Tensor {
+  return aten.affine_grid_generator(theta, [...size], alignCorners);
+}
+
+export interface GridSampleOptions {
+  mode?: 'bilinear' | 'nearest' | 'bicubic';
+  /** What is read outside the image. */
+  paddingMode?: 'zeros' | 'border' | 'reflection';
+  alignCorners?: boolean;
+}
+
+/** x (B, C, H, W), grid (B, H', W', 2) of (x, y) in -1..1 → (B, C, H', W'). */
+export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
+  const { mode = 'bilinear', paddingMode = 'zeros', alignCorners = false } = options;
+  const modes = { bilinear: 0, nearest: 1, bicubic: 2 };
+  const paddings = { zeros: 0, border: 1, reflection: 2 };
+  return aten.grid_sampler(x, grid, modes[mode], paddings[paddingMode], alignCorners);
+}
+
+export interface InterpolateOptions {
+  /** The output's height and width; or give scaleFactor. */
+  size?: Size2d;
+  /** Output size / input size. */
+  scaleFactor?: Size2d;
+  mode?: 'nearest' | 'bilinear' | 'bicubic';
+  /** For bilinear and bicubic: keep the centres of the corner pixels in place. */
+  alignCorners?: boolean;
+}
+
+/** Resizes x (B, C, H, W) without smoothing first, as PyTorch's interpolate does. */
+export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+  const { size, scaleFactor, mode = 'nearest', alignCorners = false } = options;
+  if ((size === undefined) === (scaleFactor === undefined)) {
+    throw new TypeError('interpolate: give either size or scaleFactor');
+  }
+  const sizes = size === undefined ? null : pair(size);
+  const factors = scaleFactor === undefined ? null : pair(scaleFactor);
+  switch (mode) {
+    case 'nearest':
+      return aten.upsample_nearest2d$vec(x, sizes, factors);
+    case 'bilinear':
+      return aten.upsample_bilinear2d$vec(x, sizes, alignCorners, factors);
+    case 'bicubic':
+      return aten.upsample_bicubic2d$vec(x, sizes, alignCorners, factors);
+  }
+}

@@ -1,0 +1,55 @@
+import { empty } from '../creation.js';
+import type { DType } from '../dtype.js';
+import { type Conv2dOptions as ConvolutionOptions, conv2d, pair, type Size2d } from '../functional.js';
+import type { Tensor } from '../tensor.js';
+import { default_, type InitOptions } from './init.js';
+import { Module, parameter } from './module.js';
+
+export interface Conv2dOptions extends ConvolutionOptions, InitOptions {
+  /** Whether a learned number is added to each channel. */
+  bias?: boolean;
+  dtype?: DType;
+  device?: string;
+}
+
+/** x (B, inChannels, H, W) → (B, outChannels, H', W'). */
+export class Conv2d extends Module {
+  /** (outChannels, inChannels / groups, kH, kW) */
+  weight: Tensor;
+  /** (outChannels) */
+  bias: Tensor | null;
+  readonly kernelSize: [number, number];
+  readonly options: ConvolutionOptions;
+
+  constructor(
+    readonly inChannels: number,
+    readonly outChannels: number,
+    kernelSize: Size2d,
+    {
+      bias = true,
+      generator = null,
+      dtype,
+      device,
+      stride,
+      padding,
+      dilation,
+      groups = 1,
+    }: Conv2dOptions = {},
+  ) {
+    super();
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      throw new RangeError(
+        `Conv2d: ${inChannels} and ${outChannels} channels do not divide into ${groups} groups`,
+      );
+    }
+    this.kernelSize = pair(kernelSize);
+    this.options = { stride, padding, dilation, groups };
+    this.weight = parameter(empty([outChannels, inChannels / groups, ...this.kernelSize], { dtype, device }));
+    this.bias = bias ? parameter(empty([outChannels], { dtype, device })) : null;
+    default_(this.weight, this.bias, { generator });
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, this.bias, this.options);
+  }
+}

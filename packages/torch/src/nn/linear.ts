@@ -1,0 +1,36 @@
+import { empty } from '../creation.js';
+import type { DType } from '../dtype.js';
+import { linear } from '../functional.js';
+import type { Tensor } from '../tensor.js';
+import { default_, type InitOptions } from './init.js';
+import { Module, parameter } from './module.js';
+
+export interface LinearOptions extends InitOptions {
+  /** Whether a learned vector is added. */
+  bias?: boolean;
+  dtype?: DType;
+  device?: string;
+}
+
+/** x (..., inFeatures) → x·weightᵀ + bias (..., outFeatures). */
+export class Linear extends Module {
+  /** (outFeatures, inFeatures) */
+  weight: Tensor;
+  /** (outFeatures) */
+  bias: Tensor | null;
+
+  constructor(
+    readonly inFeatures: number,
+    readonly outFeatures: number,
+    { bias = true, generator = null, dtype, device }: LinearOptions = {},
+  ) {
+    super();
+    this.weight = parameter(empty([outFeatures, inFeatures], { dtype, device }));
+    this.bias = bias ? parameter(empty([outFeatures], { dtype, device })) : null;
+    default_(this.weight, this.bias, { generator });
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias);
+  }
+}
