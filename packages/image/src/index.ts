@@ -2,4 +2,4 @@ export { type Crop, type DecodeOptions, type DecodeRequest, decodeImages } from 
 export { ImageError } from './error.js';
 export { type PackedImages, type PackOptions, type PackProgress, packImages } from './pack.js';
 export { type ImageSize, imageSize } from './pixels.js';
-export { renderSvg } from './svg.js';
+export { type Drawing, type RenderOptions, renderSvg, renderSvgs } from './svg.js';

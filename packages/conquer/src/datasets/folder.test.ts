@@ -1,0 +1,123 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import type { Dataset } from './dataset.js';
+import { openFolder } from './folder.js';
+import { openDataset } from './open.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'folder-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function addClass(name: string, ...files: string[]) {
+  mkdirSync(join(folder, name), { recursive: true });
+  for (const file of files) writeFileSync(join(folder, name, file), '');
+}
+
+function addClasses(...names: string[]) {
+  for (const name of names) addClass(name, '1.jpg', '2.png');
+}
+
+const classes = ({ train, test }: Dataset) => [train.classNames, test.classNames];
+
+describe('openFolder', () => {
+  it('takes a class per subfolder, and the first half of the sorted classes to train', async () => {
+    addClasses('b', 'a', 'C', 'd', 'ä');
+    addClass('a', '0.WEBP', 'notes.txt', '._1.jpg', 'logo.svg');
+    mkdirSync(join(folder, 'a', 'deeper.jpg'));
+    writeFileSync(join(folder, 'readme.md'), '');
+    mkdirSync(join(folder, '.hidden'));
+    const dataset = await openFolder({ folder });
+    expect(classes(dataset)).toEqual([
+      ['C', 'a', 'b'],
+      ['d', 'ä'],
+    ]);
+    expect(dataset.train.paths).toEqual(
+      ['C/1.jpg', 'C/2.png', 'a/0.WEBP', 'a/1.jpg', 'a/2.png', 'a/logo.svg', 'b/1.jpg', 'b/2.png'].map(
+        (path) => join(folder, path),
+      ),
+    );
+    expect(Array.from(dataset.train.labels)).toEqual([0, 0, 1, 1, 1, 1, 2, 2]);
+    expect(Array.from(dataset.test.labels)).toEqual([0, 0, 1, 1]);
+  });
+
+  it('leaves classes without images out, and says so', async () => {
+    addClasses('a', 'b', 'c', 'd');
+    addClass('empty');
+    addClass('other', 'text.txt');
+    const warnings: string[] = [];
+    const dataset = await openFolder({ folder, onWarning: (message) => warnings.push(message) });
+    expect(classes(dataset).flat()).toEqual(['a', 'b', 'c', 'd']);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toMatch(/empty is left out: it holds no images \(\.jpg, /);
+  });
+
+  it('reads the training classes from a list', async () => {
+    addClasses('a', 'b', 'c', 'd', 'with space');
+    const file = join(folder, 'train.txt');
+    writeFileSync(file, '\uFEFF# trained on\r\nd\r\n\r\n  with space \r\nb');
+    expect(classes(await openFolder({ folder, split: { kind: 'list', file } }))).toEqual([
+      ['b', 'd', 'with space'],
+      ['a', 'c'],
+    ]);
+    writeFileSync(file, 'a\nx y\n');
+    await expect(openFolder({ folder, split: { kind: 'list', file } })).rejects.toThrow(
+      /train\.txt, line 2: expected the name of a subfolder with images in .*, got "x y"$/,
+    );
+    const missing = openFolder({ folder, split: { kind: 'list', file: join(folder, 'none.txt') } });
+    await expect(missing).rejects.toThrow(/none\.txt: expected a text file .*\(ENOENT\)/);
+  });
+
+  it('draws a fraction of the classes by a seed', async () => {
+    addClasses(...'abcdefghij');
+    const split = async (fraction: number, seed: number) =>
+      classes(await openFolder({ folder, split: { kind: 'fraction', fraction, seed } }));
+    const [train = [], test = []] = await split(0.7, 1);
+    expect([train.length, test.length]).toEqual([7, 3]);
+    expect([...train, ...test].sort()).toEqual([...'abcdefghij']);
+    expect(await split(0.7, 1)).toEqual([train, test]);
+    const others = await Promise.all([2, 3, 4].map((seed) => split(0.7, seed)));
+    expect(others.some(([other]) => other?.join() !== train.join())).toBe(true);
+    for (const fraction of [0, 1, -1, Number.NaN])
+      await expect(split(fraction, 1)).rejects.toThrow(/between 0 and 1/);
+  });
+
+  it('says in one line what is wrong with a folder', async () => {
+    const problem = async (path: string) => {
+      const error = await openFolder({ folder: path }).catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(UserError);
+      const { message } = error as UserError;
+      expect(message).not.toContain('\n');
+      return message;
+    };
+    expect(await problem(join(folder, 'nowhere'))).toMatch(
+      /nowhere: expected a folder .* there is no such folder$/,
+    );
+    writeFileSync(join(folder, 'file'), '');
+    expect(await problem(join(folder, 'file'))).toMatch(/it is a file$/);
+    expect(await problem(folder)).toMatch(/expected a subfolder of images for each class, found none/);
+    addClasses('a', 'b', 'c');
+    expect(await problem(folder)).toMatch(/at least 2 classes for test, the split leaves 1 of 3/);
+    rmSync(join(folder, 'c'), { recursive: true });
+    addClass('c', '1.jpg');
+    addClass('d', '1.jpg');
+    expect(await problem(folder)).toMatch(
+      /a class with at least 2 images for test, each of the 2 has only one/,
+    );
+  });
+});
+
+describe('openDataset', () => {
+  it('opens by name and refuses other names', async () => {
+    addClasses('a', 'b', 'c', 'd');
+    expect((await openDataset('folder', { folder })).train.classNames).toEqual(['a', 'b']);
+    await expect(openDataset('folder')).rejects.toThrow(/needs the path of a folder/);
+    await expect(openDataset('emojis')).rejects.toThrow(
+      'one of the data sets emoji, emoji-tones, folder, got "emojis"',
+    );
+  });
+});

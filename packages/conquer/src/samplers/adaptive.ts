@@ -1,0 +1,117 @@
+import { UserError } from '../error.js';
+import type { Random } from '../random.js';
+import {
+  type BatchSampler,
+  classesPerBatch,
+  replicate,
+  Subset,
+  type SubsetOptions,
+  sizeWithoutReplicas,
+} from './batch-sampler.js';
+import { Deck } from './deck.js';
+
+/**
+ * What to do about a class with fewer images than are wanted of it:
+ * - `duplicate`: repeat its images;
+ * - `sample_other`: take its images once, and fill the batch with other images of the subset;
+ * - `smaller_batch`: take its images once; the batch is smaller.
+ */
+export const smallClassActions = ['duplicate', 'sample_other', 'smaller_batch'] as const;
+
+export type SmallClassAction = (typeof smallClassActions)[number];
+
+export interface AdaptiveOptions extends SubsetOptions {
+  batchSize: number;
+  /** Least number of images of each class in a batch, where the class has them. */
+  samplesPerClass: number;
+  /** Default `duplicate`. */
+  smallClassAction?: SmallClassAction | undefined;
+  /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
+  replicas?: number | undefined;
+}
+
+/**
+ * Batches of randomly chosen classes with `samplesPerClass` images of each. Where the subset has fewer classes
+ * than a batch has room for, all of them are in every batch and give more images, as evenly as possible.
+ *
+ * A subset smaller than a batch fills it with repetitions (`duplicate`, `sample_other`) or makes it smaller
+ * (`smaller_batch`).
+ *
+ * Epoch: as many batches as draw about the subset's number of images, at least one. With `smaller_batch` the
+ * expected size of a batch counts.
+ * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
+ */
+export class AdaptiveClassBalancedSampler implements BatchSampler {
+  readonly length: number;
+  private readonly subset: Subset;
+  private readonly size: number;
+  private readonly classes: number;
+  private readonly samples: number;
+  private readonly larger: number;
+  private readonly action: SmallClassAction;
+  private readonly replicas: number;
+  private readonly random: Random;
+
+  constructor(options: AdaptiveOptions) {
+    const { batchSize, samplesPerClass, smallClassAction = 'duplicate', replicas = 1, random } = options;
+    if (!smallClassActions.includes(smallClassAction)) {
+      throw new UserError(
+        `expected one of the small-class actions ${smallClassActions.join(', ')}, got ${JSON.stringify(smallClassAction)}`,
+      );
+    }
+    this.size = sizeWithoutReplicas(batchSize, replicas);
+    const room = classesPerBatch(this.size, samplesPerClass);
+    this.subset = new Subset(options);
+    this.classes = Math.min(room, this.subset.classes.length);
+    this.samples = Math.floor(this.size / this.classes);
+    this.larger = this.size - this.samples * this.classes;
+    this.action = smallClassAction;
+    this.replicas = replicas;
+    this.random = random;
+    this.length = Math.max(1, Math.floor(this.subset.size / this.expectedSize()));
+  }
+
+  *[Symbol.iterator](): Generator<Int32Array> {
+    const decks = this.subset.classes.map((positions) => new Deck(positions, this.random));
+    const others = new Deck(
+      Int32Array.from(this.subset.classes.flatMap((positions) => [...positions])),
+      this.random,
+    );
+    for (let batch = 0; batch < this.length; batch++) {
+      const images: number[] = [];
+      // The first `larger` of the chosen classes give one image more.
+      for (const [place, index] of this.random.choice(decks.length, this.classes).entries()) {
+        const wanted = this.samples + (place < this.larger ? 1 : 0);
+        images.push(...decks[index]!.deal(this.available(index, wanted)));
+      }
+      if (this.action === 'sample_other') this.fillWithOthers(images, others);
+      yield replicate(images, this.replicas);
+    }
+  }
+
+  private available(index: number, wanted: number): number {
+    return this.action === 'duplicate' ? wanted : Math.min(wanted, this.subset.classes[index]!.length);
+  }
+
+  /** Every class is equally likely to be chosen, and equally likely to be one of the larger ones. */
+  private expectedSize(): number {
+    if (this.action !== 'smaller_batch') return this.size;
+    const sizes = this.subset.classes.map((_, index) => {
+      const [few, many] = [this.available(index, this.samples), this.available(index, this.samples + 1)];
+      return few + (this.larger / this.classes) * (many - few);
+    });
+    return (this.classes * sizes.reduce((sum, size) => sum + size, 0)) / sizes.length;
+  }
+
+  private fillWithOthers(images: number[], others: Deck): void {
+    const taken = new Set(images);
+    while (images.length < this.size && taken.size < this.subset.size) {
+      const [other] = others.deal(1);
+      if (taken.has(other!)) continue;
+      taken.add(other!);
+      images.push(other!);
+    }
+    // A subset smaller than the batch: all of it is in the batch, and then some of it again.
+    images.push(...others.deal(this.size - images.length));
+  }
+}

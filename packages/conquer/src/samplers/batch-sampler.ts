@@ -1,0 +1,90 @@
+import { UserError } from '../error.js';
+import type { Random } from '../random.js';
+
+/** Which images make the batches of an epoch. */
+export interface BatchSampler extends Iterable<Int32Array> {
+  /** The number of batches that each iteration yields; at least 1. */
+  readonly length: number;
+  /**
+   * Starts an epoch: yields arrays of positions in the split. All the draws of an epoch come from the sampler's
+   * Random while it is iterated, and nothing is carried from one epoch to the next, so that the Random's state
+   * at its start determines the epoch.
+   */
+  [Symbol.iterator](): Iterator<Int32Array>;
+}
+
+/** The images that a sampler draws from: a whole split, or the part of it that belongs to one learner. */
+export interface SubsetOptions {
+  /** Labels of the subset's n images. */
+  labels: Int32Array;
+  /** Positions of the subset's images in the split; default 0..n-1. */
+  indices?: Int32Array | undefined;
+  random: Random;
+}
+
+/** The positions of the subset's images by class, in the order of first occurrence. */
+export class Subset {
+  readonly classes: readonly Int32Array[];
+  readonly size: number;
+
+  /** @throws UserError if fewer than two classes occur: no batch of them could hold a negative */
+  constructor({ labels, indices }: Pick<SubsetOptions, 'labels' | 'indices'>) {
+    if (indices && indices.length !== labels.length) {
+      throw new RangeError(`sampler: got ${labels.length} labels for ${indices.length} indices`);
+    }
+    const byLabel = new Map<number, number[]>();
+    for (const [image, label] of labels.entries()) {
+      const position = indices ? indices[image]! : image;
+      const present = byLabel.get(label);
+      if (present) present.push(position);
+      else byLabel.set(label, [position]);
+    }
+    if (byLabel.size < 2) {
+      throw new UserError(
+        `expected images of at least 2 classes to sample batches from, got ${labels.length} images of ${byLabel.size} class${byLabel.size === 1 ? '' : 'es'}`,
+      );
+    }
+    this.classes = [...byLabel.values()].map((positions) => Int32Array.from(positions));
+    this.size = labels.length;
+  }
+}
+
+/** The batch without its replicas. @throws UserError unless it divides evenly, and holds two images at least */
+export function sizeWithoutReplicas(batchSize: number, replicas: number): number {
+  for (const [name, value] of Object.entries({ 'batch size': batchSize, 'number of replicas': replicas })) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new UserError(`expected a positive integer as the ${name}, got ${value}`);
+    }
+  }
+  if (batchSize % replicas !== 0) {
+    throw new UserError(
+      `expected a batch size that is a multiple of the ${replicas} replicas, got ${batchSize}`,
+    );
+  }
+  const size = batchSize / replicas;
+  if (size < 2)
+    throw new UserError(`expected at least 2 different images in a batch, ${batchSize} leave ${size}`);
+  return size;
+}
+
+/** The classes a batch has room for. @throws UserError unless they are whole, and two at least */
+export function classesPerBatch(size: number, samplesPerClass: number): number {
+  if (!Number.isSafeInteger(samplesPerClass) || samplesPerClass < 1) {
+    throw new UserError(
+      `expected a positive integer as the number of samples per class, got ${samplesPerClass}`,
+    );
+  }
+  if (size % samplesPerClass !== 0 || size / samplesPerClass < 2) {
+    throw new UserError(
+      `expected a batch of at least twice the ${samplesPerClass} samples per class, and a multiple of them, got ${size} images`,
+    );
+  }
+  return size / samplesPerClass;
+}
+
+/** The batch `replicas` times, one after the other: the same images, each time augmented anew. */
+export function replicate(batch: readonly number[], replicas: number): Int32Array {
+  const all = new Int32Array(batch.length * replicas);
+  for (let replica = 0; replica < replicas; replica++) all.set(batch, replica * batch.length);
+  return all;
+}

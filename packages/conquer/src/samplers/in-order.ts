@@ -1,0 +1,18 @@
+/** The positions 0..count-1 in order, `batchSize` at a time; the last batch holds what is left. */
+export class InOrderBatches implements Iterable<Int32Array> {
+  readonly length: number;
+
+  constructor(
+    private readonly count: number,
+    private readonly batchSize: number,
+  ) {
+    this.length = Math.ceil(count / batchSize);
+  }
+
+  *[Symbol.iterator](): Generator<Int32Array> {
+    for (let start = 0; start < this.count; start += this.batchSize) {
+      const length = Math.min(this.batchSize, this.count - start);
+      yield Int32Array.from({ length }, (_, offset) => start + offset);
+    }
+  }
+}
