@@ -193,8 +193,12 @@ export abstract class Module {
   to({ dtype, device }: { dtype?: DType; device?: string }): this {
     noGrad(() => {
       for (const [, tensor] of this.#namedTensors(null)) {
-        using moved = tensor.to({ dtype: tensor.dtype.includes('float') ? dtype : undefined, device });
-        aten.set_data(tensor, moved);
+        const target = { dtype: tensor.dtype.includes('float') ? dtype : undefined, device };
+        using grad = tensor.grad;
+        for (const each of grad === null ? [tensor] : [tensor, grad]) {
+          using moved = each.to(target);
+          aten.set_data(each, moved);
+        }
       }
     });
     return this;

@@ -96,6 +96,11 @@ export abstract class Optimizer<Options extends BaseOptions> {
     for (const [index, tensor] of group.params.entries()) {
       if (known.has(tensor))
         throw new Error(`Parameter ${index} of group '${name}' is in the optimizer already`);
+      if (!tensor.isLeaf) {
+        throw new Error(
+          `Parameter ${index} of group '${name}' was computed from other tensors and never gets a gradient: detach it`,
+        );
+      }
       known.add(tensor);
     }
     this.validate(group);

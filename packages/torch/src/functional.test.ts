@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest';
+import { F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
+import { describeWithPython, runPython } from './testing/python.js';
+
+const generator = new Generator(6);
+const options = { generator, dtype: 'float64' } as const;
+const image = randn([2, 3, 6, 5], options);
+const vectors = randn([4, 5], options);
+const grid = rand([2, 4, 3, 2], options).mul(2.6).sub(1.3);
+const theta = randn([2, 2, 3], options);
+const labels = randint(0, 5, [4], { generator });
+const weight = rand([5], options);
+const probabilities = rand([3], options).add(0.5);
+
+/** In Python the inputs are x (the one with gradients), y and z. */
+interface Case {
+  python: string;
+  run(x: Tensor): Tensor;
+  inputs: Tensor[];
+}
+
+const cases: Case[] = [
+  { python: 'F.relu(x)', run: (x) => F.relu(x), inputs: [image] },
+  { python: 'F.normalize(x)', run: (x) => F.normalize(x), inputs: [vectors] },
+  {
+    python: 'F.normalize(x, p=1, dim=0, eps=4.0)',
+    run: (x) => F.normalize(x, { p: 1, dim: 0, eps: 4 }),
+    inputs: [vectors],
+  },
+  { python: 'F.log_softmax(x, 1)', run: (x) => F.logSoftmax(x, 1), inputs: [vectors] },
+  { python: 'F.softmax(x, 0)', run: (x) => F.softmax(x, 0), inputs: [vectors] },
+  { python: 'F.cross_entropy(x, y)', run: (x) => F.crossEntropy(x, labels), inputs: [vectors, labels] },
+  {
+    python: 'F.cross_entropy(x, y, weight=z, label_smoothing=0.2)',
+    run: (x) => F.crossEntropy(x, labels, { weight, labelSmoothing: 0.2 }),
+    inputs: [vectors, labels, weight],
+  },
+  {
+    python: 'F.cosine_similarity(x, y)',
+    run: (x) => F.cosineSimilarity(x, vectors),
+    inputs: [vectors.flip([0]), vectors],
+  },
+  {
+    python: 'F.cosine_similarity(x[:, None], y[None], dim=2, eps=1e-3)',
+    run: (x) => F.cosineSimilarity(x.unsqueeze(1), vectors.unsqueeze(0), { dim: 2, eps: 1e-3 }),
+    inputs: [vectors, vectors],
+  },
+  {
+    python: 'F.batch_norm(x, y, z, training=True, momentum=0.2, eps=0.1)',
+    run: (x) =>
+      F.batchNorm(x, zeros([3], options), probabilities.clone(), { training: true, momentum: 0.2, eps: 0.1 }),
+    inputs: [image, zeros([3], options), probabilities],
+  },
+  {
+    python: 'F.batch_norm(x, None, None, weight=y, bias=z, training=True)',
+    run: (x) => F.batchNorm(x, null, null, { weight: probabilities, bias: probabilities, training: true }),
+    inputs: [image, probabilities, probabilities],
+  },
+  {
+    python: 'F.affine_grid(x, [2, 3, 4, 5], align_corners=False)',
+    run: (x) => F.affineGrid(x, [2, 3, 4, 5]),
+    inputs: [theta],
+  },
+  {
+    python: 'F.affine_grid(x, [2, 3, 4, 5], align_corners=True)',
+    run: (x) => F.affineGrid(x, [2, 3, 4, 5], { alignCorners: true }),
+    inputs: [theta],
+  },
+  ...(['bilinear', 'nearest', 'bicubic'] as const).flatMap((mode) =>
+    (['zeros', 'border', 'reflection'] as const).map((paddingMode) => ({
+      python: `F.grid_sample(x, y, mode='${mode}', padding_mode='${paddingMode}', align_corners=False)`,
+      run: (x: Tensor) => F.gridSample(x, grid, { mode, paddingMode }),
+      inputs: [image, grid],
+    })),
+  ),
+  {
+    python: 'F.grid_sample(x, y, align_corners=True)',
+    run: (x) => F.gridSample(x, grid, { alignCorners: true }),
+    inputs: [image, grid],
+  },
+  { python: 'F.interpolate(x, (3, 7))', run: (x) => F.interpolate(x, { size: [3, 7] }), inputs: [image] },
+  {
+    python: 'F.interpolate(x, scale_factor=2)',
+    run: (x) => F.interpolate(x, { scaleFactor: 2 }),
+    inputs: [image],
+  },
+  {
+    python: "F.interpolate(x, 9, mode='bilinear', align_corners=True)",
+    run: (x) => F.interpolate(x, { size: 9, mode: 'bilinear', alignCorners: true }),
+    inputs: [image],
+  },
+  {
+    python: "F.interpolate(x, scale_factor=(1.7, 0.6), mode='bilinear')",
+    run: (x) => F.interpolate(x, { scaleFactor: [1.7, 0.6], mode: 'bilinear' }),
+    inputs: [image],
+  },
+  {
+    python: "F.interpolate(x, (8, 3), mode='bicubic')",
+    run: (x) => F.interpolate(x, { size: [8, 3], mode: 'bicubic' }),
+    inputs: [image],
+  },
+];
+
+describeWithPython('functional against PyTorch', ['torch', 'numpy'], () => {
+  it('gives the same values and gradients in float64, within 1e-13', () => {
+    const expected = runPython<{ value: Tensor; gradient: Tensor }[]>(
+      `
+        import torch.nn.functional as F
+        output = []
+        for case in input:
+            x, y, z = (case['inputs'] + [None, None])[:3]
+            x = x.clone().requires_grad_()
+            value = eval(case['python'])
+            (value * value.detach().sin()).sum().backward()
+            output.append({'value': value, 'gradient': x.grad})
+      `,
+      cases.map(({ python, inputs }) => ({ python, inputs })),
+    );
+    for (const [index, { python, run, inputs }] of cases.entries()) {
+      const x = (inputs[0] as Tensor).clone().requiresGrad_();
+      const value = run(x);
+      value.mul(value.detach().sin()).sum().backward();
+      const peer = expected[index] as { value: Tensor; gradient: Tensor };
+      expect(value.shape, python).toEqual(peer.value.shape);
+      expect(value.sub(peer.value).abs().max().item(), python).toBeLessThan(1e-13);
+      expect((x.grad as Tensor).sub(peer.gradient).abs().max().item(), python).toBeLessThan(1e-13);
+    }
+  });
+});
+
+describe('functional', () => {
+  it('normalize leaves a zero vector zero', () => {
+    expect(F.normalize(zeros([1, 3])).tolist()).toEqual([[0, 0, 0]]);
+  });
+
+  it('dropout keeps the expectation, and returns the input itself where there is nothing to drop', () => {
+    const x = ones([100, 100]);
+    const dropped = F.dropout(x, { p: 0.25, generator: new Generator(1) });
+    expect(dropped.mean().item()).toBeCloseTo(1, 1);
+    expect(dropped.max().item()).toBeCloseTo(4 / 3, 6);
+    expect(F.dropout(x, { p: 0.25, training: false })).toBe(x);
+    expect(F.dropout(x, { p: 0 })).toBe(x);
+    expect(F.dropout(x, { p: 1 }).sum().item()).toBe(0);
+    expect(() => F.dropout(x, { p: 1.5 })).toThrow('p has to be a probability from 0 to 1, not 1.5');
+  });
+
+  it('dropout carries gradients through the same mask', () => {
+    const x = tensor([1, 2, 3, 4, 5, 6], { requiresGrad: true });
+    const y = F.dropout(x, { p: 0.5, generator: new Generator(1) });
+    y.sum().backward();
+    expect(x.grad?.mul(x.detach()).tolist()).toEqual(y.tolist());
+  });
+
+  it('interpolate wants a size or a factor', () => {
+    expect(() => F.interpolate(image, {})).toThrow('give either size or scaleFactor');
+    expect(() => F.interpolate(image, { size: 2, scaleFactor: 2 })).toThrow(
+      'give either size or scaleFactor',
+    );
+  });
+});

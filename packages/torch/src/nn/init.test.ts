@@ -1,0 +1,95 @@
+import { expect, it } from 'vitest';
+import { Generator, manualSeed, nn, noGrad, type Tensor, zeros } from '../index.js';
+import { describeWithPython, runPython } from '../testing/python.js';
+
+const { init } = nn;
+
+const seed = 11;
+const cases: [python: string, fill: (t: Tensor, generator: Generator | null) => Tensor][] = [
+  ['uniform_(t)', (t, generator) => init.uniform_(t, 0, 1, { generator })],
+  ['uniform_(t, -2, 0.5)', (t, generator) => init.uniform_(t, -2, 0.5, { generator })],
+  ['normal_(t)', (t, generator) => init.normal_(t, 0, 1, { generator })],
+  ['normal_(t, 0.9, 0.7)', (t, generator) => init.normal_(t, 0.9, 0.7, { generator })],
+  ['constant_(t, 0.3)', (t) => init.constant_(t, 0.3)],
+  ['kaiming_uniform_(t)', (t, generator) => init.kaimingUniform_(t, { generator })],
+  [
+    "kaiming_uniform_(t, a=0.3, mode='fan_out')",
+    (t, generator) => init.kaimingUniform_(t, { a: 0.3, mode: 'fanOut', generator }),
+  ],
+  ['kaiming_normal_(t)', (t, generator) => init.kaimingNormal_(t, { generator })],
+  [
+    "kaiming_normal_(t, mode='fan_out', nonlinearity='relu')",
+    (t, generator) => init.kaimingNormal_(t, { mode: 'fanOut', nonlinearity: 'relu', generator }),
+  ],
+  [
+    "kaiming_normal_(t, nonlinearity='tanh')",
+    (t, generator) => init.kaimingNormal_(t, { nonlinearity: 'tanh', generator }),
+  ],
+  ['xavier_uniform_(t)', (t, generator) => init.xavierUniform_(t, { generator })],
+  ['xavier_uniform_(t, gain=2.5)', (t, generator) => init.xavierUniform_(t, { gain: 2.5, generator })],
+  ['xavier_normal_(t)', (t, generator) => init.xavierNormal_(t, { generator })],
+  ['xavier_normal_(t, gain=0.1)', (t, generator) => init.xavierNormal_(t, { gain: 0.1, generator })],
+  ['trunc_normal_(t)', (t, generator) => init.truncNormal_(t, { generator })],
+  [
+    'trunc_normal_(t, mean=0.4, std=0.3, a=0.1, b=0.8)',
+    (t, generator) => init.truncNormal_(t, { mean: 0.4, std: 0.3, a: 0.1, b: 0.8, generator }),
+  ],
+];
+const shapes = [
+  [16, 6, 3, 3],
+  [5, 3],
+];
+const layers: [python: string, make: (options: { generator: Generator | null }) => nn.Layer][] = [
+  ['nn.Linear(20, 30)', (options) => new nn.Linear(20, 30, options)],
+  ['nn.Linear(3, 4, bias=False)', (options) => new nn.Linear(3, 4, { bias: false, ...options })],
+  ['nn.Conv2d(6, 8, (3, 2), groups=2)', (options) => new nn.Conv2d(6, 8, [3, 2], { groups: 2, ...options })],
+];
+
+describeWithPython('initialisers against PyTorch', ['torch', 'numpy'], () => {
+  it('draw the same bits from the same seed, by a generator or manualSeed', () => {
+    const expected = runPython<{ fills: Tensor[][]; layers: Record<string, Tensor>[] }>(
+      `
+        import torch
+        from torch import nn
+        def fill(python, shape):
+            torch.manual_seed(input['seed'])
+            t = torch.empty(shape)
+            eval('nn.init.' + python)
+            return t
+        def make(python):
+            torch.manual_seed(input['seed'])
+            return dict(eval(python).state_dict())
+        output = {
+            'fills': [[fill(python, shape) for shape in input['shapes']] for python in input['fills']],
+            'layers': [make(python) for python in input['layers']],
+        }
+      `,
+      { seed, shapes, fills: cases.map(([python]) => python), layers: layers.map(([python]) => python) },
+    );
+    for (const [index, [python, fill]] of cases.entries()) {
+      for (const [i, shape] of shapes.entries()) {
+        const peer = expected.fills[index]?.[i]?.toTypedArray();
+        const target = zeros(shape, { requiresGrad: true });
+        expect(fill(target, new Generator(seed)).toTypedArray(), python).toEqual(peer);
+        manualSeed(seed);
+        expect(fill(zeros(shape), null).toTypedArray(), python).toEqual(peer);
+        expect(target.isLeaf, python).toBe(true);
+      }
+    }
+    for (const [index, [python, make]] of layers.entries()) {
+      const peer = expected.layers[index] as Record<string, Tensor>;
+      manualSeed(seed);
+      for (const layer of [make({ generator: new Generator(seed) }), make({ generator: null })]) {
+        const state = Object.fromEntries([...layer.stateDict()].map(([key, t]) => [key, t.toTypedArray()]));
+        const wanted = Object.fromEntries(Object.entries(peer).map(([key, t]) => [key, t.toTypedArray()]));
+        expect(state, python).toEqual(wanted);
+      }
+    }
+  });
+});
+
+it('initialisers refuse a tensor without fans, and say why', () => {
+  expect(() => init.kaimingUniform_(noGrad(() => zeros([3])))).toThrow(
+    'A fan needs a weight of two dimensions or more, not one of shape [3]',
+  );
+});
