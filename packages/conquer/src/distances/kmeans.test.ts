@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { liveTensors, manualSeed, randn, tensor, zeros } from '@conquer/torch';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../random.js';
+import { kMeans } from './kmeans.js';
+
+interface PeerCase {
+  name: string;
+  k: number;
+  shape: number[];
+  data: number[];
+  meanObjective: number;
+  bestObjective: number;
+}
+const peers: PeerCase[] = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../../test/fixtures/peers.json', import.meta.url)), 'utf8'),
+).kMeans;
+
+describe('kMeans', () => {
+  for (const peer of peers) {
+    it(`is as good as scikit-learn on ${peer.name}`, () => {
+      const x = tensor(Float64Array.from(peer.data), { shape: peer.shape });
+      const objectives = Array.from(
+        { length: 10 },
+        (_, seed) => kMeans(x, peer.k, { random: new Random(seed) }).objective,
+      );
+      expect(objectives.reduce((a, b) => a + b) / 10).toBeLessThan(1.02 * peer.meanObjective);
+      expect(Math.min(...objectives)).toBeLessThan(1.01 * peer.bestObjective);
+    });
+  }
+
+  it('never raises the objective, and gives assignments and objective of the centroids it returns', () => {
+    manualSeed(1);
+    const x = randn([500, 5], { dtype: 'float64' });
+    let last = Infinity;
+    for (let maxIterations = 0; maxIterations < 12; maxIterations++) {
+      const result = kMeans(x, 9, { random: new Random(3), maxIterations, init: 'random', tolerance: 0 });
+      expect(result.objective).toBeLessThanOrEqual(last);
+      last = result.objective;
+      const gaps = x.unsqueeze(1).sub(result.centroids).square().sum(2);
+      const { values, indices } = gaps.minDim(1);
+      expect([...result.assignments]).toEqual([...indices.toNumbers()]);
+      expect(result.objective).toBeCloseTo(values.sum().item(), 8);
+    }
+  });
+
+  it('finds separate groups whatever the start', () => {
+    const x = tensor(Array.from({ length: 60 }, (_, i) => [10 * (i % 3) + 0.01 * i, i % 3 === 0 ? 5 : 0]));
+    for (let seed = 0; seed < 5; seed++) {
+      const { assignments } = kMeans(x, 3, { random: new Random(seed) });
+      expect(new Set(assignments).size).toBe(3);
+      for (let i = 3; i < 60; i++) expect(assignments[i]).toBe(assignments[i % 3]);
+    }
+  });
+
+  it('is the same for the same seed, and another for another', () => {
+    manualSeed(2);
+    const x = randn([300, 4]);
+    const run = (seed: number) => [...kMeans(x, 20, { random: new Random(seed) }).assignments];
+    expect(run(1)).toEqual(run(1));
+    expect(run(1)).not.toEqual(run(2));
+  });
+
+  it('fills a cluster that starts empty', () => {
+    manualSeed(3);
+    const x = randn([50, 2]);
+    const centroids = zeros([3, 2]);
+    centroids.narrow(0, 2, 1).fill_(1e6);
+    const { assignments } = kMeans(x, 3, { random: new Random(0), centroids });
+    expect(new Set(assignments).size).toBe(3);
+  });
+
+  it('fills clusters from many different rows when there are more clusters than one by one', () => {
+    manualSeed(4);
+    const x = randn([3000, 8]);
+    const plus = kMeans(x, 1200, { random: new Random(0), maxIterations: 3 });
+    const random = kMeans(x, 1200, { random: new Random(0), maxIterations: 3, init: 'random' });
+    expect(new Set(plus.assignments).size).toBe(1200);
+    expect(plus.objective).toBeLessThan(random.objective);
+  });
+
+  it('ends where there are fewer different rows than clusters, and has one row in each if k = N', () => {
+    const same = kMeans(tensor(new Float32Array(20).fill(1), { shape: [10, 2] }), 4, {
+      random: new Random(0),
+    });
+    expect(same.iterations).toBeLessThan(100);
+    expect(same.objective).toBeCloseTo(0, 6);
+    const all = kMeans(randn([9, 2]), 9, { random: new Random(0) });
+    expect([...all.assignments].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it('keeps no tensor but the centroids', () => {
+    const x = randn([100, 3]);
+    const before = liveTensors();
+    const { centroids } = kMeans(x, 5, { random: new Random(0) });
+    expect(liveTensors()).toBe(before + 1);
+    centroids.dispose();
+  });
+
+  it('refuses features that are not finite and more clusters than rows', () => {
+    const random = new Random(0);
+    expect(() => kMeans(tensor([[0], [NaN]]), 1, { random })).toThrow(/finite/);
+    expect(() => kMeans(tensor([[0], [1]]), 3, { random })).toThrow(/1 to 2 clusters for 2 rows, got 3/);
+  });
+});
