@@ -1,0 +1,16 @@
+import type { Tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+
+/**
+ * Chooses what a batch trains on. A miner reads distances only; no gradient flows through it.
+ *
+ * An anchor without a valid positive or negative is skipped. A batch without any valid tuple gives three
+ * empty arrays: the caller says so and goes on to the next batch.
+ */
+export interface Miner {
+  /**
+   * @param embeddings (B, D), L2-normalised
+   * @param labels (B,), the class of each row
+   */
+  mine(embeddings: Tensor, labels: Int32Array): Tuples;
+}
