@@ -1,0 +1,46 @@
+import { nn, type Tensor, tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+
+/**
+ * A metric loss. What it learns itself (boundaries, class weights) are its parameters; they are saved with the
+ * checkpoint and have a learning rate of their own.
+ */
+export abstract class Loss extends nn.Module {
+  /** Whether it needs a miner's tuples; if not it reads the whole batch. */
+  abstract readonly usesTuples: boolean;
+
+  /**
+   * @param embeddings (B, D), L2-normalised
+   * @param labels (B,), the class of each row
+   * @param tuples from a miner, at least one; null for a loss that does not use them
+   * @returns a scalar
+   * @throws Error if there is nothing to compute a loss from: ask `hasEnough` (or count the tuples) first
+   */
+  abstract forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor;
+
+  /** Whether a batch of these labels can have a loss at all. If not, it is to be skipped and reported. */
+  hasEnough(labels: Int32Array): boolean {
+    return labels.length > 0;
+  }
+}
+
+/** The embeddings (T, D) of the three images of each tuple. */
+export interface TupleEmbeddings {
+  anchors: Tensor;
+  positives: Tensor;
+  negatives: Tensor;
+}
+
+/** @throws Error without any tuple */
+export function selectTuples(loss: string, embeddings: Tensor, tuples: Tuples | null): TupleEmbeddings {
+  if (!tuples || tuples.anchors.length === 0) {
+    throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
+  }
+  const select = (indices: Int32Array) =>
+    embeddings.indexSelect(0, tensor(indices, { dtype: 'int64', device: embeddings.device }));
+  return {
+    anchors: select(tuples.anchors),
+    positives: select(tuples.positives),
+    negatives: select(tuples.negatives),
+  };
+}

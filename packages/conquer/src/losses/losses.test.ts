@@ -1,0 +1,169 @@
+import {
+  F,
+  type Generator,
+  liveTensors,
+  manualSeed,
+  randn,
+  scope,
+  type Tensor,
+  tensor,
+} from '@conquer/torch';
+import { describe, expect, it } from 'vitest';
+import type { Tuples } from '../tuples.js';
+import { KantorovMarginLoss } from './kantorov-margin.js';
+import type { Loss } from './loss.js';
+import { MarginLoss } from './margin.js';
+import { NormalizedSoftmaxLoss } from './normalized-softmax.js';
+import { NPairsLoss } from './npairs.js';
+import { TripletLoss } from './triplet.js';
+import { TripletAllLoss } from './triplet-all.js';
+import { TripletSemihardLoss } from './triplet-semihard.js';
+
+// The values themselves are compared with the original implementation in golden/golden.test.ts.
+
+const labels = Int32Array.of(0, 0, 1, 1, 2);
+const tuples: Tuples = {
+  anchors: Int32Array.of(0, 1, 2, 3),
+  positives: Int32Array.of(1, 0, 3, 2),
+  negatives: Int32Array.of(2, 4, 0, 4),
+};
+const none: Tuples = { anchors: new Int32Array(), positives: new Int32Array(), negatives: new Int32Array() };
+
+function embeddings(): Tensor {
+  return F.normalize(randn([5, 6], { dtype: 'float64' }));
+}
+
+const losses: Record<string, () => Loss> = {
+  margin: () => new MarginLoss({ numClasses: 3, nu: 0.01 }),
+  'normalized softmax': () => new NormalizedSoftmaxLoss({ numClasses: 3, embeddingDim: 6 }),
+  triplet: () => new TripletLoss({ margin: 1 }),
+  'triplet-all': () => new TripletAllLoss({ margin: 1 }),
+  'triplet-semihard': () => new TripletSemihardLoss({ margin: 1 }),
+  npairs: () => new NPairsLoss(),
+  'kantorov-margin': () => new KantorovMarginLoss({ distanceThreshold: 0 }),
+};
+
+describe('every loss', () => {
+  for (const [name, make] of Object.entries(losses)) {
+    it(`${name} has the gradient of its value`, () => {
+      manualSeed(3);
+      const loss = make().to({ dtype: 'float64' });
+      const x = embeddings().requiresGrad_();
+      loss.forward(x, labels, tuples).backward();
+      const gradient = x.grad?.toNumbers() as Float64Array;
+      expect(Math.max(...gradient.map(Math.abs))).toBeGreaterThan(0);
+      const at = (index: number, step: number) =>
+        scope(() => {
+          const moved = x.detach().toNumbers();
+          moved[index] = (moved[index] as number) + step;
+          return loss.forward(tensor(moved, { shape: [5, 6] }), labels, tuples).item();
+        });
+      for (const index of [0, 7, 13, 22, 29]) {
+        const slope = (at(index, 1e-6) - at(index, -1e-6)) / 2e-6;
+        expect(gradient[index]).toBeCloseTo(slope, 6);
+      }
+    });
+
+    it(`${name} keeps nothing alive`, () => {
+      const loss = make();
+      const x = embeddings().to('float32');
+      const before = liveTensors();
+      loss.forward(x, labels, tuples).dispose();
+      expect(liveTensors()).toBe(before);
+    });
+  }
+});
+
+describe('a batch without anything to learn from', () => {
+  it('is an error, not a zero', () => {
+    const x = embeddings();
+    expect(() => new MarginLoss().forward(x, labels, none)).toThrow(/at least one tuple/);
+    expect(() => new TripletLoss().forward(x, labels, null)).toThrow(/at least one tuple/);
+    for (const loss of [new TripletAllLoss(), new TripletSemihardLoss(), new KantorovMarginLoss()]) {
+      for (const bad of [Int32Array.of(0, 0, 0, 0, 0), Int32Array.of(0, 1, 2, 3, 4)]) {
+        expect(loss.hasEnough(bad)).toBe(false);
+        expect(() => loss.forward(x, bad)).toThrow(/skip such batches/);
+      }
+      expect(loss.hasEnough(labels)).toBe(true);
+    }
+    expect(() => new NPairsLoss().forward(x, Int32Array.of(0, 1, 2, 3, 4))).toThrow(/no positive pair/);
+  });
+});
+
+describe('MarginLoss', () => {
+  it('starts its boundaries at beta in float32, one or one a class', () => {
+    expect([...new MarginLoss().beta.toNumbers()]).toEqual([Math.fround(1.2)]);
+    expect([...new MarginLoss({ beta: 1, numClasses: 3 }).beta.toNumbers()]).toEqual([1, 1, 1]);
+    expect([...new MarginLoss().stateDict().keys()]).toEqual(['beta']);
+  });
+
+  it('is zero, with a zero gradient, when every pair is on its side', () => {
+    const x = tensor(
+      [
+        [1, 0],
+        [1, 0],
+        [-1, 0],
+        [-1, 0],
+      ],
+      { requiresGrad: true },
+    );
+    const pairs = { anchors: Int32Array.of(0), positives: Int32Array.of(1), negatives: Int32Array.of(2) };
+    const value = new MarginLoss({ nu: 1 }).forward(x, Int32Array.of(0, 0, 1, 1), pairs);
+    expect(value.item()).toBe(0);
+    value.backward();
+    expect(x.grad?.toNumbers().every((g) => g === 0)).toBe(true);
+  });
+
+  it('tells from which distance on a negative has no loss', () => {
+    expect(new MarginLoss({ beta: 1, margin: 0.5 }).zeroLossDistance()).toBe(1.5);
+    const perClass = new MarginLoss({ beta: 1, margin: 0.5, numClasses: 2 });
+    perClass.beta.detach().narrow(0, 1, 1).fill_(2);
+    const distance = perClass.zeroLossDistance() as (label: number) => number;
+    expect([distance(0), distance(1)]).toEqual([1.5, 2.5]);
+  });
+});
+
+describe('TripletAllLoss', () => {
+  it('leaves the anchor out of its negatives, unless compatible with dcesml', () => {
+    // Positives coincide, negatives are far: no triplet has a loss.
+    const x = tensor([
+      [1, 0],
+      [1, 0],
+      [-1, 0],
+      [-1, 0],
+    ]);
+    const two = Int32Array.of(0, 0, 1, 1);
+    expect(new TripletAllLoss({ margin: 0.2 }).forward(x, two).item()).toBe(0);
+    expect(new TripletAllLoss({ margin: 0.2, compat: 'dcesml' }).forward(x, two).item()).toBeGreaterThan(0);
+  });
+});
+
+describe('NormalizedSoftmaxLoss', () => {
+  it('smooths labels, and draws its weights from the generator', () => {
+    manualSeed(1);
+    const make = (labelSmoothing: number, generator?: Generator) =>
+      new NormalizedSoftmaxLoss({
+        numClasses: 3,
+        embeddingDim: 6,
+        temperature: 0.5,
+        labelSmoothing,
+        generator,
+      });
+    const plain = make(0);
+    const smooth = make(0.3);
+    smooth.loadStateDict(plain.stateDict());
+    const x = embeddings().to('float32');
+    // Smoothing s mixes in the mean over the classes of the loss towards each.
+    const towards = [0, 1, 2].map((c) => plain.forward(x, new Int32Array(5).fill(c)).item());
+    const mean = towards.reduce((a, b) => a + b) / 3;
+    const wanted = 0.7 * plain.forward(x, labels).item() + 0.3 * mean;
+    expect(smooth.forward(x, labels).item()).toBeCloseTo(wanted, 5);
+  });
+});
+
+describe('NPairsLoss', () => {
+  it('takes a batch in which one class alone has a pair', () => {
+    const value = new NPairsLoss().forward(embeddings(), Int32Array.of(0, 0, 1, 2, 3)).item();
+    expect(Number.isFinite(value)).toBe(true);
+  });
+});

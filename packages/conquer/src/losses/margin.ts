@@ -1,0 +1,74 @@
+import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+import { Loss, selectTuples } from './loss.js';
+
+export interface MarginLossOptions {
+  /** How far from the boundary a pair has to be. */
+  margin?: number;
+  /** Where the boundary between same and different starts. */
+  beta?: number;
+  /** The weight of the boundaries in the loss: larger values push them down. */
+  nu?: number;
+  /** A boundary for each of so many classes instead of a shared one. */
+  numClasses?: number;
+}
+
+/**
+ * Margin loss (Wu, Manmatha, Smola, Krähenbühl, "Sampling matters in deep embedding learning", ICCV 2017):
+ *
+ *     (Σ_ap [d_ap - β + α]₊ + Σ_an [β - d_an + α]₊ + ν Σ |β|) / number of pairs with a loss
+ *
+ * where d = sqrt(Σ (x - y)² + 1e-8). β is learned: one number, or one for each class of the anchor. A batch whose
+ * pairs all have zero loss gives 0.
+ */
+export class MarginLoss extends Loss {
+  readonly usesTuples = true;
+  readonly margin: number;
+  readonly nu: number;
+  readonly perClass: boolean;
+  /** (1,) or (numClasses,), float32 unless moved. */
+  readonly beta: Tensor;
+
+  constructor({ margin = 0.2, beta = 1.2, nu = 0, numClasses }: MarginLossOptions = {}) {
+    super();
+    this.margin = margin;
+    this.nu = nu;
+    this.perClass = numClasses !== undefined;
+    this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
+    return scope(() => {
+      const { anchors, positives, negatives } = selectTuples('margin', embeddings, tuples);
+      const anchorLabels = (tuples as Tuples).anchors.map((anchor) => labels[anchor] as number);
+      const beta = this.perClass
+        ? this.beta.indexSelect(0, tensor(anchorLabels, { dtype: 'int64', device: embeddings.device }))
+        : this.beta;
+      const regularisation = beta.norm(1).mul(this.nu);
+      const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
+      const negativeLoss = beta.sub(distance(anchors, negatives)).add(this.margin).relu();
+
+      const active = positiveLoss.gt(0).sum().add(negativeLoss.gt(0).sum());
+      const total = positiveLoss
+        .add(negativeLoss)
+        .sum()
+        .add(regularisation.mul(active.gt(0)));
+      return total.div(active.clamp({ min: 1 }));
+    });
+  }
+
+  /**
+   * From which distance on a negative has no loss at present, β + margin: one number, or a function of the anchor's
+   * class. It is what `DistanceWeightedMiner.nonZeroLossCutoff` takes.
+   */
+  zeroLossDistance(): number | ((anchorLabel: number) => number) {
+    const beta = this.beta.toNumbers();
+    if (!this.perClass) return (beta[0] as number) + this.margin;
+    return (anchorLabel) => (beta[anchorLabel] as number) + this.margin;
+  }
+}
+
+/** Euclidean distances of paired rows: (T, D), (T, D) → (T,). The 1e-8 bounds the root's gradient. */
+function distance(a: Tensor, b: Tensor): Tensor {
+  return a.sub(b).square().sum(1).add(1e-8).sqrt();
+}

@@ -1,0 +1,41 @@
+import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { Loss } from './loss.js';
+
+export interface NormalizedSoftmaxOptions {
+  numClasses: number;
+  embeddingDim: number;
+  temperature?: number;
+  /** The share of the target that is spread over all classes. */
+  labelSmoothing?: number;
+  generator?: Generator;
+}
+
+/**
+ * Normalised softmax (Zhai and Wu, "Classification is a strong baseline for deep metric learning", BMVC 2019):
+ * cross entropy of x · w_c / (|w_c| temperature), without bias. The class weights are learned.
+ */
+export class NormalizedSoftmaxLoss extends Loss {
+  readonly usesTuples = false;
+  readonly temperature: number;
+  readonly labelSmoothing: number;
+  /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
+  readonly classWeights: Tensor;
+
+  constructor(options: NormalizedSoftmaxOptions) {
+    super();
+    const { numClasses, embeddingDim, temperature = 0.05, labelSmoothing = 0, generator } = options;
+    this.temperature = temperature;
+    this.labelSmoothing = labelSmoothing;
+    this.classWeights = nn.parameter(
+      randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
+    );
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    return scope(() => {
+      const logits = F.linear(embeddings, F.normalize(this.classWeights)).div(this.temperature);
+      const targets = tensor(labels, { dtype: 'int64', device: embeddings.device });
+      return F.crossEntropy(logits, targets, { labelSmoothing: this.labelSmoothing });
+    });
+  }
+}

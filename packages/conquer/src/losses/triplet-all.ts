@@ -1,0 +1,44 @@
+import { eye, scope, type Tensor } from '@conquer/torch';
+import { pairwiseDistances } from '../distances/pairwise.js';
+import { Loss } from './loss.js';
+import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+
+export interface TripletAllOptions {
+  margin?: number;
+  /** 'dcesml': the anchor counts as one of its own negatives, which adds a constant push on all positives. */
+  compat?: 'dcesml';
+}
+
+/** The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included. */
+export class TripletAllLoss extends Loss {
+  readonly usesTuples = false;
+  readonly margin: number;
+  readonly compat: 'dcesml' | undefined;
+
+  constructor({ margin = 0.2, compat }: TripletAllOptions = {}) {
+    super();
+    this.margin = margin;
+    this.compat = compat;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    if (!this.hasEnough(labels))
+      throw new Error('triplet-all loss: the batch has no triplet; skip such batches');
+    return scope(() => {
+      const distances = pairwiseDistances(embeddings);
+      const masks = pairMasks(labels, embeddings.device);
+      const negatives =
+        this.compat === 'dcesml'
+          ? masks.negatives.logicalOr(eye(labels.length, { device: embeddings.device }).gt(0))
+          : masks.negatives;
+      // (anchor, positive, negative)
+      const isTriplet = masks.positives.unsqueeze(2).logicalAnd(negatives.unsqueeze(1));
+      const losses = distances.unsqueeze(2).sub(distances.unsqueeze(1)).add(this.margin).relu();
+      return losses.mul(isTriplet).sum().div(isTriplet.sum());
+    });
+  }
+}

@@ -1,0 +1,55 @@
+import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
+import { pairwiseDistances } from '../distances/pairwise.js';
+import { Loss } from './loss.js';
+import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+
+export interface TripletSemihardOptions {
+  margin?: number;
+  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. */
+  soft?: boolean;
+}
+
+/**
+ * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive pair
+ * of the batch meets the nearest negative that is farther from the anchor than the positive, or where there is
+ * none the farthest negative. The mean over all positive pairs.
+ */
+export class TripletSemihardLoss extends Loss {
+  readonly usesTuples = false;
+  readonly margin: number;
+  readonly soft: boolean;
+
+  constructor({ margin = 0.2, soft = false }: TripletSemihardOptions = {}) {
+    super();
+    this.margin = margin;
+    this.soft = soft;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    if (!this.hasEnough(labels)) {
+      throw new Error('triplet-semihard loss: the batch has no triplet; skip such batches');
+    }
+    return scope(() => {
+      const distances = pairwiseDistances(embeddings);
+      const { positives, negatives } = pairMasks(labels, embeddings.device);
+      const chosen = noGrad(() => semihardNegatives(distances, negatives));
+      const difference = distances.sub(distances.gather(1, chosen));
+      const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();
+      return losses.mul(positives).sum().div(positives.sum());
+    });
+  }
+}
+
+/** The negative for each anchor and positive: distances (B, B), negatives (B, B) → positions (B, B). */
+function semihardNegatives(distances: Tensor, negatives: Tensor): Tensor {
+  // (anchor, positive, negative)
+  const toNegative = distances.unsqueeze(1);
+  const isOutside = negatives.unsqueeze(1).logicalAnd(toNegative.gt(distances.unsqueeze(2)));
+  const nearestOutside = toNegative.expand(isOutside.shape).where(isOutside, Infinity).minDim(2);
+  const farthest = distances.where(negatives, -Infinity).argmax(1, true);
+  return nearestOutside.indices.where(nearestOutside.values.isfinite(), farthest);
+}
