@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../random.js';
+import { averagePrecisionAtR, countRelevant } from './average-precision.js';
+import { evaluateEmbeddings } from './evaluate.js';
+import { normalizedMutualInformation } from './nmi.js';
+import { recallAtK } from './recall.js';
+
+const peers: { a: number[]; b: number[]; value: number }[] = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../../test/fixtures/peers.json', import.meta.url)), 'utf8'),
+).nmi;
+
+describe('normalizedMutualInformation', () => {
+  it('equals scikit-learn with the arithmetic mean', () => {
+    for (const { a, b, value } of peers) {
+      expect(normalizedMutualInformation(Int32Array.from(a), Int32Array.from(b))).toBeCloseTo(value, 12);
+      expect(normalizedMutualInformation(Int32Array.from(b), Int32Array.from(a))).toBeCloseTo(value, 12);
+    }
+  });
+
+  it('is 1 for the same partition under other names', () => {
+    expect(normalizedMutualInformation(Int32Array.of(0, 0, 1, 2), Int32Array.of(7, 7, 3, 5))).toBeCloseTo(
+      1,
+      14,
+    );
+  });
+});
+
+describe('recall and average precision', () => {
+  const gallery = Int32Array.of(0, 1, 0, 1, 1);
+  // Two queries of class 0 and 1, all five gallery images in order.
+  const queries = Int32Array.of(0, 1);
+  const neighbours = Int32Array.of(1, 0, 3, 4, 2, 3, 0, 1, 2, 4);
+
+  it('counts a query as found if any of the first k is of its class', () => {
+    expect(recallAtK(queries, gallery, neighbours, 1)).toBe(0.5);
+    expect(recallAtK(queries, gallery, neighbours, 2)).toBe(1);
+    expect(recallAtK(queries, gallery, neighbours, 100)).toBe(1);
+  });
+
+  it('divides by R or by the hits', () => {
+    const relevant = countRelevant(queries, gallery);
+    expect([...relevant]).toEqual([2, 3]);
+    // Query 0: hits among the first 2: rank 2. Query 1: hits among the first 3: ranks 1 and 3.
+    const first = 1 / 2;
+    const second = 1 + 2 / 3;
+    const byR = averagePrecisionAtR(queries, gallery, neighbours, relevant, 'relevant');
+    expect(byR).toBeCloseTo((first / 2 + second / 3) / 2, 14);
+    const byHits = averagePrecisionAtR(queries, gallery, neighbours, relevant, 'hits');
+    expect(byHits).toBeCloseTo((first / 1 + second / 2) / 2, 14);
+  });
+
+  it('does not count the query itself as relevant', () => {
+    expect([...countRelevant(Int32Array.of(5, 5, 6), null)]).toEqual([1, 1, 0]);
+  });
+});
+
+describe('evaluateEmbeddings', () => {
+  it('gives perfect scores to classes far apart, and the names in order', () => {
+    const labels = Int32Array.from({ length: 40 }, (_, i) => i % 8);
+    const embeddings = tensor(Array.from(labels, (label) => [10 * label, label % 2]));
+    const metrics = evaluateEmbeddings(embeddings, labels, { recallAt: [1, 10], nmi: { seeds: [1, 2] } });
+    expect(Object.keys(metrics)).toEqual(['R@1', 'R@10', 'MAP@R', 'mARP', 'NMI', 'NMI std']);
+    expect(metrics).toMatchObject({ 'R@1': 1, 'R@10': 1 });
+    expect(metrics['MAP@R']).toBeCloseTo(1, 12);
+    expect(metrics.NMI).toBeCloseTo(1, 12);
+    expect(metrics['NMI std']).toBeCloseTo(0, 12);
+  });
+
+  it('looks as deep as the largest class, whatever the k of recall, in blocks as in one', () => {
+    manualSeed(1);
+    const random = new Random(1);
+    const labels = Int32Array.from({ length: 200 }, () => (random.next() < 0.5 ? 0 : 1 + random.int(20)));
+    const embeddings = randn([200, 3], { dtype: 'float64' });
+    const whole = evaluateEmbeddings(embeddings, labels, { recallAt: [1], nmi: false });
+    const blocks = evaluateEmbeddings(embeddings, labels, { recallAt: [1], nmi: false, blockSize: 7 });
+    for (const [name, value] of Object.entries(whole)) expect(blocks[name]).toBeCloseTo(value, 12);
+    const deep = evaluateEmbeddings(embeddings, labels, { recallAt: [199], nmi: false });
+    expect(deep['MAP@R']).toBeCloseTo(whole['MAP@R'] as number, 12);
+  });
+
+  it('counts the only image of a class as a miss', () => {
+    const embeddings = tensor([[0], [0.1], [5]]);
+    const metrics = evaluateEmbeddings(embeddings, Int32Array.of(0, 0, 1), { recallAt: [1], nmi: false });
+    expect(metrics['R@1']).toBeCloseTo(2 / 3, 12);
+    expect(metrics['MAP@R']).toBeCloseTo(2 / 3, 12);
+    expect(metrics.mARP).toBeCloseTo(2 / 3, 12);
+  });
+
+  it('searches a gallery, which then may hold the query image itself', () => {
+    const embeddings = tensor([[0], [4]]);
+    const gallery = { embeddings: tensor([[4], [1], [0]]), labels: Int32Array.of(0, 0, 1) };
+    const metrics = evaluateEmbeddings(embeddings, Int32Array.of(0, 0), { recallAt: [1, 2], gallery });
+    expect(metrics).toMatchObject({ 'R@1': 0.5, 'R@2': 1 });
+  });
+
+  it('keeps no tensor and refuses embeddings that are not finite', () => {
+    const x = randn([30, 3]);
+    const labels = Int32Array.from({ length: 30 }, (_, i) => i % 5);
+    const before = liveTensors();
+    evaluateEmbeddings(x, labels, { recallAt: [1] });
+    expect(liveTensors()).toBe(before);
+    const broken = () => evaluateEmbeddings(tensor([[NaN], [1]]), Int32Array.of(0, 0), { recallAt: [1] });
+    expect(broken).toThrow(/1 numbers in the embeddings of the queries are NaN/);
+    expect(() => evaluateEmbeddings(x, Int32Array.of(0), { recallAt: [1] })).toThrow(/1 labels/);
+  });
+});
