@@ -1,0 +1,108 @@
+import { noGrad, scope, type Tensor } from '@conquer/torch';
+import type { Random } from '../random.js';
+import { clusterFeatures } from './cluster.js';
+import { reassignClusters } from './reassign.js';
+import { dropSingles } from './singles.js';
+import { splitClusters } from './split.js';
+
+/** How the training images are shared out among the learners. */
+export interface Division {
+  /** (N,) the cluster, and so the learner, of each training image; -1: left out. */
+  clusters: Int32Array;
+  numClusters: number;
+  /** The epoch at whose start it was made. */
+  epoch: number;
+  /** Images in each cluster. */
+  sizes: number[];
+  /** Classes in each cluster. */
+  classCounts: number[];
+  /** Images that are the only one of their class in their cluster. */
+  leftOut: number;
+  /** Images whose learner is not the one of the division before (after the reassignment, before the split). */
+  moved: number;
+  /** What did not come out as wanted, in words. */
+  notes: string[];
+}
+
+export interface DivideOptions {
+  /** (N, F) features of all training images, in the order of `labels`; null will do for a single cluster. */
+  features: Tensor | null;
+  /** (N,) */
+  labels: Int32Array;
+  /** The division in force so far, null at the start. */
+  previous: Division | null;
+  /** Clusters of the k-means; by default as many as `previous` has, or one. */
+  numClusters?: number;
+  /** Split each cluster in two until there are so many. */
+  doubleTo?: number;
+  epoch: number;
+  random: Random;
+  /** 'dcesml': its reassignment. */
+  compat?: 'dcesml';
+}
+
+/**
+ * The next division, as in the papers' top-down variant: cluster the features, give the clusters back to the
+ * learners that know them best, split them in two where the learners double, leave out images that are alone
+ * of their class in a cluster.
+ *
+ * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c.
+ */
+export function divide(options: DivideOptions): Division {
+  const { features, labels, previous, epoch, random, compat } = options;
+  const notes: string[] = [];
+  let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
+  const doubleTo = options.doubleTo ?? numClusters;
+  checkDoubling(numClusters, doubleTo);
+  if (doubleTo === 1) return undivided(labels, epoch);
+  if (!features) throw new Error(`divide: expected features to make ${doubleTo} clusters, got none`);
+  return scope(() =>
+    noGrad(() => {
+      const clustered = clusterFeatures(features, labels, numClusters, random);
+      notes.push(...clustered.notes);
+      let clusters = clustered.clusters;
+      let moved = 0;
+      if (previous && previous.numClusters === numClusters) {
+        clusters = reassignClusters(previous.clusters, clusters, numClusters, { compat }).clusters;
+        const before = previous.clusters;
+        moved = clusters.reduce((n, cluster, i) => n + Number(before[i] !== -1 && before[i] !== cluster), 0);
+      }
+      while (numClusters < doubleTo) {
+        const split = splitClusters(features, clusters, labels, numClusters, random);
+        clusters = split.clusters;
+        notes.push(...split.notes);
+        numClusters *= 2;
+      }
+      clusters = dropSingles(clusters, labels);
+      return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
+    }),
+  );
+}
+
+/** All images in one cluster: what training starts from. */
+export function undivided(labels: Int32Array, epoch = 0): Division {
+  const clusters = dropSingles(new Int32Array(labels.length), labels);
+  return { ...describe(clusters, labels, 1), epoch, moved: 0, notes: [] };
+}
+
+function describe(clusters: Int32Array, labels: Int32Array, numClusters: number) {
+  const sizes = new Array<number>(numClusters).fill(0);
+  const classes = Array.from({ length: numClusters }, () => new Set<number>());
+  let leftOut = 0;
+  for (let image = 0; image < clusters.length; image++) {
+    const cluster = clusters[image] as number;
+    if (cluster === -1) leftOut++;
+    else {
+      sizes[cluster] = (sizes[cluster] as number) + 1;
+      classes[cluster]?.add(labels[image] as number);
+    }
+  }
+  return { clusters, numClusters, sizes, classCounts: classes.map((set) => set.size), leftOut };
+}
+
+function checkDoubling(from: number, to: number): void {
+  for (let reached = from; reached < to; reached *= 2) if (reached * 2 === to) return;
+  if (from !== to) {
+    throw new RangeError(`divide: ${from} clusters do not double to ${to}`);
+  }
+}

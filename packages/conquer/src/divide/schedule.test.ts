@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import { DivisionSchedule, type ScheduleOptions } from './schedule.js';
+
+const epochs = (options: ScheduleOptions, count: number) => {
+  const schedule = new DivisionSchedule(options);
+  return Array.from({ length: count }, (_, epoch) => schedule.at(epoch));
+};
+
+describe('DivisionSchedule', () => {
+  it('doubles top-down at every redivision but the first, up to the final number', () => {
+    const all = epochs({ numLearners: 4, modEpoch: 2, modEpochFreeze: 1 }, 9);
+    expect(all.map((e) => e.redivide)).toEqual([true, false, true, false, true, false, true, false, true]);
+    expect(all.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
+    expect(all.filter((e) => e.redivide).map((e) => e.numClusters)).toEqual([1, 1, 2, 4, 4]);
+    expect(all.map((e) => e.freezeBackbone)).toEqual([
+      true,
+      false,
+      true,
+      false,
+      true,
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(all.some((e) => e.fullEmbedding)).toBe(false);
+  });
+
+  it('has all learners from the start without a hierarchy', () => {
+    const all = epochs({ numLearners: 8, modEpoch: 3, hierarchy: 'none' }, 4);
+    expect(all.map((e) => e.doubleTo)).toEqual([8, 8, 8, 8]);
+    expect(all.map((e) => e.numClusters)).toEqual([8, 8, 8, 8]);
+    expect(all.map((e) => e.redivide)).toEqual([true, false, false, true]);
+    expect(all.some((e) => e.freezeBackbone)).toBe(false);
+  });
+
+  it('only trains the whole embedding from forceFullEmbeddingEpoch on', () => {
+    const options = { numLearners: 8, modEpoch: 2, modEpochFreeze: 1, forceFullEmbeddingEpoch: 5 };
+    const all = epochs(options, 9);
+    expect(all.map((e) => e.fullEmbedding)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect(all.map((e) => e.redivide)).toEqual([true, false, true, false, true, false, false, false, false]);
+    expect(all.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
+    expect(all.map((e) => e.freezeBackbone)).toEqual([
+      true,
+      false,
+      true,
+      false,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    const compatible = epochs({ ...options, compat: 'dcesml' }, 9);
+    expect(compatible.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 8, 8, 8]);
+    expect(compatible[6]).toEqual({
+      redivide: true,
+      numClusters: 4,
+      doubleTo: 8,
+      freezeBackbone: true,
+      fullEmbedding: true,
+    });
+    expect(epochs({ numLearners: 4, modEpoch: 1, forceFullEmbeddingEpoch: 0 }, 1)[0]?.doubleTo).toBe(1);
+  });
+
+  it('refuses what contradicts itself', () => {
+    const refuse = (options: ScheduleOptions) => expect(() => new DivisionSchedule(options));
+    refuse({ numLearners: 6, modEpoch: 2 }).toThrow(UserError);
+    refuse({ numLearners: 6, modEpoch: 2 }).toThrow(/use 4 or 8/);
+    refuse({ numLearners: 0, modEpoch: 2 }).toThrow(/positive integer, got 0/);
+    refuse({ numLearners: 4, modEpoch: 0 }).toThrow(/got 0/);
+    refuse({ numLearners: 4, modEpoch: 2, modEpochFreeze: 2 }).toThrow(/0 to 1/);
+    refuse({ numLearners: 4, modEpoch: 2, forceFullEmbeddingEpoch: -1 }).toThrow(/got -1/);
+  });
+});

@@ -1,0 +1,48 @@
+import { type Tensor, tensor } from '@conquer/torch';
+import type { Random } from '../random.js';
+import { CLUSTERING_TRIALS, type Clustered, clusterFeatures } from './cluster.js';
+
+/**
+ * Splits every cluster in two by k-means: the halves of c become 2c and 2c + 1. Each split is tried up to 30
+ * times until both halves hold at least two classes of two images; else the last try stands, with a note.
+ * Images in no cluster (-1) stay so.
+ *
+ * A cluster of one image or none cannot be split: the image goes to 2c, and 2c + 1 is empty.
+ *
+ * @param features (N, F)
+ * @param clusters (N,), -1..numClusters-1
+ */
+export function splitClusters(
+  features: Tensor,
+  clusters: Int32Array,
+  labels: Int32Array,
+  numClusters: number,
+  random: Random,
+  trials = CLUSTERING_TRIALS,
+): Clustered {
+  const halves = new Int32Array(clusters.length).fill(-1);
+  const notes: string[] = [];
+  for (let cluster = 0; cluster < numClusters; cluster++) {
+    const members = Int32Array.from(clusters.keys()).filter((image) => clusters[image] === cluster);
+    if (members.length < 2) {
+      for (const image of members) halves[image] = 2 * cluster;
+      notes.push(
+        `cluster ${cluster} holds ${members.length === 1 ? 'one image' : 'no image'} and was not split`,
+      );
+      continue;
+    }
+    using index = tensor(members, { dtype: 'int64', device: features.device });
+    using own = features.indexSelect(0, index);
+    const ownLabels = members.map((image) => labels[image] as number);
+    const split = clusterFeatures(own, ownLabels, 2, random, trials);
+    for (const [position, image] of members.entries()) {
+      halves[image] = 2 * cluster + (split.clusters[position] as number);
+    }
+    if (split.notes.length > 0) {
+      notes.push(
+        `no split of cluster ${cluster} in ${trials} tries gave both halves two classes of two images; the last one is used`,
+      );
+    }
+  }
+  return { clusters: halves, notes };
+}
