@@ -1,0 +1,23 @@
+import { checkArchitectures } from './architectures.js';
+import type { GoldenCheck } from './check.js';
+import { checkEvaluation } from './evaluation.js';
+import { checkLosses } from './losses.js';
+import { checkRevisitingLosses } from './losses-revisiting-dml.js';
+import { checkMaskOrthogonality } from './mask-orthogonality.js';
+import { checkRevisitingMetrics } from './metrics-revisiting-dml.js';
+import { checkMiners } from './miners.js';
+import { checkReassign } from './reassign.js';
+import { checkTrainingTrajectory } from './training-trajectory.js';
+
+/** Which check reads which golden file. */
+export const goldenFiles: Readonly<Record<string, GoldenCheck>> = {
+  'architectures.json': checkArchitectures,
+  'evaluation.json': checkEvaluation,
+  'losses.json': checkLosses,
+  'losses-revisiting-dml.json': checkRevisitingLosses,
+  'mask-orthogonality.json': checkMaskOrthogonality,
+  'metrics-revisiting-dml.json': checkRevisitingMetrics,
+  'miners.json': checkMiners,
+  'reassign.json': checkReassign,
+  'training-trajectory.json': checkTrainingTrajectory,
+};

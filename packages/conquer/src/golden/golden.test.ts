@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { goldenFiles } from './files.js';
+
+const fixture = (name: string): unknown =>
+  JSON.parse(
+    readFileSync(fileURLToPath(new URL(`../../test/fixtures/golden/${name}`, import.meta.url)), 'utf8'),
+  );
+
+// Whole networks take long: networks.slow.test.ts holds them.
+const slow = ['architectures.json', 'training-trajectory.json'];
+
+describe('numbers of the original implementations', () => {
+  for (const [name, check] of Object.entries(goldenFiles).filter(([file]) => !slow.includes(file))) {
+    it(`agree in float64: ${name}`, () => {
+      const result = check(fixture(name), 'float64');
+      expect(result.failures).toEqual([]);
+      expect(result.cases + result.notYet.size).toBeGreaterThan(0);
+      expect(result.worst).toBeLessThan(1e-9);
+    });
+  }
+
+  for (const name of ['evaluation.json', 'losses.json', 'losses-revisiting-dml.json', 'miners.json']) {
+    it(`agree in float32: ${name}`, () => {
+      expect(goldenFiles[name]?.(fixture(name), 'float32').failures).toEqual([]);
+    });
+  }
+});

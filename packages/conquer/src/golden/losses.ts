@@ -1,0 +1,141 @@
+import { scope, type Tensor } from '@conquer/torch';
+import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
+import type { Loss } from '../losses/loss.js';
+import { MarginLoss } from '../losses/margin.js';
+import { NPairsLoss } from '../losses/npairs.js';
+import { TripletLoss } from '../losses/triplet.js';
+import { TripletAllLoss } from '../losses/triplet-all.js';
+import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
+import type { Tuples } from '../tuples.js';
+import {
+  Comparison,
+  type GoldenCheck,
+  GoldenFormatError,
+  type Precision,
+  readCases,
+  readGoldenTensor,
+  readIndices,
+  readNumber,
+  readObject,
+  TOLERANCE,
+  toTensor,
+} from './check.js';
+
+type Options = Record<string, unknown>;
+
+const number = (options: Options, name: string) => readNumber(options[name], `option ${name}`);
+const flag = (options: Options, name: string) => options[name] === true;
+
+/** dcesml's losses by the name in the file. */
+const losses: Record<string, (options: Options, numClasses: number) => Loss> = {
+  margin: (options, numClasses) =>
+    new MarginLoss({
+      margin: number(options, 'margin'),
+      beta: number(options, 'beta'),
+      nu: number(options, 'nu'),
+      numClasses: flag(options, 'classSpecificBeta') ? numClasses : undefined,
+    }),
+  triplet: (options) =>
+    new TripletLoss({
+      margin: number(options, 'margin'),
+      soft: flag(options, 'soft'),
+      averageNonZeroOnly: flag(options, 'averageNonZeroOnly'),
+    }),
+  tripletAll: (options) => new TripletAllLoss({ margin: number(options, 'margin'), compat: 'dcesml' }),
+  tripletSemihard: (options) =>
+    new TripletSemihardLoss({ margin: number(options, 'margin'), soft: flag(options, 'soft') }),
+  npairs: (options) => new NPairsLoss({ alpha: number(options, 'alpha') }),
+  kantorovMargin: (options) =>
+    new KantorovMarginLoss({
+      alpha: number(options, 'alpha'),
+      beta: number(options, 'beta'),
+      distanceThreshold: number(options, 'distanceThreshold'),
+    }),
+};
+
+/**
+ * losses.json: value, gradient of the embeddings and of the loss's own parameters. The original kept the parameters
+ * in float32 beside embeddings in float64, so their gradients are rounded to float32; so it is here.
+ */
+export const checkLosses: GoldenCheck = (cases, precision = 'float64') => {
+  const comparison = new Comparison(TOLERANCE[precision]);
+  for (const [i, item] of readCases(cases).entries()) {
+    const name = String(item.loss);
+    const make = losses[name];
+    if (!make) {
+      comparison.notYet(name);
+      continue;
+    }
+    comparison.begin();
+    const options = readObject(item.options, `the options of case ${i}`);
+    const numClasses = parameterRows(item, 'beta');
+    compareLoss(comparison, `${i} ${name}`, make(options, numClasses), item, precision);
+    if (name === 'tripletAll' && item.corrected !== undefined) {
+      const corrected = { ...item, ...readObject(item.corrected, `the corrected value of case ${i}`) };
+      const loss = new TripletAllLoss({ margin: number(options, 'margin') });
+      compareLoss(comparison, `${i} ${name}, corrected`, loss, corrected, precision);
+    }
+  }
+  return comparison.result;
+};
+
+function parameterRows(item: Record<string, unknown>, name: string): number {
+  const params = readObject(item.params ?? {}, 'params');
+  return params[name] === undefined ? 0 : (readGoldenTensor(params[name], name).shape[0] ?? 0);
+}
+
+/**
+ * Runs a loss on one case and compares value and gradients. The loss's parameters stay in the precision they have.
+ * @param parameterNames what the file calls a parameter → what the loss calls it, where they differ
+ */
+export function compareLoss(
+  comparison: Comparison,
+  what: string,
+  loss: Loss,
+  item: Record<string, unknown>,
+  precision: Precision,
+  parameterNames: Record<string, string> = {},
+): void {
+  const params = readObject(item.params ?? {}, `the parameters of ${what}`);
+  const gradParams = readObject(item.gradParams ?? {}, `the parameters' gradients of ${what}`);
+  const value = readNumber(item.value, `the value of ${what}`);
+  const wantGradient = readGoldenTensor(item.gradEmbeddings, `the gradient of ${what}`);
+  scope(() => {
+    const embeddings = toTensor(readGoldenTensor(item.embeddings, `the embeddings of ${what}`), precision);
+    embeddings.requiresGrad_();
+    const labels = readIndices(item.labels, `the labels of ${what}`);
+    const values = Object.keys(params).map((key): [string, Tensor] => [
+      parameterNames[key] ?? key,
+      toTensor(readGoldenTensor(params[key], `parameter ${key} of ${what}`), precision),
+    ]);
+    loss.loadStateDict(new Map(values));
+    const result = loss.forward(embeddings, labels, readTuples(item, what));
+    result.backward();
+    comparison.close(`${what}: value`, [result.item()], [value]);
+    comparison.close(`${what}: gradient`, embeddings.grad?.toNumbers() ?? [], wantGradient.data);
+    const own = new Map(loss.namedParameters());
+    for (const key of Object.keys(gradParams)) {
+      const want = readGoldenTensor(gradParams[key], `the gradient of ${key} of ${what}`);
+      const parameter = own.get(parameterNames[key] ?? key);
+      comparison.close(`${what}: gradient of ${key}`, parameter?.grad?.toNumbers() ?? [], want.data);
+    }
+    for (const parameter of own.values()) parameter.dispose();
+  });
+}
+
+function readTuples(item: Record<string, unknown>, what: string): Tuples | null {
+  if (item.triplets === undefined) return null;
+  const { anchors, positives, negatives } = readObject(item.triplets, `the triplets of ${what}`);
+  const tuples = {
+    anchors: readIndices(anchors, `the anchors of ${what}`),
+    positives: readIndices(positives, `the positives of ${what}`),
+    negatives: readIndices(negatives, `the negatives of ${what}`),
+  };
+  if (
+    tuples.positives.length !== tuples.anchors.length ||
+    tuples.negatives.length !== tuples.anchors.length
+  ) {
+    throw new GoldenFormatError(`expected as many positives and negatives as anchors in ${what}`);
+  }
+  return tuples;
+}

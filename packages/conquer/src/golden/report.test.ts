@@ -1,0 +1,63 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import { goldenReport } from './report.js';
+
+const fixtures = fileURLToPath(new URL('../../test/fixtures/golden', import.meta.url));
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-golden-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const copy = (name: string) => cpSync(join(fixtures, name), join(folder, name));
+const line = (lines: string[], name: string) => lines.find((text) => text.startsWith(name));
+
+describe('goldenReport', () => {
+  it('gives cases and worst error of what is there, and says what is missing or not done yet', () => {
+    copy('reassign.json');
+    copy('losses-revisiting-dml.json');
+    writeFileSync(join(folder, 'other.json'), '[]');
+    const { lines, off } = goldenReport(folder);
+    expect(off).toBe(false);
+    expect(line(lines, 'reassign.json')).toMatch(/3 cases, worst relative error 0\.0e\+0/);
+    expect(line(lines, 'losses-revisiting-dml.json')).toMatch(/3 cases, .*; not yet: contrastive \(3\)/);
+    expect(line(lines, 'miners.json')).toMatch(/missing/);
+    expect(line(lines, 'other.json')).toMatch(/not yet/);
+  });
+
+  it('is off when a number is off, and says which', () => {
+    const cases = JSON.parse(readFileSync(join(fixtures, 'reassign.json'), 'utf8'));
+    cases[1].reassigned[0] ^= 1;
+    cases[2].costs.data[0] += 1e-3;
+    writeFileSync(join(folder, 'reassign.json'), JSON.stringify(cases));
+    const { lines, off } = goldenReport(folder);
+    expect(off).toBe(true);
+    expect(line(lines, 'reassign.json')).toMatch(/OFF in 2 places/);
+    expect(lines.join('\n')).toMatch(/1 reassigned: 1 of 60 differ/);
+    expect(lines.join('\n')).toMatch(/2 costs: relative error/);
+  });
+
+  it('is off when a file cannot be read as what it should be', () => {
+    writeFileSync(join(folder, 'losses.json'), '[{"loss": "margin"}]');
+    writeFileSync(join(folder, 'miners.json'), '{');
+    writeFileSync(join(folder, 'evaluation.json'), '{}');
+    const { lines, off } = goldenReport(folder);
+    expect(off).toBe(true);
+    expect(line(lines, 'losses.json')).toMatch(
+      /cannot be read: expected an object for the options of case 0/,
+    );
+    expect(line(lines, 'miners.json')).toMatch(/cannot be read/);
+    expect(line(lines, 'evaluation.json')).toMatch(/expected a list of cases/);
+  });
+
+  it('refuses a folder without golden files, and one that is not there', () => {
+    expect(() => goldenReport(folder)).toThrow(UserError);
+    expect(() => goldenReport(folder)).toThrow(/found none of them/);
+    expect(() => goldenReport(join(folder, 'nowhere'))).toThrow(/cannot read the folder .*ENOENT/);
+  });
+});

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../error.js';
+import { GoldenFormatError, type GoldenResult } from './check.js';
+import { goldenFiles } from './files.js';
+
+export interface GoldenReport {
+  /** One for each file of the folder and each known file that it lacks; failures are indented below theirs. */
+  lines: string[];
+  /** Whether something is off: a number, or a file that cannot be read. */
+  off: boolean;
+}
+
+/**
+ * Compares every golden file of a folder with the implementation, in float64.
+ * @throws UserError if the folder cannot be read or holds none of the known files
+ */
+export function goldenReport(folder: string): GoldenReport {
+  const present = listJson(folder);
+  const known = Object.keys(goldenFiles);
+  if (!known.some((name) => present.includes(name))) {
+    throw new UserError(`expected golden files (${known.join(', ')}) in ${folder}, found none of them`);
+  }
+  const report: GoldenReport = { lines: [], off: false };
+  const width = Math.max(...[...known, ...present].map((name) => name.length)) + 2;
+  const add = (name: string, text: string) => report.lines.push(name.padEnd(width) + text);
+  for (const name of [...new Set([...known, ...present])].sort()) {
+    const check = goldenFiles[name];
+    if (!present.includes(name)) add(name, 'missing: not in this folder');
+    else if (!check) add(name, 'not yet: nothing here reads a file of this name');
+    else {
+      try {
+        const result = check(JSON.parse(readFileSync(join(folder, name), 'utf8')));
+        add(name, summary(result));
+        report.lines.push(...result.failures.map((failure) => `    ${failure}`));
+        report.off ||= result.failures.length > 0;
+      } catch (error) {
+        if (!(error instanceof GoldenFormatError || error instanceof SyntaxError)) throw error;
+        add(name, `OFF: cannot be read: ${error.message}`);
+        report.off = true;
+      }
+    }
+  }
+  return report;
+}
+
+function listJson(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith('.json'));
+  } catch (error) {
+    throw new UserError(
+      `cannot read the folder ${folder}: ${(error as NodeJS.ErrnoException).code ?? error}`,
+    );
+  }
+}
+
+/** "42 cases, worst relative error 3.1e-14; not yet: snr (3)" */
+function summary({ cases, worst, failures, notYet }: GoldenResult): string {
+  const missing = [...notYet].map(([what, count]) => `${what} (${count})`).join(', ');
+  const parts: string[] = [];
+  if (cases > 0 || notYet.size === 0) {
+    const verdict = failures.length > 0 ? `OFF in ${failures.length} places: ` : '';
+    parts.push(
+      `${verdict}${cases} ${cases === 1 ? 'case' : 'cases'}, worst relative error ${worst.toExponential(1)}`,
+    );
+  }
+  if (missing) parts.push(`not yet: ${missing}`);
+  return parts.join('; ');
+}
