@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { type DType, Generator, nn, randn, type Tensor } from '../index.js';
 import { describeWithPython, runPython } from '../testing/python.js';
 
@@ -132,45 +132,59 @@ function expectClose(actual: Tensor, expected: Tensor, what: string): void {
 }
 
 describeWithPython('layers against PyTorch', ['torch', 'numpy'], () => {
-  for (const dtype of ['float64', 'float32'] as const) {
-    it(`give the same outputs, gradients and statistics in ${dtype}, within ${tolerance[dtype]}`, () => {
-      const generator = new Generator(1);
-      const runs = Object.entries(cases).map(([name, { python, layer: make, shape, evaluate }]) => {
-        const layer = make(dtype);
-        // Fresh batch norms have trivial parameters and statistics: give them others.
-        for (const [, tensor] of [...layer.namedParameters(), ...layer.namedBuffers()]) {
-          if (tensor.dtype === dtype) nn.init.uniform_(tensor, 0.2, 1.2, { generator });
-        }
-        const state = Object.fromEntries(
-          [...layer.stateDict()].map(([key, tensor]) => [key, tensor.clone()]),
-        );
-        const inputs = [0, 1].map(() => randn(shape, { generator, dtype }));
-        return { name, python, layer: evaluate ? layer.eval() : layer, state, inputs };
-      });
-      const peers = runPython<Peer[]>(
-        `
-          from torch import nn
-          output = []
-          for run in input:
-              layer = eval(run['python']).to(run['inputs'][0].dtype)
-              layer.load_state_dict(run['state'])
-              outputs = []
-              for x in run['inputs']:
-                  x.requires_grad_()
-                  y = layer(x)
-                  (y * y.detach().sin()).sum().backward()
-                  outputs.append(y)
-              output.append({
-                  'outputs': outputs,
-                  'inputGradient': x.grad,
-                  'gradients': {name: p.grad for name, p in layer.named_parameters()},
-                  'state': layer.state_dict(),
-              })
-        `,
-        runs.map(({ python, state, inputs }) => ({ python, state, inputs })),
-      );
-      for (const [index, { name, layer, inputs }] of runs.entries()) {
-        const peer = peers[index] as Peer;
+  const dtypes = ['float64', 'float32'] as const;
+  const dropped = randn([40, 7], { generator: new Generator(2) });
+  let expected: { peers: Peer[]; dropout: Tensor };
+
+  const generator = new Generator(1);
+  const runs = dtypes.flatMap((dtype) =>
+    Object.entries(cases).map(([name, { python, layer: make, shape, evaluate }]) => {
+      const layer = make(dtype);
+      // Fresh batch norms have trivial parameters and statistics: give them others.
+      for (const [, tensor] of [...layer.namedParameters(), ...layer.namedBuffers()]) {
+        if (tensor.dtype === dtype) nn.init.uniform_(tensor, 0.2, 1.2, { generator });
+      }
+      const state = Object.fromEntries([...layer.stateDict()].map(([key, tensor]) => [key, tensor.clone()]));
+      const inputs = [0, 1].map(() => randn(shape, { generator, dtype }));
+      return { name, dtype, python, layer: evaluate ? layer.eval() : layer, state, inputs };
+    }),
+  );
+
+  beforeAll(() => {
+    expected = runPython(
+      `
+        import torch
+        from torch import nn
+
+        def run(python, state, inputs):
+            layer = eval(python).to(inputs[0].dtype)
+            layer.load_state_dict(state)
+            outputs = []
+            for x in inputs:
+                x.requires_grad_()
+                y = layer(x)
+                (y * y.detach().sin()).sum().backward()
+                outputs.append(y)
+            return {
+                'outputs': outputs,
+                'inputGradient': x.grad,
+                'gradients': {name: p.grad for name, p in layer.named_parameters()},
+                'state': layer.state_dict(),
+            }
+
+        torch.manual_seed(5)
+        dropout = nn.functional.dropout(input['dropped'], 0.3)
+        output = {'peers': [run(**case) for case in input['runs']], 'dropout': dropout}
+      `,
+      { dropped, runs: runs.map(({ python, state, inputs }) => ({ python, state, inputs })) },
+    );
+  }, 60_000);
+
+  for (const tested of dtypes) {
+    it(`give the same outputs, gradients and statistics in ${tested}, within ${tolerance[tested]}`, () => {
+      for (const [index, { name, dtype, layer, inputs }] of runs.entries()) {
+        if (dtype !== tested) continue;
+        const peer = expected.peers[index] as Peer;
         for (const [i, x] of inputs.entries()) {
           x.requiresGrad_();
           const y = layer.forward(x);
@@ -191,12 +205,7 @@ describeWithPython('layers against PyTorch', ['torch', 'numpy'], () => {
   }
 
   it('dropout draws the same mask from the same seed', () => {
-    const x = randn([40, 7], { generator: new Generator(2) });
-    const expected = runPython<Tensor>(
-      'import torch; torch.manual_seed(5); output = torch.nn.functional.dropout(input, 0.3)',
-      x,
-    );
     const dropout = new nn.Dropout(0.3, { generator: new Generator(5) });
-    expect(dropout.forward(x).toTypedArray()).toEqual(expected.toTypedArray());
+    expect(dropout.forward(dropped).toTypedArray()).toEqual(expected.dropout.toTypedArray());
   });
 });

@@ -60,7 +60,7 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
   }
 }
 
-/** Kingma and Ba, Adam, 2015; weight decay as an L2 penalty. Equal to torch.optim.Adam bit for bit on the CPU. */
+/** Kingma and Ba, Adam, 2015; weight decay as an L2 penalty. Equal to PyTorch 1.13's bit for bit on the CPU. */
 export class Adam extends AdamBase {
   constructor(groups: readonly GroupInit<AdamOptions>[], options: Partial<AdamOptions> = {}) {
     super(groups, withDefaults({ lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 }, options));
@@ -75,7 +75,7 @@ export class Adam extends AdamBase {
 
 /**
  * Loshchilov and Hutter, Decoupled weight decay, 2019: Adam whose weight decay does not pass through the moments.
- * Equal to torch.optim.AdamW bit for bit on the CPU.
+ * Equal to PyTorch 1.13's bit for bit on the CPU.
  */
 export class AdamW extends AdamBase {
   constructor(groups: readonly GroupInit<AdamOptions>[], options: Partial<AdamOptions> = {}) {

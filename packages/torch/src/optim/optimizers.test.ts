@@ -68,57 +68,60 @@ function gradientsFor(dtype: DType): (Tensor | null)[][] {
 }
 
 describeWithPython('optimizers against PyTorch', ['torch', 'numpy'], () => {
-  for (const dtype of ['float64', 'float32'] as const) {
-    it(`give the same bits after each of ${steps} steps in ${dtype}`, () => {
-      const gradients = gradientsFor(dtype);
+  it(`give the same bits after each of ${steps} steps, in float64 and float32`, () => {
+    const inputs = (['float64', 'float32'] as const).map((dtype) => {
       const generator = new Generator(4);
       const initial = shapes.map((shape) => randn(shape, { generator, dtype }));
-      const expected = runPython<{ steps: Tensor[][]; state: Record<string, Tensor>[] }[]>(
-        `
-          import torch
-          from torch import optim
-          output = []
-          for python in input['cases']:
-              p = [t.clone().requires_grad_() for t in input['initial']]
-              optimizer = eval(python)
-              after = []
-              for grads in input['gradients']:
-                  for param, grad in zip(p, grads):
-                      param.grad = None if grad is None else grad.clone()
-                  optimizer.step()
-                  after.append([t.detach().clone() for t in p])
-              state = [optimizer.state[t] for t in p]
-              output.append({'steps': after, 'state': [
-                  {key: value for key, value in s.items() if key != 'step' and value is not None} for s in state]})
-        `,
-        { cases: Object.values(cases).map(({ python }) => python), initial, gradients },
-      );
+      return { dtype, initial, gradients: gradientsFor(dtype) };
+    });
+    const expected = runPython<{ steps: Tensor[][]; state: Record<string, Tensor>[] }[][]>(
+      `
+        import torch
+        from torch import optim
+
+        def run(python, initial, gradients):
+            p = [t.clone().requires_grad_() for t in initial]
+            optimizer = eval(python)
+            after = []
+            for grads in gradients:
+                for param, grad in zip(p, grads):
+                    param.grad = None if grad is None else grad.clone()
+                optimizer.step()
+                after.append([t.detach().clone() for t in p])
+            return {'steps': after, 'state': [
+                {key: value for key, value in optimizer.state[t].items() if key != 'step' and value is not None}
+                for t in p]}
+
+        output = [[run(python, i['initial'], i['gradients']) for python in input['cases']]
+                  for i in input['inputs']]
+      `,
+      { cases: Object.values(cases).map(({ python }) => python), inputs },
+    );
+    for (const [i, { dtype, initial, gradients }] of inputs.entries()) {
       for (const [index, [name, { optimizer: make }]] of Object.entries(cases).entries()) {
+        const peer = expected[i]?.[index];
         const params = initial.map((tensor) => tensor.clone().requiresGrad_());
         const optimizer = make(params);
         for (const [step, grads] of gradients.entries()) {
-          for (const [i, param] of params.entries()) param.grad = grads[i] as Tensor | null;
+          for (const [j, param] of params.entries()) param.grad = grads[j] as Tensor | null;
           optimizer.step();
-          for (const [i, param] of params.entries()) {
-            const peer = expected[index]?.steps[step]?.[i] as Tensor;
-            expect(param.toTypedArray(), `${name}: parameter ${i} after step ${step}`).toEqual(
-              peer.toTypedArray(),
-            );
-          }
+          const numbers = params.map((param) => param.toTypedArray());
+          const wanted = peer?.steps[step]?.map((param) => param.toTypedArray());
+          expect(numbers, `${name} in ${dtype} after step ${step}`).toEqual(wanted);
         }
         const { tensors, groups } = optimizer.stateDict();
-        const positions = groups.flatMap((group) => group.steps.map((_, i) => `${group.name}.${i}`));
-        for (const [i, peer] of (expected[index]?.state ?? []).entries()) {
-          for (const [key, value] of Object.entries(peer)) {
-            const own = tensors.get(`${positions[i]}.${key}`);
-            expect(own?.toTypedArray(), `${name}: ${key} of ${i}`).toEqual(value.toTypedArray());
+        const positions = groups.flatMap((group) => group.steps.map((_, j) => `${group.name}.${j}`));
+        for (const [j, state] of (peer?.state ?? []).entries()) {
+          for (const [key, value] of Object.entries(state)) {
+            const own = tensors.get(`${positions[j]}.${key}`);
+            expect(own?.toTypedArray(), `${name} in ${dtype}: ${key} of ${j}`).toEqual(value.toTypedArray());
           }
         }
       }
       // The gradients are only read.
       expect(gradients[0]?.[0]?.toTypedArray()).toEqual(gradientsFor(dtype)[0]?.[0]?.toTypedArray());
-    });
-  }
+    }
+  });
 });
 
 it('a step leaves no tensors behind but its state, and removing a group frees it', () => {

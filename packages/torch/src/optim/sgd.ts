@@ -21,7 +21,7 @@ export interface SGDOptions extends BaseOptions {
 
 /**
  * θ ← θ − lr · b with the velocity b ← momentum · b + (1 − dampening) · g (b = g at the first step).
- * Equal to torch.optim.SGD bit for bit on the CPU.
+ * Equal to PyTorch 1.13's bit for bit on the CPU.
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(groups: readonly GroupInit<SGDOptions>[], options: Partial<SGDOptions> = {}) {
