@@ -1,0 +1,57 @@
+import { scope, type Tensor } from '@conquer/torch';
+import type { Random } from '../random.js';
+import type { BatchTransform } from './batch-transform.js';
+import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, perImage } from './color.js';
+
+export interface ColorJitterOptions {
+  /** Factors from 1 - this (at least 0) to 1 + this; default 0.4. */
+  brightness?: number | undefined;
+  /** As brightness; default 0.4. */
+  contrast?: number | undefined;
+  /** As brightness; default 0.4. */
+  saturation?: number | undefined;
+  /** Turns of the hue up to this share of the colour circle to either side, at most 0.5; default 0.1. */
+  hue?: number | undefined;
+}
+
+type Adjust = (images: Tensor, parameters: Tensor) => Tensor;
+
+/**
+ * Brightness, contrast, saturation and hue, as torchvision's ColorJitter: parameters are drawn for each image, the
+ * order of the four for each batch (in torchvision, whose batches are single images, for each image).
+ *
+ * Draws the order, then, for each of the four that is not 0, a number an image.
+ */
+export class ColorJitter implements BatchTransform {
+  private readonly steps: readonly [adjust: Adjust, low: number, high: number][];
+
+  constructor(options: ColorJitterOptions = {}) {
+    const { brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 } = options;
+    if (!(hue >= 0 && hue <= 0.5))
+      throw new RangeError(`ColorJitter: expected a hue from 0 to 0.5, got ${hue}`);
+    const factor = (adjust: Adjust, most: number): [Adjust, number, number] => {
+      if (!(most >= 0)) throw new RangeError(`ColorJitter: expected numbers of at least 0, got ${most}`);
+      return [adjust, Math.max(0, 1 - most), 1 + most];
+    };
+    const all: [Adjust, number, number][] = [
+      factor(adjustBrightness, brightness),
+      factor(adjustContrast, contrast),
+      factor(adjustSaturation, saturation),
+      [adjustHue, -hue, hue],
+    ];
+    this.steps = all.filter(([, low, high]) => high > low);
+  }
+
+  apply(images: Tensor, random: Random): Tensor {
+    const order = random.permutation(this.steps.length);
+    return scope(() => {
+      let current = images;
+      for (const index of order) {
+        const [adjust, low, high] = this.steps[index]!;
+        const parameters = Array.from({ length: images.size(0) }, () => random.uniform(low, high));
+        current = adjust(current, perImage(parameters, images));
+      }
+      return current;
+    });
+  }
+}

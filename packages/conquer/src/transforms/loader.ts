@@ -1,0 +1,102 @@
+import { noGrad, scope, type Tensor } from '@conquer/torch';
+import type { Random } from '../random.js';
+import type { BatchTransform } from './batch-transform.js';
+import type { ImageSource } from './image-source.js';
+
+/** A batch, ready for the network. Its tensor belongs to whoever receives it, and is to be disposed there. */
+export interface Batch {
+  /** float32 (B, 3, H, W) on the loader's device. */
+  images: Tensor;
+  /** Labels (B). */
+  labels: Int32Array;
+  /** Positions in the split (B). */
+  indices: Int32Array;
+}
+
+export interface LoaderOptions {
+  source: ImageSource;
+  /** Labels of all the source's images. */
+  labels: Int32Array;
+  /** The positions of each batch: a sampler, or `InOrderBatches` for evaluation. */
+  batches: Iterable<Int32Array>;
+  transform: BatchTransform;
+  /**
+   * Draws crops and augmentations. A batch gets a stream of its own when it is asked for, so that the draws are
+   * the same whatever the timing. Batches asked for ahead draw too: after an iteration that ended early, this Random
+   * stands further than the batches that were received.
+   */
+  random: Random;
+  /** Default `cpu`. */
+  device?: string | undefined;
+  /** Batches that are read ahead; default 2. */
+  prefetch?: number | undefined;
+}
+
+/**
+ * Reads the images of batch after batch ahead of the training loop, and transforms them when they are received.
+ * Each `for await` is an epoch. Leaving it early, or an error, ends the reading: what runs is waited for and freed.
+ *
+ * @throws while iterating, ImageError naming a file that cannot be read; the batches before it come first
+ */
+export class Loader implements AsyncIterable<Batch> {
+  private readonly options: LoaderOptions;
+
+  constructor(options: LoaderOptions) {
+    const { source, labels, prefetch = 2 } = options;
+    if (labels.length !== source.count) {
+      throw new RangeError(`Loader: got ${labels.length} labels for ${source.count} images`);
+    }
+    if (!Number.isSafeInteger(prefetch) || prefetch < 1) {
+      throw new RangeError(`Loader: expected to read at least 1 batch ahead, got ${prefetch}`);
+    }
+    this.options = options;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
+    const { source, batches, random, prefetch = 2 } = this.options;
+    const abort = new AbortController();
+    const positions = batches[Symbol.iterator]();
+    const ahead: { indices: Int32Array; stream: Random; pixels: Promise<Tensor> }[] = [];
+    const ask = () => {
+      const next = positions.next();
+      if (next.done) return;
+      const stream = random.fork();
+      const pixels = source.read(next.value, stream, abort.signal);
+      // A failure is reported when its batch is due; until then it must not count as unhandled.
+      pixels.catch(() => {});
+      ahead.push({ indices: next.value, stream, pixels });
+    };
+    try {
+      for (let batch = 0; batch < prefetch; batch++) ask();
+      for (let batch = ahead[0]; batch; batch = ahead[0]) {
+        ask();
+        const pixels = await batch.pixels;
+        ahead.shift();
+        yield this.finish(pixels, batch.indices, batch.stream);
+      }
+    } finally {
+      abort.abort();
+      positions.return?.();
+      for (const result of await Promise.allSettled(ahead.map(({ pixels }) => pixels))) {
+        if (result.status === 'fulfilled') result.value.dispose();
+      }
+    }
+  }
+
+  /** uint8 (B, H, W, 3) → float (B, 3, H, W) in [0, 1], transformed. Disposes `pixels`. */
+  private finish(pixels: Tensor, indices: Int32Array, stream: Random): Batch {
+    const { labels, transform, device = 'cpu' } = this.options;
+    try {
+      const images = noGrad(() =>
+        scope(() => {
+          // Reordered as bytes, which is ten times as fast as reordering floats.
+          const planes = pixels.to({ device }).permute([0, 3, 1, 2]).contiguous();
+          return transform.apply(planes.to('float32').div_(255), stream);
+        }),
+      ).keep();
+      return { images, labels: indices.map((position) => labels[position]!), indices };
+    } finally {
+      pixels.dispose();
+    }
+  }
+}
