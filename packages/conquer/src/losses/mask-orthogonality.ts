@@ -1,0 +1,30 @@
+import { aten, F, scope, type Tensor, zeros } from '@conquer/torch';
+
+/**
+ * How alike the learners' masks are: the mean cosine similarity of the ReLU'd masks over all pairs of different
+ * learners. Training adds it with a weight lambda, so that every learner gets dimensions of its own
+ * (Sanakoyeu et al., arXiv 2109.04003, section 3.3). Between 0 and 1; 0 for a single learner.
+ *
+ * One Gram matrix, no loop over pairs. A mask without a positive entry counts as similar to none and gets no
+ * gradient. (|sum of unit masks|^2 - K would do without the matrix, but loses all digits where masks are nearly
+ * orthogonal, and K is small.)
+ *
+ * @param masks (K, D), as they are stored, before the ReLU
+ * @returns a scalar
+ */
+export function maskOrthogonality(masks: Tensor): Tensor {
+  const [numLearners] = masks.shape;
+  if (masks.ndim !== 2 || numLearners === undefined) {
+    throw new RangeError(
+      `maskOrthogonality: expected masks of shape (K, D), got (${masks.shape.join(', ')})`,
+    );
+  }
+  if (numLearners < 2) return zeros([], { dtype: masks.dtype, device: masks.device });
+  return scope(() => {
+    // The eps of PyTorch's CosineSimilarity, which bounds each norm from below.
+    const unit = F.normalize(masks.relu(), { p: 2, dim: 1, eps: 1e-8 });
+    const similarities = unit.matmul(unit.t());
+    const numPairs = (numLearners * (numLearners - 1)) / 2;
+    return aten.triu(similarities, 1).sum().div(numPairs);
+  });
+}

@@ -1,0 +1,122 @@
+import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer/torch';
+import { UserError } from '../error.js';
+
+export interface MaskOptions {
+  /** 'learned' masks train with the network; 'fixed' ones give every learner a share of the dimensions. */
+  kind?: 'learned' | 'fixed';
+  /** Of the first mask: all ones, or drawn from N(0.9, 0.7). Fixed masks are ones. */
+  initialisation?: 'ones' | 'normal';
+  /** Whether negative entries count as 0. */
+  relu?: boolean;
+  /** Learners to start with: a power of two, made from the first mask by doubling. */
+  numLearners?: number;
+  generator?: Generator;
+}
+
+/** The way from the learners' masks to one for the whole embedding: their sum, each scaled to sum 1 for 'sum-l1'. */
+export type MaskSum = 'sum' | 'sum-l1';
+
+/**
+ * One mask over the embedding's dimensions for each learner (Sanakoyeu et al., arXiv 2109.04003, section 3.3).
+ * Learned masks are parameters, fixed ones buffers; both are named masks.0, masks.1, ... in state dicts.
+ */
+export class LearnerMasks extends nn.Module {
+  readonly kind: 'learned' | 'fixed';
+  readonly relu: boolean;
+  /** As stored, before the ReLU: one (D) for each learner. Replaced by double(). */
+  masks: Tensor[];
+
+  /** @param embeddingDim D */
+  constructor(
+    readonly embeddingDim: number,
+    { kind = 'learned', initialisation = 'ones', relu = true, numLearners = 1, generator }: MaskOptions = {},
+  ) {
+    super();
+    if (kind === 'fixed' && initialisation !== 'ones') {
+      throw new UserError(
+        `fixed masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,
+      );
+    }
+    if (!Number.isInteger(Math.log2(numLearners)) || numLearners < 1) {
+      throw new UserError(`learners double, so their number must be a power of two: got ${numLearners}`);
+    }
+    this.kind = kind;
+    this.relu = relu;
+    const first = ones([embeddingDim]);
+    if (initialisation === 'normal') nn.init.normal_(first, 0.9, 0.7, { generator });
+    this.masks = [this.own(first)];
+    while (this.numLearners < numLearners) this.double();
+  }
+
+  get numLearners(): number {
+    return this.masks.length;
+  }
+
+  /** The mask of a learner as it is applied: (D), after the ReLU. */
+  learner(index: number): Tensor {
+    const mask = this.masks[index];
+    if (mask === undefined) {
+      throw new RangeError(`there are ${this.numLearners} learners, numbered from 0: got learner ${index}`);
+    }
+    // Without a ReLU a view, so that the caller owns what it gets.
+    return this.relu ? mask.relu() : mask.view([this.embeddingDim]);
+  }
+
+  /** All masks as stored: (K, D). */
+  stacked(): Tensor {
+    return stack(this.masks);
+  }
+
+  /** One mask for the whole embedding: (D). */
+  sumForFullEmbedding(sum: MaskSum): Tensor {
+    return scope(() => {
+      const masks = this.relu ? this.stacked().relu() : this.stacked();
+      return (sum === 'sum-l1' ? F.normalize(masks, { p: 1, dim: 1 }) : masks).sum(0);
+    });
+  }
+
+  /**
+   * Doubles the learners: learner i becomes 2i and 2i + 1. A learned mask is copied to both; a fixed one gives
+   * the first half of its ones to the first and the rest to the second. The old tensors are disposed: hand the
+   * new ones to the optimiser (TrainingOptimizer.replaceMasks).
+   *
+   * @throws UserError when a fixed mask has a single dimension left
+   */
+  double(): void {
+    const { kind, embeddingDim, numLearners } = this;
+    if (kind === 'fixed' && 2 * numLearners > embeddingDim) {
+      throw new UserError(
+        `fixed masks cannot be split among ${2 * numLearners} learners: the embedding has ${embeddingDim} dimensions only`,
+      );
+    }
+    const parents = this.masks;
+    this.masks = noGrad(() =>
+      parents.flatMap((mask) =>
+        kind === 'fixed'
+          ? halves(mask).map((half) => this.own(half))
+          : [this.own(mask.clone()), this.own(mask.clone())],
+      ),
+    );
+    for (const mask of parents) mask.dispose();
+  }
+
+  private own(mask: Tensor): Tensor {
+    return this.kind === 'fixed' ? nn.buffer(mask) : nn.parameter(mask);
+  }
+}
+
+/** The mask's first floor(n / 2) ones, and the others. */
+function halves(mask: Tensor): [Tensor, Tensor] {
+  const values = mask.toNumbers();
+  const dimensions = Array.from(values.keys()).filter((d) => values[d] !== 0);
+  if (dimensions.length < 2)
+    throw new UserError('a fixed mask of a single dimension cannot be split further');
+  const first = new Float64Array(values.length);
+  const second = Float64Array.from(values);
+  for (const d of dimensions.slice(0, Math.floor(dimensions.length / 2))) {
+    first[d] = values[d] as number;
+    second[d] = 0;
+  }
+  const { dtype, device } = mask;
+  return [tensor(first, { dtype, device }), tensor(second, { dtype, device })];
+}

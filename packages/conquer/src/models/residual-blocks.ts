@@ -1,0 +1,135 @@
+import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
+
+export interface BlockOptions {
+  /** BatchNorm keeps its running statistics; its weight and bias still learn. */
+  frozenBatchNorm?: boolean;
+  generator?: Generator;
+}
+
+export interface BasicBlockOptions extends BlockOptions {
+  /**
+   * How the shortcut of a strided block shrinks: 'strided' as in torchvision (a 1x1 convolution that skips
+   * pixels), 'average' averages them before the 1x1 convolution (He et al., arXiv 1812.01187, ResNet-D).
+   */
+  shortcut?: 'strided' | 'average';
+}
+
+/** A convolution without bias, initialised as torchvision's ResNets: Kaiming normal, fan out. */
+export function convolution(
+  inChannels: number,
+  outChannels: number,
+  kernelSize: number,
+  stride: number,
+  generator: Generator | undefined,
+): nn.Conv2d {
+  const layer = new nn.Conv2d(inChannels, outChannels, kernelSize, {
+    stride,
+    padding: Math.floor((kernelSize - 1) / 2),
+    bias: false,
+    generator,
+  });
+  nn.init.kaimingNormal_(layer.weight, { mode: 'fanOut', nonlinearity: 'relu', generator });
+  return layer;
+}
+
+/** Two 3x3 convolutions and a shortcut (ResNet-18 and -34). Parameter names are torchvision's. */
+export class BasicBlock extends nn.Module {
+  static readonly expansion = 1;
+  readonly conv1: nn.Conv2d;
+  readonly bn1: nn.BatchNorm2d;
+  readonly conv2: nn.Conv2d;
+  readonly bn2: nn.BatchNorm2d;
+  readonly downsample: nn.Sequential | null;
+  private readonly poolStride: number;
+
+  constructor(inChannels: number, channels: number, stride: number, options: BasicBlockOptions = {}) {
+    super();
+    const { frozenBatchNorm: frozen = false, shortcut = 'strided', generator } = options;
+    this.poolStride = shortcut === 'average' ? stride : 1;
+    this.conv1 = convolution(inChannels, channels, 3, stride, generator);
+    this.bn1 = new nn.BatchNorm2d(channels, { frozen });
+    this.conv2 = convolution(channels, channels, 3, 1, generator);
+    this.bn2 = new nn.BatchNorm2d(channels, { frozen });
+    this.downsample = projection(inChannels, channels, stride / this.poolStride, stride, frozen, generator);
+  }
+
+  /** @param x (B, inChannels, h, w) */
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const inner = this.bn1.forward(this.conv1.forward(x)).relu_();
+      const output = this.bn2.forward(this.conv2.forward(inner));
+      return output.add_(this.identity(x)).relu_();
+    });
+  }
+
+  private identity(x: Tensor): Tensor {
+    if (this.downsample === null) return x;
+    const { poolStride: k } = this;
+    return this.downsample.forward(k === 1 ? x : aten.avg_pool2d(x, [k, k], [k, k]));
+  }
+}
+
+/** 1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50 and up); the stride sits in the 3x3, as in torchvision. */
+export class Bottleneck extends nn.Module {
+  static readonly expansion = 4;
+  readonly conv1: nn.Conv2d;
+  readonly bn1: nn.BatchNorm2d;
+  readonly conv2: nn.Conv2d;
+  readonly bn2: nn.BatchNorm2d;
+  readonly conv3: nn.Conv2d;
+  readonly bn3: nn.BatchNorm2d;
+  readonly downsample: nn.Sequential | null;
+
+  constructor(inChannels: number, channels: number, stride: number, options: BlockOptions = {}) {
+    super();
+    const { frozenBatchNorm: frozen = false, generator } = options;
+    const outChannels = channels * Bottleneck.expansion;
+    this.conv1 = convolution(inChannels, channels, 1, 1, generator);
+    this.bn1 = new nn.BatchNorm2d(channels, { frozen });
+    this.conv2 = convolution(channels, channels, 3, stride, generator);
+    this.bn2 = new nn.BatchNorm2d(channels, { frozen });
+    this.conv3 = convolution(channels, outChannels, 1, 1, generator);
+    this.bn3 = new nn.BatchNorm2d(outChannels, { frozen });
+    this.downsample = projection(inChannels, outChannels, stride, stride, frozen, generator);
+  }
+
+  /** @param x (B, inChannels, h, w) */
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const reduced = this.bn1.forward(this.conv1.forward(x)).relu_();
+      const inner = this.bn2.forward(this.conv2.forward(reduced)).relu_();
+      const output = this.bn3.forward(this.conv3.forward(inner));
+      return output.add_(this.downsample === null ? x : this.downsample.forward(x)).relu_();
+    });
+  }
+}
+
+/** The shortcut's 1x1 convolution and BatchNorm, or null where input and output have one shape. */
+function projection(
+  inChannels: number,
+  outChannels: number,
+  convolutionStride: number,
+  blockStride: number,
+  frozen: boolean,
+  generator: Generator | undefined,
+): nn.Sequential | null {
+  if (blockStride === 1 && inChannels === outChannels) return null;
+  return new nn.Sequential(
+    convolution(inChannels, outChannels, 1, convolutionStride, generator),
+    new nn.BatchNorm2d(outChannels, { frozen }),
+  );
+}
+
+/**
+ * Runs x through a stage, block by block. What one block hands to the next is freed as soon as the next is done:
+ * autograd keeps what backward needs.
+ */
+export function runStage(blocks: readonly nn.Layer[], x: Tensor): Tensor {
+  let current = x;
+  for (const block of blocks) {
+    const next = block.forward(current);
+    if (current !== x) current.dispose();
+    current = next;
+  }
+  return current;
+}

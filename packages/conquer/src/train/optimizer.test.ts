@@ -1,0 +1,195 @@
+import { Generator, noGrad, randn, scope, type Tensor } from '@conquer/torch';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { EmbeddingModel } from '../models/embedding-model.js';
+import type { MaskOptions } from '../models/masks.js';
+import { SmallResNet } from '../models/small-resnet.js';
+import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
+
+const images = randn([4, 3, 8, 8], { generator: new Generator(2) });
+
+let model: EmbeddingModel;
+let loss: NormalizedSoftmaxLoss;
+const made: Disposable[] = [];
+
+function setUp(options: Partial<OptimizerOptions> = {}, masks: MaskOptions = {}): TrainingOptimizer {
+  const generator = new Generator(1);
+  model = new EmbeddingModel(new SmallResNet({ widths: [4, 8], generator }), {
+    embeddingDim: 6,
+    generator,
+    masks,
+  });
+  loss = new NormalizedSoftmaxLoss({ numClasses: 3, embeddingDim: 6, generator });
+  const optimizer = new TrainingOptimizer(model, loss, { learningRate: 0.1, ...options });
+  made.push(model, loss, optimizer);
+  return optimizer;
+}
+
+/** One update with some gradient for every parameter. */
+function update(optimizer: TrainingOptimizer): void {
+  scope(() => {
+    optimizer.zeroGrad();
+    let total = loss.forward(model.embed(images), Int32Array.of(0, 1, 2, 0));
+    for (const mask of model.masks) total = total.add(mask.square().sum());
+    total.backward();
+    optimizer.step();
+  });
+}
+
+const numbers = (tensors: readonly Tensor[]) => tensors.flatMap((tensor) => [...tensor.toNumbers()]);
+
+/** Which parts an update changes. */
+function changes(optimizer: TrainingOptimizer): string[] {
+  const parts = () => ({ ...model.parameterGroups(), loss: loss.parameters() });
+  const before = Object.entries(parts()).map(([name, tensors]) => [name, numbers(tensors)] as const);
+  update(optimizer);
+  const after: Record<string, Tensor[]> = parts();
+  return before.flatMap(([name, values]) =>
+    numbers(after[name] ?? []).some((value, i) => value !== values[i]) ? [name] : [],
+  );
+}
+
+beforeEach(() => {
+  made.length = 0;
+});
+afterEach(() => {
+  for (const each of made) each[Symbol.dispose]();
+});
+
+describe('TrainingOptimizer', () => {
+  it('gives every part its own learning rate', () => {
+    const rates = {
+      backboneLearningRate: 0.2,
+      embeddingLearningRate: 0.3,
+      lossLearningRate: 0.4,
+      maskLearningRate: 0.5,
+    };
+    expect(setUp(rates).currentLearningRates()).toEqual({
+      backbone: 0.2,
+      embedding: 0.3,
+      loss: 0.4,
+      masks: 0.5,
+    });
+    expect(setUp().currentLearningRates()).toEqual({ backbone: 0.1, embedding: 0.1, masks: 0.1 });
+  });
+
+  it('trains loss parameters only with a learning rate of their own, and fixed masks never', () => {
+    expect(changes(setUp({ lossLearningRate: 0.1 }))).toEqual(['backbone', 'embedding', 'masks', 'loss']);
+    expect(changes(setUp())).toEqual(['backbone', 'embedding', 'masks']);
+    expect(loss.classWeights.grad).toBe(null);
+    expect(changes(setUp({}, { kind: 'fixed' }))).toEqual(['backbone', 'embedding']);
+  });
+
+  it('multiplies all learning rates by the factor of the schedule', () => {
+    const optimizer = setUp({ lossLearningRate: 0.4 });
+    optimizer.setFactor(0.5);
+    expect(optimizer.currentLearningRates()).toEqual({
+      backbone: 0.05,
+      embedding: 0.05,
+      loss: 0.2,
+      masks: 0.05,
+    });
+  });
+
+  it('freezes a part and thaws it, through changes of the schedule and of the masks', () => {
+    const optimizer = setUp({ weightDecay: 0.1, algorithm: 'adamw' });
+    optimizer.freeze('backbone');
+    optimizer.freeze('masks');
+    optimizer.setFactor(0.5);
+    model.doubleLearners();
+    optimizer.replaceMasks();
+    expect(optimizer.currentLearningRates()).toEqual({ backbone: 0, embedding: 0.05, masks: 0 });
+    expect(changes(optimizer)).toEqual(['embedding']);
+    optimizer.freeze('backbone', false);
+    optimizer.freeze('masks', false);
+    expect(changes(optimizer)).toEqual(['backbone', 'embedding', 'masks']);
+  });
+
+  it('keeps the moments of a frozen backbone moving', () => {
+    const optimizer = setUp();
+    optimizer.freeze('backbone');
+    update(optimizer);
+    const { groups } = optimizer.stateDict();
+    expect(groups.find(({ name }) => name === 'backbone')?.steps.every((step) => step === 1)).toBe(true);
+  });
+
+  it('decays weights as asked: not those of the loss, of masks only on request, vectors unless told otherwise', () => {
+    const decayed = (options: Partial<OptimizerOptions>) => {
+      const optimizer = setUp({ algorithm: 'adamw', weightDecay: 0.1, lossLearningRate: 0.1, ...options });
+      return Object.fromEntries(
+        optimizer.stateDict().groups.map(({ name, options: { weightDecay } }) => [name, weightDecay]),
+      );
+    };
+    expect(decayed({})).toEqual({ backbone: 0.1, embedding: 0.1, loss: 0, masks: 0 });
+    expect(decayed({ decayVectors: false, embeddingWeightDecay: 0.2, maskWeightDecay: 0.3 })).toEqual({
+      backbone: 0.1,
+      'backbone.vectors': 0,
+      embedding: 0.2,
+      'embedding.vectors': 0,
+      loss: 0,
+      masks: 0.3,
+    });
+  });
+
+  it('starts afresh with the masks of doubled learners, and keeps the other moments', () => {
+    const optimizer = setUp();
+    update(optimizer);
+    model.doubleLearners();
+    optimizer.replaceMasks();
+    const steps = Object.fromEntries(optimizer.stateDict().groups.map(({ name, steps }) => [name, steps]));
+    expect(steps.masks).toEqual([0, 0]);
+    expect(steps.embedding).toEqual([1, 1]);
+    expect(changes(optimizer)).toContain('masks');
+  });
+
+  it('leaves the masks alone once they are removed, twice too', () => {
+    const optimizer = setUp();
+    optimizer.removeMasks();
+    optimizer.removeMasks();
+    expect(changes(optimizer)).toEqual(['backbone', 'embedding']);
+  });
+
+  it('continues from its saved state as if never interrupted', () => {
+    const options = { lossLearningRate: 0.2, decayVectors: false, weightDecay: 0.01 };
+    const first = setUp(options);
+    first.setFactor(0.7);
+    first.freeze('masks');
+    update(first);
+    const [firstModel, firstLoss] = [model, loss];
+
+    const second = setUp(options);
+    model.loadStateDict(firstModel.stateDict());
+    loss.loadStateDict(firstLoss.stateDict());
+    const state = first.stateDict();
+    second.loadStateDict({
+      ...JSON.parse(JSON.stringify({ ...state, tensors: null })),
+      tensors: state.tensors,
+    });
+    expect(second.currentLearningRates()).toEqual(first.currentLearningRates());
+    update(second);
+    const resumed = numbers([...model.parameters(), ...loss.parameters()]);
+    [model, loss] = [firstModel, firstLoss];
+    update(first);
+    expect(resumed).toEqual(numbers([...model.parameters(), ...loss.parameters()]));
+  });
+
+  it('takes betas and eps', () => {
+    const { groups } = setUp({ betas: [0.8, 0.95], eps: 1e-6 }).stateDict();
+    expect(groups[0]?.options).toMatchObject({ betas: [0.8, 0.95], eps: 1e-6 });
+  });
+
+  it('refuses rates below 0', () => {
+    expect(() => setUp({ learningRate: -1 })).toThrow(UserError);
+    expect(() => setUp({ maskWeightDecay: Number.NaN })).toThrow(/maskWeightDecay.*NaN/);
+  });
+
+  it('differs between Adam and AdamW', () => {
+    const after = (algorithm: 'adam' | 'adamw') => {
+      const optimizer = setUp({ algorithm, weightDecay: 0.1 });
+      update(optimizer);
+      return numbers(noGrad(() => model.parameterGroups().embedding));
+    };
+    expect(after('adam')).not.toEqual(after('adamw'));
+  });
+});

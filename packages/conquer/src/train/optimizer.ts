@@ -1,0 +1,186 @@
+import { optim, type Tensor } from '@conquer/torch';
+import { UserError } from '../error.js';
+import type { Loss } from '../losses/loss.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+
+export interface OptimizerOptions {
+  /** Adam adds the weight decay to the gradient, AdamW shrinks the weights directly. */
+  algorithm?: 'adam' | 'adamw';
+  /** Of backbone and embedding, unless they have their own. */
+  learningRate: number;
+  backboneLearningRate?: number;
+  embeddingLearningRate?: number;
+  /** Of the loss's own parameters; 0 keeps them as they are. */
+  lossLearningRate?: number;
+  /** Of learned masks; as `learningRate` unless given. */
+  maskLearningRate?: number;
+  /** Of backbone and embedding, unless the embedding has its own. */
+  weightDecay?: number;
+  embeddingWeightDecay?: number;
+  maskWeightDecay?: number;
+  /** Whether weight decay also applies to parameters of one dimension: biases, BatchNorm's weights. */
+  decayVectors?: boolean;
+  betas?: [number, number];
+  eps?: number;
+}
+
+/** The parts of what is trained, each with its own learning rate. */
+export type Part = 'backbone' | 'embedding' | 'loss' | 'masks';
+
+/** What a checkpoint keeps: `tensors` for a tensor file, the rest is plain JSON. */
+export interface TrainingOptimizerState extends optim.OptimizerState<optim.AdamOptions> {
+  factor: number;
+  frozen: Part[];
+}
+
+/** Suffix of the group that holds a part's vectors where these have no weight decay. */
+const vectorSuffix = '.vectors';
+
+/**
+ * Adam or AdamW over backbone, embedding, the loss's parameters and the learners' masks.
+ *
+ * A part's learning rate is its own times the schedule's factor, and 0 while it is frozen. As in dcesml a frozen
+ * part is not left out: its Adam moments follow the gradients meanwhile (and BatchNorm's running statistics the
+ * images), so it starts again with fresh moments.
+ */
+export class TrainingOptimizer {
+  private readonly inner: optim.Adam | optim.AdamW;
+  private readonly learningRates: Record<Part, number>;
+  private readonly maskWeightDecay: number;
+  private readonly frozen = new Set<Part>();
+  private factor = 1;
+
+  /** @throws UserError for a negative learning rate or weight decay */
+  constructor(
+    private readonly model: EmbeddingModel,
+    loss: Loss,
+    options: OptimizerOptions,
+  ) {
+    const { learningRate, weightDecay = 0, decayVectors = true, betas, eps } = options;
+    const embeddingWeightDecay = options.embeddingWeightDecay ?? weightDecay;
+    this.maskWeightDecay = options.maskWeightDecay ?? 0;
+    this.learningRates = {
+      backbone: options.backboneLearningRate ?? learningRate,
+      embedding: options.embeddingLearningRate ?? learningRate,
+      loss: options.lossLearningRate ?? 0,
+      masks: options.maskLearningRate ?? learningRate,
+    };
+    const decays = { weightDecay, embeddingWeightDecay, maskWeightDecay: this.maskWeightDecay };
+    for (const [name, value] of Object.entries({ ...this.learningRates, ...decays })) {
+      if (!(value >= 0 && Number.isFinite(value))) {
+        const what = name in decays ? name : `learning rate of ${name}`;
+        throw new UserError(`${what}: expected 0 or a positive number, got ${value}`);
+      }
+    }
+
+    const { backbone, embedding } = model.parameterGroups();
+    const groups = [
+      ...partGroups('backbone', backbone, weightDecay, decayVectors),
+      ...partGroups('embedding', embedding, embeddingWeightDecay, decayVectors),
+    ];
+    const lossParameters = loss.parameters();
+    if (this.learningRates.loss > 0) groups.push(...partGroups('loss', lossParameters, 0, true));
+    // Without a learning rate they are constants; else their gradients would pile up, step after step.
+    else for (const parameter of lossParameters) parameter.requiresGrad_(false);
+
+    const Algorithm = options.algorithm === 'adamw' ? optim.AdamW : optim.Adam;
+    this.inner = new Algorithm(groups, { lr: learningRate, weightDecay: 0, betas, eps });
+    this.addMasks();
+    this.apply();
+  }
+
+  step(): void {
+    this.inner.step();
+  }
+
+  zeroGrad(): void {
+    this.inner.zeroGrad();
+  }
+
+  /** Multiplies every learning rate, from now on: the value of the schedule. */
+  setFactor(factor: number): void {
+    this.factor = factor;
+    this.apply();
+  }
+
+  /** Sets a part's learning rate to 0, or back. */
+  freeze(part: Part, frozen = true): void {
+    if (frozen) this.frozen.add(part);
+    else this.frozen.delete(part);
+    this.apply();
+  }
+
+  /** The learning rates as they are now, of the parts that are trained. */
+  currentLearningRates(): Partial<Record<Part, number>> {
+    return Object.fromEntries(
+      this.inner.groups.filter(({ name }) => !name.endsWith(vectorSuffix)).map(({ name, lr }) => [name, lr]),
+    );
+  }
+
+  /** After the learners have doubled: takes the model's new masks for the old ones. Their moments start afresh. */
+  replaceMasks(): void {
+    this.removeMasks();
+    this.addMasks();
+    this.apply();
+  }
+
+  /** For the phase that trains the whole embedding: the masks are no longer trained. */
+  removeMasks(): void {
+    if (this.inner.groups.some(({ name }) => name === 'masks')) this.inner.removeGroup('masks');
+  }
+
+  /** References to the state, not copies. */
+  stateDict(): TrainingOptimizerState {
+    return { ...this.inner.stateDict(), factor: this.factor, frozen: [...this.frozen] };
+  }
+
+  /**
+   * Continues from a saved state. The model must have as many learners as then, and the masks must be removed
+   * if they were.
+   */
+  loadStateDict({ factor, frozen, ...state }: TrainingOptimizerState): void {
+    this.inner.loadStateDict(state);
+    this.frozen.clear();
+    for (const part of frozen) this.frozen.add(part);
+    this.factor = factor;
+    this.apply();
+  }
+
+  /** Frees the moments. */
+  dispose(): void {
+    this.inner.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private addMasks(): void {
+    const { masks } = this.model.parameterGroups();
+    if (masks.length === 0) return;
+    this.inner.addGroup({ name: 'masks', params: masks, weightDecay: this.maskWeightDecay });
+  }
+
+  private apply(): void {
+    for (const group of this.inner.groups) {
+      const part = group.name.replace(vectorSuffix, '') as Part;
+      group.lr = this.frozen.has(part) ? 0 : this.learningRates[part] * this.factor;
+    }
+  }
+}
+
+/** A part's group; two where its vectors have no weight decay. */
+function partGroups(
+  name: Part,
+  params: readonly Tensor[],
+  weightDecay: number,
+  decayVectors: boolean,
+): { name: string; params: Tensor[]; weightDecay: number }[] {
+  const vectors = decayVectors ? [] : params.filter(({ ndim }) => ndim < 2);
+  const rest = params.filter((parameter) => !vectors.includes(parameter));
+  const groups = [
+    { name, params: rest, weightDecay } as { name: string; params: Tensor[]; weightDecay: number },
+  ];
+  if (vectors.length > 0) groups.push({ name: `${name}${vectorSuffix}`, params: vectors, weightDecay: 0 });
+  return groups;
+}

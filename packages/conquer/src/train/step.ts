@@ -1,0 +1,93 @@
+import { noGrad, scope, stack, type Tensor } from '@conquer/torch';
+import type { Loss } from '../losses/loss.js';
+import { maskOrthogonality } from '../losses/mask-orthogonality.js';
+import type { Miner } from '../miners/miner.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { Tuples } from '../tuples.js';
+import type { TrainingOptimizer } from './optimizer.js';
+
+export interface TrainingStepParts {
+  model: EmbeddingModel;
+  loss: Loss;
+  /** Chooses the tuples of a loss that takes any; null for a loss on the whole batch. */
+  miner: Miner | null;
+  optimizer: TrainingOptimizer;
+  /** Weight of the masks' similarity, lambda. */
+  maskLambda: number;
+}
+
+export interface StepInput {
+  /** (B, 3, H, W), as the model's backbone expects them. */
+  images: Tensor;
+  /** (B,) */
+  labels: Int32Array;
+  /** The learner whose cluster the batch is from. */
+  learner: number;
+  /** Train the whole embedding, without masks. */
+  fullEmbedding: boolean;
+}
+
+export interface StepResult {
+  /** null when the batch was skipped. */
+  metricLoss: number | null;
+  /** lambda times the masks' similarity; while the whole embedding trains it is measured only. null when skipped. */
+  maskLoss: number | null;
+  /** null for a loss without tuples. */
+  numTuples: number | null;
+  /** Why nothing was learnt from this batch, or null. */
+  skipped: string | null;
+}
+
+/** One step of training: what it does to a batch, with the parts it does it with. */
+export class TrainingStep {
+  /** @throws RangeError when the loss takes tuples and there is no miner to give them */
+  constructor(private readonly parts: TrainingStepParts) {
+    if (parts.loss.usesTuples && parts.miner === null) {
+      throw new RangeError('this loss takes tuples, so it needs a miner: got null');
+    }
+  }
+
+  /**
+   * Metric loss of the learner's embeddings + lambda * similarity of the masks, backward, and a step of the
+   * optimiser. A batch that the loss or the miner can make nothing of is skipped: nothing is
+   * learnt from it, and the result says why.
+   *
+   * @throws Error when the loss is not finite; then the weights have not been changed
+   */
+  run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
+    const { model, loss, miner, optimizer, maskLambda } = this.parts;
+    if (!loss.hasEnough(labels)) return skip('its classes do not give the loss anything to compare', null);
+    return scope(() => {
+      const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
+
+      let tuples: Tuples | null = null;
+      if (loss.usesTuples && miner !== null) {
+        tuples = noGrad(() => miner.mine(embeddings.detach(), labels));
+        if (tuples.anchors.length === 0) return skip('the miner found no valid tuple in the batch', 0);
+      }
+      const numTuples = tuples === null ? null : tuples.anchors.length;
+
+      const metricLoss = loss.forward(embeddings, labels, tuples);
+      const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
+      const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
+      const total = fullEmbedding ? metricLoss : metricLoss.add(maskLoss);
+
+      optimizer.zeroGrad();
+      total.backward();
+      // One read for both numbers: on a GPU every read waits for all work before it.
+      const numbers = stack([metricLoss.detach(), maskLoss.detach()]).toNumbers();
+      const [metric = Number.NaN, mask = Number.NaN] = numbers;
+      if (!Number.isFinite(metric) || !Number.isFinite(mask)) {
+        throw new Error(
+          `the loss is not finite (metric loss ${metric}, mask loss ${mask}): lower the learning rate, or look for broken images`,
+        );
+      }
+      optimizer.step();
+      return { metricLoss: metric, maskLoss: mask, numTuples, skipped: null };
+    });
+  }
+}
+
+function skip(reason: string, numTuples: number | null): StepResult {
+  return { metricLoss: null, maskLoss: null, numTuples, skipped: reason };
+}
