@@ -37,7 +37,7 @@ export class Mutations {
 
   /** A damaged copy: cut, bits flipped, bytes replaced, a length overwritten, parts moved, or spliced with `others`. */
   damage(bytes: Uint8Array, others: readonly Uint8Array[]): Buffer {
-    let result = Buffer.from(bytes);
+    let result: Buffer = Buffer.from(bytes);
     for (let rounds = 1 + this.int(3); rounds > 0; rounds--) result = this.#once(result, others);
     return result;
   }

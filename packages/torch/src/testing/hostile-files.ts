@@ -1,0 +1,153 @@
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { liveTensors, scope } from '../index.js';
+import { FileReader } from '../serialization/file-reader.js';
+import { MemoryBudget } from '../serialization/memory-budget.js';
+import { readPickle, readPth } from '../serialization/pth.js';
+import { readSafetensors } from '../serialization/safetensors.js';
+import { SerializationError } from '../serialization/serialization-error.js';
+import { looksLikeZip, readZip, readZipEntry } from '../serialization/zip-reader.js';
+import { ZipWriter } from '../serialization/zip-writer.js';
+import { Mutations } from './mutations.js';
+
+/** What became of the inputs of a fuzzing run. */
+export interface FuzzReport {
+  accepted: number;
+  refused: number;
+  /** Of processor time, for the slowest input: the other processes of a busy machine do not count. */
+  milliseconds: number;
+}
+
+const SEEDS = fileURLToPath(new URL('../serialization/fixtures/', import.meta.url));
+
+/** Reads `inputs` damaged `.pth` files. Throws where one ends in anything but a result or a SerializationError. */
+export function fuzzPth(inputs: number, seed: number): FuzzReport {
+  const files = readdirSync(SEEDS)
+    .filter((name) => name.endsWith('.pth'))
+    .sort()
+    .map((name) => readFileSync(join(SEEDS, name)));
+  const archives = readdirSync(SEEDS)
+    .sort()
+    .map((name) => entriesOf(join(SEEDS, name)))
+    .filter((entries) => entries.length > 0);
+  const pickles = archives.flatMap((entries) => entries.filter(({ name }) => name.endsWith('data.pkl')));
+  const mutations = new Mutations(seed);
+  const next = (): Uint8Array => {
+    if (mutations.int(3) === 0) return mutations.damage(mutations.pick(files), files);
+    // Checksums would stop nearly all of the above: damage the pickle inside an archive that is whole.
+    const others = pickles.map(({ bytes }) => bytes);
+    return archive(
+      mutations
+        .pick(archives)
+        .map(({ name, bytes }) =>
+          name.endsWith('data.pkl') ? { name, bytes: mutations.damage(bytes, others) } : { name, bytes },
+        ),
+    );
+  };
+  return run(inputs, next, (path) => (mutations.int(4) === 0 ? readPth(path) : readPickle(path)));
+}
+
+/** The same for safetensors files, most of them damaged in the text of the header, with the length put right. */
+export function fuzzSafetensors(inputs: number, seed: number): FuzzReport {
+  const tensor = (dtype: string, shape: number[], start: number, end: number) => ({
+    dtype,
+    shape,
+    data_offsets: [start, end],
+  });
+  const headers = [
+    { a: tensor('F32', [2, 3], 0, 24), 'b.é"': tensor('BF16', [4], 24, 32), c: tensor('BOOL', [], 32, 33) },
+    {
+      __metadata__: { format: 'pt', note: 'x\n' },
+      w: tensor('I64', [2], 0, 16),
+      none: tensor('U8', [0, 7], 16, 16),
+    },
+    {},
+  ].map((header) => JSON.stringify(header));
+  const sizes = [33, 16, 0];
+  const mutations = new Mutations(seed);
+  const build = (text: string, size: number): Buffer => {
+    const json = Buffer.from(text);
+    const head = Buffer.alloc(8);
+    head.writeBigUInt64LE(BigInt(json.length));
+    return Buffer.concat([head, json, Buffer.alloc(size, 0xa5)]);
+  };
+  const seeds = headers.map((text, i) => build(text, sizes[i] ?? 0));
+  const next = (): Uint8Array => {
+    if (mutations.int(2) === 0) return mutations.damage(mutations.pick(seeds), seeds);
+    const which = mutations.int(headers.length);
+    return build(mutations.damageText(headers[which] ?? ''), sizes[which] ?? 0);
+  };
+  return run(inputs, next, readSafetensors);
+}
+
+/** An archive of stored entries, in memory. */
+export function archive(entries: { name: string; bytes: Uint8Array }[]): Buffer {
+  const parts: Buffer[] = [];
+  const sink = {
+    position: 0,
+    write(bytes: Uint8Array) {
+      parts.push(Buffer.from(bytes));
+      sink.position += bytes.length;
+    },
+  };
+  const zip = new ZipWriter(sink);
+  for (const { name, bytes } of entries) zip.add(name, bytes);
+  zip.finish();
+  return Buffer.concat(parts);
+}
+
+function entriesOf(path: string): { name: string; bytes: Uint8Array }[] {
+  using file = new FileReader(path);
+  if (!looksLikeZip(file)) return [];
+  const entries = readZip(file, new MemoryBudget(path, file.size));
+  return [...entries.values()].map((entry) => ({ name: entry.name, bytes: readZipEntry(file, entry) }));
+}
+
+function run(inputs: number, next: () => Uint8Array, read: (path: string) => unknown): FuzzReport {
+  const folder = mkdtempSync(join(tmpdir(), 'conquer-hostile-'));
+  const path = join(folder, 'input');
+  const file = openSync(path, 'w');
+  const report: FuzzReport = { accepted: 0, refused: 0, milliseconds: 0 };
+  const alive = liveTensors();
+  try {
+    for (let input = 0; input < inputs; input++) {
+      const bytes = next();
+      // Cut to its new length afterwards: some file systems wait for the disk when a file is emptied and written.
+      writeSync(file, bytes, 0, bytes.length, 0);
+      ftruncateSync(file, bytes.length);
+      const start = process.cpuUsage();
+      try {
+        scope(() => {
+          read(path);
+        });
+        report.accepted++;
+      } catch (error) {
+        const clean = error instanceof SerializationError && !error.message.includes('\n');
+        if (!clean) {
+          const text = Buffer.from(bytes).toString('base64');
+          throw new Error(`input ${input} did not end in a clean error: ${text}`, { cause: error });
+        }
+        report.refused++;
+      }
+      const { user, system } = process.cpuUsage(start);
+      report.milliseconds = Math.max(report.milliseconds, (user + system) / 1000);
+      if (liveTensors() !== alive)
+        throw new Error(`input ${input} left ${liveTensors() - alive} tensors behind`);
+    }
+  } finally {
+    closeSync(file);
+    rmSync(folder, { recursive: true });
+  }
+  return report;
+}
