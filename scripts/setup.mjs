@@ -36,7 +36,12 @@ const onPath = (name) =>
   (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
 
 function missingPeers() {
-  const program = `import importlib.util as u\nprint(*[m for m in ${JSON.stringify(Object.keys(PEERS))} if not u.find_spec(m)])`;
+  // A folder that another package left behind is a module without an origin.
+  const program = [
+    'import importlib.util as u',
+    'there = lambda name: getattr(u.find_spec(name), "origin", None)',
+    `print(*[name for name in ${JSON.stringify(Object.keys(PEERS))} if not there(name)])`,
+  ].join('\n');
   const { status, stdout } = spawnSync(PEER_PYTHON, ['-c', program], { encoding: 'utf8' });
   const names = status === 0 ? stdout.trim().split(/\s+/).filter(Boolean) : Object.keys(PEERS);
   return names.map((name) => PEERS[name]);
