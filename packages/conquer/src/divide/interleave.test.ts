@@ -32,6 +32,16 @@ describe('interleaveLearners', () => {
     ]);
   });
 
+  it('goes through a restarted learner to its end', () => {
+    expect(run(new Counting(0, 5), new Counting(1, 2)).filter((text) => text.startsWith('1'))).toEqual([
+      '1:10',
+      '1:11',
+      '1:110',
+      '1:111',
+      '1:210',
+    ]);
+  });
+
   it('passes over learners without a batch', () => {
     const learners = [new Counting(0, 0), new Counting(1, 2)];
     expect(run(...learners)).toEqual(['1:10', '1:11']);

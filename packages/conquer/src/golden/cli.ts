@@ -8,9 +8,7 @@ try {
   if (folder === undefined || process.argv.length > 3) {
     throw new UserError('expected one folder of golden files: npm run golden -- DIR');
   }
-  const { lines, off } = goldenReport(folder);
-  console.log(lines.join('\n'));
-  process.exitCode = off ? 1 : 0;
+  process.exitCode = goldenReport(folder, (line) => console.log(line)) ? 1 : 0;
 } catch (error) {
   if (!(error instanceof UserError)) throw error;
   console.error(error.message);

@@ -14,6 +14,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+const report = (path: string) => {
+  const lines: string[] = [];
+  const off = goldenReport(path, (text) => lines.push(text));
+  return { lines, off };
+};
 const copy = (name: string) => cpSync(join(fixtures, name), join(folder, name));
 const line = (lines: string[], name: string) => lines.find((text) => text.startsWith(name));
 
@@ -22,7 +27,7 @@ describe('goldenReport', () => {
     copy('reassign.json');
     copy('losses-revisiting-dml.json');
     writeFileSync(join(folder, 'other.json'), '[]');
-    const { lines, off } = goldenReport(folder);
+    const { lines, off } = report(folder);
     expect(off).toBe(false);
     expect(line(lines, 'reassign.json')).toMatch(/3 cases, worst relative error 0\.0e\+0/);
     expect(line(lines, 'losses-revisiting-dml.json')).toMatch(/3 cases, .*; not yet: contrastive \(3\)/);
@@ -35,7 +40,7 @@ describe('goldenReport', () => {
     cases[1].reassigned[0] ^= 1;
     cases[2].costs.data[0] += 1e-3;
     writeFileSync(join(folder, 'reassign.json'), JSON.stringify(cases));
-    const { lines, off } = goldenReport(folder);
+    const { lines, off } = report(folder);
     expect(off).toBe(true);
     expect(line(lines, 'reassign.json')).toMatch(/OFF in 2 places/);
     expect(lines.join('\n')).toMatch(/1 reassigned: 1 of 60 differ/);
@@ -46,7 +51,7 @@ describe('goldenReport', () => {
     writeFileSync(join(folder, 'losses.json'), '[{"loss": "margin"}]');
     writeFileSync(join(folder, 'miners.json'), '{');
     writeFileSync(join(folder, 'evaluation.json'), '{}');
-    const { lines, off } = goldenReport(folder);
+    const { lines, off } = report(folder);
     expect(off).toBe(true);
     expect(line(lines, 'losses.json')).toMatch(
       /cannot be read: expected an object for the options of case 0/,
@@ -56,8 +61,8 @@ describe('goldenReport', () => {
   });
 
   it('refuses a folder without golden files, and one that is not there', () => {
-    expect(() => goldenReport(folder)).toThrow(UserError);
-    expect(() => goldenReport(folder)).toThrow(/found none of them/);
-    expect(() => goldenReport(join(folder, 'nowhere'))).toThrow(/cannot read the folder .*ENOENT/);
+    expect(() => report(folder)).toThrow(UserError);
+    expect(() => report(folder)).toThrow(/found none of them/);
+    expect(() => report(join(folder, 'nowhere'))).toThrow(/cannot read the folder .*ENOENT/);
   });
 });

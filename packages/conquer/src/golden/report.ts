@@ -4,26 +4,23 @@ import { UserError } from '../error.js';
 import { GoldenFormatError, type GoldenResult } from './check.js';
 import { goldenFiles } from './files.js';
 
-export interface GoldenReport {
-  /** One for each file of the folder and each known file that it lacks; failures are indented below theirs. */
-  lines: string[];
-  /** Whether something is off: a number, or a file that cannot be read. */
-  off: boolean;
-}
-
 /**
  * Compares every golden file of a folder with the implementation, in float64.
+ *
+ * @param print takes a line for each file of the folder and each known file that it lacks, as soon as it is known;
+ *   failures are indented below theirs
+ * @returns whether something is off: a number, or a file that cannot be read
  * @throws UserError if the folder cannot be read or holds none of the known files
  */
-export function goldenReport(folder: string): GoldenReport {
+export function goldenReport(folder: string, print: (line: string) => void): boolean {
   const present = listJson(folder);
   const known = Object.keys(goldenFiles);
   if (!known.some((name) => present.includes(name))) {
     throw new UserError(`expected golden files (${known.join(', ')}) in ${folder}, found none of them`);
   }
-  const report: GoldenReport = { lines: [], off: false };
+  let off = false;
   const width = Math.max(...[...known, ...present].map((name) => name.length)) + 2;
-  const add = (name: string, text: string) => report.lines.push(name.padEnd(width) + text);
+  const add = (name: string, text: string) => print(name.padEnd(width) + text);
   for (const name of [...new Set([...known, ...present])].sort()) {
     const check = goldenFiles[name];
     if (!present.includes(name)) add(name, 'missing: not in this folder');
@@ -32,16 +29,16 @@ export function goldenReport(folder: string): GoldenReport {
       try {
         const result = check(JSON.parse(readFileSync(join(folder, name), 'utf8')));
         add(name, summary(result));
-        report.lines.push(...result.failures.map((failure) => `    ${failure}`));
-        report.off ||= result.failures.length > 0;
+        for (const failure of result.failures) print(`    ${failure}`);
+        off ||= result.failures.length > 0;
       } catch (error) {
         if (!(error instanceof GoldenFormatError || error instanceof SyntaxError)) throw error;
         add(name, `OFF: cannot be read: ${error.message}`);
-        report.off = true;
+        off = true;
       }
     }
   }
-  return report;
+  return off;
 }
 
 function listJson(folder: string): string[] {

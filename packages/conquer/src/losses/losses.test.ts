@@ -161,6 +161,24 @@ describe('NormalizedSoftmaxLoss', () => {
   });
 });
 
+describe('KantorovMarginLoss', () => {
+  it('takes the nearest negative beyond the threshold', () => {
+    const angles = [0, 0.5, 0.2, 1, Math.PI];
+    const x = tensor(angles.map((a) => [Math.cos(a), Math.sin(a)]));
+    const forThreshold = (distanceThreshold: number) =>
+      new KantorovMarginLoss({ alpha: 2, distanceThreshold }).forward(x, Int32Array.of(0, 0, 1, 2, 3)).item();
+    expect(forThreshold(0.5)).not.toBeCloseTo(forThreshold(0), 3);
+    // Beyond 1.9 there are only the negatives at the opposite side: for images 0, 1 and 2 it is 4, for 4 it is 1.
+    const chord = (a: number, b: number) => 2 * Math.sin(Math.abs(a - b) / 2);
+    const positive = 2 + chord(0, 0.5) - 1.2;
+    const negative = (a: number) => 2 - (chord(a, Math.PI) - 1.2);
+    expect(forThreshold(1.9)).toBeCloseTo(
+      (2 * positive + negative(0) + negative(0.5) + negative(0.2) + negative(0.5)) / 6,
+      4,
+    );
+  });
+});
+
 describe('NPairsLoss', () => {
   it('takes a batch in which one class alone has a pair', () => {
     const value = new NPairsLoss().forward(embeddings(), Int32Array.of(0, 0, 1, 2, 3)).item();
