@@ -70,7 +70,8 @@ function signature(schema) {
   }
   const results = schema.returns.map((type) => typeOf(type, { result: true }));
   if (results.includes(null)) return null;
-  const result = results.length === 0 ? 'void' : results.length === 1 ? results[0] : `[${results.join(', ')}]`;
+  const result =
+    results.length === 0 ? 'void' : results.length === 1 ? results[0] : `[${results.join(', ')}]`;
   const name = schema.overload ? `${schema.name}$${schema.overload}` : schema.name;
   if (!/^[A-Za-z_$][\w$]*$/.test(name)) return null;
   return `  ${name}(${parameters.join(', ')}): ${result};`;
@@ -105,8 +106,12 @@ if (process.argv.includes('--check')) {
     }
   } else {
     const names = committed.matchAll(/^ {2}([\w]+)(?:\$(\w+))?\(/gm);
-    const gone = [...names].filter(([, name, overload]) => !native.findOperator(`aten::${name}`, overload ?? ''));
-    console.log(`ops.ts is frozen from libtorch ${frozen}, the linked one is ${native.version()}: ${gone.length} operators gone`);
+    const gone = [...names].filter(
+      ([, name, overload]) => !native.findOperator(`aten::${name}`, overload ?? ''),
+    );
+    console.log(
+      `ops.ts is frozen from libtorch ${frozen}, the linked one is ${native.version()}: ${gone.length} operators gone`,
+    );
     for (const [, name, overload] of gone) console.log(`  aten::${name}${overload ? `.${overload}` : ''}`);
   }
 } else {

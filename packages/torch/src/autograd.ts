@@ -22,7 +22,8 @@ function withGradMode<T>(enabled: boolean, body: () => T): T {
   native.setGradEnabled(enabled);
   try {
     const result = body();
-    if (result instanceof Promise) throw new TypeError('noGrad() and enableGrad() need a synchronous function');
+    if (result instanceof Promise)
+      throw new TypeError('noGrad() and enableGrad() need a synchronous function');
     return result;
   } finally {
     native.setGradEnabled(before);

@@ -16,19 +16,29 @@ export interface RandomOptions extends TensorOptions {
 
 function shapeOf(data: NestedNumbers): number[] {
   const shape: number[] = [];
-  for (let level: NestedNumbers | undefined = data; Array.isArray(level); level = level[0]) shape.push(level.length);
+  for (let level: NestedNumbers | undefined = data; Array.isArray(level); level = level[0])
+    shape.push(level.length);
   return shape;
 }
 
-function flatten(data: NestedNumbers, shape: readonly number[], dim: number, out: Float64Array, offset: number): number {
+function flatten(
+  data: NestedNumbers,
+  shape: readonly number[],
+  dim: number,
+  out: Float64Array,
+  offset: number,
+): number {
   if (!Array.isArray(data)) {
-    if (dim !== shape.length) throw new TorchError(`tensor: rows of different depth, expected shape [${shape}]`);
+    if (dim !== shape.length)
+      throw new TorchError(`tensor: rows of different depth, expected shape [${shape}]`);
     if (typeof data !== 'number') throw new TorchError(`tensor: expected numbers, got ${typeof data}`);
     out[offset] = data;
     return offset + 1;
   }
   if (data.length !== shape[dim]) {
-    throw new TorchError(`tensor: rows of different length: ${data.length} where shape [${shape}] needs ${shape[dim]}`);
+    throw new TorchError(
+      `tensor: rows of different length: ${data.length} where shape [${shape}] needs ${shape[dim]}`,
+    );
   }
   return data.reduce((position: number, row) => flatten(row, shape, dim + 1, out, position), offset);
 }
@@ -38,7 +48,10 @@ function flatten(data: NestedNumbers, shape: readonly number[], dim: number, out
  *
  * @returns of the typed array's own dtype, float32 for plain numbers, unless `dtype` says otherwise.
  */
-export function tensor(data: NestedNumbers | TypedArray, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
+export function tensor(
+  data: NestedNumbers | TypedArray,
+  options: TensorOptions & { shape?: readonly number[] } = {},
+): Tensor {
   const { device = 'cpu', requiresGrad = false } = options;
   const plain = typeof data === 'number' || Array.isArray(data);
   let values: TypedArray;
@@ -79,7 +92,10 @@ export function ones(shape: readonly number[], options: TensorOptions = {}): Ten
   return finish(aten.ones(shape, options.dtype ?? 'float32', null, options.device ?? 'cpu'), options);
 }
 export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  return finish(aten.empty$memory_format(shape, options.dtype ?? 'float32', null, options.device ?? 'cpu'), options);
+  return finish(
+    aten.empty$memory_format(shape, options.dtype ?? 'float32', null, options.device ?? 'cpu'),
+    options,
+  );
 }
 export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
   return finish(aten.full(shape, value, options.dtype ?? 'float32', null, options.device ?? 'cpu'), options);
@@ -87,10 +103,16 @@ export function full(shape: readonly number[], value: number, options: TensorOpt
 /** start, start + step, … below end; int64 unless told otherwise, as index tensors are. */
 export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
   const [from, to] = end === undefined ? [0, start] : [start, end];
-  return finish(aten.arange$start_step(from, to, step, options.dtype ?? 'int64', null, options.device ?? 'cpu'), options);
+  return finish(
+    aten.arange$start_step(from, to, step, options.dtype ?? 'int64', null, options.device ?? 'cpu'),
+    options,
+  );
 }
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
-  return finish(aten.linspace(start, end, steps, options.dtype ?? 'float32', null, options.device ?? 'cpu'), options);
+  return finish(
+    aten.linspace(start, end, steps, options.dtype ?? 'float32', null, options.device ?? 'cpu'),
+    options,
+  );
 }
 export function eye(n: number, options: TensorOptions = {}): Tensor {
   return finish(aten.eye(n, options.dtype ?? 'float32', null, options.device ?? 'cpu'), options);
@@ -107,7 +129,12 @@ export function randn(shape: readonly number[], options: RandomOptions = {}): Te
   return finish(aten.randn$generator(shape, generator, dtype, null, device), options);
 }
 /** Integers from low to high - 1; int64. */
-export function randint(low: number, high: number, shape: readonly number[], options: RandomOptions = {}): Tensor {
+export function randint(
+  low: number,
+  high: number,
+  shape: readonly number[],
+  options: RandomOptions = {},
+): Tensor {
   const { generator = null, dtype = 'int64', device = 'cpu' } = options;
   return finish(aten.randint$low_generator(low, high, shape, generator, dtype, null, device), options);
 }

@@ -59,7 +59,8 @@ function toNative(kind: Kind, value: unknown, argument: string): unknown {
     if (isGenerator(value)) return value.handle;
     throw new TypeError(`argument '${argument}' must be a Generator, got ${describe(value)}`);
   }
-  if (!Array.isArray(value)) throw new TypeError(`argument '${argument}' must be an array of tensors, got ${describe(value)}`);
+  if (!Array.isArray(value))
+    throw new TypeError(`argument '${argument}' must be an array of tensors, got ${describe(value)}`);
   return value.map((item) => (item === null || item === undefined ? null : handleOf(item, argument)));
 }
 
@@ -78,7 +79,8 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
     let result: unknown;
     try {
       const converted = new Array<unknown>(args.length);
-      for (let i = 0; i < args.length; i++) converted[i] = toNative(kinds[i] ?? 'plain', args[i], names[i] ?? '');
+      for (let i = 0; i < args.length; i++)
+        converted[i] = toNative(kinds[i] ?? 'plain', args[i], names[i] ?? '');
       result = native.call(id, converted);
     } catch (error) {
       const given = args.map((value, i) => `${names[i] ?? i}: ${describe(value)}`).join(', ');
@@ -112,7 +114,9 @@ export function makeAten(TensorOf: TensorClass): Aten {
       const [name = '', overload = ''] = property.split('$');
       const operator = native.findOperator(`aten::${name}`, overload);
       if (operator === null) {
-        throw new TorchError(`libtorch ${native.version()} has no operator aten::${name}${overload && `.${overload}`}`);
+        throw new TorchError(
+          `libtorch ${native.version()} has no operator aten::${name}${overload && `.${overload}`}`,
+        );
       }
       const call = compile(TensorOf, name, overload, operator);
       target[property] = call;

@@ -24,7 +24,9 @@ export function dtypeOf(data: TypedArray): DType {
   if (data instanceof Int16Array) return 'int16';
   if (data instanceof Int8Array) return 'int8';
   if (data instanceof Uint8Array) return 'uint8';
-  throw new TypeError(`libtorch has no dtype for ${data.constructor.name}: convert it to a signed or float array`);
+  throw new TypeError(
+    `libtorch has no dtype for ${data.constructor.name}: convert it to a signed or float array`,
+  );
 }
 
 /** A typed array over the bytes of a tensor of this dtype; halves come as their 16 bits. */

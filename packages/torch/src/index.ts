@@ -1,6 +1,9 @@
+import * as F from './functional.js';
+import * as nn from './nn.js';
+import * as optim from './optim.js';
+
 export { autocast, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
 export type { TypedArray } from './binding.js';
-export * as F from './functional.js';
 export {
   arange,
   cat,
@@ -11,21 +14,19 @@ export {
   linspace,
   ones,
   onesLike,
+  type RandomOptions,
   rand,
   randint,
   randn,
   randperm,
   stack,
+  type TensorOptions,
   tensor,
   zeros,
   zerosLike,
-  type RandomOptions,
-  type TensorOptions,
 } from './creation.js';
 export type { DType } from './dtype.js';
 export { TorchError } from './error.js';
-export * as nn from './nn.js';
-export * as optim from './optim.js';
 export { Generator, manualSeed } from './random.js';
 export {
   cudaDeviceCount,
@@ -37,4 +38,8 @@ export {
   torchVersion,
 } from './runtime.js';
 export { scope } from './scope.js';
+export { readPickle, readPth, writePth } from './serialization/pth.js';
+export { readSafetensors, type SafetensorsContents, writeSafetensors } from './serialization/safetensors.js';
+export { SerializationError } from './serialization/serialization-error.js';
 export { aten, type NestedNumbers, Tensor, type ValuesIndices } from './tensor.js';
+export { F, nn, optim };

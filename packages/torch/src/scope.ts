@@ -24,7 +24,8 @@ function collect(value: unknown, found: Set<Tensor>): void {
   if (isTensor(value)) found.add(value);
   else if (Array.isArray(value) || value instanceof Set) for (const item of value) collect(item, found);
   else if (value instanceof Map) for (const item of value.values()) collect(item, found);
-  else if (Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) collect(item, found);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) collect(item, found);
 }
 
 /**
@@ -40,7 +41,8 @@ export function scope<T>(body: () => T): T {
   const results = new Set<Tensor>();
   try {
     const result = body();
-    if (result instanceof Promise) throw new TypeError('scope() needs a synchronous function, it was given an async one');
+    if (result instanceof Promise)
+      throw new TypeError('scope() needs a synchronous function, it was given an async one');
     collect(result, results);
     return result;
   } finally {

@@ -21,7 +21,8 @@ function attempt<T>(what: string, body: () => T): T {
   }
 }
 
-const asList = (dim: number | readonly number[]): readonly number[] => (typeof dim === 'number' ? [dim] : dim);
+const asList = (dim: number | readonly number[]): readonly number[] =>
+  typeof dim === 'number' ? [dim] : dim;
 
 /**
  * An n-dimensional array in libtorch's memory, with PyTorch's semantics and names (camelCased).
@@ -44,7 +45,8 @@ export class Tensor {
 
   /** @internal */
   get handle(): Handle {
-    if (this.#handle === 0) throw new TorchError('the tensor was disposed: keep() it, or return it from its scope');
+    if (this.#handle === 0)
+      throw new TorchError('the tensor was disposed: keep() it, or return it from its scope');
     return this.#handle;
   }
 
@@ -107,7 +109,10 @@ export class Tensor {
   }
   /** A copy of the elements in row-major order. float16 and bfloat16 come as their 16 bits: convert first. */
   toTypedArray(): TypedArray {
-    return typedArrayOver(attempt('toTypedArray', () => native.toBuffer(this.handle)), this.dtype);
+    return typedArrayOver(
+      attempt('toTypedArray', () => native.toBuffer(this.handle)),
+      this.dtype,
+    );
   }
   /** The elements as doubles, in row-major order, whatever the dtype. */
   toNumbers(): Float64Array {
@@ -133,8 +138,11 @@ export class Tensor {
   copyFromBuffer(data: TypedArray, offset = 0): this {
     const { dtype } = this;
     const same = dtypeOf(data) === dtype || (dtype === 'bool' && data instanceof Uint8Array);
-    if (!same) throw new TorchError(`copyFromBuffer: the tensor is ${dtype}, the array ${data.constructor.name}`);
-    attempt('copyFromBuffer', () => native.copyFromBuffer(this.handle, data, offset * data.BYTES_PER_ELEMENT));
+    if (!same)
+      throw new TorchError(`copyFromBuffer: the tensor is ${dtype}, the array ${data.constructor.name}`);
+    attempt('copyFromBuffer', () =>
+      native.copyFromBuffer(this.handle, data, offset * data.BYTES_PER_ELEMENT),
+    );
     return this;
   }
 
@@ -161,7 +169,9 @@ export class Tensor {
   /** Accumulates d(this)/d(leaf) in the grad of every leaf. `gradient` is needed unless this is a scalar. */
   backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
     const gradients = gradient === undefined ? [] : [gradient.handle];
-    attempt(`backward of ${this}`, () => native.backward([this.handle], gradients, options.retainGraph ?? false));
+    attempt(`backward of ${this}`, () =>
+      native.backward([this.handle], gradients, options.retainGraph ?? false),
+    );
   }
   detach(): Tensor {
     return aten.detach(this);
@@ -180,7 +190,8 @@ export class Tensor {
     if (typeof target === 'object') {
       return aten.to$dtype_layout(this, target.dtype ?? this.dtype, null, target.device ?? this.device);
     }
-    if (target === 'cpu' || target.startsWith('cuda')) return aten.to$dtype_layout(this, this.dtype, null, target);
+    if (target === 'cpu' || target.startsWith('cuda'))
+      return aten.to$dtype_layout(this, this.dtype, null, target);
     return aten.to$dtype(this, target as DType);
   }
 
@@ -408,7 +419,9 @@ export class Tensor {
     return aten.argmin(this, dim ?? null, keepdim);
   }
   norm(p = 2, dim?: number | readonly number[], keepdim = false): Tensor {
-    return dim === undefined ? aten.norm$Scalar(this, p) : aten.norm$ScalarOpt_dim(this, p, asList(dim), keepdim);
+    return dim === undefined
+      ? aten.norm$Scalar(this, p)
+      : aten.norm$ScalarOpt_dim(this, p, asList(dim), keepdim);
   }
   all(): Tensor {
     return aten.all(this);
