@@ -1,0 +1,45 @@
+import { cat, noGrad, scope, type Tensor } from '@conquer/torch';
+import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+
+/** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
+export type Layer = 'final' | 'penultimate';
+
+export interface EmbedImagesOptions extends EmbedOptions {
+  layer?: Layer;
+  /** Called with the number of images done so far. */
+  onProgress?: (images: number) => void;
+}
+
+/**
+ * Embeds images in evaluation mode, without gradients.
+ *
+ * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
+ * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
+ * @throws RangeError when there is not a single image
+ */
+export async function embedImages(
+  model: EmbeddingModel,
+  batches: AsyncIterable<{ images: Tensor }>,
+  options: EmbedImagesOptions = {},
+): Promise<Tensor> {
+  const { layer = 'final', onProgress, ...embed } = options;
+  const training = model.training;
+  const parts: Tensor[] = [];
+  let done = 0;
+  try {
+    model.eval();
+    for await (const { images } of batches) {
+      const part = noGrad(() => (layer === 'final' ? model.embed(images, embed) : model.features(images)));
+      parts.push(part.keep());
+      done += part.size(0);
+      images.dispose();
+      onProgress?.(done);
+    }
+    if (parts.length === 0)
+      throw new RangeError('embedImages: expected at least one batch of images, got none');
+    return scope(() => cat(parts)).keep();
+  } finally {
+    for (const part of parts) part.dispose();
+    model.train(training);
+  }
+}

@@ -1,0 +1,238 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Generator, liveTensors, tensor } from '@conquer/torch';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DivisionSchedule } from '../divide/schedule.js';
+import { Interrupted } from '../error.js';
+import { MarginLoss } from '../losses/margin.js';
+import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
+import { openModel } from '../models/open.js';
+import { Random } from '../random.js';
+import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
+import { loadCheckpoint } from './checkpoint.js';
+import { type TrainObserver, type TrainOptions, train } from './loop.js';
+import { TrainingOptimizer } from './optimizer.js';
+import { type EpochRecord, RunFolder } from './run-folder.js';
+import { TrainingStep } from './step.js';
+
+const SIZE = 16;
+const NUM_CLASSES = 8;
+const PER_CLASS = 6;
+const labels = Int32Array.from({ length: NUM_CLASSES * PER_CLASS }, (_, i) => Math.floor(i / PER_CLASS));
+
+/** Noisy renderings of one random pattern a class: something that can be learnt in a few steps. */
+function makeImages(seed: number): Float32Array[] {
+  const random = new Random(seed);
+  const draw = (scale: number) =>
+    Float32Array.from({ length: 3 * SIZE * SIZE }, () => scale * random.normal());
+  const patterns = Array.from({ length: NUM_CLASSES }, () => draw(1));
+  return Array.from(labels, (label) => draw(0.7).map((noise, i) => noise + (patterns[label]?.[i] ?? 0)));
+}
+
+function imagesData(): TrainOptions['data'] {
+  const splits = { train: makeImages(1), test: makeImages(2) };
+  const batchOf = (images: Float32Array[], indices: Int32Array) => {
+    const pixels = new Float32Array(indices.length * 3 * SIZE * SIZE);
+    for (const [row, i] of indices.entries()) pixels.set(images[i] as Float32Array, row * 3 * SIZE * SIZE);
+    return {
+      images: tensor(pixels, { shape: [indices.length, 3, SIZE, SIZE] }).keep(),
+      labels: indices.map((i) => labels[i] as number),
+      indices,
+    };
+  };
+  return {
+    trainLabels: labels,
+    testLabels: labels,
+    async *augmented(batches, random) {
+      for (const indices of batches) {
+        const batch = batchOf(splits.train, indices);
+        yield { ...batch, images: batch.images.add_(0.1 * random.normal()) };
+      }
+    },
+    async *plain(split) {
+      yield batchOf(splits[split], Int32Array.from(labels.keys()));
+    },
+  };
+}
+
+interface Overrides {
+  epochs?: number;
+  resume?: boolean;
+  numLearners?: number;
+  compat?: 'dcesml';
+  observer?: TrainObserver;
+  signal?: AbortSignal;
+  dropout?: number;
+}
+
+function prepare(path: string, overrides: Overrides = {}): { options: TrainOptions; free: () => void } {
+  const { epochs = 6, resume = false, numLearners = 4, dropout = 0.1, ...rest } = overrides;
+  const generator = new Generator(3);
+  const dropoutGenerator = new Generator(4);
+  const random = new Random(5);
+  const model = openModel('small-resnet', {
+    smallResNet: { widths: [8, 16] },
+    embeddingDim: 16,
+    featuresDropout: dropout,
+    generator,
+    dropoutGenerator,
+  });
+  const loss = new MarginLoss({ numClasses: NUM_CLASSES });
+  const optimizer = new TrainingOptimizer(model, loss, {
+    learningRate: 3e-3,
+    lossLearningRate: 1e-3,
+    maskLearningRate: 1e-2,
+  });
+  const miner = new DistanceWeightedMiner({ random });
+  const options: TrainOptions = {
+    model,
+    loss,
+    optimizer,
+    step: new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.1 }),
+    schedule: new DivisionSchedule({
+      numLearners,
+      modEpoch: 1,
+      forceFullEmbeddingEpoch: 4,
+      ...(rest.compat && { compat: rest.compat }),
+    }),
+    sampler: (indices, all, r) =>
+      new AdaptiveClassBalancedSampler({
+        indices,
+        labels: indices.map((i) => all[i] as number),
+        batchSize: 12,
+        samplesPerClass: 3,
+        random: r,
+      }),
+    data: imagesData(),
+    epochs,
+    learningRate: (epoch) => 1 / (1 + epoch),
+    recallAt: [1, 2],
+    random,
+    generator: dropoutGenerator,
+    run: resume ? RunFolder.open(path) : RunFolder.create(path, { name: 'test' }),
+    settings: { name: 'test' },
+    resume,
+    ...rest,
+  };
+  const free = () => {
+    optimizer.dispose();
+    model.dispose();
+    loss.dispose();
+  };
+  return { options, free };
+}
+
+describe('train', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'conquer-loop-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const withoutTimes = (records: EpochRecord[]) => records.map(({ seconds: _, ...record }) => record);
+
+  it('divides, doubles the learners, joins, and learns', async () => {
+    const path = join(folder, 'run');
+    const before = liveTensors();
+    const alive: number[] = [];
+    const learnersOf = new Map<number, Set<number>>();
+    const { options, free } = prepare(path, {
+      observer: {
+        onStep: ({ epoch, learner }) =>
+          learnersOf.set(epoch, (learnersOf.get(epoch) ?? new Set()).add(learner)),
+        onEpochEnd: () => alive.push(liveTensors()),
+      },
+    });
+    const summary = await train(options);
+    const run = RunFolder.open(path);
+    const records = run.epochs();
+    expect(records.map((r) => [r.epoch, r.numLearners ?? 1, r.fullEmbedding ?? false])).toEqual([
+      [-1, 1, false],
+      [0, 1, false],
+      [1, 2, false],
+      [2, 4, false],
+      [3, 4, false],
+      [4, 4, true],
+      [5, 4, true],
+    ]);
+    expect(run.divisions().map((d) => [d.epoch, d.numClusters])).toEqual([
+      [0, 1],
+      [1, 2],
+      [2, 4],
+      [3, 4],
+    ]);
+    expect([...learnersOf.values()].map((set) => set.size).slice(0, 2)).toEqual([1, 2]);
+    expect(learnersOf.get(4)?.size).toBe(1);
+    expect(records[1]?.maskLoss).toBe(0);
+    expect(records[3]?.maskLoss).toBeGreaterThan(0);
+    expect(records[3]?.learningRates).toHaveProperty('masks');
+    expect(records[5]?.learningRates).not.toHaveProperty('masks');
+    expect(summary.best?.metrics['R@1']).toBeGreaterThan(0.3);
+    expect(JSON.parse(readFileSync(run.summaryFile, 'utf8'))).toEqual(summary);
+    // Nothing is left behind by an epoch, once the learners no longer grow and their moments are there.
+    expect(alive.at(-1)).toBe(alive.at(-2));
+    free();
+    expect(liveTensors()).toBe(before);
+  });
+
+  it('resumed, gives the numbers of a run that was never interrupted', async () => {
+    const whole = prepare(join(folder, 'whole'));
+    await train(whole.options);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const x = loadCheckpoint(a.lastCheckpoint);
+    for (const stopAfter of [1, 3, 5]) {
+      const path = join(folder, `cut${stopAfter}`);
+      const first = prepare(path, { epochs: stopAfter });
+      await train(first.options);
+      first.free();
+      const second = prepare(path, { resume: true });
+      await train(second.options);
+      second.free();
+      const b = RunFolder.open(path);
+      expect(withoutTimes(b.epochs())).toEqual(withoutTimes(a.epochs()));
+      expect(b.divisions()).toEqual(a.divisions());
+      const y = loadCheckpoint(b.lastCheckpoint);
+      for (const [name, value] of x.model) expect(y.model.get(name)?.tolist()).toEqual(value.tolist());
+      expect(y.state.random).toEqual(x.state.random);
+    }
+  });
+
+  it('interrupted in an epoch, goes on from the one before', async () => {
+    const whole = prepare(join(folder, 'whole'));
+    await train(whole.options);
+    const stop = new AbortController();
+    const cut = prepare(join(folder, 'cut'), {
+      signal: stop.signal,
+      observer: { onStep: ({ epoch, step }) => void (epoch === 2 && step === 1 && stop.abort()) },
+    });
+    await expect(train(cut.options)).rejects.toThrow(Interrupted);
+    const rest = prepare(join(folder, 'cut'), { resume: true });
+    await train(rest.options);
+    const [a, b] = ['whole', 'cut'].map((name) => withoutTimes(RunFolder.open(join(folder, name)).epochs()));
+    expect(b).toEqual(a);
+    expect(
+      RunFolder.open(join(folder, 'cut'))
+        .divisions()
+        .map((d) => d.epoch),
+    ).toEqual([0, 1, 2, 3]);
+    for (const run of [whole, cut, rest]) run.free();
+  });
+
+  it('with one learner never divides; compat dcesml goes on cluster by cluster', async () => {
+    const one = prepare(join(folder, 'one'), { numLearners: 1, epochs: 2 });
+    await train(one.options);
+    expect(one.options.model.numLearners).toBe(1);
+    const seen = new Set<number>();
+    const compat = prepare(join(folder, 'compat'), {
+      compat: 'dcesml',
+      epochs: 5,
+      observer: { onStep: ({ epoch, learner }) => void (epoch === 4 && seen.add(learner)) },
+    });
+    await train(compat.options);
+    expect(seen.size).toBeGreaterThan(1);
+    expect(RunFolder.open(join(folder, 'compat')).divisions().at(-1)?.epoch).toBe(4);
+    for (const run of [one, compat]) run.free();
+  });
+});

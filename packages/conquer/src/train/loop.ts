@@ -1,0 +1,328 @@
+import type { Generator } from '@conquer/torch';
+import { type Division, divide, undivided } from '../divide/division.js';
+import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
+import type { DivisionSchedule } from '../divide/schedule.js';
+import { Interrupted, UserError } from '../error.js';
+import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
+import type { Loss } from '../losses/loss.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { Random } from '../random.js';
+import type { Batch } from '../transforms/loader.js';
+import { type CheckpointState, disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { embedImages, type Layer } from './embed.js';
+import type { TrainingOptimizer } from './optimizer.js';
+import type { EpochRecord, RunFolder, Settings, Summary } from './run-folder.js';
+import type { StepResult, TrainingStep } from './step.js';
+
+/** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
+export interface TrainingData {
+  /** (N,) classes of the training images, (M,) of the test images. */
+  trainLabels: Int32Array;
+  testLabels: Int32Array;
+  /** Augmented training images, batch by batch in the order asked for. */
+  augmented(batches: Iterable<Int32Array>, random: Random): AsyncIterable<Batch>;
+  /** All images of a split in order, not augmented. */
+  plain(split: 'train' | 'test'): AsyncIterable<Batch>;
+}
+
+/** What the loop tells while it works; whoever prints decides how. */
+export interface TrainObserver {
+  onDivision?(division: Division): void;
+  onEpochStart?(info: {
+    epoch: number;
+    epochs: number;
+    steps: number;
+    numLearners: number;
+    fullEmbedding: boolean;
+  }): void;
+  onStep?(info: { epoch: number; step: number; images: number; learner: number; result: StepResult }): void;
+  /** Images embedded so far, for the division or the evaluation. */
+  onEmbed?(info: { purpose: 'divide' | 'evaluate'; done: number; total: number }): void;
+  onEpochEnd?(record: EpochRecord, best: boolean): void;
+}
+
+export interface TrainOptions {
+  model: EmbeddingModel;
+  loss: Loss;
+  optimizer: TrainingOptimizer;
+  step: TrainingStep;
+  schedule: DivisionSchedule;
+  /** The batches of one cluster (or of the whole training set): positions in the training split. */
+  sampler: (indices: Int32Array, labels: Int32Array, random: Random) => LearnerBatches;
+  data: TrainingData;
+  epochs: number;
+  /** Factor of all learning rates at a point of the training, in epochs (2.5 = half-way through the third). */
+  learningRate: (epoch: number) => number;
+  /** The features that are clustered. */
+  clusterLayer?: Layer;
+  /** The masks rest while there is one learner. */
+  freezeMasksWithOneLearner?: boolean;
+  recallAt: readonly number[];
+  /** 'dcesml': cluster by cluster in the full-embedding phase too, and its reassignment. */
+  compat?: 'dcesml';
+  /** Draws batches, augmentation and tuples. */
+  random: Random;
+  /** Draws dropout. */
+  generator: Generator;
+  run: RunFolder;
+  settings: Settings;
+  /** Go on from the run's last checkpoint. */
+  resume?: boolean;
+  signal?: AbortSignal;
+  observer?: TrainObserver;
+}
+
+const CHOSEN_BY = 'R@1 on the unseen test classes';
+
+/**
+ * Divide, conquer, join (Sanakoyeu et al., arXiv 2109.04003, algorithm 1). From top to bottom, each epoch:
+ * divide the training set among the learners where the schedule says so, double the learners, train them on
+ * their clusters in turn (later the whole embedding on everything), evaluate on unseen classes, save.
+ *
+ * All state that the next epoch depends on is in the checkpoint: a resumed run gives the numbers of one that was
+ * never interrupted.
+ *
+ * @throws Interrupted after `signal` was aborted; the last epoch's checkpoint is in the run folder
+ * @throws UserError when nothing can be learnt from the data
+ */
+export async function train(options: TrainOptions): Promise<Summary> {
+  const { model, loss, optimizer, step, schedule, data, epochs, random, generator, run, settings } = options;
+  const { clusterLayer = 'penultimate', compat, observer = {}, signal } = options;
+  const { trainLabels, testLabels } = data;
+
+  let division = undivided(trainLabels);
+  let masksTrain = true;
+  let best: CheckpointState['best'] = null;
+  let images = 0;
+  const seconds = { divide: 0, train: 0, evaluate: 0, total: 0 };
+  const clock = (phase: 'divide' | 'train' | 'evaluate') => {
+    const start = performance.now();
+    return () => {
+      const passed = (performance.now() - start) / 1000;
+      seconds[phase] += passed;
+      seconds.total += passed;
+      return passed;
+    };
+  };
+  const summarize = (status: Summary['status']): Summary => {
+    const records = run.epochs();
+    const last = records.at(-1);
+    return {
+      status,
+      settings,
+      epochs,
+      best: best && { ...best, chosenBy: CHOSEN_BY },
+      last: last?.metrics && last.epoch >= 0 ? { epoch: last.epoch, metrics: last.metrics } : null,
+      untrained: records.find((record) => record.epoch === -1)?.metrics ?? null,
+      seconds,
+      imagesPerSecond: seconds.train > 0 ? images / seconds.train : 0,
+      checkpoints: { best: run.bestCheckpoint, last: run.lastCheckpoint },
+    };
+  };
+  const stopIfAsked = () => {
+    if (!signal?.aborted) return;
+    run.writeSummary(summarize('stopped'));
+    throw new Interrupted(`stopped; epochs that were finished are in ${run.path}`);
+  };
+
+  const evaluate = async (): Promise<Metrics> => {
+    const embeddings = await embedImages(model, data.plain('test'), {
+      onProgress: (done) => observer.onEmbed?.({ purpose: 'evaluate', done, total: testLabels.length }),
+    });
+    const metrics = evaluateEmbeddings(embeddings, testLabels, { recallAt: options.recallAt });
+    embeddings.dispose();
+    return metrics;
+  };
+
+  let firstEpoch = 0;
+  if (options.resume) {
+    const checkpoint = loadCheckpoint(run.lastCheckpoint);
+    const { state } = checkpoint;
+    while (model.numLearners < state.numLearners) model.doubleLearners();
+    optimizer.replaceMasks();
+    masksTrain = state.masksTrain;
+    if (!masksTrain) optimizer.removeMasks();
+    model.loadStateDict(checkpoint.model);
+    loss.loadStateDict(checkpoint.loss);
+    optimizer.loadStateDict({ ...state.optimizer, tensors: checkpoint.optimizer });
+    division = { ...state.division, clusters: checkpoint.clusters };
+    random.setState(state.random);
+    generator.setState(new Uint8Array(Buffer.from(state.generator, 'base64')));
+    best = state.best;
+    images = state.images;
+    Object.assign(seconds, state.seconds);
+    firstEpoch = state.epoch + 1;
+    run.rewindTo(state.epoch);
+    disposeCheckpoint(checkpoint);
+  } else {
+    const stop = clock('evaluate');
+    const metrics = await evaluate();
+    const record: EpochRecord = { epoch: -1, metrics, seconds: { evaluate: stop() } };
+    run.appendEpoch(record);
+    observer.onEpochEnd?.(record, false);
+  }
+
+  for (let epoch = firstEpoch; epoch < epochs; epoch++) {
+    stopIfAsked();
+    const plan = schedule.at(epoch);
+    const took: EpochRecord['seconds'] = { evaluate: 0 };
+
+    // Divide: cluster the training set in the present embedding space; each cluster becomes a learner's.
+    if (plan.redivide) {
+      const stop = clock('divide');
+      if (plan.doubleTo === 1) {
+        division = undivided(trainLabels, epoch);
+      } else {
+        const features = await embedImages(model, data.plain('train'), {
+          layer: clusterLayer,
+          onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
+        });
+        const { numClusters, doubleTo } = plan;
+        division = divide({
+          features,
+          labels: trainLabels,
+          previous: division,
+          numClusters,
+          doubleTo,
+          epoch,
+          random,
+          compat,
+        });
+        features.dispose();
+      }
+      while (model.numLearners < division.numClusters) {
+        model.doubleLearners();
+        optimizer.replaceMasks();
+      }
+      took.divide = stop();
+      run.appendDivision(division);
+      observer.onDivision?.(division);
+    }
+
+    // Join: from the full-embedding phase on the masks are left out and no longer trained.
+    if (plan.fullEmbedding && masksTrain) {
+      optimizer.removeMasks();
+      masksTrain = false;
+    }
+    optimizer.freeze('backbone', plan.freezeBackbone);
+    optimizer.freeze('masks', (options.freezeMasksWithOneLearner ?? false) && model.numLearners === 1);
+
+    // Conquer: each learner trains on its cluster, in turn; the full embedding on the whole training set.
+    const stopTraining = clock('train');
+    const everything = plan.fullEmbedding && compat !== 'dcesml';
+    const learners = everything
+      ? [options.sampler(positionsOf(undivided(trainLabels), 0), trainLabels, random)]
+      : Array.from({ length: division.numClusters }, (_, k) => clusterSampler(options, division, k));
+    const steps = interleavedLength(learners);
+    if (steps === 0)
+      throw new UserError('no cluster has two classes of two images: use fewer learners, or more data');
+    const batches = [...interleaveLearners(learners)];
+    observer.onEpochStart?.({
+      epoch,
+      epochs,
+      steps,
+      numLearners: model.numLearners,
+      fullEmbedding: plan.fullEmbedding,
+    });
+
+    model.train();
+    const sums = { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
+    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
+    let at = 0;
+    for await (const batch of data.augmented(
+      batches.map(({ indices }) => indices),
+      random.fork(),
+    )) {
+      const learner = batches[at]?.learner ?? 0;
+      optimizer.setFactor(options.learningRate(epoch + at / steps));
+      const result = step.run({
+        images: batch.images,
+        labels: batch.labels,
+        learner,
+        fullEmbedding: plan.fullEmbedding,
+      });
+      batch.images.dispose();
+      sums.images += batch.labels.length;
+      if (result.skipped === null) {
+        sums.trained++;
+        sums.metricLoss += result.metricLoss ?? 0;
+        sums.maskLoss += result.maskLoss ?? 0;
+      } else {
+        sums.skipped++;
+      }
+      observer.onStep?.({ epoch, step: at, images: batch.labels.length, learner, result });
+      at++;
+      stopIfAsked();
+    }
+    if (sums.trained === 0) {
+      throw new UserError(
+        `epoch ${epoch + 1}: not one of ${steps} batches had a tuple to learn from; look at the sampler and the miner's cutoffs`,
+      );
+    }
+    const learningRates = optimizer.currentLearningRates();
+    images += sums.images;
+    took.train = stopTraining();
+
+    const stopEvaluating = clock('evaluate');
+    const metrics = await evaluate();
+    took.evaluate = stopEvaluating();
+
+    const isBest = best === null || (metrics['R@1'] ?? 0) > (best.metrics['R@1'] ?? 0);
+    if (isBest) best = { epoch, metrics };
+    const record: EpochRecord = {
+      epoch,
+      metrics,
+      metricLoss: sums.metricLoss / sums.trained,
+      maskLoss: sums.maskLoss / sums.trained,
+      steps,
+      skipped: sums.skipped,
+      images: sums.images,
+      numLearners: model.numLearners,
+      fullEmbedding: plan.fullEmbedding,
+      backboneFrozen: plan.freezeBackbone,
+      learningRates,
+      seconds: took,
+    };
+
+    // The log first: a run cut off between the two trains this epoch again and forgets the line.
+    run.appendEpoch(record);
+    const { tensors, ...optimizerState } = optimizer.stateDict();
+    const { clusters, ...divisionState } = division;
+    const checkpoint = {
+      model: model.stateDict(),
+      loss: loss.stateDict(),
+      optimizer: tensors,
+      clusters,
+      state: {
+        settings,
+        epoch,
+        numLearners: model.numLearners,
+        masksTrain,
+        division: divisionState,
+        optimizer: optimizerState,
+        random: random.getState(),
+        generator: Buffer.from(generator.state()).toString('base64'),
+        best,
+        seconds: { ...seconds },
+        images,
+      },
+    };
+    if (isBest) saveCheckpoint(run.bestCheckpoint, checkpoint);
+    saveCheckpoint(run.lastCheckpoint, checkpoint);
+    observer.onEpochEnd?.(record, isBest);
+  }
+
+  const summary = summarize('finished');
+  run.writeSummary(summary);
+  return summary;
+}
+
+function positionsOf(division: Division, cluster: number): Int32Array {
+  return Int32Array.from(division.clusters.keys()).filter((i) => division.clusters[i] === cluster);
+}
+
+/** The batches of one learner; none when its cluster has fewer than two classes: nothing can be learnt there. */
+function clusterSampler(options: TrainOptions, division: Division, cluster: number): LearnerBatches {
+  if ((division.classCounts[cluster] ?? 0) < 2) return { length: 0, *[Symbol.iterator]() {} };
+  return options.sampler(positionsOf(division, cluster), options.data.trainLabels, options.random);
+}

@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Division } from '../divide/division.js';
+import { UserError } from '../error.js';
+import type { Metrics } from '../evaluate/evaluate.js';
+
+/** Settings by their long option names, as the command line resolved them. */
+export type Settings = Record<string, string | number | boolean | null>;
+
+/** One line of metrics.jsonl: what one epoch did. Epoch -1 is the network before training: metrics only. */
+export interface EpochRecord {
+  epoch: number;
+  /** Retrieval and clustering on the unseen classes, fractions by name; null where the epoch was not evaluated. */
+  metrics: Metrics | null;
+  /** Means over the epoch's steps. */
+  metricLoss?: number;
+  maskLoss?: number;
+  steps?: number;
+  /** Steps without a single tuple, which trained nothing. */
+  skipped?: number;
+  images?: number;
+  numLearners?: number;
+  fullEmbedding?: boolean;
+  backboneFrozen?: boolean;
+  /** Learning rate by parameter group, at the epoch's last step. */
+  learningRates?: Record<string, number>;
+  /** Wall-clock seconds of the epoch's parts. */
+  seconds: { divide?: number; train?: number; evaluate: number };
+}
+
+/** One line of divisions.jsonl. */
+export type DivisionRecord = Omit<Division, 'clusters'> & { clusters: number[] };
+
+/** summary.json, written when a run ends. `docs/run-folder.md` describes it. */
+export interface Summary {
+  status: 'finished' | 'stopped';
+  settings: Settings;
+  epochs: number;
+  /** Chosen on the unseen classes themselves: an optimistic number, say so where you quote it. */
+  best: { epoch: number; chosenBy: string; metrics: Metrics } | null;
+  last: { epoch: number; metrics: Metrics } | null;
+  untrained: Metrics | null;
+  /** Wall-clock seconds by phase, over all sessions of the run. */
+  seconds: { divide: number; train: number; evaluate: number; total: number };
+  /** Training images a second, while training. */
+  imagesPerSecond: number;
+  checkpoints: { best: string; last: string };
+}
+
+/** Writes a whole file or nothing: a reader never sees half of it. */
+export function writeFileAtomic(path: string, contents: string): void {
+  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
+}
+
+/**
+ * The folder of one run: config.json (settings), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
+ * DivisionRecord a line), checkpoints/{best,last}.safetensors and, at the end, summary.json.
+ */
+export class RunFolder {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** @throws UserError when there is a run already: it is never written over. */
+  static create(path: string, settings: Settings): RunFolder {
+    const folder = new RunFolder(resolve(path));
+    if (existsSync(folder.configFile)) {
+      throw new UserError(
+        `there is a run in ${path} already: go on with it (--resume), or choose another name (--name)`,
+      );
+    }
+    try {
+      mkdirSync(join(folder.path, 'checkpoints'), { recursive: true });
+      writeFileAtomic(folder.configFile, `${JSON.stringify(settings, null, 2)}\n`);
+    } catch (error) {
+      throw new UserError(`the run folder ${path} cannot be written: ${(error as Error).message}`);
+    }
+    return folder;
+  }
+
+  /** @throws UserError when there is no run. */
+  static open(path: string): RunFolder {
+    const folder = new RunFolder(resolve(path));
+    if (!existsSync(folder.configFile)) {
+      throw new UserError(
+        `there is no run in ${path}: expected a folder with a config.json that conquer train wrote`,
+      );
+    }
+    return folder;
+  }
+
+  static exists(path: string): boolean {
+    return existsSync(new RunFolder(resolve(path)).configFile);
+  }
+
+  private get configFile(): string {
+    return join(this.path, 'config.json');
+  }
+  get metricsFile(): string {
+    return join(this.path, 'metrics.jsonl');
+  }
+  get divisionsFile(): string {
+    return join(this.path, 'divisions.jsonl');
+  }
+  get summaryFile(): string {
+    return join(this.path, 'summary.json');
+  }
+  get lastCheckpoint(): string {
+    return join(this.path, 'checkpoints', 'last.safetensors');
+  }
+  get bestCheckpoint(): string {
+    return join(this.path, 'checkpoints', 'best.safetensors');
+  }
+
+  settings(): Settings {
+    try {
+      return JSON.parse(readFileSync(this.configFile, 'utf8'));
+    } catch (error) {
+      throw new UserError(`${this.configFile} cannot be read: ${(error as Error).message}`);
+    }
+  }
+
+  appendEpoch(record: EpochRecord): void {
+    appendFileSync(this.metricsFile, `${JSON.stringify(record)}\n`);
+  }
+
+  appendDivision(division: Division): void {
+    const record: DivisionRecord = { ...division, clusters: [...division.clusters] };
+    appendFileSync(this.divisionsFile, `${JSON.stringify(record)}\n`);
+  }
+
+  epochs(): EpochRecord[] {
+    return readLines<EpochRecord>(this.metricsFile);
+  }
+
+  divisions(): DivisionRecord[] {
+    return readLines<DivisionRecord>(this.divisionsFile);
+  }
+
+  /** Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. */
+  rewindTo(epoch: number): void {
+    for (const file of [this.metricsFile, this.divisionsFile]) {
+      if (!existsSync(file)) continue;
+      const kept = readLines<{ epoch: number }>(file).filter((record) => record.epoch <= epoch);
+      writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    }
+  }
+
+  writeSummary(summary: Summary): void {
+    writeFileAtomic(this.summaryFile, `${JSON.stringify(summary, null, 2)}\n`);
+  }
+}
+
+/** The records of a JSON-lines file; a last line that was cut off is left out. */
+function readLines<T>(file: string): T[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  return lines.flatMap((line, i) => {
+    try {
+      return [JSON.parse(line) as T];
+    } catch {
+      if (i === lines.length - 1) return [];
+      throw new UserError(`${file} is damaged in line ${i + 1}: restore it, or remove the line`);
+    }
+  });
+}
