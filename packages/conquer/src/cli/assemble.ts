@@ -1,0 +1,204 @@
+import { extname } from 'node:path';
+import { type Generator, optim, readPth, readSafetensors } from '@conquer/torch';
+import type { Dataset } from '../datasets/dataset.js';
+import type { FolderSplit } from '../datasets/folder.js';
+import { openDataset } from '../datasets/open.js';
+import type { LearnerBatches } from '../divide/interleave.js';
+import { DivisionSchedule } from '../divide/schedule.js';
+import { UserError } from '../error.js';
+import type { Loss } from '../losses/loss.js';
+import { MarginLoss } from '../losses/margin.js';
+import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
+import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import type { Miner } from '../miners/miner.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import { openModel } from '../models/open.js';
+import type { Random } from '../random.js';
+import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
+import { ClassBalancedSampler } from '../samplers/class-balanced.js';
+import { RandomBatchSampler } from '../samplers/random-batches.js';
+import { TrainingOptimizer } from '../train/optimizer.js';
+import type { TrainSettings } from './options.js';
+import { type Output, progressBar } from './terminal.js';
+
+// From settings to the parts of a run: the one place that knows both.
+
+/** @throws UserError when the data set is not there or not whole */
+export async function openDatasetOf(settings: TrainSettings, out: Output): Promise<Dataset> {
+  const name = settings.dataset;
+  if (name === null)
+    throw new UserError('which data set? Give --dataset emoji, or --dataset folder --dataset-dir PATH');
+  return await openDataset(name, {
+    folder: settings['dataset-dir'] ?? undefined,
+    split: splitOf(settings),
+    onProgress: progressBar(out, 'drawing the emoji, once'),
+    onWarning: (message) => out.write(`warning: ${message}\n`),
+  });
+}
+
+function splitOf(settings: TrainSettings): FolderSplit {
+  switch (settings.split) {
+    case 'half':
+      return { kind: 'halves' };
+    case 'random':
+      return { kind: 'fraction', fraction: settings['train-fraction'], seed: settings.seed };
+    default:
+      return { kind: 'list', file: settings.split };
+  }
+}
+
+/** The network of these settings, with `--weights` where given, on its device. */
+export function modelOf(
+  settings: TrainSettings,
+  generator: Generator,
+  dropoutGenerator: Generator,
+): EmbeddingModel {
+  const widths = settings.widths.split(',').map(Number);
+  if (!widths.every((width) => Number.isSafeInteger(width) && width > 0)) {
+    throw new UserError(
+      `--widths: expected numbers of channels such as 32,64,128,256, got '${settings.widths}'`,
+    );
+  }
+  const numLearners = settings.hierarchy === 'none' ? settings['num-learners'] : 1;
+  const model = openModel(settings.arch, {
+    frozenBatchNorm: settings.bn === 'frozen',
+    smallResNet: { widths },
+    embeddingDim: settings['embedding-dim'],
+    featuresPooling: settings['features-pooling'],
+    featuresDropout: settings['features-dropout'],
+    masks: {
+      kind: settings.masks,
+      initialisation: settings['mask-init'],
+      relu: settings['mask-relu'] === 'yes',
+      numLearners,
+    },
+    generator,
+    dropoutGenerator,
+  });
+  if (settings.weights !== null) loadWeights(model, settings.weights);
+  return model.to({ device: settings.device });
+}
+
+function loadWeights(model: EmbeddingModel, file: string): void {
+  const read = {
+    '.pth': readPth,
+    '.pt': readPth,
+    '.safetensors': (path: string) => readSafetensors(path).tensors,
+  };
+  const reader = read[extname(file).toLowerCase() as keyof typeof read];
+  if (!reader) throw new UserError(`--weights: expected a .pth or .safetensors file, got '${file}'`);
+  let weights: ReturnType<typeof readPth>;
+  try {
+    weights = reader(file);
+  } catch (error) {
+    throw new UserError(`--weights: ${file} cannot be read: ${(error as Error).message}`);
+  }
+  model.backbone.loadPretrained(weights);
+  for (const tensor of weights.values()) tensor.dispose();
+}
+
+export function lossOf(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
+  const loss =
+    settings.loss === 'margin'
+      ? new MarginLoss({
+          margin: settings.margin,
+          beta: settings.beta,
+          nu: settings.nu,
+          ...(settings['beta-per-class'] === 'yes' && { numClasses }),
+        })
+      : new NormalizedSoftmaxLoss({
+          numClasses,
+          embeddingDim: settings['embedding-dim'],
+          temperature: settings.temperature,
+          labelSmoothing: settings['label-smoothing'],
+          generator,
+        });
+  return loss.to({ device: settings.device });
+}
+
+/** null where the loss reads the whole batch. */
+export function minerOf(settings: TrainSettings, loss: Loss, random: Random): Miner | null {
+  if (!loss.usesTuples) return null;
+  const cutoff = settings['miner-cutoff'];
+  if (settings.miner === 'easy-positive') return new EasyPositiveMiner({ cutoff });
+  return new DistanceWeightedMiner({ random, cutoff, nonZeroLossCutoff: settings.beta + settings.margin });
+}
+
+export function optimizerOf(settings: TrainSettings, model: EmbeddingModel, loss: Loss): TrainingOptimizer {
+  const { lr } = settings;
+  return new TrainingOptimizer(model, loss, {
+    algorithm: settings.optimizer,
+    learningRate: lr,
+    embeddingLearningRate: lr * settings['embedding-lr-mult'],
+    maskLearningRate: lr * settings['mask-lr-mult'],
+    lossLearningRate: settings['loss-lr'],
+    weightDecay: settings['weight-decay'],
+    maskWeightDecay: settings['weight-decay'] * settings['mask-wd-mult'],
+    decayVectors: settings['decay-vectors'] === 'yes',
+  });
+}
+
+/** Factor of the learning rates, by epochs passed. */
+export function learningRateOf(settings: TrainSettings): (epoch: number) => number {
+  const { epochs } = settings;
+  const warmupEpochs = settings['warmup-epochs'];
+  const course = (): optim.ScheduleFunction => {
+    switch (settings['lr-schedule']) {
+      case 'constant':
+        return () => 1;
+      case 'step':
+        return optim.stepLR({ stepSize: settings['lr-step'], gamma: settings['lr-gamma'] });
+      case 'cosine':
+        return optim.cosine({ steps: Math.max(epochs - warmupEpochs, 1e-9) });
+      case 'one-cycle': {
+        // oneCycle counts steps; a thousand of them an epoch make it smooth, whatever the batches.
+        const cycle = optim.oneCycle({ steps: epochs * 1000, pctStart: settings['lr-peak'] });
+        return (epoch) => cycle(epoch * 1000);
+      }
+    }
+  };
+  return warmupEpochs > 0 ? optim.warmup({ steps: warmupEpochs, next: course() }) : course();
+}
+
+export function scheduleOf(settings: TrainSettings): DivisionSchedule {
+  const compat = settings.compat ?? undefined;
+  const numLearners = settings['num-learners'];
+  return new DivisionSchedule({
+    numLearners,
+    modEpoch: settings['mod-epoch'],
+    modEpochFreeze: settings['mod-epoch-freeze'],
+    forceFullEmbeddingEpoch: settings['force-full-embedding-epoch'] ?? Number.POSITIVE_INFINITY,
+    hierarchy: settings.hierarchy,
+    ...(compat && { compat }),
+  });
+}
+
+/** The batches of one cluster, `--passes-per-epoch` times over. */
+export function samplerOf(settings: TrainSettings) {
+  const { sampler, replicas } = settings;
+  const batchSize = settings['batch-size'];
+  const samplesPerClass = settings['samples-per-class'];
+  return (indices: Int32Array, splitLabels: Int32Array, random: Random): LearnerBatches => {
+    const subset = { indices, labels: indices.map((i) => splitLabels[i] as number), random };
+    const once =
+      sampler === 'random'
+        ? new RandomBatchSampler({ ...subset, batchSize, replicas })
+        : sampler === 'class-balanced'
+          ? new ClassBalancedSampler({ ...subset, batchSize, samplesPerClass, replicas })
+          : new AdaptiveClassBalancedSampler({
+              ...subset,
+              batchSize,
+              samplesPerClass,
+              replicas,
+              smallClassAction: settings['small-class-action'],
+            });
+    const passes = settings['passes-per-epoch'];
+    return {
+      length: once.length * passes,
+      *[Symbol.iterator]() {
+        for (let pass = 0; pass < passes; pass++) yield* once;
+      },
+    };
+  };
+}

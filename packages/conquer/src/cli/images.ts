@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { packImages } from '@conquer/image';
+import { cacheFolder } from '../datasets/cache-folder.js';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { UserError } from '../error.js';
+import type { InputFormat } from '../models/backbone.js';
+import { Random } from '../random.js';
+import { InOrderBatches } from '../samplers/in-order.js';
+import type { TrainingData } from '../train/loop.js';
+import { Affine } from '../transforms/affine.js';
+import type { BatchTransform } from '../transforms/batch-transform.js';
+import { CenterCrop } from '../transforms/center-crop.js';
+import { ColorMix } from '../transforms/color-mix.js';
+import { Compose } from '../transforms/compose.js';
+import type { Cropping } from '../transforms/cropping.js';
+import { FileSource } from '../transforms/file-source.js';
+import type { ImageSource } from '../transforms/image-source.js';
+import { Loader } from '../transforms/loader.js';
+import { Normalize } from '../transforms/normalize.js';
+import { PackSource } from '../transforms/pack-source.js';
+import { RandomResizedCrop } from '../transforms/random-resized-crop.js';
+import type { TrainSettings } from './options.js';
+import { type Output, progressBar } from './terminal.js';
+
+/** Images of an evaluation batch. */
+const EVALUATION_BATCH = 256;
+
+/** A training and an evaluation view of images: what is read of each, and what is done to a batch of them. */
+interface View {
+  cropping: Cropping;
+  transform: BatchTransform;
+}
+
+/** The images of a data set as the settings want them: from files, or decoded once into a pack. */
+export async function openImages(
+  settings: TrainSettings,
+  dataset: Dataset,
+  input: InputFormat,
+  out: Output,
+): Promise<TrainingData> {
+  const { resize, augmentation, device } = settings;
+  const size = settings['image-size'];
+  const packed = settings.cache === 'yes';
+  if (resize < size)
+    throw new UserError(`--resize ${resize} is smaller than --image-size ${size}: images are cut out of it`);
+  if (packed && augmentation === 'standard') {
+    throw new UserError(
+      '--cache yes keeps whole images, and --augmentation standard cuts out of the files: choose icons or none',
+    );
+  }
+
+  const normalize = new Normalize(input);
+  const resizeOnDevice = new Compose([new Affine({ size }), normalize]);
+  const plain: View = packed
+    ? { cropping: new CenterCrop({ size: resize }), transform: resizeOnDevice }
+    : { cropping: new CenterCrop({ size, resize }), transform: normalize };
+  const augmented: View = {
+    standard: { cropping: new RandomResizedCrop({ size }), transform: normalize },
+    icons: {
+      cropping: new CenterCrop({ size: resize }),
+      transform: new Compose([iconGeometry(size), new ColorMix(), normalize]),
+    },
+    none: plain,
+  }[augmentation];
+
+  const sourcesOf = async (split: Split): Promise<(view: View) => ImageSource> => {
+    const { paths } = split;
+    if (!packed) return (view) => new FileSource({ paths, cropping: view.cropping });
+    const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
+    const source = new PackSource(
+      await packImages(paths, {
+        size: resize,
+        file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${resize}-${key}.pack`),
+        onProgress: progressBar(out, `decoding the ${split.name} images, once`),
+      }),
+    );
+    return () => source;
+  };
+
+  const [trainSource, testSource] = [await sourcesOf(dataset.train), await sourcesOf(dataset.test)];
+  const splits = {
+    train: { split: dataset.train, source: trainSource(plain) },
+    test: { split: dataset.test, source: testSource(plain) },
+  };
+  const augmentedSource = trainSource(augmented);
+  const prefetch = packed ? 1 : 3;
+  return {
+    trainLabels: dataset.train.labels,
+    testLabels: dataset.test.labels,
+    augmented(batches, random) {
+      const { transform } = augmented;
+      return new Loader({
+        source: augmentedSource,
+        labels: dataset.train.labels,
+        batches,
+        transform,
+        random,
+        device,
+        prefetch,
+      });
+    },
+    plain(name) {
+      const { split, source } = splits[name];
+      const batches = new InOrderBatches(split.paths.length, EVALUATION_BATCH);
+      return new Loader({
+        source,
+        labels: split.labels,
+        batches,
+        transform: plain.transform,
+        random: new Random(0),
+        device,
+        prefetch,
+      });
+    },
+  };
+}
+
+/** Drawings are whole in the picture: turn, zoom and shift them, but do not cut parts out. */
+function iconGeometry(size: number): Affine {
+  return new Affine({ size, rotation: 15, scale: [0.8, 1.25], stretch: 0.1, shift: 0.1, flip: 0.5, fill: 1 });
+}

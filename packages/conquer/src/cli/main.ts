@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, Option } from 'commander';
+import { Interrupted, UserError } from '../error.js';
+import { type OptionSpec, resolveSettings, trainOptions } from './options.js';
+
+// Commands are imported when they run: --help must not wait for libtorch.
+
+const recipes = fileURLToPath(new URL('../../../../recipes/', import.meta.url));
+
+function optionFor(name: string, spec: OptionSpec): Option {
+  const value = { integer: 'n', number: 'x', choice: 'name', text: 'text' }[spec.kind];
+  const choices = spec.kind === 'choice' && spec.choices.length <= 4 ? ` (${spec.choices.join(', ')})` : '';
+  const standard = spec.default === null ? '' : ` [${spec.default}]`;
+  return new Option(`--${name} <${value}>`, `${spec.help}${choices}${standard}`).helpGroup(`${spec.group}:`);
+}
+
+/** The options that were given, by their long names. */
+function givenFlags(command: Command): Record<string, unknown> {
+  const flags: Record<string, unknown> = {};
+  for (const name of Object.keys(trainOptions)) {
+    const attribute = name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    if (command.getOptionValueSource(attribute) === 'cli') flags[name] = command.getOptionValue(attribute);
+  }
+  return flags;
+}
+
+function recipeFile(name: string): string {
+  const known = join(recipes, `${name}.json`);
+  return !name.includes('/') && existsSync(known) ? known : name;
+}
+
+const program = new Command('conquer')
+  .description('Deep metric learning by divide and conquer: train, evaluate and use image embeddings.')
+  .version('0.1.0')
+  .addHelpText(
+    'after',
+    '\nExample: conquer demo\n         conquer train --dataset folder --dataset-dir photos --arch resnet18',
+  );
+
+const train = program
+  .command('train')
+  .description('train an embedding')
+  .option('--recipe <name>', 'settings from a recipe: a name in recipes/ or a .json file')
+  .option('--resume <run>', 'go on with the run in this folder')
+  .addHelpText('after', '\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4');
+for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
+train.action(async (options: { recipe?: string; resume?: string }) => {
+  const { readRecipe, reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
+  const flags = givenFlags(train);
+  const { recipe, resume } = options;
+  if (resume !== undefined && recipe !== undefined)
+    throw new UserError('--resume and --recipe exclude each other');
+  const resolved =
+    resume === undefined
+      ? resolveSettings(recipe === undefined ? {} : readRecipe(recipeFile(recipe)), flags)
+      : { ...resumedSettings(resume, flags), name: basename(resume) };
+  const settings = { ...resolved, name: resolved.name };
+  const summary = await runTraining({ settings, resume: resume !== undefined, out: process.stderr });
+  reportSummary(summary, process.stdout);
+  reportFiles(dirname(dirname(summary.checkpoints.last)), process.stdout);
+});
+
+program
+  .command('demo')
+  .description('train on the emoji data set for a few minutes and report')
+  .option('--seed <n>', 'of everything that is drawn', '1')
+  .action(async (options: { seed: string }) => {
+    const { runDemo } = await import('./demo.js');
+    await runDemo({ recipe: join(recipes, 'demo.json'), seed: options.seed, out: process.stdout });
+  });
+
+program
+  .command('eval')
+  .description('evaluate a trained run on its unseen classes')
+  .argument('<run>', 'run folder, such as runs/demo')
+  .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
+  .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
+  .option('--json', 'print JSON')
+  .addHelpText('after', '\nExample: conquer eval runs/demo')
+  .action(async (run: string, options: { checkpoint: 'best' | 'last'; device?: string; json?: boolean }) => {
+    const { evaluateRun } = await import('./eval.js');
+    const { resultsTable } = await import('./results.js');
+    const { checkpoint, device } = options;
+    const result = await evaluateRun({
+      run,
+      checkpoint,
+      out: process.stderr,
+      ...(device !== undefined && { device }),
+    });
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    else {
+      const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
+      process.stdout.write(
+        `${resultsTable([{ name, metrics: result.metrics }])}\nin per cent; NMI over ten k-means seeds\n`,
+      );
+    }
+  });
+
+for (const command of [program, ...program.commands]) {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) =>
+      write(
+        `conquer: ${text
+          .replace(/^error: /, '')
+          .trim()
+          .replaceAll('\n', ' ')}\n`,
+      ),
+  });
+}
+
+/** Ends with 2 and one line for a person's mistake, with 130 when interrupted, with a stack for a bug of ours. */
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+    } else if (error instanceof UserError) {
+      process.stderr.write(`conquer: ${error.message}\n`);
+      process.exitCode = 2;
+    } else if (error instanceof Interrupted) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = 130;
+    } else {
+      process.stderr.write(
+        `conquer: this is a bug, please report it: ${error instanceof Error ? error.stack : error}\n`,
+      );
+      process.exitCode = 1;
+    }
+  }
+}
+
+await main();

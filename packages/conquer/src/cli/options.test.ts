@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { datasetNames } from '../datasets/open.js';
+import { UserError } from '../error.js';
+import { modelNames } from '../models/open.js';
+import { smallClassActions } from '../samplers/adaptive.js';
+import { parseOption, resolveSettings, trainOptions } from './options.js';
+
+describe('settings', () => {
+  it('every default passes its own check', () => {
+    const settings = resolveSettings();
+    for (const [name, spec] of Object.entries(trainOptions)) {
+      expect(parseOption(name as keyof typeof trainOptions, spec.default)).toEqual(
+        settings[name as keyof typeof settings],
+      );
+    }
+  });
+
+  it('offers the names that exist', () => {
+    expect(trainOptions.dataset.choices).toEqual(datasetNames);
+    expect(trainOptions.arch.choices).toEqual(modelNames);
+    expect(trainOptions['small-class-action'].choices).toEqual(smallClassActions);
+  });
+
+  it('flags override recipes override defaults', () => {
+    const settings = resolveSettings({ lr: 0.1, epochs: 3 }, { lr: '0.2' });
+    expect([settings.lr, settings.epochs, settings['batch-size']]).toEqual([0.2, 3, 80]);
+  });
+
+  it.each([
+    [{ 'batch-size': 'x' }, '--batch-size: expected an integer of at least 2, got "x"'],
+    [{ 'batch-size': '1.5' }, '--batch-size: expected an integer of at least 2, got "1.5"'],
+    [{ 'batch-size': '' }, '--batch-size: expected an integer of at least 2, got ""'],
+    [{ lr: 'NaN' }, '--lr: expected a number of at least 0, got "NaN"'],
+    [
+      { 'features-dropout': '1' },
+      '--features-dropout: expected a number of at least 0 and at most 0.99, got "1"',
+    ],
+    [{ loss: 'tripple' }, '--loss: expected one of margin, normalized-softmax, got "tripple"'],
+    [{ nonsense: 1 }, "unknown setting 'nonsense': conquer train --help lists them"],
+  ])('%j is refused', (layer, message) => {
+    expect(() => resolveSettings(layer)).toThrow(new UserError(message));
+  });
+});

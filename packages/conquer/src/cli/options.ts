@@ -1,0 +1,485 @@
+import type { DatasetName } from '../datasets/open.js';
+import { UserError } from '../error.js';
+import type { SmallClassAction } from '../samplers/adaptive.js';
+import type { Settings } from '../train/run-folder.js';
+
+interface OptionOf<Kind extends string, Value> {
+  kind: Kind;
+  /** null: not set. */
+  default: Value | null;
+  help: string;
+  group: string;
+}
+interface NumberOption<Kind extends string> extends OptionOf<Kind, number> {
+  min?: number;
+  max?: number;
+}
+interface ChoiceOption extends OptionOf<'choice', string> {
+  choices: readonly string[];
+}
+export type OptionSpec =
+  | OptionOf<'text', string>
+  | NumberOption<'integer'>
+  | NumberOption<'number'>
+  | ChoiceOption;
+
+// The names are written out here, and checked by a test, so that --help need not load libtorch.
+const datasetNames = ['emoji', 'emoji-tones', 'folder'] as const satisfies readonly DatasetName[];
+const modelNames = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'small-resnet'] as const;
+const smallClassActions = [
+  'duplicate',
+  'sample_other',
+  'smaller_batch',
+] as const satisfies readonly SmallClassAction[];
+
+const DATA = 'Data';
+const MODEL = 'Model';
+const DIVISION = 'Division';
+const LOSS = 'Loss and miner';
+const BATCHES = 'Batches and images';
+const OPTIMISER = 'Optimiser';
+const RUN = 'Run';
+
+/** Every setting of a training run: the options of `conquer train`, the keys of a recipe and of config.json. */
+export const trainOptions = {
+  dataset: { group: DATA, kind: 'choice', choices: datasetNames, default: null, help: 'what to train on' },
+  'dataset-dir': {
+    group: DATA,
+    kind: 'text',
+    default: null,
+    help: 'folder of the data set; for folder: a subfolder of images per class',
+  },
+  split: {
+    group: DATA,
+    kind: 'text',
+    default: 'half',
+    help: 'for folder, the training classes: half (the first half by name), random, or a file that lists them',
+  },
+  'train-fraction': {
+    group: DATA,
+    kind: 'number',
+    default: 0.5,
+    min: 0.01,
+    max: 0.99,
+    help: 'with --split random: share of the classes to train on',
+  },
+
+  arch: { group: MODEL, kind: 'choice', choices: modelNames, default: 'resnet50', help: 'backbone' },
+  widths: {
+    group: MODEL,
+    kind: 'text',
+    default: '32,64,128,256',
+    help: 'for small-resnet: channels of the stages',
+  },
+  weights: {
+    group: MODEL,
+    kind: 'text',
+    default: null,
+    help: 'weights to start the backbone with (.pth or .safetensors, as torchvision names them)',
+  },
+  bn: {
+    group: MODEL,
+    kind: 'choice',
+    choices: ['frozen', 'trained'],
+    default: 'frozen',
+    help: 'running statistics of BatchNorm',
+  },
+  'features-pooling': {
+    group: MODEL,
+    kind: 'choice',
+    choices: ['avg', 'max'],
+    default: 'avg',
+    help: 'pooling of the last feature maps',
+  },
+  'features-dropout': {
+    group: MODEL,
+    kind: 'number',
+    default: 0.01,
+    min: 0,
+    max: 0.99,
+    help: 'dropout of the penultimate features',
+  },
+  'embedding-dim': {
+    group: MODEL,
+    kind: 'integer',
+    default: 512,
+    min: 2,
+    help: 'dimensions of the embedding',
+  },
+
+  'num-learners': {
+    group: DIVISION,
+    kind: 'integer',
+    default: 4,
+    min: 1,
+    help: 'learners in the end, a power of two; 1: no division',
+  },
+  hierarchy: {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['top-down', 'none'],
+    default: 'top-down',
+    help: 'double the learners from one on, or start with all',
+  },
+  'mod-epoch': {
+    group: DIVISION,
+    kind: 'integer',
+    default: 2,
+    min: 1,
+    help: 'redivide every so many epochs',
+  },
+  'mod-epoch-freeze': {
+    group: DIVISION,
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    help: 'epochs after a redivision in which the backbone is frozen',
+  },
+  'force-full-embedding-epoch': {
+    group: DIVISION,
+    kind: 'integer',
+    default: null,
+    min: 0,
+    help: 'from this epoch on train the whole embedding, without masks',
+  },
+  'cluster-layer': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['penultimate', 'final'],
+    default: 'penultimate',
+    help: 'features that are clustered',
+  },
+  masks: {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['learned', 'fixed'],
+    default: 'learned',
+    help: 'masks of the learners',
+  },
+  'mask-init': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['ones', 'normal'],
+    default: 'ones',
+    help: 'first mask: ones, or drawn from N(0.9, 0.7)',
+  },
+  'mask-relu': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'yes',
+    help: 'count negative mask entries as 0',
+  },
+  'mask-lambda': {
+    group: DIVISION,
+    kind: 'number',
+    default: 0.01,
+    min: 0,
+    help: 'weight of the loss that keeps masks apart',
+  },
+
+  loss: {
+    group: LOSS,
+    kind: 'choice',
+    choices: ['margin', 'normalized-softmax'],
+    default: 'margin',
+    help: 'metric loss',
+  },
+  margin: { group: LOSS, kind: 'number', default: 0.2, min: 0, help: 'margin loss: margin' },
+  beta: {
+    group: LOSS,
+    kind: 'number',
+    default: 1.2,
+    help: 'margin loss: boundary between positives and negatives',
+  },
+  'beta-per-class': {
+    group: LOSS,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: 'margin loss: a boundary for each class',
+  },
+  nu: { group: LOSS, kind: 'number', default: 0, min: 0, help: 'margin loss: weight of the L1 norm of beta' },
+  temperature: {
+    group: LOSS,
+    kind: 'number',
+    default: 0.05,
+    min: 1e-6,
+    help: 'normalised softmax: temperature',
+  },
+  'label-smoothing': {
+    group: LOSS,
+    kind: 'number',
+    default: 0,
+    min: 0,
+    max: 0.99,
+    help: 'normalised softmax: share of the target spread over all classes',
+  },
+  miner: {
+    group: LOSS,
+    kind: 'choice',
+    choices: ['distance-weighted', 'easy-positive'],
+    default: 'distance-weighted',
+    help: 'which tuples of a batch train',
+  },
+  'miner-cutoff': {
+    group: LOSS,
+    kind: 'number',
+    default: 0.5,
+    min: 0,
+    help: 'distances below count as this',
+  },
+
+  sampler: {
+    group: BATCHES,
+    kind: 'choice',
+    choices: ['adaptive', 'class-balanced', 'random'],
+    default: 'adaptive',
+    help: 'which images make a batch',
+  },
+  'small-class-action': {
+    group: BATCHES,
+    kind: 'choice',
+    choices: smallClassActions,
+    default: 'sample_other',
+    help: 'adaptive sampler: what a small class does',
+  },
+  'batch-size': { group: BATCHES, kind: 'integer', default: 80, min: 2, help: 'images a batch' },
+  'samples-per-class': {
+    group: BATCHES,
+    kind: 'integer',
+    default: 4,
+    min: 1,
+    help: 'images of each class in a batch',
+  },
+  replicas: {
+    group: BATCHES,
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    help: 'times each image is in its batch, augmented anew',
+  },
+  'passes-per-epoch': {
+    group: BATCHES,
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    help: 'times an epoch goes through the training set',
+  },
+  'image-size': {
+    group: BATCHES,
+    kind: 'integer',
+    default: 224,
+    min: 8,
+    help: 'side of the images the network sees, in pixels',
+  },
+  resize: {
+    group: BATCHES,
+    kind: 'integer',
+    default: 256,
+    min: 8,
+    help: 'short side before the centre crop, in pixels',
+  },
+  augmentation: {
+    group: BATCHES,
+    kind: 'choice',
+    choices: ['standard', 'icons', 'none'],
+    default: 'standard',
+    help: 'of training images',
+  },
+  cache: {
+    group: BATCHES,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: 'decode every image once, to squares of --resize, and keep the pixels',
+  },
+
+  epochs: { group: OPTIMISER, kind: 'integer', default: 100, min: 1, help: 'epochs' },
+  optimizer: {
+    group: OPTIMISER,
+    kind: 'choice',
+    choices: ['adam', 'adamw'],
+    default: 'adam',
+    help: 'optimiser',
+  },
+  lr: {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 1e-5,
+    min: 0,
+    help: 'learning rate of backbone and embedding',
+  },
+  'embedding-lr-mult': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 1,
+    min: 0,
+    help: 'learning rate of the embedding, times --lr',
+  },
+  'mask-lr-mult': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 100,
+    min: 0,
+    help: 'learning rate of learned masks, times --lr',
+  },
+  'loss-lr': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 0,
+    min: 0,
+    help: "learning rate of the loss's own parameters (beta, class weights)",
+  },
+  'weight-decay': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 1e-4,
+    min: 0,
+    help: 'weight decay of backbone and embedding',
+  },
+  'decay-vectors': {
+    group: OPTIMISER,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'yes',
+    help: 'weight decay of biases and BatchNorm too',
+  },
+  'mask-wd-mult': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 1,
+    min: 0,
+    help: 'weight decay of learned masks, times --weight-decay',
+  },
+  'lr-schedule': {
+    group: OPTIMISER,
+    kind: 'choice',
+    choices: ['constant', 'step', 'cosine', 'one-cycle'],
+    default: 'constant',
+    help: 'course of the learning rates',
+  },
+  'lr-step': {
+    group: OPTIMISER,
+    kind: 'integer',
+    default: 30,
+    min: 1,
+    help: 'schedule step: epochs between steps',
+  },
+  'lr-gamma': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 0.3,
+    min: 0,
+    help: 'schedule step: factor of a step',
+  },
+  'lr-peak': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 0.3,
+    min: 0,
+    max: 1,
+    help: 'schedule one-cycle: share of the training before the peak',
+  },
+  'warmup-epochs': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 0,
+    min: 0,
+    help: 'epochs in which the learning rates rise from a third',
+  },
+
+  name: {
+    group: RUN,
+    kind: 'text',
+    default: null,
+    help: 'name of the run (default: data set, model and time)',
+  },
+  'runs-dir': { group: RUN, kind: 'text', default: 'runs', help: 'folder of the run folders' },
+  seed: { group: RUN, kind: 'integer', default: 1, min: 0, help: 'of everything that is drawn' },
+  device: { group: RUN, kind: 'text', default: 'cpu', help: 'cpu, or cuda:0, cuda:1, …' },
+  threads: {
+    group: RUN,
+    kind: 'integer',
+    default: null,
+    min: 1,
+    max: 1024,
+    help: 'CPU threads of an operator (default: one a core)',
+  },
+  compat: {
+    group: RUN,
+    kind: 'choice',
+    choices: ['dcesml'],
+    default: null,
+    help: "do as the authors' code where it differs from the paper",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+export type OptionName = keyof typeof trainOptions;
+
+type ValueOf<Spec> = Spec extends { kind: 'integer' | 'number' }
+  ? number
+  : Spec extends { choices: readonly (infer Choice)[] }
+    ? Choice
+    : string;
+
+/** The resolved settings; those without a default may be null. */
+export type TrainSettings = {
+  [Name in OptionName]: (typeof trainOptions)[Name]['default'] extends null
+    ? ValueOf<(typeof trainOptions)[Name]> | null
+    : ValueOf<(typeof trainOptions)[Name]>;
+};
+
+export function isOptionName(name: string): name is OptionName {
+  return name in trainOptions;
+}
+
+/**
+ * Checks one value, from the command line (text) or a recipe (JSON).
+ *
+ * @throws UserError that says what was expected.
+ */
+export function parseOption(name: OptionName, value: unknown): string | number | null {
+  const spec: OptionSpec = trainOptions[name];
+  if (value === null) return null;
+  switch (spec.kind) {
+    case 'text':
+      if (typeof value === 'string' && value !== '') return value;
+      throw new UserError(`--${name}: expected text, got ${JSON.stringify(value)}`);
+    case 'choice':
+      if (typeof value === 'string' && spec.choices.includes(value)) return value;
+      throw new UserError(
+        `--${name}: expected one of ${spec.choices.join(', ')}, got ${JSON.stringify(value)}`,
+      );
+    default: {
+      const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+      const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = spec;
+      const whole = spec.kind === 'integer';
+      if (typeof number === 'number' && number >= min && number <= max && Number.isFinite(number)) {
+        if (!whole || Number.isSafeInteger(number)) return number;
+      }
+      const bounds = [
+        Number.isFinite(min) && `at least ${min}`,
+        Number.isFinite(max) && `at most ${max}`,
+      ].filter(Boolean);
+      const range = bounds.length > 0 ? ` of ${bounds.join(' and ')}` : '';
+      throw new UserError(
+        `--${name}: expected ${whole ? 'an integer' : 'a number'}${range}, got ${JSON.stringify(value)}`,
+      );
+    }
+  }
+}
+
+/** Defaults, overridden by a recipe, overridden by flags. @throws UserError for unknown or wrong values. */
+export function resolveSettings(...layers: Record<string, unknown>[]): TrainSettings {
+  const settings: Settings = {};
+  for (const [name, spec] of Object.entries(trainOptions)) settings[name] = spec.default;
+  for (const layer of layers) {
+    for (const [name, value] of Object.entries(layer)) {
+      if (!isOptionName(name))
+        throw new UserError(`unknown setting '${name}': conquer train --help lists them`);
+      settings[name] = parseOption(name, value);
+    }
+  }
+  return settings as TrainSettings;
+}

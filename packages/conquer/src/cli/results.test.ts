@@ -1,0 +1,19 @@
+import { expect, it } from 'vitest';
+import { resultsTable } from './results.js';
+import { formatSeconds } from './terminal.js';
+
+it('tables metrics in per cent, a column each, without mARP', () => {
+  const table = resultsTable([
+    { name: 'before training', metrics: { 'R@1': 0.1234, 'MAP@R': 0.05, mARP: 0.9 } },
+    { name: 'last', metrics: { 'R@1': 0.5, NMI: 0.75 } },
+  ]);
+  const lines = table.split('\n').map((line) => line.replaceAll(/[│ ]+/g, ' ').trim());
+  expect(lines[1]).toBe('R@1 MAP@R NMI');
+  expect(lines[3]).toBe('before training 12.34 5.00');
+  expect(lines[5]).toBe('last 50.00 75.00');
+  expect(table).not.toContain('mARP');
+});
+
+it('writes durations as a clock does', () => {
+  expect([0, 59.6, 75, 3661].map(formatSeconds)).toEqual(['0:00', '1:00', '1:15', '1:01:01']);
+});

@@ -1,0 +1,202 @@
+import { Presets, SingleBar } from 'cli-progress';
+import type { Division } from '../divide/division.js';
+import type { TrainObserver } from '../train/loop.js';
+import type { EpochRecord } from '../train/run-folder.js';
+
+/** Where the program prints; a stream with `isTTY` gets progress bars, others one plain line an event. */
+export type Output = NodeJS.WriteStream | NodeJS.WritableStream;
+
+const percent = (fraction: number | undefined) =>
+  fraction === undefined ? '–' : `${(100 * fraction).toFixed(1)} %`;
+
+/** 75 → '1:15'. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const padded = String(s).padStart(2, '0');
+  return h > 0 ? `${h}:${String(m).padStart(2, '0')}:${padded}` : `${m}:${padded}`;
+}
+
+const range = (values: readonly number[]) => {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return low === high ? `${low}` : `${low}–${high}`;
+};
+
+function divisionLine(division: Division): string[] {
+  const { numClusters, sizes, classCounts, leftOut, moved } = division;
+  const each = sizes.map((size, k) => `${size} images of ${classCounts[k]} classes`);
+  const detail =
+    numClusters <= 4 ? each.join(', ') : `${range(sizes)} images of ${range(classCounts)} classes each`;
+  const extra = [
+    moved > 0 && `${moved} moved`,
+    leftOut > 0 && `${leftOut} left out, alone of their class`,
+  ].filter(Boolean);
+  const tail = extra.length > 0 ? ` (${extra.join('; ')})` : '';
+  const clusters = numClusters === 1 ? '1 cluster' : `${numClusters} clusters`;
+  return [`  divided into ${clusters}: ${detail}${tail}`, ...division.notes.map((note) => `  note: ${note}`)];
+}
+
+/** Prints what a training run does: a bar an epoch, a line a division, a line an evaluation. */
+export class TerminalObserver implements Required<TrainObserver> {
+  private readonly out: Output;
+  private bar: SingleBar | null = null;
+  private epochStart = 0;
+  private images = 0;
+  private loss = 0;
+  private maskLoss = 0;
+  private trained = 0;
+  private skipReasons = new Map<string, number>();
+  private head = '';
+
+  constructor(out: Output) {
+    this.out = out;
+  }
+
+  private get interactive(): boolean {
+    return 'isTTY' in this.out && this.out.isTTY === true;
+  }
+
+  private line(text: string): void {
+    this.clear();
+    this.out.write(`${text}\n`);
+  }
+
+  private clear(): void {
+    this.bar?.stop();
+    this.bar = null;
+  }
+
+  /** A bar that vanishes when the next thing begins. */
+  private open(format: string, total: number): SingleBar | null {
+    this.clear();
+    if (!this.interactive) return null;
+    this.bar = new SingleBar(
+      {
+        format,
+        stream: this.out as NodeJS.WriteStream,
+        clearOnComplete: true,
+        hideCursor: true,
+        barsize: 24,
+        fps: 5,
+        linewrap: true,
+      },
+      Presets.shades_classic,
+    );
+    this.bar.start(total, 0, { loss: '', rate: '', left: '' });
+    return this.bar;
+  }
+
+  onDivision(division: Division): void {
+    for (const text of divisionLine(division)) this.line(text);
+  }
+
+  onEpochStart(info: {
+    epoch: number;
+    epochs: number;
+    steps: number;
+    numLearners: number;
+    fullEmbedding: boolean;
+  }): void {
+    const learners = info.fullEmbedding
+      ? 'whole embedding'
+      : info.numLearners === 1
+        ? '1 learner'
+        : `${info.numLearners} learners`;
+    this.head = `epoch ${String(info.epoch + 1).padStart(String(info.epochs).length)}/${info.epochs}  ${learners}`;
+    this.epochStart = performance.now();
+    this.images = 0;
+    this.loss = 0;
+    this.maskLoss = 0;
+    this.trained = 0;
+    this.skipReasons = new Map();
+    this.open(`${this.head}  {bar} {value}/{total}  {loss}  {rate} images/s  {left} left`, info.steps);
+  }
+
+  onStep({ images, result }: Parameters<NonNullable<TrainObserver['onStep']>>[0]): void {
+    this.images += images;
+    if (result.skipped === null) {
+      this.trained++;
+      this.loss += result.metricLoss ?? 0;
+      this.maskLoss += result.maskLoss ?? 0;
+    } else {
+      this.skipReasons.set(result.skipped, (this.skipReasons.get(result.skipped) ?? 0) + 1);
+    }
+    if (!this.bar) return;
+    const seconds = (performance.now() - this.epochStart) / 1000;
+    const { bar } = this;
+    const done = (bar.getProgress() * bar.getTotal() || 0) + 1;
+    const left = (seconds / done) * (bar.getTotal() - done);
+    bar.update(Math.round(done), {
+      loss: this.losses(),
+      rate: (this.images / seconds).toFixed(0),
+      left: formatSeconds(left),
+    });
+  }
+
+  private losses(): string {
+    const mean = (sum: number) => (sum / Math.max(this.trained, 1)).toFixed(3);
+    return this.maskLoss > 0 ? `loss ${mean(this.loss)} + ${mean(this.maskLoss)}` : `loss ${mean(this.loss)}`;
+  }
+
+  onEmbed({ purpose, done, total }: { purpose: 'divide' | 'evaluate'; done: number; total: number }): void {
+    if (!this.interactive) return;
+    const format = `  ${purpose === 'divide' ? 'dividing' : 'evaluating'}: {bar} {value}/{total} images embedded`;
+    const bar = this.bar?.getTotal() === total && done > 0 ? this.bar : this.open(format, total);
+    bar?.update(done);
+    if (done >= total) this.clear();
+  }
+
+  onEpochEnd(record: EpochRecord, best: boolean): void {
+    const { metrics, seconds } = record;
+    const scores =
+      metrics &&
+      `R@1 ${percent(metrics['R@1'])}  MAP@R ${percent(metrics['MAP@R'])}  NMI ${percent(metrics.NMI)}`;
+    if (record.epoch < 0) {
+      this.line(`untrained  ${scores}`);
+      return;
+    }
+    for (const [reason, count] of this.skipReasons)
+      this.line(`  ${count} of ${record.steps} batches skipped: ${reason}`);
+    const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
+    const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate);
+    this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}  ${scores}${best ? '  best' : ''}`);
+  }
+
+  /** Ends a bar that an error or an interruption left on the screen. */
+  end(): void {
+    this.clear();
+  }
+}
+
+/** A bar for one long preparation, such as decoding; a line where there is no terminal. */
+export function progressBar(out: Output, what: string): (progress: { done: number; total: number }) => void {
+  let bar: SingleBar | null = null;
+  let started = false;
+  return ({ done, total }) => {
+    if (!started) {
+      started = true;
+      if (done >= total) return;
+      if ('isTTY' in out && out.isTTY) {
+        bar = new SingleBar(
+          {
+            format: `${what}: {bar} {value}/{total}`,
+            stream: out as NodeJS.WriteStream,
+            clearOnComplete: true,
+            hideCursor: true,
+            barsize: 24,
+            fps: 5,
+          },
+          Presets.shades_classic,
+        );
+        bar.start(total, done);
+      } else {
+        out.write(`${what}: ${total}\n`);
+      }
+    }
+    bar?.update(done);
+    if (done >= total) {
+      bar?.stop();
+      bar = null;
+    }
+  };
+}

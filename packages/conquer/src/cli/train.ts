@@ -1,0 +1,168 @@
+import { readFileSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Generator, numThreads, setNumThreads } from '@conquer/torch';
+import { Interrupted, UserError } from '../error.js';
+import { Random } from '../random.js';
+import { train } from '../train/loop.js';
+import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
+import { TrainingStep } from '../train/step.js';
+import {
+  learningRateOf,
+  lossOf,
+  minerOf,
+  modelOf,
+  openDatasetOf,
+  optimizerOf,
+  samplerOf,
+  scheduleOf,
+} from './assemble.js';
+import { openImages } from './images.js';
+import { resolveSettings, type TrainSettings } from './options.js';
+import { type ResultRow, resultsTable } from './results.js';
+import { type Output, TerminalObserver } from './terminal.js';
+
+/** The settings in a recipe file. @throws UserError when it cannot be read */
+export function readRecipe(file: string): Record<string, unknown> {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new UserError(`the recipe ${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function defaultName(settings: TrainSettings): string {
+  const time = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+  return `${settings.dataset}-${settings.arch}-${time}`;
+}
+
+export interface RunRequest {
+  settings: TrainSettings;
+  /** The run folder to go on with. */
+  resume?: boolean;
+  out: Output;
+}
+
+/**
+ * Trains one run from its settings to its summary.
+ *
+ * @throws UserError for settings or data that cannot work, before anything is written
+ * @throws Interrupted after SIGINT or SIGTERM; the run can be resumed
+ */
+export async function runTraining({ settings, resume = false, out }: RunRequest): Promise<Summary> {
+  const schedule = scheduleOf(settings);
+  // libtorch's own default takes some virtual machines for one core.
+  setNumThreads(settings.threads ?? availableParallelism());
+  const name = settings.name ?? defaultName(settings);
+  const path = join(settings['runs-dir'], name);
+  const plain: Settings = { ...settings, name };
+  if (!resume && RunFolder.exists(path)) RunFolder.create(path, plain); // refuses, before the data are read
+
+  const dataset = await openDatasetOf(settings, out);
+  const generator = new Generator(settings.seed);
+  const dropoutGenerator = new Generator(settings.seed, settings.device);
+  const random = new Random(settings.seed);
+  const model = modelOf(settings, generator, dropoutGenerator);
+  const loss = lossOf(settings, dataset.train.classNames.length, generator);
+  const optimizer = optimizerOf(settings, model, loss);
+  const miner = minerOf(settings, loss, random);
+  const data = await openImages(settings, dataset, model.backbone.input, out);
+  const run = resume ? RunFolder.open(path) : RunFolder.create(path, plain);
+
+  const { train: training, test } = dataset;
+  const learners = settings['num-learners'] === 1 ? 'no division' : `${settings['num-learners']} learners`;
+  out.write(
+    `${dataset.name}: ${training.paths.length} images of ${training.classNames.length} classes to train on, ` +
+      `${test.paths.length} of ${test.classNames.length} unseen classes to test on\n` +
+      `${settings.arch}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ${learners}, ` +
+      `${settings.loss} loss, on ${settings.device} with ${numThreads()} threads; run folder ${path}\n`,
+  );
+
+  const stop = new AbortController();
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(130);
+    out.write('\nstopping after this step; press again to stop at once\n');
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const observer = new TerminalObserver(out);
+  try {
+    return await train({
+      model,
+      loss,
+      optimizer,
+      step: new TrainingStep({ model, loss, miner, optimizer, maskLambda: settings['mask-lambda'] }),
+      schedule,
+      sampler: samplerOf(settings),
+      data,
+      epochs: settings.epochs,
+      learningRate: learningRateOf(settings),
+      clusterLayer: settings['cluster-layer'],
+      recallAt: dataset.recallAt,
+      ...(settings.compat && { compat: settings.compat }),
+      random,
+      generator: dropoutGenerator,
+      run,
+      settings: plain,
+      resume,
+      signal: stop.signal,
+      observer,
+    });
+  } catch (error) {
+    observer.end();
+    if (error instanceof Interrupted)
+      throw new Interrupted(`stopped; go on with: npx conquer train --resume ${path}`);
+    throw error;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** The last block of a run: the table and where everything is. */
+export function reportSummary(summary: Summary, out: Output): void {
+  const rows: ResultRow[] = [];
+  const epoch = (n: number) => `epoch ${n + 1}`;
+  if (summary.untrained) rows.push({ name: 'before training', metrics: summary.untrained });
+  if (summary.best) rows.push({ name: `best (${epoch(summary.best.epoch)})`, metrics: summary.best.metrics });
+  if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
+  out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows)}\n`);
+  if (summary.best)
+    out.write(`The best epoch was chosen by ${summary.best.chosenBy}: an optimistic number.\n`);
+  const { train: training, divide, evaluate, total } = summary.seconds;
+  out.write(
+    `${total.toFixed(0)} s: ${training.toFixed(0)} s training (${summary.imagesPerSecond.toFixed(0)} images/s), ` +
+      `${divide.toFixed(0)} s dividing, ${evaluate.toFixed(0)} s evaluating\n`,
+  );
+}
+
+/** Where a run's files are. */
+export function reportFiles(path: string, out: Output): void {
+  const run = RunFolder.open(path);
+  const relative = (file: string) => join(path, file.slice(run.path.length + 1));
+  out.write(
+    `\ncheckpoints  ${relative(run.bestCheckpoint)}, ${relative(run.lastCheckpoint)}\n` +
+      `run log      ${relative(run.metricsFile)}, ${relative(run.divisionsFile)}\n` +
+      `summary      ${relative(run.summaryFile)}\n`,
+  );
+}
+
+/** Settings of a run to go on with; only the number of epochs may differ. */
+export function resumedSettings(path: string, flags: Record<string, unknown>): TrainSettings {
+  const stored = RunFolder.open(path).settings();
+  const changed = Object.keys(flags).filter((name) => name !== 'epochs');
+  if (changed.length > 0) {
+    throw new UserError(
+      `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --epochs may change)`,
+    );
+  }
+  const parent = join(path, '..');
+  return resolveSettings(stored, flags, { 'runs-dir': parent === '' ? '.' : parent });
+}
+
+/** Moves a run out of the way of a new one of its name; nothing is deleted. Returns where to, if there was one. */
+export function setAside(path: string): string | null {
+  if (!RunFolder.exists(path)) return null;
+  const aside = `${path}-before-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
+  renameSync(path, aside);
+  return aside;
+}
