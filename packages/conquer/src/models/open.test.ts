@@ -11,7 +11,7 @@ it('opens models by name, with their options', () => {
   });
   expect([model.embeddingDim, model.featureSize, model.numLearners]).toEqual([10, 8, 2]);
   expect(model.backbone.name).toBe('small-resnet');
-  expect(model.backbone.input.size).toBe(48);
+  expect(model.backbone.input.size).toBe(32);
 });
 
 it('lists the names it knows', () => {

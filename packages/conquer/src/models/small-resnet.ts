@@ -41,7 +41,7 @@ export class SmallResNet extends Backbone {
         `SmallResNet: expected at least one width and as many depths, got widths [${widths}] and depths [${depths}]`,
       );
     }
-    this.input = options.input ?? { ...imageNetInput, size: 48 };
+    this.input = options.input ?? { ...imageNetInput, size: 32 };
     this.maxPool = maxPool;
     this.conv1 = convolution(3, firstWidth, kernelSize, stride, generator);
     this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: blockOptions.frozenBatchNorm });
