@@ -43,54 +43,58 @@ it('wants one depth for each width', () => {
 });
 
 describeWithPython('small ResNet against PyTorch', ['torch', 'numpy'], () => {
-  it.each(['average', 'strided'] as const)(
-    'gives the same features and gradients with %s shortcuts',
-    (shortcut) => {
-      const generator = new Generator(4);
-      using network = new SmallResNet({ widths: [8, 12, 16], depths: [1, 2, 1], shortcut, generator });
-      network.to({ dtype: 'float64' });
-      scope(() => {
-        const images = randn([4, 3, 24, 24], { generator, dtype: 'float64' });
-        const weight = randn([4, 16, 3, 3], { generator, dtype: 'float64' });
-        const state = Object.fromEntries(network.stateDict());
-        const expected = runPython<{ features: Tensor; gradients: Record<string, Tensor> }>(
-          `
+  it('gives the same features and gradients, whatever the shortcuts', () => {
+    const generator = new Generator(4);
+    scope(() => {
+      const networks = (['average', 'strided'] as const).map((shortcut) => {
+        const network = new SmallResNet({ widths: [8, 12, 16], depths: [1, 2, 1], shortcut, generator });
+        return { shortcut, network: network.to({ dtype: 'float64' }) };
+      });
+      const images = randn([4, 3, 24, 24], { generator, dtype: 'float64' });
+      const weight = randn([4, 16, 3, 3], { generator, dtype: 'float64' });
+      const cases = networks.map(({ shortcut, network }) => {
+        return { shortcut, state: Object.fromEntries(network.stateDict()) };
+      });
+      const expected = runPython<{ features: Tensor; gradients: Record<string, Tensor> }[]>(
+        `
           import torch.nn.functional as F
-          state = input['state']
-          for k, v in state.items():
-              if v.is_floating_point() and 'running' not in k: v.requires_grad_()
-          def conv(x, name, stride=1):
-              w = state[name + '.weight']
-              return F.conv2d(x, w, None, stride, w.shape[-1] // 2)
-          def norm(x, name):
-              return F.batch_norm(x, None, None, state[name + '.weight'], state[name + '.bias'], True)
-          def block(x, name, stride):
-              y = F.relu(norm(conv(x, name + 'conv1', stride), name + 'bn1'))
-              y = norm(conv(y, name + 'conv2'), name + 'bn2')
-              if name + 'downsample.0.weight' in state:
-                  if input['shortcut'] == 'average':
-                      x, stride = F.avg_pool2d(x, stride), 1
-                  x = norm(conv(x, name + 'downsample.0', stride), name + 'downsample.1')
-              return F.relu(x + y)
-          x = F.relu(norm(conv(input['images'], 'conv1', 2), 'bn1'))
-          for name, stride in [('layer1.0.', 1), ('layer2.0.', 2), ('layer2.1.', 1), ('layer3.0.', 2)]:
-              x = block(x, name, stride)
-          (x * input['weight']).sum().backward()
-          output = {'features': x, 'gradients': {k: v.grad for k, v in state.items() if v.requires_grad}}
+          def run(state, shortcut):
+              for k, v in state.items():
+                  if v.is_floating_point() and 'running' not in k: v.requires_grad_()
+              def conv(x, name, stride=1):
+                  w = state[name + '.weight']
+                  return F.conv2d(x, w, None, stride, w.shape[-1] // 2)
+              def norm(x, name):
+                  return F.batch_norm(x, None, None, state[name + '.weight'], state[name + '.bias'], True)
+              def block(x, name, stride):
+                  y = F.relu(norm(conv(x, name + 'conv1', stride), name + 'bn1'))
+                  y = norm(conv(y, name + 'conv2'), name + 'bn2')
+                  if name + 'downsample.0.weight' in state:
+                      if shortcut == 'average':
+                          x, stride = F.avg_pool2d(x, stride), 1
+                      x = norm(conv(x, name + 'downsample.0', stride), name + 'downsample.1')
+                  return F.relu(x + y)
+              x = F.relu(norm(conv(input['images'], 'conv1', 2), 'bn1'))
+              for name, stride in [('layer1.0.', 1), ('layer2.0.', 2), ('layer2.1.', 1), ('layer3.0.', 2)]:
+                  x = block(x, name, stride)
+              (x * input['weight']).sum().backward()
+              return {'features': x, 'gradients': {k: v.grad for k, v in state.items() if v.requires_grad}}
+          output = [run(case['state'], case['shortcut']) for case in input['cases']]
         `,
-          { images, weight, state, shortcut },
-        );
+        { images, weight, cases },
+      );
+      const error = (got: Tensor, want: Tensor) => got.sub(want).abs().max().item() / want.abs().max().item();
+      for (const [i, { shortcut, network }] of networks.entries()) {
+        const want = expected[i] as (typeof expected)[number];
         const features = network.forward(images);
         features.mul(weight).sum().backward();
-        const error = (got: Tensor, want: Tensor) =>
-          got.sub(want).abs().max().item() / want.abs().max().item();
-        expect(error(features, expected.features)).toBeLessThan(1e-12);
+        expect(error(features, want.features), shortcut).toBeLessThan(1e-12);
         for (const [name, parameter] of network.namedParameters()) {
-          expect(error(parameter.grad as Tensor, expected.gradients[name] as Tensor), name).toBeLessThan(
-            1e-11,
-          );
+          const gradient = want.gradients[name] as Tensor;
+          expect(error(parameter.grad as Tensor, gradient), `${shortcut} ${name}`).toBeLessThan(1e-11);
         }
-      });
-    },
-  );
+        network.dispose();
+      }
+    });
+  });
 });
