@@ -136,6 +136,7 @@ export function optimizerOf(settings: TrainSettings, model: EmbeddingModel, loss
     weightDecay: settings['weight-decay'],
     maskWeightDecay: settings['weight-decay'] * settings['mask-wd-mult'],
     decayVectors: settings['decay-vectors'] === 'yes',
+    betas: [0.9, settings['adam-beta2']],
   });
 }
 

@@ -59,7 +59,7 @@ export async function openImages(
     standard: { cropping: new RandomResizedCrop({ size }), transform: normalize },
     icons: {
       cropping: new CenterCrop({ size: resize }),
-      transform: new Compose([iconGeometry(size), new ColorMix(), normalize]),
+      transform: new Compose([iconGeometry(size), new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }), normalize]),
     },
     none: plain,
   }[augmentation];
@@ -116,7 +116,7 @@ export async function openImages(
   };
 }
 
-/** Drawings are whole in the picture: turn, zoom and shift them, but do not cut parts out. */
+/** Drawings are whole in the picture and face one way: turn, zoom and shift them a little, do not cut or mirror. */
 function iconGeometry(size: number): Affine {
-  return new Affine({ size, rotation: 15, scale: [0.8, 1.25], stretch: 0.1, shift: 0.1, flip: 0.5, fill: 1 });
+  return new Affine({ size, rotation: 8, scale: [0.8, 1.2], stretch: 0.1, shift: 0.1, fill: 1 });
 }

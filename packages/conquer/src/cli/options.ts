@@ -331,6 +331,14 @@ export const trainOptions = {
     min: 0,
     help: "learning rate of the loss's own parameters (beta, class weights)",
   },
+  'adam-beta2': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: 0.999,
+    min: 0,
+    max: 0.999999,
+    help: 'decay of the second moments of Adam',
+  },
   'weight-decay': {
     group: OPTIMISER,
     kind: 'number',
