@@ -4,7 +4,7 @@ import { describeWithPython, runPython } from '../../../torch/src/testing/python
 import { Random } from '../random.js';
 import { Affine, type AffineOptions } from './affine.js';
 import type { BatchTransform } from './batch-transform.js';
-import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, perImage } from './color.js';
+import { adjustBrightness_, adjustContrast_, adjustHue_, adjustSaturation_, perImage } from './color.js';
 import { ColorJitter } from './color-jitter.js';
 import { ColorMix } from './color-mix.js';
 import { Compose } from './compose.js';
@@ -72,11 +72,16 @@ describeWithPython('colours against torchvision', ['torch', 'torchvision', 'nump
       `,
       { x, y, factors, turns, draws },
     );
+    const adjustedCopy = (adjust: (images: Tensor, parameters: Tensor) => void, parameters: number[]) => {
+      const result = x.clone();
+      adjust(result, perImage(parameters, x));
+      return result;
+    };
     const got: Record<string, Tensor> = {
-      brightness: adjustBrightness(x, perImage(factors, x)),
-      contrast: adjustContrast(x, perImage(factors, x)),
-      saturation: adjustSaturation(x, perImage(factors, x)),
-      hue: adjustHue(x, perImage(turns, x)),
+      brightness: adjustedCopy(adjustBrightness_, factors),
+      contrast: adjustedCopy(adjustContrast_, factors),
+      saturation: adjustedCopy(adjustSaturation_, factors),
+      hue: adjustedCopy(adjustHue_, turns),
       gray: new Grayscale({ probability: 1 }).apply(x, new Random(1)),
     };
     expect(Object.keys(adjusted).sort()).toEqual(Object.keys(got).sort());

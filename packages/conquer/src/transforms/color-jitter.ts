@@ -1,7 +1,7 @@
 import { scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
-import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, perImage } from './color.js';
+import { adjustBrightness_, adjustContrast_, adjustHue_, adjustSaturation_, perImage } from './color.js';
 
 export interface ColorJitterOptions {
   /** Factors from 1 - this (at least 0) to 1 + this; default 0.4. */
@@ -14,7 +14,7 @@ export interface ColorJitterOptions {
   hue?: number | undefined;
 }
 
-type Adjust = (images: Tensor, parameters: Tensor) => Tensor;
+type Adjust = (images: Tensor, parameters: Tensor) => void;
 
 /**
  * Brightness, contrast, saturation and hue, as torchvision's ColorJitter: parameters are drawn for each image, the
@@ -34,10 +34,10 @@ export class ColorJitter implements BatchTransform {
       return [adjust, Math.max(0, 1 - most), 1 + most];
     };
     const all: [Adjust, number, number][] = [
-      factor(adjustBrightness, brightness),
-      factor(adjustContrast, contrast),
-      factor(adjustSaturation, saturation),
-      [adjustHue, -hue, hue],
+      factor(adjustBrightness_, brightness),
+      factor(adjustContrast_, contrast),
+      factor(adjustSaturation_, saturation),
+      [adjustHue_, -hue, hue],
     ];
     this.steps = all.filter(([, low, high]) => high > low);
   }
@@ -45,13 +45,13 @@ export class ColorJitter implements BatchTransform {
   apply(images: Tensor, random: Random): Tensor {
     const order = random.permutation(this.steps.length);
     return scope(() => {
-      let current = images;
+      const result = images.clone();
       for (const index of order) {
         const [adjust, low, high] = this.steps[index]!;
         const parameters = Array.from({ length: images.size(0) }, () => random.uniform(low, high));
-        current = adjust(current, perImage(parameters, images));
+        adjust(result, perImage(parameters, images));
       }
-      return current;
+      return result;
     });
   }
 }

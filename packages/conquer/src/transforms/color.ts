@@ -1,7 +1,8 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 
-// Colour operations on float images (B, 3, H, W) with values in [0, 1], with a factor for each image (B, 1, 1, 1).
-// The definitions are torchvision's (torchvision.transforms.functional); results are clamped to [0, 1].
+// Colour operations in place on float images (B, 3, H, W) with values in [0, 1], with a parameter for each image,
+// (B, 1, 1, 1). The definitions are torchvision's (torchvision.transforms.functional); results stay in [0, 1].
+// In place, because a pass over a batch costs a fifth of what a new batch costs.
 
 /** A number for each image as a tensor (B, 1, 1, 1) that multiplies `images`. */
 export function perImage(values: ArrayLike<number>, images: Tensor): Tensor {
@@ -14,41 +15,43 @@ export function perImage(values: ArrayLike<number>, images: Tensor): Tensor {
 /** 0.2989 R + 0.587 G + 0.114 B, (B, 1, H, W). */
 export function luminance(images: Tensor): Tensor {
   return scope(() => {
-    const [red, green, blue] = [0, 1, 2].map((channel) => images.narrow(1, channel, 1)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
+    const [red, green, blue] = channels(images);
     return red.mul(0.2989).add_(green.mul(0.587)).add_(blue.mul(0.114));
   });
 }
 
 /** factor · image */
-export function adjustBrightness(images: Tensor, factors: Tensor): Tensor {
-  return scope(() => images.mul(factors).clamp_({ min: 0, max: 1 }));
+export function adjustBrightness_(images: Tensor, factors: Tensor): void {
+  images.mul_(factors).clamp_({ min: 0, max: 1 });
 }
 
 /** factor · image + (1 - factor) · mean luminance of the image */
-export function adjustContrast(images: Tensor, factors: Tensor): Tensor {
-  return scope(() => blend(images, luminance(images).mean([1, 2, 3], true), factors));
+export function adjustContrast_(images: Tensor, factors: Tensor): void {
+  scope(() => blend_(images, luminance(images).mean([1, 2, 3], true), factors));
 }
 
 /** factor · image + (1 - factor) · luminance of the pixel */
-export function adjustSaturation(images: Tensor, factors: Tensor): Tensor {
-  return scope(() => blend(images, luminance(images), factors));
+export function adjustSaturation_(images: Tensor, factors: Tensor): void {
+  scope(() => blend_(images, luminance(images), factors));
 }
 
-function blend(images: Tensor, other: Tensor, factors: Tensor): Tensor {
-  return images.sub(other).mul_(factors).add_(other).clamp_({ min: 0, max: 1 });
+/** Changes `other` too. */
+function blend_(images: Tensor, other: Tensor, factors: Tensor): void {
+  images
+    .mul_(factors)
+    .add_(other.mul_(factors.mul(-1).add_(1)))
+    .clamp_({ min: 0, max: 1 });
 }
 
 /**
- * Turns the hue by `turns` of the colour circle, in HSV. With hue h in sixths of the circle, value v and chroma c,
- * a channel is v - c · clamp(2 - |(n + h) mod 6 - 2|, 0, 1), n = 5, 3, 1 for red, green, blue.
+ * Turns the hue by `turns` of the colour circle, in HSV. With hue h in sixths of the circle (0 red, 2 green,
+ * 4 blue), value v and chroma c, a channel is v - c · clamp(share, 0, 1), with the shares 2 - |h - 3| for red,
+ * |h - 2| - 1 for green and |h - 4| - 1 for blue.
  */
-export function adjustHue(images: Tensor, turns: Tensor): Tensor {
-  return scope(() => {
-    const [red, green, blue] = [0, 1, 2].map((channel) => images.narrow(1, channel, 1)) as [
+export function adjustHue_(images: Tensor, turns: Tensor): void {
+  scope(() => {
+    // Copies that lie together: comparing them is several times as fast.
+    const [red, green, blue] = channels(images).map((channel) => channel.contiguous()) as [
       Tensor,
       Tensor,
       Tensor,
@@ -60,11 +63,20 @@ export function adjustHue(images: Tensor, turns: Tensor): Tensor {
     const fromRed = green.sub(blue).div_(divisor);
     const fromGreen = blue.sub(red).div_(divisor).add_(2);
     const fromBlue = red.sub(green).div_(divisor).add_(4);
-    const hue = fromRed.where(value.eq(red), fromGreen.where(value.eq(green), fromBlue));
-    const offsets = tensor([5, 3, 1]).view([1, 3, 1, 1]).to({ dtype: images.dtype, device: images.device });
-    const position = hue.add_(turns.mul(6)).add(offsets);
-    const wrapped = position.sub(aten.floor_(position.div(6)).mul_(6));
-    const share = aten.abs_(wrapped.sub_(2)).mul_(-1).add_(2).clamp_({ min: 0, max: 1 });
-    return value.sub(chroma.mul(share)).clamp_({ min: 0, max: 1 });
+    const hue = fromRed.where(value.eq(red), fromGreen.where(value.eq(green), fromBlue)).add_(turns.mul(6));
+    const wrapped = hue.sub(aten.floor_(hue.div(6)).mul_(6));
+    const constants = (numbers: number[]) =>
+      tensor(numbers).view([1, 3, 1, 1]).to({ dtype: images.dtype, device: images.device });
+    aten
+      .abs_(aten.sub$out(wrapped, constants([3, 2, 4]), 1, images))
+      .mul_(constants([-1, 1, 1]))
+      .add_(constants([2, -1, -1]))
+      .clamp_({ min: 0, max: 1 })
+      .mul_(chroma.mul_(-1))
+      .add_(value);
   });
+}
+
+function channels(images: Tensor): [red: Tensor, green: Tensor, blue: Tensor] {
+  return [images.narrow(1, 0, 1), images.narrow(1, 1, 1), images.narrow(1, 2, 1)];
 }
