@@ -165,7 +165,7 @@ napi_value from_ivalue(napi_env env, IValue&& value) {
     auto list = std::move(value).toList();
     check(napi_create_array_with_length(env, list.size(), &array), "cannot create an array");
     for (size_t i = 0; i < list.size(); ++i) {
-      check(napi_set_element(env, array, i, from_ivalue(env, list.get(i))), "cannot fill an array");
+      check(napi_set_element(env, array, i, from_ivalue(env, IValue(list.get(i)))), "cannot fill an array");
     }
     return array;
   }

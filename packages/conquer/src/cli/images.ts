@@ -59,7 +59,11 @@ export async function openImages(
     standard: { cropping: new RandomResizedCrop({ size }), transform: normalize },
     icons: {
       cropping: new CenterCrop({ size: resize }),
-      transform: new Compose([iconGeometry(size), new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }), normalize]),
+      transform: new Compose([
+        iconGeometry(size),
+        new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }),
+        normalize,
+      ]),
     },
     none: plain,
   }[augmentation];
