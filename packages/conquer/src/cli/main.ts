@@ -110,19 +110,21 @@ for (const command of [program, ...program.commands]) {
   });
 }
 
-/** Ends with 2 and one line for a person's mistake, with 130 when interrupted, with a stack for a bug of ours. */
+/** Errors whose message is for the person at the keyboard: wrong options, broken images, broken weight files. */
+const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
+
+/** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
   try {
     await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
-    } else if (error instanceof UserError) {
+    } else if (error instanceof Error && MISTAKES.has(error.name)) {
       process.stderr.write(`conquer: ${error.message}\n`);
       process.exitCode = 2;
     } else if (error instanceof Interrupted) {
-      process.stderr.write(`${error.message}\n`);
-      process.exitCode = 130;
+      process.stderr.write(`${error.message}\n`); // the exit code is the signal's
     } else {
       process.stderr.write(
         `conquer: this is a bug, please report it: ${error instanceof Error ? error.stack : error}\n`,

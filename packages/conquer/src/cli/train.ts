@@ -36,6 +36,15 @@ function defaultName(settings: TrainSettings): string {
   return `${settings.dataset}-${settings.arch}-${time}`;
 }
 
+/** @throws UserError for a device that is not there */
+function generatorOn(device: string, seed: number): Generator {
+  try {
+    return new Generator(seed, device);
+  } catch (error) {
+    throw new UserError(`--device: ${(error as Error).message}`);
+  }
+}
+
 export interface RunRequest {
   settings: TrainSettings;
   /** The run folder to go on with. */
@@ -53,6 +62,7 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const schedule = scheduleOf(settings);
   // libtorch's own default takes some virtual machines for one core.
   setNumThreads(settings.threads ?? availableParallelism());
+  const dropoutGenerator = generatorOn(settings.device, settings.seed);
   const name = settings.name ?? defaultName(settings);
   const path = join(settings['runs-dir'], name);
   const plain: Settings = { ...settings, name };
@@ -60,7 +70,6 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
 
   const dataset = await openDatasetOf(settings, out);
   const generator = new Generator(settings.seed);
-  const dropoutGenerator = new Generator(settings.seed, settings.device);
   const random = new Random(settings.seed);
   const model = modelOf(settings, generator, dropoutGenerator);
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
@@ -79,8 +88,9 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   );
 
   const stop = new AbortController();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(130);
+  const onSignal = (signal: NodeJS.Signals) => {
+    process.exitCode = signal === 'SIGINT' ? 130 : 143;
+    if (stop.signal.aborted) process.exit();
     out.write('\nstopping after this step; press again to stop at once\n');
     stop.abort();
   };

@@ -138,6 +138,13 @@ export async function train(options: TrainOptions): Promise<Summary> {
   if (options.resume) {
     const checkpoint = loadCheckpoint(run.lastCheckpoint);
     const { state } = checkpoint;
+    if (state.epoch + 1 >= epochs) {
+      disposeCheckpoint(checkpoint);
+      throw new UserError(
+        `the run has trained its ${state.epoch + 1} epochs: to go on, give --epochs a larger number`,
+      );
+    }
+    run.updateSettings(settings);
     while (model.numLearners < state.numLearners) model.doubleLearners();
     optimizer.replaceMasks();
     masksTrain = state.masksTrain;

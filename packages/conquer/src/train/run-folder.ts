@@ -125,6 +125,11 @@ export class RunFolder {
     }
   }
 
+  /** For a run that goes on with more epochs. */
+  updateSettings(settings: Settings): void {
+    writeFileAtomic(this.configFile, `${JSON.stringify(settings, null, 2)}\n`);
+  }
+
   appendEpoch(record: EpochRecord): void {
     appendFileSync(this.metricsFile, `${JSON.stringify(record)}\n`);
   }
