@@ -50,7 +50,6 @@ function blend_(images: Tensor, other: Tensor, factors: Tensor): void {
  */
 export function adjustHue_(images: Tensor, turns: Tensor): void {
   scope(() => {
-    // Copies that lie together: comparing them is several times as fast.
     const [red, green, blue] = channels(images).map((channel) => channel.contiguous()) as [
       Tensor,
       Tensor,
@@ -63,7 +62,10 @@ export function adjustHue_(images: Tensor, turns: Tensor): void {
     const fromRed = green.sub(blue).div_(divisor);
     const fromGreen = blue.sub(red).div_(divisor).add_(2);
     const fromBlue = red.sub(green).div_(divisor).add_(4);
-    const hue = fromRed.where(value.eq(red), fromGreen.where(value.eq(green), fromBlue)).add_(turns.mul(6));
+    // 0 where the channel is the largest, else 1. Choosing by products: where() takes 1 ms on unpredictable masks.
+    const [notRed, notGreen] = [value.sub(red).sign(), value.sub(green).sign()];
+    const otherThanRed = fromBlue.sub_(fromGreen).mul_(notGreen).add_(fromGreen);
+    const hue = otherThanRed.sub_(fromRed).mul_(notRed).add_(fromRed).add_(turns.mul(6));
     const wrapped = hue.sub(aten.floor_(hue.div(6)).mul_(6));
     const constants = (numbers: number[]) =>
       tensor(numbers).view([1, 3, 1, 1]).to({ dtype: images.dtype, device: images.device });
