@@ -87,26 +87,29 @@ function mayInstall() {
   return 'this user is not root and may not use sudo without a password';
 }
 
-/** Runs apt-get; says how far it is now and then, and shows its words only when it fails. */
+/**
+ * Runs apt-get; says how far it is now and then, and shows its words only when it fails. The way is counted from
+ * apt's plain lines: APT::Status-Fd=1 closes the standard output of maintainer scripts, and some fail on that.
+ */
 function apt(prefix, args) {
   const [command, ...rest] = [...prefix, 'apt-get', ...args];
   return new Promise((done, failed) => {
     const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     const kept = [];
     let partial = '';
+    let steps = 0;
+    let total = 0;
     let said = 0;
     const take = (chunk) => {
       const lines = (partial + chunk).split('\n');
       partial = lines.pop();
       for (const line of lines) {
-        const percent = Number(line.match(/^(?:dl|pm)status:[^:]*:([\d.]+):/)?.[1]);
-        if (Number.isNaN(percent)) kept.push(line);
-        else if (line.startsWith('pm') && percent >= said + 20) {
-          said = Math.floor(percent / 20) * 20;
-          say(`  ${said} % installed`);
-        } else if (line.startsWith('dl') && percent >= 99 && said === 0) {
-          said = 0.1;
-          say('  downloaded');
+        kept.push(line);
+        total ||= 2 * Number(line.match(/(\d+) newly installed/)?.[1] ?? 0);
+        if (/^(Unpacking|Setting up) /.test(line)) steps++;
+        if (total > 0 && steps / total >= said + 0.2) {
+          said = Math.floor((5 * steps) / total) / 5;
+          say(`  ${Math.round(100 * said)} % installed`);
         }
       }
     };
@@ -115,7 +118,8 @@ function apt(prefix, args) {
     child.on('error', failed);
     child.on('close', (code) => {
       if (code === 0) return done();
-      console.error(kept.slice(-30).join('\n'));
+      const causes = kept.filter((line) => /error|failed|^E:/i.test(line)).slice(0, 10);
+      console.error([...causes, '…', ...kept.slice(-20)].join('\n'));
       failed(new SetupError(`apt-get ${args[0]} failed (exit code ${code}): see its messages above`));
     });
   });
@@ -135,7 +139,7 @@ async function systemPackages(withTests) {
   }
   say(`system packages: installing with apt-get\n${list}`);
   await apt(prefix, ['update', '-q', '-o', 'DPkg::Lock::Timeout=300']);
-  await apt(prefix, ['install', ...APT_OPTIONS, '-o', 'APT::Status-Fd=1', ...names]);
+  await apt(prefix, ['install', ...APT_OPTIONS, ...names]);
 }
 
 /** Whether node_modules holds the versions of the lock, by the record that npm leaves there when it has finished. */
