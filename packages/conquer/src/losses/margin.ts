@@ -59,7 +59,7 @@ export class MarginLoss extends Loss {
 
   /**
    * From which distance on a negative has no loss at present, β + margin: one number, or a function of the anchor's
-   * class. It is what `DistanceWeightedMiner.nonZeroLossCutoff` takes.
+   * class. DistanceWeightedMiner asks it for every batch.
    */
   zeroLossDistance(): number | ((anchorLabel: number) => number) {
     const beta = this.beta.toNumbers();

@@ -72,6 +72,25 @@ describe('DistanceWeightedMiner', () => {
     expect([...miner.mine(embeddings, labels).negatives]).toEqual([2, 2]);
   });
 
+  it('asks the loss for the distance from which on a negative has none, batch by batch', () => {
+    const labels = Int32Array.of(0, 0, 1, 2);
+    const at = (angle: number) => [Math.cos(angle), Math.sin(angle)];
+    const embeddings = tensor([at(0), at(0.01), at(1), at(-1.5)]);
+    // The negatives are 0.96 and 1.36 away.
+    let far = 1.2;
+    const miner = new DistanceWeightedMiner({
+      random: new Random(5),
+      nonZeroLossCutoff: { zeroLossDistance: () => far },
+    });
+    const drawn = () => {
+      const found = Array.from({ length: 200 }, () => miner.mine(embeddings, labels));
+      return new Set(found.flatMap(({ negatives }) => [...negatives]));
+    };
+    expect(drawn()).toEqual(new Set([2]));
+    far = 1.9;
+    expect(drawn()).toEqual(new Set([2, 3]));
+  });
+
   it('never weighs a negative NaN or infinite, even opposite or equal points without cutoffs', () => {
     const distances = Float64Array.of(0, 2, 0, 2, 0, 1, 0, 1, 0);
     const labels = Int32Array.of(0, 1, 2);

@@ -6,7 +6,12 @@ import type { Miner } from './miner.js';
 import { largestClass, meanPositives, positivesOf } from './positives.js';
 
 /** A distance, or one for each class of the anchor. */
-type Cutoff = number | ((anchorLabel: number) => number);
+export type Cutoff = number | ((anchorLabel: number) => number);
+
+/** What knows the distance from which on a negative has no loss at present: the margin loss, whose beta may move. */
+export interface CutoffSource {
+  zeroLossDistance(): Cutoff;
+}
 
 export interface DistanceWeightedOptions {
   random: Random;
@@ -14,9 +19,9 @@ export interface DistanceWeightedOptions {
   cutoff?: number;
   /**
    * From this distance on a negative has no loss, so it is drawn only when nothing better is left. With the
-   * margin loss it is beta + margin. Infinity turns it off.
+   * margin loss it is beta + margin: give the loss itself, and it is asked for every batch. Infinity turns it off.
    */
-  nonZeroLossCutoff?: Cutoff;
+  nonZeroLossCutoff?: Cutoff | CutoffSource;
 }
 
 /** The weight of a negative without loss. */
@@ -36,7 +41,7 @@ const WEIGHT_FLOOR = 1e-9;
  */
 export class DistanceWeightedMiner implements Miner {
   readonly cutoff: number;
-  nonZeroLossCutoff: Cutoff;
+  nonZeroLossCutoff: Cutoff | CutoffSource;
   private readonly random: Random;
 
   constructor({ random, cutoff = 0.5, nonZeroLossCutoff = 1.4 }: DistanceWeightedOptions) {
@@ -47,10 +52,11 @@ export class DistanceWeightedMiner implements Miner {
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
     const distances = distanceMatrix(embeddings);
+    const far = this.nonZeroLossCutoff;
     const weights = distanceWeights(distances, labels, {
       dimensions: embeddings.size(1),
       cutoff: this.cutoff,
-      nonZeroLossCutoff: this.nonZeroLossCutoff,
+      nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
     });
     return this.sample(weights, labels);
   }

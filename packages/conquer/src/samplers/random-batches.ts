@@ -1,3 +1,4 @@
+import { UserError } from '../error.js';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,
@@ -10,14 +11,16 @@ import { Deck } from './deck.js';
 
 export interface RandomBatchOptions extends SubsetOptions {
   batchSize: number;
+  /** Least number of classes in a batch, or all of a subset that has fewer; default 2. */
+  minClasses?: number | undefined;
   /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
   replicas?: number | undefined;
 }
 
 /**
- * Batches of images in random order, whatever their classes, but of two classes at least: a batch that came out
- * with one class gets one of its images replaced by a random image of another. Every batch is full; a subset smaller
- * than a batch fills it with repetitions. All images come up before one comes again.
+ * Batches of images in random order, whatever their classes, but of two classes at least (or `minClasses`): in a
+ * batch that came out with fewer, images of its larger classes are replaced by random images of others. Every batch
+ * is full; a subset smaller than a batch fills it with repetitions. All images come up before one comes again.
  *
  * Epoch: one batch for every `batchSize / replicas` images of the subset, at least one.
  * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
@@ -26,13 +29,20 @@ export class RandomBatchSampler implements BatchSampler {
   readonly length: number;
   private readonly subset: Subset;
   private readonly size: number;
+  private readonly minClasses: number;
   private readonly replicas: number;
   private readonly random: Random;
 
-  constructor({ batchSize, replicas = 1, ...subset }: RandomBatchOptions) {
+  constructor({ batchSize, minClasses = 2, replicas = 1, ...subset }: RandomBatchOptions) {
     this.size = sizeWithoutReplicas(batchSize, replicas);
+    if (!Number.isSafeInteger(minClasses) || minClasses < 2 || minClasses > this.size) {
+      throw new UserError(
+        `expected a batch of 2 to ${this.size} classes, as many as it has images, got ${minClasses} as the least number`,
+      );
+    }
     this.replicas = replicas;
     this.subset = new Subset(subset);
+    this.minClasses = Math.min(minClasses, this.subset.classes.length);
     this.random = subset.random;
     this.length = Math.max(1, Math.floor(this.subset.size / this.size));
   }
@@ -45,12 +55,28 @@ export class RandomBatchSampler implements BatchSampler {
     const deck = new Deck(Int32Array.from(classOf.keys()), this.random);
     for (let batch = 0; batch < this.length; batch++) {
       const images = [...deck.deal(this.size)];
-      const only = classOf.get(images[0]!);
-      if (images.every((position) => classOf.get(position) === only)) {
-        const others = [...classOf.keys()].filter((position) => classOf.get(position) !== only);
-        images[this.random.int(images.length)] = others[this.random.int(others.length)]!;
-      }
+      this.addClasses(images, classOf);
       yield replicate(images, this.replicas);
+    }
+  }
+
+  private addClasses(images: number[], classOf: Map<number, number>): void {
+    const counts = new Map<number, number>();
+    for (const position of images) {
+      const index = classOf.get(position) as number;
+      counts.set(index, (counts.get(index) ?? 0) + 1);
+    }
+    while (counts.size < this.minClasses) {
+      const missing = Array.from(this.subset.classes.keys()).filter((index) => !counts.has(index));
+      const added = missing[this.random.int(missing.length)] as number;
+      const largest = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a))[0];
+      const places = Array.from(images.keys()).filter((i) => classOf.get(images[i] as number) === largest);
+      const positions = this.subset.classes[added] as Int32Array;
+      images[places[this.random.int(places.length)] as number] = positions[
+        this.random.int(positions.length)
+      ] as number;
+      counts.set(largest, (counts.get(largest) as number) - 1);
+      counts.set(added, 1);
     }
   }
 }

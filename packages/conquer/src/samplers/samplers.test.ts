@@ -6,6 +6,7 @@ import type { BatchSampler } from './batch-sampler.js';
 import { ClassBalancedSampler } from './class-balanced.js';
 import { Deck } from './deck.js';
 import { InOrderBatches } from './in-order.js';
+import { NPairsSampler } from './npairs.js';
 import { RandomBatchSampler } from './random-batches.js';
 
 interface Trial {
@@ -39,6 +40,7 @@ function trial(seed: number): Trial {
 const samplers: Record<string, (trial: Trial, random: Random) => BatchSampler> = {
   'class-balanced': (trial, random) => new ClassBalancedSampler({ ...trial, random }),
   random: (trial, random) => new RandomBatchSampler({ ...trial, random }),
+  npairs: (trial, random) => new NPairsSampler({ ...trial, random }),
   ...Object.fromEntries(
     smallClassActions.map((smallClassAction: SmallClassAction) => [
       `adaptive, ${smallClassAction}`,
@@ -315,6 +317,50 @@ describe('RandomBatchSampler', () => {
     labels[17] = 1;
     for (const batch of new RandomBatchSampler({ labels, batchSize: 4, random: new Random(2) }))
       expect(batch).toContain(17);
+  });
+});
+
+describe('RandomBatchSampler with a least number of classes', () => {
+  it('puts so many into every batch, or all that there are', () => {
+    const labels = Int32Array.from({ length: 300 }, (_, image) => (image < 290 ? 0 : image % 5));
+    const classesIn = (minClasses: number, all: Int32Array) =>
+      [...new RandomBatchSampler({ labels: all, batchSize: 6, minClasses, random: new Random(3) })].map(
+        (batch) => new Set([...batch].map((position) => all[position])).size,
+      );
+    expect(Math.min(...classesIn(2, labels))).toBe(2);
+    expect(Math.min(...classesIn(4, labels))).toBe(4);
+    expect(new Set(classesIn(6, Int32Array.of(0, 0, 0, 1, 1, 2)))).toEqual(new Set([3]));
+  });
+
+  it('refuses more than a batch has images', () => {
+    const labels = Int32Array.of(0, 0, 1, 1);
+    for (const minClasses of [1, 5, 2.5]) {
+      expect(
+        () => new RandomBatchSampler({ labels, batchSize: 4, minClasses, random: new Random(1) }),
+      ).toThrow(UserError);
+    }
+  });
+});
+
+describe('NPairsSampler', () => {
+  const labels = Int32Array.from({ length: 50 }, (_, image) => image % 10);
+
+  it('draws pairs of distinct classes, and enough batches for all images', () => {
+    const sampler = new NPairsSampler({ labels, batchSize: 8, random: new Random(4) });
+    expect(sampler.length).toBe(7);
+    for (const batch of sampler) {
+      expect(batch).toHaveLength(8);
+      expect([...counts([...batch].map((position) => labels[position])).values()]).toEqual([2, 2, 2, 2]);
+      expect(new Set(batch).size).toBe(8);
+    }
+  });
+
+  it('takes more of each where there are fewer classes than pairs', () => {
+    const few = Int32Array.of(0, 0, 1, 1, 2);
+    for (const batch of new NPairsSampler({ labels: few, batchSize: 8, random: new Random(4) })) {
+      const drawn = counts([...batch].map((position) => few[position]));
+      expect([...drawn.values()].sort()).toEqual([2, 2, 4]);
+    }
   });
 });
 
