@@ -25,7 +25,18 @@ export type OptionSpec =
 
 // The names are written out here, and checked by a test, so that --help need not load libtorch.
 const datasetNames = ['emoji', 'emoji-tones', 'folder'] as const satisfies readonly DatasetName[];
-const modelNames = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'small-resnet'] as const;
+const modelNames = [
+  'resnet18',
+  'resnet34',
+  'resnet50',
+  'resnet101',
+  'resnet152',
+  'small-resnet',
+  'alexnet',
+  'vgg11',
+  'vgg11bn',
+  'bn-inception',
+] as const;
 const smallClassActions = [
   'duplicate',
   'sample_other',

@@ -1,10 +1,17 @@
 import { nn, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 
-/** What a backbone expects of its images: channels in RGB order, `(pixel / 255 - mean) / std` for each channel. */
+/**
+ * What a backbone expects of its images: `(scale * pixel / 255 - mean) / std` for each channel, the channels in the
+ * order of `channels`.
+ */
 export interface InputFormat {
   /** Usual side of the square image, in pixels. Other sizes work too. */
   size: number;
+  /** Order of the channels, of `mean` and `std` too; 'RGB' when left out. */
+  channels?: 'RGB' | 'BGR';
+  /** Value of a white pixel before the mean is subtracted; 1 when left out. */
+  scale?: number;
   mean: [number, number, number];
   std: [number, number, number];
 }

@@ -1,3 +1,4 @@
+import { nn } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { UserError } from '../error.js';
 import { modelNames, openModel } from './open.js';
@@ -15,7 +16,18 @@ it('opens models by name, with their options', () => {
 });
 
 it('lists the names it knows', () => {
-  expect(modelNames).toEqual(['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'small-resnet']);
+  expect(modelNames).toEqual([
+    ...['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'small-resnet'],
+    ...['alexnet', 'vgg11', 'vgg11bn', 'bn-inception'],
+  ]);
   expect(() => openModel('resnet19')).toThrow(UserError);
-  expect(() => openModel('resnet19')).toThrow(/'resnet19': choose one of resnet18, .*small-resnet$/);
+  expect(() => openModel('resnet19')).toThrow(/'resnet19': choose one of resnet18, .*bn-inception$/);
+});
+
+it.each(['alexnet', 'vgg11', 'vgg11bn', 'bn-inception'])('opens %s by its name', (name) => {
+  using model = openModel(name, { embeddingDim: 4, frozenBatchNorm: true });
+  expect(model.backbone.name).toBe(name);
+  const layers = [...model.namedModules()].flatMap(([, m]) => (m instanceof nn.BatchNorm2d ? [m] : []));
+  expect(layers.length).toBe({ alexnet: 0, vgg11: 0, vgg11bn: 8, 'bn-inception': 69 }[name]);
+  expect(layers.every(({ frozen }) => frozen)).toBe(true);
 });

@@ -1,9 +1,12 @@
 import type { Generator } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';
+import { BNInception } from './bn-inception.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
 import { resNetNames, resnet } from './resnet.js';
 import { SmallResNet, type SmallResNetOptions } from './small-resnet.js';
+import { VGG, vggNames } from './vgg.js';
 
 export interface BackboneOptions {
   /** BatchNorm keeps its running statistics; its weight and bias still learn. */
@@ -15,15 +18,21 @@ export interface BackboneOptions {
 
 export interface ModelOptions extends EmbeddingModelOptions, BackboneOptions {}
 
-const backbones: ReadonlyMap<string, (options: BackboneOptions) => Backbone> = new Map([
-  ...resNetNames.map(
-    (name) => [name, (options: BackboneOptions): Backbone => resnet(name, options)] as const,
-  ),
+type MakeBackbone = (options: BackboneOptions) => Backbone;
+
+const backbones: ReadonlyMap<string, MakeBackbone> = new Map<string, MakeBackbone>([
+  ...resNetNames.map((name): [string, MakeBackbone] => [name, (options) => resnet(name, options)]),
   [
     'small-resnet',
-    ({ smallResNet, frozenBatchNorm, generator }: BackboneOptions): Backbone =>
+    ({ smallResNet, frozenBatchNorm, generator }) =>
       new SmallResNet({ ...smallResNet, frozenBatchNorm, generator }),
-  ] as const,
+  ],
+  ['alexnet', ({ generator }) => new AlexNet({ generator })],
+  ...vggNames.map((name): [string, MakeBackbone] => [
+    name,
+    ({ frozenBatchNorm, generator }) => new VGG(name, { frozenBatchNorm, generator }),
+  ]),
+  ['bn-inception', ({ frozenBatchNorm, generator }) => new BNInception({ frozenBatchNorm, generator })],
 ]);
 
 /** The names that openModel knows. */

@@ -273,12 +273,28 @@ describe('the other transforms', () => {
     }
   });
 
+  it('Normalize scales, and turns RGB to BGR before the means, where it is told to', () => {
+    const x = images(2);
+    const got = new Normalize({ mean: [104, 117, 128], std: [1, 2, 4], scale: 255, channels: 'BGR' }).apply(
+      x,
+    );
+    for (let channel = 0; channel < 3; channel++) {
+      const want = x
+        .select(1, 2 - channel)
+        .mul(255)
+        .sub([104, 117, 128][channel]!)
+        .div([1, 2, 4][channel]!);
+      expect(largestDifference(got.select(1, channel), want)).toBeLessThan(1e-4);
+    }
+  });
+
   const all: Record<string, BatchTransform> = {
     affine: new Affine({ size: 5, rotation: 10, fill: 1 }),
     jitter: new ColorJitter(),
     mix: new ColorMix(),
     grayscale: new Grayscale({ probability: 0.5 }),
     normalize: new Normalize(),
+    'normalize BGR': new Normalize({ mean: [104, 117, 128], std: [1, 1, 1], scale: 255, channels: 'BGR' }),
     compose: new Compose([
       new Affine({ size: 5, rotation: 10, flip: 0.5 }),
       new ColorJitter(),

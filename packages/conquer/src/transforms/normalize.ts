@@ -1,10 +1,14 @@
 import { scope, type Tensor, tensor } from '@conquer/torch';
 import type { BatchTransform } from './batch-transform.js';
 
-/** Mean and standard deviation of each channel, for values in [0, 1]. */
+/** Mean and standard deviation of each channel, for values in [0, scale]. */
 export interface NormalizeOptions {
   mean: readonly number[];
   std: readonly number[];
+  /** Order of the channels in the result, in `mean` and in `std`; 'RGB' when left out. */
+  channels?: 'RGB' | 'BGR';
+  /** What 1 becomes before the mean is subtracted; 1 when left out. */
+  scale?: number;
 }
 
 /** Of ImageNet's training images: what torchvision's networks are trained with. */
@@ -13,18 +17,21 @@ export const imageNetStatistics: NormalizeOptions = {
   std: [0.229, 0.224, 0.225],
 };
 
-/** (image - mean) / std for each channel. Draws nothing. */
+/** (scale * image - mean) / std for each channel of RGB images in [0, 1]. Draws nothing. */
 export class Normalize implements BatchTransform {
   constructor(private readonly statistics: NormalizeOptions = imageNetStatistics) {}
 
   apply(images: Tensor): Tensor {
+    const { channels = 'RGB', scale = 1 } = this.statistics;
     return scope(() => {
+      // Divided by the scale here, three numbers each, rather than multiplied into the images.
       const [mean, std] = [this.statistics.mean, this.statistics.std].map((values) =>
-        tensor([...values])
+        tensor(values.map((value) => value / scale))
           .view([1, values.length, 1, 1])
           .to({ dtype: images.dtype, device: images.device }),
       ) as [Tensor, Tensor];
-      return images.sub(mean).div_(std);
+      const centred = channels === 'BGR' ? images.flip([1]).sub_(mean) : images.sub(mean);
+      return centred.div_(std);
     });
   }
 }
