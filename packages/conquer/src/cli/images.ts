@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { packImages } from '@conquer/image';
-import { cacheFolder } from '../datasets/cache-folder.js';
+import { cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';

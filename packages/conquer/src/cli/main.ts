@@ -3,7 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, Option } from 'commander';
 import { Interrupted, UserError } from '../error.js';
-import { type OptionSpec, resolveSettings, trainOptions } from './options.js';
+import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
+import type { ResultRow } from './results.js';
 
 // Commands are imported when they run: --help must not wait for libtorch.
 
@@ -44,19 +45,26 @@ const train = program
   .description('train an embedding')
   .option('--recipe <name>', 'settings from a recipe: a name in recipes/ or a .json file')
   .option('--resume <run>', 'go on with the run in this folder')
+  .option('--dry-run', 'print all settings, where each is from, and what the data set holds; then stop')
   .addHelpText('after', '\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4');
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
-train.action(async (options: { recipe?: string; resume?: string }) => {
+train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolean }) => {
   const { readRecipe, reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
   const flags = givenFlags(train);
   const { recipe, resume } = options;
   if (resume !== undefined && recipe !== undefined)
     throw new UserError('--resume and --recipe exclude each other');
-  const resolved =
+  const fromRecipe = recipe === undefined ? {} : readRecipe(recipeFile(recipe));
+  const settings =
     resume === undefined
-      ? resolveSettings(recipe === undefined ? {} : readRecipe(recipeFile(recipe)), flags)
+      ? resolveSettings(fromRecipe, flags)
       : { ...resumedSettings(resume, flags), name: basename(resume) };
-  const settings = { ...resolved, name: resolved.name };
+  if (options.dryRun) {
+    const { describeDataset } = await import('./train.js');
+    process.stdout.write(describeSettings(settings, { recipe: fromRecipe, flag: flags }));
+    process.stdout.write(await describeDataset(settings, process.stderr));
+    return;
+  }
   const summary = await runTraining({ settings, resume: resume !== undefined, out: process.stderr });
   reportSummary(summary, process.stdout);
   reportFiles(dirname(dirname(summary.checkpoints.last)), process.stdout);
@@ -73,27 +81,55 @@ program
 
 program
   .command('eval')
-  .description('evaluate a trained run on its unseen classes')
-  .argument('<run>', 'run folder, such as runs/demo')
+  .description('evaluate trained runs on their unseen classes')
+  .argument('<run...>', 'run folders, or a folder of them')
   .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
   .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
-  .option('--json', 'print JSON')
+  .option('--json', 'print a line of JSON for each run')
   .addHelpText('after', '\nExample: conquer eval runs/demo')
-  .action(async (run: string, options: { checkpoint: 'best' | 'last'; device?: string; json?: boolean }) => {
-    const { evaluateRun } = await import('./eval.js');
+  .action(
+    async (paths: string[], options: { checkpoint: 'best' | 'last'; device?: string; json?: boolean }) => {
+      const { evaluateRun } = await import('./eval.js');
+      const { resultsTable } = await import('./results.js');
+      const { findRuns } = await import('./runs.js');
+      const { checkpoint, device } = options;
+      const rows: ResultRow[] = [];
+      for (const run of findRuns(paths)) {
+        const result = await evaluateRun({
+          run,
+          checkpoint,
+          out: process.stderr,
+          ...(device !== undefined && { device }),
+        });
+        rows.push({ name: `${run}, ${checkpoint} (epoch ${result.epoch + 1})`, metrics: result.metrics });
+        if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+      }
+      if (!options.json)
+        process.stdout.write(`${resultsTable(rows)}\nin per cent; NMI over ten k-means seeds\n`);
+    },
+  );
+
+program
+  .command('runs')
+  .description('list runs: how far they are and how good')
+  .argument('[folder...]', 'run folders, or folders of them', ['runs'])
+  .option('--filter <pattern>', 'keep runs whose path holds this; * stands for anything')
+  .option('--sort <key>', 'name, epochs or a metric', 'R@1')
+  .option('--json', 'print a line of JSON for each run')
+  .addHelpText('after', "\nExample: conquer runs --filter 'emoji*' --sort MAP@R")
+  .action(async (paths: string[], options: { filter?: string; sort: string; json?: boolean }) => {
+    const { listRuns } = await import('./runs.js');
     const { resultsTable } = await import('./results.js');
-    const { checkpoint, device } = options;
-    const result = await evaluateRun({
-      run,
-      checkpoint,
-      out: process.stderr,
-      ...(device !== undefined && { device }),
-    });
-    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    const { filter, sort } = options;
+    const states = listRuns(paths, { sort, ...(filter !== undefined && { filter }) });
+    if (options.json) for (const state of states) process.stdout.write(`${JSON.stringify(state)}\n`);
     else {
-      const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
+      const rows = states.map(({ run, status, epochs, of, best }) => ({
+        name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}` : ''}`,
+        metrics: best?.metrics ?? {},
+      }));
       process.stdout.write(
-        `${resultsTable([{ name, metrics: result.metrics }])}\nin per cent; NMI over ten k-means seeds\n`,
+        `${resultsTable(rows)}\nthe best epoch of each, in per cent, chosen by R@1 on the test classes\n`,
       );
     }
   });

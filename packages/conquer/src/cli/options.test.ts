@@ -3,7 +3,7 @@ import { datasetNames } from '../datasets/open.js';
 import { UserError } from '../error.js';
 import { modelNames } from '../models/open.js';
 import { smallClassActions } from '../samplers/adaptive.js';
-import { parseOption, resolveSettings, trainOptions } from './options.js';
+import { describeSettings, parseOption, resolveSettings, trainOptions } from './options.js';
 
 describe('settings', () => {
   it('every default passes its own check', () => {
@@ -24,6 +24,16 @@ describe('settings', () => {
   it('flags override recipes override defaults', () => {
     const settings = resolveSettings({ lr: 0.1, epochs: 3 }, { lr: '0.2' });
     expect([settings.lr, settings.epochs, settings['batch-size']]).toEqual([0.2, 3, 80]);
+  });
+
+  it('says where each setting is from', () => {
+    const [recipe, flag] = [{ lr: 0.1, epochs: 3 }, { lr: '0.2' }];
+    const lines = describeSettings(resolveSettings(recipe, flag), { recipe, flag }).split('\n');
+    const words = (name: string) => lines.find((line) => line.startsWith(`--${name} `))?.split(/ +/);
+    expect(words('lr')).toEqual(['--lr', '0.2', 'flag']);
+    expect(words('epochs')).toEqual(['--epochs', '3', 'recipe']);
+    expect(words('batch-size')).toEqual(['--batch-size', '80', 'default']);
+    expect(words('weights')).toEqual(['--weights', '-', 'default']);
   });
 
   it.each([

@@ -502,3 +502,15 @@ export function resolveSettings(...layers: Record<string, unknown>[]): TrainSett
   }
   return settings as TrainSettings;
 }
+
+/** A line for each setting: its value and where it is from, the last of `layers` that has it, or the default. */
+export function describeSettings(
+  settings: TrainSettings,
+  layers: Record<string, Record<string, unknown>>,
+): string {
+  const lines = Object.entries(settings).map(([name, value]) => {
+    const from = Object.keys(layers).findLast((layer) => name in (layers[layer] ?? {})) ?? 'default';
+    return `${`--${name}`.padEnd(30)} ${String(value ?? '-').padEnd(24)} ${from}\n`;
+  });
+  return lines.join('');
+}

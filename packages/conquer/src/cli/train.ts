@@ -2,6 +2,7 @@ import { readFileSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Generator, numThreads, setNumThreads } from '@conquer/torch';
+import type { Dataset } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
 import { train } from '../train/loop.js';
@@ -21,6 +22,14 @@ import { openImages } from './images.js';
 import { resolveSettings, type TrainSettings } from './options.js';
 import { type ResultRow, resultsTable } from './results.js';
 import { type Output, TerminalObserver } from './terminal.js';
+
+/** What the data set of these settings holds, a line a split. */
+export async function describeDataset(settings: TrainSettings, out: Output): Promise<string> {
+  const dataset = await openDatasetOf(settings, out);
+  const line = ({ name, paths, classNames }: Dataset['train']) =>
+    `${dataset.name}, ${name}: ${paths.length} images of ${classNames.length} classes\n`;
+  return line(dataset.train) + line(dataset.test);
+}
 
 /** The settings in a recipe file. @throws UserError when it cannot be read */
 export function readRecipe(file: string): Record<string, unknown> {
@@ -77,6 +86,7 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const miner = minerOf(settings, loss, random);
   const data = await openImages(settings, dataset, model.backbone.input, out);
   const run = resume ? RunFolder.open(path) : RunFolder.create(path, plain);
+  const unlock = run.lock();
 
   const { train: training, test } = dataset;
   const learners = settings['num-learners'] === 1 ? 'no division' : `${settings['num-learners']} learners`;
@@ -124,6 +134,7 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
       throw new Interrupted(`stopped; go on with: npx conquer train --resume ${path}`);
     throw error;
   } finally {
+    unlock();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
@@ -27,6 +35,13 @@ export interface EpochRecord {
   learningRates?: Record<string, number>;
   /** Wall-clock seconds of the epoch's parts. */
   seconds: { divide?: number; train?: number; evaluate: number };
+}
+
+/** running.json: the process that trains the run; the file goes when it ends. */
+export interface RunningProcess {
+  pid: number;
+  /** ISO 8601. */
+  since: string;
 }
 
 /** One line of divisions.jsonl. */
@@ -101,6 +116,9 @@ export class RunFolder {
   private get configFile(): string {
     return join(this.path, 'config.json');
   }
+  private get lockFile(): string {
+    return join(this.path, 'running.json');
+  }
   get metricsFile(): string {
     return join(this.path, 'metrics.jsonl');
   }
@@ -115,6 +133,39 @@ export class RunFolder {
   }
   get bestCheckpoint(): string {
     return join(this.path, 'checkpoints', 'best.safetensors');
+  }
+
+  /** Who is training this run, or null. */
+  runningProcess(): RunningProcess | null {
+    if (!existsSync(this.lockFile)) return null;
+    let running: RunningProcess;
+    try {
+      running = JSON.parse(readFileSync(this.lockFile, 'utf8'));
+      process.kill(running.pid, 0); // throws unless the process lives
+    } catch (error) {
+      // EPERM: it lives, and belongs to somebody else.
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') return null;
+      running = JSON.parse(readFileSync(this.lockFile, 'utf8'));
+    }
+    return running;
+  }
+
+  /**
+   * Takes the run for this process until the returned function is called. A lock that a killed process left
+   * behind is taken over.
+   *
+   * @throws UserError when another process has it
+   */
+  lock(): () => void {
+    const running = this.runningProcess();
+    if (running !== null && running.pid !== process.pid) {
+      throw new UserError(
+        `${this.path} is being trained by process ${running.pid} since ${running.since}: wait for it, or choose another name (--name)`,
+      );
+    }
+    const own: RunningProcess = { pid: process.pid, since: new Date().toISOString() };
+    writeFileAtomic(this.lockFile, JSON.stringify(own));
+    return () => rmSync(this.lockFile, { force: true });
   }
 
   settings(): Settings {
@@ -153,6 +204,16 @@ export class RunFolder {
       if (!existsSync(file)) continue;
       const kept = readLines<{ epoch: number }>(file).filter((record) => record.epoch <= epoch);
       writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    }
+  }
+
+  /** What the last session of the run ended with; null while there is none. */
+  summary(): Summary | null {
+    if (!existsSync(this.summaryFile)) return null;
+    try {
+      return JSON.parse(readFileSync(this.summaryFile, 'utf8'));
+    } catch (error) {
+      throw new UserError(`${this.summaryFile} cannot be read: ${(error as Error).message}`);
     }
   }
 
