@@ -1,5 +1,6 @@
 import { F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
 import type { Backbone } from './backbone.js';
+import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { LearnerMasks, type MaskOptions, type MaskSum } from './masks.js';
 
 export interface EmbeddingModelOptions {
@@ -9,6 +10,8 @@ export interface EmbeddingModelOptions {
   featuresPooling?: 'avg' | 'max';
   /** Probability of dropping a feature in training. */
   featuresDropout?: number;
+  /** How the embedding's weights are drawn; PyTorch's default when left out. */
+  embeddingInit?: EmbeddingInitOptions;
   masks?: MaskOptions;
   /** Draws the initial weights of embedding and masks. */
   generator?: Generator;
@@ -51,6 +54,7 @@ export class EmbeddingModel extends nn.Module {
     this.featuresPooling = featuresPooling;
     this.featuresDropout = new nn.Dropout(featuresDropout, { generator: options.dropoutGenerator });
     this.embedding = new nn.Linear(backbone.featureSize, embeddingDim, { generator });
+    initEmbedding(this.embedding, { generator, ...options.embeddingInit });
     this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...options.masks });
   }
 

@@ -1,0 +1,101 @@
+import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '../error.js';
+
+export const embeddingInitKinds = [
+  'default',
+  'xavier-uniform',
+  'xavier-normal',
+  'kaiming-fan-in',
+  'kaiming-fan-out',
+  'truncated-normal',
+] as const;
+
+export type EmbeddingInitKind = (typeof embeddingInitKinds)[number];
+
+export interface EmbeddingInitOptions {
+  /**
+   * How the weight is drawn, of `rows` x `columns`:
+   * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds but
+   *   the last,
+   * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
+   * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
+   * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
+   */
+  kind?: EmbeddingInitKind;
+  /** For the Xavier kinds only. */
+  gain?: number;
+  /**
+   * Learners whose rows are each drawn as a layer of their own, so that `rows` is a learner's share of the
+   * dimensions: contiguous blocks, as fixed masks have them. 1: the embedding is drawn as one.
+   */
+  learners?: number;
+  generator?: Generator;
+}
+
+/**
+ * Draws the weight (D, F) and bias (D) of the embedding anew, in place. The default kind in one piece leaves the
+ * layer as its constructor made it, which is the same.
+ *
+ * @throws UserError when the learners are no power of two or more than the dimensions, or for a gain that no kind would use
+ */
+export function initEmbedding(embedding: nn.Linear, options: EmbeddingInitOptions = {}): void {
+  const { kind = 'default', gain = 1, learners = 1, generator } = options;
+  if (gain !== 1 && !kind.startsWith('xavier')) {
+    throw new UserError(
+      `a gain of ${gain} is for xavier-uniform and xavier-normal: the embedding is initialised by ${kind}`,
+    );
+  }
+  if (!Number.isInteger(Math.log2(learners)) || learners > embedding.outFeatures) {
+    throw new UserError(
+      `an embedding of ${embedding.outFeatures} dimensions cannot be split among ${learners} learners: a power of two up to its dimensions is needed`,
+    );
+  }
+  if (kind === 'default' && learners === 1) return;
+  noGrad(() =>
+    scope(() => {
+      let start = 0;
+      for (const rows of shares(embedding.outFeatures, learners)) {
+        const weight = embedding.weight.narrow(0, start, rows);
+        const bias = embedding.bias?.narrow(0, start, rows) ?? null;
+        nn.init.default_(weight, bias, { generator });
+        draw(kind, weight, bias, gain, generator);
+        start += rows;
+      }
+    }),
+  );
+}
+
+function draw(
+  kind: EmbeddingInitKind,
+  weight: Tensor,
+  bias: Tensor | null,
+  gain: number,
+  generator: Generator | undefined,
+): void {
+  switch (kind) {
+    case 'default':
+      return;
+    case 'xavier-uniform':
+      nn.init.xavierUniform_(weight, { gain, generator });
+      return;
+    case 'xavier-normal':
+      nn.init.xavierNormal_(weight, { gain, generator });
+      return;
+    case 'kaiming-fan-in':
+      nn.init.kaimingNormal_(weight, { mode: 'fanIn', nonlinearity: 'linear', generator });
+      return;
+    case 'kaiming-fan-out':
+      nn.init.kaimingNormal_(weight, { mode: 'fanOut', nonlinearity: 'linear', generator });
+      return;
+    case 'truncated-normal':
+      nn.init.truncNormal_(weight, { std: 0.1, a: -0.2, b: 0.2, generator });
+      if (bias !== null) nn.init.constant_(bias, 0.1);
+  }
+}
+
+/** The dimensions of each learner, halved and halved again as LearnerMasks does with fixed masks. */
+function shares(dimensions: number, learners: number): number[] {
+  if (learners === 1) return [dimensions];
+  const half = Math.floor(dimensions / 2);
+  return [...shares(half, learners / 2), ...shares(dimensions - half, learners / 2)];
+}
