@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeImages } from '@conquer/image';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { cacheFolder } from './cache-folder.js';
+import { cacheFolder } from '../cache-folder.js';
 import { drawMissing, emojiSize } from './emoji.js';
 import {
   type EmojiName,

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Drawing, renderSvgs } from '@conquer/image';
 import { Random } from '../random.js';
-import { cacheFolder } from './cache-folder.js';
+import { cacheFolder } from '../cache-folder.js';
 import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
 import {
   type EmojiName,
