@@ -1,5 +1,4 @@
-import { extname } from 'node:path';
-import { type Generator, optim, readPth, readSafetensors } from '@conquer/torch';
+import { type Generator, optim } from '@conquer/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import type { FolderSplit } from '../datasets/folder.js';
 import { openDataset } from '../datasets/open.js';
@@ -12,8 +11,10 @@ import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import type { Miner } from '../miners/miner.js';
+import type { Backbone } from '../models/backbone.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
+import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
 import type { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import { ClassBalancedSampler } from '../samplers/class-balanced.js';
@@ -49,11 +50,12 @@ function splitOf(settings: TrainSettings): FolderSplit {
 }
 
 /** The network of these settings, with `--weights` where given, on its device. */
-export function modelOf(
+export async function modelOf(
   settings: TrainSettings,
   generator: Generator,
   dropoutGenerator: Generator,
-): EmbeddingModel {
+  out: Output,
+): Promise<EmbeddingModel> {
   const widths = settings.widths.split(',').map(Number);
   if (!widths.every((width) => Number.isSafeInteger(width) && width > 0)) {
     throw new UserError(
@@ -67,6 +69,11 @@ export function modelOf(
     embeddingDim: settings['embedding-dim'],
     featuresPooling: settings['features-pooling'],
     featuresDropout: settings['features-dropout'],
+    embeddingInit: {
+      kind: settings['embedding-init'],
+      gain: settings['embedding-init-gain'],
+      learners: settings['embedding-init-split'] === 'yes' ? settings['num-learners'] : 1,
+    },
     masks: {
       kind: settings.masks,
       initialisation: settings['mask-init'],
@@ -76,26 +83,24 @@ export function modelOf(
     generator,
     dropoutGenerator,
   });
-  if (settings.weights !== null) loadWeights(model, settings.weights);
+  await loadWeightsOf(settings, model.backbone, out);
   return model.to({ device: settings.device });
 }
 
-function loadWeights(model: EmbeddingModel, file: string): void {
-  const read = {
-    '.pth': readPth,
-    '.pt': readPth,
-    '.safetensors': (path: string) => readSafetensors(path).tensors,
-  };
-  const reader = read[extname(file).toLowerCase() as keyof typeof read];
-  if (!reader) throw new UserError(`--weights: expected a .pth or .safetensors file, got '${file}'`);
-  let weights: ReturnType<typeof readPth>;
-  try {
-    weights = reader(file);
-  } catch (error) {
-    throw new UserError(`--weights: ${file} cannot be read: ${(error as Error).message}`);
+/** Fills the backbone from a file, or from the published one, which is fetched once. */
+async function loadWeightsOf(
+  { arch, weights }: TrainSettings,
+  backbone: Backbone,
+  out: Output,
+): Promise<void> {
+  if (weights === null) return;
+  if (weights !== 'imagenet') {
+    loadWeights(backbone, weights);
+    return;
   }
-  model.backbone.loadPretrained(weights);
-  for (const tensor of weights.values()) tensor.dispose();
+  const published = imageNetWeights(arch);
+  const onProgress = progressBar(out, `fetching ${published.file}, once, in bytes`);
+  loadWeights(backbone, await fetchWeights(published, { onProgress }));
 }
 
 export function lossOf(settings: TrainSettings, numClasses: number, generator: Generator): Loss {

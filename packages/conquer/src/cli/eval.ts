@@ -39,7 +39,8 @@ export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRe
     );
   }
   const dataset = await openDatasetOf(settings, out);
-  const model = modelOf({ ...settings, weights: null }, new Generator(0), new Generator(0, settings.device));
+  const [generator, dropoutGenerator] = [new Generator(0), new Generator(0, settings.device)];
+  const model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
   const saved = loadCheckpoint(file);
   while (model.numLearners < saved.state.numLearners) model.doubleLearners();
   model.loadStateDict(saved.model);

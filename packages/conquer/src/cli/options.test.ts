@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { datasetNames } from '../datasets/open.js';
 import { UserError } from '../error.js';
+import { embeddingInitKinds } from '../models/embedding-init.js';
 import { modelNames } from '../models/open.js';
 import { smallClassActions } from '../samplers/adaptive.js';
 import { describeSettings, parseOption, resolveSettings, trainOptions } from './options.js';
@@ -18,6 +19,7 @@ describe('settings', () => {
   it('offers the names that exist', () => {
     expect(trainOptions.dataset.choices).toEqual(datasetNames);
     expect(trainOptions.arch.choices).toEqual(modelNames);
+    expect(trainOptions['embedding-init'].choices).toEqual(embeddingInitKinds);
     expect(trainOptions['small-class-action'].choices).toEqual(smallClassActions);
   });
 

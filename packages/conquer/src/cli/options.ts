@@ -1,5 +1,6 @@
 import type { DatasetName } from '../datasets/open.js';
 import { UserError } from '../error.js';
+import type { EmbeddingInitKind } from '../models/embedding-init.js';
 import type { SmallClassAction } from '../samplers/adaptive.js';
 import type { Settings } from '../train/run-folder.js';
 
@@ -37,6 +38,14 @@ const modelNames = [
   'vgg11bn',
   'bn-inception',
 ] as const;
+const embeddingInitKinds = [
+  'default',
+  'xavier-uniform',
+  'xavier-normal',
+  'kaiming-fan-in',
+  'kaiming-fan-out',
+  'truncated-normal',
+] as const satisfies readonly EmbeddingInitKind[];
 const smallClassActions = [
   'duplicate',
   'sample_other',
@@ -86,7 +95,9 @@ export const trainOptions = {
     group: MODEL,
     kind: 'text',
     default: null,
-    help: 'weights to start the backbone with (.pth or .safetensors, as torchvision names them)',
+    help:
+      "weights to start the backbone with: imagenet (torchvision's, fetched once), or a .pth or .safetensors file " +
+      'of its names',
   },
   bn: {
     group: MODEL,
@@ -116,6 +127,27 @@ export const trainOptions = {
     default: 512,
     min: 2,
     help: 'dimensions of the embedding',
+  },
+  'embedding-init': {
+    group: MODEL,
+    kind: 'choice',
+    choices: embeddingInitKinds,
+    default: 'default',
+    help: "how the embedding's weights are drawn (default: as PyTorch does)",
+  },
+  'embedding-init-gain': {
+    group: MODEL,
+    kind: 'number',
+    default: 1,
+    min: 1e-6,
+    help: 'embedding-init xavier-uniform and xavier-normal: factor of the deviation',
+  },
+  'embedding-init-split': {
+    group: MODEL,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: "draw each of --num-learners learners' share of the embedding as a layer of its own",
   },
 
   'num-learners': {

@@ -80,7 +80,9 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const dataset = await openDatasetOf(settings, out);
   const generator = new Generator(settings.seed);
   const random = new Random(settings.seed);
-  const model = modelOf(settings, generator, dropoutGenerator);
+  // A run that goes on has its weights in the checkpoint.
+  const weights = resume ? null : settings.weights;
+  const model = await modelOf({ ...settings, weights }, generator, dropoutGenerator, out);
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);

@@ -1,0 +1,272 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Generator, scope, writePth, writeSafetensors, zeros } from '@conquer/torch';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import { resNetNames } from './resnet.js';
+import { SmallResNet } from './small-resnet.js';
+import { fetchWeights, imageNetWeights, loadWeights, type PublishedWeights } from './weights.js';
+
+let folder = '';
+let server: Server;
+let baseUrl = '';
+/** What the server does with a request, and the `Range` headers that came. */
+let answer: (request: IncomingMessage, response: ServerResponse) => void;
+let ranges: (string | undefined)[] = [];
+
+const body = Buffer.from(Uint32Array.from({ length: 300_000 }, (_, i) => Math.imul(i, 0x9e3779b1)).buffer);
+const sum = createHash('sha256').update(body).digest('hex');
+const published: PublishedWeights = {
+  file: `net-${sum.slice(0, 8)}.pth`,
+  mebibytes: Number((body.length / 2 ** 20).toFixed(3)),
+};
+
+/** Serves `body` as a file server does: a part of it where a range is asked for. */
+function serve(request: IncomingMessage, response: ServerResponse): void {
+  const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+  const start = Number(range?.[1] ?? 0);
+  if (start >= body.length) {
+    response.writeHead(416).end();
+    return;
+  }
+  response.writeHead(range ? 206 : 200, {
+    'content-length': body.length - start,
+    ...(range && { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` }),
+  });
+  response.end(body.subarray(start));
+}
+
+/** Announces the whole, sends the first bytes of what is asked for, and hangs up. */
+function hangUpAfter(bytes: number): typeof serve {
+  return (request, response) => {
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': body.length - start,
+      ...(start > 0 && { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` }),
+    });
+    response.write(body.subarray(start, start + bytes), () => setTimeout(() => response.destroy(), 20));
+  };
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-weights-'));
+  ranges = [];
+  answer = serve;
+  server = createServer((request, response) => {
+    ranges.push(request.headers.range);
+    if (request.url === `/models/${published.file}`) answer(request, response);
+    else response.writeHead(404, 'Not Found').end('no such file');
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/`;
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+  rmSync(folder, { recursive: true });
+});
+
+const get = (weights = published) => fetchWeights(weights, { baseUrl, folder: join(folder, 'weights') });
+const file = () => join(folder, 'weights', published.file);
+
+async function messageOf(work: Promise<unknown>): Promise<string> {
+  const error: unknown = await work.then(
+    () => null,
+    (reason) => reason,
+  );
+  expect(error).toBeInstanceOf(UserError);
+  const { message } = error as Error;
+  expect(message).not.toContain('\n');
+  return message;
+}
+
+describe('fetchWeights', () => {
+  it('fetches once, with progress', async () => {
+    const progress: { done: number; total: number }[] = [];
+    const onProgress = (at: { done: number; total: number }) => progress.push(at);
+    const path = await fetchWeights(published, { baseUrl, folder: join(folder, 'weights'), onProgress });
+    expect(path).toBe(file());
+    expect(readFileSync(path).equals(body)).toBe(true);
+    expect(existsSync(`${path}.part`)).toBe(false);
+    expect(progress.length).toBeGreaterThan(1);
+    expect(progress.at(-1)).toEqual({ done: body.length, total: body.length });
+    expect(progress.map(({ done }) => done)).toEqual(progress.map(({ done }) => done).sort((a, b) => a - b));
+    await get();
+    expect(ranges).toEqual([undefined]);
+  });
+
+  it('goes on by itself where the connection broke off', async () => {
+    let requests = 0;
+    answer = (...exchange) => (requests++ < 2 ? hangUpAfter(400_000) : serve)(...exchange);
+    await get();
+    expect(readFileSync(file()).equals(body)).toBe(true);
+    expect(ranges[0]).toBe(undefined);
+    expect(ranges.slice(1)).toEqual(['bytes=400000-', 'bytes=800000-']);
+  });
+
+  it('goes on in the next call where it was interrupted', async () => {
+    let requests = 0;
+    answer = (request, response) => {
+      if (requests++ === 0) hangUpAfter(500_000)(request, response);
+      else response.destroy();
+    };
+    const message = await messageOf(get());
+    expect(message).toContain(`${baseUrl}${published.file} cannot be fetched`);
+    expect(existsSync(file())).toBe(false);
+    expect(statSync(`${file()}.part`).size).toBe(500_000);
+    answer = serve;
+    await get();
+    expect(ranges.at(-1)).toBe('bytes=500000-');
+    expect(readFileSync(file()).equals(body)).toBe(true);
+  });
+
+  it('starts over where the server knows no ranges, and takes a part that is whole', async () => {
+    await get();
+    writeFileSync(`${file()}.part`, body.subarray(0, 1000));
+    rmSync(file());
+    answer = (request, response) => {
+      request.headers.range = undefined;
+      serve(request, response);
+    };
+    await get();
+    expect(readFileSync(file()).equals(body)).toBe(true);
+
+    writeFileSync(`${file()}.part`, body);
+    rmSync(file());
+    answer = serve;
+    await get();
+    expect(ranges.at(-1)).toBe(`bytes=${body.length}-`);
+    expect(readFileSync(file()).equals(body)).toBe(true);
+  });
+
+  it('throws a part away that is too long, and fetches anew', async () => {
+    await get();
+    writeFileSync(`${file()}.part`, Buffer.concat([body, body]));
+    rmSync(file());
+    await get();
+    expect(ranges.slice(1)).toEqual([`bytes=${2 * body.length}-`, undefined]);
+    expect(readFileSync(file()).equals(body)).toBe(true);
+  });
+
+  it('survives two processes at once', async () => {
+    answer = hangUpAfter(300_000);
+    await Promise.all([get(), get(), get()].map((work) => work.catch(() => null)));
+    answer = serve;
+    await Promise.all([get(), get(), get()]);
+    expect(readFileSync(file()).equals(body)).toBe(true);
+  });
+
+  it('refuses a wrong hash and keeps nothing of it', async () => {
+    const changed = Buffer.from(body);
+    changed[12_345] = (changed[12_345] as number) ^ 1;
+    answer = (_, response) => response.writeHead(200, { 'content-length': changed.length }).end(changed);
+    const message = await messageOf(get());
+    expect(message).toContain(
+      `its SHA-256 sum starts with ${sumOf(changed)}, ${sum.slice(0, 8)} was expected`,
+    );
+    expect(existsSync(file()) || existsSync(`${file()}.part`)).toBe(false);
+    answer = serve;
+    await get();
+  });
+
+  it('refuses a wrong size before it reads it, and after where none was announced', async () => {
+    answer = (_, response) => response.writeHead(200, { 'content-length': 5 }).end('login');
+    expect(await messageOf(get())).toMatch(/it has 0\.000 MiB there, 1\.144 were expected/);
+    answer = (_, response) => {
+      response.write('log');
+      response.end('in');
+    };
+    expect(await messageOf(get())).toMatch(/it has 0\.000 MiB, 1\.144 were expected/);
+    answer = (_, response) => {
+      response.write(body);
+      response.end(body);
+    };
+    expect(await messageOf(get())).toMatch(/larger than the 1\.144 MiB/);
+    expect(existsSync(file())).toBe(false);
+  });
+
+  it('says which file to fetch and where to put it when there is none, or no server', async () => {
+    const advice = (name: string) =>
+      `try again, or fetch that file elsewhere and put it at ${join(folder, 'weights', name)}`;
+    const resnet = imageNetWeights('resnet18');
+    expect(await messageOf(get(resnet))).toBe(
+      `${baseUrl}${resnet.file} cannot be fetched: the server answers 404 Not Found; ${advice(resnet.file)}`,
+    );
+    const dead = 'http://127.0.0.1:9';
+    const message = await messageOf(
+      fetchWeights(published, { baseUrl: dead, folder: join(folder, 'weights') }),
+    );
+    expect(message).toMatch(/^http:\/\/127\.0\.0\.1:9\/net-\w+\.pth cannot be fetched: /);
+    expect(message).toContain(advice(published.file));
+  });
+
+  it('checks a file that was put there by hand', async () => {
+    await get();
+    writeFileSync(file(), body.subarray(0, 999));
+    expect(await messageOf(get())).toMatch(/is not the published file: .*; delete it/);
+    expect(ranges).toHaveLength(1);
+  });
+
+  it('takes the address of a mirror and the folder from the environment', async () => {
+    const before = { ...process.env };
+    process.env.CONQUER_WEIGHTS_URL = baseUrl;
+    process.env.CONQUER_CACHE = join(folder, 'cache');
+    try {
+      expect(await fetchWeights(published)).toBe(join(folder, 'cache', 'weights', published.file));
+    } finally {
+      for (const name of ['CONQUER_WEIGHTS_URL', 'CONQUER_CACHE']) {
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
+      }
+    }
+  });
+});
+
+const sumOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex').slice(0, 8);
+
+describe('imageNetWeights', () => {
+  it("names torchvision's files", () => {
+    for (const name of [...resNetNames, 'alexnet', 'vgg11', 'vgg11bn']) {
+      const { file, mebibytes } = imageNetWeights(name);
+      expect(file).toMatch(new RegExp(`^${name.replace('bn', '_bn')}(-owt)?-[0-9a-f]{8}\\.pth$`));
+      expect(mebibytes).toBeGreaterThan(44);
+    }
+    expect(imageNetWeights('resnet50').file).toBe('resnet50-0676ba61.pth');
+  });
+
+  it('says what to do where torchvision has none', () => {
+    expect(() => imageNetWeights('bn-inception')).toThrow(
+      /bn-inception: fetch http.*bn_inception-52deb4733\.pth.*--weights FILE$/,
+    );
+    expect(() => imageNetWeights('small-resnet')).toThrow(
+      /small-resnet: leave --weights out, or choose one of resnet18/,
+    );
+  });
+});
+
+describe('loadWeights', () => {
+  it('reads .pth and .safetensors, and refuses others', () => {
+    using source = new SmallResNet({ widths: [4, 8], generator: new Generator(1) });
+    scope(() => {
+      const weights = new Map([...source.stateDict(), ['fc.weight', zeros([2, 8])] as const]);
+      writePth(join(folder, 'a.pth'), weights);
+      writeSafetensors(join(folder, 'a.safetensors'), weights);
+    });
+    writeFileSync(join(folder, 'bad.pth'), 'nothing');
+    for (const name of ['a.pth', 'a.safetensors']) {
+      using target = new SmallResNet({ widths: [4, 8], generator: new Generator(2) });
+      expect(target.conv1.weight.toNumbers()).not.toEqual(source.conv1.weight.toNumbers());
+      loadWeights(target, join(folder, name));
+      expect(target.conv1.weight.toNumbers()).toEqual(source.conv1.weight.toNumbers());
+    }
+    expect(() => loadWeights(source, join(folder, 'a.onnx'))).toThrow(/expected imagenet, or a \.pth/);
+    expect(() => loadWeights(source, join(folder, 'bad.pth'))).toThrow(/bad\.pth cannot be read/);
+    using other = new SmallResNet({ widths: [4, 6] });
+    expect(() => loadWeights(other, join(folder, 'a.pth'))).toThrow(/do not fit small-resnet/);
+  });
+});
