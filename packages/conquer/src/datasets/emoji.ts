@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Drawing, renderSvgs } from '@conquer/image';
-import { Random } from '../random.js';
 import { cacheFolder } from '../cache-folder.js';
+import { Random } from '../random.js';
 import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
 import {
   type EmojiName,
