@@ -5,19 +5,28 @@ import { openDataset } from '../datasets/open.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { UserError } from '../error.js';
+import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { NPairsLoss } from '../losses/npairs.js';
+import { TripletLoss } from '../losses/triplet.js';
+import { TripletAllLoss } from '../losses/triplet-all.js';
+import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import { FlexibleTripletMiner, negativeChoices, positiveChoices } from '../miners/flexible-triplet.js';
 import type { Miner } from '../miners/miner.js';
 import type { Backbone } from '../models/backbone.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { MaskSum } from '../models/masks.js';
 import { openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
 import type { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
-import { ClassBalancedSampler } from '../samplers/class-balanced.js';
+import type { BatchSampler } from '../samplers/batch-sampler.js';
+import { type ClassBalancedOptions, ClassBalancedSampler } from '../samplers/class-balanced.js';
+import { NPairsSampler } from '../samplers/npairs.js';
 import { RandomBatchSampler } from '../samplers/random-batches.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
 import type { TrainSettings } from './options.js';
@@ -62,7 +71,7 @@ export async function modelOf(
       `--widths: expected numbers of channels such as 32,64,128,256, got '${settings.widths}'`,
     );
   }
-  const numLearners = settings.hierarchy === 'none' ? settings['num-learners'] : 1;
+  const { numLearners } = scheduleOf(settings).at(0);
   const model = openModel(settings.arch, {
     frozenBatchNorm: settings.bn === 'frozen',
     smallResNet: { widths },
@@ -104,30 +113,60 @@ async function loadWeightsOf(
 }
 
 export function lossOf(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
-  const loss =
-    settings.loss === 'margin'
-      ? new MarginLoss({
-          margin: settings.margin,
-          beta: settings.beta,
-          nu: settings.nu,
-          ...(settings['beta-per-class'] === 'yes' && { numClasses }),
-        })
-      : new NormalizedSoftmaxLoss({
-          numClasses,
-          embeddingDim: settings['embedding-dim'],
-          temperature: settings.temperature,
-          labelSmoothing: settings['label-smoothing'],
-          generator,
-        });
-  return loss.to({ device: settings.device });
+  return newLoss(settings, numClasses, generator).to({ device: settings.device });
+}
+
+function newLoss(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
+  const { loss, margin, beta, nu, alpha, temperature } = settings;
+  const soft = settings.soft === 'yes';
+  switch (loss) {
+    case 'margin':
+      return new MarginLoss({
+        margin,
+        beta,
+        nu,
+        ...(settings['beta-per-class'] === 'yes' && { numClasses }),
+      });
+    case 'triplet':
+      return new TripletLoss({ margin, soft, averageNonZeroOnly: settings.average === 'non-zero' });
+    case 'triplet-all':
+      return new TripletAllLoss({ margin, ...(settings.compat && { compat: settings.compat }) });
+    case 'triplet-semihard':
+      return new TripletSemihardLoss({ margin, soft });
+    case 'npairs':
+      return new NPairsLoss({ alpha });
+    case 'kantorov-margin':
+      return new KantorovMarginLoss({ alpha: margin, beta, distanceThreshold: settings['miner-cutoff'] });
+    case 'normalized-softmax':
+      return new NormalizedSoftmaxLoss({
+        numClasses,
+        embeddingDim: settings['embedding-dim'],
+        temperature,
+        labelSmoothing: settings['label-smoothing'],
+        generator,
+      });
+  }
 }
 
 /** null where the loss reads the whole batch. */
 export function minerOf(settings: TrainSettings, loss: Loss, random: Random): Miner | null {
   if (!loss.usesTuples) return null;
+  const { miner, margin, beta } = settings;
   const cutoff = settings['miner-cutoff'];
-  if (settings.miner === 'easy-positive') return new EasyPositiveMiner({ cutoff });
-  return new DistanceWeightedMiner({ random, cutoff, nonZeroLossCutoff: settings.beta + settings.margin });
+  switch (miner) {
+    case 'easy-positive':
+      return new EasyPositiveMiner({ cutoff });
+    case 'distance-weighted': {
+      // In dcesml the distance does not follow a learned beta.
+      const follows = loss instanceof MarginLoss && settings.compat !== 'dcesml';
+      return new DistanceWeightedMiner({ random, cutoff, nonZeroLossCutoff: follows ? loss : beta + margin });
+    }
+    default: {
+      const positive = positiveChoices.find((name) => miner.startsWith(`${name}-`)) ?? 'random';
+      const negative = negativeChoices.find((name) => miner.endsWith(`-${name}`)) ?? 'random';
+      return new FlexibleTripletMiner({ positive, negative, margin, random });
+    }
+  }
 }
 
 export function optimizerOf(settings: TrainSettings, model: EmbeddingModel, loss: Loss): TrainingOptimizer {
@@ -176,29 +215,55 @@ export function scheduleOf(settings: TrainSettings): DivisionSchedule {
     modEpochFreeze: settings['mod-epoch-freeze'],
     forceFullEmbeddingEpoch: settings['force-full-embedding-epoch'] ?? Number.POSITIVE_INFINITY,
     hierarchy: settings.hierarchy,
+    startLearners: settings['start-learners'],
+    stopRecluster: settings['stop-recluster'] === 'yes',
     ...(compat && { compat }),
   });
+}
+
+/** How the training loop divides and masks. */
+export function divisionOf(settings: TrainSettings) {
+  const masks = fullEmbeddingMasksOf(settings);
+  const seed = settings['cluster-seed'];
+  return {
+    clusterLayer: settings['cluster-layer'],
+    clustering: settings.clustering,
+    recluster: settings.recluster,
+    ...(seed !== null && { clusterSeed: seed }),
+    freezeMasksWithOneLearner: settings['freeze-masks-with-one-learner'] === 'yes',
+    ...(masks && { fullEmbeddingMasks: masks }),
+  };
+}
+
+/** The mask that evaluation applies to the whole embedding. */
+export function fullEmbeddingMasksOf(settings: TrainSettings): MaskSum | null {
+  const masks = settings['full-embedding-masks'];
+  return masks === 'none' ? null : masks;
 }
 
 /** The batches of one cluster, `--passes-per-epoch` times over. */
 export function samplerOf(settings: TrainSettings) {
   const { sampler, replicas } = settings;
+  const newSampler = (options: ClassBalancedOptions): BatchSampler => {
+    switch (sampler) {
+      case 'random':
+        return new RandomBatchSampler({ ...options, minClasses: settings['min-classes'] });
+      case 'class-balanced':
+        return new ClassBalancedSampler(options);
+      case 'npairs':
+        return new NPairsSampler(options);
+      case 'adaptive':
+        return new AdaptiveClassBalancedSampler({
+          ...options,
+          smallClassAction: settings['small-class-action'],
+        });
+    }
+  };
   const batchSize = settings['batch-size'];
   const samplesPerClass = settings['samples-per-class'];
   return (indices: Int32Array, splitLabels: Int32Array, random: Random): LearnerBatches => {
     const subset = { indices, labels: indices.map((i) => splitLabels[i] as number), random };
-    const once =
-      sampler === 'random'
-        ? new RandomBatchSampler({ ...subset, batchSize, replicas })
-        : sampler === 'class-balanced'
-          ? new ClassBalancedSampler({ ...subset, batchSize, samplesPerClass, replicas })
-          : new AdaptiveClassBalancedSampler({
-              ...subset,
-              batchSize,
-              samplesPerClass,
-              replicas,
-              smallClassAction: settings['small-class-action'],
-            });
+    const once = newSampler({ ...subset, batchSize, samplesPerClass, replicas });
     const passes = settings['passes-per-epoch'];
     return {
       length: once.length * passes,

@@ -6,7 +6,7 @@ import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
 import { RunFolder } from '../train/run-folder.js';
-import { modelOf, openDatasetOf } from './assemble.js';
+import { fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { openImages } from './images.js';
 import { resolveSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
@@ -42,13 +42,15 @@ export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRe
   const [generator, dropoutGenerator] = [new Generator(0), new Generator(0, settings.device)];
   const model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
   const saved = loadCheckpoint(file);
-  while (model.numLearners < saved.state.numLearners) model.doubleLearners();
+  model.setNumLearners(saved.state.numLearners);
   model.loadStateDict(saved.model);
   disposeCheckpoint(saved);
   const data = await openImages(settings, dataset, model.backbone.input, out);
   const total = dataset.test.paths.length;
   const onProgress = progressBar(out, 'embedding');
+  const masks = fullEmbeddingMasksOf(settings);
   const embeddings = await embedImages(model, data.plain('test'), {
+    ...(masks && { masks }),
     onProgress: (done) => onProgress({ done, total }),
   });
   const seeds = Array.from({ length: 10 }, (_, seed) => seed);

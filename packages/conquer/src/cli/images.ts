@@ -9,6 +9,7 @@ import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
 import type { TrainingData } from '../train/loop.js';
 import { Affine } from '../transforms/affine.js';
+import { type AugmentationFamily, augmentationFamily } from '../transforms/augmentation-families.js';
 import type { BatchTransform } from '../transforms/batch-transform.js';
 import { CenterCrop } from '../transforms/center-crop.js';
 import { ColorMix } from '../transforms/color-mix.js';
@@ -44,9 +45,9 @@ export async function openImages(
   const packed = settings.cache === 'yes';
   if (resize < size)
     throw new UserError(`--resize ${resize} is smaller than --image-size ${size}: images are cut out of it`);
-  if (packed && augmentation === 'standard') {
+  if (packed && augmentation !== 'icons' && augmentation !== 'none') {
     throw new UserError(
-      '--cache yes keeps whole images, and --augmentation standard cuts out of the files: choose icons or none',
+      `--cache yes keeps whole images, and --augmentation ${augmentation} cuts out of the files: choose icons or none`,
     );
   }
 
@@ -55,8 +56,16 @@ export async function openImages(
   const plain: View = packed
     ? { cropping: new CenterCrop({ size: resize }), transform: resizeOnDevice }
     : { cropping: new CenterCrop({ size, resize }), transform: normalize };
+  const cutOut = new RandomResizedCrop({ size });
+  const family = (name: AugmentationFamily): View => ({
+    cropping: cutOut,
+    transform: new Compose([augmentationFamily(name, size), normalize]),
+  });
   const augmented: View = {
-    standard: { cropping: new RandomResizedCrop({ size }), transform: normalize },
+    standard: { cropping: cutOut, transform: normalize },
+    geom: family('geom'),
+    'geom-color': family('geom-color'),
+    'color-heavy': family('color-heavy'),
     icons: {
       cropping: new CenterCrop({ size: resize }),
       transform: new Compose([

@@ -47,7 +47,7 @@ describe('settings', () => {
       { 'features-dropout': '1' },
       '--features-dropout: expected a number of at least 0 and at most 0.99, got "1"',
     ],
-    [{ loss: 'tripple' }, '--loss: expected one of margin, normalized-softmax, got "tripple"'],
+    [{ masks: 'leaned' }, '--masks: expected one of learned, fixed, got "leaned"'],
     [{ nonsense: 1 }, "unknown setting 'nonsense': conquer train --help lists them"],
   ])('%j is refused', (layer, message) => {
     expect(() => resolveSettings(layer)).toThrow(new UserError(message));

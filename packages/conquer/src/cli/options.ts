@@ -17,6 +17,8 @@ interface NumberOption<Kind extends string> extends OptionOf<Kind, number> {
 }
 interface ChoiceOption extends OptionOf<'choice', string> {
   choices: readonly string[];
+  /** Other names of choices, in lower case; whatever case they are given in. */
+  aliases?: Readonly<Record<string, string>>;
 }
 export type OptionSpec =
   | OptionOf<'text', string>
@@ -160,9 +162,17 @@ export const trainOptions = {
   hierarchy: {
     group: DIVISION,
     kind: 'choice',
-    choices: ['top-down', 'none'],
+    choices: ['top-down', 'bottom-up', 'none'],
     default: 'top-down',
-    help: 'double the learners from one on, or start with all',
+    help: 'double the learners from one on, halve them down to one, or have all throughout',
+  },
+  'start-learners': {
+    group: DIVISION,
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 2,
+    help: 'top-down: learners in the beginning',
   },
   'mod-epoch': {
     group: DIVISION,
@@ -184,6 +194,35 @@ export const trainOptions = {
     default: null,
     min: 0,
     help: 'from this epoch on train the whole embedding, without masks',
+  },
+  'stop-recluster': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: 'no more divisions or frozen backbones once there are as many learners as there will be',
+  },
+  clustering: {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['kmeans', 'adaptive-centroids'],
+    default: 'kmeans',
+    aliases: { kmeans_adaptive_centroids: 'adaptive-centroids' },
+    help: 'start k-means anew each time, or at the centroids of the clusters there are',
+  },
+  recluster: {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['reassign', 'reset', 'random'],
+    default: 'reassign',
+    help: 'learner of a new cluster: who has seen most of it, as k-means numbers them, or any',
+  },
+  'cluster-seed': {
+    group: DIVISION,
+    kind: 'integer',
+    default: null,
+    min: 0,
+    help: 'seed of every division (default: drawn for each, from --seed)',
   },
   'cluster-layer': {
     group: DIVISION,
@@ -213,6 +252,20 @@ export const trainOptions = {
     default: 'yes',
     help: 'count negative mask entries as 0',
   },
+  'freeze-masks-with-one-learner': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: 'do not train the mask while there is one learner',
+  },
+  'full-embedding-masks': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['none', 'sum', 'sum-l1'],
+    default: 'none',
+    help: 'mask of the whole embedding, in evaluation and full-embedding training: the sum of all, or of all scaled to sum 1',
+  },
   'mask-lambda': {
     group: DIVISION,
     kind: 'number',
@@ -224,16 +277,50 @@ export const trainOptions = {
   loss: {
     group: LOSS,
     kind: 'choice',
-    choices: ['margin', 'normalized-softmax'],
+    choices: [
+      'margin',
+      'triplet',
+      'triplet-all',
+      'triplet-semihard',
+      'npairs',
+      'kantorov-margin',
+      'normalized-softmax',
+    ],
     default: 'margin',
     help: 'metric loss',
   },
-  margin: { group: LOSS, kind: 'number', default: 0.2, min: 0, help: 'margin loss: margin' },
+  margin: {
+    group: LOSS,
+    kind: 'number',
+    default: 0.2,
+    min: 0,
+    help: 'margin of the margin and triplet losses, and of semihard negatives',
+  },
+  soft: {
+    group: LOSS,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    help: 'triplet, triplet-semihard: log(1 + exp(d_ap - d_an)) instead of the hinge with the margin',
+  },
+  average: {
+    group: LOSS,
+    kind: 'choice',
+    choices: ['non-zero', 'all'],
+    default: 'non-zero',
+    help: 'triplet: mean over the tuples with a loss, or over all',
+  },
+  alpha: {
+    group: LOSS,
+    kind: 'number',
+    default: 1,
+    help: 'npairs: scale of the similarities; learned with --loss-lr',
+  },
   beta: {
     group: LOSS,
     kind: 'number',
     default: 1.2,
-    help: 'margin loss: boundary between positives and negatives',
+    help: 'margin losses: boundary between positives and negatives; margin: learned with --loss-lr',
   },
   'beta-per-class': {
     group: LOSS,
@@ -261,22 +348,44 @@ export const trainOptions = {
   miner: {
     group: LOSS,
     kind: 'choice',
-    choices: ['distance-weighted', 'easy-positive'],
+    choices: [
+      'distance-weighted',
+      'easy-positive',
+      'random-random',
+      'random-semihard',
+      'random-hard',
+      'easy-random',
+      'easy-semihard',
+      'easy-hard',
+      'hard-random',
+      'hard-semihard',
+      'hard-hard',
+    ],
+    aliases: {
+      distanceweighted: 'distance-weighted',
+      easypeasy: 'easy-positive',
+      hphn: 'hard-hard',
+      hpshn: 'hard-semihard',
+      ephn: 'easy-hard',
+      epshn: 'easy-semihard',
+      rphn: 'random-hard',
+      rpshn: 'random-semihard',
+    },
     default: 'distance-weighted',
-    help: 'which tuples of a batch train',
+    help: 'which tuples of a batch train; for one triplet an anchor: POSITIVE-NEGATIVE (also HPHN, EPSHN, …)',
   },
   'miner-cutoff': {
     group: LOSS,
     kind: 'number',
     default: 0.5,
     min: 0,
-    help: 'distances below count as this',
+    help: 'distance-weighted: distances below count as this; easy-positive, kantorov-margin: no negatives nearer',
   },
 
   sampler: {
     group: BATCHES,
     kind: 'choice',
-    choices: ['adaptive', 'class-balanced', 'random'],
+    choices: ['adaptive', 'class-balanced', 'npairs', 'random'],
     default: 'adaptive',
     help: 'which images make a batch',
   },
@@ -293,7 +402,14 @@ export const trainOptions = {
     kind: 'integer',
     default: 4,
     min: 1,
-    help: 'images of each class in a batch',
+    help: 'images of each class in a batch; 2 makes pairs',
+  },
+  'min-classes': {
+    group: BATCHES,
+    kind: 'integer',
+    default: 2,
+    min: 2,
+    help: 'random sampler: least number of classes in a batch',
   },
   replicas: {
     group: BATCHES,
@@ -326,9 +442,9 @@ export const trainOptions = {
   augmentation: {
     group: BATCHES,
     kind: 'choice',
-    choices: ['standard', 'icons', 'none'],
+    choices: ['standard', 'geom', 'geom-color', 'color-heavy', 'icons', 'none'],
     default: 'standard',
-    help: 'of training images',
+    help: 'of training images; geom, geom-color, color-heavy: more than standard, as in table 5 of the paper',
   },
   cache: {
     group: BATCHES,
@@ -498,7 +614,11 @@ export function parseOption(name: OptionName, value: unknown): string | number |
       if (typeof value === 'string' && value !== '') return value;
       throw new UserError(`--${name}: expected text, got ${JSON.stringify(value)}`);
     case 'choice':
-      if (typeof value === 'string' && spec.choices.includes(value)) return value;
+      if (typeof value === 'string') {
+        if (spec.choices.includes(value)) return value;
+        const alias = spec.aliases?.[value.toLowerCase()];
+        if (alias !== undefined) return alias;
+      }
       throw new UserError(
         `--${name}: expected one of ${spec.choices.join(', ')}, got ${JSON.stringify(value)}`,
       );

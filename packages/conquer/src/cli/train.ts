@@ -9,6 +9,7 @@ import { train } from '../train/loop.js';
 import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
 import { TrainingStep } from '../train/step.js';
 import {
+  divisionOf,
   learningRateOf,
   lossOf,
   minerOf,
@@ -119,7 +120,7 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
       data,
       epochs: settings.epochs,
       learningRate: learningRateOf(settings),
-      clusterLayer: settings['cluster-layer'],
+      ...divisionOf(settings),
       recallAt: dataset.recallAt,
       ...(settings.compat && { compat: settings.compat }),
       random,

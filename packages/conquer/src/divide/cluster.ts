@@ -16,6 +16,8 @@ export interface Clustered {
 /**
  * k-means on the features (N, F), repeated with other starts until every cluster holds at least two classes of
  * two images.
+ *
+ * @param centroids (numClusters, F) to start the first try from
  */
 export function clusterFeatures(
   features: Tensor,
@@ -23,11 +25,13 @@ export function clusterFeatures(
   numClusters: number,
   random: Random,
   trials = CLUSTERING_TRIALS,
+  centroids: Tensor | null = null,
 ): Clustered {
   if (numClusters === 1) return { clusters: new Int32Array(labels.length), notes: [] };
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
-    const result = kMeans(features, numClusters, { random });
+    const start = trial === 0 && centroids !== null ? { centroids } : {};
+    const result = kMeans(features, numClusters, { random, ...start });
     result.centroids.dispose();
     clusters = result.assignments;
     if (enoughToTrain(clusters, labels, numClusters)) return { clusters, notes: [] };

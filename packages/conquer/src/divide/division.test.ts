@@ -88,9 +88,9 @@ describe('divide', () => {
     const { features, labels, group } = groups();
     const random = new Random(0);
     const one = undivided(labels);
-    const two = divide({ features, labels, previous: one, doubleTo: 2, epoch: 2, random });
+    const two = divide({ features, labels, previous: one, numLearners: 2, epoch: 2, random });
     expect(two.numClusters).toBe(2);
-    const four = divide({ features, labels, previous: two, doubleTo: 4, epoch: 4, random });
+    const four = divide({ features, labels, previous: two, numLearners: 4, epoch: 4, random });
     expect(four).toMatchObject({ numClusters: 4, epoch: 4, notes: [], moved: 0 });
     expect(four.sizes.reduce((a, b) => a + b) + four.leftOut).toBe(120);
     for (let i = 0; i < 120; i++) {
@@ -121,18 +121,93 @@ describe('divide', () => {
     }
   });
 
+  it('merges bottom-up: clusters 2c and 2c + 1 become c', () => {
+    manualSeed(5);
+    const { features, labels } = groups();
+    const random = new Random(0);
+    const four = divide({ features, labels, previous: null, numClusters: 4, epoch: 0, random });
+    const options = { features, labels, previous: four, numClusters: 4, numLearners: 2, epoch: 2, random };
+    const two = divide(options);
+    expect(two).toMatchObject({ numClusters: 2, moved: 0 });
+    expect([...two.clusters]).toEqual([...four.clusters].map((cluster) => cluster >> 1));
+  });
+
+  it('starts from the centroids of the clusters there are, if they are to adapt', () => {
+    // Two equally good halves of a square: k-means stays with the one it starts from.
+    const corners = [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ];
+    const features = tensor(Array.from({ length: 32 }, (_, i) => corners[i % 4] as number[]));
+    const labels = Int32Array.from({ length: 32 }, (_, i) => 4 * (i >> 4) + (i % 4));
+    const halves = (axis: 0 | 1) =>
+      Int32Array.from({ length: 32 }, (_, i) => corners[i % 4]?.[axis] as number);
+    for (const axis of [0, 1] as const) {
+      const previous = { ...undivided(labels), clusters: halves(axis), numClusters: 2 };
+      const kept = (clustering: 'kmeans' | 'adaptive-centroids') =>
+        Array.from({ length: 12 }, (_, seed) => {
+          const random = new Random(seed);
+          return divide({ features, labels, previous, clustering, recluster: 'reset', epoch: 2, random })
+            .moved;
+        }).filter((moved) => moved === 0).length;
+      expect(kept('adaptive-centroids')).toBe(12);
+      expect(kept('kmeans')).toBeLessThan(12);
+    }
+  });
+
+  it('starts anew where the number of clusters changed, or one is empty', () => {
+    manualSeed(6);
+    const { features, labels } = groups();
+    const previous = { ...undivided(labels), numClusters: 2 };
+    const options = {
+      features,
+      labels,
+      epoch: 2,
+      random: new Random(3),
+      clustering: 'adaptive-centroids' as const,
+    };
+    expect(divide({ ...options, previous }).sizes.every((size) => size > 20)).toBe(true);
+    expect(divide({ ...options, previous: undivided(labels), numClusters: 4 }).notes).toEqual([]);
+  });
+
+  it('numbers the clusters anew, if learners are to be reset or drawn', () => {
+    manualSeed(4);
+    const { features, labels } = groups();
+    const previous = divide({
+      features,
+      labels,
+      previous: null,
+      numClusters: 4,
+      epoch: 0,
+      random: new Random(1),
+    });
+    const moves = (recluster: 'reassign' | 'reset' | 'random', clustering: 'kmeans' | 'adaptive-centroids') =>
+      Array.from({ length: 10 }, (_, seed) => {
+        const random = new Random(seed);
+        return divide({ features, labels, previous, recluster, clustering, epoch: 2, random }).moved;
+      }).filter((moved) => moved > 0).length;
+    expect(moves('reassign', 'kmeans')).toBe(0);
+    expect(moves('reset', 'kmeans')).toBeGreaterThan(5);
+    // The same clusters under the same numbers, unless these are drawn.
+    expect(moves('reset', 'adaptive-centroids')).toBe(0);
+    expect(moves('random', 'adaptive-centroids')).toBeGreaterThan(5);
+    expect(moves('reassign', 'adaptive-centroids')).toBe(0);
+  });
+
   it('keeps no tensor, needs no features for one cluster, and refuses what does not double', () => {
     const { features, labels } = groups();
     const random = new Random(0);
     const before = liveTensors();
-    divide({ features, labels, previous: null, numClusters: 2, doubleTo: 4, epoch: 0, random });
+    divide({ features, labels, previous: null, numClusters: 2, numLearners: 4, epoch: 0, random });
     expect(liveTensors()).toBe(before);
     expect(divide({ features: null, labels, previous: null, epoch: 0, random }).numClusters).toBe(1);
-    expect(() => divide({ features: null, labels, previous: null, doubleTo: 2, epoch: 0, random })).toThrow(
-      /features/,
-    );
     expect(() =>
-      divide({ features, labels, previous: null, numClusters: 2, doubleTo: 6, epoch: 0, random }),
+      divide({ features: null, labels, previous: null, numLearners: 2, epoch: 0, random }),
+    ).toThrow(/features/);
+    expect(() =>
+      divide({ features, labels, previous: null, numClusters: 2, numLearners: 6, epoch: 0, random }),
     ).toThrow(/2 clusters do not double to 6/);
   });
 });

@@ -1,9 +1,23 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, stack, type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { reassignClusters } from './reassign.js';
 import { dropSingles } from './singles.js';
 import { splitClusters } from './split.js';
+
+/**
+ * Where k-means starts: 'kmeans' anew (k-means++), 'adaptive-centroids' at the means that the clusters of the
+ * division before have in the present features. A division into another number of clusters starts anew.
+ */
+export const clusteringMethods = ['kmeans', 'adaptive-centroids'] as const;
+export type ClusteringMethod = (typeof clusteringMethods)[number];
+
+/**
+ * Which learner gets which new cluster: 'reassign' the one that has seen most of it, 'reset' as the clustering
+ * numbers them, 'random' any.
+ */
+export const reclusterMethods = ['reassign', 'reset', 'random'] as const;
+export type ReclusterMethod = (typeof reclusterMethods)[number];
 
 /** How the training images are shared out among the learners. */
 export interface Division {
@@ -33,8 +47,12 @@ export interface DivideOptions {
   previous: Division | null;
   /** Clusters of the k-means; by default as many as `previous` has, or one. */
   numClusters?: number;
-  /** Split each cluster in two until there are so many. */
-  doubleTo?: number;
+  /** Split each cluster in two, or merge clusters in pairs, until there are so many. */
+  numLearners?: number;
+  /** Default 'kmeans'. */
+  clustering?: ClusteringMethod;
+  /** Default 'reassign'. */
+  recluster?: ReclusterMethod;
   epoch: number;
   random: Random;
   /** 'dcesml': its reassignment. */
@@ -46,33 +64,42 @@ export interface DivideOptions {
  * learners that know them best, split them in two where the learners double, leave out images that are alone
  * of their class in a cluster.
  *
- * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c.
+ * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c; bottom-up, they become cluster c.
  */
 export function divide(options: DivideOptions): Division {
   const { features, labels, previous, epoch, random, compat } = options;
   const notes: string[] = [];
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
-  const doubleTo = options.doubleTo ?? numClusters;
-  checkDoubling(numClusters, doubleTo);
-  if (doubleTo === 1) return undivided(labels, epoch);
-  if (!features) throw new Error(`divide: expected features to make ${doubleTo} clusters, got none`);
+  const numLearners = options.numLearners ?? numClusters;
+  checkDoubling(numClusters, numLearners);
+  if (numLearners === 1) return undivided(labels, epoch);
+  if (!features) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
   return scope(() =>
     noGrad(() => {
-      const clustered = clusterFeatures(features, labels, numClusters, random);
+      const known = previous?.numClusters === numClusters ? previous.clusters : null;
+      const adaptive = options.clustering === 'adaptive-centroids' && known !== null;
+      const start = adaptive ? clusterMeans(features, known, numClusters) : null;
+      const clustered = clusterFeatures(features, labels, numClusters, random, undefined, start);
       notes.push(...clustered.notes);
       let clusters = clustered.clusters;
-      let moved = 0;
-      if (previous && previous.numClusters === numClusters) {
-        clusters = reassignClusters(previous.clusters, clusters, numClusters, { compat }).clusters;
-        const before = previous.clusters;
-        moved = clusters.reduce((n, cluster, i) => n + Number(before[i] !== -1 && before[i] !== cluster), 0);
+      if (options.recluster === 'random') {
+        const numbers = random.permutation(numClusters);
+        clusters = clusters.map((cluster) => numbers[cluster] as number);
       }
-      while (numClusters < doubleTo) {
+      let moved = 0;
+      if (known) {
+        if ((options.recluster ?? 'reassign') === 'reassign') {
+          clusters = reassignClusters(known, clusters, numClusters, { compat }).clusters;
+        }
+        moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
+      }
+      while (numClusters < numLearners) {
         const split = splitClusters(features, clusters, labels, numClusters, random);
         clusters = split.clusters;
         notes.push(...split.notes);
         numClusters *= 2;
       }
+      for (; numClusters > numLearners; numClusters /= 2) clusters = clusters.map((cluster) => cluster >> 1);
       clusters = dropSingles(clusters, labels);
       return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
     }),
@@ -100,9 +127,17 @@ function describe(clusters: Int32Array, labels: Int32Array, numClusters: number)
   return { clusters, numClusters, sizes, classCounts: classes.map((set) => set.size), leftOut };
 }
 
+/** The mean feature of each cluster, (numClusters, F); null where a cluster is empty, so that it has none. */
+function clusterMeans(features: Tensor, clusters: Int32Array, numClusters: number): Tensor | null {
+  const members = Array.from({ length: numClusters }, () => [] as number[]);
+  for (const [image, cluster] of clusters.entries()) members[cluster]?.push(image);
+  if (members.some((images) => images.length === 0)) return null;
+  const mean = (images: number[]) =>
+    features.indexSelect(0, tensor(images, { dtype: 'int64', device: features.device })).mean(0);
+  return stack(members.map(mean));
+}
+
 function checkDoubling(from: number, to: number): void {
-  for (let reached = from; reached < to; reached *= 2) if (reached * 2 === to) return;
-  if (from !== to) {
-    throw new RangeError(`divide: ${from} clusters do not double to ${to}`);
-  }
+  const steps = Math.abs(Math.log2(to / from));
+  if (!Number.isInteger(steps)) throw new RangeError(`divide: ${from} clusters do not double to ${to}`);
 }

@@ -11,7 +11,7 @@ describe('DivisionSchedule', () => {
   it('doubles top-down at every redivision but the first, up to the final number', () => {
     const all = epochs({ numLearners: 4, modEpoch: 2, modEpochFreeze: 1 }, 9);
     expect(all.map((e) => e.redivide)).toEqual([true, false, true, false, true, false, true, false, true]);
-    expect(all.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
+    expect(all.map((e) => e.numLearners)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
     expect(all.filter((e) => e.redivide).map((e) => e.numClusters)).toEqual([1, 1, 2, 4, 4]);
     expect(all.map((e) => e.freezeBackbone)).toEqual([
       true,
@@ -29,7 +29,7 @@ describe('DivisionSchedule', () => {
 
   it('has all learners from the start without a hierarchy', () => {
     const all = epochs({ numLearners: 8, modEpoch: 3, hierarchy: 'none' }, 4);
-    expect(all.map((e) => e.doubleTo)).toEqual([8, 8, 8, 8]);
+    expect(all.map((e) => e.numLearners)).toEqual([8, 8, 8, 8]);
     expect(all.map((e) => e.numClusters)).toEqual([8, 8, 8, 8]);
     expect(all.map((e) => e.redivide)).toEqual([true, false, false, true]);
     expect(all.some((e) => e.freezeBackbone)).toBe(false);
@@ -50,7 +50,7 @@ describe('DivisionSchedule', () => {
       true,
     ]);
     expect(all.map((e) => e.redivide)).toEqual([true, false, true, false, true, false, false, false, false]);
-    expect(all.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
+    expect(all.map((e) => e.numLearners)).toEqual([1, 1, 2, 2, 4, 4, 4, 4, 4]);
     expect(all.map((e) => e.freezeBackbone)).toEqual([
       true,
       false,
@@ -63,15 +63,52 @@ describe('DivisionSchedule', () => {
       false,
     ]);
     const compatible = epochs({ ...options, compat: 'dcesml' }, 9);
-    expect(compatible.map((e) => e.doubleTo)).toEqual([1, 1, 2, 2, 4, 4, 8, 8, 8]);
+    expect(compatible.map((e) => e.numLearners)).toEqual([1, 1, 2, 2, 4, 4, 8, 8, 8]);
     expect(compatible[6]).toEqual({
       redivide: true,
       numClusters: 4,
-      doubleTo: 8,
+      numLearners: 8,
       freezeBackbone: true,
       fullEmbedding: true,
     });
-    expect(epochs({ numLearners: 4, modEpoch: 1, forceFullEmbeddingEpoch: 0 }, 1)[0]?.doubleTo).toBe(1);
+    expect(epochs({ numLearners: 4, modEpoch: 1, forceFullEmbeddingEpoch: 0 }, 1)[0]?.numLearners).toBe(1);
+  });
+
+  it('halves bottom-up from all learners to one', () => {
+    const all = epochs({ numLearners: 4, modEpoch: 2, hierarchy: 'bottom-up' }, 7);
+    expect(all.map((e) => e.numLearners)).toEqual([4, 4, 2, 2, 1, 1, 1]);
+    expect(all.filter((e) => e.redivide).map((e) => e.numClusters)).toEqual([4, 4, 2, 1]);
+    const cut = epochs(
+      { numLearners: 4, modEpoch: 1, hierarchy: 'bottom-up', forceFullEmbeddingEpoch: 2 },
+      4,
+    );
+    expect(cut.map((e) => e.numLearners)).toEqual([4, 2, 2, 2]);
+  });
+
+  it('can start top-down with two learners', () => {
+    const all = epochs({ numLearners: 8, modEpoch: 2, startLearners: 2 }, 6);
+    expect(all.map((e) => e.numLearners)).toEqual([2, 2, 4, 4, 8, 8]);
+    expect(epochs({ numLearners: 1, modEpoch: 2, startLearners: 2 }, 1)[0]?.numLearners).toBe(1);
+    expect(
+      epochs({ numLearners: 4, modEpoch: 2, startLearners: 2, hierarchy: 'none' }, 1)[0]?.numLearners,
+    ).toBe(4);
+  });
+
+  it('stops dividing and freezing in the epoch after the last doubling', () => {
+    const options = { numLearners: 4, modEpoch: 2, modEpochFreeze: 1, stopRecluster: true };
+    const frozen = (o: ScheduleOptions) => epochs(o, 9).map((e) => Number(e.freezeBackbone));
+    const divided = (o: ScheduleOptions) => epochs(o, 9).flatMap((e, epoch) => (e.redivide ? [epoch] : []));
+    expect(divided(options)).toEqual([0, 2, 4]);
+    expect(frozen(options)).toEqual([1, 0, 1, 0, 1, 0, 0, 0, 0]);
+    expect(epochs(options, 9).at(-1)?.numLearners).toBe(4);
+    // Freezing for longer is cut short.
+    expect(frozen({ ...options, modEpoch: 3, modEpochFreeze: 2 })).toEqual([1, 1, 0, 1, 1, 0, 1, 0, 0]);
+    expect(divided({ ...options, hierarchy: 'none', modEpoch: 3, modEpochFreeze: 2 })).toEqual([0]);
+    expect(frozen({ ...options, hierarchy: 'none', modEpoch: 3, modEpochFreeze: 2 })).toEqual([
+      1, 1, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    expect(divided({ ...options, hierarchy: 'bottom-up' })).toEqual([0, 2, 4]);
+    expect(divided({ ...options, numLearners: 1 })).toEqual([0]);
   });
 
   it('refuses what contradicts itself', () => {
@@ -80,6 +117,7 @@ describe('DivisionSchedule', () => {
     refuse({ numLearners: 6, modEpoch: 2 }).toThrow(/use 4 or 8/);
     refuse({ numLearners: 0, modEpoch: 2 }).toThrow(/positive integer, got 0/);
     refuse({ numLearners: 4, modEpoch: 0 }).toThrow(/got 0/);
+    refuse({ numLearners: 4, modEpoch: 1, startLearners: 4 }).toThrow(/1 or 2, got 4/);
     refuse({ numLearners: 4, modEpoch: 2, modEpochFreeze: 2 }).toThrow(/0 to 1/);
     refuse({ numLearners: 4, modEpoch: 2, forceFullEmbeddingEpoch: -1 }).toThrow(/got -1/);
   });

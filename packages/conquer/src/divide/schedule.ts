@@ -1,5 +1,8 @@
 import { UserError } from '../error.js';
 
+export const hierarchies = ['top-down', 'bottom-up', 'none'] as const;
+export type Hierarchy = (typeof hierarchies)[number];
+
 export interface ScheduleOptions {
   /** The final number of learners. */
   numLearners: number;
@@ -9,8 +12,18 @@ export interface ScheduleOptions {
   modEpochFreeze?: number;
   /** From this epoch on the masks are left out and the whole embedding trains. */
   forceFullEmbeddingEpoch?: number;
-  /** 'top-down' starts with one learner and doubles them; 'none' has all of them from the start. */
-  hierarchy?: 'top-down' | 'none';
+  /**
+   * 'top-down' starts with few learners and doubles them, 'bottom-up' starts with all and halves them to one, 'none'
+   * has all of them throughout.
+   */
+  hierarchy?: Hierarchy;
+  /** Top-down: the learners to start with, 1 (default) or 2. */
+  startLearners?: number;
+  /**
+   * No more divisions, and no more freezing, once there are as many learners as there will be (without a hierarchy:
+   * after the first epochs with a frozen backbone).
+   */
+  stopRecluster?: boolean;
   /** 'dcesml': it goes on redividing while the full embedding trains. */
   compat?: 'dcesml';
 }
@@ -19,10 +32,10 @@ export interface ScheduleOptions {
 export interface ScheduledEpoch {
   /** Make a new division before the epoch. */
   redivide: boolean;
-  /** How many clusters the features are clustered into, before any doubling. */
+  /** How many clusters the features are clustered into, before any doubling or halving. */
   numClusters: number;
-  /** How many learners there are in this epoch, after any doubling. */
-  doubleTo: number;
+  /** How many learners there are in this epoch, after any doubling or halving. */
+  numLearners: number;
   freezeBackbone: boolean;
   fullEmbedding: boolean;
 }
@@ -31,8 +44,9 @@ export interface ScheduledEpoch {
  * When to divide, when to double, when to freeze: a pure function of the epoch, so that a resumed run needs no
  * history.
  *
- * Epochs count from 0. At every multiple of `modEpoch` the data are redivided, and (top-down) the learners double
- * at each of them but epoch 0, until there are `numLearners`. Once the full embedding trains, batches come
+ * Epochs count from 0. At every multiple of `modEpoch` the data are redivided, and the learners double (top-down) or
+ * halve (bottom-up) at each of them but epoch 0, until there are `numLearners`, or one. With `stopRecluster` the
+ * epoch after that number was reached ends dividing and freezing, as in dcesml. Once the full embedding trains, batches come
  * from the whole training set, so nothing is redivided, doubled or frozen any more.
  *
  * @throws UserError if the options contradict each other
@@ -45,6 +59,8 @@ export class DivisionSchedule {
       modEpochFreeze: 0,
       forceFullEmbeddingEpoch: Infinity,
       hierarchy: 'top-down',
+      startLearners: 1,
+      stopRecluster: false,
       ...options,
     };
     const { numLearners, modEpoch, modEpochFreeze, forceFullEmbeddingEpoch } = this.options;
@@ -57,6 +73,9 @@ export class DivisionSchedule {
         `the number of learners must be a power of two, because they double, got ${numLearners}; ` +
           `use ${below} or ${below * 2}`,
       );
+    }
+    if (this.options.startLearners !== 1 && this.options.startLearners !== 2) {
+      throw new UserError(`the learners to start with must be 1 or 2, got ${this.options.startLearners}`);
     }
     if (!Number.isInteger(modEpoch) || modEpoch < 1) {
       throw new UserError(`the epochs between redivisions must be a positive integer, got ${modEpoch}`);
@@ -76,20 +95,32 @@ export class DivisionSchedule {
     const { modEpoch, modEpochFreeze, forceFullEmbeddingEpoch, compat } = this.options;
     const fullEmbedding = epoch >= forceFullEmbeddingEpoch;
     const dividing = !fullEmbedding || compat === 'dcesml';
-    const redivide = dividing && epoch % modEpoch === 0;
-    const doubleTo = this.learnersAt(dividing ? epoch : forceFullEmbeddingEpoch - 1);
+    const stopped = this.options.stopRecluster && epoch >= this.stopEpoch();
+    const redivide = dividing && (stopped ? epoch === 0 : epoch % modEpoch === 0);
+    const numLearners = this.learnersAt(dividing ? epoch : forceFullEmbeddingEpoch - 1);
     return {
       redivide,
-      numClusters: redivide && epoch > 0 ? this.learnersAt(epoch - 1) : doubleTo,
-      doubleTo,
-      freezeBackbone: dividing && epoch % modEpoch < modEpochFreeze,
+      numClusters: redivide && epoch > 0 ? this.learnersAt(epoch - 1) : numLearners,
+      numLearners,
+      freezeBackbone: dividing && !stopped && epoch % modEpoch < modEpochFreeze,
       fullEmbedding,
     };
   }
 
+  /** The first epoch at whose start the learners have their final number. */
+  private stopEpoch(): number {
+    const { hierarchy, modEpoch, modEpochFreeze } = this.options;
+    if (hierarchy === 'none') return modEpochFreeze;
+    const steps = Math.abs(Math.log2(this.learnersAt(Infinity) / this.learnersAt(0)));
+    return steps === 0 ? 0 : steps * modEpoch + 1;
+  }
+
   private learnersAt(epoch: number): number {
-    const { numLearners, modEpoch, hierarchy } = this.options;
+    const { numLearners, modEpoch, hierarchy, startLearners } = this.options;
     if (hierarchy === 'none') return numLearners;
-    return Math.min(numLearners, 2 ** Math.floor(Math.max(0, epoch) / modEpoch));
+    const factor = 2 ** Math.floor(Math.max(0, epoch) / modEpoch);
+    return hierarchy === 'bottom-up'
+      ? Math.max(1, numLearners / factor)
+      : Math.min(numLearners, startLearners * factor);
   }
 }

@@ -89,6 +89,14 @@ export class EmbeddingModel extends nn.Module {
     this.learnerMasks.double();
   }
 
+  /** Doubles or halves the learners until there are so many. @returns whether the masks are new tensors */
+  setNumLearners(numLearners: number): boolean {
+    const before = this.numLearners;
+    while (this.numLearners < numLearners) this.learnerMasks.double();
+    while (this.numLearners > numLearners) this.learnerMasks.halve();
+    return this.numLearners !== before;
+  }
+
   parameterGroups(): ParameterGroups {
     return {
       backbone: this.backbone.parameters(),
@@ -116,7 +124,7 @@ export class EmbeddingModel extends nn.Module {
       const embeddings = this.embedding.forward(this.pooledFeatures(images));
       if (learner !== null) return F.normalize(embeddings.mul(this.learnerMasks.learner(learner)));
       if (masks !== undefined)
-        return F.normalize(embeddings.mul(this.learnerMasks.sumForFullEmbedding(masks)));
+        return F.normalize(embeddings.mul(this.learnerMasks.sumForFullEmbedding(masks).detach()));
       return F.normalize(embeddings);
     });
   }

@@ -104,6 +104,34 @@ describe('fixed masks', () => {
   });
 });
 
+describe('halving', () => {
+  it('gives the parent of two learned masks their mean', () => {
+    using masks = new LearnerMasks(3, { numLearners: 4 });
+    noGrad(() => {
+      for (const [k, mask] of masks.masks.entries()) mask.copy_(tensor([k, 10 * k, 1]));
+    });
+    const before = liveTensors();
+    masks.halve();
+    expect(liveTensors()).toBe(before - 2);
+    expect(numbers(masks)).toEqual([
+      [0.5, 5, 1],
+      [2.5, 25, 1],
+    ]);
+    expect(masks.masks.every((mask) => mask.requiresGrad && mask.isLeaf)).toBe(true);
+    masks.halve();
+    expect(numbers(masks)).toEqual([[1.5, 15, 1]]);
+    expect(() => masks.halve()).toThrow(/one learner/);
+  });
+
+  it('undoes the doubling of fixed masks', () => {
+    using masks = new LearnerMasks(7, { kind: 'fixed', numLearners: 4 });
+    masks.halve();
+    using two = new LearnerMasks(7, { kind: 'fixed', numLearners: 2 });
+    expect(numbers(masks)).toEqual(numbers(two));
+    expect(masks.parameters()).toEqual([]);
+  });
+});
+
 it('wants a power of two, and a learner that exists', () => {
   for (const numLearners of [0, 3, 1.5]) {
     expect(() => new LearnerMasks(4, { numLearners })).toThrow(/power of two/);

@@ -100,6 +100,26 @@ export class LearnerMasks extends nn.Module {
     for (const mask of parents) mask.dispose();
   }
 
+  /**
+   * Halves the learners, the reverse of double(): learners 2i and 2i + 1 become i. A learned mask is the mean of the
+   * two, a fixed one has the ones of both. The old tensors are disposed.
+   *
+   * @throws UserError when there is one learner only
+   */
+  halve(): void {
+    if (this.numLearners === 1) throw new UserError('one learner cannot be halved');
+    const children = this.masks;
+    this.masks = noGrad(() =>
+      Array.from({ length: children.length / 2 }, (_, i) =>
+        scope(() => {
+          const sum = (children[2 * i] as Tensor).add(children[2 * i + 1] as Tensor);
+          return this.own(this.kind === 'fixed' ? sum : sum.div(2));
+        }),
+      ),
+    );
+    for (const mask of children) mask.dispose();
+  }
+
   private own(mask: Tensor): Tensor {
     return this.kind === 'fixed' ? nn.buffer(mask) : nn.parameter(mask);
   }

@@ -64,10 +64,12 @@ interface Overrides {
   observer?: TrainObserver;
   signal?: AbortSignal;
   dropout?: number;
+  hierarchy?: 'top-down' | 'bottom-up' | 'none';
+  loop?: Partial<TrainOptions>;
 }
 
 function prepare(path: string, overrides: Overrides = {}): { options: TrainOptions; free: () => void } {
-  const { epochs = 6, resume = false, numLearners = 4, dropout = 0.1, ...rest } = overrides;
+  const { epochs = 6, resume = false, numLearners = 4, dropout = 0.1, hierarchy, loop, ...rest } = overrides;
   const generator = new Generator(3);
   const dropoutGenerator = new Generator(4);
   const random = new Random(5);
@@ -77,6 +79,7 @@ function prepare(path: string, overrides: Overrides = {}): { options: TrainOptio
     featuresDropout: dropout,
     generator,
     dropoutGenerator,
+    masks: { numLearners: hierarchy && hierarchy !== 'top-down' ? numLearners : 1 },
   });
   const loss = new MarginLoss({ numClasses: NUM_CLASSES });
   const optimizer = new TrainingOptimizer(model, loss, {
@@ -94,6 +97,7 @@ function prepare(path: string, overrides: Overrides = {}): { options: TrainOptio
       numLearners,
       modEpoch: 1,
       forceFullEmbeddingEpoch: 4,
+      ...(hierarchy && { hierarchy }),
       ...(rest.compat && { compat: rest.compat }),
     }),
     sampler: (indices, all, r) =>
@@ -114,6 +118,7 @@ function prepare(path: string, overrides: Overrides = {}): { options: TrainOptio
     settings: { name: 'test' },
     resume,
     ...rest,
+    ...loop,
   };
   const free = () => {
     optimizer.dispose();
@@ -234,5 +239,62 @@ describe('train', () => {
     expect(seen.size).toBeGreaterThan(1);
     expect(RunFolder.open(join(folder, 'compat')).divisions().at(-1)?.epoch).toBe(4);
     for (const run of [one, compat]) run.free();
+  });
+
+  it('halves the learners bottom-up, and resumes in the middle of it', async () => {
+    const options = { hierarchy: 'bottom-up', epochs: 3 } as const;
+    const whole = prepare(join(folder, 'whole'), options);
+    await train(whole.options);
+    const first = prepare(join(folder, 'cut'), { ...options, epochs: 2 });
+    await train(first.options);
+    const rest = prepare(join(folder, 'cut'), { ...options, resume: true });
+    await train(rest.options);
+    const [a, b] = ['whole', 'cut'].map((name) => withoutTimes(RunFolder.open(join(folder, name)).epochs()));
+    expect(a?.slice(1).map((record) => record.numLearners)).toEqual([4, 2, 1]);
+    expect(b).toEqual(a);
+    for (const run of [whole, first, rest]) run.free();
+  });
+
+  it('hands on how to cluster, and evaluates under the masks it is told to', async () => {
+    const run = async (
+      name: string,
+      loop: Partial<TrainOptions>,
+      hierarchy: 'none' | 'top-down' = 'none',
+      numLearners = 4,
+    ) => {
+      const path = join(folder, name);
+      const { options, free } = prepare(path, { epochs: 3, hierarchy, numLearners, loop });
+      await train(options);
+      free();
+      return RunFolder.open(path);
+    };
+    const plain = await run('plain', {});
+    const seeds = [1, 2, 3, 4].map((clusterSeed) => run(`seed-${clusterSeed}`, { clusterSeed }));
+    const sizes = (await Promise.all(seeds)).map((seeded) => JSON.stringify(seeded.divisions()[0]));
+    expect(new Set(sizes).size).toBeGreaterThan(1);
+    expect(JSON.stringify((await run('same', { clusterSeed: 1 })).divisions()[0])).toBe(sizes[0]);
+    const moved = (of: RunFolder) => of.divisions().map((division) => division.moved);
+    expect(moved(await run('random', { recluster: 'random' }))).not.toEqual(moved(plain));
+    // Known centroids take no draws, so that all draws after the first division are others.
+    const losses = async (name: string, loop: Partial<TrainOptions>) =>
+      (await run(name, loop, 'none', 2)).epochs().map((record) => record.metricLoss);
+    const anew = await losses('anew', {});
+    const adaptive = await losses('adaptive', { clustering: 'adaptive-centroids' });
+    expect(adaptive[1]).toBe(anew[1]);
+    expect(adaptive[2]).not.toBe(anew[2]);
+
+    const metrics = (of: RunFolder) => of.epochs().map((record) => record.metrics);
+    const masked = await run('masked', { fullEmbeddingMasks: 'sum' });
+    // While all masks are ones, their sum changes nothing; once they have trained it does.
+    expect(metrics(masked)[0]).toEqual(metrics(plain)[0]);
+    expect(metrics(masked).at(-1)).not.toEqual(metrics(plain).at(-1));
+
+    const frozen = await run('frozen', { freezeMasksWithOneLearner: true }, 'top-down');
+    expect(frozen.epochs().map((record) => record.learningRates?.masks === 0)).toEqual([
+      false,
+      true,
+      false,
+      false,
+    ]);
   });
 });

@@ -1,12 +1,19 @@
 import type { Generator } from '@conquer/torch';
-import { type Division, divide, undivided } from '../divide/division.js';
+import {
+  type ClusteringMethod,
+  type Division,
+  divide,
+  type ReclusterMethod,
+  undivided,
+} from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted, UserError } from '../error.js';
 import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import type { Random } from '../random.js';
+import type { MaskSum } from '../models/masks.js';
+import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
 import { type CheckpointState, disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { embedImages, type Layer } from './embed.js';
@@ -55,6 +62,13 @@ export interface TrainOptions {
   learningRate: (epoch: number) => number;
   /** The features that are clustered. */
   clusterLayer?: Layer;
+  /** How they are clustered, and which learner gets which cluster. */
+  clustering?: ClusteringMethod;
+  recluster?: ReclusterMethod;
+  /** Every division starts from this seed; without one it draws from `random`. */
+  clusterSeed?: number;
+  /** One mask for the whole embedding, in evaluation and while the full embedding trains; none by default. */
+  fullEmbeddingMasks?: MaskSum;
   /** The masks rest while there is one learner. */
   freezeMasksWithOneLearner?: boolean;
   recallAt: readonly number[];
@@ -89,6 +103,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, step, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal } = options;
   const { trainLabels, testLabels } = data;
+  const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
   let division = undivided(trainLabels);
   let masksTrain = true;
@@ -127,6 +142,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
 
   const evaluate = async (): Promise<Metrics> => {
     const embeddings = await embedImages(model, data.plain('test'), {
+      ...fullEmbedding,
       onProgress: (done) => observer.onEmbed?.({ purpose: 'evaluate', done, total: testLabels.length }),
     });
     const metrics = evaluateEmbeddings(embeddings, testLabels, { recallAt: options.recallAt });
@@ -145,7 +161,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       );
     }
     run.updateSettings(settings);
-    while (model.numLearners < state.numLearners) model.doubleLearners();
+    model.setNumLearners(state.numLearners);
     optimizer.replaceMasks();
     masksTrain = state.masksTrain;
     if (!masksTrain) optimizer.removeMasks();
@@ -177,30 +193,30 @@ export async function train(options: TrainOptions): Promise<Summary> {
     // Divide: cluster the training set in the present embedding space; each cluster becomes a learner's.
     if (plan.redivide) {
       const stop = clock('divide');
-      if (plan.doubleTo === 1) {
+      if (plan.numLearners === 1) {
         division = undivided(trainLabels, epoch);
       } else {
         const features = await embedImages(model, data.plain('train'), {
           layer: clusterLayer,
+          ...fullEmbedding,
           onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
         });
-        const { numClusters, doubleTo } = plan;
+        const { numClusters, numLearners } = plan;
         division = divide({
           features,
           labels: trainLabels,
           previous: division,
           numClusters,
-          doubleTo,
+          numLearners,
+          ...(options.clustering && { clustering: options.clustering }),
+          ...(options.recluster && { recluster: options.recluster }),
           epoch,
-          random,
+          random: options.clusterSeed === undefined ? random : new Random(options.clusterSeed),
           compat,
         });
         features.dispose();
       }
-      while (model.numLearners < division.numClusters) {
-        model.doubleLearners();
-        optimizer.replaceMasks();
-      }
+      if (model.setNumLearners(division.numClusters)) optimizer.replaceMasks();
       took.divide = stop();
       run.appendDivision(division);
       observer.onDivision?.(division);
@@ -247,6 +263,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
         labels: batch.labels,
         learner,
         fullEmbedding: plan.fullEmbedding,
+        ...fullEmbedding,
       });
       batch.images.dispose();
       sums.images += batch.labels.length;

@@ -1,7 +1,11 @@
 import { Generator, liveTensors, noGrad, randn, type Tensor } from '@conquer/torch';
 import { afterEach, describe, expect, it } from 'vitest';
+import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { NPairsLoss } from '../losses/npairs.js';
+import { TripletAllLoss } from '../losses/triplet-all.js';
+import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
@@ -87,6 +91,36 @@ describe('TrainingStep', () => {
     expect(result.metricLoss).not.toBe(masked.metricLoss);
     expect(numbers(model.masks)).toEqual(before);
     expect(model.masks.map(({ grad }) => grad)).toEqual([null, null]);
+  });
+
+  it('applies the sum of the masks to the whole embedding, if told to', () => {
+    const lossOf = (masks?: 'sum' | 'sum-l1') => {
+      const { model, optimizer, step } = setUp();
+      optimizer.removeMasks();
+      const before = numbers(model.masks);
+      const input = { images, labels, learner: 0, fullEmbedding: true, ...(masks && { masks }) };
+      const { metricLoss } = step.run(input);
+      expect(numbers(model.masks)).toEqual(before);
+      expect(model.masks.map(({ grad }) => grad)).toEqual([null, null]);
+      return metricLoss;
+    };
+    expect(new Set([lossOf(), lossOf('sum'), lossOf('sum-l1')]).size).toBe(3);
+  });
+
+  it.each([
+    ['triplet-all', () => new TripletAllLoss(), Int32Array.of(0, 0, 0, 0, 0, 0)],
+    ['triplet-semihard', () => new TripletSemihardLoss(), Int32Array.of(0, 1, 2, 3, 4, 5)],
+    ['npairs', () => new NPairsLoss(), Int32Array.of(0, 1, 2, 3, 4, 5)],
+    ['kantorov-margin', () => new KantorovMarginLoss(), Int32Array.of(0, 1, 2, 3, 4, 5)],
+  ] as const)('skips and reports a batch without anything for %s', (_, make, useless) => {
+    const { model, optimizer } = setUp();
+    using loss = make();
+    const step = new TrainingStep({ model, loss, miner: null, optimizer, maskLambda: 0 });
+    const before = numbers(model.parameters());
+    const input = { images, learner: 0, fullEmbedding: false };
+    expect(step.run({ ...input, labels: useless }).skipped).toMatch(/anything to compare/);
+    expect(numbers(model.parameters())).toEqual(before);
+    expect(step.run({ ...input, labels }).skipped).toBe(null);
   });
 
   it('skips a batch without tuples and says so: nothing moves', () => {

@@ -3,6 +3,7 @@ import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { MaskSum } from '../models/masks.js';
 import type { Tuples } from '../tuples.js';
 import type { TrainingOptimizer } from './optimizer.js';
 
@@ -23,8 +24,10 @@ export interface StepInput {
   labels: Int32Array;
   /** The learner whose cluster the batch is from. */
   learner: number;
-  /** Train the whole embedding, without masks. */
+  /** Train the whole embedding, without the learner's mask. */
   fullEmbedding: boolean;
+  /** While the whole embedding trains, apply the sum of all masks to it; they do not train. */
+  masks?: MaskSum;
 }
 
 export interface StepResult {
@@ -54,11 +57,12 @@ export class TrainingStep {
    *
    * @throws Error when the loss is not finite; then the weights have not been changed
    */
-  run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
+  run({ images, labels, learner, fullEmbedding, masks }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda } = this.parts;
     if (!loss.hasEnough(labels)) return skip('its classes do not give the loss anything to compare', null);
     return scope(() => {
-      const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
+      const whole = masks === undefined ? {} : { masks };
+      const embeddings = model.embed(images, fullEmbedding ? whole : { learner });
 
       let tuples: Tuples | null = null;
       if (loss.usesTuples && miner !== null) {
