@@ -1,4 +1,5 @@
 import { type Generator, optim } from '@conquer/torch';
+import { withClassRatio } from '../datasets/class-ratio.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { FolderSplit } from '../datasets/folder.js';
 import { openDataset } from '../datasets/open.js';
@@ -39,12 +40,13 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
   const name = settings.dataset;
   if (name === null)
     throw new UserError('which data set? Give --dataset emoji, or --dataset folder --dataset-dir PATH');
-  return await openDataset(name, {
+  const dataset = await openDataset(name, {
     folder: settings['dataset-dir'] ?? undefined,
     split: splitOf(settings),
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });
+  return withClassRatio(dataset, settings['class-ratio']);
 }
 
 function splitOf(settings: TrainSettings): FolderSplit {

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, Option } from 'commander';
 import { Interrupted, UserError } from '../error.js';
+import { translateDcesmlFlags } from './dcesml-flags.js';
 import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
 import type { ResultRow } from './results.js';
 
@@ -134,6 +135,12 @@ program
     }
   });
 
+// A reader that goes away, such as head, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
     outputError: (text, write) =>
@@ -152,7 +159,9 @@ const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
 /** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
   try {
-    await program.parseAsync();
+    const [command, ...rest] = process.argv.slice(2);
+    const args = command === 'train' ? ['train', ...translateDcesmlFlags(rest)] : process.argv.slice(2);
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;

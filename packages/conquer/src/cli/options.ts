@@ -85,6 +85,14 @@ export const trainOptions = {
     max: 0.99,
     help: 'with --split random: share of the classes to train on',
   },
+  'class-ratio': {
+    group: DATA,
+    kind: 'number',
+    default: 1,
+    min: 0.001,
+    max: 1,
+    help: 'share of the classes to train and test on',
+  },
 
   arch: { group: MODEL, kind: 'choice', choices: modelNames, default: 'resnet50', help: 'backbone' },
   widths: {

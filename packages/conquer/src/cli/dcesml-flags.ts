@@ -1,0 +1,160 @@
+import { UserError } from '../error.js';
+import type { OptionName } from './options.js';
+
+/** The settings that an old flag's value stands for; [] where it has no effect here. */
+type Meaning = (value: string) => [name: OptionName, value: string][];
+
+const same =
+  (name: OptionName): Meaning =>
+  (value) => [[name, value]];
+
+const choice =
+  (name: OptionName, choices: Record<string, string>): Meaning =>
+  (value) => {
+    const found = choices[value];
+    if (found === undefined) {
+      throw new UserError(
+        `expected one of ${Object.keys(choices).join(', ')} for the old flag of --${name}, got '${value}'`,
+      );
+    }
+    return [[name, found]];
+  };
+
+const isTrue = (value: string) => ['1', 'true', 'yes', 't', 'y'].includes(value.toLowerCase());
+const yesOrNo =
+  (name: OptionName, yes = 'yes', no = 'no'): Meaning =>
+  (value) => [[name, isTrue(value) ? yes : no]];
+const noEffect: Meaning = () => [];
+
+const miners = {
+  distanceweighted: 'distance-weighted',
+  easypeasy: 'easy-positive',
+  HPHN: 'HPHN',
+  EPHN: 'EPHN',
+  EPSHN: 'EPSHN',
+  HPSHN: 'HPSHN',
+  RPSHN: 'RPSHN',
+  RPHN: 'RPHN',
+};
+
+/** `--init-method xavier_normal_0.5` and the like. */
+const embeddingInit: Meaning = (value) => {
+  const gain = /^xavier_(uniform|normal)_([\d.]+)$/.exec(value);
+  if (gain)
+    return [
+      ['embedding-init', `xavier-${gain[1]}`],
+      ['embedding-init-gain', gain[2] ?? '1'],
+      ['embedding-init-split', 'yes'],
+    ];
+  if (value === 'trunc_normal') return [['embedding-init', 'truncated-normal']];
+  if (value === 'pt_default_splitted') return [['embedding-init-split', 'yes']];
+  const fan = /^kaiming_normal_fan_(in|out)$/.exec(value);
+  if (fan)
+    return [
+      ['embedding-init', `kaiming-fan-${fan[1]}`],
+      ['embedding-init-split', 'yes'],
+    ];
+  throw new UserError(
+    `--init-method: expected xavier_uniform_GAIN, xavier_normal_GAIN, kaiming_normal_fan_in, kaiming_normal_fan_out, trunc_normal or pt_default_splitted, got '${value}'`,
+  );
+};
+
+/** dcesml's flags that have another name here, or other values. docs/migrating.md is this table for people. */
+export const dcesmlFlags: Record<string, Meaning> = {
+  experiment: noEffect,
+  criterion: choice('loss', {
+    MarginLoss: 'margin',
+    KantorovMarginLoss: 'kantorov-margin',
+    TripletSemihardLoss: 'triplet-semihard',
+    TripletAllLoss: 'triplet-all',
+    TripletLoss: 'triplet',
+    NPairsLoss: 'npairs',
+  }),
+  optimizer: choice('optimizer', { Adam: 'adam', AdamW: 'adamw', adam: 'adam', adamw: 'adamw' }),
+  'nb-clusters': same('num-learners'),
+  'nb-epochs': same('epochs'),
+  'num-samples-per-class': same('samples-per-class'),
+  'num-replicas': same('replicas'),
+  'sz-resize': same('resize'),
+  'sz-crop': same('image-size'),
+  'sz-embedding': same('embedding-dim'),
+  'cuda-device': (value) => [['device', `cuda:${value}`]],
+  'penultimate-for-clusters': yesOrNo('cluster-layer', 'penultimate', 'final'),
+  i: same('name'),
+  'experiment-id': same('name'),
+  seed: same('seed'),
+  'random-seed': same('seed'),
+  crs: same('cluster-seed'),
+  'clustering-random-state': same('cluster-seed'),
+  'batch-sampler': choice('sampler', {
+    adaptbalanced: 'adaptive',
+    balanced_old: 'class-balanced',
+    npairs: 'npairs',
+    randombatch: 'random',
+  }),
+  'base-lr': same('lr'),
+  'emb-lr-mult': same('embedding-lr-mult'),
+  'lr-beta': same('loss-lr'),
+  'lr-alpha': same('loss-lr'),
+  'hierarchy-method': choice('hierarchy', { none: 'none', top_bot: 'top-down', bot_top: 'bottom-up' }),
+  'mask-relu': yesOrNo('mask-relu'),
+  'fixed-mask': yesOrNo('masks', 'fixed', 'learned'),
+  'masking-init': same('mask-init'),
+  'masking-lambda': same('mask-lambda'),
+  'masks-freeze-one-cluster': yesOrNo('freeze-masks-with-one-learner'),
+  'masks-sum-for-full-emb': yesOrNo('full-embedding-masks', 'sum', 'none'),
+  'masks-normalize-before-sum': choice('full-embedding-masks', { l1: 'sum-l1' }),
+  'ratio-classes': same('class-ratio'),
+  'init-clusters': same('start-learners'),
+  'init-method': embeddingInit,
+  album: choice('augmentation', { Geom: 'geom', GeomColor: 'geom-color', ColorHeavy: 'color-heavy' }),
+  'log-dir': same('runs-dir'),
+  'num-workers': noEffect,
+  backend: noEffect,
+  'reset-learners-fix': noEffect,
+  'save-model': noEffect,
+  'save-masks': noEffect,
+};
+
+/** Old flags that take no value. */
+export const dcesmlSwitches: Record<string, [name: OptionName, value: string][]> = {
+  'soft-loss': [['soft', 'yes']],
+  'stop-recluster': [['stop-recluster', 'yes']],
+  'with-l1': [],
+  'is-debug': [],
+  verbose: [],
+};
+
+/**
+ * Translates the flags of dcesml's train.py in the arguments of `conquer train` to this program's; everything
+ * else stays as it is. `-seed=4` and `--nb_epochs 3` are understood too, as argparse does.
+ *
+ * `--sampler` is the miner there and the batch sampler here: its value tells which is meant.
+ */
+export function translateDcesmlFlags(args: readonly string[]): string[] {
+  const result: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    const match = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(arg);
+    const name = match?.[1]?.replaceAll('_', '-') ?? '';
+    const single = !arg.startsWith('--');
+    const values = () => match?.[2] ?? args[++i];
+    if (!match || (single && !['i', 'seed', 'crs'].includes(name))) {
+      result.push(arg);
+    } else if (
+      name in dcesmlSwitches &&
+      !(name === 'stop-recluster' && ['yes', 'no'].includes(match[2] ?? args[i + 1] ?? ''))
+    ) {
+      for (const [option, value] of dcesmlSwitches[name] ?? []) result.push(`--${option}`, value);
+    } else if (name === 'sampler' && (match[2] ?? args[i + 1] ?? '') in miners) {
+      result.push('--miner', miners[values() as keyof typeof miners]);
+    } else if (name in dcesmlFlags) {
+      const value = values();
+      if (value === undefined) throw new UserError(`${arg}: expected a value`);
+      for (const [option, text] of (dcesmlFlags[name] as Meaning)(value)) result.push(`--${option}`, text);
+    } else {
+      result.push(arg);
+    }
+  }
+  return result;
+}

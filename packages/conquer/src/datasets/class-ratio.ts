@@ -1,0 +1,25 @@
+import { UserError } from '../error.js';
+import type { Dataset, Split } from './dataset.js';
+
+/** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */
+export function firstClasses(split: Split, ratio: number): Split {
+  const count = Math.round(split.classNames.length * ratio);
+  if (count < 2) {
+    throw new UserError(
+      `--class-ratio ${ratio} leaves ${count} of ${split.classNames.length} ${split.name} classes: at least 2 are needed`,
+    );
+  }
+  const kept = Array.from(split.labels.keys()).filter((i) => (split.labels[i] as number) < count);
+  return {
+    name: split.name,
+    paths: kept.map((i) => split.paths[i] as string),
+    labels: Int32Array.from(kept, (i) => split.labels[i] as number),
+    classNames: split.classNames.slice(0, count),
+  };
+}
+
+/** A data set with a share of its classes, for quick trials. Galleries keep the classes of their queries. */
+export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
+  if (ratio === 1) return dataset;
+  return { ...dataset, train: firstClasses(dataset.train, ratio), test: firstClasses(dataset.test, ratio) };
+}
