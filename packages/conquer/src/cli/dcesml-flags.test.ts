@@ -73,6 +73,9 @@ describe('old flags', () => {
     [['--mask-relu', 'yes'], { 'mask-relu': 'yes' }],
     [['--criterion=TripletLoss', '--soft-loss'], { loss: 'triplet', soft: 'yes' }],
     [['--num-workers', '4', '--verbose', '--lr', '0.5'], { lr: 0.5 }],
+    [['--arch', 'bn_inception'], { arch: 'bn-inception' }],
+    [['--lr-beta', '0.1'], { 'loss-lr': 0.1, 'beta-per-class': 'yes' }],
+    [['--init-method', 'pt_splitted'], { 'embedding-init': 'default', 'embedding-init-split': 'yes' }],
     [['--album', 'ColorHeavy'], { augmentation: 'color-heavy' }],
     [['--init-method', 'xavier_uniform_0.5'], { 'embedding-init-gain': 0.5, 'embedding-init-split': 'yes' }],
   ])('%j', (args, expected) => {

@@ -47,7 +47,7 @@ const embeddingInit: Meaning = (value) => {
       ['embedding-init-split', 'yes'],
     ];
   if (value === 'trunc_normal') return [['embedding-init', 'truncated-normal']];
-  if (value === 'pt_default_splitted') return [['embedding-init-split', 'yes']];
+  if (value === 'pt_splitted') return [['embedding-init-split', 'yes']];
   const fan = /^kaiming_normal_fan_(in|out)$/.exec(value);
   if (fan)
     return [
@@ -55,13 +55,14 @@ const embeddingInit: Meaning = (value) => {
       ['embedding-init-split', 'yes'],
     ];
   throw new UserError(
-    `--init-method: expected xavier_uniform_GAIN, xavier_normal_GAIN, kaiming_normal_fan_in, kaiming_normal_fan_out, trunc_normal or pt_default_splitted, got '${value}'`,
+    `--init-method: expected xavier_uniform_GAIN, xavier_normal_GAIN, kaiming_normal_fan_in, kaiming_normal_fan_out, trunc_normal or pt_splitted, got '${value}'`,
   );
 };
 
 /** dcesml's flags that have another name here, or other values. docs/migrating.md is this table for people. */
 export const dcesmlFlags: Record<string, Meaning> = {
   experiment: noEffect,
+  arch: (value) => [['arch', value.replaceAll('_', '-')]],
   criterion: choice('loss', {
     MarginLoss: 'margin',
     KantorovMarginLoss: 'kantorov-margin',
@@ -94,7 +95,11 @@ export const dcesmlFlags: Record<string, Meaning> = {
   }),
   'base-lr': same('lr'),
   'emb-lr-mult': same('embedding-lr-mult'),
-  'lr-beta': same('loss-lr'),
+  // A learned beta is one a class there.
+  'lr-beta': (value) => [
+    ['loss-lr', value],
+    ['beta-per-class', Number(value) > 0 ? 'yes' : 'no'],
+  ],
   'lr-alpha': same('loss-lr'),
   'hierarchy-method': choice('hierarchy', { none: 'none', top_bot: 'top-down', bot_top: 'bottom-up' }),
   'mask-relu': yesOrNo('mask-relu'),
