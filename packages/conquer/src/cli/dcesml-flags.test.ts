@@ -73,6 +73,7 @@ describe('old flags', () => {
     [['--mask-relu', 'yes'], { 'mask-relu': 'yes' }],
     [['--criterion=TripletLoss', '--soft-loss'], { loss: 'triplet', soft: 'yes' }],
     [['--num-workers', '4', '--verbose', '--lr', '0.5'], { lr: 0.5 }],
+    [['-crs=7'], { 'cluster-seed': null }],
     [['--arch', 'bn_inception'], { arch: 'bn-inception' }],
     [['--lr-beta', '0.1'], { 'loss-lr': 0.1, 'beta-per-class': 'yes' }],
     [['--init-method', 'pt_splitted'], { 'embedding-init': 'default', 'embedding-init-split': 'yes' }],

@@ -85,8 +85,9 @@ export const dcesmlFlags: Record<string, Meaning> = {
   'experiment-id': same('name'),
   seed: same('seed'),
   'random-seed': same('seed'),
-  crs: same('cluster-seed'),
-  'clustering-random-state': same('cluster-seed'),
+  // Drawing a seed for each division is the default here.
+  crs: noEffect,
+  'clustering-random-state': noEffect,
   'batch-sampler': choice('sampler', {
     adaptbalanced: 'adaptive',
     balanced_old: 'class-balanced',
