@@ -43,6 +43,7 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
   const dataset = await openDataset(name, {
     folder: settings['dataset-dir'] ?? undefined,
     split: splitOf(settings),
+    allowPartial: settings['allow-partial'] === 'yes',
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Generator, setNumThreads } from '@conquer/torch';
+import type { Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
-import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
+import type { Metrics } from '../evaluate/evaluate.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
-import { embedImages } from '../train/embed.js';
+import { evaluateModel } from '../train/evaluate-model.js';
 import { RunFolder } from '../train/run-folder.js';
 import { fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { openImages } from './images.js';
@@ -24,10 +25,13 @@ export interface EvalResult {
   run: string;
   checkpoint: string;
   epoch: number;
+  /** On the test set that training reports on. */
   metrics: Metrics;
+  /** By name, where the data set has several test sets. */
+  testSets?: Record<string, Metrics>;
 }
 
-/** Evaluates a run's checkpoint on the unseen classes of its data set. NMI is the mean over ten k-means seeds. */
+/** Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten k-means seeds. */
 export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
   const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
@@ -45,20 +49,27 @@ export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRe
   model.setNumLearners(saved.state.numLearners);
   model.loadStateDict(saved.model);
   disposeCheckpoint(saved);
-  const data = await openImages(settings, dataset, model.backbone.input, out);
-  const total = dataset.test.paths.length;
-  const onProgress = progressBar(out, 'embedding');
   const masks = fullEmbeddingMasksOf(settings);
-  const embeddings = await embedImages(model, data.plain('test'), {
-    ...(masks && { masks }),
-    onProgress: (done) => onProgress({ done, total }),
-  });
   const seeds = Array.from({ length: 10 }, (_, seed) => seed);
-  const metrics = evaluateEmbeddings(embeddings, dataset.test.labels, {
-    recallAt: dataset.recallAt,
-    nmi: { seeds },
-  });
-  embeddings.dispose();
+  const evaluate = async (test: Split): Promise<Metrics> => {
+    const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out);
+    const onProgress = progressBar(out, `embedding ${test.name}`);
+    return await evaluateModel(model, data, {
+      recallAt: dataset.recallAt,
+      nmi: { seeds },
+      ...(masks && { masks }),
+      onProgress,
+    });
+  };
+  const testSets: Record<string, Metrics> = {};
+  for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
+  const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
   model.dispose();
-  return { run: path, checkpoint: file, epoch: saved.state.epoch, metrics };
+  return {
+    run: path,
+    checkpoint: file,
+    epoch: saved.state.epoch,
+    metrics,
+    ...(dataset.testSets && { testSets }),
+  };
 }

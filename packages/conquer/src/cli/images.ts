@@ -91,21 +91,24 @@ export async function openImages(
     return () => source;
   };
 
-  const [trainSource, testSource] = [await sourcesOf(dataset.train), await sourcesOf(dataset.test)];
+  const { train, test, gallery } = dataset;
+  const trainSource = await sourcesOf(train);
   const splits = {
-    train: { split: dataset.train, source: trainSource(plain) },
-    test: { split: dataset.test, source: testSource(plain) },
+    train: { split: train, source: trainSource(plain) },
+    test: { split: test, source: (await sourcesOf(test))(plain) },
+    ...(gallery && { gallery: { split: gallery, source: (await sourcesOf(gallery))(plain) } }),
   };
   const augmentedSource = trainSource(augmented);
   const prefetch = packed ? 1 : 3;
   return {
-    trainLabels: dataset.train.labels,
-    testLabels: dataset.test.labels,
+    trainLabels: train.labels,
+    testLabels: test.labels,
+    ...(gallery && { galleryLabels: gallery.labels }),
     augmented(batches, random) {
       const { transform } = augmented;
       return new Loader({
         source: augmentedSource,
-        labels: dataset.train.labels,
+        labels: train.labels,
         batches,
         transform,
         random,
@@ -114,7 +117,9 @@ export async function openImages(
       });
     },
     plain(name) {
-      const { split, source } = splits[name];
+      const images = splits[name];
+      if (!images) throw new RangeError(`${dataset.name} has no ${name}`);
+      const { split, source } = images;
       const batches = new InOrderBatches(split.paths.length, EVALUATION_BATCH);
       return new Loader({
         source,

@@ -15,7 +15,10 @@ function optionFor(name: string, spec: OptionSpec): Option {
   const value = { integer: 'n', number: 'x', choice: 'name', text: 'text' }[spec.kind];
   const choices = spec.kind === 'choice' && spec.choices.length <= 4 ? ` (${spec.choices.join(', ')})` : '';
   const standard = spec.default === null ? '' : ` [${spec.default}]`;
-  return new Option(`--${name} <${value}>`, `${spec.help}${choices}${standard}`).helpGroup(`${spec.group}:`);
+  const bare = spec.kind === 'choice' ? spec.bare : undefined;
+  const flag = bare === undefined ? `--${name} <${value}>` : `--${name} [${value}]`;
+  const option = new Option(flag, `${spec.help}${choices}${standard}`).helpGroup(`${spec.group}:`);
+  return bare === undefined ? option : option.preset(bare);
 }
 
 /** The options that were given, by their long names. */
@@ -102,7 +105,10 @@ program
           out: process.stderr,
           ...(device !== undefined && { device }),
         });
-        rows.push({ name: `${run}, ${checkpoint} (epoch ${result.epoch + 1})`, metrics: result.metrics });
+        const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
+        const sets = Object.entries(result.testSets ?? {});
+        if (sets.length === 0) rows.push({ name, metrics: result.metrics });
+        for (const [set, metrics] of sets) rows.push({ name: `${name}, ${set}`, metrics });
         if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
       }
       if (!options.json)

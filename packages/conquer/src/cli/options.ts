@@ -17,6 +17,8 @@ interface NumberOption<Kind extends string> extends OptionOf<Kind, number> {
 }
 interface ChoiceOption extends OptionOf<'choice', string> {
   choices: readonly string[];
+  /** What the option means when it is given without a value. */
+  bare?: string;
   /** Other names of choices, in lower case; whatever case they are given in. */
   aliases?: Readonly<Record<string, string>>;
 }
@@ -27,7 +29,17 @@ export type OptionSpec =
   | ChoiceOption;
 
 // The names are written out here, and checked by a test, so that --help need not load libtorch.
-const datasetNames = ['emoji', 'emoji-tones', 'folder'] as const satisfies readonly DatasetName[];
+const datasetNames = [
+  'emoji',
+  'emoji-tones',
+  'folder',
+  'csv',
+  'cub',
+  'cars',
+  'sop',
+  'inshop',
+  'vid',
+] as const satisfies readonly DatasetName[];
 const modelNames = [
   'resnet18',
   'resnet34',
@@ -69,7 +81,15 @@ export const trainOptions = {
     group: DATA,
     kind: 'text',
     default: null,
-    help: 'folder of the data set; for folder: a subfolder of images per class',
+    help: "for folder: a subfolder of images per class; for csv: the file; else the folder that holds the data set's own",
+  },
+  'allow-partial': {
+    group: DATA,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    bare: 'yes',
+    help: 'train on what is there of a published data set that is not whole',
   },
   split: {
     group: DATA,

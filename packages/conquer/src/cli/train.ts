@@ -29,7 +29,8 @@ export async function describeDataset(settings: TrainSettings, out: Output): Pro
   const dataset = await openDatasetOf(settings, out);
   const line = ({ name, paths, classNames }: Dataset['train']) =>
     `${dataset.name}, ${name}: ${paths.length} images of ${classNames.length} classes\n`;
-  return line(dataset.train) + line(dataset.test);
+  const { train: training, test, gallery, testSets = [test] } = dataset;
+  return [training, ...testSets, ...(gallery ? [gallery] : [])].map(line).join('');
 }
 
 /** The settings in a recipe file. @throws UserError when it cannot be read */
@@ -91,11 +92,12 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const run = resume ? RunFolder.open(path) : RunFolder.create(path, plain);
   const unlock = run.lock();
 
-  const { train: training, test } = dataset;
+  const { train: training, test, gallery } = dataset;
+  const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
   const learners = settings['num-learners'] === 1 ? 'no division' : `${settings['num-learners']} learners`;
   out.write(
     `${dataset.name}: ${training.paths.length} images of ${training.classNames.length} classes to train on, ` +
-      `${test.paths.length} of ${test.classNames.length} unseen classes to test on\n` +
+      `${test.paths.length} of ${test.classNames.length} unseen classes to test on${searched}\n` +
       `${settings.arch}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ${learners}, ` +
       `${settings.loss} loss, on ${settings.device} with ${numThreads()} threads; run folder ${path}\n`,
   );

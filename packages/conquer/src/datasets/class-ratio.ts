@@ -21,5 +21,12 @@ export function firstClasses(split: Split, ratio: number): Split {
 /** A data set with a share of its classes, for quick trials. Galleries keep the classes of their queries. */
 export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
   if (ratio === 1) return dataset;
-  return { ...dataset, train: firstClasses(dataset.train, ratio), test: firstClasses(dataset.test, ratio) };
+  const { train, test, gallery, testSets } = dataset;
+  return {
+    ...dataset,
+    train: firstClasses(train, ratio),
+    test: firstClasses(test, ratio),
+    ...(gallery && { gallery: firstClasses(gallery, ratio) }),
+    ...(testSets && { testSets: testSets.map((split) => firstClasses(split, ratio)) }),
+  };
 }

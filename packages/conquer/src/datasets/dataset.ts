@@ -13,7 +13,12 @@ export interface Split {
 export interface Dataset {
   name: string;
   train: Split;
+  /** Training reports on these; with a gallery, these are the queries. */
   test: Split;
+  /** Where the queries are looked for; without it, among themselves. Its labels and classNames are those of `test`. */
+  gallery?: Split;
+  /** Where the literature reports on several test sets (VehicleID): all of them by name; `test` is one of them. */
+  testSets?: Split[];
   /** The k's at which the literature reports recall on this data set. */
   recallAt: number[];
 }
@@ -32,4 +37,14 @@ export function splitOfClasses(name: string, classes: readonly ImageClass[]): Sp
     labels: Int32Array.from(classes.flatMap(({ paths }, label) => paths.map(() => label))),
     classNames: classes.map((imageClass) => imageClass.name),
   };
+}
+
+/** Class ids of images, made labels: numbered from 0 in the order of `classes`. */
+export function labelsOf<Id>(ids: readonly Id[], classes: readonly Id[]): Int32Array {
+  const labels = new Map(classes.map((id, label) => [id, label]));
+  return Int32Array.from(ids, (id) => {
+    const label = labels.get(id);
+    if (label === undefined) throw new RangeError(`labelsOf: ${id} is not among the classes`);
+    return label;
+  });
 }

@@ -117,7 +117,7 @@ describe('openDataset', () => {
     expect((await openDataset('folder', { folder })).train.classNames).toEqual(['a', 'b']);
     await expect(openDataset('folder')).rejects.toThrow(/needs the path of a folder/);
     await expect(openDataset('emojis')).rejects.toThrow(
-      'one of the data sets emoji, emoji-tones, folder, got "emojis"',
+      'one of the data sets emoji, emoji-tones, folder, csv, cub, cars, sop, inshop, vid, got "emojis"',
     );
   });
 });

@@ -1,41 +1,72 @@
 import { UserError } from '../error.js';
+import { openCars } from './cars.js';
+import { openCsv } from './csv.js';
+import { openCub } from './cub.js';
 import type { Dataset } from './dataset.js';
+import type { DistributionOptions } from './distribution.js';
 import { openEmoji } from './emoji.js';
 import { type FolderSplit, openFolder } from './folder.js';
+import { openInshop } from './inshop.js';
+import { openSop } from './sop.js';
+import { openVehicleId } from './vehicle-id.js';
 
 /** The data sets by the names that the command line knows. */
-export const datasetNames = ['emoji', 'emoji-tones', 'folder'] as const;
+export const datasetNames = [
+  'emoji',
+  'emoji-tones',
+  'folder',
+  'csv',
+  'cub',
+  'cars',
+  'sop',
+  'inshop',
+  'vid',
+] as const;
 
 export type DatasetName = (typeof datasetNames)[number];
 
 /** What `openDataset` passes on to the data set that is opened; each uses its own part. */
 export interface OpenDatasetOptions {
-  /** The folder of images; needed by `folder`. */
+  /** The folder of images (`folder`), the file (`csv`), or the folder that holds the data set's own; not for emoji. */
   folder?: string | undefined;
   /** How `folder` divides its classes. */
   split?: FolderSplit | undefined;
+  /** Take a published data set that is not whole, with a warning. */
+  allowPartial?: boolean | undefined;
   /** Called while something is prepared that will be there the next time. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   onWarning?: ((message: string) => void) | undefined;
 }
 
+const distributed: Partial<Record<string, (options: DistributionOptions) => Promise<Dataset>>> = {
+  csv: openCsv,
+  cub: openCub,
+  cars: openCars,
+  sop: openSop,
+  inshop: openInshop,
+  vid: openVehicleId,
+};
+
 /** Opens a data set by its name. @throws UserError if there is no such data set, or it cannot be opened */
 export async function openDataset(name: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
-  const { folder, split, onProgress, onWarning } = options;
-  switch (name as DatasetName) {
-    case 'emoji':
-    case 'emoji-tones':
-      return await openEmoji({ tones: name === 'emoji-tones', onProgress });
-    case 'folder':
-      if (!folder) {
-        throw new UserError(
-          'the data set "folder" needs the path of a folder with a subfolder of images per class',
-        );
-      }
-      return await openFolder({ folder, split, onWarning });
-    default:
-      throw new UserError(
-        `expected one of the data sets ${datasetNames.join(', ')}, got ${JSON.stringify(name)}`,
-      );
+  const { folder, split, allowPartial, onProgress, onWarning } = options;
+  if (name === 'emoji' || name === 'emoji-tones')
+    return await openEmoji({ tones: name === 'emoji-tones', onProgress });
+  const open = Object.hasOwn(distributed, name) ? distributed[name] : undefined;
+  if (name !== 'folder' && !open) {
+    throw new UserError(
+      `expected one of the data sets ${datasetNames.join(', ')}, got ${JSON.stringify(name)}`,
+    );
   }
+  if (!folder) {
+    const what =
+      name === 'folder'
+        ? 'the path of a folder with a subfolder of images per class'
+        : name === 'csv'
+          ? 'the path of a CSV file'
+          : 'the path of the folder it lies in';
+    throw new UserError(`the data set "${name}" needs ${what}: give --dataset-dir`);
+  }
+  if (!open) return await openFolder({ folder, split, onWarning });
+  return await open({ folder, allowPartial, onWarning });
 }

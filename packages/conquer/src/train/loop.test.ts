@@ -31,7 +31,7 @@ function makeImages(seed: number): Float32Array[] {
 }
 
 function imagesData(): TrainOptions['data'] {
-  const splits = { train: makeImages(1), test: makeImages(2) };
+  const splits = { train: makeImages(1), test: makeImages(2), gallery: [] };
   const batchOf = (images: Float32Array[], indices: Int32Array) => {
     const pixels = new Float32Array(indices.length * 3 * SIZE * SIZE);
     for (const [row, i] of indices.entries()) pixels.set(images[i] as Float32Array, row * 3 * SIZE * SIZE);

@@ -9,7 +9,7 @@ import {
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted, UserError } from '../error.js';
-import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
+import type { Metrics } from '../evaluate/evaluate.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
@@ -17,6 +17,7 @@ import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
 import { type CheckpointState, disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { embedImages, type Layer } from './embed.js';
+import { evaluateModel } from './evaluate-model.js';
 import type { TrainingOptimizer } from './optimizer.js';
 import type { EpochRecord, RunFolder, Settings, Summary } from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
@@ -26,10 +27,12 @@ export interface TrainingData {
   /** (N,) classes of the training images, (M,) of the test images. */
   trainLabels: Int32Array;
   testLabels: Int32Array;
+  /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
+  galleryLabels?: Int32Array;
   /** Augmented training images, batch by batch in the order asked for. */
   augmented(batches: Iterable<Int32Array>, random: Random): AsyncIterable<Batch>;
   /** All images of a split in order, not augmented. */
-  plain(split: 'train' | 'test'): AsyncIterable<Batch>;
+  plain(split: 'train' | 'test' | 'gallery'): AsyncIterable<Batch>;
 }
 
 /** What the loop tells while it works; whoever prints decides how. */
@@ -102,7 +105,7 @@ const CHOSEN_BY = 'R@1 on the unseen test classes';
 export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, step, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal } = options;
-  const { trainLabels, testLabels } = data;
+  const { trainLabels } = data;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
   let division = undivided(trainLabels);
@@ -140,15 +143,12 @@ export async function train(options: TrainOptions): Promise<Summary> {
     throw new Interrupted(`stopped; epochs that were finished are in ${run.path}`);
   };
 
-  const evaluate = async (): Promise<Metrics> => {
-    const embeddings = await embedImages(model, data.plain('test'), {
+  const evaluate = (): Promise<Metrics> =>
+    evaluateModel(model, data, {
+      recallAt: options.recallAt,
       ...fullEmbedding,
-      onProgress: (done) => observer.onEmbed?.({ purpose: 'evaluate', done, total: testLabels.length }),
+      onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
     });
-    const metrics = evaluateEmbeddings(embeddings, testLabels, { recallAt: options.recallAt });
-    embeddings.dispose();
-    return metrics;
-  };
 
   let firstEpoch = 0;
   if (options.resume) {

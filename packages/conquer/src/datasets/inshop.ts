@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import type { Dataset } from './dataset.js';
+import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
+
+const file = 'Eval/list_eval_partition.txt';
+const parts = ['train', 'query', 'gallery'] as const;
+type Part = (typeof parts)[number];
+
+/**
+ * In-Shop Clothes Retrieval (Liu et al. 2016, DeepFashion). `in-shop/Eval/list_eval_partition.txt`: the number of
+ * images, a header, then `image_name item_id evaluation_status`, columns apart by runs of spaces; images under
+ * `in-shop/img` or, as unzipped, `in-shop/Img/img`. Queries are looked for in the gallery.
+ *
+ * 52,712 images: 25,882 of 3,997 classes to train, 14,218 queries and 12,612 in the gallery of 3,985 classes.
+ * @throws UserError if it is not there, or not whole and `allowPartial` is not set
+ */
+export async function openInshop(options: DistributionOptions): Promise<Dataset> {
+  const page = 'https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html';
+  const data = new Distribution('inshop', 'in-shop', page, options);
+  const listed = await readPartition(data);
+  data.checkSizes([
+    ['training images', listed.train.length, 25_882],
+    ['queries', listed.query.length, 14_218],
+    ['gallery images', listed.gallery.length, 12_612],
+    ['training classes', sortedIds(listed.train).length, 3997],
+    ['classes of queries', sortedIds(listed.query).length, 3985],
+    ['classes in the gallery', sortedIds(listed.gallery).length, 3985],
+  ]);
+  const inGallery = new Set(sortedIds(listed.gallery));
+  const lost = sortedIds(listed.query).filter((id) => !inGallery.has(id));
+  if (lost.length > 0)
+    data.deviation(
+      `${lost.length} classes of queries are not in the gallery, the first is ${className(lost[0] ?? 0)}`,
+    );
+
+  const [train, query, gallery] = [
+    await data.present(listed.train, file),
+    await data.present(listed.query, file),
+    await data.present(listed.gallery, file),
+  ];
+  const searched = sortedIds([...query, ...gallery]);
+  return data.checked({
+    name: 'inshop',
+    train: data.split('train', train, sortedIds(train), className),
+    test: data.split('query', query, searched, className),
+    gallery: data.split('gallery', gallery, searched, className),
+    recallAt: [1, 10, 20, 30, 50],
+  });
+}
+
+function className(id: number): string {
+  return `id_${String(id).padStart(8, '0')}`;
+}
+
+async function readPartition(data: Distribution): Promise<Record<Part, ListedImage<number>[]>> {
+  const [count, , ...lines] = await data.lines(file);
+  if (count === undefined || !/^\d+$/.test(count.text))
+    throw data.error(
+      `${file}, line 1, expected the number of images, got ${JSON.stringify(count?.text ?? '')}`,
+    );
+  const root = (await data.hasFolder('img')) || !(await data.hasFolder('Img/img')) ? '' : 'Img';
+  const images: Record<Part, ListedImage<number>[]> = { train: [], query: [], gallery: [] };
+  for (const { text, line } of lines) {
+    const where = `${file}, line ${line},`;
+    const [path, item, status, ...rest] = text.split(/\s+/);
+    const id = /^id_(\d{1,15})$/.exec(item ?? '')?.[1];
+    const part = parts.find((known) => known === status);
+    if (path === undefined || id === undefined || part === undefined || rest.length > 0) {
+      throw data.error(
+        `${where} expected "image_name id_N train|query|gallery", got ${JSON.stringify(text)}`,
+      );
+    }
+    data.resolve(path, where);
+    images[part].push({ path: join(data.folder, root, path), id: Number(id) });
+  }
+  if (lines.length !== Number(count.text))
+    data.deviation(`${file} announces ${count.text} images and lists ${lines.length}: it seems cut short`);
+  return images;
+}
