@@ -1,0 +1,114 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
+import { UserError } from '../error.js';
+import { openCars } from './cars.js';
+import { openCub } from './cub.js';
+import { openSop } from './sop.js';
+
+// Miniatures in the layouts the data sets are distributed in. Readers look at names only, so the images are empty.
+
+let folder: string;
+let warnings: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-data-'));
+  warnings = [];
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function put(path: string, contents: string | Uint8Array = ''): void {
+  const file = join(folder, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, contents);
+}
+const partial = () => ({ folder, allowPartial: true, onWarning: (text: string) => warnings.push(text) });
+const below = (paths: string[]) => paths.map((path) => path.slice(folder.length + 1));
+
+it('cub: classes by folder, the number tells the half, "._" files are no images', async () => {
+  for (const name of ['002.B', '001.A', '101.C', '102.D']) {
+    put(`cub-200-2011/images/${name}/b.jpg`);
+    put(`cub-200-2011/images/${name}/a.jpg`);
+    put(`cub-200-2011/images/${name}/._a.jpg`);
+  }
+  await expect(openCub({ folder })).rejects.toThrow(
+    /expected 5,864 training images, found 4.*--allow-partial/,
+  );
+  const { train, test, recallAt } = await openCub(partial());
+  expect(train.classNames).toEqual(['001.A', '002.B']);
+  expect(below(test.paths)).toEqual(
+    ['101.C/a', '101.C/b', '102.D/a', '102.D/b'].map((name) => `cub-200-2011/images/${name}.jpg`),
+  );
+  expect([[...test.labels], recallAt]).toEqual([
+    [0, 0, 1, 1],
+    [1, 2, 4, 8],
+  ]);
+  expect(warnings).toHaveLength(1);
+});
+
+it('sop: two lists with a header; the classes of each have their range', async () => {
+  const header = 'image_id class_id super_class_id path\n';
+  put('sop/Ebay_train.txt', `${header}1 2 1 a/1.JPG\n2 2 1 a/2.JPG\n3 1 1 a/3.JPG\n4 1 1 a/4.JPG\n`);
+  put('sop/Ebay_test.txt', `${header}5 11319 1 b/5.JPG\n6 11319 1 b/6.JPG\n7 11320 1 b/7.JPG\n`);
+  for (const name of ['a/1', 'a/2', 'a/3', 'a/4', 'b/5', 'b/6', 'b/7']) put(`sop/${name}.JPG`);
+  const { train, test, recallAt } = await openSop(partial());
+  expect([[...train.labels], [...test.labels]]).toEqual([
+    [1, 1, 0, 0],
+    [0, 0, 1],
+  ]);
+  expect([below(train.paths)[2], recallAt]).toEqual(['sop/a/3.JPG', [1, 10, 100, 1000]]);
+
+  put('sop/Ebay_test.txt', `${header}5 12 1 b/5.JPG\n`);
+  await expect(openSop(partial())).rejects.toThrow(
+    'Ebay_test.txt, line 2, expected a class_id from 11319 to 22634',
+  );
+  for (const path of ['../x.jpg', '/etc/passwd', 'a/../../x.jpg']) {
+    put('sop/Ebay_test.txt', `${header}5 11319 1 ${path}\n`);
+    await expect(openSop(partial())).rejects.toThrow(/leads outside/);
+  }
+  rmSync(join(folder, 'sop/Ebay_test.txt'));
+  await expect(openSop(partial())).rejects.toThrow(UserError);
+  await expect(openSop(partial())).rejects.toThrow(/Ebay_test.txt, but .*sop has only .*Ebay_train.txt/);
+});
+
+describeWithPython('cars', ['scipy', 'numpy'], () => {
+  const annotations = (images: [path: string, label: number][]) =>
+    Buffer.from(
+      runPython<string>(
+        `
+import base64, io, numpy, scipy.io
+images = input
+annotations = numpy.zeros((1, len(images)), dtype=[('relative_im_path', 'O'), ('class', 'O'), ('test', 'O')])
+for i, (path, label) in enumerate(images):
+    annotations[0, i] = (path, numpy.uint8(label), numpy.uint8(0))
+file = io.BytesIO()
+scipy.io.savemat(file, {'annotations': annotations, 'class_names': numpy.array([['a', 'b']], dtype=object)}, do_compression=True)
+output = base64.b64encode(file.getvalue()).decode()`,
+        images,
+      ),
+      'base64',
+    );
+
+  it('reads the annotations: classes to 98 train, the others test', async () => {
+    const labels = [99, 1, 1, 2, 2, 99, 196];
+    const images = labels.map((label, i): [string, number] => [`car_ims/00000${i}.jpg`, label]);
+    const bytes = annotations(images);
+    put('cars196/cars_annos.mat', bytes);
+    for (const [path] of images) put(`cars196/${path}`);
+    await expect(openCars({ folder })).rejects.toThrow(/expected 8,054 annotated training images, found 4/);
+    const { train, test } = await openCars(partial());
+    expect([[...train.labels], [...test.labels]]).toEqual([
+      [0, 0, 1, 1],
+      [0, 0, 1],
+    ]);
+    expect(below(test.paths)[2]).toBe('cars196/car_ims/000006.jpg');
+
+    put('cars196/cars_annos.mat', bytes.subarray(0, bytes.length / 2));
+    await expect(openCars(partial())).rejects.toThrow(
+      /cars_annos.mat cannot be read: .*; the data are at https/,
+    );
+    put('cars196/cars_annos.mat', annotations([['../../x.jpg', 1]]));
+    await expect(openCars(partial())).rejects.toThrow(/leads outside/);
+  });
+});
