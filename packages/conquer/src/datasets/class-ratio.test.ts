@@ -17,6 +17,14 @@ it('keeps the first classes of each split', () => {
   expect(withClassRatio(dataset, 1)).toBe(dataset);
 });
 
+it('cuts galleries and further test sets alike', () => {
+  const { gallery, testSets } = withClassRatio(
+    { ...dataset, gallery: split('gallery', 6), testSets: [split('a', 4)] },
+    0.5,
+  );
+  expect([gallery?.classNames.length, testSets?.[0]?.classNames]).toEqual([3, ['c0', 'c1']]);
+});
+
 it('refuses to leave fewer than two classes', () => {
   expect(() => withClassRatio(dataset, 0.2)).toThrow('--class-ratio 0.2 leaves 1 of 6 test classes');
 });

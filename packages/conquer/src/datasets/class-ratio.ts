@@ -18,7 +18,7 @@ export function firstClasses(split: Split, ratio: number): Split {
   };
 }
 
-/** A data set with a share of its classes, for quick trials. Galleries keep the classes of their queries. */
+/** A data set with a share of its classes, for quick trials; a gallery keeps the classes that its queries keep. */
 export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
   if (ratio === 1) return dataset;
   const { train, test, gallery, testSets } = dataset;
