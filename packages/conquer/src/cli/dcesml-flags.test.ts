@@ -31,17 +31,17 @@ describe('old flags', () => {
     }
   });
 
-  it("understand the sample command of the authors' README, on emoji", () => {
+  it("understand the sample command of the authors' README", () => {
     const settings = settingsOf(
       (
-        '--experiment margin_loss_resnet50 --dataset=emoji -i=mine -seed=4 --sz-embedding=512 --mod-epoch=2 --nb-clusters=32 ' +
+        '--experiment margin_loss_resnet50 --dataset=sop -i=mine -seed=4 --sz-embedding=512 --mod-epoch=2 --nb-clusters=32 ' +
         '--nb-epochs=180 --batch-size=80 --num-samples-per-class=2 --backend=faiss-gpu --lr-gamma=0.3 --mod-epoch-freeze=1 ' +
         '--sampler=distanceweighted --weight-decay=1e-4 --batch-sampler=adaptbalanced --force-full-embedding-epoch=80 ' +
         '--mask-lr-mult=100 --masking-lambda=0.01 --mask-wd-mult=1 --dataset-dir=data'
       ).split(' '),
     );
     expect(settings).toMatchObject({
-      dataset: 'emoji',
+      dataset: 'sop',
       name: 'mine',
       seed: 4,
       'embedding-dim': 512,
