@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
+import type { Summary } from '../train/run-folder.js';
 
 // The program as it is installed: dist/ must be current, which npm test sees to.
 const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
@@ -175,6 +176,8 @@ describeWithPython('one epoch through the command line', ['scipy', 'numpy'], () 
     expect(Object.keys(metrics).filter((key) => key.startsWith('R@'))).toEqual(recallAt.map((k) => `R@${k}`));
     expect(Object.keys(testSets ?? {})).toEqual(name === 'vid' ? ['small', 'medium', 'large'] : []);
     if (name === 'vid') expect(testSets.large).toEqual(metrics);
+    const summary = JSON.parse(readFileSync(join(folder, 'runs', name, 'summary.json'), 'utf8')) as Summary;
+    for (const k of recallAt) expect(metrics[`R@${k}`]).toBeCloseTo(summary.last?.metrics[`R@${k}`] ?? -1, 6);
     // Each class has so few images that a gallery's or a test set's last k finds one wherever it is.
     expect(metrics[`R@${recallAt.at(-1)}`]).toBeGreaterThan(0.6);
     expect(metrics['R@1']).toBeGreaterThan(0.3);
