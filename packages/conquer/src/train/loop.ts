@@ -276,6 +276,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
       }
       observer.onStep?.({ epoch, step: at, images: batch.labels.length, learner, result });
       at++;
+      // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
+      await new Promise((resolve) => setImmediate(resolve));
       stopIfAsked();
     }
     if (sums.trained === 0) {
