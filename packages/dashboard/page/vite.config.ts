@@ -1,0 +1,24 @@
+import { fileURLToPath } from 'node:url';
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+// One script and one style sheet: a report takes both into its file.
+export default defineConfig({
+  root: path('.'),
+  base: './',
+  publicDir: false,
+  plugins: [svelte()],
+  build: {
+    outDir: path('../dist/page'),
+    emptyOutDir: true,
+    cssCodeSplit: false,
+    assetsInlineLimit: Number.MAX_SAFE_INTEGER,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 2000,
+    rolldownOptions: { output: { codeSplitting: false } },
+  },
+  // `npx vite packages/dashboard/page` while working on the page, beside a `conquer dashboard --port 4280`.
+  server: { proxy: { '/api': 'http://127.0.0.1:4280' } },
+});

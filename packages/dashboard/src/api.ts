@@ -1,0 +1,374 @@
+/**
+ * What the page gets from the server, and what a report holds in itself. Only types and names: the page's bundle and
+ * the server share this file, and the page compiles it without Node.
+ *
+ * Epochs and steps count from 0; epoch -1 is the network before training. Metrics are fractions of 1. All text that
+ * comes from a run (names, settings, class names, notes) is data: put it into the page as text, never as HTML.
+ *
+ * | request (GET)                                          | answer            |
+ * |--------------------------------------------------------|-------------------|
+ * | api/runs                                               | RunsAnswer        |
+ * | api/runs/:id                                           | RunDetail         |
+ * | api/runs/:id/masks                                     | MasksIndex        |
+ * | api/runs/:id/masks/:epoch                              | MasksOfEpoch      |
+ * | api/runs/:id/embedding                                 | EmbeddingInfo     |
+ * | api/runs/:id/map?learner=full or 0, 1, …               | MapAnswer         |
+ * | api/runs/:id/retrieval?order&seed&label&learner&k&offset&limit | RetrievalPage |
+ * | api/runs/:id/neighbours/:query?learner&k               | RetrievalItem     |
+ * | api/runs/:id/classes                                   | ClassesAnswer     |
+ * | api/runs/:id/images/(query or gallery)/:index?size=96  | image/webp        |
+ * | api/events                                             | server-sent events, see DashboardEvent |
+ *
+ * Addresses are relative to the page's. An error has a status of 400 and up and a body ApiError. What a run does not
+ * have (an old run without embeddings) is a 404 with `code: 'absent'`: an empty state, not a failure.
+ */
+
+export interface ApiError {
+  code: 'absent' | 'unknown' | 'bad-request' | 'damaged' | 'forbidden' | 'internal';
+  /** One line for a person. */
+  message: string;
+}
+
+/** By name: 'R@1', 'R@2', …, 'MAP@R', 'mARP', 'NMI', perhaps 'NMI std'. */
+export type Metrics = Record<string, number>;
+export type SettingValue = string | number | boolean | null;
+export type Settings = Record<string, SettingValue>;
+
+// ---- Runs ----------------------------------------------------------------------------------------------------------
+
+export interface RunsAnswer {
+  /** The folder that is shown. */
+  runsDir: string;
+  /** Newest first (by when the run was last written). */
+  runs: RunSummary[];
+  /** Settings whose values are not the same in all runs, sorted; a run without the setting counts as null. */
+  differing: string[];
+}
+
+/** 'cut off': its process is gone without having ended it. 'damaged': config.json cannot be read. */
+export type RunStatus = 'running' | 'finished' | 'stopped' | 'cut off' | 'damaged';
+
+export interface RunSummary {
+  /** For addresses: encodeURIComponent it. The folder's name, so unique, and possibly very long or strange. */
+  id: string;
+  name: string;
+  status: RunStatus;
+  /** Epochs trained, of so many (null: not known). */
+  epochs: number;
+  of: number | null;
+  /** The epoch of the highest R@1. */
+  best: BestEpoch | null;
+  settings: Settings;
+  /** When its files were last written, ms since 1970. */
+  updated: number;
+  /** What could not be read, in words; empty for a sound run. */
+  problems: string[];
+}
+
+export interface BestEpoch {
+  epoch: number;
+  /** On the test classes. */
+  metrics: Metrics;
+  validation?: Metrics;
+  /** 'test': chosen on the very classes that `metrics` are of, so an optimistic number; say so where it is shown. */
+  chosenOn: 'test' | 'validation';
+}
+
+export interface RunDetail extends RunSummary {
+  records: EpochRecord[];
+  /** About a line a second of training; a long run is thinned out to at most MAX_STEPS by averaging neighbours. */
+  steps: StepRecord[];
+  divisions: DivisionView[];
+  /** Between consecutive divisions: flows[i] is from divisions[i] to divisions[i + 1]. */
+  flows: DivisionFlow[];
+  tree: LearnerTree;
+  /** How many lines each file had, to fit events to this answer (see AppendEvent.at). */
+  lines: { records: number; steps: number; divisions: number; masks: number };
+  has: { masks: boolean; embedding: boolean; images: boolean };
+  /** Wall clock by phase, from summary.json; null while the run has not ended. */
+  seconds: { divide: number; train: number; evaluate: number; total: number } | null;
+  imagesPerSecond: number | null;
+}
+
+export const MAX_STEPS = 5000;
+
+/** A line of metrics.jsonl. Epoch -1 has `metrics` and `seconds` only. */
+export interface EpochRecord {
+  epoch: number;
+  /** null where the epoch was not evaluated. */
+  metrics: Metrics | null;
+  /** On the classes set aside for validation, where some were. */
+  validation?: Metrics;
+  metricLoss?: number;
+  maskLoss?: number;
+  steps?: number;
+  skipped?: number;
+  images?: number;
+  numLearners?: number;
+  fullEmbedding?: boolean;
+  backboneFrozen?: boolean;
+  /** By parameter group, at the epoch's last step. */
+  learningRates?: Record<string, number>;
+  seconds?: { divide?: number; train?: number; evaluate?: number };
+}
+
+/** Means over the steps since the record before. On a time axis it lies at epoch + (step + 1) / steps. */
+export interface StepRecord {
+  epoch: number;
+  /** The last of its steps, from 0, of so many in the epoch. */
+  step: number;
+  steps: number;
+  metricLoss: number | null;
+  maskLoss: number | null;
+  imagesPerSecond: number | null;
+  /** Steps that trained nothing. */
+  skipped: number;
+  /** The learner of the last step; absent where it was not recorded. */
+  learner?: number;
+}
+
+// ---- Division and masks --------------------------------------------------------------------------------------------
+
+export interface DivisionView {
+  /** At whose start it was made. */
+  epoch: number;
+  numClusters: number;
+  /** Images and classes by cluster. Cluster k is learner k's. */
+  sizes: number[];
+  classCounts: number[];
+  /** Images in no cluster. */
+  leftOut: number;
+  /** Images whose learner changed. */
+  moved: number;
+  notes: string[];
+}
+
+export interface DivisionFlow {
+  fromEpoch: number;
+  toEpoch: number;
+  /**
+   * counts[a][b] images went from cluster a to cluster b. The last row and the last column are the images in no
+   * cluster: (numClusters before + 1) × (numClusters after + 1).
+   */
+  counts: number[][];
+}
+
+/** How learners came from learners. A level lasts while the number of learners stays the same. */
+export interface LearnerTree {
+  levels: TreeLevel[];
+  /** From a learner of a level to one of the next; `images` went that way at the division in between. */
+  links: { level: number; from: number; to: number; images: number }[];
+}
+
+export interface TreeLevel {
+  numLearners: number;
+  /** Epochs of its first and last division. */
+  fromEpoch: number;
+  toEpoch: number;
+  /** At the last division of the level. */
+  sizes: number[];
+  classCounts: number[];
+}
+
+export interface MasksIndex {
+  /** One for each epoch that has masks, in order. */
+  epochs: {
+    epoch: number;
+    numLearners: number;
+    dim: number;
+    /** Mean cosine similarity over pairs of learners; null for one learner. */
+    meanSimilarity: number | null;
+    /** Mean share of dimensions that a learner uses (mask > 0). */
+    active: number;
+  }[];
+}
+
+export interface MasksOfEpoch {
+  epoch: number;
+  /** (K, D), as applied, so never negative. */
+  masks: number[][];
+  /** (K, K) cosine similarities; 0 where a mask is all zero. */
+  similarity: number[][];
+}
+
+// ---- Embedding -----------------------------------------------------------------------------------------------------
+
+/** 'full' or a learner's number. */
+export type LearnerChoice = 'full' | number;
+
+export interface EmbeddingInfo {
+  /** The epoch whose embedding it is: the best so far. */
+  epoch: number;
+  /** Changes whenever the embeddings do: refetch all that follows from them. */
+  version: string;
+  numQueries: number;
+  /** null: the queries are searched among themselves. */
+  numGallery: number | null;
+  dim: number;
+  numLearners: number;
+  /** Clusters of the test images, for colouring. */
+  numClusters: number;
+  /** Most neighbours that can be asked for. */
+  maxNeighbours: number;
+  /** Indexed by label. */
+  classNames: string[];
+  /** Whether the images can be shown (test-images.json fits the embeddings). */
+  hasImages: boolean;
+}
+
+/** 'computing' answers come at once; the event 'map' tells when it is ready (or ask again). */
+export type MapAnswer =
+  | { state: 'computing'; learner: LearnerChoice /** 0 to 1 */; progress: number }
+  | { state: 'failed'; learner: LearnerChoice; message: string }
+  | MapPoints;
+
+/** Columns of N numbers, a point for each query image; its index is the query's. */
+export interface MapPoints {
+  state: 'ready';
+  version: string;
+  epoch: number;
+  learner: LearnerChoice;
+  /** UMAP coordinates scaled so that both lie in -1 to 1, with one scale for both axes. */
+  x: number[];
+  y: number[];
+  labels: number[];
+  clusters: number[];
+  /** 1: the nearest neighbour in the full embedding is of the same class, 0: of another, -1: none there is to find. */
+  correct: number[];
+}
+
+export interface ImageRef {
+  set: 'query' | 'gallery';
+  index: number;
+  label: number;
+  /** File name, for alternative text. */
+  name: string;
+  /**
+   * For <img src>; append `?size=N` (48, 96, 192, 384) for another size than 96. null where there is no image. In a
+   * report: the key of ReportData.images, which has one size.
+   */
+  src: string | null;
+}
+
+export type RetrievalOrder = 'worst' | 'random' | 'index';
+
+/** Defaults: order=worst, learner=full, k=10, offset=0, limit=20 (at most 100), seed=1, label: all classes. */
+export interface RetrievalQuery {
+  order?: RetrievalOrder;
+  seed?: number;
+  /** Queries of this class only. */
+  label?: number;
+  learner?: LearnerChoice;
+  k?: number;
+  offset?: number;
+  limit?: number;
+}
+
+export interface RetrievalPage {
+  version: string;
+  /** Queries there are in all, with the filter. */
+  total: number;
+  offset: number;
+  items: RetrievalItem[];
+}
+
+export interface RetrievalItem {
+  query: ImageRef;
+  /** Other images of its class that could be found. */
+  relevant: number;
+  /** Nearest first. */
+  neighbours: { image: ImageRef; distance: number; correct: boolean }[];
+}
+
+/** Worst first for both. */
+export interface ClassesAnswer {
+  version: string;
+  classes: ClassRow[];
+  confusions: Confusion[];
+}
+
+export interface ClassRow {
+  label: number;
+  name: string;
+  /** Queries of the class. */
+  queries: number;
+  /** Recall@1 and Recall@min(10, maxNeighbours) of its queries. Queries with nothing to find count as misses. */
+  recallAt1: number;
+  recallAt10: number;
+  /** Into which class most of its wrong nearest neighbours fall; null if none is wrong. */
+  mostConfusedWith: number | null;
+}
+
+/** Two classes whose images are each other's nearest neighbours, the pair counted once (a < b by label). */
+export interface Confusion {
+  a: number;
+  b: number;
+  /** Queries of a whose nearest neighbour is of b, and the other way round. */
+  aAsB: number;
+  bAsA: number;
+  /** (aAsB + bAsA) / queries of both. */
+  share: number;
+  /** A query of the pair and its wrong nearest neighbour. */
+  example: { query: ImageRef; neighbour: ImageRef };
+}
+
+export const MAX_CONFUSIONS = 200;
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+/**
+ * Server-sent events: `event:` is the type, `data:` the JSON of the whole object. Sent for all runs. After a
+ * (re)connection fetch anew what is shown, then take events.
+ */
+export type DashboardEvent =
+  | RunsEvent
+  | AppendEvent
+  | { type: 'reset'; run: string }
+  | { type: 'embedding'; run: string; version: string; epoch: number }
+  | { type: 'map'; run: string; learner: LearnerChoice; progress: number; ready: boolean; failed: boolean };
+
+/** A run appeared, went, or its status, progress or best epoch changed. */
+export interface RunsEvent extends RunsAnswer {
+  type: 'runs';
+}
+
+/**
+ * Lines were added to a run's files. `at` is how many lines the file had before: drop what RunDetail.lines says is
+ * known already. 'reset' instead means that files were cut back (the run was resumed): fetch the run anew.
+ */
+export interface AppendEvent {
+  type: 'append';
+  run: string;
+  records?: { at: number; lines: EpochRecord[] };
+  steps?: { at: number; lines: StepRecord[] };
+  /** Divisions change flows and tree too: fetch the run anew. */
+  divisions?: { at: number; lines: DivisionView[] };
+  /** Epochs whose masks are new. */
+  masks?: { at: number; epochs: number[] };
+}
+
+export const EVENT_TYPES = ['runs', 'append', 'reset', 'embedding', 'map'] as const;
+
+// ---- Report --------------------------------------------------------------------------------------------------------
+
+/**
+ * The id of the <script type="application/json"> that holds a ReportData. Where the page finds it, it shows that run
+ * and asks no server.
+ */
+export const REPORT_ELEMENT = 'conquer-report';
+
+export interface ReportData {
+  format: 'conquer-report-1';
+  /** ISO 8601. */
+  created: string;
+  run: RunDetail;
+  masks: MasksOfEpoch[];
+  embedding: EmbeddingInfo | null;
+  /** The full embedding's, if it could be computed. */
+  map: MapPoints | null;
+  classes: ClassesAnswer | null;
+  /** A bounded number of queries: the worst and some at random. Images' `src` are keys of `images`, or null. */
+  retrieval: { worst: RetrievalItem[]; random: RetrievalItem[] };
+  /** data: URLs by `src`. An image that is used twice is held once. */
+  images: Record<string, string>;
+}
