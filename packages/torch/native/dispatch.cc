@@ -172,14 +172,138 @@ napi_value from_ivalue(napi_env env, IValue&& value) {
   throw std::runtime_error("a result of type " + value.tagKind() + " cannot be given to JavaScript");
 }
 
-const Operator& operator_at(napi_env env, napi_value value) {
-  const auto& operators = Environment::of(env).operators;
-  const int64_t id = to_int64(env, value, "operator");
-  if (id < 0 || id >= static_cast<int64_t>(operators.size())) throw std::runtime_error("no such operator");
-  return operators[id];
+Reading reading_of(const c10::TypePtr& type, const c10::TypePtr& real_type) {
+  switch (real_type->kind()) {
+    case TypeKind::ScalarTypeType:
+    case TypeKind::LayoutType:
+    case TypeKind::MemoryFormatType:
+      return Reading::other;
+    default:
+      break;
+  }
+  switch (type->kind()) {
+    case TypeKind::TensorType:
+      return Reading::tensor;
+    case TypeKind::IntType:
+    case TypeKind::SymIntType:
+      return Reading::integer;
+    case TypeKind::FloatType:
+      return Reading::real;
+    case TypeKind::BoolType:
+      return Reading::flag;
+    default:
+      return Reading::other;
+  }
 }
 
-// findOperator(name, overload) → {id, schema, arguments: [{name, type}], returns: [type], aliases: [index]} | null
+Parameter parameter_of(const c10::Argument& argument) {
+  c10::TypePtr type = argument.type();
+  c10::TypePtr real_type = argument.real_type();
+  const bool optional = type->kind() == TypeKind::OptionalType;
+  if (optional) {
+    type = type->castRaw<c10::OptionalType>()->getElementType();
+    if (real_type->kind() == TypeKind::OptionalType) real_type = real_type->castRaw<c10::OptionalType>()->getElementType();
+  }
+  return {reading_of(type, real_type), optional, &argument};
+}
+
+// One argument onto the stack. The usual types are read without asking for their type first, as each question costs
+// as much as the answer; what does not fit falls through to the null check and to the messages of to_ivalue. False
+// where the argument is missing and has no default.
+bool push_argument(napi_env env, napi_value value, const Parameter& parameter, Environment& environment,
+                   torch::jit::Stack& stack) {
+  double number;
+  switch (parameter.reading) {
+    case Reading::tensor:
+      if (napi_get_value_double(env, value, &number) == napi_ok) {
+        stack.emplace_back(environment.tensors.at(number));
+        return true;
+      }
+      break;
+    case Reading::real:
+      if (napi_get_value_double(env, value, &number) == napi_ok) {
+        stack.emplace_back(number);
+        return true;
+      }
+      break;
+    case Reading::integer:
+      if (napi_get_value_double(env, value, &number) == napi_ok && std::abs(number) <= 9007199254740992.0 &&
+          std::trunc(number) == number) {
+        stack.emplace_back(static_cast<int64_t>(number));
+        return true;
+      }
+      break;
+    case Reading::flag: {
+      bool flag;
+      if (napi_get_value_bool(env, value, &flag) == napi_ok) {
+        stack.emplace_back(flag);
+        return true;
+      }
+      break;
+    }
+    case Reading::other:
+      break;
+  }
+  const c10::Argument& argument = *parameter.argument;
+  if (value == nullptr || is_nullish(env, value)) {
+    if (argument.default_value()) {
+      stack.push_back(*argument.default_value());
+    } else if (parameter.optional) {
+      stack.emplace_back();
+    } else {
+      return false;
+    }
+    return true;
+  }
+  stack.push_back(to_ivalue(env, value, argument.type(), argument.real_type(), argument));
+  return true;
+}
+
+// The arguments of one operator at most: aten's longest schema takes fewer.
+constexpr size_t kMaxArguments = 64;
+
+// The function of one operator: (...arguments) → result, or an array of results when the schema has several. Tensors
+// are handles. A result that is an argument changed in place is given as undefined: the caller has it already.
+napi_value call(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    napi_value values[kMaxArguments];
+    size_t given = kMaxArguments;
+    void* data;
+    check(napi_get_cb_info(env, info, &given, values, nullptr, &data), "cannot read the arguments");
+    const Operator& op = *static_cast<const Operator*>(data);
+    const size_t count = op.parameters.size();
+    if (given > count) {
+      throw std::runtime_error("takes at most " + std::to_string(count) + " arguments, got " + std::to_string(given));
+    }
+    Environment& environment = Environment::of(env);
+    torch::jit::Stack stack;
+    stack.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      bool present;
+      try {
+        present = push_argument(env, values[i], op.parameters[i], environment, stack);  // undefined beyond the given
+      } catch (const NapiFailure&) {
+        throw;
+      } catch (const std::exception& error) {
+        throw std::runtime_error("argument '" + op.parameters[i].argument->name() + "': " + error.what());
+      }
+      if (!present) throw std::runtime_error("argument '" + op.parameters[i].argument->name() + "' is missing");
+    }
+    op.handle.callBoxed(&stack);
+    if (op.alias_of_argument.size() == 1) {
+      return op.alias_of_argument[0] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[0]));
+    }
+    napi_value results;
+    check(napi_create_array_with_length(env, stack.size(), &results), "cannot create an array");
+    for (size_t i = 0; i < stack.size(); ++i) {
+      napi_value value = op.alias_of_argument[i] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[i]));
+      check(napi_set_element(env, results, i, value), "cannot fill an array");
+    }
+    return results;
+  });
+}
+
+// findOperator(name, overload) → {call, arguments: [{name, type}], returns: [type], aliases: [index]} | null
 napi_value find_operator(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
@@ -192,7 +316,9 @@ napi_value find_operator(napi_env env, napi_callback_info info) {
     }
     const c10::FunctionSchema& schema = found->schema();
     Environment& environment = Environment::of(env);
-    Operator op{*found, {}};
+    if (schema.arguments().size() > kMaxArguments) throw std::runtime_error("has too many arguments to be called");
+    Operator op{*found, {}, {}};
+    for (const auto& argument : schema.arguments()) op.parameters.push_back(parameter_of(argument));
     check(napi_create_object(env, &result), "cannot create an object");
     napi_value list;
     check(napi_create_array(env, &list), "cannot create an array");
@@ -223,59 +349,12 @@ napi_value find_operator(napi_env env, napi_callback_info info) {
     }
     napi_set_named_property(env, result, "returns", returns);
     napi_set_named_property(env, result, "aliases", aliases);
-    napi_set_named_property(env, result, "id", from_double(env, static_cast<double>(environment.operators.size())));
     environment.operators.push_back(std::move(op));
+    napi_value function;
+    check(napi_create_function(env, schema.name().c_str(), NAPI_AUTO_LENGTH, call, &environment.operators.back(), &function),
+          "cannot create a function");
+    napi_set_named_property(env, result, "call", function);
     return result;
-  });
-}
-
-// call(id, arguments) → result, or an array of results when the schema has several. Tensors are handles.
-// A result that is an argument changed in place is given as undefined: the caller has it already.
-napi_value call(napi_env env, napi_callback_info info) {
-  return guarded(env, [&]() -> napi_value {
-    Arguments<2> js(env, info);
-    const Operator& op = operator_at(env, js[0]);
-    const c10::FunctionSchema& schema = op.handle.schema();
-    uint32_t given = 0;
-    check(napi_get_array_length(env, js[1], &given), "arguments must be an array");
-    const auto& formal = schema.arguments();
-    if (given > formal.size()) {
-      throw std::runtime_error("takes at most " + std::to_string(formal.size()) + " arguments, got " + std::to_string(given));
-    }
-    torch::jit::Stack stack;
-    stack.reserve(formal.size());
-    for (size_t i = 0; i < formal.size(); ++i) {
-      const c10::Argument& argument = formal[i];
-      napi_value value = nullptr;
-      if (i < given) check(napi_get_element(env, js[1], i, &value), "cannot read an argument");
-      const bool missing = value == nullptr || is_nullish(env, value);
-      if (missing && argument.default_value()) {
-        stack.push_back(*argument.default_value());
-      } else if (missing && argument.type()->kind() == TypeKind::OptionalType) {
-        stack.emplace_back();
-      } else if (missing) {
-        throw std::runtime_error("argument '" + argument.name() + "' is missing");
-      } else {
-        try {
-          stack.push_back(to_ivalue(env, value, argument.type(), argument.real_type(), argument));
-        } catch (const NapiFailure&) {
-          throw;
-        } catch (const std::exception& error) {
-          throw std::runtime_error("argument '" + argument.name() + "': " + error.what());
-        }
-      }
-    }
-    op.handle.callBoxed(&stack);
-    if (op.alias_of_argument.size() == 1) {
-      return op.alias_of_argument[0] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[0]));
-    }
-    napi_value results;
-    check(napi_create_array_with_length(env, stack.size(), &results), "cannot create an array");
-    for (size_t i = 0; i < stack.size(); ++i) {
-      napi_value value = op.alias_of_argument[i] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[i]));
-      check(napi_set_element(env, results, i, value), "cannot fill an array");
-    }
-    return results;
   });
 }
 
@@ -325,7 +404,6 @@ napi_value schemas(napi_env env, napi_callback_info) {
 
 void register_dispatch(napi_env env, napi_value exports) {
   define(env, exports, "findOperator", find_operator);
-  define(env, exports, "call", call);
   define(env, exports, "schemas", schemas);
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
 
+#include <deque>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -85,8 +86,18 @@ class HandleTable {
   size_t live_ = 0;
 };
 
+// How an argument is read, found out once from the operator's schema. `other` is read by its type, at every call.
+enum class Reading { tensor, integer, real, flag, other };
+
+struct Parameter {
+  Reading reading;
+  bool optional;  // takes null
+  const c10::Argument* argument;
+};
+
 struct Operator {
   c10::OperatorHandle handle;
+  std::vector<Parameter> parameters;
   // For each return: the index of the argument it aliases in place (add_, out=), or -1 for a new value.
   std::vector<int> alias_of_argument;
 };
@@ -95,7 +106,7 @@ struct Environment {
   explicit Environment(uint64_t seed) : tensors(seed), generators(seed + 1) {}
   HandleTable<at::Tensor> tensors;
   HandleTable<at::Generator> generators;
-  std::vector<Operator> operators;
+  std::deque<Operator> operators;  // the functions made of them point here
 
   static Environment& of(napi_env env);
 };

@@ -15,7 +15,8 @@ export type TypedArray =
   | Uint8Array;
 
 export interface NativeOperator {
-  id: number;
+  /** Takes handles for tensors; an argument that is null or left out has its default. */
+  call(...args: unknown[]): unknown;
   arguments: { name: string; type: string }[];
   returns: string[];
   /** For each return: the index of the argument it is (in-place and out= operators), or -1. */
@@ -33,7 +34,6 @@ export interface NativeSchema {
 /** What the C++ side exports; `native/` is its documentation. */
 export interface Native {
   findOperator(name: string, overload: string): NativeOperator | null;
-  call(operator: number, args: unknown[]): unknown;
   schemas(): NativeSchema[];
 
   fromBuffer(data: TypedArray, shape: readonly number[], dtype: string): Handle;

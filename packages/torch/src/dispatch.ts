@@ -47,54 +47,55 @@ function isGenerator(value: unknown): value is Generator {
   return typeof value === 'object' && value !== null && 'handle' in value && 'setState' in value;
 }
 
-function handleOf(value: unknown, argument: string): Handle {
-  if (isTensor(value)) return value.handle;
-  throw new TypeError(`argument '${argument}' must be a Tensor, got ${describe(value)}`);
-}
-
-function toNative(kind: Kind, value: unknown, argument: string): unknown {
-  if (value === null || value === undefined || kind === 'plain') return value;
-  if (kind === 'tensor') return handleOf(value, argument);
-  if (kind === 'generator') {
-    if (isGenerator(value)) return value.handle;
-    throw new TypeError(`argument '${argument}' must be a Generator, got ${describe(value)}`);
-  }
-  if (!Array.isArray(value))
-    throw new TypeError(`argument '${argument}' must be an array of tensors, got ${describe(value)}`);
-  return value.map((item) => (item === null || item === undefined ? null : handleOf(item, argument)));
-}
-
 function compile(TensorOf: TensorClass, name: string, overload: string, operator: NativeOperator) {
   const kinds = operator.arguments.map((argument) => kindOf(argument.type));
   const names = operator.arguments.map((argument) => argument.name);
-  const { id, returns, aliases } = operator;
+  const { call, returns, aliases } = operator;
 
-  const wrap = (type: string, value: unknown): unknown => {
+  const handleOf = (value: unknown, argument: number): Handle => {
+    if (value instanceof TensorOf) return value.handle;
+    throw new TypeError(`argument '${names[argument]}' must be a Tensor, got ${describe(value)}`);
+  };
+  const toNative = (kind: Kind, value: unknown, argument: number): unknown => {
+    if (value === null || value === undefined) return value;
+    if (kind === 'tensor') return handleOf(value, argument);
+    if (kind === 'generator') {
+      if (isGenerator(value)) return value.handle;
+      throw new TypeError(`argument '${names[argument]}' must be a Generator, got ${describe(value)}`);
+    }
+    if (!Array.isArray(value))
+      throw new TypeError(`argument '${names[argument]}' must be an array of tensors, got ${describe(value)}`);
+    return value.map((item) => (item === null || item === undefined ? null : handleOf(item, argument)));
+  };
+  const wrap = (type: string | undefined, value: unknown): unknown => {
     if (type === 'Tensor') return value === null ? null : new TensorOf(value as Handle);
     if (type === 'Tensor[]') return (value as Handle[]).map((handle) => new TensorOf(handle));
     return value;
   };
+  const [firstType] = returns;
+  const [firstAlias = -1] = aliases;
 
   return (...args: unknown[]): unknown => {
     let result: unknown;
     try {
-      const converted = new Array<unknown>(args.length);
-      for (let i = 0; i < args.length; i++)
-        converted[i] = toNative(kinds[i] ?? 'plain', args[i], names[i] ?? '');
-      result = native.call(id, converted);
+      const converted = args.slice();
+      for (let i = 0; i < args.length; i++) {
+        const kind = kinds[i];
+        if (kind !== 'plain' && kind !== undefined) converted[i] = toNative(kind, args[i], i);
+      }
+      result = call(...converted);
     } catch (error) {
       const given = args.map((value, i) => `${names[i] ?? i}: ${describe(value)}`).join(', ');
       const reason = error instanceof Error ? error.message : String(error);
       throw new TorchError(`aten::${name}${overload && `.${overload}`}(${given}): ${reason}`);
     }
     // In-place operators return the very object they were given.
-    const restore = (value: unknown, i: number) => {
-      const alias = aliases[i] ?? -1;
-      return alias >= 0 ? args[alias] : wrap(returns[i] ?? '', value);
-    };
+    if (returns.length === 1) return firstAlias >= 0 ? args[firstAlias] : wrap(firstType, result);
     if (returns.length === 0) return undefined;
-    if (returns.length === 1) return restore(result, 0);
-    return (result as unknown[]).map(restore);
+    return (result as unknown[]).map((value, i) => {
+      const alias = aliases[i] ?? -1;
+      return alias >= 0 ? args[alias] : wrap(returns[i], value);
+    });
   };
 }
 

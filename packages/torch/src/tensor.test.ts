@@ -124,7 +124,9 @@ describe('handles', () => {
       expect(() => native.dispose(handle)).toThrow();
     }
     expect(() => native.shape('x' as never)).toThrow();
-    expect(() => native.call(99_999_999, [])).toThrow('no such operator');
+    const relu = native.findOperator('aten::relu', '');
+    for (const value of [0, 0.5, 12345, 'x', {}, [1]]) expect(() => relu?.call(value)).toThrow("argument 'self'");
+    expect(native.findOperator('aten::no_such_op', '')).toBe(null);
     const t = ones([2]);
     const { handle } = t;
     t.dispose();

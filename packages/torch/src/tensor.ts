@@ -2,7 +2,7 @@ import { type Handle, native, type TypedArray } from './binding.js';
 import { makeAten } from './dispatch.js';
 import { type DType, dtypeOf, typedArrayOver } from './dtype.js';
 import { TorchError } from './error.js';
-import { enterScope, leaveScope } from './scope.js';
+import { enterScope, type Holder, leaveScope } from './scope.js';
 
 export type NestedNumbers = number | NestedNumbers[];
 export interface ValuesIndices {
@@ -10,7 +10,10 @@ export interface ValuesIndices {
   indices: Tensor;
 }
 
-/** Backstop for tensors that were forgotten; synchronous loops never get here, so dispose or use scope(). */
+/**
+ * Backstop for tensors that were forgotten outside every scope; a scope disposes of what it holds, and registering
+ * costs a good part of an operator. Synchronous loops never get here, so dispose or use scope().
+ */
 const finalizer = new FinalizationRegistry<Handle>((handle) => native.dispose(handle));
 
 function attempt<T>(what: string, body: () => T): T {
@@ -35,12 +38,21 @@ const asList = (dim: number | readonly number[]): readonly number[] =>
  */
 export class Tensor {
   #handle: Handle;
+  /** @internal The open scope that disposes of this tensor, and where it stands there; else the finalizer has it. */
+  holder: Holder | null = null;
+  /** @internal */
+  place = 0;
 
   /** @internal Takes over a handle of the native table. */
   constructor(handle: Handle) {
     this.#handle = handle;
-    finalizer.register(this, handle, this);
-    enterScope(this);
+    if (!enterScope(this)) finalizer.register(this, handle, this);
+  }
+
+  /** @internal From the scope that ends to the one around it. */
+  moveOut(): void {
+    leaveScope(this);
+    if (!enterScope(this)) finalizer.register(this, this.#handle, this);
   }
 
   /** @internal */
@@ -57,8 +69,7 @@ export class Tensor {
   }
   dispose(): void {
     if (this.#handle === 0) return;
-    finalizer.unregister(this);
-    leaveScope(this);
+    if (!leaveScope(this)) finalizer.unregister(this);
     native.dispose(this.#handle);
     this.#handle = 0;
   }
@@ -67,7 +78,7 @@ export class Tensor {
   }
   /** Takes the tensor out of the scope it was made in: it now lives until dispose(). */
   keep(): this {
-    leaveScope(this);
+    if (leaveScope(this)) finalizer.register(this, this.#handle, this);
     return this;
   }
 
