@@ -2,17 +2,19 @@
 // Idempotent, asks nothing, plain Node (it runs before anything is installed).
 //   node scripts/setup.mjs          what training needs
 //   node scripts/setup.mjs --test   also PyTorch for Python and friends, which the tests compare with
+//   node scripts/setup.mjs --bench  these and what only the benchmarks compare with
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findLibjpeg } from './find-libjpeg.mjs';
 import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const OLDEST_NODE = [20, 19];
 
 /** Python modules that the tests compare with, and Debian's packages of them. */
-const PEERS = {
+const TEST_PEERS = {
   numpy: 'python3-numpy',
   PIL: 'python3-pil',
   scipy: 'python3-scipy',
@@ -20,6 +22,9 @@ const PEERS = {
   torch: 'python3-torch',
   torchvision: 'python3-torchvision',
 };
+/** The same for the benchmarks alone. */
+const BENCH_PEERS = { faiss: 'python3-faiss' };
+const PEERS = { ...TEST_PEERS, ...BENCH_PEERS };
 const PEER_PYTHON = '/usr/bin/python3';
 
 const say = (line) => console.log(line);
@@ -35,32 +40,37 @@ export function nodeTooOld(version = process.versions.node) {
 const onPath = (name) =>
   (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
 
-function missingPeers() {
+function missingPeers(peers) {
   // A folder that another package left behind is a module without an origin.
   const program = [
     'import importlib.util as u',
     'there = lambda name: getattr(u.find_spec(name), "origin", None)',
-    `print(*[name for name in ${JSON.stringify(Object.keys(PEERS))} if not there(name)])`,
+    `print(*[name for name in ${JSON.stringify(Object.keys(peers))} if not there(name)])`,
   ].join('\n');
   const { status, stdout } = spawnSync(PEER_PYTHON, ['-c', program], { encoding: 'utf8' });
-  const names = status === 0 ? stdout.trim().split(/\s+/).filter(Boolean) : Object.keys(PEERS);
-  return names.map((name) => PEERS[name]);
+  const names = status === 0 ? stdout.trim().split(/\s+/).filter(Boolean) : Object.keys(peers);
+  return names.map((name) => peers[name]);
 }
 
 /** @returns {{ name: string, why: string }[]} the system packages that are missing */
-function missingPackages(withTests) {
+function missingPackages({ tests, bench }) {
   const missing = [];
   if (!process.env.CXX && !onPath('c++')) missing.push({ name: 'g++', why: 'compiles the binding' });
   const libtorch = findLibtorch();
   if (libtorch === undefined) missing.push({ name: 'libtorch-dev', why: 'the tensor engine' });
+  if (findLibjpeg() === undefined) missing.push({ name: 'libjpeg-dev', why: 'decodes JPEG, as libjpeg-turbo' });
   const system = `/usr/lib/${multiarch()}`;
   const debian = process.platform === 'linux' && (libtorch === undefined || libtorch.libDir === system);
   if (debian && !existsSync(join(system, 'openblas-openmp/libblas.so.3'))) {
     const why = "fast matrix products: with the reference BLAS, Debian's libtorch is dozens of times slower";
     missing.push({ name: 'libopenblas0-openmp', why });
   }
-  if (withTests) {
-    for (const name of missingPeers()) missing.push({ name, why: 'the tests compare with it' });
+  if (tests || bench) {
+    for (const name of missingPeers(TEST_PEERS)) missing.push({ name, why: 'the tests compare with it' });
+  }
+  if (bench) {
+    for (const name of missingPeers(BENCH_PEERS))
+      missing.push({ name, why: 'the benchmarks compare with it' });
   }
   return missing;
 }
@@ -69,9 +79,13 @@ const APT_OPTIONS = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::T
 
 function howToInstall(names) {
   if (process.platform === 'darwin') {
-    const brew = names.includes('libtorch-dev') ? ['brew install pytorch'] : [];
+    const formulas = { 'libtorch-dev': 'pytorch', 'libjpeg-dev': 'jpeg-turbo' };
+    const wanted = Object.keys(formulas).filter((name) => names.includes(name));
+    const brew = wanted.length > 0 ? [`brew install ${wanted.map((name) => formulas[name]).join(' ')}`] : [];
     const peers = Object.keys(PEERS).filter((name) => names.includes(PEERS[name]));
-    const pip = peers.map((name) => ({ PIL: 'pillow', sklearn: 'scikit-learn' })[name] ?? name);
+    const pip = peers.map(
+      (name) => ({ PIL: 'pillow', sklearn: 'scikit-learn', faiss: 'faiss-cpu' })[name] ?? name,
+    );
     return [...brew, ...(pip.length > 0 ? [`${PEER_PYTHON} -m pip install ${pip.join(' ')}`] : [])];
   }
   return ['sudo apt-get update', `sudo apt-get install -y --no-install-recommends ${names.join(' ')}`];
@@ -125,8 +139,8 @@ function apt(prefix, args) {
   });
 }
 
-async function systemPackages(withTests) {
-  const missing = missingPackages(withTests);
+async function systemPackages(peers) {
+  const missing = missingPackages(peers);
   if (missing.length === 0) return say('system packages: all there');
   const names = missing.map(({ name }) => name);
   const prefix = mayInstall();
@@ -177,11 +191,11 @@ function typescript() {
   }
 }
 
-async function setUp(withTests) {
+async function setUp(peers) {
   const start = performance.now();
   const old = nodeTooOld();
   if (old) throw new SetupError(old);
-  await systemPackages(withTests);
+  await systemPackages(peers);
   nodePackages();
   const { buildNative } = await import('./build-native.mjs');
   await buildNative(say);
@@ -191,7 +205,7 @@ async function setUp(withTests) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    await setUp(process.argv.includes('--test'));
+    await setUp({ tests: process.argv.includes('--test'), bench: process.argv.includes('--bench') });
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(error.message);

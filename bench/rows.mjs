@@ -1,0 +1,201 @@
+// The rows of the table: what is measured, what it must reach, and what the machine allows.
+
+/**
+ * @typedef {object} Row
+ * @property {string} name `--only NAME`; its sides are ours/NAME.mjs and peers/NAME.py unless `side` says otherwise
+ * @property {string} work what the table says
+ * @property {number} bar ours / peer's time, or seconds where `absolute`
+ * @property {boolean} [absolute] no peer: our time in seconds is held to the bar
+ * @property {string} [side] the name of both sides' files
+ * @property {string[]} [args] for both sides
+ * @property {(make: typeof import('./data.mjs').dataFiles) => Promise<string[]>} [data] makes inputs, gives arguments
+ * @property {string[][]} [peerChoices] settings of the peer as arguments; each is tried, the fastest counts
+ * @property {number} [repeats] measured runs of each side, after one that warms up (3)
+ * @property {boolean} [cold] no warm-up run (for long work)
+ * @property {Record<string, { within: number, oneSided?: boolean }>} [agree] extras of both sides that must be
+ *   equal up to this fraction; one-sided: ours may be lower
+ * @property {Record<string, number>} [most] extras of ours and the most they may be, such as extraBytes
+ * @property {{ flops?: number, bytes?: number, what: string }} [limit] what must be computed or moved at least
+ */
+
+const STEP = 3; // forward and the two products of backward
+/** Multiply-adds × 2 of a forward pass per image. */
+const RESNET50_224 = 8.2e9;
+const RESNET18_64 = 0.297e9;
+
+/** @type {Row[]} */
+export const rows = [
+  {
+    name: 'step-resnet50',
+    work: 'training step, ResNet-50, batch 8, 224 px, frozen BN, 8 learners: forward, mask loss, margin loss with distance-weighted mining, backward, Adam',
+    bar: 0.9,
+    side: 'step',
+    args: ['--arch', 'resnet50', '--batch', '8', '--size', '224', '--learners', '8', '--bn', 'frozen'],
+    limit: { flops: 8 * STEP * RESNET50_224, what: 'convolutions, three products each' },
+  },
+  {
+    name: 'step-resnet50-bn',
+    work: 'the same with trained BN',
+    bar: 1,
+    side: 'step',
+    args: ['--arch', 'resnet50', '--batch', '8', '--size', '224', '--learners', '8', '--bn', 'trained'],
+    limit: { flops: 8 * STEP * RESNET50_224, what: 'convolutions, three products each' },
+  },
+  {
+    name: 'step-resnet18',
+    work: 'training step, ResNet-18, batch 80, 64 px, 32 learners',
+    bar: 0.9,
+    side: 'step',
+    args: ['--arch', 'resnet18', '--batch', '80', '--size', '64', '--learners', '32', '--bn', 'trained'],
+    limit: { flops: 80 * STEP * RESNET18_64, what: 'convolutions, three products each' },
+  },
+  {
+    name: 'mask-loss',
+    work: 'mask orthogonality loss and its gradient, 32 learners × 512, against a loop over pairs',
+    bar: 0.02,
+    repeats: 7,
+    limit: { bytes: 3 * 4 * 32 * 512, what: 'the masks read, their gradient written' },
+  },
+  {
+    name: 'mining',
+    work: 'distance-weighted mining, batch 128 × 512, to index tuples, against a loop over anchors',
+    bar: 0.1,
+    repeats: 7,
+    limit: { flops: 2 * 128 * 128 * 512, what: 'the matrix of distances' },
+  },
+  {
+    name: 'decode',
+    work: 'decoding: 500 × 375 JPEGs → random resized crop 224 + flip + normalise, 2 threads',
+    bar: 0.45,
+    peerChoices: [
+      ['--workers', '0'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+    ],
+  },
+  {
+    name: 'decode-cached',
+    work: 'the same from the cache of resized images',
+    bar: 0.15,
+    peerChoices: [
+      ['--workers', '0'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+    ],
+  },
+  {
+    name: 'embed-resnet18',
+    work: 'embedding 10,000 images for evaluation (decode included), ResNet-18 at 64 px',
+    bar: 0.65,
+    side: 'embed',
+    args: ['--arch', 'resnet18', '--size', '64', '--images', '10000'],
+    peerChoices: [
+      ['--workers', '0'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+    ],
+    repeats: 2,
+    cold: true,
+    limit: { flops: 10_000 * RESNET18_64, what: 'convolutions alone' },
+  },
+  {
+    name: 'embed-resnet50',
+    work: 'embedding images for evaluation (decode included), ResNet-50 at 224 px (600 images: 10,000 take half an hour)',
+    bar: 0.85,
+    side: 'embed',
+    args: ['--arch', 'resnet50', '--size', '224', '--images', '600'],
+    peerChoices: [
+      ['--workers', '0'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+    ],
+    repeats: 2,
+    cold: true,
+    limit: { flops: 600 * RESNET50_224, what: 'convolutions alone' },
+  },
+  {
+    name: 'recall-sop',
+    work: 'Recall@{1, 10, 100, 1000} + MAP@R over 60,502 × 512, every image a query, exact',
+    bar: 0.65,
+    side: 'recall',
+    data: async (make) => {
+      const { embeddings, labels } = await make('sop');
+      return ['--queries', embeddings, '--labels', labels];
+    },
+    repeats: 2,
+    cold: true,
+    agree: { check: { within: 1e-4 } },
+    most: { extraBytes: 1.5 * 2 ** 30 },
+    limit: { flops: 60_502 ** 2 * 512, what: 'half of the matrix product, by symmetry' },
+  },
+  {
+    name: 'recall-inshop',
+    work: 'the same with a gallery: 14,218 queries against 12,612',
+    bar: 1,
+    side: 'recall',
+    data: async (make) => {
+      const query = await make('inshop-query');
+      const gallery = await make('inshop-gallery');
+      const queries = ['--queries', query.embeddings, '--labels', query.labels];
+      return [...queries, '--gallery', gallery.embeddings, '--gallery-labels', gallery.labels];
+    },
+    agree: { check: { within: 1e-4 } },
+    limit: { flops: 2 * 14_218 * 12_612 * 512, what: 'the matrix product' },
+  },
+  {
+    name: 'kmeans',
+    work: 'k-means, 60,000 × 2,048, K = 32, to the same objective, against 100 iterations of faiss',
+    bar: 0.5,
+    args: ['--clusters', '32'],
+    data: async (make) => ['--data', (await make('features')).embeddings],
+    repeats: 3,
+    cold: true,
+    agree: { objective: { within: 1e-3, oneSided: true } },
+  },
+  {
+    name: 'nmi-sop',
+    work: "NMI over SOP's test set: k-means with 11,316 clusters, to the same objective, against 100 iterations of faiss",
+    bar: 0.35,
+    args: ['--clusters', '11316'],
+    data: async (make) => {
+      const { embeddings, labels } = await make('sop');
+      return ['--data', embeddings, '--labels', labels];
+    },
+    repeats: 1,
+    cold: true,
+    agree: { objective: { within: 1e-3, oneSided: true } },
+  },
+  {
+    name: 'epoch-emoji',
+    work: 'one epoch on emoji, everything included: load, train, divide, evaluate',
+    bar: 0.7,
+    repeats: 2,
+    cold: true,
+    peerChoices: [
+      ['--workers', '0'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+    ],
+  },
+  {
+    name: 'quality-emoji',
+    work: "time to the Recall@1 on emoji that a script of the original's method reaches in 10 epochs",
+    bar: 0.33,
+    repeats: 1,
+    cold: true,
+  },
+  {
+    name: 'start-help',
+    work: 'start: conquer --help',
+    bar: 0.15,
+    absolute: true,
+    repeats: 7,
+  },
+  {
+    name: 'start-train',
+    work: 'start: conquer train to the first step, on a warm cache',
+    bar: 3,
+    absolute: true,
+    repeats: 3,
+  },
+];

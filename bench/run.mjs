@@ -1,0 +1,267 @@
+// npm run bench: measures every row of rows.mjs, our side and the peer's by turns, in one run on one machine.
+//   -- --only NAME…     some rows; docs/performance.md stays as it is unless --write is given too
+//   -- --json FILE      rows of { name, oursSeconds, peerSeconds, ratio, bar, met }
+//   -- --list           the rows' names
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine, resultsTable, writeReport } from './report.mjs';
+import { rows } from './rows.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const PYTHON = '/usr/bin/python3';
+const ENVIRONMENT = { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' };
+
+const say = (line) => console.log(line);
+
+/** A side's process: it answers `run` with a line of JSON. */
+class Side {
+  #child;
+  #lines;
+  #errors = '';
+  #name;
+
+  constructor(name, command, args) {
+    this.#name = name;
+    this.#child = spawn(command, args, { cwd: ROOT, env: ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child.on('error', (error) => {
+      this.#errors += error.message;
+    });
+    this.#child.stdin.on('error', () => {}); // it died: the next answer says so
+    this.#child.stderr.setEncoding('utf8').on('data', (chunk) => {
+      this.#errors = (this.#errors + chunk).slice(-4000);
+    });
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async #answer(key) {
+    for (;;) {
+      const { value, done } = await this.#lines.next();
+      if (done) {
+        const last = this.#errors.trim().split('\n').slice(-6).join('\n    ');
+        throw new Error(`${this.#name} ended${last ? `:\n    ${last}` : ' without a word'}`);
+      }
+      if (!value.startsWith('{')) continue;
+      const answer = JSON.parse(value);
+      if (key in answer) return answer;
+    }
+  }
+
+  /** Starts a side and waits until it is prepared. */
+  static async start(name, command, args) {
+    const side = new Side(name, command, args);
+    await side.#answer('ready');
+    return side;
+  }
+
+  /** @param key what the answer holds: `seconds` of a side */
+  async run(key = 'seconds') {
+    this.#child.stdin.write('run\n');
+    return this.#answer(key);
+  }
+
+  async end() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = new Promise((done) => this.#child.once('close', done));
+    this.#child.stdin.end();
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(late);
+  }
+}
+
+function startOurs(name, args) {
+  return startFile(process.execPath, join(ROOT, 'bench/ours', `${name}.mjs`), args);
+}
+
+function startPeer(name, args) {
+  return startFile(PYTHON, join(ROOT, 'bench/peers', `${name}.py`), args);
+}
+
+function startFile(command, file, args) {
+  const name = relative(ROOT, file);
+  if (!existsSync(file)) throw new Error(`${name} does not exist`);
+  return Side.start(name, command, [file, ...args]);
+}
+
+/** The peer at its best setting: each is run once, the fastest stays. */
+async function bestPeer(side, args, choices) {
+  let best;
+  for (const choice of choices) {
+    const peer = await startPeer(side, [...args, ...choice]);
+    const { seconds } = await peer.run();
+    if (choices.length > 1) say(`  peer ${choice.join(' ')}: ${seconds.toPrecision(3)} s`);
+    if (best && best.seconds <= seconds) {
+      await peer.end();
+    } else {
+      await best?.peer.end();
+      best = { peer, seconds, choice };
+    }
+  }
+  return best;
+}
+
+const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+/** @returns {string | undefined} the first number of a and b that is further apart than allowed */
+function difference(a, b, { within, oneSided }, path) {
+  if (typeof a === 'number' && typeof b === 'number') {
+    const allowed = within * Math.max(Math.abs(b), 1e-12);
+    const gap = oneSided ? a - b : Math.abs(a - b);
+    return gap <= allowed ? undefined : `${path}: ours ${a}, peer ${b}`;
+  }
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    return a === b ? undefined : `${path}: ours ${JSON.stringify(a)}, peer ${JSON.stringify(b)}`;
+  }
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const found = difference(a[key], b[key], { within, oneSided }, `${path}.${key}`);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** What our last run gave that it must not: other numbers than the peer's, or more memory than allowed. */
+function complaints({ agree = {}, most = {} }, ours, peer) {
+  const found = [];
+  for (const [key, rule] of Object.entries(agree)) {
+    const text = difference(ours[key], peer?.[key], rule, key);
+    if (text) found.push(text);
+  }
+  for (const [key, limit] of Object.entries(most)) {
+    if (!(ours[key] <= limit)) found.push(`${key}: ${ours[key]}, at most ${limit}`);
+  }
+  return found;
+}
+
+/** The machine's own time for what the row must do at least. */
+function limitOf({ limit }, { flops, bytes }) {
+  if (!limit) return undefined;
+  const seconds = Math.max((limit.flops ?? 0) / flops, (limit.bytes ?? 0) / bytes);
+  return { seconds, what: limit.what };
+}
+
+async function measure(row, machine) {
+  const { name, side = name, args = [], data, peerChoices = [[]], repeats = 3, cold = false } = row;
+  const { dataFiles } = await import('./data.mjs');
+  const inputs = [...args, ...((await data?.(dataFiles)) ?? [])];
+  const sides = [];
+  try {
+    const best = row.absolute ? undefined : await bestPeer(side, inputs, peerChoices);
+    const peer = best?.peer;
+    if (peer) sides.push(peer);
+    const ours = await startOurs(side, inputs);
+    sides.push(ours);
+    if (!cold) {
+      await ours.run();
+      await peer?.run();
+    }
+    // A long run of the peer at its chosen setting counts: it need not be done twice.
+    const results = { ours: [], peer: [] };
+    const speeds = [await machine.run('flops')];
+    for (let i = 0; i < repeats; i++) {
+      results.ours.push(await ours.run());
+      if (peer) results.peer.push(await peer.run());
+    }
+    speeds.push(await machine.run('flops'));
+    const flops = Math.max(...speeds.map((speed) => speed.flops));
+    const bytes = Math.max(...speeds.map((speed) => speed.bytes));
+
+    const oursSeconds = median(results.ours.map(({ seconds }) => seconds));
+    const peerSeconds = peer ? median(results.peer.map(({ seconds }) => seconds)) : null;
+    const ratio = peer ? oursSeconds / peerSeconds : null;
+    const wrong = complaints(row, results.ours.at(-1), results.peer.at(-1));
+    return {
+      name,
+      oursSeconds,
+      peerSeconds,
+      ratio,
+      bar: row.bar,
+      met: wrong.length === 0 && (ratio ?? oursSeconds) <= row.bar,
+      ...(wrong.length > 0 && { wrong }),
+      ...(best && best.choice.length > 0 && { peerSetting: best.choice.join(' ') }),
+      runs: { ours: results.ours.map(strip), peer: results.peer.map(strip) },
+      extras: results.ours.at(-1),
+      limit: limitOf(row, { flops, bytes }),
+      speed: { flops, bytes },
+    };
+  } finally {
+    for (const side of sides) await side.end();
+  }
+}
+
+const strip = ({ seconds }) => Number(seconds.toPrecision(4));
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string', multiple: true },
+    json: { type: 'string' },
+    write: { type: 'boolean' },
+    list: { type: 'boolean' },
+  },
+});
+
+if (values.list) {
+  for (const { name, work } of rows) say(`${name.padEnd(20)}${work}`);
+} else {
+  await main();
+}
+
+async function main() {
+  // `--only A B` gives B as a positional.
+  const only = values.only ? [...values.only, ...positionals] : undefined;
+  const unknown = (only ?? positionals).filter((name) => !rows.some((row) => row.name === name));
+  if (unknown.length > 0) {
+    console.error(
+      `no such row: ${unknown.join(', ')}; the rows are ${rows.map(({ name }) => name).join(', ')}`,
+    );
+    process.exitCode = 2;
+    return;
+  }
+  const setUp = spawnSync(process.execPath, [join(ROOT, 'scripts/setup.mjs'), '--bench'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  if (setUp.status !== 0)
+    say('the set-up is not complete, see above: rows that need what is missing will fail');
+
+  const about = describeMachine(PYTHON);
+  const chosen = rows.filter(({ name }) => !only || only.includes(name));
+  const results = [];
+  const machine = await startOurs('machine', []);
+  for (const row of chosen) {
+    say(`\n${row.name}: ${row.work}`);
+    try {
+      const result = await measure(row, machine);
+      results.push(result);
+      const { oursSeconds, peerSeconds, ratio, bar, met, wrong } = result;
+      const peer =
+        peerSeconds === null ? '' : `, peer ${peerSeconds.toPrecision(3)} s, ratio ${ratio.toFixed(3)}`;
+      say(`  ours ${oursSeconds.toPrecision(3)} s${peer}, bar ${bar}: ${met ? 'met' : 'NOT MET'}`);
+      for (const line of wrong ?? []) say(`  ${line}`);
+    } catch (error) {
+      say(`  failed: ${error.message}`);
+      const { name, bar } = row;
+      const none = { oursSeconds: null, peerSeconds: null, ratio: null };
+      results.push({ name, ...none, bar, met: false, failed: error.message.split('\n')[0] });
+    }
+  }
+  await machine.end();
+
+  say(`\n${resultsTable(results)}`);
+  if (values.json) {
+    const kept = results.map(({ name, oursSeconds, peerSeconds, ratio, bar, met }) => {
+      return { name, oursSeconds, peerSeconds, ratio, bar, met };
+    });
+    writeFileSync(values.json, `${JSON.stringify(kept, null, 2)}\n`);
+  }
+  if (!only || values.write) writeReport({ about, results });
+  if (results.some(({ met }) => !met)) process.exitCode = 1;
+}
