@@ -3,6 +3,7 @@ import { withClassRatio } from '../datasets/class-ratio.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { FolderSplit } from '../datasets/folder.js';
 import { openDataset } from '../datasets/open.js';
+import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { UserError } from '../error.js';
@@ -47,7 +48,7 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });
-  return withClassRatio(dataset, settings['class-ratio']);
+  return withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
 }
 
 function splitOf(settings: TrainSettings): FolderSplit {

@@ -54,12 +54,14 @@ export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRe
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out);
     const onProgress = progressBar(out, `embedding ${test.name}`);
-    return await evaluateModel(model, data, {
+    const { metrics, dispose } = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
       nmi: { seeds },
       ...(masks && { masks }),
       onProgress,
     });
+    dispose();
+    return metrics;
   };
   const testSets: Record<string, Metrics> = {};
   for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);

@@ -91,11 +91,14 @@ export async function openImages(
     return () => source;
   };
 
-  const { train, test, gallery } = dataset;
+  const { train, test, validation, gallery } = dataset;
   const trainSource = await sourcesOf(train);
   const splits = {
     train: { split: train, source: trainSource(plain) },
     test: { split: test, source: (await sourcesOf(test))(plain) },
+    ...(validation && {
+      validation: { split: validation, source: (await sourcesOf(validation))(plain) },
+    }),
     ...(gallery && { gallery: { split: gallery, source: (await sourcesOf(gallery))(plain) } }),
   };
   const augmentedSource = trainSource(augmented);
@@ -103,6 +106,7 @@ export async function openImages(
   return {
     trainLabels: train.labels,
     testLabels: test.labels,
+    ...(validation && { validationLabels: validation.labels }),
     ...(gallery && { galleryLabels: gallery.labels }),
     augmented(batches, random) {
       const { transform } = augmented;

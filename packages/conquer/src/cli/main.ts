@@ -136,7 +136,7 @@ program
         metrics: best?.metrics ?? {},
       }));
       process.stdout.write(
-        `${resultsTable(rows)}\nthe best epoch of each, in per cent, chosen by R@1 on the test classes\n`,
+        `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 on the test classes, where no --val-fraction set others aside\n`,
       );
     }
   });

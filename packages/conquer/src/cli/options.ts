@@ -113,6 +113,14 @@ export const trainOptions = {
     max: 1,
     help: 'share of the classes to train and test on',
   },
+  'val-fraction': {
+    group: DATA,
+    kind: 'number',
+    default: 0,
+    min: 0,
+    max: 0.9,
+    help: 'share of the training classes to set aside; the best epoch is chosen on them instead of on the test classes',
+  },
 
   arch: { group: MODEL, kind: 'choice', choices: modelNames, default: 'resnet50', help: 'backbone' },
   widths: {

@@ -1,8 +1,7 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../error.js';
-import type { Metrics } from '../evaluate/evaluate.js';
-import { RunFolder } from '../train/run-folder.js';
+import { type BestEpoch, RunFolder, scoreOf } from '../train/run-folder.js';
 
 /** A run as it stands, read from its folder's files only. */
 export interface RunState {
@@ -12,8 +11,8 @@ export interface RunState {
   /** Epochs trained, of so many. */
   epochs: number;
   of: number;
-  /** The epoch of the highest R@1, counted from 0, and its metrics. */
-  best: { epoch: number; metrics: Metrics } | null;
+  /** Epochs count from 0. */
+  best: BestEpoch | null;
 }
 
 function isFolder(path: string): boolean {
@@ -50,10 +49,10 @@ export function findRuns(paths: readonly string[]): string[] {
 export function readRun(path: string): RunState {
   const folder = RunFolder.open(path);
   const trained = folder.epochs().filter((record) => record.epoch >= 0);
-  let best: RunState['best'] = null;
-  for (const { epoch, metrics } of trained) {
-    if (metrics && (best === null || (metrics['R@1'] ?? 0) > (best.metrics['R@1'] ?? 0)))
-      best = { epoch, metrics };
+  let best: BestEpoch | null = null;
+  for (const { epoch, metrics, validation } of trained) {
+    const epochBest = metrics && { epoch, metrics, ...(validation && { validation }) };
+    if (epochBest && (best === null || scoreOf(epochBest) > scoreOf(best))) best = epochBest;
   }
   const of = Number(folder.settings().epochs);
   const ended = folder.summary()?.status ?? 'cut off';

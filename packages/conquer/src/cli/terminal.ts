@@ -150,7 +150,8 @@ export class TerminalObserver implements Required<TrainObserver> {
     const { metrics, seconds } = record;
     const scores =
       metrics &&
-      `R@1 ${percent(metrics['R@1'])}  MAP@R ${percent(metrics['MAP@R'])}  NMI ${percent(metrics.NMI)}`;
+      `R@1 ${percent(metrics['R@1'])}  MAP@R ${percent(metrics['MAP@R'])}  NMI ${percent(metrics.NMI)}` +
+        (record.validation ? `  validation R@1 ${percent(record.validation['R@1'])}` : '');
     if (record.epoch < 0) {
       this.line(`untrained  ${scores}`);
       return;

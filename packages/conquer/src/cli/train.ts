@@ -2,7 +2,7 @@ import { readFileSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Generator, numThreads, setNumThreads } from '@conquer/torch';
-import type { Dataset } from '../datasets/dataset.js';
+import type { Dataset, Split } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
 import { train } from '../train/loop.js';
@@ -29,8 +29,10 @@ export async function describeDataset(settings: TrainSettings, out: Output): Pro
   const dataset = await openDatasetOf(settings, out);
   const line = ({ name, paths, classNames }: Dataset['train']) =>
     `${dataset.name}, ${name}: ${paths.length} images of ${classNames.length} classes\n`;
-  const { train: training, test, gallery, testSets = [test] } = dataset;
-  return [training, ...testSets, ...(gallery ? [gallery] : [])].map(line).join('');
+  const { train: training, test, validation, gallery, testSets = [test] } = dataset;
+  return [training, ...(validation ? [validation] : []), ...testSets, ...(gallery ? [gallery] : [])]
+    .map(line)
+    .join('');
 }
 
 /** The settings in a recipe file. @throws UserError when it cannot be read */
@@ -93,6 +95,8 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const unlock = run.lock();
 
   const { train: training, test, gallery } = dataset;
+  const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
+  run.writeTestImages({ queries: list(test), gallery: gallery ? list(gallery) : null });
   const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
   const learners = settings['num-learners'] === 1 ? 'no division' : `${settings['num-learners']} learners`;
   out.write(
@@ -152,8 +156,13 @@ export function reportSummary(summary: Summary, out: Output): void {
   if (summary.best) rows.push({ name: `best (${epoch(summary.best.epoch)})`, metrics: summary.best.metrics });
   if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
   out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows)}\n`);
-  if (summary.best)
-    out.write(`The best epoch was chosen by ${summary.best.chosenBy}: an optimistic number.\n`);
+  if (summary.best) {
+    out.write(
+      summary.best.chosenOn === 'validation'
+        ? 'The best epoch was chosen by R@1 on the validation classes, which are none of these.\n'
+        : 'The best epoch was chosen by R@1 on these same classes: an optimistic number (--val-fraction sets others aside).\n',
+    );
+  }
   const { train: training, divide, evaluate, total } = summary.seconds;
   out.write(
     `${total.toFixed(0)} s: ${training.toFixed(0)} s training (${summary.imagesPerSecond.toFixed(0)} images/s), ` +

@@ -13,6 +13,8 @@ export interface Split {
 export interface Dataset {
   name: string;
   train: Split;
+  /** Where classes of the training data were set aside: the best epoch is chosen on these, not on `test`. */
+  validation?: Split;
   /** Training reports on these; with a gallery, these are the queries. */
   test: Split;
   /** Where the queries are looked for; without it, among themselves. Its labels and classNames are those of `test`. */

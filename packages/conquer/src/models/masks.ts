@@ -67,10 +67,15 @@ export class LearnerMasks extends nn.Module {
     return stack(this.masks);
   }
 
+  /** All masks as they are applied, after the ReLU: (K, D). */
+  effective(): Tensor {
+    return scope(() => (this.relu ? this.stacked().relu() : this.stacked()));
+  }
+
   /** One mask for the whole embedding: (D). */
   sumForFullEmbedding(sum: MaskSum): Tensor {
     return scope(() => {
-      const masks = this.relu ? this.stacked().relu() : this.stacked();
+      const masks = this.effective();
       return (sum === 'sum-l1' ? F.normalize(masks, { p: 1, dim: 1 }) : masks).sum(0);
     });
   }

@@ -1,9 +1,8 @@
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
-import type { Metrics } from '../evaluate/evaluate.js';
 import type { TrainingOptimizerState } from './optimizer.js';
-import type { Settings } from './run-folder.js';
+import type { BestEpoch, Settings } from './run-folder.js';
 
 const FORMAT = 'conquer-checkpoint-1';
 
@@ -21,7 +20,7 @@ export interface CheckpointState {
   random: number[];
   /** State of the torch generator that draws dropout, base64. */
   generator: string;
-  best: { epoch: number; metrics: Metrics } | null;
+  best: BestEpoch | null;
   seconds: { divide: number; train: number; evaluate: number; total: number };
   images: number;
 }

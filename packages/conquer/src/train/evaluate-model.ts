@@ -5,21 +5,38 @@ import { embedImages } from './embed.js';
 import type { TrainingData } from './loop.js';
 
 export interface EvaluateModelOptions extends EmbedOptions, Pick<EvaluateOptions, 'recallAt' | 'nmi'> {
+  /** Default 'test', whose images are looked for in the gallery where there is one. */
+  split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
 
-/** Retrieval and clustering quality of a model on the test images, searched in the gallery where there is one. */
+/** What an evaluation found, and the embeddings it was found in; dispose() frees them. */
+export interface ModelEvaluation {
+  metrics: Metrics;
+  /** (N, D), rows of length 1. */
+  queries: Tensor;
+  /** (M, D), where there is a gallery. */
+  gallery: Tensor | null;
+  dispose(): void;
+}
+
+/** Retrieval and clustering quality of a model on images of unseen classes. */
 export async function evaluateModel(
   model: EmbeddingModel,
-  data: Pick<TrainingData, 'testLabels' | 'galleryLabels' | 'plain'>,
-  { onProgress, recallAt, nmi, ...embed }: EvaluateModelOptions,
-): Promise<Metrics> {
-  const { testLabels, galleryLabels } = data;
-  const total = testLabels.length + (galleryLabels?.length ?? 0);
+  data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'plain'>,
+  { onProgress, recallAt, nmi, split = 'test', ...embed }: EvaluateModelOptions,
+): Promise<ModelEvaluation> {
+  const labels = split === 'test' ? data.testLabels : data.validationLabels;
+  if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
+  const galleryLabels = split === 'test' ? data.galleryLabels : undefined;
+  const total = labels.length + (galleryLabels?.length ?? 0);
   const embedded: Tensor[] = [];
-  const embedSplit = async (split: 'test' | 'gallery', before: number): Promise<Tensor> => {
-    const embeddings = await embedImages(model, data.plain(split), {
+  const dispose = () => {
+    for (const tensor of embedded) tensor.dispose();
+  };
+  const embedSplit = async (name: 'test' | 'validation' | 'gallery', before: number): Promise<Tensor> => {
+    const embeddings = await embedImages(model, data.plain(name), {
       ...embed,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
     });
@@ -27,17 +44,16 @@ export async function evaluateModel(
     return embeddings;
   };
   try {
-    const queries = await embedSplit('test', 0);
-    const gallery = galleryLabels && {
-      embeddings: await embedSplit('gallery', testLabels.length),
-      labels: galleryLabels,
-    };
-    return evaluateEmbeddings(queries, testLabels, {
+    const queries = await embedSplit(split, 0);
+    const gallery = galleryLabels ? await embedSplit('gallery', labels.length) : null;
+    const metrics = evaluateEmbeddings(queries, labels, {
       recallAt,
       ...(nmi !== undefined && { nmi }),
-      ...(gallery && { gallery }),
+      ...(gallery && galleryLabels && { gallery: { embeddings: gallery, labels: galleryLabels } }),
     });
-  } finally {
-    for (const tensor of embedded) tensor.dispose();
+    return { metrics, queries, gallery, dispose };
+  } catch (error) {
+    dispose();
+    throw error;
   }
 }

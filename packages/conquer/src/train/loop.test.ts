@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Generator, liveTensors, tensor } from '@conquer/torch';
+import { Generator, liveTensors, readSafetensors, tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted } from '../error.js';
@@ -15,6 +15,7 @@ import { type TrainObserver, type TrainOptions, train } from './loop.js';
 import { TrainingOptimizer } from './optimizer.js';
 import { type EpochRecord, RunFolder } from './run-folder.js';
 import { TrainingStep } from './step.js';
+import type { StepRecord } from './step-log.js';
 
 const SIZE = 16;
 const NUM_CLASSES = 8;
@@ -31,7 +32,7 @@ function makeImages(seed: number): Float32Array[] {
 }
 
 function imagesData(): TrainOptions['data'] {
-  const splits = { train: makeImages(1), test: makeImages(2), gallery: [] };
+  const splits = { train: makeImages(1), test: makeImages(2), validation: makeImages(3), gallery: [] };
   const batchOf = (images: Float32Array[], indices: Int32Array) => {
     const pixels = new Float32Array(indices.length * 3 * SIZE * SIZE);
     for (const [row, i] of indices.entries()) pixels.set(images[i] as Float32Array, row * 3 * SIZE * SIZE);
@@ -223,6 +224,48 @@ describe('train', () => {
         .map((d) => d.epoch),
     ).toEqual([0, 1, 2, 3]);
     for (const run of [whole, cut, rest]) run.free();
+  });
+
+  it('chooses the best epoch on the validation classes where there are some', async () => {
+    const path = join(folder, 'validated');
+    const { options, free } = prepare(path);
+    // Validation labels that the images contradict ever more: the first epochs look best on them.
+    options.data.validationLabels = labels.map((_, i) => i % NUM_CLASSES);
+    const summary = await train(options);
+    free();
+    const records = RunFolder.open(path).epochs();
+    expect(records.every(({ validation }) => validation?.['R@1'] !== undefined)).toBe(true);
+    const scores = records.slice(1).map(({ validation }) => validation?.['R@1'] ?? 0);
+    expect(summary.best?.chosenOn).toBe('validation');
+    expect(summary.best?.epoch).toBe(scores.indexOf(Math.max(...scores)));
+    expect(summary.best?.validation?.['R@1']).toBe(Math.max(...scores));
+    expect(summary.best?.metrics).toEqual(records[(summary.best?.epoch ?? 0) + 1]?.metrics);
+    const test = records.slice(1).map(({ metrics }) => metrics?.['R@1'] ?? 0);
+    expect(summary.best?.epoch).not.toBe(test.indexOf(Math.max(...test)));
+  });
+
+  it('logs steps and masks, keeps the best embeddings, and rewinds the logs of a run that goes on', async () => {
+    const path = join(folder, 'logged');
+    const first = prepare(path, { epochs: 3 });
+    await train(first.options);
+    first.free();
+    const run = RunFolder.open(path);
+    run.appendSteps({ ...(run.steps().at(-1) as StepRecord), epoch: 3 });
+    const rest = prepare(path, { epochs: 4, resume: true });
+    await train(rest.options);
+    rest.free();
+    const last = run.steps().filter(({ step, steps }) => step === steps - 1);
+    expect(last.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
+    expect(run.masks().map(({ epoch, masks }) => [epoch, masks.length, masks[0]?.length])).toEqual([
+      [0, 1, 16],
+      [1, 2, 16],
+      [2, 4, 16],
+      [3, 4, 16],
+    ]);
+    const { tensors, metadata } = readSafetensors(run.embeddingsFile);
+    expect(metadata.epoch).toBe(String(run.summary()?.best?.epoch));
+    expect(tensors.get('embeddings')?.shape).toEqual([labels.length, 16]);
+    for (const value of tensors.values()) value.dispose();
   });
 
   it('with one learner never divides; compat dcesml goes on cluster by cluster', async () => {

@@ -1,4 +1,4 @@
-import type { Generator } from '@conquer/torch';
+import { type Generator, noGrad, scope } from '@conquer/torch';
 import {
   type ClusteringMethod,
   type Division,
@@ -9,30 +9,40 @@ import {
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted, UserError } from '../error.js';
-import type { Metrics } from '../evaluate/evaluate.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
-import { type CheckpointState, disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { embedImages, type Layer } from './embed.js';
-import { evaluateModel } from './evaluate-model.js';
+import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
 import type { TrainingOptimizer } from './optimizer.js';
-import type { EpochRecord, RunFolder, Settings, Summary } from './run-folder.js';
+import {
+  type BestEpoch,
+  type EpochRecord,
+  type RunFolder,
+  type Settings,
+  type Summary,
+  scoreOf,
+} from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
+import { StepLog } from './step-log.js';
+import { writeTestEmbeddings } from './test-embeddings.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
 export interface TrainingData {
   /** (N,) classes of the training images, (M,) of the test images. */
   trainLabels: Int32Array;
   testLabels: Int32Array;
+  /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */
+  validationLabels?: Int32Array;
   /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
   galleryLabels?: Int32Array;
   /** Augmented training images, batch by batch in the order asked for. */
   augmented(batches: Iterable<Int32Array>, random: Random): AsyncIterable<Batch>;
   /** All images of a split in order, not augmented. */
-  plain(split: 'train' | 'test' | 'gallery'): AsyncIterable<Batch>;
+  plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
 }
 
 /** What the loop tells while it works; whoever prints decides how. */
@@ -89,8 +99,6 @@ export interface TrainOptions {
   observer?: TrainObserver;
 }
 
-const CHOSEN_BY = 'R@1 on the unseen test classes';
-
 /**
  * Divide, conquer, join (Sanakoyeu et al., arXiv 2109.04003, algorithm 1). From top to bottom, each epoch:
  * divide the training set among the learners where the schedule says so, double the learners, train them on
@@ -110,7 +118,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
 
   let division = undivided(trainLabels);
   let masksTrain = true;
-  let best: CheckpointState['best'] = null;
+  let best: BestEpoch | null = null;
   let images = 0;
   const seconds = { divide: 0, train: 0, evaluate: 0, total: 0 };
   const clock = (phase: 'divide' | 'train' | 'evaluate') => {
@@ -129,7 +137,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       status,
       settings,
       epochs,
-      best: best && { ...best, chosenBy: CHOSEN_BY },
+      best: best && { ...best, chosenOn: data.validationLabels ? 'validation' : 'test' },
       last: last?.metrics && last.epoch >= 0 ? { epoch: last.epoch, metrics: last.metrics } : null,
       untrained: records.find((record) => record.epoch === -1)?.metrics ?? null,
       seconds,
@@ -143,12 +151,19 @@ export async function train(options: TrainOptions): Promise<Summary> {
     throw new Interrupted(`stopped; epochs that were finished are in ${run.path}`);
   };
 
-  const evaluate = (): Promise<Metrics> =>
+  const evaluate = (split: 'test' | 'validation'): Promise<ModelEvaluation> =>
     evaluateModel(model, data, {
+      split,
       recallAt: options.recallAt,
       ...fullEmbedding,
       onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
     });
+  const validate = async (): Promise<Pick<EpochRecord, 'validation'>> => {
+    if (!data.validationLabels) return {};
+    const { metrics, dispose } = await evaluate('validation');
+    dispose();
+    return { validation: metrics };
+  };
 
   let firstEpoch = 0;
   if (options.resume) {
@@ -179,8 +194,9 @@ export async function train(options: TrainOptions): Promise<Summary> {
     disposeCheckpoint(checkpoint);
   } else {
     const stop = clock('evaluate');
-    const metrics = await evaluate();
-    const record: EpochRecord = { epoch: -1, metrics, seconds: { evaluate: stop() } };
+    const { metrics, dispose } = await evaluate('test');
+    dispose();
+    const record: EpochRecord = { epoch: -1, metrics, ...(await validate()), seconds: { evaluate: stop() } };
     run.appendEpoch(record);
     observer.onEpochEnd?.(record, false);
   }
@@ -249,6 +265,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
     });
 
     model.train();
+    const log = new StepLog((record) => run.appendSteps(record));
     const sums = { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
     // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
     let at = 0;
@@ -274,6 +291,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       } else {
         sums.skipped++;
       }
+      log.add({ epoch, step: at, steps, images: batch.labels.length }, result);
       observer.onStep?.({ epoch, step: at, images: batch.labels.length, learner, result });
       at++;
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
@@ -290,14 +308,16 @@ export async function train(options: TrainOptions): Promise<Summary> {
     took.train = stopTraining();
 
     const stopEvaluating = clock('evaluate');
-    const metrics = await evaluate();
+    const { metrics, ...evaluated } = await evaluate('test');
+    const validation = await validate();
     took.evaluate = stopEvaluating();
 
-    const isBest = best === null || (metrics['R@1'] ?? 0) > (best.metrics['R@1'] ?? 0);
-    if (isBest) best = { epoch, metrics };
+    const isBest = best === null || scoreOf({ metrics, ...validation }) > scoreOf(best);
+    if (isBest) best = { epoch, metrics, ...validation };
     const record: EpochRecord = {
       epoch,
       metrics,
+      ...validation,
       metricLoss: sums.metricLoss / sums.trained,
       maskLoss: sums.maskLoss / sums.trained,
       steps,
@@ -312,6 +332,13 @@ export async function train(options: TrainOptions): Promise<Summary> {
 
     // The log first: a run cut off between the two trains this epoch again and forgets the line.
     run.appendEpoch(record);
+    run.appendMasks(epoch, effectiveMasks(model));
+    if (isBest) {
+      const { testLabels: labels, galleryLabels } = data;
+      const masks = options.fullEmbeddingMasks;
+      writeTestEmbeddings(run.embeddingsFile, { ...evaluated, labels, galleryLabels, model, masks, epoch });
+    }
+    evaluated.dispose();
     const { tensors, ...optimizerState } = optimizer.stateDict();
     const { clusters, ...divisionState } = division;
     const checkpoint = {
@@ -341,6 +368,11 @@ export async function train(options: TrainOptions): Promise<Summary> {
   const summary = summarize('finished');
   run.writeSummary(summary);
   return summary;
+}
+
+/** (K, D), as numbers for the log. */
+function effectiveMasks(model: EmbeddingModel): number[][] {
+  return scope(() => noGrad(() => model.learnerMasks.effective().tolist() as number[][]));
 }
 
 function positionsOf(division: Division, cluster: number): Int32Array {

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
+import type { StepRecord } from './step-log.js';
 
 /** Settings by their long option names, as the command line resolved them. */
 export type Settings = Record<string, string | number | boolean | null>;
@@ -21,6 +22,8 @@ export interface EpochRecord {
   epoch: number;
   /** Retrieval and clustering on the unseen classes, fractions by name; null where the epoch was not evaluated. */
   metrics: Metrics | null;
+  /** The same on the classes that were set aside for validation, where some were. */
+  validation?: Metrics;
   /** Means over the epoch's steps. */
   metricLoss?: number;
   maskLoss?: number;
@@ -35,6 +38,38 @@ export interface EpochRecord {
   learningRates?: Record<string, number>;
   /** Wall-clock seconds of the epoch's parts. */
   seconds: { divide?: number; train?: number; evaluate: number };
+}
+
+/** The epoch of the highest R@1: on the validation classes where there are some, else on the test classes. */
+export interface BestEpoch {
+  epoch: number;
+  /** On the test classes. */
+  metrics: Metrics;
+  validation?: Metrics;
+}
+
+/** What a line of metrics.jsonl is compared by for the best epoch. */
+export function scoreOf({ metrics, validation }: Pick<EpochRecord, 'metrics' | 'validation'>): number {
+  return (validation ?? metrics)?.['R@1'] ?? 0;
+}
+
+/** test-images.json: the images of embeddings.safetensors, in its order. */
+export interface TestImages {
+  queries: ImageList;
+  gallery: ImageList | null;
+}
+
+/** Absolute paths, a label each, and what the labels mean. */
+export interface ImageList {
+  paths: string[];
+  labels: number[];
+  classNames: string[];
+}
+
+/** A line of masks.jsonl: the learners' masks at the end of an epoch, as they are applied. (K, D) */
+export interface MaskRecord {
+  epoch: number;
+  masks: number[][];
 }
 
 /** running.json: the process that trains the run; the file goes when it ends. */
@@ -52,8 +87,8 @@ export interface Summary {
   status: 'finished' | 'stopped';
   settings: Settings;
   epochs: number;
-  /** Chosen on the unseen classes themselves: an optimistic number, say so where you quote it. */
-  best: { epoch: number; chosenBy: string; metrics: Metrics } | null;
+  /** `chosenOn` 'test': on the very classes of `metrics`, so an optimistic number; say so where you quote it. */
+  best: (BestEpoch & { chosenOn: 'test' | 'validation' }) | null;
   last: { epoch: number; metrics: Metrics } | null;
   untrained: Metrics | null;
   /** Wall-clock seconds by phase, over all sessions of the run. */
@@ -72,7 +107,8 @@ export function writeFileAtomic(path: string, contents: string): void {
 
 /**
  * The folder of one run: config.json (settings), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
- * DivisionRecord a line), checkpoints/{best,last}.safetensors and, at the end, summary.json.
+ * DivisionRecord a line), checkpoints/{best,last}.safetensors and, at the end, summary.json; and what a page shows:
+ * steps.jsonl, masks.jsonl, test-images.json, embeddings.safetensors. docs/run-folder.md describes them.
  */
 export class RunFolder {
   readonly path: string;
@@ -124,6 +160,18 @@ export class RunFolder {
   }
   get divisionsFile(): string {
     return join(this.path, 'divisions.jsonl');
+  }
+  get stepsFile(): string {
+    return join(this.path, 'steps.jsonl');
+  }
+  get masksFile(): string {
+    return join(this.path, 'masks.jsonl');
+  }
+  get testImagesFile(): string {
+    return join(this.path, 'test-images.json');
+  }
+  get embeddingsFile(): string {
+    return join(this.path, 'embeddings.safetensors');
   }
   get summaryFile(): string {
     return join(this.path, 'summary.json');
@@ -190,8 +238,31 @@ export class RunFolder {
     appendFileSync(this.divisionsFile, `${JSON.stringify(record)}\n`);
   }
 
+  appendSteps(record: StepRecord): void {
+    appendFileSync(this.stepsFile, `${JSON.stringify(record)}\n`);
+  }
+
+  /** @param masks (K, D), as they are applied */
+  appendMasks(epoch: number, masks: number[][]): void {
+    const rounded = masks.map((mask) => mask.map((value) => Math.round(value * 1e4) / 1e4));
+    const record: MaskRecord = { epoch, masks: rounded };
+    appendFileSync(this.masksFile, `${JSON.stringify(record)}\n`);
+  }
+
+  writeTestImages(images: TestImages): void {
+    writeFileAtomic(this.testImagesFile, `${JSON.stringify(images)}\n`);
+  }
+
   epochs(): EpochRecord[] {
     return readLines<EpochRecord>(this.metricsFile);
+  }
+
+  steps(): StepRecord[] {
+    return readLines<StepRecord>(this.stepsFile);
+  }
+
+  masks(): MaskRecord[] {
+    return readLines<MaskRecord>(this.masksFile);
   }
 
   divisions(): DivisionRecord[] {
@@ -200,7 +271,7 @@ export class RunFolder {
 
   /** Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. */
   rewindTo(epoch: number): void {
-    for (const file of [this.metricsFile, this.divisionsFile]) {
+    for (const file of [this.metricsFile, this.divisionsFile, this.stepsFile, this.masksFile]) {
       if (!existsSync(file)) continue;
       const kept = readLines<{ epoch: number }>(file).filter((record) => record.epoch <= epoch);
       writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));

@@ -1,0 +1,47 @@
+import { UserError } from '../error.js';
+import { Random } from '../random.js';
+import { type Dataset, type Split, splitOfClasses } from './dataset.js';
+
+/** A split of some of another's classes, numbered anew in the order given. */
+function classesOf(split: Split, name: string, labels: readonly number[]): Split {
+  const paths = split.classNames.map((): string[] => []);
+  for (const [i, path] of split.paths.entries()) paths[split.labels[i] as number]?.push(path);
+  return splitOfClasses(
+    name,
+    labels.map((label) => ({ name: split.classNames[label] as string, paths: paths[label] as string[] })),
+  );
+}
+
+/**
+ * Sets a share of the training classes aside, on which the best epoch is chosen: unseen classes, as the test
+ * classes are, but not these. The same classes for every run of the data set.
+ *
+ * @param fraction of the training classes, in (0, 1); rounded, at least two on either side
+ * @throws UserError when too few classes are left
+ */
+export function withValidation(dataset: Dataset, fraction: number): Dataset {
+  if (fraction === 0) return dataset;
+  const { train } = dataset;
+  const classes = train.classNames.length;
+  const count = Math.round(classes * fraction);
+  if (count < 2 || classes - count < 2) {
+    throw new UserError(
+      `--val-fraction ${fraction} would validate on ${count} of ${classes} training classes and train on ${classes - count}: both need at least 2`,
+    );
+  }
+  const aside = new Set(new Random(0).permutation(classes).subarray(0, count));
+  const all = Array.from(train.classNames.keys());
+  return {
+    ...dataset,
+    train: classesOf(
+      train,
+      train.name,
+      all.filter((label) => !aside.has(label)),
+    ),
+    validation: classesOf(
+      train,
+      'validation',
+      all.filter((label) => aside.has(label)),
+    ),
+  };
+}

@@ -1,0 +1,61 @@
+import type { StepResult } from './step.js';
+
+/** One line of steps.jsonl: means over the steps since the line before. */
+export interface StepRecord {
+  epoch: number;
+  /** The last of the steps, counted from 0, of so many in the epoch. */
+  step: number;
+  steps: number;
+  /** null where every step was skipped. */
+  metricLoss: number | null;
+  maskLoss: number | null;
+  imagesPerSecond: number;
+  /** Steps that trained nothing. */
+  skipped: number;
+}
+
+/** A line a second is what a curve can show; a line a step would fill a disk in a long run. */
+const SECONDS = 1;
+
+/** Gathers training steps into lines of about a second each. */
+export class StepLog {
+  private since = performance.now();
+  private metricLoss = 0;
+  private maskLoss = 0;
+  private trained = 0;
+  private skipped = 0;
+  private images = 0;
+
+  /** @param write takes each line; the last step of an epoch always ends one */
+  constructor(private readonly write: (record: StepRecord) => void) {}
+
+  /** A pause that is no training, such as an evaluation, has passed. */
+  restart(): void {
+    this.since = performance.now();
+  }
+
+  add(at: { epoch: number; step: number; steps: number; images: number }, result: StepResult): void {
+    if (result.skipped === null) {
+      this.trained++;
+      this.metricLoss += result.metricLoss ?? 0;
+      this.maskLoss += result.maskLoss ?? 0;
+    } else {
+      this.skipped++;
+    }
+    this.images += at.images;
+    const seconds = (performance.now() - this.since) / 1000;
+    if (seconds < SECONDS && at.step + 1 < at.steps) return;
+    const mean = (sum: number) => (this.trained > 0 ? sum / this.trained : null);
+    this.write({
+      epoch: at.epoch,
+      step: at.step,
+      steps: at.steps,
+      metricLoss: mean(this.metricLoss),
+      maskLoss: mean(this.maskLoss),
+      imagesPerSecond: this.images / Math.max(seconds, 1e-9),
+      skipped: this.skipped,
+    });
+    this.metricLoss = this.maskLoss = this.trained = this.skipped = this.images = 0;
+    this.restart();
+  }
+}
