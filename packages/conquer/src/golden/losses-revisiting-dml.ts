@@ -1,5 +1,15 @@
+import { AngularLoss } from '../losses/angular.js';
+import { ArcFaceLoss } from '../losses/arcface.js';
+import { ContrastiveLoss } from '../losses/contrastive.js';
+import { HistogramLoss } from '../losses/histogram.js';
 import type { Loss } from '../losses/loss.js';
+import { MarginLoss } from '../losses/margin.js';
+import { MultiClassNPairLoss } from '../losses/multi-class-n-pair.js';
+import { MultiSimilarityLoss } from '../losses/multi-similarity.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { ProxyNcaLoss } from '../losses/proxy-nca.js';
+import { SnrLoss } from '../losses/snr.js';
+import { TripletLoss } from '../losses/triplet.js';
 import {
   Comparison,
   type GoldenCheck,
@@ -14,19 +24,55 @@ import { compareLoss } from './losses.js';
 type Case = Record<string, unknown>;
 
 /** The losses of the ICML 2020 collection by the name in the file. */
-const losses: Record<string, (options: Record<string, unknown>, item: Case) => Loss> = {
-  normalizedSoftmax: (options, item) =>
-    new NormalizedSoftmaxLoss({
-      numClasses: readNumber(item.numClasses, 'numClasses'),
-      embeddingDim: readGoldenTensor(item.embeddings, 'the embeddings').shape[1] ?? 0,
-      temperature: readNumber(options.temperature, 'option temperature'),
+const losses: Record<string, (option: (name: string) => number, item: Case) => Loss> = {
+  contrastive: (option) =>
+    new ContrastiveLoss({ posMargin: option('posMargin'), negMargin: option('negMargin') }),
+  'triplet (squared distances)': (option) =>
+    new TripletLoss({ margin: option('margin'), squared: true, averageNonZeroOnly: false }),
+  'margin (per-class beta)': (option, item) =>
+    new MarginLoss({
+      margin: option('margin'),
+      beta: option('beta'),
+      numClasses: sizes(item).numClasses,
+      compat: 'revisiting-dml',
     }),
+  snr: (option) => new SnrLoss({ margin: option('margin'), regLambda: option('regLambda') }),
+  npair: (option) => new MultiClassNPairLoss({ l2Weight: option('l2Weight') }),
+  angular: (option) =>
+    new AngularLoss({
+      l2Weight: option('l2Weight'),
+      alphaDegrees: option('alphaDegrees'),
+      angularWeight: option('angularWeight'),
+    }),
+  multiSimilarity: (option) =>
+    new MultiSimilarityLoss({
+      posWeight: option('posWeight'),
+      negWeight: option('negWeight'),
+      margin: option('margin'),
+      threshold: option('threshold'),
+      averageNonZeroOnly: true,
+    }),
+  histogram: (option) => new HistogramLoss({ numBins: option('numBins') }),
+  proxyNca: (option, item) => new ProxyNcaLoss({ ...sizes(item), scale: option('scale') }),
+  arcface: (option, item) =>
+    new ArcFaceLoss({
+      ...sizes(item),
+      angularMargin: option('angularMargin'),
+      featureScale: option('featureScale'),
+      compat: 'revisiting-dml',
+    }),
+  normalizedSoftmax: (option, item) =>
+    new NormalizedSoftmaxLoss({ ...sizes(item), temperature: option('temperature') }),
 };
 
-/**
- * losses-revisiting-dml.json: value and gradients of the losses that exist here under the same definition. Its margin
- * loss is another one: it divides by the number of tuples with a loss, not of pairs.
- */
+function sizes(item: Case): { numClasses: number; embeddingDim: number } {
+  return {
+    numClasses: readNumber(item.numClasses, 'numClasses'),
+    embeddingDim: readGoldenTensor(item.embeddings, 'the embeddings').shape[1] ?? 0,
+  };
+}
+
+/** losses-revisiting-dml.json: value, gradient of the embeddings and of the loss's own parameters. */
 export const checkRevisitingLosses: GoldenCheck = (cases, precision = 'float64') => {
   const comparison = new Comparison(TOLERANCE[precision]);
   for (const [i, item] of readCases(cases).entries()) {
@@ -37,7 +83,9 @@ export const checkRevisitingLosses: GoldenCheck = (cases, precision = 'float64')
       continue;
     }
     comparison.begin();
-    const loss = make(readObject(item.options, `the options of case ${i}`), item).to({ dtype: precision });
+    const options = readObject(item.options, `the options of case ${i}`);
+    const loss = make((option) => readNumber(options[option], `option ${option}`), item);
+    loss.to({ dtype: precision });
     compareLoss(comparison, `${i} ${name}`, loss, item, precision, { class_map: 'class_weights' });
   }
   return comparison.result;

@@ -124,6 +124,7 @@ export function compareLoss(
 }
 
 function readTuples(item: Record<string, unknown>, what: string): Tuples | null {
+  if (item.sets !== undefined) return readSets(item.sets, what);
   if (item.triplets === undefined) return null;
   const { anchors, positives, negatives } = readObject(item.triplets, `the triplets of ${what}`);
   const tuples = {
@@ -138,4 +139,27 @@ function readTuples(item: Record<string, unknown>, what: string): Tuples | null 
     throw new GoldenFormatError(`expected as many positives and negatives as anchors in ${what}`);
   }
   return tuples;
+}
+
+/** A set of negatives for each pair, as one tuple a negative. */
+function readSets(value: unknown, what: string): Tuples {
+  const sets = readObject(value, `the sets of ${what}`);
+  const anchors = readIndices(sets.anchors, `the anchors of ${what}`);
+  const positives = readIndices(sets.positives, `the positives of ${what}`);
+  const { negativeSets } = sets;
+  if (
+    !Array.isArray(negativeSets) ||
+    negativeSets.length !== anchors.length ||
+    positives.length !== anchors.length
+  ) {
+    throw new GoldenFormatError(`expected a positive and a set of negatives for each anchor in ${what}`);
+  }
+  const negatives = negativeSets.map((set: unknown) => readIndices(set, `a negative set of ${what}`));
+  const repeated = (indices: Int32Array) =>
+    Int32Array.from(negatives.flatMap((set, i) => new Array<number>(set.length).fill(indices[i] as number)));
+  return {
+    anchors: repeated(anchors),
+    positives: repeated(positives),
+    negatives: Int32Array.from(negatives.flatMap((set) => [...set])),
+  };
 }

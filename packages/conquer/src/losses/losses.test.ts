@@ -10,11 +10,20 @@ import {
 } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import type { Tuples } from '../tuples.js';
+import { AngularLoss } from './angular.js';
+import { ArcFaceLoss } from './arcface.js';
+import { ContrastiveLoss } from './contrastive.js';
+import { HistogramLoss } from './histogram.js';
 import { KantorovMarginLoss } from './kantorov-margin.js';
 import type { Loss } from './loss.js';
 import { MarginLoss } from './margin.js';
+import { MultiClassNPairLoss } from './multi-class-n-pair.js';
+import { MultiSimilarityLoss } from './multi-similarity.js';
 import { NormalizedSoftmaxLoss } from './normalized-softmax.js';
 import { NPairsLoss } from './npairs.js';
+import { ProxyNcaLoss } from './proxy-nca.js';
+import { SnrLoss } from './snr.js';
+import { SoftTripleLoss } from './soft-triple.js';
 import { TripletLoss } from './triplet.js';
 import { TripletAllLoss } from './triplet-all.js';
 import { TripletSemihardLoss } from './triplet-semihard.js';
@@ -29,6 +38,8 @@ const tuples: Tuples = {
 };
 const none: Tuples = { anchors: new Int32Array(), positives: new Int32Array(), negatives: new Int32Array() };
 
+const classes = { numClasses: 3, embeddingDim: 6 };
+
 function embeddings(): Tensor {
   return F.normalize(randn([5, 6], { dtype: 'float64' }));
 }
@@ -41,6 +52,16 @@ const losses: Record<string, () => Loss> = {
   'triplet-semihard': () => new TripletSemihardLoss({ margin: 1 }),
   npairs: () => new NPairsLoss(),
   'kantorov-margin': () => new KantorovMarginLoss({ distanceThreshold: 0 }),
+  contrastive: () => new ContrastiveLoss(),
+  'triplet on squared distances': () => new TripletLoss({ margin: 1, squared: true }),
+  snr: () => new SnrLoss({ margin: 1 }),
+  'mc-npair': () => new MultiClassNPairLoss({ l2Weight: 0.01 }),
+  angular: () => new AngularLoss({ alphaDegrees: 40, l2Weight: 0.01 }),
+  'multi-similarity': () => new MultiSimilarityLoss({ margin: 2 }),
+  histogram: () => new HistogramLoss({ numBins: 3 }),
+  'proxy-nca': () => new ProxyNcaLoss(classes),
+  arcface: () => new ArcFaceLoss(classes),
+  'soft-triple': () => new SoftTripleLoss({ ...classes, centresPerClass: 3 }),
 };
 
 describe('every loss', () => {
@@ -70,6 +91,30 @@ describe('every loss', () => {
       const before = liveTensors();
       loss.forward(x, labels, tuples).dispose();
       expect(liveTensors()).toBe(before);
+    });
+
+    if ([...make().namedParameters()].length === 0) continue;
+    it(`${name} has the gradients of its parameters`, () => {
+      manualSeed(4);
+      const loss = make().to({ dtype: 'float64' });
+      const x = embeddings();
+      loss.forward(x, labels, tuples).backward();
+      for (const [parameter, value] of loss.namedParameters()) {
+        const gradient = value.grad?.toNumbers() as Float64Array;
+        expect(Math.max(...gradient.map(Math.abs)), parameter).toBeGreaterThan(0);
+        const flat = value.detach().reshape([-1]);
+        const at = (index: number, step: number) =>
+          scope(() => {
+            flat.narrow(0, index, 1).add_(step);
+            const moved = loss.forward(x, labels, tuples).item();
+            flat.narrow(0, index, 1).sub_(step);
+            return moved;
+          });
+        for (let index = 0; index < gradient.length; index += 5) {
+          const slope = (at(index, 1e-6) - at(index, -1e-6)) / 2e-6;
+          expect(gradient[index], parameter).toBeCloseTo(slope, 6);
+        }
+      }
     });
   }
 });

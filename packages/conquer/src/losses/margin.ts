@@ -11,6 +11,11 @@ export interface MarginLossOptions {
   nu?: number;
   /** A boundary for each of so many classes instead of a shared one. */
   numClasses?: number;
+  /**
+   * 'revisiting-dml': divide by the number of tuples with a loss in either of their pairs, as that collection does,
+   * instead of the number of pairs (up to twice the value), and round β to float32 whatever its precision.
+   */
+  compat?: 'revisiting-dml';
 }
 
 /**
@@ -26,14 +31,16 @@ export class MarginLoss extends Loss {
   readonly margin: number;
   readonly nu: number;
   readonly perClass: boolean;
+  readonly compat: 'revisiting-dml' | undefined;
   /** (1,) or (numClasses,), float32 unless moved. */
   readonly beta: Tensor;
 
-  constructor({ margin = 0.2, beta = 1.2, nu = 0, numClasses }: MarginLossOptions = {}) {
+  constructor({ margin = 0.2, beta = 1.2, nu = 0, numClasses, compat }: MarginLossOptions = {}) {
     super();
     this.margin = margin;
     this.nu = nu;
     this.perClass = numClasses !== undefined;
+    this.compat = compat;
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
@@ -41,14 +48,19 @@ export class MarginLoss extends Loss {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('margin', embeddings, tuples);
       const anchorLabels = (tuples as Tuples).anchors.map((anchor) => labels[anchor] as number);
-      const beta = this.perClass
+      const ofAnchors = this.perClass
         ? this.beta.indexSelect(0, tensor(anchorLabels, { dtype: 'int64', device: embeddings.device }))
         : this.beta;
+      const beta = this.compat === 'revisiting-dml' ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
       const negativeLoss = beta.sub(distance(anchors, negatives)).add(this.margin).relu();
 
-      const active = positiveLoss.gt(0).sum().add(negativeLoss.gt(0).sum());
+      const [farPositive, nearNegative] = [positiveLoss.gt(0), negativeLoss.gt(0)];
+      const active =
+        this.compat === 'revisiting-dml'
+          ? farPositive.logicalOr(nearNegative).sum()
+          : farPositive.sum().add(nearNegative.sum());
       const total = positiveLoss
         .add(negativeLoss)
         .sum()

@@ -1,5 +1,6 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
 import type { Tuples } from '../tuples.js';
+import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
 
 export interface TripletLossOptions {
@@ -8,6 +9,8 @@ export interface TripletLossOptions {
   soft?: boolean;
   /** Divide by the number of tuples with a loss instead of the number of all. */
   averageNonZeroOnly?: boolean;
+  /** Squared distances, as in FaceNet. */
+  squared?: boolean;
 }
 
 /**
@@ -19,17 +22,21 @@ export class TripletLoss extends Loss {
   readonly margin: number;
   readonly soft: boolean;
   readonly averageNonZeroOnly: boolean;
+  readonly squared: boolean;
 
-  constructor({ margin = 0.2, soft = false, averageNonZeroOnly = true }: TripletLossOptions = {}) {
+  constructor(options: TripletLossOptions = {}) {
     super();
+    const { margin = 0.2, soft = false, averageNonZeroOnly = true, squared = false } = options;
     this.margin = margin;
     this.soft = soft;
     this.averageNonZeroOnly = averageNonZeroOnly;
+    this.squared = squared;
   }
 
   forward(embeddings: Tensor, _labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('triplet', embeddings, tuples);
+      const distance = this.squared ? squaredDistance : pairDistance;
       const difference = distance(anchors, positives).sub(distance(anchors, negatives));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();
       if (!this.averageNonZeroOnly) return losses.mean();
@@ -38,7 +45,7 @@ export class TripletLoss extends Loss {
   }
 }
 
-/** PyTorch's pairwise_distance: the norm of a - b + 1e-6. */
-function distance(a: Tensor, b: Tensor): Tensor {
-  return aten.pairwise_distance(a, b, 2, 1e-6, false);
+/** (T, D), (T, D) → (T,) */
+function squaredDistance(a: Tensor, b: Tensor): Tensor {
+  return a.sub(b).square().sum(1);
 }

@@ -1,0 +1,61 @@
+import { F, scope, type Tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
+import { Loss } from './loss.js';
+import { nPairTerm } from './multi-class-n-pair.js';
+import { hasPositivesAndNegatives } from './pair-masks.js';
+import { type PairSets, pairSets } from './pair-sets.js';
+
+export interface AngularLossOptions {
+  /** Upper bound of the angle at the negative, in degrees. */
+  alphaDegrees?: number;
+  /** Weight of the angular term beside the N-pair term. */
+  angularWeight?: number;
+  /** As in MultiClassNPairOptions. */
+  l2Weight?: number;
+}
+
+/**
+ * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017, equations
+ * 8 and 9): L_npair + w · mean over the positive pairs of log(1 + Σ_n exp(f_apn)),
+ * f_apn = 4 tan²α (x_a + x_p)·x_n - 2 (1 + tan²α) x_a·x_p.
+ * Which pairs and negatives is as in MultiClassNPairLoss. (The Revisiting collection writes tan α for tan²α; at its
+ * 45° they are the same.)
+ */
+export class AngularLoss extends Loss {
+  readonly usesTuples = false;
+  readonly alphaDegrees: number;
+  readonly angularWeight: number;
+  readonly l2Weight: number;
+
+  constructor({ alphaDegrees = 45, angularWeight = 2, l2Weight = 0 }: AngularLossOptions = {}) {
+    super();
+    this.alphaDegrees = alphaDegrees;
+    this.angularWeight = angularWeight;
+    this.l2Weight = l2Weight;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
+    if (!this.hasEnough(labels))
+      throw new Error('angular loss: the batch has no positive and negative pair; skip such batches');
+    return scope(() => {
+      const pairs = pairSets(labels, tuples, embeddings.device);
+      const angular = this.angularTerm(F.normalize(embeddings), pairs);
+      const loss = angular.mul(this.angularWeight).add(nPairTerm(embeddings, pairs));
+      return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));
+    });
+  }
+
+  private angularTerm(x: Tensor, { anchors, positives, negatives }: PairSets): Tensor {
+    const squaredTangent = Math.tan((this.alphaDegrees * Math.PI) / 180) ** 2;
+    const similarities = x.matmul(x.t());
+    const ofAnchors = similarities.indexSelect(0, anchors);
+    const toNegatives = ofAnchors.add(similarities.indexSelect(0, positives)).mul(4 * squaredTangent);
+    const toPositive = ofAnchors.gather(1, positives.unsqueeze(1)).mul(2 * (1 + squaredTangent));
+    return logOnePlusSumExp(toNegatives.sub(toPositive), negatives).mean();
+  }
+}

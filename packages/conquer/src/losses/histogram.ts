@@ -1,0 +1,62 @@
+import { scope, type Tensor, zeros } from '@conquer/torch';
+import { Loss } from './loss.js';
+import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+
+export interface HistogramLossOptions {
+  /** Nodes of the histograms, evenly spaced from -1 to 1 with one at each end. */
+  numBins?: number;
+}
+
+/**
+ * Histogram loss (Ustinova and Lempitsky, "Learning deep embeddings with histogram loss", NIPS 2016): how likely a
+ * random negative pair is more similar than a random positive pair, Σ_r h⁻_r Σ_{q ≤ r} h⁺_q, by histograms of the
+ * batch's cosine similarities into which each pair goes by linear interpolation between two nodes.
+ */
+export class HistogramLoss extends Loss {
+  readonly usesTuples = false;
+  readonly numBins: number;
+
+  /** @throws RangeError with fewer than two bins */
+  constructor({ numBins = 65 }: HistogramLossOptions = {}) {
+    super();
+    if (!(Number.isInteger(numBins) && numBins >= 2))
+      throw new RangeError(`histogram loss: expected at least 2 bins, got ${numBins}`);
+    this.numBins = numBins;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    if (!this.hasEnough(labels))
+      throw new Error('histogram loss: the batch has no positive and negative pair; skip such batches');
+    return scope(() => {
+      const similarities = embeddings.matmul(embeddings.t());
+      const masks = pairMasks(labels, embeddings.device);
+      const positives = this.histogram(similarities.maskedSelect(masks.positives));
+      const negatives = this.histogram(similarities.maskedSelect(masks.negatives));
+      return negatives.mul(positives.cumsum(0)).sum();
+    });
+  }
+
+  /** Similarities (P,) → shares of the nodes (numBins,), which sum to 1. */
+  private histogram(similarities: Tensor): Tensor {
+    const { dtype, device } = similarities;
+    // In steps from the first node. Rounding puts the similarity of equal embeddings beyond 1.
+    const position = similarities
+      .clamp({ min: -1, max: 1 })
+      .add(1)
+      .mul((this.numBins - 1) / 2);
+    const lower = position
+      .detach()
+      .floor()
+      .clamp({ max: this.numBins - 2 });
+    const share = position.sub(lower);
+    const node = lower.to('int64');
+    return zeros([this.numBins], { dtype, device })
+      .indexAdd_(0, node, share.neg().add(1))
+      .indexAdd_(0, node.add(1), share)
+      .div(similarities.numel());
+  }
+}

@@ -1,0 +1,49 @@
+import { scope, type Tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
+import { Loss } from './loss.js';
+import { hasPositivesAndNegatives } from './pair-masks.js';
+import { type PairSets, pairSets } from './pair-sets.js';
+
+export interface MultiClassNPairOptions {
+  /** Weight of the mean length of the embeddings. It is a constant where they have length 1, as a model gives them. */
+  l2Weight?: number;
+}
+
+/**
+ * N-pair loss as first published (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS
+ * 2016, "N-pair-mc"): the mean over the positive pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)), n over the images of
+ * other classes. One pair a class, as `--sampler npairs` draws them, is the paper's batch; of larger classes all
+ * pairs count. Given tuples, it takes their pairs, each with its negatives. `NPairsLoss` is the authors' code's
+ * softmax with a learned scale.
+ */
+export class MultiClassNPairLoss extends Loss {
+  readonly usesTuples = false;
+  readonly l2Weight: number;
+
+  constructor({ l2Weight = 0 }: MultiClassNPairOptions = {}) {
+    super();
+    this.l2Weight = l2Weight;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
+    if (!this.hasEnough(labels))
+      throw new Error('mc-npair loss: the batch has no positive and negative pair; skip such batches');
+    return scope(() => {
+      const pairs = pairSets(labels, tuples, embeddings.device);
+      const loss = nPairTerm(embeddings, pairs);
+      return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));
+    });
+  }
+}
+
+/** The mean over the pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)): a scalar. */
+export function nPairTerm(embeddings: Tensor, { anchors, positives, negatives }: PairSets): Tensor {
+  const similarities = embeddings.matmul(embeddings.t()).indexSelect(0, anchors);
+  const toPositive = similarities.gather(1, positives.unsqueeze(1));
+  return logOnePlusSumExp(similarities.sub(toPositive), negatives).mean();
+}

@@ -1,0 +1,73 @@
+import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
+import { Loss } from './loss.js';
+import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+
+export interface MultiSimilarityOptions {
+  /** α: the steepness for positives. */
+  posWeight?: number;
+  /** β: the steepness for negatives. */
+  negWeight?: number;
+  /** ε: how much easier than the hardest pair of the other kind a pair may be and still count. */
+  margin?: number;
+  /** λ: the similarity that parts positives from negatives. */
+  threshold?: number;
+  /** Divide by the number of anchors that have pairs left, as the Revisiting collection does, instead of the batch. */
+  averageNonZeroOnly?: boolean;
+}
+
+/**
+ * Multi-similarity loss (Wang, Han, Huang, Dong, Scott, "Multi-similarity loss with general pair weighting for deep
+ * metric learning", CVPR 2019, equation 13), with its own pair mining: for each anchor i the positives with
+ * s_ip - ε < max_n s_in and the negatives with s_in + ε > min_p s_ip;
+ *
+ *     1/B Σ_i { 1/α log(1 + Σ_p exp(-α (s_ip - λ))) + 1/β log(1 + Σ_n exp(β (s_in - λ))) }
+ *
+ * An anchor without positives or negatives has no loss. A batch in which no pair is hard enough gives 0.
+ */
+export class MultiSimilarityLoss extends Loss {
+  readonly usesTuples = false;
+  readonly posWeight: number;
+  readonly negWeight: number;
+  readonly margin: number;
+  readonly threshold: number;
+  readonly averageNonZeroOnly: boolean;
+
+  constructor(options: MultiSimilarityOptions = {}) {
+    super();
+    this.posWeight = options.posWeight ?? 2;
+    this.negWeight = options.negWeight ?? 40;
+    this.margin = options.margin ?? 0.1;
+    this.threshold = options.threshold ?? 0.5;
+    this.averageNonZeroOnly = options.averageNonZeroOnly ?? false;
+  }
+
+  override hasEnough(labels: Int32Array): boolean {
+    return hasPositivesAndNegatives(labels);
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    if (!this.hasEnough(labels))
+      throw new Error(
+        'multi-similarity loss: the batch has no positive and negative pair; skip such batches',
+      );
+    return scope(() => {
+      const similarities = embeddings.matmul(embeddings.t());
+      const { positives, negatives } = pairMasks(labels, embeddings.device);
+      const [hardPositives, hardNegatives] = noGrad(() => {
+        const leastPositive = similarities.where(positives, Infinity).amin(1, true);
+        const mostNegative = similarities.where(negatives, -Infinity).amax(1, true);
+        return [
+          positives.logicalAnd(similarities.sub(this.margin).lt(mostNegative)),
+          negatives.logicalAnd(similarities.add(this.margin).gt(leastPositive)),
+        ] as const;
+      });
+      const above = similarities.sub(this.threshold);
+      const pull = logOnePlusSumExp(above.mul(-this.posWeight), hardPositives).div(this.posWeight);
+      const push = logOnePlusSumExp(above.mul(this.negWeight), hardNegatives).div(this.negWeight);
+      const losses = pull.add(push);
+      if (!this.averageNonZeroOnly) return losses.mean();
+      return losses.sum().div(hardPositives.sum(1).gt(0).sum().clamp({ min: 1 }));
+    });
+  }
+}

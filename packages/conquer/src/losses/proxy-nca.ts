@@ -1,0 +1,46 @@
+import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { Loss } from './loss.js';
+
+export interface ProxyNcaOptions {
+  /** At least 2. */
+  numClasses: number;
+  embeddingDim: number;
+  /** The length that embeddings and proxies are scaled to. */
+  scale?: number;
+  generator?: Generator;
+}
+
+/**
+ * Proxy-NCA (Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No fuss distance metric learning using proxies", ICCV
+ * 2017): the mean over the images of -log(exp(-|x - p_y|²) / Σ_{z ≠ y} exp(-|x - p_z|²)). A proxy a class is
+ * learned. As published, the own proxy is not in the denominator, so that the loss can be negative.
+ */
+export class ProxyNcaLoss extends Loss {
+  readonly usesTuples = false;
+  readonly scale: number;
+  /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
+  readonly proxies: Tensor;
+
+  /** @throws RangeError with fewer than two classes: there is nothing to tell a proxy from */
+  constructor({ numClasses, embeddingDim, scale = 3, generator }: ProxyNcaOptions) {
+    super();
+    if (!(numClasses >= 2))
+      throw new RangeError(`proxy-nca loss: expected at least 2 classes, got ${numClasses}`);
+    this.scale = scale;
+    this.proxies = nn.parameter(
+      randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
+    );
+  }
+
+  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+    return scope(() => {
+      // |x - p|² = 2 scale² (1 - cos) for vectors of length `scale`.
+      const distances = F.linear(F.normalize(embeddings), F.normalize(this.proxies))
+        .sub(1)
+        .mul(-2 * this.scale ** 2);
+      const own = tensor(labels, { dtype: 'int64', device: embeddings.device }).unsqueeze(1);
+      const others = distances.neg().scatter_(1, own, -Infinity);
+      return distances.gather(1, own).squeeze(1).add(others.logsumexp(1)).mean();
+    });
+  }
+}

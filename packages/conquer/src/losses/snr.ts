@@ -1,0 +1,50 @@
+import { scope, type Tensor } from '@conquer/torch';
+import type { Tuples } from '../tuples.js';
+import { Loss, selectTuples } from './loss.js';
+
+export interface SnrLossOptions {
+  margin?: number;
+  /** The weight of the anchors' distance from a mean of zero over their dimensions. */
+  regLambda?: number;
+  /** Divide by the number of tuples with a loss instead of the number of all. */
+  averageNonZeroOnly?: boolean;
+}
+
+/** An anchor whose dimensions are all but equal has no signal; this keeps its ratio finite. */
+const LEAST_VARIANCE = 1e-8;
+
+/**
+ * Triplet loss on signal-to-noise ratios (Yuan, Deng, Tang, Tang, Chen, "Signal-to-noise ratio: a robust distance
+ * metric for deep metric learning", CVPR 2019): the mean of [s_ap - s_an + margin]₊ + λ mean |Σ_d a_d|, where
+ * s_xy = var(x - y) / var(x) over the dimensions.
+ */
+export class SnrLoss extends Loss {
+  readonly usesTuples = true;
+  readonly margin: number;
+  readonly regLambda: number;
+  readonly averageNonZeroOnly: boolean;
+
+  constructor({ margin = 0.2, regLambda = 0.005, averageNonZeroOnly = true }: SnrLossOptions = {}) {
+    super();
+    this.margin = margin;
+    this.regLambda = regLambda;
+    this.averageNonZeroOnly = averageNonZeroOnly;
+  }
+
+  forward(embeddings: Tensor, _labels: Int32Array, tuples: Tuples | null): Tensor {
+    return scope(() => {
+      const { anchors, positives, negatives } = selectTuples('snr', embeddings, tuples);
+      const variance = (x: Tensor) => x.var(1, { unbiased: false });
+      const noise = variance(anchors.sub(positives)).sub(variance(anchors.sub(negatives)));
+      const losses = noise
+        .div(variance(anchors).clamp({ min: LEAST_VARIANCE }))
+        .add(this.margin)
+        .relu();
+      const regularisation = anchors.sum(1).abs().mean().mul(this.regLambda);
+      const mean = this.averageNonZeroOnly
+        ? losses.sum().div(losses.gt(0).sum().clamp({ min: 1 }))
+        : losses.mean();
+      return mean.add(regularisation);
+    });
+  }
+}
