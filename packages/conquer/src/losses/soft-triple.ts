@@ -58,7 +58,7 @@ export class SoftTripleLoss extends Loss {
       const similarities = F.softmax(toCentres.div(this.gamma), 2).mul(toCentres).sum(2);
       const targets = tensor(labels, { dtype: 'int64', device });
       const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(targets.unsqueeze(1));
-      const logits = similarities.sub(isOwn.mul(this.margin)).mul(this.scale);
+      const logits = similarities.where(isOwn.logicalNot(), similarities.sub(this.margin)).mul(this.scale);
       const loss = F.crossEntropy(logits, targets);
       if (perClass === 1 || this.tau === 0) return loss;
       return loss.add(this.spread(centres).mul(this.tau));
