@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 // Tests run against the sources, so that a test never sees an old build.
-const source = (name: string) => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
+const source = (name: string, file = 'index') =>
+  fileURLToPath(new URL(`packages/${name}/src/${file}.ts`, import.meta.url));
 
 export default defineConfig({
   test: {
@@ -10,7 +11,11 @@ export default defineConfig({
     maxWorkers: 2,
     // OpenMP's spinning threads would steal the core of the other worker.
     env: { OMP_WAIT_POLICY: 'passive' },
-    alias: { '@conquer/torch': source('torch'), '@conquer/image': source('image') },
+    alias: {
+      '@conquer/torch': source('torch'),
+      '@conquer/image': source('image'),
+      'conquer/run-folder': source('conquer', 'train/run-folder'),
+    },
     projects: [
       {
         extends: true,

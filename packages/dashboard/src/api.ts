@@ -123,8 +123,6 @@ export interface StepRecord {
   imagesPerSecond: number | null;
   /** Steps that trained nothing. */
   skipped: number;
-  /** The learner of the last step; absent where it was not recorded. */
-  learner?: number;
 }
 
 // ---- Division and masks --------------------------------------------------------------------------------------------
@@ -324,7 +322,7 @@ export type DashboardEvent =
   | RunsEvent
   | AppendEvent
   | { type: 'reset'; run: string }
-  | { type: 'embedding'; run: string; version: string; epoch: number }
+  | { type: 'embedding'; run: string; version: string }
   | { type: 'map'; run: string; learner: LearnerChoice; progress: number; ready: boolean; failed: boolean };
 
 /** A run appeared, went, or its status, progress or best epoch changed. */

@@ -1,0 +1,261 @@
+import type { RunFolder } from 'conquer/run-folder';
+import type { EmbeddingInfo, ImageRef, LearnerChoice } from './api.js';
+import { DamagedFile, fileVersion, openRegularFile, readJson } from './files.js';
+import { type ImageList, testImages } from './records.js';
+import { SafetensorsFile } from './safetensors.js';
+
+const MAX_IMAGE_LIST = 512 << 20;
+
+/** What there is of one side of the search. */
+export interface EmbeddedSet {
+  /** (N, D), before masks and normalisation. */
+  vectors: Float32Array;
+  labels: Int32Array;
+  images: ImageList | null;
+}
+
+/** The embeddings of a run's test images, as its best epoch so far left them in embeddings.safetensors. */
+export class Embedding {
+  /** By learner: 1 / ‖vector · mask‖ of what is searched, (M,). */
+  private readonly scales = new Map<LearnerChoice, Float32Array>();
+
+  private constructor(
+    readonly runId: string,
+    readonly version: string,
+    readonly epoch: number,
+    readonly dim: number,
+    readonly queries: EmbeddedSet,
+    /** null: the queries are searched among themselves. */
+    readonly gallery: EmbeddedSet | null,
+    /** (N, K) indices of what is searched, nearest first, and their distances. */
+    readonly neighbours: Int32Array,
+    readonly distances: Float32Array,
+    readonly depth: number,
+    /** (N,) */
+    readonly clusters: Int32Array,
+    /** (L, D) */
+    readonly masks: Float32Array,
+    readonly numLearners: number,
+  ) {}
+
+  /** null where the run has none. @throws DamagedFile */
+  static async read(runId: string, folder: RunFolder): Promise<Embedding | null> {
+    const version = await fileVersion(folder.embeddingsFile);
+    const file = version === null ? null : await openRegularFile(folder.embeddingsFile);
+    if (version === null || file === null) return null;
+    try {
+      const tensors = await SafetensorsFile.open(file);
+      const [n, dim] = tensors.shape('embeddings') ?? [];
+      const [, depth] = tensors.shape('neighbours') ?? [];
+      if (!n || !dim || depth === undefined) throw new DamagedFile('it holds no embeddings with neighbours');
+      const labels = await tensors.int32('labels', [n]);
+      const [m] = tensors.shape('gallery_embeddings') ?? [];
+      const galleryLabels = m ? await tensors.int32('gallery_labels', [m]) : null;
+      const neighbours = await tensors.int32('neighbours', [n, depth]);
+      const clusters = await tensors.int32('clusters', [n]);
+      checkRange('labels', labels, 1 << 24);
+      if (galleryLabels) checkRange('gallery_labels', galleryLabels, 1 << 24);
+      checkRange('neighbours', neighbours, m ?? n);
+      checkRange('clusters', clusters, 1 << 16);
+      const [numLearners] = tensors.shape('masks') ?? [0];
+      const vectors = await tensors.float32('embeddings', [n, dim]);
+      const distances = await tensors.float32('distances', [n, depth]);
+      checkFinite('embeddings', vectors);
+      checkFinite('distances', distances);
+      const images = await readImages(folder, n, m ?? null);
+      return new Embedding(
+        runId,
+        version,
+        Number(tensors.metadata.epoch) || 0,
+        dim,
+        { vectors, labels, images: images?.queries ?? null },
+        galleryLabels && {
+          vectors: await tensors.float32('gallery_embeddings', [-1, dim]),
+          labels: galleryLabels,
+          images: images?.gallery ?? null,
+        },
+        neighbours,
+        distances,
+        depth,
+        clusters,
+        numLearners ? await tensors.float32('masks', [numLearners, dim]) : new Float32Array(0),
+        numLearners ?? 0,
+      );
+    } finally {
+      await file.close();
+    }
+  }
+
+  get numQueries(): number {
+    return this.queries.labels.length;
+  }
+
+  /** What is searched: the gallery or, without one, the queries. */
+  get searched(): EmbeddedSet {
+    return this.gallery ?? this.queries;
+  }
+
+  info(): EmbeddingInfo {
+    const classNames = this.queries.images?.classNames ?? [];
+    const classes = this.queries.labels.reduce((most, label) => Math.max(most, label + 1), 0);
+    return {
+      epoch: this.epoch,
+      version: this.version,
+      numQueries: this.numQueries,
+      numGallery: this.gallery?.labels.length ?? null,
+      dim: this.dim,
+      numLearners: this.numLearners,
+      numClusters: this.clusters.reduce((most, cluster) => Math.max(most, cluster + 1), 0),
+      maxNeighbours: this.depth,
+      classNames:
+        classNames.length > 0
+          ? classNames
+          : Array.from({ length: Math.min(classes, 100_000) }, (_, label) => this.className(label)),
+      hasImages: this.queries.images !== null && (this.gallery === null || this.gallery.images !== null),
+    };
+  }
+
+  className(label: number): string {
+    return this.queries.images?.classNames[label] ?? `class ${label}`;
+  }
+
+  /** The file of an image, null where it is not known. */
+  imagePath(set: ImageRef['set'], index: number): string | null {
+    const images = set === 'query' ? this.queries.images : this.gallery?.images;
+    return images?.paths[index] ?? null;
+  }
+
+  image(set: ImageRef['set'], index: number): ImageRef {
+    const side = set === 'query' ? this.queries : this.searched;
+    const path = this.imagePath(set, index);
+    return {
+      set,
+      index,
+      label: side.labels[index] as number,
+      name: path === null ? `${set} ${index}` : (path.split(/[\\/]/).at(-1) as string),
+      src: path === null ? null : `api/runs/${encodeURIComponent(this.runId)}/images/${set}/${index}`,
+    };
+  }
+
+  found(index: number): ImageRef {
+    return this.image(this.gallery ? 'gallery' : 'query', index);
+  }
+
+  /** Other images of each label among what is searched; by query. (N,) */
+  relevant(): Int32Array {
+    const counts = new Map<number, number>();
+    for (const label of this.searched.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+    return this.queries.labels.map((label) => (counts.get(label) ?? 0) - (this.gallery ? 0 : 1));
+  }
+
+  /** The k nearest of a query: those of the file or, for a learner, searched now. */
+  neighboursOf(query: number, learner: LearnerChoice, k: number): { index: number; distance: number }[] {
+    const wanted = Math.min(k, this.depth);
+    if (learner !== 'full') return this.search(query, learner, wanted);
+    const start = query * this.depth;
+    return Array.from({ length: wanted }, (_, rank) => ({
+      index: this.neighbours[start + rank] as number,
+      distance: this.distances[start + rank] as number,
+    }));
+  }
+
+  /** In the space of normalise(vector · mask): ‖a − b‖² = 2 − 2 a·b. */
+  private search(query: number, learner: number, k: number): { index: number; distance: number }[] {
+    const { dim } = this;
+    const { vectors, labels } = this.searched;
+    const mask = this.maskOf(learner);
+    const used = Array.from(mask.keys()).filter((d) => mask[d] !== 0);
+    const own = used.map((d) => (this.queries.vectors[query * dim + d] as number) * (mask[d] as number));
+    const length = Math.hypot(...own);
+    // The other's mask goes into the query too, so that it is applied once and not for each image.
+    const weights = Float64Array.from(own, (value, i) =>
+      length > 0 ? (value / length) * (mask[used[i] as number] as number) : 0,
+    );
+    const columns = Int32Array.from(used);
+    const scales = this.scalesOf(learner, mask, columns);
+    const nearest: { index: number; distance: number }[] = [];
+    let worst = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < labels.length; index++) {
+      if (!this.gallery && index === query) continue;
+      let dot = 0;
+      const start = index * dim;
+      for (let i = 0; i < columns.length; i++)
+        dot += (weights[i] as number) * (vectors[start + (columns[i] as number)] as number);
+      const squared = 2 - 2 * dot * (scales[index] as number);
+      if (!(squared < worst)) continue;
+      let at = nearest.length;
+      while (at > 0 && (nearest[at - 1] as { distance: number }).distance > squared) at--;
+      nearest.splice(at, 0, { index, distance: squared });
+      if (nearest.length > k) nearest.pop();
+      if (nearest.length === k) worst = nearest.at(-1)?.distance ?? worst;
+    }
+    return nearest.map(({ index, distance }) => ({ index, distance: Math.sqrt(Math.max(0, distance)) }));
+  }
+
+  maskOf(learner: number): Float32Array {
+    return this.masks.subarray(learner * this.dim, (learner + 1) * this.dim);
+  }
+
+  private scalesOf(learner: number, mask: Float32Array, columns: Int32Array): Float32Array {
+    const known = this.scales.get(learner);
+    if (known) return known;
+    const { vectors, labels } = this.searched;
+    const scales = new Float32Array(labels.length);
+    for (let index = 0; index < scales.length; index++) {
+      let sum = 0;
+      for (const d of columns) sum += ((vectors[index * this.dim + d] as number) * (mask[d] as number)) ** 2;
+      scales[index] = sum > 0 ? 1 / Math.sqrt(sum) : 0;
+    }
+    this.scales.set(learner, scales);
+    return scales;
+  }
+
+  /** (N, D) the queries as a learner sees them, each of length 1. */
+  normalised(learner: LearnerChoice): Float32Array {
+    const { dim } = this;
+    const { vectors } = this.queries;
+    const mask = learner === 'full' ? null : this.maskOf(learner);
+    const result = new Float32Array(vectors.length);
+    for (let start = 0; start < vectors.length; start += dim) {
+      let sum = 0;
+      for (let d = 0; d < dim; d++) {
+        const value = (vectors[start + d] as number) * (mask ? (mask[d] as number) : 1);
+        result[start + d] = value;
+        sum += value * value;
+      }
+      const scale = sum > 0 ? 1 / Math.sqrt(sum) : 0;
+      for (let d = 0; d < dim; d++) result[start + d] = (result[start + d] as number) * scale;
+    }
+    return result;
+  }
+}
+
+async function readImages(
+  folder: RunFolder,
+  queries: number,
+  gallery: number | null,
+): Promise<ReturnType<typeof testImages>> {
+  let images: ReturnType<typeof testImages>;
+  try {
+    images = testImages(await readJson(folder.testImagesFile, MAX_IMAGE_LIST));
+  } catch (error) {
+    if (error instanceof DamagedFile) return null;
+    throw error;
+  }
+  // A list of other images would show wrong pictures.
+  if (images?.queries.paths.length !== queries) return null;
+  if ((images.gallery?.paths.length ?? null) !== gallery) return null;
+  return images;
+}
+
+function checkRange(name: string, values: Int32Array, end: number): void {
+  for (const value of values) {
+    if (value < 0 || value >= end) throw new DamagedFile(`a number in ${name} is out of range`);
+  }
+}
+
+function checkFinite(name: string, values: Float32Array): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) throw new DamagedFile(`a number in ${name} is NaN or infinite`);
+  }
+}

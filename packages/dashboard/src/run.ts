@@ -1,0 +1,277 @@
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { RunFolder } from 'conquer/run-folder';
+import {
+  type AppendEvent,
+  type DashboardEvent,
+  type EpochRecord,
+  MAX_STEPS,
+  type MasksIndex,
+  type MasksOfEpoch,
+  type RunDetail,
+  type RunSummary,
+  type StepRecord,
+} from './api.js';
+import { DivisionHistory } from './divisions.js';
+import { DamagedFile, fileVersion, openRegularFile, readJson } from './files.js';
+import { JsonLines } from './json-lines.js';
+import { maskFacts, masksOfEpoch } from './masks.js';
+import {
+  bestEpoch,
+  divisionLine,
+  epochRecord,
+  type MaskLine,
+  maskLine,
+  type SummaryFacts,
+  settingsOf,
+  stepRecord,
+  summaryFacts,
+} from './records.js';
+
+const MAX_CONFIG = 1 << 20;
+
+/**
+ * One run as its folder shows it. `poll` reads what is new; everything else answers from what was read. Steps,
+ * divisions and masks are read from the first `open` on.
+ */
+export class Run {
+  readonly id: string;
+  readonly folder: RunFolder;
+  readonly masks: MaskLine[] = [];
+  records: EpochRecord[] = [];
+  embeddingVersion: string | null = null;
+  private steps: StepRecord[] = [];
+  private divisions = new DivisionHistory();
+  private maskIndex: MasksIndex['epochs'] = [];
+  private settings: RunSummary['settings'] = {};
+  private ended: SummaryFacts | null = null;
+  private running = false;
+  private updated = 0;
+  private opened = false;
+  private opening: Promise<void> | null = null;
+  private readonly damagedFiles = new Set<string>();
+  private readonly files: {
+    records: JsonLines<EpochRecord>;
+    steps: JsonLines<StepRecord>;
+    divisions: JsonLines<NonNullable<ReturnType<typeof divisionLine>>>;
+    masks: JsonLines<MaskLine>;
+  };
+  private polling: Promise<DashboardEvent[]> | null = null;
+
+  /** @throws UserError (conquer's) when there is no run */
+  constructor(path: string) {
+    this.folder = RunFolder.open(path);
+    this.id = basename(this.folder.path);
+    this.files = {
+      records: new JsonLines(this.folder.metricsFile, epochRecord),
+      steps: new JsonLines(this.folder.stepsFile, stepRecord),
+      divisions: new JsonLines(this.folder.divisionsFile, divisionLine),
+      masks: new JsonLines(this.folder.masksFile, maskLine),
+    };
+  }
+
+  /** From now on, all of its files are read. */
+  open(): Promise<void> {
+    this.opening ??= (async () => {
+      await this.polling;
+      this.opened = true;
+      await this.poll();
+    })();
+    return this.opening;
+  }
+
+  /** Reads what is new, and says what that was. */
+  poll(): Promise<DashboardEvent[]> {
+    this.polling ??= this.read().finally(() => {
+      this.polling = null;
+    });
+    return this.polling;
+  }
+
+  private async read(): Promise<DashboardEvent[]> {
+    const { folder } = this;
+    const settings = settingsOf(await this.json('config.json'));
+    if (settings === null) this.damagedFiles.add('config.json');
+    this.settings = settings ?? {};
+    this.ended = summaryFacts(await this.json('summary.json'));
+    this.running = await this.isRunning();
+    await this.readUpdated();
+
+    const event: AppendEvent = { type: 'append', run: this.id };
+    const records = await this.files.records.poll();
+    if (records.reset) this.records = [];
+    for (const record of records.added) this.records.push(record);
+    if (records.added.length > 0) event.records = { at: records.at, lines: records.added };
+    let reset = records.reset;
+    if (this.opened) reset = (await this.readDetails(event)) || reset;
+
+    const events: DashboardEvent[] = [];
+    if (reset) events.push({ type: 'reset', run: this.id });
+    else if (Object.keys(event).length > 2) events.push(event);
+    const version = await fileVersion(folder.embeddingsFile);
+    if (version !== this.embeddingVersion && version !== null)
+      events.push({ type: 'embedding', run: this.id, version });
+    this.embeddingVersion = version;
+    return events;
+  }
+
+  private async readDetails(event: AppendEvent): Promise<boolean> {
+    const steps = await this.files.steps.poll();
+    if (steps.reset) this.steps = [];
+    for (const step of steps.added) this.steps.push(step);
+    if (steps.added.length > 0) event.steps = { at: steps.at, lines: steps.added };
+
+    const divisions = await this.files.divisions.poll();
+    if (divisions.reset) this.divisions = new DivisionHistory();
+    const views = divisions.added.map((division) => this.divisions.add(division));
+    if (views.length > 0) event.divisions = { at: divisions.at, lines: views };
+
+    const masks = await this.files.masks.poll();
+    if (masks.reset) this.masks.length = this.maskIndex.length = 0;
+    for (const line of masks.added) {
+      this.masks.push(line);
+      this.maskIndex.push(maskFacts(line));
+    }
+    if (masks.added.length > 0) event.masks = { at: masks.at, epochs: masks.added.map(({ epoch }) => epoch) };
+    return steps.reset || divisions.reset || masks.reset;
+  }
+
+  private async json(name: string): Promise<unknown> {
+    try {
+      const value = await readJson(join(this.folder.path, name), MAX_CONFIG);
+      this.damagedFiles.delete(name);
+      return value;
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error;
+      this.damagedFiles.add(name);
+      return null;
+    }
+  }
+
+  private async isRunning(): Promise<boolean> {
+    // RunFolder reads the file whole: only a small, regular one is left to it.
+    const file = await openRegularFile(join(this.folder.path, 'running.json'));
+    if (file === null) return false;
+    const { size } = await file.stat();
+    await file.close();
+    return size < 10_000 && this.folder.runningProcess() !== null;
+  }
+
+  private async readUpdated(): Promise<void> {
+    const { path, metricsFile, stepsFile, summaryFile } = this.folder;
+    const times = [join(path, 'config.json'), metricsFile, stepsFile, summaryFile].map((file) =>
+      stat(file).then(
+        ({ mtimeMs }) => Math.round(mtimeMs),
+        () => 0,
+      ),
+    );
+    this.updated = Math.max(...(await Promise.all(times)));
+  }
+
+  private get status(): RunSummary['status'] {
+    if (this.damagedFiles.has('config.json')) return 'damaged';
+    if (this.running) return 'running';
+    if (this.of !== null && this.trained >= this.of) return 'finished';
+    // A run that has ended, and was given more epochs since.
+    return this.ended?.status === 'stopped' ? 'stopped' : 'cut off';
+  }
+
+  private get of(): number | null {
+    return typeof this.settings.epochs === 'number' ? this.settings.epochs : null;
+  }
+
+  private get trained(): number {
+    return this.records.reduce((n, { epoch }) => n + Number(epoch >= 0), 0);
+  }
+
+  summary(): RunSummary {
+    const problems = [...this.damagedFiles].map((name) => `${name} cannot be read`);
+    const names = {
+      records: 'metrics.jsonl',
+      steps: 'steps.jsonl',
+      divisions: 'divisions.jsonl',
+      masks: 'masks.jsonl',
+    };
+    for (const key of ['records', 'steps', 'divisions', 'masks'] as const) {
+      const { damaged } = this.files[key];
+      if (damaged > 0)
+        problems.push(
+          `${names[key]}: ${damaged} damaged ${damaged === 1 ? 'line is' : 'lines are'} left out`,
+        );
+    }
+    return {
+      id: this.id,
+      name: this.id,
+      status: this.status,
+      epochs: this.trained,
+      of: this.of,
+      best: bestEpoch(this.records),
+      settings: this.settings,
+      updated: this.updated,
+      problems,
+    };
+  }
+
+  async detail(): Promise<RunDetail> {
+    await this.open();
+    const images = await openRegularFile(this.folder.testImagesFile);
+    await images?.close();
+    const { records, steps, divisions, masks } = this.files;
+    return {
+      ...this.summary(),
+      records: this.records,
+      steps: thinned(this.steps),
+      divisions: this.divisions.views,
+      flows: this.divisions.flows,
+      tree: this.divisions.tree(),
+      lines: {
+        records: records.count,
+        steps: steps.count,
+        divisions: divisions.count,
+        masks: masks.count,
+      },
+      has: {
+        masks: this.masks.length > 0,
+        embedding: this.embeddingVersion !== null,
+        images: images !== null,
+      },
+      seconds: this.ended?.seconds ?? null,
+      imagesPerSecond: this.ended?.imagesPerSecond ?? null,
+    };
+  }
+
+  async masksIndex(): Promise<MasksIndex> {
+    await this.open();
+    return { epochs: this.maskIndex };
+  }
+
+  async masksOf(epoch: number): Promise<MasksOfEpoch | null> {
+    await this.open();
+    const line = this.masks.findLast((masks) => masks.epoch === epoch);
+    return line ? masksOfEpoch(line) : null;
+  }
+}
+
+/** At most MAX_STEPS records, each the mean of as many neighbours of one epoch. */
+export function thinned(steps: readonly StepRecord[]): StepRecord[] {
+  const each = Math.ceil(steps.length / MAX_STEPS);
+  if (each <= 1) return [...steps];
+  const groups: StepRecord[][] = [];
+  for (const step of steps) {
+    const group = groups.at(-1);
+    if (group && group.length < each && group[0]?.epoch === step.epoch) group.push(step);
+    else groups.push([step]);
+  }
+  return groups.map((group) => ({
+    ...(group.at(-1) as StepRecord),
+    metricLoss: mean(group.map(({ metricLoss }) => metricLoss)),
+    maskLoss: mean(group.map(({ maskLoss }) => maskLoss)),
+    imagesPerSecond: mean(group.map(({ imagesPerSecond }) => imagesPerSecond)),
+    skipped: group.reduce((sum, { skipped }) => sum + skipped, 0),
+  }));
+}
+
+function mean(values: (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null;
+}

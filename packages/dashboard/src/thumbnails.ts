@@ -1,0 +1,63 @@
+import { realpath, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import sharp from 'sharp';
+import type { Settings } from './api.js';
+import { liesWithin } from './files.js';
+
+/** Edge lengths that can be asked for. */
+export const THUMBNAIL_SIZES = [48, 96, 192, 384] as const;
+
+/** What photos come as. Not SVG or PDF: those are programs. */
+const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif']);
+const MAX_PIXELS = 200_000_000;
+
+/** A WebP of at most size × size pixels, upright, over white. null if the file is no picture. */
+export async function thumbnail(path: string, size: number, quality = 80): Promise<Buffer | null> {
+  try {
+    const picture = sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'none' });
+    const { format } = await picture.metadata();
+    if (!FORMATS.has(format)) return null;
+    return await picture
+      .rotate()
+      .resize(size, size, { fit: 'inside', withoutEnlargement: true })
+      .flatten({ background: '#fff' })
+      .webp({ quality })
+      .toBuffer();
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The folders that a run's images may lie in: its data set's, and those that the dashboard was given. A run folder may
+ * come from anywhere, so that its list of images alone opens no file elsewhere.
+ *
+ * A relative --dataset-dir is looked for from the working folder and from the folder that holds the runs' folder.
+ */
+export async function imageFolders(
+  settings: Settings,
+  runsDir: string,
+  given: readonly string[],
+): Promise<string[]> {
+  const dir = settings['dataset-dir'];
+  const own = typeof dir === 'string' && dir !== '' ? [resolve(dir), resolve(runsDir, '..', dir)] : [];
+  const folders: string[] = [];
+  for (const folder of [...own, ...given]) {
+    try {
+      // Of a list of images, the paths are relative to its folder.
+      const real = await realpath(folder);
+      const inside = (await stat(real)).isDirectory() ? real : dirname(real);
+      // The root would hold everything.
+      if (inside !== dirname(inside)) folders.push(inside);
+    } catch {
+      // It is not on this machine.
+    }
+  }
+  return folders;
+}
+
+/** Whether an image may be shown. */
+export async function liesInOneOf(path: string, folders: readonly string[]): Promise<boolean> {
+  for (const folder of folders) if (await liesWithin(path, folder)) return true;
+  return false;
+}
