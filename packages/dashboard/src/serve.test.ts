@@ -1,0 +1,516 @@
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type {
+  ApiError,
+  ClassesAnswer,
+  EmbeddingInfo,
+  MapAnswer,
+  MapPoints,
+  MasksIndex,
+  MasksOfEpoch,
+  RetrievalItem,
+  RetrievalPage,
+  RunDetail,
+  RunsAnswer,
+} from './api.js';
+import { type Dashboard, serveDashboard } from './serve.js';
+import {
+  appendEpoch,
+  HOSTILE,
+  nearestByHand,
+  type RunFiles,
+  writeEmbeddings,
+  writeRunFiles,
+} from './testing/run-files.js';
+
+let folder: string;
+let dashboard: Dashboard;
+let plain: RunFiles;
+let withGallery: RunFiles;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-dashboard-'));
+  const runs = join(folder, 'runs');
+  plain = await writeRunFiles(join(runs, 'plain'), { dataDir: join(folder, 'data') });
+  withGallery = await writeRunFiles(join(runs, 'gallery'), {
+    dataDir: join(folder, 'data'),
+    gallery: true,
+    settings: { lr: 0.01, note: HOSTILE },
+  });
+  dashboard = await serveDashboard({ runsDir: runs, port: 0, interval: 50 });
+});
+
+afterAll(async () => {
+  await dashboard.close();
+  rmSync(folder, { recursive: true });
+});
+
+const address = (path: string) => new URL(path, dashboard.url).href;
+
+async function get<T>(path: string): Promise<T> {
+  const answer = await fetch(address(path));
+  expect(answer.status, path).toBe(200);
+  return (await answer.json()) as T;
+}
+
+async function refused(path: string): Promise<{ status: number } & ApiError> {
+  const answer = await fetch(address(path));
+  return { status: answer.status, ...((await answer.json()) as ApiError) };
+}
+
+/** A path as it stands: fetch would resolve `..` itself. */
+function raw(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
+  return new Promise((done, failed) => {
+    const sent = request({ host: '127.0.0.1', port: dashboard.port, path, headers }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (chunk) => {
+        body += chunk;
+      });
+      answer.on('end', () => done({ status: answer.statusCode ?? 0, body }));
+    });
+    sent.on('error', failed).end();
+  });
+}
+
+describe('runs', () => {
+  it('are listed with status, best epoch and the settings that differ', async () => {
+    const { runs, differing } = await get<RunsAnswer>('api/runs');
+    expect(runs.map(({ id }) => id).sort()).toEqual(['gallery', 'plain']);
+    expect(differing).toEqual(['lr', 'note']);
+    const run = runs.find(({ id }) => id === 'plain');
+    expect(run).toMatchObject({ status: 'finished', epochs: 4, of: 4, problems: [] });
+    expect(run?.best).toEqual({
+      epoch: 3,
+      metrics: { 'R@1': 0.65, 'R@2': 0.6, 'MAP@R': 0.3, NMI: 0.4 },
+      chosenOn: 'test',
+    });
+  });
+
+  it('tell epochs, steps, divisions, the flow between them and the tree of learners', async () => {
+    const run = await get<RunDetail>('api/runs/plain');
+    expect(run.records.map(({ epoch }) => epoch)).toEqual([-1, 0, 1, 2, 3]);
+    expect(run.records[2]).toMatchObject({ metricLoss: 1, learningRates: { backbone: 0.001 } });
+    expect(run.steps).toHaveLength(8);
+    expect(run.lines).toEqual({ records: 5, steps: 8, divisions: 4, masks: 4 });
+    expect(run.has).toEqual({ masks: true, embedding: true, images: true });
+    expect(run.seconds?.total).toBe(7);
+    expect(run.divisions.map(({ sizes }) => sizes)).toEqual([[6], [2, 3], [2, 4], [1, 1, 2, 2]]);
+    expect(run.divisions[0]).not.toHaveProperty('clusters');
+    // From 1 to 2 clusters: two to cluster 0, three to cluster 1, one to none.
+    expect(run.flows[0]).toEqual({
+      fromEpoch: 0,
+      toEpoch: 1,
+      counts: [
+        [2, 3, 1],
+        [0, 0, 0],
+      ],
+    });
+    expect(run.flows[1]?.counts).toEqual([
+      [1, 1, 0],
+      [0, 3, 0],
+      [1, 0, 0],
+    ]);
+    expect(
+      run.tree.levels.map(({ numLearners, fromEpoch, toEpoch }) => [numLearners, fromEpoch, toEpoch]),
+    ).toEqual([
+      [1, 0, 0],
+      [2, 1, 2],
+      [4, 3, 3],
+    ]);
+    expect(run.tree.levels[1]?.sizes).toEqual([2, 4]);
+    expect(run.tree.links).toEqual([
+      { level: 0, from: 0, to: 0, images: 2 },
+      { level: 0, from: 0, to: 1, images: 3 },
+      { level: 1, from: 0, to: 0, images: 1 },
+      { level: 1, from: 0, to: 1, images: 1 },
+      { level: 1, from: 1, to: 2, images: 2 },
+      { level: 1, from: 1, to: 3, images: 2 },
+    ]);
+  });
+
+  it('hold the masks of each epoch with their similarity', async () => {
+    const { epochs } = await get<MasksIndex>('api/runs/plain/masks');
+    expect(epochs[0]).toEqual({
+      epoch: 0,
+      numLearners: 2,
+      dim: 8,
+      meanSimilarity: expect.closeTo(4 / Math.sqrt(30), 6),
+      active: 11 / 16,
+    });
+    const masks = await get<MasksOfEpoch>('api/runs/plain/masks/3');
+    expect(masks.masks[1]).toEqual([0, 1, 1, 0, 1, 1, 1, 3]);
+    expect(masks.similarity[0]?.[1]).toBeCloseTo(7 / Math.sqrt(6 * 14), 6);
+    expect(await refused('api/runs/plain/masks/99')).toMatchObject({ status: 404, code: 'absent' });
+  });
+});
+
+describe('embedding', () => {
+  it('is described, with hostile class names as they are', async () => {
+    const info = await get<EmbeddingInfo>('api/runs/plain/embedding');
+    expect(info).toMatchObject({
+      epoch: 3,
+      numQueries: 24,
+      numGallery: null,
+      dim: 8,
+      numLearners: 2,
+      numClusters: 2,
+    });
+    expect(info).toMatchObject({ maxNeighbours: 20, hasImages: true });
+    expect(info.classNames[1]).toBe(HOSTILE);
+  });
+
+  it('gives the neighbours of a query, in the full space and in a learner’s', async () => {
+    const item = await get<RetrievalItem>('api/runs/plain/neighbours/0?k=5');
+    const vectors = plain.vectors;
+    const own = vectors[0] as number[];
+    const expected = nearestByHand(own, vectors, 0).slice(0, 5);
+    expect(item.neighbours.map(({ image }) => image.index)).toEqual(expected.map(({ index }) => index));
+    expect(item.query).toEqual({
+      set: 'query',
+      index: 0,
+      label: 0,
+      name: '0-0.png',
+      src: 'api/runs/plain/images/query/0',
+    });
+    expect(item.relevant).toBe(5);
+    // It lies among class 1.
+    expect(item.neighbours[0]).toMatchObject({ correct: false, image: { label: 1 } });
+
+    const odd = (vector: number[]) => vector.map((value, d) => (d % 2 === 1 ? value : 0));
+    const learner = await get<RetrievalItem>('api/runs/plain/neighbours/0?k=5&learner=1');
+    const masked = nearestByHand(odd(own), vectors.map(odd), 0).slice(0, 5);
+    expect(learner.neighbours.map(({ image }) => image.index)).toEqual(masked.map(({ index }) => index));
+    for (const [rank, { distance }] of learner.neighbours.entries())
+      expect(distance).toBeCloseTo(masked[rank]?.distance ?? -1, 5);
+  });
+
+  it('searches the gallery where there is one', async () => {
+    const item = await get<RetrievalItem>('api/runs/gallery/neighbours/1?k=3');
+    expect(withGallery.labels).toEqual([0, 1, 2, 3]);
+    expect(item.relevant).toBe(5);
+    expect(item.neighbours.every(({ image }) => image.set === 'gallery' && image.label === 1)).toBe(true);
+    const learner = await get<RetrievalItem>('api/runs/gallery/neighbours/1?k=3&learner=1');
+    expect(learner.neighbours.every(({ image }) => image.set === 'gallery' && image.label === 1)).toBe(true);
+  });
+
+  it('pages through retrievals, worst first, at random and by class', async () => {
+    const worst = await get<RetrievalPage>('api/runs/plain/retrieval?limit=100');
+    expect(worst).toMatchObject({ total: 24, offset: 0 });
+    // The two images that lie in another class.
+    expect(
+      worst.items
+        .slice(0, 2)
+        .map(({ query }) => query.index)
+        .sort((a, b) => a - b),
+    ).toEqual([0, 12]);
+    const random = (seed: number, offset = 0) =>
+      get<RetrievalPage>(`api/runs/plain/retrieval?order=random&seed=${seed}&limit=12&offset=${offset}`);
+    const indices = ({ items }: RetrievalPage) => items.map(({ query }) => query.index);
+    expect(indices(await random(1))).toEqual(indices(await random(1)));
+    expect(indices(await random(1))).not.toEqual(indices(await random(2)));
+    expect(new Set([...indices(await random(1)), ...indices(await random(1, 12))]).size).toBe(24);
+    const some = await get<RetrievalPage>('api/runs/plain/retrieval?order=index&label=2&limit=2&offset=5');
+    expect(some.total).toBe(6);
+    expect(indices(some)).toEqual([17]);
+  });
+
+  it('counts recall by class and confused pairs', async () => {
+    const { classes, confusions } = await get<ClassesAnswer>('api/runs/plain/classes');
+    expect(classes).toHaveLength(4);
+    expect(classes[0]).toMatchObject({ queries: 6, recallAt1: expect.closeTo(5 / 6, 9) });
+    const first = classes.find(({ label }) => label === 0);
+    expect(first?.mostConfusedWith).toBe(1);
+    const pair = confusions.find(({ a, b }) => a === 0 && b === 1);
+    expect(pair?.aAsB).toBe(1);
+    expect(pair?.share).toBeCloseTo(((pair?.aAsB ?? 0) + (pair?.bAsA ?? 0)) / 12, 9);
+    expect(pair?.example.query.label === 0 || pair?.example.query.label === 1).toBe(true);
+  });
+
+  it.each(['api/runs/plain/map', 'api/runs/plain/map?learner=1', 'api/runs/gallery/map'])(
+    'is laid out by a worker and kept in the folder: %s',
+    async (path) => {
+      let map = await get<MapAnswer>(path);
+      expect(map.state).toBe('computing');
+      for (let i = 0; map.state === 'computing' && i < 200; i++) {
+        await new Promise((done) => setTimeout(done, 50));
+        map = await get<MapAnswer>(path);
+      }
+      expect(map.state).toBe('ready');
+      const { x, y, labels, correct } = map as MapPoints;
+      const files = path.includes('gallery') ? withGallery : plain;
+      expect(labels).toEqual(files.labels);
+      expect([x.length, y.length, correct.length]).toEqual(new Array(3).fill(files.labels.length));
+      for (const value of [...x, ...y]) expect(Math.abs(value)).toBeLessThanOrEqual(1.0001);
+      if (path.includes('gallery')) return;
+      expect(correct[0]).toBe(0);
+      expect(correct[1]).toBe(1);
+    },
+  );
+});
+
+describe('images', () => {
+  it('are thumbnails of the run’s own list', async () => {
+    const answer = await fetch(address('api/runs/plain/images/query/7?size=48'));
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('image/webp');
+    const { format, width, height } = await sharp(Buffer.from(await answer.arrayBuffer())).metadata();
+    expect([format, width, height]).toEqual(['webp', 40, 30]);
+  });
+
+  it('are not others', async () => {
+    expect(await refused('api/runs/plain/images/query/24')).toMatchObject({ status: 404 });
+    expect(await refused('api/runs/plain/images/gallery/0')).toMatchObject({ status: 404 });
+    expect(await refused('api/runs/plain/images/query/7?size=4000')).toMatchObject({ status: 400 });
+    expect(await refused('api/runs/plain/images/query/-1')).toMatchObject({ status: 400 });
+    expect(await refused('api/runs/plain/images/query/%2e%2e%2fconfig.json')).toMatchObject({ status: 400 });
+  });
+});
+
+describe('a hostile run folder', () => {
+  it('shows no file outside of its data folder, whatever its list says', async () => {
+    const secret = join(folder, 'secret.png');
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: '#f00' } })
+      .png()
+      .toFile(secret);
+    const dataDir = join(folder, 'runs', 'hostile', 'data');
+    const run = await writeRunFiles(join(folder, 'runs', 'hostile'), { dataDir });
+    symlinkSync(secret, join(dataDir, 'link.png'));
+    writeFileSync(
+      join(dataDir, 'text.png'),
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    );
+    const paths = [...run.imagePaths];
+    const bad = [
+      secret,
+      join(dataDir, '../../../secret.png'),
+      join(dataDir, 'link.png'),
+      '/etc/passwd',
+      `${dataDir}/text.png`,
+      '',
+      dataDir,
+      '\0',
+    ];
+    paths.splice(0, bad.length, ...bad);
+    const list = { paths, labels: run.labels, classNames: ['a', 'b', 'c', 'd'] };
+    writeFileSync(join(run.path, 'test-images.json'), JSON.stringify({ queries: list, gallery: null }));
+    for (const [index, path] of paths.entries()) {
+      const answer = await fetch(address(`api/runs/hostile/images/query/${index}`));
+      expect(answer.status, path).toBe(index < bad.length ? 404 : 200);
+    }
+    rmSync(run.path, { recursive: true });
+  });
+
+  it('survives broken and huge lines, wrong types and missing files', async () => {
+    const path = join(folder, 'runs', HOSTILE.replaceAll('/', '∕'));
+    mkdirSync(path);
+    writeFileSync(
+      join(path, 'config.json'),
+      `{"epochs": "many", "__proto__": {"x": 1}, "lr": {"a": []}, "b": ${JSON.stringify(HOSTILE)}}`,
+    );
+    const lines = [
+      '{"epoch": 0, "metrics": {"R@1": 0.5, "x": "1", "__proto__": 3}, "learningRates": [1], "seconds": 4}',
+      'not json',
+      '{"epoch": "0"}',
+      'null',
+      '[1]',
+      `{"epoch": 1, "x": "${'y'.repeat(17 << 20)}"}`,
+      '{"epoch": 2, "metrics": null}',
+      '{"epoch": 3, "metr',
+    ];
+    writeFileSync(join(path, 'metrics.jsonl'), lines.join('\n'));
+    writeFileSync(
+      join(path, 'divisions.jsonl'),
+      '{"epoch":0,"numClusters":1e9,"sizes":[],"classCounts":[]}\n{"epoch":0,"numClusters":2,"sizes":[1,1],"classCounts":[1,1],"clusters":[0,7]}\n',
+    );
+    writeFileSync(join(path, 'masks.jsonl'), '{"epoch":0,"masks":[[1],[1,2]]}\n{"epoch":0,"masks":[]}\n');
+    writeFileSync(
+      join(path, 'steps.jsonl'),
+      '{"epoch":0,"step":1e400,"steps":1}\n{"epoch":0,"step":1,"steps":2,"metricLoss":"x"}\n',
+    );
+    writeFileSync(join(path, 'summary.json'), '[]');
+    writeFileSync(join(path, 'running.json'), '{"pid": -1}');
+    writeFileSync(join(path, 'embeddings.safetensors'), Buffer.alloc(64, 255));
+    const { runs } = await get<RunsAnswer>('api/runs');
+    const run = runs.find(({ settings }) => settings.b === HOSTILE);
+    const id = encodeURIComponent(run?.id ?? '');
+    const detail = await get<RunDetail>(`api/runs/${id}`);
+    expect(detail.of).toBeNull();
+    expect(detail.records.map(({ epoch }) => epoch)).toEqual([0, 2]);
+    expect(detail.divisions).toEqual([]);
+    expect(detail.steps).toHaveLength(1);
+    expect(detail.problems).toEqual([
+      'metrics.jsonl: 5 damaged lines are left out',
+      'steps.jsonl: 1 damaged line is left out',
+      'divisions.jsonl: 2 damaged lines are left out',
+      'masks.jsonl: 2 damaged lines are left out',
+    ]);
+    expect(await refused(`api/runs/${id}/embedding`)).toMatchObject({ status: 422, code: 'damaged' });
+    writeFileSync(join(path, 'config.json'), 'password=1');
+    const again = await get<RunDetail>(`api/runs/${id}`);
+    expect(again.status).toBe('damaged');
+    expect(JSON.stringify(again)).not.toContain('password');
+    rmSync(path, { recursive: true });
+    expect(await refused(`api/runs/${id}`)).toMatchObject({ status: 404, code: 'unknown' });
+  });
+
+  it('is not shown when it is a link to elsewhere, nor are linked files read', async () => {
+    const outside = await writeRunFiles(join(folder, 'outside'), { dataDir: join(folder, 'data') });
+    symlinkSync(outside.path, join(folder, 'runs', 'linked'));
+    const path = join(folder, 'runs', 'files');
+    mkdirSync(path);
+    writeFileSync(join(path, 'config.json'), '{}');
+    symlinkSync(join(outside.path, 'metrics.jsonl'), join(path, 'metrics.jsonl'));
+    const { runs } = await get<RunsAnswer>('api/runs');
+    expect(runs.map(({ id }) => id)).not.toContain('linked');
+    expect(runs.find(({ id }) => id === 'files')?.epochs).toBe(0);
+    rmSync(join(folder, 'runs', 'linked'));
+    rmSync(path, { recursive: true });
+  });
+
+  it('serves nothing by a path that leads out', async () => {
+    for (const path of [
+      '/../package.json',
+      '/%2e%2e/%2e%2e/etc/passwd',
+      '/assets/../../../package.json',
+      '/..%2f..%2fetc%2fpasswd',
+      '//etc/passwd',
+      '/api/runs/../../../etc/passwd',
+      '/api/runs/..%2f..%2foutside',
+      '/api/runs/%2e%2e',
+      '/api/runs/plain%00',
+      '/api/runs/plain/images/query/..%2f..%2fconfig.json',
+      '/api/runs/%E0%A4%A',
+    ]) {
+      const { status, body } = await raw(path, { host: 'localhost' });
+      expect(status, path).toBeGreaterThanOrEqual(400);
+      expect(status, path).toBeLessThan(500);
+      expect(body, path).not.toMatch(/root:|"name"/);
+    }
+  });
+});
+
+describe('access', () => {
+  it('has a policy against foreign scripts on every answer', async () => {
+    for (const path of ['', 'api/runs', 'api/nothing']) {
+      const { headers } = await fetch(address(path));
+      expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; script-src 'self'/);
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    }
+  });
+
+  it('refuses other host names (DNS rebinding)', async () => {
+    for (const host of [
+      'evil.example',
+      `evil.example:${dashboard.port}`,
+      '127.0.0.1.evil.example',
+      'localhost.',
+    ]) {
+      expect((await raw('/api/runs', { host })).status, host).toBeGreaterThanOrEqual(400);
+    }
+    for (const host of [`localhost:${dashboard.port}`, '127.0.0.1', '[::1]:1234'])
+      expect((await raw('/api/runs', { host })).status, host).toBe(200);
+  });
+
+  it('listens on loopback unless told otherwise, and then wants a token', async () => {
+    expect(dashboard.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
+    const open = await serveDashboard({ runsDir: join(folder, 'runs'), host: '0.0.0.0', port: 0 });
+    try {
+      const base = `http://127.0.0.1:${open.port}/`;
+      expect(open.token).toMatch(/^[\w-]{20,}$/);
+      expect(open.url).toContain(`?token=${open.token}`);
+      for (const path of [
+        '',
+        'api/runs',
+        'api/events',
+        'api/runs?token=wrong',
+        `api/runs?token=${open.token}x`,
+        'api/runs?token=',
+      ])
+        expect((await fetch(base + path)).status, path).toBe(403);
+      const wrong = await fetch(`${base}api/runs`, { headers: { cookie: `conquer-${open.port}=wrong` } });
+      expect(wrong.status).toBe(403);
+      const entered = await fetch(`${base}?token=${open.token}`, { redirect: 'manual' });
+      expect(entered.status).toBe(303);
+      expect(entered.headers.get('location')).toBe('./');
+      const cookie = entered.headers.get('set-cookie') ?? '';
+      expect(cookie).toMatch(/HttpOnly; SameSite=Strict/);
+      const answer = await fetch(`${base}api/runs`, { headers: { cookie: cookie.split(';')[0] ?? '' } });
+      expect(answer.status).toBe(200);
+    } finally {
+      await open.close();
+    }
+  });
+
+  it('says in one line what is wrong with its options', async () => {
+    const runsDir = join(folder, 'runs');
+    await expect(serveDashboard({ runsDir, host: '0.0.0.0', port: 0, token: 'short' })).rejects.toThrow(
+      /^--token: expected at least 16/,
+    );
+    await expect(serveDashboard({ runsDir: join(folder, 'none') })).rejects.toThrow(
+      /expected a folder of runs/,
+    );
+    await expect(serveDashboard({ runsDir, port: dashboard.port })).rejects.toThrow(
+      /is taken: choose another/,
+    );
+  });
+});
+
+describe('events', () => {
+  it('tell what is appended, cut back, and that embeddings are new', async () => {
+    const path = join(folder, 'runs', 'live');
+    const live = await writeRunFiles(path, { dataDir: join(folder, 'data'), of: 9 });
+    const run = await get<RunDetail>('api/runs/live');
+    expect(run.status).toBe('cut off');
+    const abort = new AbortController();
+    const answer = await fetch(address('api/events'), { signal: abort.signal });
+    expect(answer.headers.get('content-type')).toBe('text/event-stream');
+    const reader = (answer.body as ReadableStream<Uint8Array>)
+      .pipeThrough(new TextDecoderStream())
+      .getReader();
+    let text = '';
+    /** Reads until there is an event of this type that fits. */
+    const next = async (type: string, fits: (event: Record<string, unknown>) => boolean) => {
+      for (;;) {
+        for (const block of text.split('\n\n')) {
+          const data = block.startsWith(`event: ${type}\n`) ? block.slice(block.indexOf('data: ') + 6) : null;
+          const event = data === null || !text.includes(`${block}\n\n`) ? null : JSON.parse(data);
+          if (event && fits(event)) return event;
+        }
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`the stream ended before ${type}`);
+        text += value;
+      }
+    };
+    appendFileSync(join(path, 'metrics.jsonl'), '{"epoch": 4, "metr');
+    await new Promise((done) => setTimeout(done, 150));
+    appendFileSync(join(path, 'metrics.jsonl'), 'ics": {"R@1": 0.9}}\n');
+    const half = await next('append', ({ run, records }) => run === 'live' && records !== undefined);
+    expect(half.records).toEqual({ at: run.lines.records, lines: [{ epoch: 4, metrics: { 'R@1': 0.9 } }] });
+    const listed = await next('runs', ({ runs }) => JSON.stringify(runs).includes('0.9'));
+    expect(listed.runs.find(({ id }: { id: string }) => id === 'live').best.epoch).toBe(4);
+
+    appendEpoch(path, 5, { 'R@1': 0.2 });
+    const masks = await next('append', (event) => event.run === 'live' && event.masks !== undefined);
+    expect(masks.masks).toEqual({ at: run.lines.masks, epochs: [5] });
+
+    writeEmbeddings(path, {
+      epoch: 5,
+      vectors: live.vectors.toReversed(),
+      labels: live.labels,
+      gallery: null,
+    });
+    const { version } = await next('embedding', (event) => event.run === 'live');
+    expect((await get<EmbeddingInfo>('api/runs/live/embedding')).version).toBe(version);
+
+    writeFileSync(join(path, 'metrics.jsonl'), '{"epoch": 0, "metrics": {"R@1": 0.1}}\n');
+    await next('reset', (event) => event.run === 'live');
+    expect((await get<RunDetail>('api/runs/live')).records).toHaveLength(1);
+    abort.abort();
+    rmSync(path, { recursive: true });
+  });
+});
