@@ -10,7 +10,8 @@ import type { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
-import { divisionOf, lossOf, minerOf, modelOf, samplerOf, scheduleOf } from './assemble.js';
+import { divisionOf, minerOf, modelOf, samplerOf, scheduleOf } from './assemble.js';
+import { lossOf } from './assemble-loss.js';
 import { resolveSettings } from './options.js';
 
 const loss = (flags: Record<string, unknown>) => lossOf(resolveSettings(flags), 3, new Generator(0));
@@ -38,6 +39,39 @@ describe('losses', () => {
     const kantorov = loss({ loss: 'kantorov-margin', margin: 0.1, beta: 1, 'miner-cutoff': 0.7 });
     expect(kantorov).toBeInstanceOf(KantorovMarginLoss);
     expect(kantorov).toMatchObject({ alpha: 0.1, beta: 1, distanceThreshold: 0.7 });
+  });
+
+  it.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    ['margin', { compat: 'revisiting-dml' }, { compat: 'revisiting-dml' }],
+    ['margin', { compat: 'dcesml' }, { compat: undefined }],
+    ['triplet', { 'squared-distances': 'yes' }, { squared: true }],
+    ['triplet', {}, { squared: false }],
+    ['contrastive', { 'pos-margin': 0.1, 'neg-margin': 0.9 }, { posMargin: 0.1, negMargin: 0.9 }],
+    ['snr', { margin: 0.3, 'snr-lambda': 0.1 }, { margin: 0.3, regLambda: 0.1, averageNonZeroOnly: true }],
+    ['snr', { average: 'all' }, { averageNonZeroOnly: false }],
+    ['mc-npair', {}, { l2Weight: 0 }],
+    ['angular', { 'angular-alpha': 40, 'angular-weight': 1 }, { alphaDegrees: 40, angularWeight: 1 }],
+    ['multi-similarity', { 'ms-pos-weight': 3, 'ms-neg-weight': 50 }, { posWeight: 3, negWeight: 50 }],
+    ['multi-similarity', { 'ms-margin': 0.2, 'ms-threshold': 1 }, { margin: 0.2, threshold: 1 }],
+    ['multi-similarity', {}, { averageNonZeroOnly: false }],
+    ['multi-similarity', { average: 'non-zero' }, { averageNonZeroOnly: true }],
+    ['histogram', { 'histogram-bins': 33 }, { numBins: 33 }],
+    ['proxy-nca', { 'proxy-scale': 4 }, { scale: 4 }],
+    ['arcface', { 'arcface-margin': 0.3, 'arcface-scale': 64 }, { angularMargin: 0.3, featureScale: 64 }],
+    ['arcface', { compat: 'revisiting-dml' }, { compat: 'revisiting-dml' }],
+    ['soft-triple', { 'soft-triple-scale': 9, 'soft-triple-margin': 0.1 }, { scale: 9, margin: 0.1 }],
+    ['soft-triple', { 'soft-triple-gamma': 0.3, 'soft-triple-tau': 0.4 }, { gamma: 0.3, tau: 0.4 }],
+  ])('%s %j', (name, flags, wanted) => {
+    expect(loss({ loss: name, ...flags })).toMatchObject(wanted);
+  });
+
+  it('have weights for each class', () => {
+    const shapes = (flags: Record<string, unknown>) =>
+      [...loss({ 'embedding-dim': 8, ...flags }).namedParameters()].map(([, weights]) => weights.shape);
+    for (const name of ['proxy-nca', 'arcface', 'normalized-softmax']) {
+      expect(shapes({ loss: name })).toEqual([[3, 8]]);
+    }
+    expect(shapes({ loss: 'soft-triple', 'soft-triple-centres': 4 })).toEqual([[3, 4, 8]]);
   });
 });
 

@@ -7,14 +7,8 @@ import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { UserError } from '../error.js';
-import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
-import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
-import { NPairsLoss } from '../losses/npairs.js';
-import { TripletLoss } from '../losses/triplet.js';
-import { TripletAllLoss } from '../losses/triplet-all.js';
-import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { FlexibleTripletMiner, negativeChoices, positiveChoices } from '../miners/flexible-triplet.js';
@@ -116,42 +110,6 @@ async function loadWeightsOf(
   loadWeights(backbone, await fetchWeights(published, { onProgress }));
 }
 
-export function lossOf(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
-  return newLoss(settings, numClasses, generator).to({ device: settings.device });
-}
-
-function newLoss(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
-  const { loss, margin, beta, nu, alpha, temperature } = settings;
-  const soft = settings.soft === 'yes';
-  switch (loss) {
-    case 'margin':
-      return new MarginLoss({
-        margin,
-        beta,
-        nu,
-        ...(settings['beta-per-class'] === 'yes' && { numClasses }),
-      });
-    case 'triplet':
-      return new TripletLoss({ margin, soft, averageNonZeroOnly: settings.average === 'non-zero' });
-    case 'triplet-all':
-      return new TripletAllLoss({ margin, ...(settings.compat && { compat: settings.compat }) });
-    case 'triplet-semihard':
-      return new TripletSemihardLoss({ margin, soft });
-    case 'npairs':
-      return new NPairsLoss({ alpha });
-    case 'kantorov-margin':
-      return new KantorovMarginLoss({ alpha: margin, beta, distanceThreshold: settings['miner-cutoff'] });
-    case 'normalized-softmax':
-      return new NormalizedSoftmaxLoss({
-        numClasses,
-        embeddingDim: settings['embedding-dim'],
-        temperature,
-        labelSmoothing: settings['label-smoothing'],
-        generator,
-      });
-  }
-}
-
 /** null where the loss reads the whole batch. */
 export function minerOf(settings: TrainSettings, loss: Loss, random: Random): Miner | null {
   if (!loss.usesTuples) return null;
@@ -211,7 +169,7 @@ export function learningRateOf(settings: TrainSettings): (epoch: number) => numb
 }
 
 export function scheduleOf(settings: TrainSettings): DivisionSchedule {
-  const compat = settings.compat ?? undefined;
+  const compat = settings.compat === 'dcesml' ? settings.compat : undefined;
   const numLearners = settings['num-learners'];
   return new DivisionSchedule({
     numLearners,

@@ -3,6 +3,7 @@ import { UserError } from '../error.js';
 import type { EmbeddingInitKind } from '../models/embedding-init.js';
 import type { SmallClassAction } from '../samplers/adaptive.js';
 import type { Settings } from '../train/run-folder.js';
+import { lossOptions } from './loss-options.js';
 
 interface OptionOf<Kind extends string, Value> {
   kind: Kind;
@@ -320,7 +321,16 @@ export const trainOptions = {
       'triplet-semihard',
       'npairs',
       'kantorov-margin',
+      'contrastive',
+      'snr',
+      'mc-npair',
+      'angular',
+      'multi-similarity',
+      'histogram',
+      'proxy-nca',
       'normalized-softmax',
+      'arcface',
+      'soft-triple',
     ],
     default: 'margin',
     help: 'metric loss',
@@ -330,7 +340,7 @@ export const trainOptions = {
     kind: 'number',
     default: 0.2,
     min: 0,
-    help: 'margin of the margin and triplet losses, and of semihard negatives',
+    help: 'margin of the margin, triplet and snr losses, and of semihard negatives',
   },
   soft: {
     group: LOSS,
@@ -343,8 +353,8 @@ export const trainOptions = {
     group: LOSS,
     kind: 'choice',
     choices: ['non-zero', 'all'],
-    default: 'non-zero',
-    help: 'triplet: mean over the tuples with a loss, or over all',
+    default: null,
+    help: 'mean over what has a loss, or over all: triplet, snr (tuples; non-zero), multi-similarity (anchors; all)',
   },
   alpha: {
     group: LOSS,
@@ -381,6 +391,7 @@ export const trainOptions = {
     max: 0.99,
     help: 'normalised softmax: share of the target spread over all classes',
   },
+  ...lossOptions,
   miner: {
     group: LOSS,
     kind: 'choice',
@@ -612,9 +623,9 @@ export const trainOptions = {
   compat: {
     group: RUN,
     kind: 'choice',
-    choices: ['dcesml'],
+    choices: ['dcesml', 'revisiting-dml'],
     default: null,
-    help: "do as the authors' code where it differs from the paper",
+    help: "do as the authors' code where it differs from the paper, or as the Revisiting collection (margin, arcface)",
   },
 } as const satisfies Record<string, OptionSpec>;
 
