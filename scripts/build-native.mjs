@@ -1,4 +1,5 @@
-// Compiles packages/torch/native/*.cc against libtorch into packages/torch/build/conquer_torch.node.
+// Compiles the addons: packages/torch/native/*.cc against libtorch into packages/torch/build/conquer_torch.node, and
+// packages/image/native/*.cc against libjpeg-turbo into packages/image/build/conquer_image.node.
 // Plain Node and a C++ compiler: a fresh machine has no cmake, and node-gyp would download headers.
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -7,12 +8,10 @@ import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { findLibjpeg, howToGetLibjpeg } from './find-libjpeg.mjs';
 import { findLibtorch, howToGetLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const NATIVE = join(ROOT, 'packages/torch/native');
-const BUILD = join(ROOT, 'packages/torch/build');
-const ADDON = join(BUILD, 'conquer_torch.node');
 const MACOS = process.platform === 'darwin';
 
 const run = promisify(execFile);
@@ -62,21 +61,18 @@ function nodeApiHeaders() {
   throw new SetupError(`no node_api.h in ${folders.join(', ')}: run npm ci first`);
 }
 
-function compileFlags(libtorch, cxx) {
+function compileFlags(name, includeDirs, own) {
   // /usr/include is searched anyway, and naming it would change the order of the C++ library's headers.
-  const includes = libtorch.includeDirs.filter((folder) => folder !== '/usr/include');
+  const includes = includeDirs.filter((folder) => folder !== '/usr/include');
   return [
-    standard(libtorch, cxx),
-    '-O2',
+    ...own,
     '-fPIC',
     '-fvisibility=hidden',
     '-Wall',
     '-Wextra',
     '-DNDEBUG',
     '-DNAPI_VERSION=8',
-    '-DNODE_GYP_MODULE_NAME=conquer_torch',
-    ...libtorch.defines,
-    ...(libtorch.cuda ? ['-DCONQUER_CUDA'] : []),
+    `-DNODE_GYP_MODULE_NAME=${name}`,
     ...includes.flatMap((folder) => ['-isystem', folder]),
     `-I${nodeApiHeaders()}`,
   ];
@@ -95,29 +91,68 @@ function openmpBlas(libtorch) {
   return ['-Wl,--no-as-needed', ...files, `-Wl,-rpath,${folder}`];
 }
 
-function linkFlags(libtorch) {
-  if (MACOS) {
-    const folder = libtorch.libDir;
-    return [
-      '-bundle',
-      '-undefined',
-      'dynamic_lookup',
-      `-L${folder}`,
+function linkFlags(libDir, libraries) {
+  return [
+    ...(MACOS ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared']),
+    `-L${libDir}`,
+    ...libraries,
+    `-Wl,-rpath,${libDir}`,
+  ];
+}
+
+/**
+ * @typedef {object} Addon
+ * @property {string} package folder of the package under packages/
+ * @property {string} name
+ * @property {string} from the library it binds, for people
+ * @property {string[]} library what of the library decides whether to build again
+ * @property {string[]} flags
+ * @property {string[]} link
+ */
+
+/** @returns {Addon} */
+function torchAddon(cxx) {
+  const libtorch = findLibtorch();
+  if (libtorch === undefined) {
+    throw new SetupError(
+      `no libtorch on this system: run ${howToGetLibtorch()}, or set LIBTORCH to the folder of one, or LIBTORCH_USE_PYTORCH=1 to link the torch package of python3`,
+    );
+  }
+  const { version, libDir, origin, cuda, includeDirs, defines } = libtorch;
+  const own = [standard(libtorch, cxx), '-O2', ...defines, ...(cuda ? ['-DCONQUER_CUDA'] : [])];
+  return {
+    package: 'torch',
+    name: 'conquer_torch',
+    from: `libtorch ${version} in ${libDir} (${origin}${cuda ? ', with CUDA' : ''})`,
+    library: [version, libDir],
+    flags: compileFlags('conquer_torch', includeDirs, own),
+    link: linkFlags(libDir, [
+      ...openmpBlas(libtorch),
+      // Without --no-as-needed the linker would drop libtorch_cuda, which registers its operators when loaded.
+      ...(cuda && !MACOS ? ['-Wl,--no-as-needed', '-ltorch_cuda', '-lc10_cuda'] : []),
       '-ltorch_cpu',
       '-lc10',
-      `-Wl,-rpath,${folder}`,
-    ];
+    ]),
+  };
+}
+
+/** @returns {Addon} */
+function imageAddon() {
+  const libjpeg = findLibjpeg();
+  if (libjpeg === undefined) {
+    throw new SetupError(
+      `no libjpeg-turbo on this system: run ${howToGetLibjpeg()}, or set LIBJPEG to the folder that holds its include/ and lib/`,
+    );
   }
-  return [
-    '-shared',
-    ...openmpBlas(libtorch),
-    `-L${libtorch.libDir}`,
-    // Without --no-as-needed the linker would drop libtorch_cuda, which registers its operators when loaded.
-    ...(libtorch.cuda ? ['-Wl,--no-as-needed', '-ltorch_cuda', '-lc10_cuda'] : []),
-    '-ltorch_cpu',
-    '-lc10',
-    `-Wl,-rpath,${libtorch.libDir}`,
-  ];
+  const { version, libDir, includeDirs } = libjpeg;
+  return {
+    package: 'image',
+    name: 'conquer_image',
+    from: `libjpeg-turbo ${version} in ${libDir}`,
+    library: [version, libDir],
+    flags: compileFlags('conquer_image', includeDirs, ['-std=c++17', '-O3']),
+    link: linkFlags(libDir, ['-ljpeg', '-pthread']),
+  };
 }
 
 /** Runs a compiler; writes to a temporary name first, so that an interrupted build leaves no half file. */
@@ -152,46 +187,45 @@ async function compileAll(jobs, cxx, flags) {
   await Promise.all(Array.from({ length: parallel }, worker));
 }
 
+/** @param {Addon} addon */
+async function buildAddon(addon, cxx, say) {
+  const native = join(ROOT, 'packages', addon.package, 'native');
+  const build = join(ROOT, 'packages', addon.package, 'build');
+  const output = join(build, `${addon.name}.node`);
+  const files = readdirSync(native).sort();
+  const headers = files.filter((name) => name.endsWith('.h')).map((name) => read(join(native, name)));
+  const common = hash(addon.flags, headers, addon.library, cxx.version);
+  const jobs = files
+    .filter((name) => name.endsWith('.cc'))
+    .map((name) => {
+      const source = join(native, name);
+      return { name, source, object: join(build, `${name}.o`), stamp: hash(common, read(source)) };
+    });
+  if (jobs.length === 0) throw new SetupError(`no C++ sources in ${native}`);
+
+  const stale = jobs.filter((job) => !existsSync(job.object) || read(`${job.object}.stamp`) !== job.stamp);
+  const linkStamp = hash(
+    addon.link,
+    jobs.map((job) => job.stamp),
+  );
+  if (stale.length === 0 && existsSync(output) && read(`${output}.stamp`) === linkStamp) {
+    say(`native build: up to date with ${addon.from}`);
+    return;
+  }
+  say(`native build: the binding to ${addon.from}, compiling ${stale.length} of ${jobs.length} files`);
+  mkdirSync(build, { recursive: true });
+  await compileAll(stale, cxx, addon.flags);
+  await produce(cxx, [...jobs.map((job) => job.object), ...addon.link], output, 'linking');
+  writeFileSync(`${output}.stamp`, linkStamp);
+}
+
 /**
  * Builds what is out of date.
  * @param {(line: string) => void} say
  */
 export async function buildNative(say = console.log) {
-  const libtorch = findLibtorch();
-  if (libtorch === undefined) {
-    throw new SetupError(
-      `no libtorch on this system: run ${howToGetLibtorch()}, or set LIBTORCH to the folder of one, or LIBTORCH_USE_PYTORCH=1 to link the torch package of python3`,
-    );
-  }
   const cxx = compiler();
-  const flags = compileFlags(libtorch, cxx);
-  const link = linkFlags(libtorch);
-  const files = readdirSync(NATIVE).sort();
-  const headers = files.filter((name) => name.endsWith('.h')).map((name) => read(join(NATIVE, name)));
-  const common = hash(flags, headers, libtorch.version, libtorch.libDir, cxx.version);
-  const jobs = files
-    .filter((name) => name.endsWith('.cc'))
-    .map((name) => {
-      const source = join(NATIVE, name);
-      return { name, source, object: join(BUILD, `${name}.o`), stamp: hash(common, read(source)) };
-    });
-  if (jobs.length === 0) throw new SetupError(`no C++ sources in ${NATIVE}`);
-
-  const stale = jobs.filter((job) => !existsSync(job.object) || read(`${job.object}.stamp`) !== job.stamp);
-  const linkStamp = hash(
-    link,
-    jobs.map((job) => job.stamp),
-  );
-  const from = `libtorch ${libtorch.version} in ${libtorch.libDir} (${libtorch.origin}${libtorch.cuda ? ', with CUDA' : ''})`;
-  if (stale.length === 0 && existsSync(ADDON) && read(`${ADDON}.stamp`) === linkStamp) {
-    say(`native build: up to date with ${from}`);
-    return;
-  }
-  say(`native build: the binding to ${from}, compiling ${stale.length} of ${jobs.length} files`);
-  mkdirSync(BUILD, { recursive: true });
-  await compileAll(stale, cxx, flags);
-  await produce(cxx, [...jobs.map((job) => job.object), ...link], ADDON, 'linking');
-  writeFileSync(`${ADDON}.stamp`, linkStamp);
+  for (const addon of [torchAddon(cxx), imageAddon()]) await buildAddon(addon, cxx, say);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -9,6 +9,7 @@ const SCRIPTS = fileURLToPath(new URL('.', import.meta.url));
 const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'conquer-build-'));
 const native = join(work, 'packages/torch/native');
+const nativeImage = join(work, 'packages/image/native');
 const root = join(work, 'libtorch');
 const addon = join(work, 'packages/torch/build/conquer_torch.node');
 
@@ -35,10 +36,20 @@ NAPI_MODULE_INIT() {
 `;
 const ANSWER = '#include "answer.h"\nint answer() { return ANSWER + __cplusplus / 100 % 100; }\n';
 
+const JPEG_MODULE = `#include <cstdio>
+#include <jpeglib.h>
+#include <node_api.h>
+NAPI_MODULE_INIT() {
+  jpeg_error_mgr errors;
+  jpeg_std_error(&errors);
+  return exports;
+}
+`;
+
 /** The scripts build a small addon in a copy of the repository's layout, against empty libraries. */
 beforeAll(() => {
   cpSync(SCRIPTS, join(work, 'scripts'), { recursive: true });
-  mkdirSync(native, { recursive: true });
+  for (const folder of [native, nativeImage]) mkdirSync(folder, { recursive: true });
   mkdirSync(join(root, 'lib'), { recursive: true });
   mkdirSync(join(root, 'include/torch/csrc/api/include/torch'), { recursive: true });
   symlinkSync(MODULES, join(work, 'node_modules'));
@@ -49,6 +60,7 @@ beforeAll(() => {
   writeFileSync(join(native, 'answer.h'), '#pragma once\n#define ANSWER 100\nint answer();\n');
   writeFileSync(join(native, 'answer.cc'), ANSWER);
   writeFileSync(join(native, 'module.cc'), MODULE);
+  writeFileSync(join(nativeImage, 'module.cc'), JPEG_MODULE);
 });
 afterAll(() => rmSync(work, { recursive: true }));
 
@@ -69,7 +81,11 @@ function answer() {
 test('builds what changed and nothing else, as C++17 up to libtorch 2.12 and C++20 from 2.13', () => {
   expect(build().stdout).toContain('compiling 2 of 2 files');
   expect(answer()).toBe('117');
-  expect(build().stdout).toContain('up to date');
+  execFileSync(process.execPath, [
+    '-e',
+    `require(${JSON.stringify(join(work, 'packages/image/build/conquer_image.node'))})`,
+  ]);
+  expect(build().stdout.match(/up to date with lib(torch|jpeg-turbo) /g)).toHaveLength(2);
   writeFileSync(join(native, 'answer.cc'), `${ANSWER}// changed\n`);
   expect(build().stdout).toContain('compiling 1 of 2 files');
   writeFileSync(join(native, 'answer.h'), '#pragma once\n#define ANSWER 200\nint answer();\n');
@@ -104,4 +120,10 @@ test('a compiler without C++20 is told apart from a broken build', () => {
   const { status, stderr } = build({ CXX: old });
   expect(status).toBe(1);
   expect(stderr).toContain('libtorch 2.13.0 needs C++20');
+});
+
+test('a wrong LIBJPEG is said in one line', () => {
+  const { status, stderr } = build({ LIBJPEG: '/nonexistent' });
+  expect(status).toBe(1);
+  expect(stderr.trim()).toMatch(/^LIBJPEG=\/nonexistent is not a libjpeg-turbo: looked for [^\n]+$/);
 });

@@ -58,7 +58,8 @@ function missingPackages({ tests, bench }) {
   if (!process.env.CXX && !onPath('c++')) missing.push({ name: 'g++', why: 'compiles the binding' });
   const libtorch = findLibtorch();
   if (libtorch === undefined) missing.push({ name: 'libtorch-dev', why: 'the tensor engine' });
-  if (findLibjpeg() === undefined) missing.push({ name: 'libjpeg-dev', why: 'decodes JPEG, as libjpeg-turbo' });
+  if (findLibjpeg() === undefined)
+    missing.push({ name: 'libjpeg-dev', why: 'decodes JPEG, as libjpeg-turbo' });
   const system = `/usr/lib/${multiarch()}`;
   const debian = process.platform === 'linux' && (libtorch === undefined || libtorch.libDir === system);
   if (debian && !existsSync(join(system, 'openblas-openmp/libblas.so.3'))) {

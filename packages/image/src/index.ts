@@ -1,5 +1,10 @@
-export { type Crop, type DecodeOptions, type DecodeRequest, decodeImages } from './decode.js';
+export type { DecodeOptions } from './bounded.js';
+export { type DecodeRequest, decodeImages } from './decode.js';
 export { ImageError } from './error.js';
-export { type PackedImages, type PackOptions, type PackProgress, packImages } from './pack.js';
-export { type ImageSize, imageSize } from './pixels.js';
+export { ImageFiles } from './image-files.js';
+export { ImagePack } from './image-pack.js';
+export type { ImageSet, SetRequest } from './image-set.js';
+export { type PackOptions, type PackProgress, packImages } from './pack.js';
+export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
+export type { Crop, ImageRequest } from './request.js';
 export { type Drawing, type RenderOptions, renderSvg, renderSvgs } from './svg.js';

@@ -1,9 +1,14 @@
 import { stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
+import { native, runNative } from './binding.js';
+import { type DecodeOptions, forEachBounded } from './bounded.js';
 import { ImageError } from './error.js';
 
 // libvips would remember decoded files by name and answer with the old pixels after a file has changed.
 sharp.cache(false);
+
+/** Images of more pixels are refused by their header: a small file can hold more than the memory does. */
+export const pixelLimit = 2 ** 27;
 
 /** Width and height in pixels, after the EXIF orientation has been applied. */
 export interface ImageSize {
@@ -16,11 +21,37 @@ export interface ImageSize {
  * oddities of the encoder do not.
  */
 export function openImage(path: string): Sharp {
-  return sharp(path, { failOn: 'error', autoOrient: true, pages: 1 });
+  return sharp(path, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
 }
 
 /** The oriented size of an image from its header alone; nothing is decoded. @throws ImageError */
 export async function imageSize(path: string): Promise<ImageSize> {
+  const [size] = await imageSizes([path]);
+  return size!;
+}
+
+/** The same of many images. @throws ImageError naming the first file that cannot be read */
+export async function imageSizes(
+  paths: readonly string[],
+  options: DecodeOptions = {},
+): Promise<ImageSize[]> {
+  if (paths.length === 0) return [];
+  const numbers = new Int32Array(paths.length * 2);
+  await runNative(options, (threads, cancel) =>
+    native.imageSizes(paths, numbers, pixelLimit, threads, cancel),
+  );
+  const sizes = paths.map((_, index) => ({
+    width: numbers[2 * index]!,
+    height: numbers[2 * index + 1]!,
+  }));
+  const others = [...sizes.keys()].filter((index) => sizes[index]?.width === 0);
+  await forEachBounded(others, options, async (index) => {
+    sizes[index] = await sizeBySharp(paths[index]!);
+  });
+  return sizes;
+}
+
+async function sizeBySharp(path: string): Promise<ImageSize> {
   try {
     const { width, height } = (await openImage(path).metadata()).autoOrient;
     return { width, height };
@@ -50,6 +81,8 @@ async function fileProblem(path: string): Promise<string | undefined> {
 /** libvips' messages hold a line per layer, often twice, and sharp puts the file's name in front. */
 function firstReason(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
+  if (/exceeds pixel limit/.test(message))
+    return `it holds more than ${pixelLimit} pixels, which is the limit`;
   const lines = message
     .split('\n')
     .map((line) => line.replace(/^(.*: )?(?=Input (file|buffer) )/, '').trim());

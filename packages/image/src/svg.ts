@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
-import { type DecodeOptions, forEachBounded } from './decode.js';
+import { type DecodeOptions, forEachBounded } from './bounded.js';
 import { ImageError } from './error.js';
 
 /** An SVG document and the file its picture goes to; the folder must exist. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { packImages } from '@conquer/image';
+import { ImageFiles, type ImageSet, packImages } from '@conquer/image';
 import { cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
@@ -14,12 +14,11 @@ import type { BatchTransform } from '../transforms/batch-transform.js';
 import { CenterCrop } from '../transforms/center-crop.js';
 import { ColorMix } from '../transforms/color-mix.js';
 import { Compose } from '../transforms/compose.js';
+import { CropSource } from '../transforms/crop-source.js';
 import type { Cropping } from '../transforms/cropping.js';
-import { FileSource } from '../transforms/file-source.js';
 import type { ImageSource } from '../transforms/image-source.js';
 import { Loader } from '../transforms/loader.js';
 import { Normalize } from '../transforms/normalize.js';
-import { PackSource } from '../transforms/pack-source.js';
 import { RandomResizedCrop } from '../transforms/random-resized-crop.js';
 import type { TrainSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
@@ -40,20 +39,17 @@ export async function openImages(
   input: InputFormat,
   out: Output,
 ): Promise<TrainingData> {
-  const { resize, augmentation, device } = settings;
+  const { resize, augmentation, device, threads } = settings;
   const size = settings['image-size'];
   const packed = settings.cache === 'yes';
   if (resize < size)
     throw new UserError(`--resize ${resize} is smaller than --image-size ${size}: images are cut out of it`);
-  if (packed && augmentation !== 'icons' && augmentation !== 'none') {
-    throw new UserError(
-      `--cache yes keeps whole images, and --augmentation ${augmentation} cuts out of the files: choose icons or none`,
-    );
-  }
+  // Icons are used whole, and cut to size on the device.
+  const square = packed && (augmentation === 'icons' || augmentation === 'none');
 
   const normalize = new Normalize(input);
   const resizeOnDevice = new Compose([new Affine({ size }), normalize]);
-  const plain: View = packed
+  const plain: View = square
     ? { cropping: new CenterCrop({ size: resize }), transform: resizeOnDevice }
     : { cropping: new CenterCrop({ size, resize }), transform: normalize };
   const cutOut = new RandomResizedCrop({ size });
@@ -79,16 +75,19 @@ export async function openImages(
 
   const sourcesOf = async (split: Split): Promise<(view: View) => ImageSource> => {
     const { paths } = split;
-    if (!packed) return (view) => new FileSource({ paths, cropping: view.cropping });
-    const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
-    const source = new PackSource(
-      await packImages(paths, {
+    let images: ImageSet = new ImageFiles(paths);
+    if (packed) {
+      const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
+      const shape = square ? resize : `short-${resize}`;
+      images = await packImages(paths, {
         size: resize,
-        file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${resize}-${key}.pack`),
+        square,
+        file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${shape}-${key}.pack`),
+        threads: threads ?? undefined,
         onProgress: progressBar(out, `decoding the ${split.name} images, once`),
-      }),
-    );
-    return () => source;
+      });
+    }
+    return ({ cropping }) => new CropSource({ images, cropping, threads: threads ?? undefined });
   };
 
   const { train, test, validation, gallery } = dataset;

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ImageError, type PackedImages, packImages, renderSvg } from '@conquer/image';
+import { ImageError, ImageFiles, type ImagePack, type ImageSet, packImages, renderSvg } from '@conquer/image';
 import { aten, liveTensors, scope, type Tensor } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
@@ -11,18 +11,17 @@ import { Affine } from './affine.js';
 import { CenterCrop } from './center-crop.js';
 import { ColorJitter } from './color-jitter.js';
 import { Compose } from './compose.js';
-import { FileSource } from './file-source.js';
+import { CropSource } from './crop-source.js';
 import type { ImageSource } from './image-source.js';
 import { Loader, type LoaderOptions } from './loader.js';
 import { Normalize } from './normalize.js';
-import { PackSource } from './pack-source.js';
 import { RandomResizedCrop } from './random-resized-crop.js';
 
 const count = 22;
 const labels = Int32Array.from({ length: count }, (_, image) => image % 5);
 let folder: string;
 let paths: string[];
-let pack: PackedImages;
+let pack: ImagePack;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'loader-'));
@@ -34,10 +33,13 @@ beforeAll(async () => {
     const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><rect width="16" height="16" fill="rgb(${red},0,0)"/>${left}</svg>`;
     writeFileSync(path, await renderSvg(svg, 16));
   }
-  pack = await packImages(paths, { size: 16, file: join(folder, 'images.pack') });
+  pack = await packImages(paths, { size: 16, square: true, file: join(folder, 'images.pack') });
 });
 
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  pack.dispose();
+  rmSync(folder, { recursive: true });
+});
 
 const augment = new Compose([
   new Affine({ size: 8, rotation: 20, flip: 0.5 }),
@@ -95,13 +97,15 @@ class SlowSource implements ImageSource {
   }
 }
 
-const files = () => new FileSource({ paths, cropping: new CenterCrop({ size: 16 }) });
-const crops = () => new FileSource({ paths, cropping: new RandomResizedCrop({ size: 16 }) });
+const whole = (images: ImageSet) => new CropSource({ images, cropping: new CenterCrop({ size: 16 }) });
+const files = () => whole(new ImageFiles(paths));
+const packed = () => whole(pack);
+const crops = (images: ImageSet = new ImageFiles(paths)) =>
+  new CropSource({ images, cropping: new RandomResizedCrop({ size: 16 }) });
 
 describe('Loader', () => {
   it('gives a whole split in order, from files and from a pack, the last batch smaller', async () => {
-    using packed = new PackSource(pack);
-    const [fromFiles, fromPack] = [await collect(evaluation(files())), await collect(evaluation(packed))];
+    const [fromFiles, fromPack] = [await collect(evaluation(files())), await collect(evaluation(packed()))];
     expect(fromPack).toEqual(fromFiles);
     expect(fromPack.map(({ shape }) => shape)).toEqual([
       [8, 3, 16, 16],
@@ -126,6 +130,9 @@ describe('Loader', () => {
       expect(await collect(training(new SlowSource(crops()), prefetch))).toEqual(reference);
     }
     expect(await collect(training(crops(), 2, 5))).not.toEqual(reference);
+    const fromPack = await collect(training(crops(pack), 1));
+    expect(fromPack.map(({ indices }) => indices)).toEqual(reference.map(({ indices }) => indices));
+    expect(await collect(training(crops(pack), 4))).toEqual(fromPack);
   });
 
   it('reads ahead as far as it is told, and no further', async () => {
@@ -170,7 +177,7 @@ describe('Loader', () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown) => unhandled.push(reason);
     process.on('unhandledRejection', note);
-    const source = new SlowSource(new FileSource({ paths: broken, cropping: new CenterCrop({ size: 16 }) }));
+    const source = new SlowSource(whole(new ImageFiles(broken)));
     const received: number[] = [];
     const error = await (async () => {
       for await (const { images, indices } of evaluation(source, { prefetch: 4 })) {
@@ -190,20 +197,18 @@ describe('Loader', () => {
   });
 
   it('frees the pixels when a transform fails', async () => {
-    using packed = new PackSource(pack);
     const live = liveTensors();
     const transform = {
       apply: (images: Tensor) => aten.conv2d(images, images, null, [1, 1], [0, 0], [1, 1], 7),
     };
-    await expect(collect(evaluation(packed, { transform }))).rejects.toThrow(/conv2d/);
+    await expect(collect(evaluation(packed(), { transform }))).rejects.toThrow(/conv2d/);
     expect(liveTensors()).toBe(live);
   });
 
   it('gives tensors that survive the scopes of others, and leaks none over many epochs', async () => {
-    using packed = new PackSource(pack);
     const live = liveTensors();
     for (let epoch = 0; epoch < 10; epoch++) {
-      const iterator = training(packed, 2)[Symbol.asyncIterator]();
+      const iterator = training(packed(), 2)[Symbol.asyncIterator]();
       const first = scope(() => {
         const promise = iterator.next();
         return { promise };
@@ -222,7 +227,6 @@ describe('Loader', () => {
     expect(() => evaluation(files(), { prefetch: 0 })).toThrow(/at least 1 batch ahead, got 0/);
     const batches = [Int32Array.of(22)];
     await expect(collect(evaluation(files(), { batches }))).rejects.toThrow(/no image 22, there are 22/);
-    using packed = new PackSource(pack);
-    await expect(collect(evaluation(packed, { batches }))).rejects.toThrow(/index out of range/);
+    await expect(collect(evaluation(packed(), { batches }))).rejects.toThrow(/no image 22, there are 22/);
   });
 });

@@ -1,0 +1,43 @@
+import type { ImageSet, SetRequest } from '@conquer/image';
+import { type Tensor, tensor } from '@conquer/torch';
+import type { Random } from '../random.js';
+import type { Cropping } from './cropping.js';
+import type { ImageSource } from './image-source.js';
+
+export interface CropSourceOptions {
+  /** Files, decoded each time, or a pack of images that were decoded once. */
+  images: ImageSet;
+  /** Which part of each image is read, and at what size. */
+  cropping: Cropping;
+  /** Threads that decode and resize; default one a core. */
+  threads?: number | undefined;
+}
+
+/**
+ * Crops of images, read on threads of their own: while a training step blocks the event loop, the batches that were
+ * asked for go on.
+ */
+export class CropSource implements ImageSource {
+  readonly count: number;
+
+  constructor(private readonly options: CropSourceOptions) {
+    this.count = options.images.count;
+  }
+
+  /** @throws ImageError naming the file that cannot be read */
+  async read(positions: Int32Array, random: Random, signal: AbortSignal): Promise<Tensor> {
+    const { images, cropping, threads } = this.options;
+    const { size } = cropping;
+    const sizes = await images.sizes(positions, { threads, signal });
+    const requests = sizes.map(
+      (image, place): SetRequest => ({
+        index: positions[place]!,
+        size: { width: size, height: size },
+        ...cropping.draw(image, random),
+      }),
+    );
+    const pixels = new Uint8Array(positions.length * size * size * 3);
+    await images.read(requests, pixels, { threads, signal });
+    return tensor(pixels, { shape: [positions.length, size, size, 3] }).keep();
+  }
+}

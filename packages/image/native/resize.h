@@ -1,0 +1,35 @@
+// Resizing with a triangle filter ("bilinear" with antialiasing), in the arithmetic of Pillow's resize: weights in
+// fixed point with 22 bits, first along the rows and then along the columns, rounded to 8 bits after each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace conquer {
+
+// Which input samples make each output sample along one axis, and with what weights.
+struct Filter {
+  struct Window {
+    int32_t first;   // input sample
+    int32_t count;
+    int32_t weight;  // index of the first weight
+  };
+  std::vector<Window> windows;  // one an output sample
+  std::vector<int32_t> weights;
+};
+
+// Maps [from, to) of `inputs` samples to `outputs` samples, in reverse order where `mirror` is set.
+void triangle_filter(double from, double to, int inputs, int outputs, bool mirror, Filter& filter);
+
+// A row of pixels, 3 or 4 bytes each (RGB or RGBX), to a row of RGB. Reads and writes up to 1 byte past the last pixel.
+void resize_row_rgb(const uint8_t* row, const Filter& filter, uint8_t* out);
+void resize_row_rgbx(const uint8_t* row, const Filter& filter, uint8_t* out);
+
+// Rows of `bytes` bytes, one after the other, to the filter's number of such rows.
+void resize_columns(const uint8_t* rows, size_t bytes, const Filter& filter, uint8_t* out);
+
+// height×width RGB pixels to width×height.
+void transpose_rgb(const uint8_t* pixels, int width, int height, uint8_t* out);
+
+}  // namespace conquer

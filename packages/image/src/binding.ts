@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+
+/** What became of an image: not worked on, done, not for the addon, or damaged. As in native/addon.cc. */
+export const outcome = { open: 0, done: 1, other: 2, damaged: 3 } as const;
+
+/** The addon in native/; what each array holds is said in native/addon.cc. Rejects never, throws TypeErrors. */
+interface Native {
+  imageSizes(
+    paths: readonly string[],
+    sizes: Int32Array,
+    pixelLimit: number,
+    threads: number,
+    cancel: Int32Array,
+  ): Promise<void>;
+  decodeFiles(
+    paths: readonly string[],
+    requests: Int32Array,
+    out: Uint8Array,
+    outcomes: Uint8Array,
+    pixelLimit: number,
+    threads: number,
+    cancel: Int32Array,
+  ): Promise<void>;
+  readPixels(
+    descriptor: number,
+    places: Float64Array,
+    requests: Int32Array,
+    out: Uint8Array,
+    outcomes: Uint8Array,
+    threads: number,
+    cancel: Int32Array,
+  ): Promise<void>;
+  checksum(bytes: Uint8Array): number;
+}
+
+function load(): Native {
+  try {
+    return createRequire(import.meta.url)('../build/conquer_image.node') as Native;
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    throw new Error(`the native image decoder could not be loaded (${reason}). Build it with: npm run setup`);
+  }
+}
+
+export const native: Native = load();
+
+export interface NativeOptions {
+  /** Threads of the addon that work on the images; default one a core. */
+  threads?: number | undefined;
+  /** Ends the work early; what runs already is waited for. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Runs a job of the addon, and ends it when the signal says so. @throws the signal's reason */
+export async function runNative(
+  { threads = availableParallelism(), signal }: NativeOptions,
+  job: (threads: number, cancel: Int32Array) => Promise<void>,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const cancel = new Int32Array(1);
+  const stop = () => {
+    cancel[0] = 1;
+  };
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await job(threads, cancel);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+  signal?.throwIfAborted();
+}

@@ -1,0 +1,40 @@
+import type { DecodeOptions } from './bounded.js';
+import { decodeImages } from './decode.js';
+import type { ImageSet, SetRequest } from './image-set.js';
+import { type ImageSize, imageSizes } from './pixels.js';
+
+/** Image files, decoded each time they are asked for. */
+export class ImageFiles implements ImageSet {
+  readonly count: number;
+  private readonly paths: readonly string[];
+  /** From the files' headers; each is read once. */
+  private readonly known: (ImageSize | undefined)[];
+
+  constructor(paths: readonly string[]) {
+    this.count = paths.length;
+    this.paths = paths;
+    this.known = new Array(paths.length);
+  }
+
+  async sizes(indices: Iterable<number>, options: DecodeOptions = {}): Promise<ImageSize[]> {
+    const wanted = [...indices];
+    const missing = [...new Set(wanted)].filter((index) => !this.known[index]);
+    const found = await imageSizes(
+      missing.map((index) => this.path(index)),
+      options,
+    );
+    for (const [place, index] of missing.entries()) this.known[index] = found[place];
+    return wanted.map((index) => this.known[index]!);
+  }
+
+  async read(requests: readonly SetRequest[], out: Uint8Array, options: DecodeOptions = {}): Promise<void> {
+    const ofFiles = requests.map((request) => ({ ...request, path: this.path(request.index) }));
+    await decodeImages(ofFiles, out, options);
+  }
+
+  private path(index: number): string {
+    const path = this.paths[index];
+    if (path === undefined) throw new RangeError(`there is no image ${index}, there are ${this.count}`);
+    return path;
+  }
+}
