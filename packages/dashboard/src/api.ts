@@ -365,8 +365,14 @@ export interface ReportData {
   /** The full embedding's, if it could be computed. */
   map: MapPoints | null;
   classes: ClassesAnswer | null;
-  /** A bounded number of queries: the worst and some at random. Images' `src` are keys of `images`, or null. */
-  retrieval: { worst: RetrievalItem[]; random: RetrievalItem[] };
-  /** data: URLs by `src`. An image that is used twice is held once. */
+  /**
+   * The queries that the report holds: all of a small test set, else the worst and some at random. `worst` and `random`
+   * are their query indices in these orders. To show the neighbours of a point of the map, look for its item.
+   */
+  retrieval: { items: RetrievalItem[]; worst: number[]; random: number[] };
+  /**
+   * data: URLs by the `src` of an ImageRef, which here is 'query/INDEX' or 'gallery/INDEX', so that the image of a point
+   * of the map is found too. As many as a file of a few megabytes can hold; an image that is not in it has src null.
+   */
   images: Record<string, string>;
 }

@@ -1,2 +1,3 @@
 export type * as api from './api.js';
+export { type ReportOptions, writeReport } from './report.js';
 export { type Dashboard, type DashboardOptions, serveDashboard } from './serve.js';

@@ -141,6 +141,38 @@ program
     }
   });
 
+program
+  .command('dashboard')
+  .description('look at runs in the browser: curves, divisions, embeddings, retrievals')
+  .argument('[runs]', 'a folder of runs, or a run', 'runs')
+  .option('--host <address>', 'where to listen; any but loopback makes a token necessary [127.0.0.1]')
+  .option('--port <n>', 'of the address; 0: any that is free [4280]')
+  .option('--token <text>', 'what the address must hold (drawn at random where it is necessary)')
+  .option('--open', 'open it in the browser')
+  .addHelpText('after', '\nExample: conquer dashboard runs --open')
+  .action(
+    async (runsDir: string, options: { host?: string; port?: string; token?: string; open?: boolean }) => {
+      const { runDashboard } = await import('./dashboard.js');
+      await runDashboard({ runsDir, ...options, out: process.stdout });
+    },
+  );
+
+program
+  .command('report')
+  .description('write what the dashboard shows of a run into one HTML file')
+  .argument('<run>', 'the run folder')
+  .option('--out <file>', 'the file (default: report.html in the run folder)')
+  .addHelpText('after', '\nExample: conquer report runs/demo --out demo.html')
+  .action(async (run: string, { out: file }: { out?: string }) => {
+    const { runReport } = await import('./report.js');
+    await runReport({
+      run,
+      ...(file !== undefined && { file }),
+      progress: process.stderr,
+      out: process.stdout,
+    });
+  });
+
 // A reader that goes away, such as head, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

@@ -1,0 +1,21 @@
+import { loadDashboard, pictureFolders } from './dashboard.js';
+
+export interface ReportCommand {
+  run: string;
+  file?: string;
+  /** Takes the lines about what is under way. */
+  progress: NodeJS.WritableStream;
+  out: NodeJS.WritableStream;
+}
+
+/** `conquer report`: a run's page as one file. */
+export async function runReport({ run, file, progress, out }: ReportCommand): Promise<void> {
+  const { writeReport } = await loadDashboard();
+  const written = await writeReport({
+    run,
+    dataDirs: pictureFolders(),
+    onProgress: (what) => progress.write(`${what}\n`),
+    ...(file !== undefined && { out: file }),
+  });
+  out.write(`${written.file} (${(written.bytes / 1e6).toFixed(1)} MB)\n`);
+}
