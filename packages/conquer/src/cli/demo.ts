@@ -1,18 +1,17 @@
 import { join } from 'node:path';
 import { resolveSettings } from './options.js';
+import { readRecipe } from './recipe.js';
 import type { Output } from './terminal.js';
-import { readRecipe, reportFiles, reportSummary, runTraining, setAside } from './train.js';
+import { reportFiles, reportSummary, runTraining, setAside } from './train.js';
 
 export interface DemoRequest {
-  /** The recipe file. */
-  recipe: string;
   seed: string;
   out: Output;
 }
 
 /** The demo: train on emoji with division into learners, report, and say what to try next. */
-export async function runDemo({ recipe, seed, out }: DemoRequest): Promise<void> {
-  const settings = resolveSettings(readRecipe(recipe), { name: 'demo', seed });
+export async function runDemo({ seed, out }: DemoRequest): Promise<void> {
+  const settings = resolveSettings(readRecipe('demo').settings, { name: 'demo', seed });
   const path = join(settings['runs-dir'], 'demo');
   const aside = setAside(path);
   if (aside) out.write(`the demo's last run is kept in ${aside}\n`);

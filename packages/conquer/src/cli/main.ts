@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { Interrupted, UserError } from '../error.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
@@ -8,8 +6,6 @@ import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from
 import type { ResultRow } from './results.js';
 
 // Commands are imported when they run: --help must not wait for libtorch.
-
-const recipes = fileURLToPath(new URL('../../../../recipes/', import.meta.url));
 
 function optionFor(name: string, spec: OptionSpec): Option {
   const value = { integer: 'n', number: 'x', choice: 'name', text: 'text' }[spec.kind];
@@ -31,11 +27,6 @@ function givenFlags(command: Command): Record<string, unknown> {
   return flags;
 }
 
-function recipeFile(name: string): string {
-  const known = join(recipes, `${name}.json`);
-  return !name.includes('/') && existsSync(known) ? known : name;
-}
-
 const program = new Command('conquer')
   .description('Deep metric learning by divide and conquer: train, evaluate and use image embeddings.')
   .version('0.1.0')
@@ -53,12 +44,14 @@ const train = program
   .addHelpText('after', '\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4');
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
 train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolean }) => {
-  const { readRecipe, reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
+  const { readRecipe } = await import('./recipe.js');
+  const { reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
   const flags = givenFlags(train);
   const { recipe, resume } = options;
   if (resume !== undefined && recipe !== undefined)
     throw new UserError('--resume and --recipe exclude each other');
-  const fromRecipe = recipe === undefined ? {} : readRecipe(recipeFile(recipe));
+  const { settings: fromRecipe, published } =
+    recipe === undefined ? { settings: {}, published: null } : readRecipe(recipe);
   const settings =
     resume === undefined
       ? resolveSettings(fromRecipe, flags)
@@ -70,7 +63,7 @@ train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolea
     return;
   }
   const summary = await runTraining({ settings, resume: resume !== undefined, out: process.stderr });
-  reportSummary(summary, process.stdout);
+  reportSummary(summary, process.stdout, published);
   reportFiles(dirname(dirname(summary.checkpoints.last)), process.stdout);
 });
 
@@ -80,7 +73,7 @@ program
   .option('--seed <n>', 'of everything that is drawn', '1')
   .action(async (options: { seed: string }) => {
     const { runDemo } = await import('./demo.js');
-    await runDemo({ recipe: join(recipes, 'demo.json'), seed: options.seed, out: process.stdout });
+    await runDemo({ seed: options.seed, out: process.stdout });
   });
 
 program

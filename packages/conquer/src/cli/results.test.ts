@@ -14,6 +14,10 @@ it('tables metrics in per cent, a column each, without mARP', () => {
   expect(table).not.toContain('mARP');
 });
 
+it('shows mARP where asked to', () => {
+  expect(resultsTable([{ name: 'a', metrics: { mARP: 0.9 } }], { marp: true })).toContain('90.00');
+});
+
 it('writes durations as a clock does', () => {
   expect([0, 59.6, 75, 3661].map(formatSeconds)).toEqual(['0:00', '1:00', '1:15', '1:01:01']);
 });

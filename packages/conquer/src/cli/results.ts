@@ -7,12 +7,18 @@ export interface ResultRow {
   metrics: Metrics;
 }
 
-const HIDDEN = new Set(['mARP']);
+export interface ResultsTableOptions {
+  /**
+   * Show mARP, what the authors' code reports in MAP@R's place, beside what is published in it or under
+   * `--compat dcesml`. Else it is in the files only: it is always higher, and not comparable with MAP@R.
+   */
+  marp?: boolean;
+}
 
-/** A table for people: a row a result, a column a metric, in per cent. mARP is in the files only. */
-export function resultsTable(rows: readonly ResultRow[]): string {
+/** A table for people: a row a result, a column a metric, in per cent. */
+export function resultsTable(rows: readonly ResultRow[], { marp = false }: ResultsTableOptions = {}): string {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))].filter(
-    (name) => !HIDDEN.has(name),
+    (name) => marp || name !== 'mARP',
   );
   const table = new Table({
     head: ['', ...names],

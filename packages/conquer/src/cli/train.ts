@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Generator, numThreads, setNumThreads } from '@conquer/torch';
@@ -21,6 +21,7 @@ import {
 import { lossOf } from './assemble-loss.js';
 import { openImages } from './images.js';
 import { resolveSettings, type TrainSettings } from './options.js';
+import type { Published } from './recipe.js';
 import { type ResultRow, resultsTable } from './results.js';
 import { type Output, TerminalObserver } from './terminal.js';
 
@@ -33,15 +34,6 @@ export async function describeDataset(settings: TrainSettings, out: Output): Pro
   return [training, ...(validation ? [validation] : []), ...testSets, ...(gallery ? [gallery] : [])]
     .map(line)
     .join('');
-}
-
-/** The settings in a recipe file. @throws UserError when it cannot be read */
-export function readRecipe(file: string): Record<string, unknown> {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new UserError(`the recipe ${file} cannot be read: ${(error as Error).message}`);
-  }
 }
 
 function defaultName(settings: TrainSettings): string {
@@ -148,14 +140,20 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   }
 }
 
-/** The last block of a run: the table and where everything is. */
-export function reportSummary(summary: Summary, out: Output): void {
+/**
+ * The last block of a run: the table and where everything is.
+ *
+ * @param published numbers to compare with
+ */
+export function reportSummary(summary: Summary, out: Output, published: Published | null = null): void {
   const rows: ResultRow[] = [];
   const epoch = (n: number) => `epoch ${n + 1}`;
   if (summary.untrained) rows.push({ name: 'before training', metrics: summary.untrained });
   if (summary.best) rows.push({ name: `best (${epoch(summary.best.epoch)})`, metrics: summary.best.metrics });
   if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
-  out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows)}\n`);
+  if (published) rows.push({ name: `published (${published.source})`, metrics: published.metrics });
+  const marp = published !== null || summary.settings.compat === 'dcesml';
+  out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { marp })}\n`);
   if (summary.best) {
     out.write(
       summary.best.chosenOn === 'validation'
