@@ -29,6 +29,7 @@ std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const cha
 napi_value backward(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<3> arguments(env, info);
+    FlushDenormals flush(Environment::of(env));
     torch::autograd::backward(to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "gradients"),
                               to_bool(env, arguments[2], "retainGraph"));
     return undefined(env);
@@ -39,6 +40,7 @@ napi_value backward(napi_env env, napi_callback_info info) {
 napi_value grad(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<4> arguments(env, info);
+    FlushDenormals flush(Environment::of(env));
     auto gradients = torch::autograd::grad(
         to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "inputs"),
         to_tensor_list(env, arguments[2], "gradients"), c10::nullopt, false, to_bool(env, arguments[3], "allowUnused"));

@@ -289,7 +289,10 @@ napi_value call(napi_env env, napi_callback_info info) {
       }
       if (!present) throw std::runtime_error("argument '" + op.parameters[i].argument->name() + "' is missing");
     }
-    op.handle.callBoxed(&stack);
+    {
+      FlushDenormals flush(environment);
+      op.handle.callBoxed(&stack);
+    }
     if (op.alias_of_argument.size() == 1) {
       return op.alias_of_argument[0] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[0]));
     }

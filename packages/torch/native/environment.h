@@ -1,6 +1,7 @@
 // The state of one Node.js environment (main thread or worker): its tensors, generators and operator cache.
 #pragma once
 
+#include <ATen/Context.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -107,6 +108,7 @@ struct Environment {
   HandleTable<at::Tensor> tensors;
   HandleTable<at::Generator> generators;
   std::deque<Operator> operators;  // the functions made of them point here
+  bool flush_denormals = false;
 
   static Environment& of(napi_env env);
 };
@@ -119,6 +121,23 @@ struct NapiFailure : std::runtime_error {
 inline void check(napi_status status, const char* what) {
   if (status != napi_ok) throw NapiFailure(what);
 }
+
+// Denormal numbers count as zero while libtorch works, where that was asked for. Only then: the flag is the thread's,
+// and JavaScript needs its denormals. libtorch's own threads are started while it holds, and keep it.
+class FlushDenormals {
+ public:
+  explicit FlushDenormals(const Environment& environment) : on_(environment.flush_denormals) {
+    if (on_) at::globalContext().setFlushDenormal(true);
+  }
+  ~FlushDenormals() {
+    if (on_) at::globalContext().setFlushDenormal(false);
+  }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  const bool on_;
+};
 
 // Runs one entry point: every C++ exception becomes a JavaScript Error with libtorch's message, without backtrace.
 template <typename F>

@@ -5,7 +5,11 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
+#include <cstdlib>
 #include <mutex>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace conquer {
 namespace {
@@ -99,9 +103,28 @@ napi_value num_threads(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_double(env, at::get_num_threads()); });
 }
 
+// setFlushDenormal(enabled) → false where the processor cannot. It holds inside of libtorch, see FlushDenormals.
 napi_value set_flush_denormal(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    return from_bool(env, at::globalContext().setFlushDenormal(to_bool(env, Arguments<1>(env, info)[0], "enabled")));
+    const bool enabled = to_bool(env, Arguments<1>(env, info)[0], "enabled");
+    const bool able = at::globalContext().setFlushDenormal(enabled);
+    at::globalContext().setFlushDenormal(false);
+    Environment::of(env).flush_denormals = enabled && able;
+    return from_bool(env, able);
+  });
+}
+
+// keepFreedMemory() → false where the C library has no such setting. Activations are freed and allocated anew in every
+// step; by default glibc gives the large ones back to the system, which hands them out again page by page, cleared.
+napi_value keep_freed_memory(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+#ifdef __GLIBC__
+    constexpr int kLargestMmapThreshold = 32 << 20;  // glibc takes no larger one
+    const bool able = mallopt(M_MMAP_THRESHOLD, kLargestMmapThreshold) == 1 && mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1;
+#else
+    const bool able = false;
+#endif
+    return from_bool(env, able);
   });
 }
 
@@ -127,6 +150,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "setNumThreads", set_num_threads);
   define(env, exports, "numThreads", num_threads);
   define(env, exports, "setFlushDenormal", set_flush_denormal);
+  define(env, exports, "keepFreedMemory", keep_freed_memory);
   define(env, exports, "cudaDeviceCount", cuda_device_count);
   define(env, exports, "version", version);
 }

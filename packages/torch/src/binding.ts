@@ -68,6 +68,7 @@ export interface Native {
   setNumThreads(count: number): void;
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;
+  keepFreedMemory(): boolean;
   cudaDeviceCount(): number;
   version(): string;
 }

@@ -64,7 +64,9 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
       throw new TypeError(`argument '${names[argument]}' must be a Generator, got ${describe(value)}`);
     }
     if (!Array.isArray(value))
-      throw new TypeError(`argument '${names[argument]}' must be an array of tensors, got ${describe(value)}`);
+      throw new TypeError(
+        `argument '${names[argument]}' must be an array of tensors, got ${describe(value)}`,
+      );
     return value.map((item) => (item === null || item === undefined ? null : handleOf(item, argument)));
   };
   const wrap = (type: string | undefined, value: unknown): unknown => {

@@ -31,6 +31,7 @@ export { Generator, manualSeed } from './random.js';
 export {
   cudaDeviceCount,
   cudaIsAvailable,
+  keepFreedMemory,
   liveTensors,
   numThreads,
   setFlushDenormal,

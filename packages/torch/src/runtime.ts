@@ -9,9 +9,22 @@ export function numThreads(): number {
   return native.numThreads();
 }
 
-/** Treat denormal numbers as zero on the calling thread: they are many times slower. False where the CPU cannot. */
+/**
+ * Lets libtorch treat denormal numbers as zero, as torch.set_flush_denormal: they are many times slower. It holds for
+ * the operators and gradients that the calling thread asks for; JavaScript's own arithmetic keeps its denormals. Set it
+ * before the first operator: threads that libtorch has started already keep what they have. False where the CPU cannot.
+ */
 export function setFlushDenormal(enabled: boolean): boolean {
   return native.setFlushDenormal(enabled);
+}
+
+/**
+ * Lets the process keep freed memory of up to a gigabyte for the next allocation, instead of handing it back to the
+ * system in between: a training step allocates the same activations again and again. False where the C library (other
+ * than glibc) has no such setting.
+ */
+export function keepFreedMemory(): boolean {
+  return native.keepFreedMemory();
 }
 
 /** Whether the linked libtorch has CUDA and a device is there. */

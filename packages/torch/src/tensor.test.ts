@@ -125,7 +125,8 @@ describe('handles', () => {
     }
     expect(() => native.shape('x' as never)).toThrow();
     const relu = native.findOperator('aten::relu', '');
-    for (const value of [0, 0.5, 12345, 'x', {}, [1]]) expect(() => relu?.call(value)).toThrow("argument 'self'");
+    for (const value of [0, 0.5, 12345, 'x', {}, [1]])
+      expect(() => relu?.call(value)).toThrow("argument 'self'");
     expect(native.findOperator('aten::no_such_op', '')).toBe(null);
     const t = ones([2]);
     const { handle } = t;

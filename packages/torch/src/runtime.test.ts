@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { aten, full, keepFreedMemory, ones, setFlushDenormal, setNumThreads } from './index.js';
+
+it('denormals are flushed in operators, gradients and every thread, and never in JavaScript', () => {
+  const able = setFlushDenormal(true);
+  try {
+    if (!able) return;
+    setNumThreads(2);
+    const tiny = 1e-39; // below float32's smallest normal number, 1.2e-38
+    // Large enough that libtorch shares it out among its threads.
+    const product = full([1 << 18], 1e-30).mul(1e-9);
+    expect(product.ne(0).sum().item()).toBe(0);
+    const x = ones([1]).requiresGrad_();
+    x.mul(1e-30).mul(1e-9).backward();
+    expect(x.grad?.item()).toBe(0);
+    expect(Number.MIN_VALUE / 1).toBe(5e-324);
+    expect(2 ** -1074).toBeGreaterThan(0);
+    setFlushDenormal(false);
+    expect(full([1], 1e-30).mul(1e-9).item()).toBeCloseTo(tiny, 44);
+  } finally {
+    setFlushDenormal(false);
+  }
+});
+
+it('is off unless asked for, as in PyTorch', () => {
+  expect(aten.mul$Scalar(full([1], 1e-30), 1e-9).item()).toBeGreaterThan(0);
+});
+
+it('says whether freed memory can be kept', () => {
+  expect(keepFreedMemory()).toBe(process.platform === 'linux');
+});
