@@ -5,6 +5,7 @@ import * as init from './nn/init.js';
 export { ReLU, type ReLUOptions } from './nn/activation.js';
 export { BatchNorm2d, type BatchNormOptions } from './nn/batch-norm.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv.js';
+export { convBatchNorm, keepFolded } from './nn/conv-batch-norm.js';
 export { Dropout, type DropoutOptions } from './nn/dropout.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export { type BufferOptions, buffer, type LoadResult, Module, parameter } from './nn/module.js';

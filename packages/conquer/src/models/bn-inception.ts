@@ -146,7 +146,7 @@ export class BNInception extends Backbone {
   private unit(name: string, x: Tensor): Tensor {
     const layers = this.units.get(name);
     if (layers === undefined) throw new RangeError(`bn-inception has no layer ${name}`);
-    return scope(() => layers.norm.forward(layers.convolution.forward(x)).relu_());
+    return scope(() => nn.convBatchNorm(x, layers.convolution, layers.norm).relu_());
   }
 }
 

@@ -56,8 +56,8 @@ export class BasicBlock extends nn.Module {
   /** @param x (B, inChannels, h, w) */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const inner = this.bn1.forward(this.conv1.forward(x)).relu_();
-      const output = this.bn2.forward(this.conv2.forward(inner));
+      const inner = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
+      const output = nn.convBatchNorm(inner, this.conv2, this.bn2);
       return output.add_(this.identity(x)).relu_();
     });
   }
@@ -96,9 +96,9 @@ export class Bottleneck extends nn.Module {
   /** @param x (B, inChannels, h, w) */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const reduced = this.bn1.forward(this.conv1.forward(x)).relu_();
-      const inner = this.bn2.forward(this.conv2.forward(reduced)).relu_();
-      const output = this.bn3.forward(this.conv3.forward(inner));
+      const reduced = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
+      const inner = nn.convBatchNorm(reduced, this.conv2, this.bn2).relu_();
+      const output = nn.convBatchNorm(inner, this.conv3, this.bn3);
       return output.add_(this.downsample === null ? x : this.downsample.forward(x)).relu_();
     });
   }

@@ -61,7 +61,7 @@ export class ResNet extends Backbone {
   forward(images: Tensor): Tensor {
     return scope(() => {
       const stem = scope(() =>
-        aten.max_pool2d(this.bn1.forward(this.conv1.forward(images)).relu_(), [3, 3], [2, 2], [1, 1]),
+        aten.max_pool2d(nn.convBatchNorm(images, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
       );
       return runStage([...this.layer1, ...this.layer2, ...this.layer3, ...this.layer4], stem);
     });

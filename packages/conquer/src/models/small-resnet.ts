@@ -68,7 +68,7 @@ export class SmallResNet extends Backbone {
   forward(images: Tensor): Tensor {
     return scope(() => {
       const stem = scope(() => {
-        const x = this.bn1.forward(this.conv1.forward(images)).relu_();
+        const x = nn.convBatchNorm(images, this.conv1, this.bn1).relu_();
         return this.maxPool ? aten.max_pool2d(x, [3, 3], [2, 2], [1, 1]) : x;
       });
       return runStage(this.stages.flat(), stem);

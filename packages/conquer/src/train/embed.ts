@@ -1,4 +1,4 @@
-import { cat, noGrad, scope, type Tensor } from '@conquer/torch';
+import { cat, nn, noGrad, scope, type Tensor } from '@conquer/torch';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 
 /** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
@@ -11,7 +11,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
 }
 
 /**
- * Embeds images in evaluation mode, without gradients.
+ * Embeds images in evaluation mode, without gradients. The model must not change meanwhile: every BatchNorm is folded
+ * into its convolution once.
  *
  * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
  * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
@@ -28,6 +29,7 @@ export async function embedImages(
   let done = 0;
   try {
     model.eval();
+    nn.keepFolded(model, true);
     for await (const { images } of batches) {
       const part = noGrad(() => (layer === 'final' ? model.embed(images, embed) : model.features(images)));
       parts.push(part.keep());
@@ -40,6 +42,7 @@ export async function embedImages(
     return scope(() => cat(parts)).keep();
   } finally {
     for (const part of parts) part.dispose();
+    nn.keepFolded(model, false);
     model.train(training);
   }
 }

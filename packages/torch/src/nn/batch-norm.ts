@@ -3,6 +3,7 @@ import { ones, zeros } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { batchNorm } from '../functional.js';
 import type { Tensor } from '../tensor.js';
+import type { FoldedConvolution } from './conv-batch-norm.js';
 import { buffer, Module, parameter } from './module.js';
 
 export interface BatchNormOptions {
@@ -40,6 +41,10 @@ export class BatchNorm2d extends Module {
   readonly momentum: number | null;
   /** As the option; may be set at any time. */
   frozen: boolean;
+  /** @internal See keepFolded(). */
+  keepsFolded = false;
+  /** @internal */
+  folded: FoldedConvolution | null = null;
 
   constructor(
     readonly numFeatures: number,
