@@ -55,7 +55,10 @@ export function evaluateEmbeddings(
   const add = (name: string, value: number) => {
     metrics[name] = (metrics[name] as number) + value;
   };
-  const blocks = nearestNeighbourBlocks(embeddings, gallery?.embeddings ?? null, deepest, { blockSize });
+  const blocks = nearestNeighbourBlocks(embeddings, gallery?.embeddings ?? null, deepest, {
+    blockSize,
+    exactDistances: false,
+  });
   for (const { start, count, indices } of blocks) {
     const some = labels.subarray(start, start + count);
     const relevantSome = relevant.subarray(start, start + count);

@@ -1,0 +1,61 @@
+import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+
+export interface ClassDistances {
+  /** Mean over the classes with two images of the mean cosine distance of their pairs; null without such a class. */
+  intra: number | null;
+  /** Mean cosine distance of the classes' centres; null with one class. */
+  inter: number | null;
+}
+
+/** Rows at a time in float64. */
+const BLOCK_ROWS = 4096;
+
+/**
+ * How compact and how far apart classes lie (Roth et al., "Revisiting training strategies and generalization
+ * performance in deep metric learning", ICML 2020, section 5): mean cosine distances 1 - cos within the classes and
+ * between their centres, the means of the normalised embeddings. Their ratio is the paper's π_ratio. From sums of
+ * vectors, so without the pairs: Σ_{i ≠ j} x_i·x_j = |Σ x_i|² - Σ |x_i|².
+ *
+ * @param embeddings (N, D)
+ * @param labels (N,)
+ */
+export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDistances {
+  const index = new Map<number, number>();
+  const sizes: number[] = [];
+  const classOf = labels.map((label) => {
+    const at = index.get(label) ?? index.size;
+    index.set(label, at);
+    sizes[at] = (sizes[at] ?? 0) + 1;
+    return at;
+  });
+  const { sums, total } = scope(() =>
+    noGrad(() => {
+      const { device } = embeddings;
+      const centres = zeros([sizes.length, embeddings.size(1)], { dtype: 'float64', device });
+      for (let start = 0; start < labels.length; start += BLOCK_ROWS) {
+        scope(() => {
+          const count = Math.min(BLOCK_ROWS, labels.length - start);
+          const rows = F.normalize(embeddings.detach().narrow(0, start, count).to('float64'));
+          const of = tensor(classOf.subarray(start, start + count), { dtype: 'int64', device });
+          centres.indexAdd_(0, of, rows);
+        });
+      }
+      return {
+        sums: centres.square().sum(1).toNumbers(),
+        total: F.normalize(centres).sum(0).square().sum().item(),
+      };
+    }),
+  );
+  // Rows and centres have length 1, so that Σ |x_i|² is their number.
+  const within = Array.from(sums, (sum, c) => ({ sum, size: sizes[c] as number })).filter(
+    ({ size }) => size > 1,
+  );
+  const intra = within.reduce((mean, { sum, size }) => {
+    return mean + (1 - (sum - size) / (size * (size - 1))) / within.length;
+  }, 0);
+  const k = sizes.length;
+  return {
+    intra: within.length > 0 ? intra : null,
+    inter: k > 1 ? 1 - (total - k) / (k * (k - 1)) : null,
+  };
+}

@@ -1,0 +1,20 @@
+import { contingency } from './contingency.js';
+
+/**
+ * F1 of a clustering by pairs of items: precision is the share of the pairs in one cluster that are of one class,
+ * recall the share of the pairs of one class that are in one cluster; their harmonic mean, in [0, 1]. Two
+ * partitions without any pair agree: 1.
+ *
+ * @throws RangeError if the lengths differ
+ */
+export function pairF1(classes: Int32Array, clusters: Int32Array): number {
+  const table = contingency(classes, clusters);
+  const pairs = (sizes: Iterable<number>) => {
+    let sum = 0;
+    for (const size of sizes) sum += (size * (size - 1)) / 2;
+    return sum;
+  };
+  const together = pairs(table.overlaps.map(({ count }) => count));
+  const total = pairs(table.a.values()) + pairs(table.b.values());
+  return total === 0 ? 1 : (2 * together) / total;
+}
