@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const PROJECTS = ['torch', 'image', 'conquer', 'dashboard'].map((name) => `packages/${name}`);
 const all = process.argv.includes('--all');
 const total = { passed: 0, failed: 0 };
 
@@ -59,7 +60,8 @@ function tests(project) {
 const ready = all
   ? check('set-up', node('scripts/setup.mjs', '--test'))
   : check('native build', node('scripts/build-native.mjs')) &&
-    check('TypeScript build', tool('tsc', '-b', 'packages/torch', 'packages/image', 'packages/conquer'));
+    check('TypeScript build', tool('tsc', '-b', ...PROJECTS)) &&
+    check('page', node('scripts/build-page.mjs'));
 if (ready) {
   check('types', tool('tsc', '--noEmit', '-p', 'tsconfig.test.json'));
   check('lint and import directions', tool('biome', 'ci', '--error-on-warnings', '.'));

@@ -183,12 +183,21 @@ function nodePackages() {
 }
 
 function typescript() {
-  const projects = ['packages/torch', 'packages/image', 'packages/conquer'];
+  const projects = ['packages/torch', 'packages/image', 'packages/conquer', 'packages/dashboard'];
   say('TypeScript build: tsc -b, what changed since the last time');
   try {
     execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-b', ...projects], { cwd: ROOT, stdio: 'inherit' });
   } catch {
     throw new SetupError("the TypeScript build failed: see the compiler's messages above");
+  }
+}
+
+async function page() {
+  const { buildPage } = await import('./build-page.mjs');
+  try {
+    await buildPage(say);
+  } catch (error) {
+    throw new SetupError(`the page's build failed:\n${error.stderr || error.message}`);
   }
 }
 
@@ -201,6 +210,7 @@ async function setUp(peers) {
   const { buildNative } = await import('./build-native.mjs');
   await buildNative(say);
   typescript();
+  await page();
   say(`set-up: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 
