@@ -53,7 +53,7 @@ export async function writeReport(options: ReportOptions): Promise<{ file: strin
   await runs.refresh();
   const [summary, another] = runs.answer().runs;
   const run = summary && runs.get(summary.id);
-  if (!run || another)
+  if (!run || another || !runs.single)
     throw new UserError(`there is no run in ${options.run}: expected a folder with a config.json`);
   const html = selfContained(pageFiles(pageDir), await reportData(runs, run, dataDirs, onProgress));
   const file = options.out ?? join(run.folder.path, 'report.html');
@@ -130,9 +130,8 @@ async function heldQueries(retrieval: Retrieval): Promise<ReportData['retrieval'
   const items = new Map<number, RetrievalItem>();
   for (const item of [...worst, ...random]) items.set(item.query.index, item);
   const held = [...items.values()].sort((a, b) => a.query.index - b.query.index);
-  // Both orders hold all that there is.
-  const rest = (first: RetrievalItem[]) => first.map(({ query }) => query.index);
-  return { items: held, worst: rest(worst), random: rest(random) };
+  const indices = (ordered: RetrievalItem[]) => ordered.map(({ query }) => query.index);
+  return { items: held, worst: indices(worst), random: indices(random) };
 }
 
 /** All images that the report's parts refer to, those of the worst retrievals first. */

@@ -21,7 +21,8 @@ export class Runs {
 
   private constructor(
     readonly dir: string,
-    private readonly single: boolean,
+    /** Whether the folder itself is the run. */
+    readonly single: boolean,
     private readonly tell: (event: DashboardEvent) => void,
   ) {}
 
@@ -31,7 +32,7 @@ export class Runs {
     const dir = await realpath(given).catch(() => null);
     if (dir === null || !(await stat(dir)).isDirectory()) {
       throw new UserError(
-        `expected a folder of runs, ${path} is none: train one first (conquer demo), or give its path`,
+        `expected a run or a folder of runs, ${path} is none: train one first (conquer demo), or give its path`,
       );
     }
     return new Runs(dir, RunFolder.exists(dir), tell);

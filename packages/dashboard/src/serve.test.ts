@@ -452,7 +452,7 @@ describe('access', () => {
       /^--token: expected at least 16/,
     );
     await expect(serveDashboard({ runsDir: join(folder, 'none') })).rejects.toThrow(
-      /expected a folder of runs/,
+      /expected a run or a folder of runs/,
     );
     await expect(serveDashboard({ runsDir, port: dashboard.port })).rejects.toThrow(
       /is taken: choose another/,

@@ -1,0 +1,111 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { REPORT_ELEMENT, type ReportData } from './api.js';
+import { writeReport } from './report.js';
+import { HOSTILE, type RunFiles, writeRunFiles } from './testing/run-files.js';
+
+let folder: string;
+let run: RunFiles;
+let pageDir: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-report-'));
+  run = await writeRunFiles(join(folder, 'runs', 'mine'), {
+    dataDir: join(folder, 'data'),
+    settings: { note: HOSTILE },
+  });
+  // As Vite writes it; the real page is tested in a browser.
+  pageDir = join(folder, 'page');
+  mkdirSync(join(pageDir, 'assets'), { recursive: true });
+  writeFileSync(
+    join(pageDir, 'index.html'),
+    '<!doctype html><html><head><meta charset="utf-8" />' +
+      '<script type="module" crossorigin src="./assets/a.js"></script>' +
+      '<link rel="stylesheet" crossorigin href="./assets/a.css"></head><body></body></html>',
+  );
+  writeFileSync(join(pageDir, 'assets/a.js'), 'const s = "</script><!-- $& $1";');
+  writeFileSync(join(pageDir, 'assets/a.css'), 'p { color: red }');
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The elements as a browser would cut them: a script ends at the first end tag. */
+function scriptsOf(html: string): { attributes: string; text: string }[] {
+  return Array.from(
+    html.matchAll(/<script([^>]*)>([\s\S]*?)<\/script/g),
+    ([, attributes = '', text = '']) => ({
+      attributes,
+      text,
+    }),
+  );
+}
+
+const dataOf = (html: string): ReportData =>
+  JSON.parse(scriptsOf(html).find(({ attributes }) => attributes.includes(REPORT_ELEMENT))?.text ?? '');
+
+describe('writeReport', () => {
+  it('writes one file with the page, the data and the pictures inside', async () => {
+    const { file, bytes } = await writeReport({ run: run.path, pageDir });
+    expect(file).toBe(join(run.path, 'report.html'));
+    const html = readFileSync(file, 'utf8');
+    expect(Buffer.byteLength(html)).toBe(bytes);
+    expect(html).not.toMatch(/ src="|href="/);
+    expect(html).toContain('<style>p { color: red }</style>');
+    const scripts = scriptsOf(html);
+    // Neither the script's strings nor the class names end a script or begin one.
+    expect(scripts).toHaveLength(2);
+    expect(scripts[0]?.text).toBe('const s = "<\\/script><\\!-- $& $1";');
+    const data = dataOf(html);
+    expect(data.run.settings.note).toBe(HOSTILE);
+    expect(data.embedding?.classNames[1]).toBe(HOSTILE);
+    expect(data.run.records).toHaveLength(5);
+    expect(data.masks.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
+    expect(data.map?.x).toHaveLength(24);
+    expect(data.classes?.classes).toHaveLength(4);
+    expect(data.retrieval.items).toHaveLength(24);
+    expect(data.retrieval.worst.slice(0, 2).sort((a, b) => a - b)).toEqual([0, 12]);
+    expect(new Set(data.retrieval.random)).toEqual(new Set(data.retrieval.worst));
+    const src = data.retrieval.items[0]?.query.src as string;
+    expect(src).toBe('query/0');
+    const picture = Buffer.from((data.images[src] as string).split(',')[1] as string, 'base64');
+    expect((await sharp(picture).metadata()).format).toBe('webp');
+  });
+
+  it('allows its own script only', async () => {
+    const out = join(folder, 'other.html');
+    await writeReport({ run: run.path, out, pageDir });
+    const html = readFileSync(out, 'utf8');
+    const policy = html.match(/Content-Security-Policy" content="([^"]+)"/)?.[1];
+    expect(policy).toMatch(/^default-src 'none'; script-src 'sha256-[\w+/=]+' 'unsafe-eval'; /);
+    const source = scriptsOf(html)[0]?.text ?? '';
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(source));
+    expect(policy).toContain(`'sha256-${Buffer.from(digest).toString('base64')}'`);
+  });
+
+  it('reports a run without embeddings, as older ones are', async () => {
+    const old = join(folder, 'runs', 'old');
+    mkdirSync(old);
+    writeFileSync(join(old, 'config.json'), '{"epochs": 2}');
+    const { file } = await writeReport({ run: old, pageDir });
+    const data = dataOf(readFileSync(file, 'utf8'));
+    expect(data).toMatchObject({ embedding: null, map: null, images: {}, masks: [] });
+    writeFileSync(join(old, 'embeddings.safetensors'), 'broken');
+    const again = dataOf(readFileSync((await writeReport({ run: old, pageDir })).file, 'utf8'));
+    expect(again.run.problems).toEqual([expect.stringMatching(/^embeddings.safetensors cannot be read/)]);
+  });
+
+  it('says in one line what is wrong', async () => {
+    await expect(writeReport({ run: join(folder, 'runs'), pageDir })).rejects.toThrow(/there is no run in/);
+    await expect(writeReport({ run: join(folder, 'none'), pageDir })).rejects.toThrow(
+      /expected a run or a folder of runs/,
+    );
+    const out = join(folder, 'none', 'report.html');
+    await expect(writeReport({ run: run.path, out, pageDir })).rejects.toThrow(/cannot be written/);
+    await expect(writeReport({ run: run.path, pageDir: join(folder, 'none') })).rejects.toThrow(
+      /is not built/,
+    );
+  });
+});
