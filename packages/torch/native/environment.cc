@@ -209,6 +209,7 @@ NAPI_MODULE_INIT() {
     conquer::register_tensor(env, exports);
     conquer::register_autograd(env, exports);
     conquer::register_runtime(env, exports);
+    conquer::register_neighbours(env, exports);
     return exports;
   });
 }

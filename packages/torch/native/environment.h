@@ -195,5 +195,6 @@ void register_dispatch(napi_env env, napi_value exports);
 void register_tensor(napi_env env, napi_value exports);
 void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
+void register_neighbours(napi_env env, napi_value exports);
 
 }  // namespace conquer

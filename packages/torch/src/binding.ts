@@ -65,6 +65,28 @@ export interface Native {
   disposeGenerator(generator: Handle): void;
   manualSeed(seed: number): void;
 
+  offerDistances(
+    block: Handle,
+    keys: Handle,
+    counts: Handle,
+    thresholds: Handle,
+    keep: number,
+    firstRow: number,
+    firstIndex: number,
+    transposed: boolean,
+  ): void;
+  settleNeighbours(
+    keys: Handle,
+    counts: Handle,
+    thresholds: Handle,
+    keep: number,
+    queries: Handle,
+    gallery: Handle,
+    tolerances: Handle,
+    k: number,
+    exact: boolean,
+  ): [Handle, Handle, Handle];
+
   setNumThreads(count: number): void;
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;

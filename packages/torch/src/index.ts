@@ -27,6 +27,7 @@ export {
 } from './creation.js';
 export type { DType } from './dtype.js';
 export { TorchError } from './error.js';
+export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
 export { Generator, manualSeed } from './random.js';
 export {
   cudaDeviceCount,

@@ -1,0 +1,151 @@
+import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import type { NeighbourBlock } from './nearest.js';
+import { type Candidate, roundingError, type Search, SLACK, settleTies } from './nearest-candidates.js';
+
+/** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */
+const BLOCK_ROWS = 2048;
+/** Bytes of candidates; where all queries' would be more, one part of the queries is searched after the other. */
+const MOST_CANDIDATE_BYTES = 2 ** 30;
+
+/**
+ * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
+ * the gallery, each block serves its columns too, so that half of the products are enough.
+ */
+export function* neighboursByBlocks(
+  search: Search,
+  k: number,
+  blockSize: number | undefined,
+  exactDistances: boolean,
+): Generator<NeighbourBlock, void, undefined> {
+  const { queries, all, own } = search;
+  const numQueries = queries.size(0);
+  const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
+  const available = all.size(0) - (own ? 1 : 0);
+  const keep = Math.min(k + SLACK, available);
+  const perPart = own ? Math.max(rows, Math.floor(MOST_CANDIDATE_BYTES / (16 * keep))) : rows;
+  const part = Math.min(numQueries, perPart);
+  const vectors = scope(() => noGrad(() => asProducts(search)));
+  const candidates = new NeighbourCandidates(part, keep, available);
+  try {
+    for (let first = 0; first < numQueries; first += part) {
+      const last = Math.min(first + part, numQueries);
+      candidates.clear();
+      offerAll(vectors, candidates, first, last, rows, own);
+      for (let start = first; start < last; start += rows) {
+        const count = Math.min(rows, last - start);
+        yield scope(() =>
+          noGrad(() => {
+            const block = queries.narrow(0, start, count);
+            const tolerances = vectors.tolerances.narrow(0, start, count);
+            const found = candidates.settle(start - first, block, all, tolerances, k, exactDistances);
+            const { indices, distances } = found;
+            for (const row of keep < available ? found.unsettled : []) {
+              const settled = settleRow(search, vectors, start + row, k);
+              for (let rank = 0; rank < k; rank++) {
+                const { position, square } = settled[rank] as Candidate;
+                indices[row * k + rank] = position;
+                distances[row * k + rank] = Math.sqrt(square);
+              }
+            }
+            return { start, count, k, indices, distances };
+          }),
+        );
+      }
+    }
+  } finally {
+    candidates.dispose();
+    for (const held of new Set([vectors.queries, vectors.gallery, vectors.tolerances])) held.dispose();
+  }
+}
+
+/** Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|². Less the mean of all. */
+interface Vectors {
+  /** (N, D + 2), [x, |x|², 1]; `turned` makes the other form of a few rows */
+  queries: Tensor;
+  /** (M, D + 2), [y, |y|², 1]; the same tensor where the queries are the gallery */
+  gallery: Tensor;
+  /** (N,), see NeighbourCandidates.settle */
+  tolerances: Tensor;
+}
+
+function asProducts({ queries, all, mean, own }: Search): Vectors {
+  const extended = (x: Tensor) => {
+    const result = full([x.size(0), x.size(1) + 2], 1, { dtype: x.dtype }).keep();
+    const centred = result.narrow(1, 0, x.size(1));
+    centred.copy_(x).sub_(mean);
+    result.narrow(1, x.size(1), 1).copy_(centred.norm(2, 1, true).square());
+    return result;
+  };
+  const gallery = extended(all);
+  const queried = own ? gallery : extended(queries);
+  const squares = (x: Tensor) => x.select(1, x.size(1) - 2);
+  const tolerances = squares(queried).add(squares(gallery).max()).mul(roundingError(all.dtype));
+  return { queries: queried, gallery, tolerances: tolerances.keep() };
+}
+
+/** Rows [x, |x|², 1] → [-2x, 1, |x|²]. */
+function turned(rows: Tensor): Tensor {
+  const dimensions = rows.size(1) - 2;
+  const scaled = rows.narrow(1, 0, dimensions).mul(-2);
+  return cat([scaled, rows.narrow(1, dimensions + 1, 1), rows.narrow(1, dimensions, 1)], 1);
+}
+
+/** Offers the candidates of the queries first … last everything in the gallery. */
+function offerAll(
+  { queries, gallery }: Vectors,
+  candidates: NeighbourCandidates,
+  first: number,
+  last: number,
+  rows: number,
+  own: boolean,
+): void {
+  const size = gallery.size(0);
+  const offer = (left: Tensor, start: number, column: number, columns: number) => {
+    scope(() => {
+      const block = left.matmul(gallery.narrow(0, column, columns).t());
+      if (own && start === column) aten.fill_diagonal_(block, Number.NaN);
+      candidates.offer(block, start - first, column);
+      // Columns that are queries of this part too see their rows here, and are spared the block below.
+      if (own && column > start && column < last) {
+        candidates.offer(block, column - first, start, { transposed: true });
+      }
+    });
+  };
+  for (let start = first; start < last; start += rows) {
+    const count = Math.min(rows, last - start);
+    scope(() =>
+      noGrad(() => {
+        const left = turned(queries.narrow(0, start, count));
+        // Blocks begin where this part's blocks of queries do, so that none is half inside.
+        for (let column = own ? start : 0; column < (own ? last : size); column += rows) {
+          offer(left, start, column, Math.min(rows, (own ? last : size) - column));
+        }
+        if (!own) return;
+        for (let column = 0; column < first; column += rows) {
+          offer(left, start, column, Math.min(rows, first - column));
+        }
+        for (let column = last; column < size; column += rows) {
+          offer(left, start, column, Math.min(rows, size - column));
+        }
+      }),
+    );
+  }
+}
+
+/** One query against all, for the rare one whose candidates do not settle its neighbours. */
+function settleRow(
+  { queries, all, own }: Search,
+  vectors: Vectors,
+  position: number,
+  k: number,
+): Candidate[] {
+  return scope(() => {
+    const rounded = turned(vectors.queries.narrow(0, position, 1)).matmul(vectors.gallery.t());
+    if (own) {
+      const index = tensor([[position]], { dtype: 'int64' });
+      rounded.scatter_(1, index, Infinity);
+    }
+    const tolerance = vectors.tolerances.narrow(0, position, 1).item();
+    return settleTies(rounded, queries.narrow(0, position, 1), all, tolerance, k);
+  });
+}

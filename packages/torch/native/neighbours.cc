@@ -1,0 +1,290 @@
+// The k smallest of each row of a matrix of distances that arrives in blocks and is never there as a whole.
+//
+// A candidate is one int64: the bits of a non-negative float32, which order as the numbers do, above a 32-bit index.
+// So plain integer order is by distance and then by index. A row keeps up to `capacity` candidates; when they are
+// full, the `keep` smallest stay, and their largest is the threshold that a later distance must not exceed.
+#include "environment.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <thread>
+
+namespace conquer {
+namespace {
+
+// body(begin, end) over 0..count in pieces, on libtorch's number of threads. Own threads: an OpenMP region would
+// need its compiler flag, and a piece takes far longer than a thread to start.
+template <typename F>
+void in_parallel(int64_t count, int64_t piece, const F& body) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    for (int64_t begin = next.fetch_add(piece); begin < count; begin = next.fetch_add(piece)) {
+      body(begin, std::min(count, begin + piece));
+    }
+  };
+  const int64_t pieces = (count + piece - 1) / piece;
+  std::vector<std::thread> others;
+  for (int64_t i = 1; i < std::min<int64_t>(at::get_num_threads(), pieces); ++i) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
+}
+
+int64_t key_of(float distance, int64_t index) {
+  const float positive = distance > 0 ? distance : 0;  // rounding can take the distance of equal rows below 0
+  uint32_t bits;
+  std::memcpy(&bits, &positive, sizeof bits);
+  return static_cast<int64_t>(bits) << 32 | index;
+}
+
+float distance_of(int64_t key) {
+  const uint32_t bits = static_cast<uint32_t>(key >> 32);
+  float distance;
+  std::memcpy(&distance, &bits, sizeof distance);
+  return distance;
+}
+
+int32_t index_of(int64_t key) { return static_cast<int32_t>(key & 0x7fffffff); }
+
+struct Candidates {
+  int64_t* keys;  // (rows, capacity)
+  int32_t* counts;
+  float* thresholds;
+  int64_t capacity;
+  int64_t keep;
+
+  void add(int64_t row, float distance, int64_t index) const {
+    int64_t* own = keys + row * capacity;
+    if (counts[row] == capacity) {
+      std::nth_element(own, own + keep - 1, own + capacity);
+      counts[row] = static_cast<int32_t>(keep);
+      thresholds[row] = distance_of(own[keep - 1]);
+      if (!(distance <= thresholds[row])) return;
+    }
+    own[counts[row]++] = key_of(distance, index);
+  }
+};
+
+constexpr int kLanes = 8;
+
+// Which of 8 distances do not exceed their thresholds, as bits. NaN never does.
+unsigned within(const float* distances, const float* thresholds) {
+#if defined(__SSE2__)
+  const __m128 low = _mm_cmple_ps(_mm_loadu_ps(distances), _mm_loadu_ps(thresholds));
+  const __m128 high = _mm_cmple_ps(_mm_loadu_ps(distances + 4), _mm_loadu_ps(thresholds + 4));
+  return static_cast<unsigned>(_mm_movemask_ps(low) | _mm_movemask_ps(high) << 4);
+#else
+  unsigned bits = 0;
+  for (int lane = 0; lane < kLanes; ++lane) bits |= static_cast<unsigned>(distances[lane] <= thresholds[lane]) << lane;
+  return bits;
+#endif
+}
+
+template <typename F>
+void each_bit(unsigned bits, const F& body) {
+  for (; bits != 0; bits &= bits - 1) body(__builtin_ctz(bits));
+}
+
+// Each row of the block to one row of candidates.
+void offer_rows(const float* block, int64_t rows, int64_t columns, const Candidates& to, int64_t first_row, int64_t first_index) {
+  in_parallel(rows, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* distances = block + i * columns;
+      const int64_t row = first_row + i;
+      float thresholds[kLanes];
+      const auto read_threshold = [&] { std::fill(thresholds, thresholds + kLanes, to.thresholds[row]); };
+      read_threshold();
+      int64_t j = 0;
+      for (; j + kLanes <= columns; j += kLanes) {
+        const unsigned bits = within(distances + j, thresholds);
+        if (bits == 0) continue;
+        each_bit(bits, [&](int lane) { to.add(row, distances[j + lane], first_index + j + lane); });
+        read_threshold();
+      }
+      for (; j < columns; ++j) {
+        if (distances[j] <= to.thresholds[row]) to.add(row, distances[j], first_index + j);
+      }
+    }
+  });
+}
+
+// Each column of the block to one row of candidates: what the transposed block's rows would be.
+void offer_columns(const float* block, int64_t rows, int64_t columns, const Candidates& to, int64_t first_row, int64_t first_index) {
+  in_parallel(columns, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* distances = block + i * columns;
+      int64_t j = begin;
+      for (; j + kLanes <= end; j += kLanes) {
+        each_bit(within(distances + j, to.thresholds + first_row + j),
+                 [&](int lane) { to.add(first_row + j + lane, distances[j + lane], first_index + i); });
+      }
+      for (; j < end; ++j) {
+        if (distances[j] <= to.thresholds[first_row + j]) to.add(first_row + j, distances[j], first_index + i);
+      }
+    }
+  });
+}
+
+const at::Tensor& require(const at::Tensor& tensor, const char* what, at::ScalarType type, int64_t dims) {
+  if (tensor.scalar_type() != type || tensor.dim() != dims || !tensor.device().is_cpu() || !tensor.is_contiguous()) {
+    throw std::runtime_error(std::string(what) + " must be contiguous " + dtype_name(type) + " with " + std::to_string(dims) +
+                             " dimensions on the CPU");
+  }
+  return tensor;
+}
+
+Candidates to_candidates(napi_env env, napi_value keys, napi_value counts, napi_value thresholds, int64_t keep) {
+  const at::Tensor& all = require(to_tensor(env, keys), "keys", at::kLong, 2);
+  const at::Tensor& how_many = require(to_tensor(env, counts), "counts", at::kInt, 1);
+  const at::Tensor& limits = require(to_tensor(env, thresholds), "thresholds", at::kFloat, 1);
+  if (how_many.size(0) != all.size(0) || limits.size(0) != all.size(0)) throw std::runtime_error("keys, counts and thresholds must have as many rows");
+  if (keep < 1 || keep > all.size(1)) throw std::runtime_error("keep must be 1 to the capacity");
+  return {all.data_ptr<int64_t>(), how_many.data_ptr<int32_t>(), limits.data_ptr<float>(), all.size(1), keep};
+}
+
+// offerDistances(block, keys, counts, thresholds, keep, firstRow, firstIndex, transposed): the rows (transposed: the
+// columns) of the block are of the candidates firstRow, …; its columns (rows) have the indices firstIndex, ….
+napi_value offer_distances(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<8> arguments(env, info);
+    const at::Tensor& block = require(to_tensor(env, arguments[0]), "block", at::kFloat, 2);
+    const Candidates to = to_candidates(env, arguments[1], arguments[2], arguments[3], to_int64(env, arguments[4], "keep"));
+    const int64_t first_row = to_int64(env, arguments[5], "firstRow");
+    const int64_t first_index = to_int64(env, arguments[6], "firstIndex");
+    const bool transposed = to_bool(env, arguments[7], "transposed");
+    const int64_t rows = block.size(0), columns = block.size(1);
+    if (first_row < 0 || first_row + (transposed ? columns : rows) > to_tensor(env, arguments[1]).size(0)) {
+      throw std::runtime_error("the block reaches beyond the candidates' rows");
+    }
+    if (first_index < 0 || first_index + (transposed ? rows : columns) > std::numeric_limits<int32_t>::max()) {
+      throw std::runtime_error("indices must stay below 2^31");
+    }
+    (transposed ? offer_columns : offer_rows)(block.data_ptr<float>(), rows, columns, to, first_row, first_index);
+    return undefined(env);
+  });
+}
+
+// Σ (a - b)² in double, from the differences: the same for equal rows wherever they stand.
+double squared_distance(const float* a, const float* b, int64_t dimensions) {
+  using Floats = float __attribute__((vector_size(16)));
+  using Doubles = double __attribute__((vector_size(32)));
+  Doubles sums[2] = {};
+  int64_t d = 0;
+  for (; d + 8 <= dimensions; d += 8) {
+    for (int half = 0; half < 2; ++half) {
+      Floats x, y;
+      std::memcpy(&x, a + d + 4 * half, sizeof x);
+      std::memcpy(&y, b + d + 4 * half, sizeof y);
+      const Doubles difference = __builtin_convertvector(x, Doubles) - __builtin_convertvector(y, Doubles);
+      sums[half] += difference * difference;
+    }
+  }
+  double total = 0;
+  for (int lane = 0; lane < 4; ++lane) total += sums[0][lane] + sums[1][lane];
+  for (; d < dimensions; ++d) {
+    const double difference = static_cast<double>(a[d]) - b[d];
+    total += difference * difference;
+  }
+  return total;
+}
+
+struct Settled {
+  double square;
+  int32_t index;
+  bool operator<(const Settled& other) const { return square < other.square || (square == other.square && index < other.index); }
+};
+
+// settleNeighbours(keys, counts, thresholds, keep, queries, gallery, tolerances, k, exact) →
+//   [indices (rows, k) int32, distances (rows, k) float32, unsettled (rows) uint8]
+// The k nearest of each row's candidates. Offered distances that differ by no more than the row's tolerance may be in
+// the wrong order by rounding: those are computed anew from the rows of the gallery (exact: all of the k are).
+// Unsettled is a row whose candidates end within the tolerance of the k-th: one that was dropped may belong there.
+napi_value settle_neighbours(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<9> arguments(env, info);
+    const Candidates from = to_candidates(env, arguments[0], arguments[1], arguments[2], to_int64(env, arguments[3], "keep"));
+    const at::Tensor& queries = require(to_tensor(env, arguments[4]), "queries", at::kFloat, 2);
+    const at::Tensor& gallery = require(to_tensor(env, arguments[5]), "gallery", at::kFloat, 2);
+    const at::Tensor& tolerances = require(to_tensor(env, arguments[6]), "tolerances", at::kFloat, 1);
+    const int64_t k = to_int64(env, arguments[7], "k");
+    const bool exact = to_bool(env, arguments[8], "exact");
+    const int64_t rows = to_tensor(env, arguments[0]).size(0);
+    const int64_t dimensions = gallery.size(1), size = gallery.size(0);
+    if (queries.size(0) != rows || tolerances.size(0) != rows || queries.size(1) != dimensions) {
+      throw std::runtime_error("queries and tolerances must have as many rows as the candidates, queries as many columns as the gallery");
+    }
+    if (k < 1 || k > from.keep) throw std::runtime_error("k must be 1 to keep");
+    for (int64_t row = 0; row < rows; ++row) {
+      if (from.counts[row] < k) throw std::runtime_error("expected finite embeddings, but some distances are NaN");
+    }
+    at::Tensor indices = at::empty({rows, k}, at::kInt);
+    at::Tensor distances = at::empty({rows, k}, at::kFloat);
+    at::Tensor unsettled = at::zeros({rows}, at::kByte);
+    int32_t* const all_indices = indices.data_ptr<int32_t>();
+    float* const all_distances = distances.data_ptr<float>();
+    uint8_t* const marks = unsettled.data_ptr<uint8_t>();
+    std::atomic<bool> wrong_index{false};
+    in_parallel(rows, 16, [&](int64_t begin, int64_t end) {
+      std::vector<Settled> near;
+      for (int64_t row = begin; row < end; ++row) {
+        int64_t* keys = from.keys + row * from.capacity;
+        int64_t count = from.counts[row];
+        if (count > from.keep) {
+          std::nth_element(keys, keys + from.keep - 1, keys + count);
+          count = from.keep;
+        }
+        std::sort(keys, keys + count);
+        const float* query = queries.data_ptr<float>() + row * dimensions;
+        const float tolerance = tolerances.data_ptr<float>()[row];
+        const auto close = [&](int64_t a, int64_t b) { return distance_of(keys[b]) - distance_of(keys[a]) <= tolerance; };
+        marks[row] = close(k - 1, count - 1);
+        for (int64_t first = 0; first < k;) {
+          int64_t after = first + 1;
+          while (after < count && close(after - 1, after)) ++after;
+          near.clear();
+          for (int64_t i = first; i < after; ++i) {
+            const int32_t index = index_of(keys[i]);
+            if (index >= size) {
+              wrong_index = true;
+              return;
+            }
+            const bool anew = exact || after - first > 1;
+            const double square = anew ? squared_distance(query, gallery.data_ptr<float>() + index * dimensions, dimensions) : distance_of(keys[i]);
+            near.push_back({square, index});
+          }
+          std::sort(near.begin(), near.end());
+          for (int64_t i = first; i < std::min(after, k); ++i) {
+            all_indices[row * k + i] = near[i - first].index;
+            all_distances[row * k + i] = static_cast<float>(std::sqrt(near[i - first].square));
+          }
+          first = after;
+        }
+      }
+    });
+    if (wrong_index) throw std::runtime_error("a candidate's index is not in the gallery");
+    napi_value result;
+    check(napi_create_array_with_length(env, 3, &result), "cannot make the result");
+    check(napi_set_element(env, result, 0, from_tensor(env, indices)), "cannot make the result");
+    check(napi_set_element(env, result, 1, from_tensor(env, distances)), "cannot make the result");
+    check(napi_set_element(env, result, 2, from_tensor(env, unsettled)), "cannot make the result");
+    return result;
+  });
+}
+
+}  // namespace
+
+void register_neighbours(napi_env env, napi_value exports) {
+  define(env, exports, "offerDistances", offer_distances);
+  define(env, exports, "settleNeighbours", settle_neighbours);
+}
+
+}  // namespace conquer

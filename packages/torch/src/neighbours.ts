@@ -1,0 +1,108 @@
+import { native } from './binding.js';
+import { empty, full, zeros } from './creation.js';
+import { Tensor } from './tensor.js';
+
+export interface SettledNeighbours {
+  /** (rows × k), nearest first; of equally near ones the lower index first. */
+  indices: Int32Array;
+  /** (rows × k), Euclidean. */
+  distances: Float32Array;
+  /** Rows for which something that was dropped may belong among the k. */
+  unsettled: number[];
+}
+
+/**
+ * The nearest few of each row, from blocks of squared distances that are looked at once: a matrix product and a
+ * selection in one pass, without the whole matrix and without a full sort. float32 on the CPU.
+ *
+ * Memory is 16 bytes × rows × keep. A candidate that was not offered, or NaN, is never found.
+ */
+export class NeighbourCandidates {
+  readonly #keep: number;
+  readonly #keys: Tensor;
+  readonly #counts: Tensor;
+  readonly #thresholds: Tensor;
+
+  /**
+   * @param rows for how many rows neighbours are looked for
+   * @param keep at least how many of each row's nearest are kept: k and some more, as rounding may misorder
+   * @param available how many will be offered to each row
+   */
+  constructor(rows: number, keep: number, available: number) {
+    this.#keep = keep;
+    const capacity = Math.max(keep, Math.min(2 * keep, available));
+    this.#keys = empty([rows, capacity], { dtype: 'int64' }).keep();
+    this.#counts = zeros([rows], { dtype: 'int32' }).keep();
+    this.#thresholds = full([rows], Number.POSITIVE_INFINITY, { dtype: 'float32' }).keep();
+  }
+
+  /**
+   * Offers squared distances: block (B, C), of the rows `row`, `row + 1`, … to the indices `index`, `index + 1`, ….
+   * `transposed`: the block's columns are the rows here, and its rows the indices.
+   */
+  offer(block: Tensor, row: number, index: number, { transposed = false } = {}): void {
+    native.offerDistances(
+      block.handle,
+      this.#keys.handle,
+      this.#counts.handle,
+      this.#thresholds.handle,
+      this.#keep,
+      row,
+      index,
+      transposed,
+    );
+  }
+
+  /** Forgets everything, for other rows. */
+  clear(): void {
+    this.#counts.zero_();
+    this.#thresholds.fill_(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * The k nearest of the rows `row` to `row + B`.
+   *
+   * @param queries (B, D) the vectors of these rows
+   * @param gallery (M, D) the vectors by index
+   * @param tolerances (B,) by how much two offered squared distances of a row may be wrong against each other; closer
+   *   ones are computed anew
+   * @param exact compute all k distances anew, not only those that decide the order
+   */
+  settle(
+    row: number,
+    queries: Tensor,
+    gallery: Tensor,
+    tolerances: Tensor,
+    k: number,
+    exact: boolean,
+  ): SettledNeighbours {
+    const count = queries.size(0);
+    using keys = this.#keys.narrow(0, row, count);
+    using counts = this.#counts.narrow(0, row, count);
+    using thresholds = this.#thresholds.narrow(0, row, count);
+    const handles = native.settleNeighbours(
+      keys.handle,
+      counts.handle,
+      thresholds.handle,
+      this.#keep,
+      queries.handle,
+      gallery.handle,
+      tolerances.handle,
+      k,
+      exact,
+    );
+    using indices = new Tensor(handles[0]);
+    using distances = new Tensor(handles[1]);
+    using marks = new Tensor(handles[2]);
+    const unsettled = marks.toTypedArray();
+    return {
+      indices: indices.toTypedArray() as Int32Array,
+      distances: distances.toTypedArray() as Float32Array,
+      unsettled: Array.from(unsettled.keys()).filter((i) => unsettled[i] === 1),
+    };
+  }
+
+  dispose(): void {
+    for (const held of [this.#keys, this.#counts, this.#thresholds]) held.dispose();
+  }
+}
