@@ -1,9 +1,9 @@
-import type { Tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { distanceMatrix } from '../distances/pairwise.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
-import { largestClass, meanPositives, positivesOf } from './positives.js';
+import { largestClass, meanPositives } from './positives.js';
 
 /** A distance, or one for each class of the anchor. */
 export type Cutoff = number | ((anchorLabel: number) => number);
@@ -61,19 +61,26 @@ export class DistanceWeightedMiner implements Miner {
     return this.sample(weights, labels);
   }
 
-  /** @param weights (B, B); those of pairs of one class are not used */
+  /** @param weights (B, B), row-major; those of pairs of one class are not used */
   sample(weights: Float64Array, labels: Int32Array): Tuples {
     const numNegatives = negativesPerAnchor(labels);
+    const classes = new Map<number, number[]>();
+    for (const [image, label] of labels.entries()) {
+      const members = classes.get(label);
+      if (members) members.push(image);
+      else classes.set(label, [image]);
+    }
     const anchors: number[] = [];
     const positives: number[] = [];
     const negatives: number[] = [];
     if (numNegatives > 0) {
-      for (let anchor = 0; anchor < labels.length; anchor++) {
-        const own = positivesOf(anchor, labels);
-        if (own.length === 0) continue;
+      for (const [anchor, label] of labels.entries()) {
+        const members = classes.get(label) as number[];
+        if (members.length < 2) continue;
         const row = weights.slice(anchor * labels.length, (anchor + 1) * labels.length);
-        for (const same of [anchor, ...own]) row[same] = 0;
+        for (const same of members) row[same] = 0;
         const drawn = drawWithoutReplacement(row, numNegatives, this.random);
+        const own = members.filter((other) => other !== anchor);
         const paired = matchCount(own, drawn.length, this.random);
         for (let i = 0; i < drawn.length; i++) {
           anchors.push(anchor);
@@ -108,29 +115,24 @@ export function distanceWeights(
 ): Float64Array {
   const size = labels.length;
   const { dimensions: n, cutoff, nonZeroLossCutoff } = options;
-  const weights = new Float64Array(size * size);
-  const logs = new Float64Array(size);
-  for (let anchor = 0; anchor < size; anchor++) {
-    const label = labels[anchor] as number;
-    const far = typeof nonZeroLossCutoff === 'number' ? nonZeroLossCutoff : nonZeroLossCutoff(label);
-    // Pairs that are left out count as 0 in the row's maximum, as in the reference implementation.
-    let largest = -Infinity;
-    for (let other = 0; other < size; other++) {
-      const distance = Math.max(distances[anchor * size + other] as number, cutoff);
+  const farOf = typeof nonZeroLossCutoff === 'number' ? () => nonZeroLossCutoff : nonZeroLossCutoff;
+  return scope(() =>
+    noGrad(() => {
+      const distance = tensor(distances, { shape: [size, size] }).clamp_({ min: cutoff });
+      const far = tensor(Float64Array.from(labels, farOf), { shape: [size, 1] });
+      const label = tensor(labels);
+      const same = label.view([size, 1]).eq(label.view([1, size]));
       // Opposite points, d = 2, would have an infinite weight.
-      const squareLeft = Math.max(1 - 0.25 * distance * distance, 1e-12);
-      const leftOut = labels[other] === label || distance >= far;
-      const log = leftOut ? 0 : (2 - n) * Math.log(distance) - ((n - 3) / 2) * Math.log(squareLeft);
-      logs[other] = log;
-      if (log > largest) largest = log;
-    }
-    for (let other = 0; other < size; other++) {
-      const distance = Math.max(distances[anchor * size + other] as number, cutoff);
-      const near = labels[other] === label ? 0 : Math.exp((logs[other] as number) - largest) + WEIGHT_FLOOR;
-      weights[anchor * size + other] = distance > far ? FAR_WEIGHT : near;
-    }
-  }
-  return weights;
+      const squareLeft = distance.square().mul_(-0.25).add_(1).clamp_({ min: 1e-12 });
+      const logs = distance.log().mul_(2 - n);
+      logs.sub_(aten.log_(squareLeft).mul_((n - 3) / 2));
+      // Pairs that are left out count as 0 in the row's maximum, as in the reference implementation.
+      logs.maskedFill_(same.logicalOr(distance.ge(far)), 0);
+      const weights = aten.exp_(logs.sub_(logs.amax(1, true))).add_(WEIGHT_FLOOR);
+      weights.maskedFill_(same, 0).maskedFill_(distance.gt(far), FAR_WEIGHT);
+      return weights.toTypedArray() as Float64Array;
+    }),
+  );
 }
 
 /**
@@ -144,27 +146,28 @@ export function negativesPerAnchor(labels: Int32Array): number {
 
 /**
  * `count` distinct indices, ascending, drawn one after another in proportion to their weights; fewer if
- * fewer have a weight. An exponential race: the first arrivals of clocks that run at the rates of the
- * weights are distributed exactly so (Efraimidis and Spirakis 2006).
+ * fewer have a weight. One random number each.
  */
 export function drawWithoutReplacement(weights: Float64Array, count: number, random: Random): number[] {
-  const winners: number[] = [];
-  const arrivals: number[] = [];
-  for (let index = 0; index < weights.length; index++) {
-    const weight = weights[index] as number;
-    if (!(weight > 0)) continue;
-    const arrival = -Math.log(1 - random.next()) / weight;
-    if (winners.length === count && arrival >= (arrivals[count - 1] as number)) continue;
-    let place = Math.min(winners.length, count - 1);
-    while (place > 0 && (arrivals[place - 1] as number) > arrival) {
-      arrivals[place] = arrivals[place - 1] as number;
-      winners[place] = winners[place - 1] as number;
-      place--;
+  const left = weights.slice();
+  const drawn: number[] = [];
+  while (drawn.length < count) {
+    let total = 0;
+    for (let i = 0; i < left.length; i++) total += left[i]!;
+    if (!(total > 0)) break;
+    let rest = random.next() * total;
+    let pick = 0;
+    for (let i = 0; i < left.length; i++) {
+      const weight = left[i]!;
+      if (weight === 0) continue;
+      pick = i; // the last one, should rounding leave a rest
+      rest -= weight;
+      if (rest < 0) break;
     }
-    arrivals[place] = arrival;
-    winners[place] = index;
+    left[pick] = 0;
+    drawn.push(pick);
   }
-  return winners.sort((a, b) => a - b);
+  return drawn.sort((a, b) => a - b);
 }
 
 /** The positives as they are if the count fits, else `count` of them, drawn with repetition only if too few. */
