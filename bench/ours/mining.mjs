@@ -1,0 +1,14 @@
+// Distance-weighted mining, batch 128 × 512, to index tuples.
+import { DistanceWeightedMiner, Random } from '../../packages/conquer/dist/index.js';
+import { F, Generator, randn, tensor } from '../../packages/torch/dist/index.js';
+import { serve } from './side.mjs';
+
+const generator = new Generator(1);
+const labels = Int32Array.from({ length: 128 }, (_, i) => Math.floor(i / 4));
+const centres = randn([32, 512], { generator });
+const embeddings = F.normalize(
+  centres.indexSelect(0, tensor(labels, { dtype: 'int64' })).add(randn([128, 512], { generator })),
+);
+const miner = new DistanceWeightedMiner({ random: new Random(1) });
+
+await serve(() => ({ tuples: miner.mine(embeddings, labels).anchors.length }));

@@ -1,0 +1,41 @@
+// One training step: forward, metric loss on mined tuples, mask loss, backward, Adam.
+import {
+  DistanceWeightedMiner,
+  MarginLoss,
+  openModel,
+  Random,
+  TrainingOptimizer,
+  TrainingStep,
+} from '../../packages/conquer/dist/index.js';
+import { Generator, keepFreedMemory, randn, setFlushDenormal } from '../../packages/torch/dist/index.js';
+import { serve, sideArguments } from './side.mjs';
+
+const { arch, batch, size, learners, bn } = sideArguments();
+const numLearners = Number(learners);
+const IMAGES_PER_CLASS = 4;
+
+// As the command line does.
+keepFreedMemory();
+setFlushDenormal(true);
+
+const generator = new Generator(1);
+const model = openModel(arch, {
+  frozenBatchNorm: bn === 'frozen',
+  embeddingDim: 512,
+  masks: { numLearners, initialisation: 'normal', generator },
+  generator,
+});
+const loss = new MarginLoss();
+const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-5, weightDecay: 1e-4 });
+const miner = new DistanceWeightedMiner({ random: new Random(1), nonZeroLossCutoff: loss });
+const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01 });
+const images = randn([Number(batch), 3, Number(size), Number(size)], { generator });
+const labels = Int32Array.from({ length: Number(batch) }, (_, i) => Math.floor(i / IMAGES_PER_CLASS));
+model.train();
+
+let learner = 0;
+await serve(() => {
+  const { skipped } = step.run({ images, labels, learner, fullEmbedding: false });
+  if (skipped !== null) throw new Error(`the step trained nothing: ${skipped}`);
+  learner = (learner + 1) % numLearners;
+});

@@ -1,0 +1,71 @@
+"""One training step in PyTorch: forward, metric loss on mined tuples, mask loss, backward, Adam.
+
+``--write matrix`` (the default) computes the mask loss by one matrix product and draws all negatives by one
+``multinomial``; ``--write loops`` has loops over the pairs of masks and over the anchors, as the method's authors do.
+"""
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from masks import mask_loss_loop, mask_loss_matrix
+from mining import DistanceWeighted
+from side import serve, side_arguments
+from torch import nn
+
+IMAGES_PER_CLASS = 4
+
+arguments = side_arguments()
+batch, size = int(arguments["batch"]), int(arguments["size"])
+learners = int(arguments["learners"])
+loops = arguments.get("write", "matrix") == "loops"
+frozen = arguments["bn"] == "frozen"
+
+torch.manual_seed(1)
+torch.set_flush_denormal(True)
+backbone = getattr(torchvision.models, arguments["arch"])(weights=None)
+embedding = nn.Linear(backbone.fc.in_features, 512)
+backbone.fc = nn.Identity()
+masks = nn.ParameterList([nn.Parameter(0.9 + 0.7 * torch.randn(512)) for _ in range(learners)])
+backbone.train()
+if frozen:
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+parameters = [*backbone.parameters(), *embedding.parameters()]
+optimizer = torch.optim.Adam(
+    [{"params": parameters, "weight_decay": 1e-4}, {"params": masks.parameters()}],
+    lr=1e-5,
+    foreach=arguments.get("foreach", "no") == "yes",
+)
+miner = DistanceWeighted(loops=loops)
+mask_loss = mask_loss_loop if loops else mask_loss_matrix
+images = torch.randn(batch, 3, size, size)
+labels = torch.arange(batch) // IMAGES_PER_CLASS
+learner = 0
+BETA, MARGIN = 1.2, 0.2
+
+
+def distance(a, b):
+    return ((a - b) ** 2).sum(1).add(1e-8).sqrt()
+
+
+def work():
+    global learner
+    mask = F.relu(masks[learner])
+    embeddings = F.normalize(embedding(backbone(images)) * mask)
+    anchors, positives, negatives = miner(embeddings.detach(), labels)
+    to_positive = distance(embeddings[anchors], embeddings[positives])
+    to_negative = distance(embeddings[anchors], embeddings[negatives])
+    positive_loss = F.relu(to_positive - BETA + MARGIN)
+    negative_loss = F.relu(BETA - to_negative + MARGIN)
+    pairs = ((positive_loss > 0).sum() + (negative_loss > 0).sum()).clamp(min=1)
+    metric_loss = (positive_loss.sum() + negative_loss.sum()) / pairs
+    loss = metric_loss + 0.01 * mask_loss(list(masks))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    learner = (learner + 1) % learners
+
+
+if __name__ == "__main__":
+    serve(work)
