@@ -15,8 +15,13 @@ export { interleaveLearners, type LearnerBatches } from './divide/interleave.js'
 export { reassignClusters } from './divide/reassign.js';
 export { DivisionSchedule, type ScheduleOptions } from './divide/schedule.js';
 export { Interrupted, UserError } from './error.js';
+export { countRelevant } from './evaluate/average-precision.js';
+export { type ClassDistances, classDistances } from './evaluate/class-distances.js';
 export { type EvaluateOptions, evaluateEmbeddings, type Metrics } from './evaluate/evaluate.js';
+export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evaluate/mean-average-precision.js';
 export { normalizedMutualInformation } from './evaluate/nmi.js';
+export { pairF1 } from './evaluate/pair-f1.js';
+export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
 export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';

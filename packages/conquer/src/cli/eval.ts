@@ -18,6 +18,8 @@ export interface EvalRequest {
   checkpoint: 'best' | 'last';
   /** Overrides the device the run was trained on. */
   device?: string;
+  /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
+  allMetrics?: boolean;
   out: Output;
 }
 
@@ -32,7 +34,13 @@ export interface EvalResult {
 }
 
 /** Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten k-means seeds. */
-export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRequest): Promise<EvalResult> {
+export async function evaluateRun({
+  run: path,
+  checkpoint,
+  device,
+  allMetrics = false,
+  out,
+}: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
   const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
   setNumThreads(settings.threads ?? availableParallelism());
@@ -57,6 +65,7 @@ export async function evaluateRun({ run: path, checkpoint, device, out }: EvalRe
     const { metrics, dispose } = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
       nmi: { seeds },
+      extended: allMetrics,
       ...(masks && { masks }),
       onProgress,
     });

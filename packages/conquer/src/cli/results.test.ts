@@ -21,3 +21,8 @@ it('shows mARP where asked to', () => {
 it('writes durations as a clock does', () => {
   expect([0, 59.6, 75, 3661].map(formatSeconds)).toEqual(['0:00', '1:00', '1:15', '1:01:01']);
 });
+
+it('shows what is no fraction as it is', () => {
+  const table = resultsTable([{ name: 'a', metrics: { MAP: 0.5, rho: 0.0123, intra: 0.4, inter: 1.01 } }]);
+  for (const text of ['50.00', '0.0123', '0.4000', '1.0100']) expect(table).toContain(text);
+});

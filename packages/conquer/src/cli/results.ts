@@ -15,7 +15,10 @@ export interface ResultsTableOptions {
   marp?: boolean;
 }
 
-/** A table for people: a row a result, a column a metric, in per cent. */
+/** Metrics that are no fractions. */
+const PLAIN = new Set(['rho', 'intra', 'inter']);
+
+/** A table for people: a row a result, a column a metric, in per cent; rho and distances as they are. */
 export function resultsTable(rows: readonly ResultRow[], { marp = false }: ResultsTableOptions = {}): string {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))].filter(
     (name) => marp || name !== 'mARP',
@@ -28,7 +31,11 @@ export function resultsTable(rows: readonly ResultRow[], { marp = false }: Resul
   for (const { name, metrics } of rows) {
     table.push([
       name,
-      ...names.map((key) => (metrics[key] === undefined ? '' : (100 * metrics[key]).toFixed(2))),
+      ...names.map((key) => {
+        const value = metrics[key];
+        if (value === undefined) return '';
+        return PLAIN.has(key) ? value.toFixed(4) : (100 * value).toFixed(2);
+      }),
     ]);
   }
   return table.toString();

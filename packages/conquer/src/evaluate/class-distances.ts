@@ -28,7 +28,7 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
     sizes[at] = (sizes[at] ?? 0) + 1;
     return at;
   });
-  const { sums, total } = scope(() =>
+  const { sums, crossed } = scope(() =>
     noGrad(() => {
       const { device } = embeddings;
       const centres = zeros([sizes.length, embeddings.size(1)], { dtype: 'float64', device });
@@ -40,13 +40,13 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
           centres.indexAdd_(0, of, rows);
         });
       }
-      return {
-        sums: centres.square().sum(1).toNumbers(),
-        total: F.normalize(centres).sum(0).square().sum().item(),
-      };
+      // A centre without a length, but for rounding, has no direction: it is at distance 1 from all.
+      const directions = F.normalize(centres, { eps: 1e-6 });
+      const crossed = directions.sum(0).square().sum().sub(directions.square().sum()).item();
+      return { sums: centres.square().sum(1).toNumbers(), crossed };
     }),
   );
-  // Rows and centres have length 1, so that Σ |x_i|² is their number.
+  // Rows have length 1, so that Σ |x_i|² is their number.
   const within = Array.from(sums, (sum, c) => ({ sum, size: sizes[c] as number })).filter(
     ({ size }) => size > 1,
   );
@@ -56,6 +56,6 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
   const k = sizes.length;
   return {
     intra: within.length > 0 ? intra : null,
-    inter: k > 1 ? 1 - (total - k) / (k * (k - 1)) : null,
+    inter: k > 1 ? 1 - crossed / (k * (k - 1)) : null,
   };
 }

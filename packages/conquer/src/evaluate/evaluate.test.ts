@@ -96,11 +96,41 @@ describe('evaluateEmbeddings', () => {
     expect(metrics).toMatchObject({ 'R@1': 0.5, 'R@2': 1 });
   });
 
+  it('measures more when asked, with a gallery too', () => {
+    manualSeed(5);
+    const x = randn([60, 4]);
+    const labels = Int32Array.from({ length: 60 }, (_, i) => i % 7);
+    const options = { recallAt: [1], nmi: { seeds: [1, 2] } };
+    const plain = evaluateEmbeddings(x, labels, options);
+    const more = evaluateEmbeddings(x, labels, { ...options, extended: true });
+    expect(more).toMatchObject(plain);
+    expect(Object.keys(more).filter((name) => !(name in plain))).toEqual([
+      'MAP@1000',
+      'MAP',
+      'F1',
+      'F1 std',
+      'rho',
+      'intra',
+      'inter',
+    ]);
+    expect(Object.values(more).every(Number.isFinite)).toBe(true);
+    const gallery = { embeddings: x.narrow(0, 20, 40), labels: labels.subarray(20) };
+    const searched = evaluateEmbeddings(x.narrow(0, 0, 20), labels.subarray(0, 20), {
+      ...options,
+      gallery,
+      extended: true,
+    });
+    // The measures without a search take all images together.
+    for (const name of ['rho', 'intra', 'inter', 'F1'])
+      expect(searched[name]).toBeCloseTo(more[name] as number, 6);
+    expect(searched.MAP).not.toBeCloseTo(more.MAP as number, 4);
+  });
+
   it('keeps no tensor and refuses embeddings that are not finite', () => {
     const x = randn([30, 3]);
     const labels = Int32Array.from({ length: 30 }, (_, i) => i % 5);
     const before = liveTensors();
-    evaluateEmbeddings(x, labels, { recallAt: [1] });
+    evaluateEmbeddings(x, labels, { recallAt: [1], extended: true });
     expect(liveTensors()).toBe(before);
     const broken = () => evaluateEmbeddings(tensor([[NaN], [1]]), Int32Array.of(0, 0), { recallAt: [1] });
     expect(broken).toThrow(/1 numbers in the embeddings of the queries are NaN/);

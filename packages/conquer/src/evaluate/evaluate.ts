@@ -3,10 +3,14 @@ import { kMeans } from '../distances/kmeans.js';
 import { nearestNeighbourBlocks } from '../distances/nearest.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
+import { classDistances } from './class-distances.js';
 import { meanAveragePrecisionAtR } from './map-at-r.js';
 import { meanAverageRPrecisionOfHits } from './marp.js';
+import { meanAveragePrecision } from './mean-average-precision.js';
 import { normalizedMutualInformation } from './nmi.js';
+import { pairF1 } from './pair-f1.js';
 import { recallAtK } from './recall.js';
+import { spectralDecay } from './spectral-decay.js';
 
 export interface EvaluateOptions {
   /** The k's of Recall@k. */
@@ -17,16 +21,23 @@ export interface EvaluateOptions {
   gallery?: { embeddings: Tensor; labels: Int32Array };
   /** Queries at a time, see `nearestNeighbours`. */
   blockSize?: number;
+  /** Also what the Revisiting collection measures, which takes a second pass over all distances. */
+  extended?: boolean;
 }
 
-/** Fractions by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds, 'NMI std'. */
+/**
+ * Fractions by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds, 'NMI std'.
+ * Extended: 'MAP@1000' and 'MAP'; beside NMI 'F1' and 'F1 std', by the same clusters; and three that are no fractions,
+ * 'rho' (spectral decay), 'intra' and 'inter' (cosine distances within and between classes).
+ */
 export type Metrics = Record<string, number>;
 
 /**
  * Retrieval and clustering quality of embeddings, by exact Euclidean neighbours.
  *
- * A query whose class has no other image has nothing to find and counts as a miss in R@k, MAP@R and mARP, as in
- * the published numbers. With a gallery, NMI clusters queries and gallery together.
+ * A query whose class has no other image has nothing to find and counts as a miss in R@k, MAP and mARP, as in the
+ * published numbers. With a gallery, all that is no search (NMI, F1, rho, intra, inter) takes queries and gallery
+ * together. 'intra' is left out where no class has two images, 'inter' where there is one class.
  *
  * @param embeddings (N, D)
  * @param labels (N,)
@@ -37,7 +48,7 @@ export function evaluateEmbeddings(
   labels: Int32Array,
   options: EvaluateOptions,
 ): Metrics {
-  const { recallAt, nmi = { seeds: [0] }, gallery, blockSize } = options;
+  const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
 
@@ -67,29 +78,48 @@ export function evaluateEmbeddings(
     add('MAP@R', meanAveragePrecisionAtR(some, galleryLabels, indices, relevantSome) * share);
     add('mARP', meanAverageRPrecisionOfHits(some, galleryLabels, indices, relevantSome) * share);
   }
-  if (nmi) {
-    const values = nmi.seeds.map((seed) => clusteringNmi(embeddings, labels, gallery, seed));
-    const mean = values.reduce((a, b) => a + b, 0) / values.length;
-    metrics.NMI = mean;
-    if (values.length > 1) {
-      metrics['NMI std'] = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
-    }
+  if (extended) {
+    const [at1000, all] = meanAveragePrecision(embeddings, labels, relevant, [1000, Infinity], {
+      ...(gallery && { gallery }),
+      ...(blockSize !== undefined && { blockSize }),
+    });
+    metrics['MAP@1000'] = at1000 as number;
+    metrics.MAP = all as number;
   }
+  scope(() => {
+    const everyLabel = gallery ? Int32Array.from([...labels, ...gallery.labels]) : labels;
+    const every = gallery ? cat([embeddings, gallery.embeddings]) : embeddings;
+    if (nmi) {
+      const clusterings = nmi.seeds.map((seed) => cluster(every, everyLabel, seed));
+      const nmis = clusterings.map((clusters) => normalizedMutualInformation(everyLabel, clusters));
+      addSpread(metrics, 'NMI', nmis);
+      if (extended) {
+        const f1s = clusterings.map((clusters) => pairF1(everyLabel, clusters));
+        addSpread(metrics, 'F1', f1s);
+      }
+    }
+    if (extended) {
+      metrics.rho = spectralDecay(every);
+      const { intra, inter } = classDistances(every, everyLabel);
+      if (intra !== null) metrics.intra = intra;
+      if (inter !== null) metrics.inter = inter;
+    }
+  });
   return metrics;
 }
 
-function clusteringNmi(
-  embeddings: Tensor,
-  labels: Int32Array,
-  gallery: EvaluateOptions['gallery'],
-  seed: number,
-): number {
-  const allLabels = gallery ? Int32Array.from([...labels, ...gallery.labels]) : labels;
-  return scope(() => {
-    const all = gallery ? cat([embeddings, gallery.embeddings]) : embeddings;
-    const { assignments } = kMeans(all, new Set(allLabels).size, { random: new Random(seed) });
-    return normalizedMutualInformation(allLabels, assignments);
-  });
+/** The mean and, of several, the standard deviation. */
+function addSpread(metrics: Metrics, name: string, values: readonly number[]): void {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  metrics[name] = mean;
+  if (values.length > 1) {
+    metrics[`${name} std`] = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+  }
+}
+
+/** A k-means cluster for each image, as many as there are classes. */
+function cluster(embeddings: Tensor, labels: Int32Array, seed: number): Int32Array {
+  return kMeans(embeddings, new Set(labels).size, { random: new Random(seed) }).assignments;
 }
 
 function checkEmbeddings(what: string, embeddings: Tensor, labels: Int32Array): void {

@@ -4,7 +4,9 @@ import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js'
 import { embedImages } from './embed.js';
 import type { TrainingData } from './loop.js';
 
-export interface EvaluateModelOptions extends EmbedOptions, Pick<EvaluateOptions, 'recallAt' | 'nmi'> {
+export interface EvaluateModelOptions
+  extends EmbedOptions,
+    Pick<EvaluateOptions, 'recallAt' | 'nmi' | 'extended'> {
   /** Default 'test', whose images are looked for in the gallery where there is one. */
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
@@ -25,7 +27,7 @@ export interface ModelEvaluation {
 export async function evaluateModel(
   model: EmbeddingModel,
   data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'plain'>,
-  { onProgress, recallAt, nmi, split = 'test', ...embed }: EvaluateModelOptions,
+  { onProgress, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
@@ -48,6 +50,7 @@ export async function evaluateModel(
     const gallery = galleryLabels ? await embedSplit('gallery', labels.length) : null;
     const metrics = evaluateEmbeddings(queries, labels, {
       recallAt,
+      extended,
       ...(nmi !== undefined && { nmi }),
       ...(gallery && galleryLabels && { gallery: { embeddings: gallery, labels: galleryLabels } }),
     });
