@@ -197,6 +197,27 @@ double squared_distance(const float* a, const float* b, int64_t dimensions) {
   return total;
 }
 
+// The first `keep` keys in order: by counting into as many buckets as there are keys, each of which then needs next to
+// no sorting, and the later ones none.
+void sort_keys(int64_t* keys, int64_t count, int64_t keep, std::vector<int64_t>& scratch, std::vector<int32_t>& starts) {
+  if (count < 64) return std::sort(keys, keys + count);
+  const auto [least, most] = std::minmax_element(keys, keys + count);
+  const float low = distance_of(*least), range = distance_of(*most) - low;
+  if (!(range > 0) || !std::isfinite(range)) return std::sort(keys, keys + count);
+  const float scale = static_cast<float>(count - 1) / range;
+  const auto bucket = [&](int64_t key) { return std::min<int64_t>(count - 1, static_cast<int64_t>((distance_of(key) - low) * scale)); };
+  starts.assign(count + 1, 0);
+  for (int64_t i = 0; i < count; ++i) ++starts[bucket(keys[i]) + 1];
+  for (int64_t b = 0; b < count; ++b) starts[b + 1] += starts[b];
+  scratch.resize(count);
+  // Afterwards starts[b] is where bucket b ends.
+  for (int64_t i = 0; i < count; ++i) scratch[starts[bucket(keys[i])]++] = keys[i];
+  for (int64_t b = 0, begin = 0; begin < keep; begin = starts[b++]) {
+    if (starts[b] - begin > 1) std::sort(scratch.begin() + begin, scratch.begin() + starts[b]);
+  }
+  std::copy_n(scratch.begin(), keep, keys);
+}
+
 struct Settled {
   double square;
   int32_t index;
@@ -207,7 +228,8 @@ struct Settled {
 //   [indices (rows, k) int32, distances (rows, k) float32, unsettled (rows) uint8]
 // The k nearest of each row's candidates. Offered distances that differ by no more than the row's tolerance may be in
 // the wrong order by rounding: those are computed anew from the rows of the gallery (exact: all of the k are).
-// Unsettled is a row whose candidates end within the tolerance of the k-th: one that was dropped may belong there.
+// Unsettled is a row whose candidates end within the tolerance of the k-th, as one that was dropped may belong there,
+// and a row with fewer than `keep` candidates.
 napi_value settle_neighbours(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<9> arguments(env, info);
@@ -223,26 +245,29 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
       throw std::runtime_error("queries and tolerances must have as many rows as the candidates, queries as many columns as the gallery");
     }
     if (k < 1 || k > from.keep) throw std::runtime_error("k must be 1 to keep");
-    for (int64_t row = 0; row < rows; ++row) {
-      if (from.counts[row] < k) throw std::runtime_error("expected finite embeddings, but some distances are NaN");
-    }
     at::Tensor indices = at::empty({rows, k}, at::kInt);
     at::Tensor distances = at::empty({rows, k}, at::kFloat);
     at::Tensor unsettled = at::zeros({rows}, at::kByte);
     int32_t* const all_indices = indices.data_ptr<int32_t>();
     float* const all_distances = distances.data_ptr<float>();
+    const float* const vectors = gallery.data_ptr<float>();
     uint8_t* const marks = unsettled.data_ptr<uint8_t>();
     std::atomic<bool> wrong_index{false};
     in_parallel(rows, 16, [&](int64_t begin, int64_t end) {
       std::vector<Settled> near;
+      std::vector<int64_t> scratch;
+      std::vector<int32_t> starts;
       for (int64_t row = begin; row < end; ++row) {
         int64_t* keys = from.keys + row * from.capacity;
         int64_t count = from.counts[row];
-        if (count > from.keep) {
-          std::nth_element(keys, keys + from.keep - 1, keys + count);
-          count = from.keep;
+        if (count < from.keep) {  // the threshold it began with was too low
+          marks[row] = 1;
+          std::fill_n(all_indices + row * k, k, 0);
+          std::fill_n(all_distances + row * k, k, 0.0f);
+          continue;
         }
-        std::sort(keys, keys + count);
+        sort_keys(keys, count, from.keep, scratch, starts);
+        count = from.keep;
         const float* query = queries.data_ptr<float>() + row * dimensions;
         const float tolerance = tolerances.data_ptr<float>()[row];
         const auto close = [&](int64_t a, int64_t b) { return distance_of(keys[b]) - distance_of(keys[a]) <= tolerance; };
@@ -250,6 +275,12 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
         for (int64_t first = 0; first < k;) {
           int64_t after = first + 1;
           while (after < count && close(after - 1, after)) ++after;
+          if (after - first == 1 && !exact) {
+            all_indices[row * k + first] = index_of(keys[first]);
+            all_distances[row * k + first] = std::sqrt(distance_of(keys[first]));
+            first = after;
+            continue;
+          }
           near.clear();
           for (int64_t i = first; i < after; ++i) {
             const int32_t index = index_of(keys[i]);
@@ -257,9 +288,7 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
               wrong_index = true;
               return;
             }
-            const bool anew = exact || after - first > 1;
-            const double square = anew ? squared_distance(query, gallery.data_ptr<float>() + index * dimensions, dimensions) : distance_of(keys[i]);
-            near.push_back({square, index});
+            near.push_back({squared_distance(query, vectors + index * dimensions, dimensions), index});
           }
           std::sort(near.begin(), near.end());
           for (int64_t i = first; i < std::min(after, k); ++i) {

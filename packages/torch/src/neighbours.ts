@@ -7,7 +7,7 @@ export interface SettledNeighbours {
   indices: Int32Array;
   /** (rows × k), Euclidean. */
   distances: Float32Array;
-  /** Rows for which something that was dropped may belong among the k. */
+  /** Rows for which something that was dropped may belong among the k; also those with too few candidates. */
   unsettled: number[];
 }
 
@@ -57,6 +57,15 @@ export class NeighbourCandidates {
   clear(): void {
     this.#counts.zero_();
     this.#thresholds.fill_(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Rows from `row` on begin with these thresholds (B,) instead of infinity: a squared distance beyond is not kept. A
+   * guess that fewer than `keep` candidates meet leaves the row unsettled.
+   */
+  expect(thresholds: Tensor, row: number): void {
+    using some = this.#thresholds.narrow(0, row, thresholds.size(0));
+    some.copy_(thresholds);
   }
 
   /**

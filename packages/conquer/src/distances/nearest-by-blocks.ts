@@ -1,9 +1,12 @@
 import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { Random } from '../random.js';
 import type { NeighbourBlock } from './nearest.js';
 import { type Candidate, roundingError, type Search, SLACK, settleTies } from './nearest-candidates.js';
 
 /** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */
 const BLOCK_ROWS = 2048;
+/** Rows of the gallery from which the distance of the k-th is guessed. */
+const SAMPLE = 1024;
 /** Bytes of candidates; where all queries' would be more, one part of the queries is searched after the other. */
 const MOST_CANDIDATE_BYTES = 2 ** 30;
 
@@ -26,10 +29,17 @@ export function* neighboursByBlocks(
   const part = Math.min(numQueries, perPart);
   const vectors = scope(() => noGrad(() => asProducts(search)));
   const candidates = new NeighbourCandidates(part, keep, available);
+  const expectation = scope(() => noGrad(() => Expectation.of(vectors.gallery, keep)));
   try {
     for (let first = 0; first < numQueries; first += part) {
       const last = Math.min(first + part, numQueries);
       candidates.clear();
+      for (let start = first; expectation && start < last; start += rows) {
+        scope(() => {
+          const left = turned(vectors.queries.narrow(0, start, Math.min(rows, last - start)));
+          candidates.expect(expectation.thresholds(left), start - first);
+        });
+      }
       offerAll(vectors, candidates, first, last, rows, own);
       for (let start = first; start < last; start += rows) {
         const count = Math.min(rows, last - start);
@@ -54,6 +64,7 @@ export function* neighboursByBlocks(
     }
   } finally {
     candidates.dispose();
+    expectation?.dispose();
     for (const held of new Set([vectors.queries, vectors.gallery, vectors.tolerances])) held.dispose();
   }
 }
@@ -88,6 +99,41 @@ function turned(rows: Tensor): Tensor {
   const dimensions = rows.size(1) - 2;
   const scaled = rows.narrow(1, 0, dimensions).mul(-2);
   return cat([scaled, rows.narrow(1, dimensions + 1, 1), rows.narrow(1, dimensions, 1)], 1);
+}
+
+/**
+ * How near the `keep`-th of a gallery is, guessed from a sample of it: so far out that a guess which is too near is a
+ * matter of 6 standard deviations. Without it the first of the gallery are all kept, to be thrown away later.
+ */
+class Expectation {
+  readonly #sample: Tensor;
+  readonly #rank: number;
+
+  private constructor(sample: Tensor, rank: number) {
+    this.#sample = sample;
+    this.#rank = rank;
+  }
+
+  /** @returns null where the guess would keep more than the first come, first kept */
+  static of(gallery: Tensor, keep: number): Expectation | null {
+    const size = gallery.size(0);
+    const mean = (SAMPLE * keep) / size;
+    const rank = Math.ceil(mean + 6 * Math.sqrt(mean) + 6);
+    // The i-th to come is among the nearest with probability keep / i.
+    const keptOtherwise = keep * (1 + Math.log(size / keep));
+    if (size < 2 * SAMPLE || (rank / SAMPLE) * size > keptOtherwise / 2) return null;
+    const positions = tensor(new Random(0).choice(size, SAMPLE), { dtype: 'int64' });
+    return new Expectation(gallery.indexSelect(0, positions).keep(), rank);
+  }
+
+  /** @param left (B, D + 2), turned @returns (B,) squared distances */
+  thresholds(left: Tensor): Tensor {
+    return aten.kthvalue(left.matmul(this.#sample.t()), this.#rank, 1)[0];
+  }
+
+  dispose(): void {
+    this.#sample.dispose();
+  }
 }
 
 /** Offers the candidates of the queries first … last everything in the gallery. */
