@@ -30,6 +30,12 @@ export class AtomicFile {
     this.position += bytes.length;
   }
 
+  /** Writes over bytes that are there already. */
+  overwrite(position: number, bytes: Uint8Array): void {
+    const descriptor = this.#open();
+    this.#attempt(() => writeSync(descriptor, bytes, 0, bytes.length, position));
+  }
+
   commit(): void {
     const descriptor = this.#open();
     this.#attempt(() => {

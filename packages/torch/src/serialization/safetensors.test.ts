@@ -278,3 +278,41 @@ describeWithPython('safetensors in Python', ['numpy', 'torch'], () => {
     expect(plain(theirs.tensors)).toEqual(plain(tensors));
   });
 });
+
+describe('a file with a checksum', () => {
+  const path = at('summed.safetensors');
+  const write = () =>
+    writeSafetensors(path, ofEveryDType(), { note: '"crc32":"00000000"' }, { checksum: true });
+
+  it('is read as any other', () => {
+    write();
+    const { tensors, metadata } = readSafetensors(path);
+    expect(plain(tensors)).toHaveLength(ofEveryDType().size);
+    expect(metadata).toEqual({ crc32: expect.stringMatching(/^[0-9a-f]{8}$/), note: '"crc32":"00000000"' });
+  });
+
+  it('is refused when one bit of it has changed, or its end is gone', () => {
+    write();
+    const whole = readFileSync(path);
+    const unprotected: number[] = [];
+    for (let byte = 0; byte < whole.length; byte += byte < 64 ? 1 : 5) {
+      const damaged = Buffer.from(whole);
+      damaged[byte]! ^= 1 << (byte % 8);
+      writeFileSync(path, damaged);
+      const before = liveTensors();
+      try {
+        // Only the name of the entry itself can hide it: whoever relies on it asks for the entry.
+        if (!('crc32' in readSafetensors(path).metadata)) unprotected.push(byte);
+        else expect.fail(`byte ${byte}`);
+      } catch (error) {
+        expect(error).toBeInstanceOf(SerializationError);
+        expect(liveTensors()).toBe(before);
+      }
+    }
+    expect(unprotected.length).toBeLessThanOrEqual('crc32'.length);
+    for (const length of [0, 9, whole.length - 1]) {
+      writeFileSync(path, whole.subarray(0, length));
+      expect(() => readSafetensors(path)).toThrow(SerializationError);
+    }
+  });
+});

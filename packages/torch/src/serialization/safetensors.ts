@@ -2,6 +2,7 @@ import { empty } from '../creation.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { AtomicFile } from './atomic-file.js';
+import { Checksum, checkChecksum } from './checksum.js';
 import { elementType } from './element-types.js';
 import { FileReader } from './file-reader.js';
 import { MemoryBudget } from './memory-budget.js';
@@ -19,14 +20,21 @@ export interface SafetensorsContents {
   metadata: Record<string, string>;
 }
 
+export interface WriteSafetensorsOptions {
+  /** Keeps a checksum of the whole file in its metadata, which `readSafetensors` then checks. Default false. */
+  checksum?: boolean;
+}
+
 /**
  * Reads a safetensors file into tensors on the CPU, straight into their memory.
  *
- * @throws SerializationError where the file is missing, cut short, or its header contradicts itself or the data.
+ * @throws SerializationError where the file is missing, cut short, its header contradicts itself or the data, or its
+ * checksum, if it has one, says that a byte has changed.
  */
 export function readSafetensors(path: string): SafetensorsContents {
   using file = new FileReader(path);
   const { entries, metadata, dataStart } = readSafetensorsHeader(file, new MemoryBudget(path, file.size));
+  checkChecksum(file, metadata, dataStart);
   const reader = new TensorFileReader(file);
   const tensors = scope(() => {
     const made = new Map<string, Tensor>();
@@ -50,6 +58,7 @@ export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
+  { checksum = false }: WriteSafetensorsOptions = {},
 ): void {
   for (const [key, text] of Object.entries(metadata)) {
     if (typeof text !== 'string') {
@@ -73,10 +82,16 @@ export function writeSafetensors(
     position = entry.end;
   }
   using file = new AtomicFile(path);
-  file.write(encodeSafetensorsHeader(entries, metadata));
+  const sum = checksum ? new Checksum() : null;
+  const write = (bytes: Uint8Array) => {
+    file.write(bytes);
+    sum?.add(bytes);
+  };
+  write(encodeSafetensorsHeader(entries, { ...sum?.metadata, ...metadata }));
   for (const { name } of inOrder) {
     const tensor = tensors.get(name);
-    if (tensor !== undefined) file.write(tensorBytes(tensor));
+    if (tensor !== undefined) write(tensorBytes(tensor));
   }
+  if (sum) file.overwrite(sum.position, sum.digits());
   file.commit();
 }
