@@ -144,6 +144,19 @@ describe('a run', () => {
     expect(metrics['R@1']).toBeCloseTo(summary.last?.metrics['R@1'] ?? -1, 6);
     expect(metrics['MAP@R']).toBeCloseTo(summary.last?.metrics['MAP@R'] ?? -1, 6);
 
+    const more = await conquer('eval', 'runs/whole', '--checkpoint', 'last', '--json', '--all-metrics');
+    expect(more.code, more.stderr).toBe(0);
+    const extended = JSON.parse(more.stdout).metrics;
+    expect(extended).toMatchObject(metrics);
+    for (const key of ['MAP@1000', 'MAP', 'F1', 'rho', 'intra', 'inter']) {
+      expect(Number.isFinite(extended[key]), key).toBe(true);
+      expect(metrics[key]).toBe(undefined);
+    }
+    const table = await conquer('eval', 'runs/whole', '--all-metrics');
+    expect(table.stdout).toContain(
+      'in per cent; rho, intra and inter as they are; NMI and F1 over ten k-means',
+    );
+
     const again = await conquer('train', ...small, '--epochs', '3', '--name', 'whole');
     expect([again.code, again.stderr]).toEqual([
       2,
@@ -183,5 +196,27 @@ describe('a run', () => {
       expect((await conquer('train', '--resume', `runs/${name}`)).code).toBe(0);
       expect(epochsOf(name)).toEqual(epochsOf('whole'));
     }
+  });
+});
+
+describe('the losses of the Revisiting collection', () => {
+  it.each([
+    'contrastive',
+    'snr',
+    'mc-npair',
+    'angular',
+    'multi-similarity',
+    'histogram',
+    'proxy-nca',
+    'arcface',
+    'soft-triple',
+  ])('%s trains', async (loss) => {
+    const args = ['--loss', loss, '--loss-lr', '1e-2', '--epochs', '3', '--name', loss];
+    const { code, stderr } = await conquer('train', ...small, ...args);
+    expect(code, stderr).toBe(0);
+    const [before, ...epochs] = epochsOf(loss);
+    expect(epochs.every(({ metricLoss }) => Number.isFinite(metricLoss))).toBe(true);
+    expect(epochs.every(({ skipped }) => skipped === 0)).toBe(true);
+    expect(epochs.at(-1)?.metrics?.['MAP@R']).toBeGreaterThan((before?.metrics?.['MAP@R'] ?? 1) - 0.2);
   });
 });
