@@ -18,7 +18,7 @@ import {
   samplerOf,
   scheduleOf,
 } from './assemble.js';
-import { lossOf } from './assemble-loss.js';
+import { fixedWeightsWarning, lossOf } from './assemble-loss.js';
 import { openImages } from './images.js';
 import { resolveSettings, type TrainSettings } from './options.js';
 import type { Published } from './recipe.js';
@@ -80,6 +80,8 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   const weights = resume ? null : settings.weights;
   const model = await modelOf({ ...settings, weights }, generator, dropoutGenerator, out);
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
+  const warning = fixedWeightsWarning(settings, loss);
+  if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);
   const data = await openImages(settings, dataset, model.backbone.input, out);
