@@ -47,8 +47,9 @@ describe('settings', () => {
       { 'features-dropout': '1' },
       '--features-dropout: expected a number of at least 0 and at most 0.99, got "1"',
     ],
-    [{ masks: 'leaned' }, '--masks: expected one of learned, fixed, got "leaned"'],
-    [{ nonsense: 1 }, "unknown setting 'nonsense': conquer train --help lists them"],
+    [{ masks: 'leaned' }, '--masks: expected one of learned, fixed, got "leaned" (did you mean learned?)'],
+    [{ nonsense: 1 }, "unknown setting 'nonsense': conquer train --help-all lists them"],
+    [{ epoch: 1 }, "unknown setting 'epoch' (did you mean epochs?): conquer train --help-all lists them"],
   ])('%j is refused', (layer, message) => {
     expect(() => resolveSettings(layer)).toThrow(new UserError(message));
   });

@@ -4,6 +4,7 @@ import type { EmbeddingInitKind } from '../models/embedding-init.js';
 import type { SmallClassAction } from '../samplers/adaptive.js';
 import type { Settings } from '../train/run-folder.js';
 import { lossOptions } from './loss-options.js';
+import { didYouMean } from './suggest.js';
 
 interface OptionOf<Kind extends string, Value> {
   kind: Kind;
@@ -667,7 +668,8 @@ export function parseOption(name: OptionName, value: unknown): string | number |
         if (alias !== undefined) return alias;
       }
       throw new UserError(
-        `--${name}: expected one of ${spec.choices.join(', ')}, got ${JSON.stringify(value)}`,
+        `--${name}: expected one of ${spec.choices.join(', ')}, got ${JSON.stringify(value)}` +
+          didYouMean(String(value), spec.choices),
       );
     default: {
       const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
@@ -695,7 +697,9 @@ export function resolveSettings(...layers: Record<string, unknown>[]): TrainSett
   for (const layer of layers) {
     for (const [name, value] of Object.entries(layer)) {
       if (!isOptionName(name))
-        throw new UserError(`unknown setting '${name}': conquer train --help lists them`);
+        throw new UserError(
+          `unknown setting '${name}'${didYouMean(name, Object.keys(trainOptions))}: conquer train --help-all lists them`,
+        );
       settings[name] = parseOption(name, value);
     }
   }

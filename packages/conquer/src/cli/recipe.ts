@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
+import { didYouMean } from './suggest.js';
 
 const recipes = fileURLToPath(new URL('../../../../recipes/', import.meta.url));
 
@@ -42,7 +43,9 @@ export function readRecipe(name: string, from: readonly string[] = []): Recipe {
     contents = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     const known =
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ? `; there are ${recipeNames().join(', ')}` : '';
+      (error as NodeJS.ErrnoException).code === 'ENOENT'
+        ? `; there are ${recipeNames().join(', ')}${didYouMean(name, recipeNames())}`
+        : '';
     throw new UserError(`the recipe ${name} cannot be read: ${(error as Error).message}${known}`);
   }
   if (typeof contents !== 'object' || contents === null || Array.isArray(contents))

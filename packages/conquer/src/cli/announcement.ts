@@ -1,0 +1,28 @@
+import type { Dataset } from '../datasets/dataset.js';
+import type { TrainSettings } from './options.js';
+
+/** The first lines of a run: what will happen, on which data, with which model, learners, device and threads. */
+export function announcement(
+  settings: TrainSettings,
+  { dataset, threads, path }: { dataset: Dataset; threads: number; path: string },
+): string {
+  const { train, test, validation, gallery } = dataset;
+  const chosen = validation
+    ? `, ${validation.paths.length} of ${validation.classNames.length} to choose on`
+    : '';
+  const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
+  const { arch, epochs, device } = settings;
+  const weights = settings.weights === null ? '' : ` from ${settings.weights}`;
+  const learners =
+    settings['num-learners'] === 1
+      ? 'no division'
+      : `${settings['num-learners']} learners (${settings.masks} masks, redivided every ${settings['mod-epoch']} epochs)`;
+  const counted = epochs === 1 ? '1 epoch' : `${epochs} epochs`;
+  return (
+    `${dataset.name}: ${train.paths.length} images of ${train.classNames.length} classes to train on, ` +
+    `${test.paths.length} of ${test.classNames.length} unseen classes to test on${chosen}${searched}\n` +
+    `${arch}${weights}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ` +
+    `${settings.loss} loss, ${learners}\n` +
+    `${counted} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}; run folder ${path}\n`
+  );
+}

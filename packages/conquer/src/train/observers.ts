@@ -1,0 +1,22 @@
+import type { TrainObserver } from './loop.js';
+
+/** One observer that tells several, in their order. */
+export function joinObservers(observers: readonly TrainObserver[]): TrainObserver {
+  return {
+    onDivision: (division) => {
+      for (const observer of observers) observer.onDivision?.(division);
+    },
+    onEpochStart: (info) => {
+      for (const observer of observers) observer.onEpochStart?.(info);
+    },
+    onStep: (info) => {
+      for (const observer of observers) observer.onStep?.(info);
+    },
+    onEmbed: (info) => {
+      for (const observer of observers) observer.onEmbed?.(info);
+    },
+    onEpochEnd: (record, best) => {
+      for (const observer of observers) observer.onEpochEnd?.(record, best);
+    },
+  };
+}
