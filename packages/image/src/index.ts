@@ -4,6 +4,7 @@ export { ImageError } from './error.js';
 export { ImageFiles } from './image-files.js';
 export { ImagePack } from './image-pack.js';
 export type { ImageSet, SetRequest } from './image-set.js';
+export { imageLibraries } from './libraries.js';
 export { type PackOptions, type PackProgress, packImages } from './pack.js';
 export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
 export type { Crop, ImageRequest } from './request.js';
