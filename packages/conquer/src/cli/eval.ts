@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { Generator, setNumThreads } from '@conquer/torch';
+import { Generator } from '@conquer/torch';
 import type { Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
@@ -8,6 +7,7 @@ import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { RunFolder } from '../train/run-folder.js';
 import { fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
+import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import { resolveSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
@@ -43,7 +43,7 @@ export async function evaluateRun({
 }: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
   const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
-  setNumThreads(settings.threads ?? availableParallelism());
+  setUpEngine(settings.threads);
   const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
   if (!existsSync(file)) {
     throw new UserError(

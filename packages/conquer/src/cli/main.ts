@@ -40,10 +40,11 @@ const train = program
   .description('train an embedding')
   .option('--recipe <name>', 'settings from a recipe: a name in recipes/ or a .json file')
   .option('--resume <run>', 'go on with the run in this folder')
+  .option('--profile', "print and log where each epoch's time goes")
   .option('--dry-run', 'print all settings, where each is from, and what the data set holds; then stop')
   .addHelpText('after', '\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4');
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
-train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolean }) => {
+train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolean; profile?: boolean }) => {
   const { readRecipe } = await import('./recipe.js');
   const { reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
   const flags = givenFlags(train);
@@ -62,7 +63,12 @@ train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolea
     process.stdout.write(await describeDataset(settings, process.stderr));
     return;
   }
-  const summary = await runTraining({ settings, resume: resume !== undefined, out: process.stderr });
+  const summary = await runTraining({
+    settings,
+    resume: resume !== undefined,
+    profile: options.profile ?? false,
+    out: process.stderr,
+  });
   reportSummary(summary, process.stdout, published);
   reportFiles(dirname(dirname(summary.checkpoints.last)), process.stdout);
 });

@@ -2,6 +2,7 @@ import { Presets, SingleBar } from 'cli-progress';
 import type { Division } from '../divide/division.js';
 import type { TrainObserver } from '../train/loop.js';
 import type { EpochRecord } from '../train/run-folder.js';
+import { profileTable } from './profile-table.js';
 
 /** Where the program prints; a stream with `isTTY` gets progress bars, others one plain line an event. */
 export type Output = NodeJS.WriteStream | NodeJS.WritableStream;
@@ -161,6 +162,7 @@ export class TerminalObserver implements Required<TrainObserver> {
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate);
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}  ${scores}${best ? '  best' : ''}`);
+    if (record.profile) this.line(profileTable(record.profile));
   }
 
   /** Ends a bar that an error or an interruption left on the screen. */

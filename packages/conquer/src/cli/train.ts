@@ -1,11 +1,11 @@
 import { renameSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Generator, numThreads, setNumThreads } from '@conquer/torch';
+import { Generator, numThreads } from '@conquer/torch';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
 import { train } from '../train/loop.js';
+import { Profile } from '../train/profile.js';
 import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
 import { TrainingStep } from '../train/step.js';
 import {
@@ -19,6 +19,7 @@ import {
   scheduleOf,
 } from './assemble.js';
 import { fixedWeightsWarning, lossOf } from './assemble-loss.js';
+import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import { resolveSettings, type TrainSettings } from './options.js';
 import type { Published } from './recipe.js';
@@ -54,6 +55,8 @@ export interface RunRequest {
   settings: TrainSettings;
   /** The run folder to go on with. */
   resume?: boolean;
+  /** Measure where the time goes. */
+  profile?: boolean;
   out: Output;
 }
 
@@ -63,10 +66,14 @@ export interface RunRequest {
  * @throws UserError for settings or data that cannot work, before anything is written
  * @throws Interrupted after SIGINT or SIGTERM; the run can be resumed
  */
-export async function runTraining({ settings, resume = false, out }: RunRequest): Promise<Summary> {
+export async function runTraining({
+  settings,
+  resume = false,
+  profile = false,
+  out,
+}: RunRequest): Promise<Summary> {
   const schedule = scheduleOf(settings);
-  // libtorch's own default takes some virtual machines for one core.
-  setNumThreads(settings.threads ?? availableParallelism());
+  setUpEngine(settings.threads);
   const dropoutGenerator = generatorOn(settings.device, settings.seed);
   const name = settings.name ?? defaultName(settings);
   const path = join(settings['runs-dir'], name);
@@ -109,12 +116,14 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   const observer = new TerminalObserver(out);
+  const stopwatch = profile ? new Profile() : undefined;
+  const maskLambda = settings['mask-lambda'];
   try {
     return await train({
       model,
       loss,
       optimizer,
-      step: new TrainingStep({ model, loss, miner, optimizer, maskLambda: settings['mask-lambda'] }),
+      step: new TrainingStep({ model, loss, miner, optimizer, maskLambda, profile: stopwatch }),
       schedule,
       sampler: samplerOf(settings),
       data,
@@ -130,6 +139,7 @@ export async function runTraining({ settings, resume = false, out }: RunRequest)
       resume,
       signal: stop.signal,
       observer,
+      profile: stopwatch,
     });
   } catch (error) {
     observer.end();

@@ -1,5 +1,6 @@
 import { cat, nn, noGrad, scope, type Tensor } from '@conquer/torch';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { Profile } from './profile.js';
 
 /** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
 export type Layer = 'final' | 'penultimate';
@@ -8,6 +9,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
   layer?: Layer;
   /** Called with the number of images done so far. */
   onProgress?: (images: number) => void;
+  /** Told how long it took. */
+  profile?: Profile | undefined;
 }
 
 /**
@@ -23,7 +26,8 @@ export async function embedImages(
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
-  const { layer = 'final', onProgress, ...embed } = options;
+  const { layer = 'final', onProgress, profile, ...embed } = options;
+  const start = performance.now();
   const training = model.training;
   const parts: Tensor[] = [];
   let done = 0;
@@ -42,6 +46,7 @@ export async function embedImages(
     return scope(() => cat(parts)).keep();
   } finally {
     for (const part of parts) part.dispose();
+    profile?.addEmbedding((performance.now() - start) / 1000);
     nn.keepFolded(model, false);
     model.train(training);
   }

@@ -1,11 +1,12 @@
 import type { Tensor } from '@conquer/torch';
 import { type EvaluateOptions, evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
-import { embedImages } from './embed.js';
+import { type EmbedImagesOptions, embedImages } from './embed.js';
 import type { TrainingData } from './loop.js';
 
 export interface EvaluateModelOptions
   extends EmbedOptions,
+    Pick<EmbedImagesOptions, 'profile'>,
     Pick<EvaluateOptions, 'recallAt' | 'nmi' | 'extended'> {
   /** Default 'test', whose images are looked for in the gallery where there is one. */
   split?: 'test' | 'validation';

@@ -18,6 +18,7 @@ import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.
 import { embedImages, type Layer } from './embed.js';
 import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
 import type { TrainingOptimizer } from './optimizer.js';
+import type { Profile } from './profile.js';
 import {
   type BestEpoch,
   type EpochRecord,
@@ -97,6 +98,8 @@ export interface TrainOptions {
   resume?: boolean;
   signal?: AbortSignal;
   observer?: TrainObserver;
+  /** Told where the time goes; the step has it too. */
+  profile?: Profile | undefined;
 }
 
 /**
@@ -112,7 +115,7 @@ export interface TrainOptions {
  */
 export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, step, schedule, data, epochs, random, generator, run, settings } = options;
-  const { clusterLayer = 'penultimate', compat, observer = {}, signal } = options;
+  const { clusterLayer = 'penultimate', compat, observer = {}, signal, profile } = options;
   const { trainLabels } = data;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
@@ -127,6 +130,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       const passed = (performance.now() - start) / 1000;
       seconds[phase] += passed;
       seconds.total += passed;
+      profile?.endPhase(phase, passed);
       return passed;
     };
   };
@@ -156,6 +160,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       split,
       recallAt: options.recallAt,
       ...fullEmbedding,
+      profile,
       onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
     });
   const validate = async (): Promise<Pick<EpochRecord, 'validation'>> => {
@@ -201,6 +206,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
     observer.onEpochEnd?.(record, false);
   }
 
+  profile?.take(); // the evaluation before training is no epoch's
   for (let epoch = firstEpoch; epoch < epochs; epoch++) {
     stopIfAsked();
     const plan = schedule.at(epoch);
@@ -215,6 +221,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
         const features = await embedImages(model, data.plain('train'), {
           layer: clusterLayer,
           ...fullEmbedding,
+          profile,
           onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
         });
         const { numClusters, numLearners } = plan;
@@ -269,10 +276,12 @@ export async function train(options: TrainOptions): Promise<Summary> {
     const sums = { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
     // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
     let at = 0;
+    profile?.start();
     for await (const batch of data.augmented(
       batches.map(({ indices }) => indices),
       random.fork(),
     )) {
+      profile?.lap('data');
       const learner = batches[at]?.learner ?? 0;
       optimizer.setFactor(options.learningRate(epoch + at / steps));
       const result = step.run({
@@ -296,6 +305,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       at++;
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
       await new Promise((resolve) => setImmediate(resolve));
+      profile?.endStep();
       stopIfAsked();
     }
     if (sums.trained === 0) {
@@ -328,6 +338,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       backboneFrozen: plan.freezeBackbone,
       learningRates,
       seconds: took,
+      ...(profile && { profile: profile.take() }),
     };
 
     // The log first: a run cut off between the two trains this epoch again and forgets the line.

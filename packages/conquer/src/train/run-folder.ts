@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
+import type { EpochProfile } from './profile.js';
 import type { StepRecord } from './step-log.js';
 
 /** Settings by their long option names, as the command line resolved them. */
@@ -38,6 +39,8 @@ export interface EpochRecord {
   learningRates?: Record<string, number>;
   /** Wall-clock seconds of the epoch's parts. */
   seconds: { divide?: number; train?: number; evaluate: number };
+  /** Where the time went, for a run with `--profile`. */
+  profile?: EpochProfile;
 }
 
 /** The epoch of the highest R@1: on the validation classes where there are some, else on the test classes. */

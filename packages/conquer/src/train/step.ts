@@ -6,6 +6,7 @@ import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import type { Tuples } from '../tuples.js';
 import type { TrainingOptimizer } from './optimizer.js';
+import type { Profile } from './profile.js';
 
 export interface TrainingStepParts {
   model: EmbeddingModel;
@@ -15,6 +16,8 @@ export interface TrainingStepParts {
   optimizer: TrainingOptimizer;
   /** Weight of the masks' similarity, lambda. */
   maskLambda: number;
+  /** Told where the time of each step goes. */
+  profile?: Profile | undefined;
 }
 
 export interface StepInput {
@@ -58,15 +61,17 @@ export class TrainingStep {
    * @throws Error when the loss is not finite; then the weights have not been changed
    */
   run({ images, labels, learner, fullEmbedding, masks }: StepInput): StepResult {
-    const { model, loss, miner, optimizer, maskLambda } = this.parts;
+    const { model, loss, miner, optimizer, maskLambda, profile } = this.parts;
     if (!loss.hasEnough(labels)) return skip('its classes do not give the loss anything to compare', null);
     return scope(() => {
       const whole = masks === undefined ? {} : { masks };
       const embeddings = model.embed(images, fullEmbedding ? whole : { learner });
+      profile?.lap('forward', embeddings);
 
       let tuples: Tuples | null = null;
       if (loss.usesTuples && miner !== null) {
         tuples = noGrad(() => miner.mine(embeddings.detach(), labels));
+        profile?.lap('mining');
         if (tuples.anchors.length === 0) return skip('the miner found no valid tuple in the batch', 0);
       }
       const numTuples = tuples === null ? null : tuples.anchors.length;
@@ -75,9 +80,11 @@ export class TrainingStep {
       const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
       const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
       const total = fullEmbedding ? metricLoss : metricLoss.add(maskLoss);
+      profile?.lap('loss', total);
 
       optimizer.zeroGrad();
       total.backward();
+      profile?.lap('backward', total);
       // One read for both numbers: on a GPU every read waits for all work before it.
       const numbers = stack([metricLoss.detach(), maskLoss.detach()]).toNumbers();
       const [metric = Number.NaN, mask = Number.NaN] = numbers;
@@ -87,6 +94,7 @@ export class TrainingStep {
         );
       }
       optimizer.step();
+      profile?.lap('optimizer', total);
       return { metricLoss: metric, maskLoss: mask, numTuples, skipped: null };
     });
   }
