@@ -1,9 +1,11 @@
 import { basename, dirname } from 'node:path';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { Interrupted, UserError } from '../error.js';
+import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
 import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
 import type { ResultRow } from './results.js';
+import { chooseHelp, trainHelpFooter } from './train-help.js';
 
 // Commands are imported when they run: --help must not wait for libtorch.
 
@@ -13,7 +15,7 @@ function optionFor(name: string, spec: OptionSpec): Option {
   const standard = spec.default === null ? '' : ` [${spec.default}]`;
   const bare = spec.kind === 'choice' ? spec.bare : undefined;
   const flag = bare === undefined ? `--${name} <${value}>` : `--${name} [${value}]`;
-  const option = new Option(flag, `${spec.help}${choices}${standard}`).helpGroup(`${spec.group}:`);
+  const option = new Option(flag, `${spec.help}${choices}${standard}`);
   return bare === undefined ? option : option.preset(bare);
 }
 
@@ -38,19 +40,33 @@ const program = new Command('conquer')
 const train = program
   .command('train')
   .description('train an embedding')
-  .option('--recipe <name>', 'settings from a recipe: a name in recipes/ or a .json file')
+  .option('--recipe <name>', 'settings from a recipe: its name, or a .json file')
   .option('--resume <run>', 'go on with the run in this folder')
   .option('--profile', "print and log where each epoch's time goes")
-  .option('--dry-run', 'print all settings, where each is from, and what the data set holds; then stop')
-  .addHelpText('after', '\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4');
+  .option('--dry-run', 'print all settings and what the data set holds')
+  .option('--json', 'print lines of JSON; text for people on stderr')
+  .addHelpText(
+    'after',
+    `${trainHelpFooter}\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4`,
+  );
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
-train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolean; profile?: boolean }) => {
+interface TrainFlags {
+  recipe?: string;
+  resume?: string;
+  dryRun?: boolean;
+  profile?: boolean;
+  json?: boolean;
+}
+train.configureHelp({ optionDescription: ({ description }) => description });
+train.action(async (options: TrainFlags) => {
+  const { JsonLines } = await import('./json-lines.js');
   const { readRecipe } = await import('./recipe.js');
   const { reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
   const flags = givenFlags(train);
   const { recipe, resume } = options;
   if (resume !== undefined && recipe !== undefined)
     throw new UserError('--resume and --recipe exclude each other');
+  if (options.json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
   const { settings: fromRecipe, published } =
     recipe === undefined ? { settings: {}, published: null } : readRecipe(recipe);
   const settings =
@@ -67,10 +83,12 @@ train.action(async (options: { recipe?: string; resume?: string; dryRun?: boolea
     settings,
     resume: resume !== undefined,
     profile: options.profile ?? false,
+    events: options.json ? new JsonLines(process.stdout) : undefined,
     out: process.stderr,
   });
-  reportSummary(summary, process.stdout, published);
-  reportFiles(dirname(dirname(summary.checkpoints.last)), process.stdout);
+  const out = options.json ? process.stderr : process.stdout;
+  reportSummary(summary, out, published);
+  reportFiles(dirname(dirname(summary.checkpoints.last)), out);
 });
 
 program
@@ -182,6 +200,42 @@ program
     });
   });
 
+program
+  .command('doctor')
+  .description('look at this machine: what is slow or missing, and how to fix it')
+  .option('--json', 'print one line of JSON')
+  .addHelpText('after', '\nExample: conquer doctor')
+  .action(async ({ json = false }: { json?: boolean }) => {
+    const { runDoctor } = await import('./doctor.js');
+    if (!(await runDoctor({ json, out: process.stdout }))) process.exitCode = 1;
+  });
+
+program
+  .command('completion')
+  .description('print the completion script of a shell')
+  .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+  .addHelpText(
+    'after',
+    `
+Put it where your shell starts:
+  bash  echo 'source <(conquer completion bash)' >> ~/.bashrc
+  zsh   echo 'source <(conquer completion zsh)' >> ~/.zshrc
+  fish  echo 'conquer completion fish | source' >> ~/.config/fish/config.fish`,
+  )
+  .action(async (shell: Shell) => {
+    const { completionScript } = await import('./completion.js');
+    process.stdout.write(completionScript(shell));
+  });
+
+// What the scripts ask.
+program
+  .command('complete', { hidden: true })
+  .argument('[words...]')
+  .action(async (words: string[]) => {
+    const { complete } = await import('./completion.js');
+    for (const { value, about } of complete(program, words)) process.stdout.write(`${value}\t${about}\n`);
+  });
+
 // A reader that goes away, such as head, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
@@ -207,7 +261,10 @@ const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
 async function main(): Promise<void> {
   try {
     const [command, ...rest] = process.argv.slice(2);
-    const args = command === 'train' ? ['train', ...translateDcesmlFlags(rest)] : process.argv.slice(2);
+    const args =
+      command === 'train'
+        ? ['train', ...chooseHelp(train, translateDcesmlFlags(rest))]
+        : process.argv.slice(2);
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -216,7 +273,8 @@ async function main(): Promise<void> {
       process.stderr.write(`conquer: ${error.message}\n`);
       process.exitCode = 2;
     } else if (error instanceof Interrupted) {
-      process.stderr.write(`${error.message}\n`); // the exit code is the signal's
+      process.stderr.write(`${error.message}\n`);
+      process.exit(); // with the signal's code, and without waiting for what was left to itself
     } else {
       process.stderr.write(
         `conquer: this is a bug, please report it: ${error instanceof Error ? error.stack : error}\n`,
