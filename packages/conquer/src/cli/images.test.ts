@@ -45,7 +45,7 @@ async function views(augmentation: string, packed = 'no') {
   };
   const all = [Int32Array.from(dataset.train.labels.keys())];
   return {
-    augmented: await first(data.augmented(all, new Random(3))),
+    augmented: await first(data.augmented(all, new Random(3), 0)),
     train: await first(data.plain('train')),
     test: await first(data.plain('test')),
   };

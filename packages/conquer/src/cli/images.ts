@@ -38,6 +38,7 @@ export async function openImages(
   dataset: Dataset,
   input: InputFormat,
   out: Output,
+  signal?: AbortSignal,
 ): Promise<TrainingData> {
   const { resize, augmentation, device, threads } = settings;
   const size = settings['image-size'];
@@ -84,6 +85,7 @@ export async function openImages(
         square,
         file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${shape}-${key}.pack`),
         threads: threads ?? undefined,
+        signal,
         onProgress: progressBar(out, `decoding the ${split.name} images, once`),
       });
     }
@@ -107,12 +109,15 @@ export async function openImages(
     testLabels: test.labels,
     ...(validation && { validationLabels: validation.labels }),
     ...(gallery && { galleryLabels: gallery.labels }),
-    augmented(batches, random) {
+    trainPaths: train.paths,
+    augmented(batches, random, done) {
       const { transform } = augmented;
+      // The loader draws a stream for each batch it reads.
+      for (let batch = 0; batch < done; batch++) random.fork();
       return new Loader({
         source: augmentedSource,
         labels: train.labels,
-        batches,
+        batches: batches.slice(done),
         transform,
         random,
         device,

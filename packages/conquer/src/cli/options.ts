@@ -621,6 +621,13 @@ export const trainOptions = {
     max: 1024,
     help: 'CPU threads of an operator (default: one a core)',
   },
+  'on-nan': {
+    group: RUN,
+    kind: 'choice',
+    choices: ['stop', 'skip'],
+    default: 'stop',
+    help: 'when a loss or gradient is NaN or infinite: stop, or leave out the batch (10 in a row, 1 % of an epoch)',
+  },
   compat: {
     group: RUN,
     kind: 'choice',

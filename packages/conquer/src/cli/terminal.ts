@@ -3,6 +3,7 @@ import type { Division } from '../divide/division.js';
 import type { TrainObserver } from '../train/loop.js';
 import type { EpochRecord } from '../train/run-folder.js';
 import { profileTable } from './profile-table.js';
+import { TimeLeft } from './time-left.js';
 
 /** Where the program prints; a stream with `isTTY` gets progress bars, others one plain line an event. */
 export type Output = NodeJS.WriteStream | NodeJS.WritableStream;
@@ -17,6 +18,11 @@ export function formatSeconds(seconds: number): string {
   const padded = String(s).padStart(2, '0');
   return h > 0 ? `${h}:${String(m).padStart(2, '0')}:${padded}` : `${m}:${padded}`;
 }
+
+const COLLAPSED =
+  'the embedding has collapsed: all test images lie within a hundredth of one point. Usual causes: a learning rate ' +
+  'that is too high (--lr), a loss that only pulls (margin or beta too large, a miner that finds no negatives), ' +
+  'weights that do not belong to the network, images that are all alike';
 
 const range = (values: readonly number[]) => {
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -48,6 +54,8 @@ export class TerminalObserver implements Required<TrainObserver> {
   private trained = 0;
   private skipReasons = new Map<string, number>();
   private head = '';
+  private at = { epoch: 0, epochs: 1, steps: 1 };
+  private readonly time = new TimeLeft();
 
   constructor(out: Output) {
     this.out = out;
@@ -55,6 +63,10 @@ export class TerminalObserver implements Required<TrainObserver> {
 
   private get interactive(): boolean {
     return 'isTTY' in this.out && this.out.isTTY === true;
+  }
+
+  private get columns(): number {
+    return ('columns' in this.out && this.out.columns) || 80;
   }
 
   private line(text: string): void {
@@ -77,13 +89,13 @@ export class TerminalObserver implements Required<TrainObserver> {
         stream: this.out as NodeJS.WriteStream,
         clearOnComplete: true,
         hideCursor: true,
-        barsize: 24,
+        barsize: Math.max(4, Math.min(24, (this.columns - 76) >> 1)),
         fps: 5,
-        linewrap: true,
+        linewrap: false, // what a narrow terminal has no room for is cut off
       },
       Presets.shades_classic,
     );
-    this.bar.start(total, 0, { loss: '', rate: '', left: '' });
+    this.bar.start(total, 0, { loss: '', rate: '–', left: '–', run: '–' });
     return this.bar;
   }
 
@@ -104,13 +116,16 @@ export class TerminalObserver implements Required<TrainObserver> {
         ? '1 learner'
         : `${info.numLearners} learners`;
     this.head = `epoch ${String(info.epoch + 1).padStart(String(info.epochs).length)}/${info.epochs}  ${learners}`;
+    this.at = info;
     this.epochStart = performance.now();
     this.images = 0;
     this.loss = 0;
     this.maskLoss = 0;
     this.trained = 0;
     this.skipReasons = new Map();
-    this.open(`${this.head}  {bar} {value}/{total}  {loss}  {rate} images/s  {left} left`, info.steps);
+    const epoch = `epoch ${info.epoch + 1}/${info.epochs}`;
+    const left = 'left {left}, of the run {run}';
+    this.open(`${epoch} {bar} {value}/{total}  {loss}  {rate} images/s  ${left}`, info.steps);
   }
 
   onStep({ images, result }: Parameters<NonNullable<TrainObserver['onStep']>>[0]): void {
@@ -126,11 +141,12 @@ export class TerminalObserver implements Required<TrainObserver> {
     const seconds = (performance.now() - this.epochStart) / 1000;
     const { bar } = this;
     const done = (bar.getProgress() * bar.getTotal() || 0) + 1;
-    const left = (seconds / done) * (bar.getTotal() - done);
+    const left = this.time.left({ ...this.at, done, seconds });
     bar.update(Math.round(done), {
       loss: this.losses(),
       rate: (this.images / seconds).toFixed(0),
-      left: formatSeconds(left),
+      left: formatSeconds(left.epoch),
+      run: formatSeconds(left.run),
     });
   }
 
@@ -149,12 +165,14 @@ export class TerminalObserver implements Required<TrainObserver> {
 
   onEpochEnd(record: EpochRecord, best: boolean): void {
     const { metrics, seconds } = record;
+    this.time.epochEnded(record);
     const scores =
       metrics &&
       `R@1 ${percent(metrics['R@1'])}  MAP@R ${percent(metrics['MAP@R'])}  NMI ${percent(metrics.NMI)}` +
         (record.validation ? `  validation R@1 ${percent(record.validation['R@1'])}` : '');
     if (record.epoch < 0) {
       this.line(`untrained  ${scores}`);
+      if (record.collapsed) this.onNote(COLLAPSED);
       return;
     }
     for (const [reason, count] of this.skipReasons)
@@ -162,7 +180,12 @@ export class TerminalObserver implements Required<TrainObserver> {
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate);
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}  ${scores}${best ? '  best' : ''}`);
+    if (record.collapsed) this.onNote(COLLAPSED);
     if (record.profile) this.line(profileTable(record.profile));
+  }
+
+  onNote(text: string): void {
+    this.line(`  warning: ${text}`);
   }
 
   /** Ends a bar that an error or an interruption left on the screen. */

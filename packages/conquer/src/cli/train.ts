@@ -5,9 +5,11 @@ import type { Dataset, Split } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
 import { train } from '../train/loop.js';
+import { joinObservers } from '../train/observers.js';
 import { Profile } from '../train/profile.js';
 import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
 import { TrainingStep } from '../train/step.js';
+import { announcement } from './announcement.js';
 import {
   divisionOf,
   learningRateOf,
@@ -21,9 +23,11 @@ import {
 import { fixedWeightsWarning, lossOf } from './assemble-loss.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
+import type { JsonLines } from './json-lines.js';
 import { resolveSettings, type TrainSettings } from './options.js';
 import type { Published } from './recipe.js';
 import { type ResultRow, resultsTable } from './results.js';
+import { StopSignals } from './stop-signals.js';
 import { type Output, TerminalObserver } from './terminal.js';
 
 /** What the data set of these settings holds, a line a split. */
@@ -57,69 +61,66 @@ export interface RunRequest {
   resume?: boolean;
   /** Measure where the time goes. */
   profile?: boolean;
+  /** Told what happens, for programs. */
+  events?: JsonLines | undefined;
   out: Output;
 }
 
 /**
  * Trains one run from its settings to its summary.
  *
- * @throws UserError for settings or data that cannot work, before anything is written
+ * @throws UserError for settings or data that cannot work, before anything is written, and when the run folder cannot be
  * @throws Interrupted after SIGINT or SIGTERM; the run can be resumed
  */
 export async function runTraining({
   settings,
   resume = false,
   profile = false,
+  events,
   out,
 }: RunRequest): Promise<Summary> {
   const schedule = scheduleOf(settings);
-  setUpEngine(settings.threads);
-  const dropoutGenerator = generatorOn(settings.device, settings.seed);
   const name = settings.name ?? defaultName(settings);
   const path = join(settings['runs-dir'], name);
   const plain: Settings = { ...settings, name };
+  using stop = new StopSignals(out);
+  let unlock = () => {};
+  using _ = { [Symbol.dispose]: () => unlock() };
   if (!resume && RunFolder.exists(path)) RunFolder.create(path, plain); // refuses, before the data are read
+  const take = (run: RunFolder) => {
+    unlock = run.lock();
+    return run;
+  };
+  const resumed = resume ? take(RunFolder.open(path)) : null;
+  setUpEngine(settings.threads);
+  const dropoutGenerator = generatorOn(settings.device, settings.seed);
 
-  const dataset = await openDatasetOf(settings, out);
+  const dataset = await stop.before(openDatasetOf(settings, out));
   const generator = new Generator(settings.seed);
   const random = new Random(settings.seed);
   // A run that goes on has its weights in the checkpoint.
-  const weights = resume ? null : settings.weights;
-  const model = await modelOf({ ...settings, weights }, generator, dropoutGenerator, out);
+  const weights = resumed?.hasCheckpoint ? null : settings.weights;
+  const model = await stop.before(modelOf({ ...settings, weights }, generator, dropoutGenerator, out));
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
   const warning = fixedWeightsWarning(settings, loss);
   if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);
-  const data = await openImages(settings, dataset, model.backbone.input, out);
-  const run = resume ? RunFolder.open(path) : RunFolder.create(path, plain);
-  const unlock = run.lock();
+  const data = await openImages(settings, dataset, model.backbone.input, out, stop.signal);
+  const run = resumed ?? take(RunFolder.create(path, plain));
 
-  const { train: training, test, gallery } = dataset;
+  const { test, gallery } = dataset;
   const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
   run.writeTestImages({ queries: list(test), gallery: gallery ? list(gallery) : null });
-  const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
-  const learners = settings['num-learners'] === 1 ? 'no division' : `${settings['num-learners']} learners`;
-  out.write(
-    `${dataset.name}: ${training.paths.length} images of ${training.classNames.length} classes to train on, ` +
-      `${test.paths.length} of ${test.classNames.length} unseen classes to test on${searched}\n` +
-      `${settings.arch}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ${learners}, ` +
-      `${settings.loss} loss, on ${settings.device} with ${numThreads()} threads; run folder ${path}\n`,
-  );
+  const threads = numThreads();
+  out.write(announcement(settings, { dataset, threads, path }));
+  events?.start({ run: path, dataset, device: settings.device, threads, settings: plain });
 
-  const stop = new AbortController();
-  const onSignal = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGINT' ? 130 : 143;
-    if (stop.signal.aborted) process.exit();
-    out.write('\nstopping after this step; press again to stop at once\n');
-    stop.abort();
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  const observer = new TerminalObserver(out);
+  const terminal = new TerminalObserver(out);
   const stopwatch = profile ? new Profile() : undefined;
   const maskLambda = settings['mask-lambda'];
   try {
-    return await train({
+    const summary = await train({
       model,
       loss,
       optimizer,
@@ -132,23 +133,25 @@ export async function runTraining({
       ...divisionOf(settings),
       recallAt: dataset.recallAt,
       ...(settings.compat === 'dcesml' && { compat: settings.compat }),
+      onNan: settings['on-nan'],
       random,
       generator: dropoutGenerator,
       run,
       settings: plain,
       resume,
       signal: stop.signal,
-      observer,
+      observer: joinObservers([terminal, ...(events ? [events] : [])]),
       profile: stopwatch,
     });
+    events?.end(summary);
+    return summary;
   } catch (error) {
-    observer.end();
+    terminal.end();
+    const stopped = error instanceof Interrupted ? run.summary() : null;
+    if (stopped) events?.end(stopped);
     if (error instanceof Interrupted)
       throw new Interrupted(`stopped; go on with: npx conquer train --resume ${path}`);
     throw error;
-  } finally {
-    unlock();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 
@@ -187,7 +190,8 @@ export function reportFiles(path: string, out: Output): void {
   out.write(
     `\ncheckpoints  ${relative(run.bestCheckpoint)}, ${relative(run.lastCheckpoint)}\n` +
       `run log      ${relative(run.metricsFile)}, ${relative(run.divisionsFile)}\n` +
-      `summary      ${relative(run.summaryFile)}\n`,
+      `summary      ${relative(run.summaryFile)}\n` +
+      `look at it   npx conquer dashboard ${path}\n`,
   );
 }
 

@@ -1,16 +1,33 @@
-import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import { existsSync } from 'node:fs';
+import { readSafetensors, SerializationError, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
 import type { TrainingOptimizerState } from './optimizer.js';
 import type { BestEpoch, Settings } from './run-folder.js';
 
-const FORMAT = 'conquer-checkpoint-1';
+const FORMAT = 'conquer-checkpoint-2';
+/** Had no checksum. */
+const OLD_FORMAT = 'conquer-checkpoint-1';
+
+/** Where a run stands that was stopped in the middle of an epoch. */
+export interface EpochPosition {
+  epoch: number;
+  /** Steps of the epoch that are in the weights. */
+  step: number;
+  /** State of the Random before it drew the epoch's batches. */
+  drawnFrom: number[];
+  sums: { metricLoss: number; maskLoss: number; trained: number; skipped: number; images: number };
+  /** Wall-clock seconds of the epoch's parts so far. */
+  took: { divide?: number; train: number };
+}
 
 /** What a run needs to go on as if it had never stopped, besides its tensors. Plain JSON. */
 export interface CheckpointState {
   settings: Settings;
-  /** The last epoch that is in these weights, counted from 0. */
+  /** The last whole epoch that is in these weights, counted from 0; -1: none. */
   epoch: number;
+  /** The steps of the epoch after it that are in them too; null or not there: none. */
+  within?: EpochPosition | null;
   numLearners: number;
   /** Whether the masks still train: they leave the optimiser when the full embedding begins. */
   masksTrain: boolean;
@@ -36,7 +53,9 @@ export interface Checkpoint {
 
 /**
  * Writes one safetensors file: tensors `model.*`, `loss.*`, `optimizer.*` and `division.clusters`, the state as
- * JSON in its metadata. The file appears whole or not at all.
+ * JSON in its metadata, and a checksum. The file appears whole or not at all.
+ *
+ * @throws UserError when it cannot be written; a checkpoint that had the name stays as it was
  */
 export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
   using clusters = tensor(checkpoint.clusters);
@@ -44,7 +63,15 @@ export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
   for (const part of ['model', 'loss', 'optimizer'] as const) {
     for (const [name, value] of checkpoint[part]) tensors.set(`${part}.${name}`, value);
   }
-  writeSafetensors(path, tensors, { format: FORMAT, state: JSON.stringify(checkpoint.state) });
+  const metadata = { format: FORMAT, state: JSON.stringify(checkpoint.state) };
+  try {
+    writeSafetensors(path, tensors, metadata, { checksum: true });
+  } catch (error) {
+    if (!(error instanceof SerializationError)) throw error;
+    throw new UserError(
+      `the checkpoint ${error.message}; what was saved before is unharmed: go on with --resume once it can be written`,
+    );
+  }
 }
 
 /**
@@ -60,13 +87,16 @@ export function loadCheckpoint(path: string): Checkpoint {
     throw new UserError(`the checkpoint ${path} cannot be read: ${(error as Error).message}`);
   }
   const { tensors, metadata } = file;
-  const clusters = tensors.get('division.clusters');
-  if (metadata.format !== FORMAT || metadata.state === undefined || clusters === undefined) {
+  const refuse = (reason: string): never => {
     for (const value of tensors.values()) value.dispose();
-    throw new UserError(
-      `${path} is no checkpoint of conquer: expected format ${FORMAT}, got ${metadata.format ?? 'none'}`,
-    );
-  }
+    throw new UserError(`${path} is no checkpoint of conquer: ${reason}`);
+  };
+  const clusters = tensors.get('division.clusters');
+  const known = metadata.format === OLD_FORMAT || (metadata.format === FORMAT && 'crc32' in metadata);
+  if (!known || metadata.state === undefined || clusters === undefined)
+    return refuse(`expected format ${FORMAT} with a checksum, got ${metadata.format ?? 'none'}`);
+  const state = parseState(metadata.state);
+  if (state === null || clusters.dtype !== 'int32') return refuse('its state is damaged');
   const part = (prefix: string) =>
     new Map(
       [...tensors]
@@ -78,10 +108,54 @@ export function loadCheckpoint(path: string): Checkpoint {
     loss: part('loss.'),
     optimizer: part('optimizer.'),
     clusters: clusters.toTypedArray() as Int32Array,
-    state: JSON.parse(metadata.state),
+    state,
   };
   clusters.dispose();
   return checkpoint;
+}
+
+/** What must be there for a run to go on; the numbers themselves are the checksum's business. */
+function parseState(text: string): CheckpointState | null {
+  try {
+    const state = JSON.parse(text) as CheckpointState | null;
+    const whole =
+      state !== null &&
+      Number.isSafeInteger(state.epoch) &&
+      Number.isSafeInteger(state.numLearners) &&
+      [state.settings, state.division, state.optimizer, state.seconds].every(
+        (part) => part instanceof Object,
+      ) &&
+      Array.isArray(state.random) &&
+      typeof state.generator === 'string';
+    return whole ? state : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The first of some checkpoints that is whole; null where none is there. The tensors belong to the caller.
+ *
+ * @param onDamaged told of each that was passed over
+ * @throws UserError when there are some, and all are damaged
+ */
+export function loadFirstWhole(
+  paths: readonly string[],
+  onDamaged: (message: string) => void,
+): Checkpoint | null {
+  const problems: string[] = [];
+  for (const path of paths) {
+    if (!existsSync(path)) continue;
+    try {
+      return loadCheckpoint(path);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(error.message);
+      onDamaged(error.message);
+    }
+  }
+  if (problems.length === 0) return null;
+  throw new UserError(`no checkpoint of the run is whole; remove them to begin anew: ${problems.join('; ')}`);
 }
 
 /** Frees the tensors of a checkpoint that was loaded. */

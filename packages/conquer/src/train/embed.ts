@@ -1,4 +1,5 @@
 import { cat, nn, noGrad, scope, type Tensor } from '@conquer/torch';
+import { Interrupted } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { Profile } from './profile.js';
 
@@ -9,6 +10,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
   layer?: Layer;
   /** Called with the number of images done so far. */
   onProgress?: (images: number) => void;
+  /** Ends the work after the batch it is at. */
+  signal?: AbortSignal | undefined;
   /** Told how long it took. */
   profile?: Profile | undefined;
 }
@@ -20,13 +23,14 @@ export interface EmbedImagesOptions extends EmbedOptions {
  * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
  * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
  * @throws RangeError when there is not a single image
+ * @throws Interrupted after `signal` was aborted
  */
 export async function embedImages(
   model: EmbeddingModel,
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
-  const { layer = 'final', onProgress, profile, ...embed } = options;
+  const { layer = 'final', onProgress, signal, profile, ...embed } = options;
   const start = performance.now();
   const training = model.training;
   const parts: Tensor[] = [];
@@ -40,6 +44,9 @@ export async function embedImages(
       done += part.size(0);
       images.dispose();
       onProgress?.(done);
+      // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal?.aborted) throw new Interrupted(`stopped after ${done} images were embedded`);
     }
     if (parts.length === 0)
       throw new RangeError('embedImages: expected at least one batch of images, got none');

@@ -1,4 +1,5 @@
-import type { Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '../error.js';
 import { type EvaluateOptions, evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
@@ -12,7 +13,12 @@ export interface EvaluateModelOptions
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
   onProgress?: (progress: { done: number; total: number }) => void;
+  /** Ends the work early, with Interrupted. */
+  signal?: AbortSignal | undefined;
 }
+
+/** Embeddings of unit length that all lie this close to their mean say the same of every image. */
+const COLLAPSED = 0.01;
 
 /** What an evaluation found, and the embeddings it was found in; dispose() frees them. */
 export interface ModelEvaluation {
@@ -21,6 +27,8 @@ export interface ModelEvaluation {
   queries: Tensor;
   /** (M, D), where there is a gallery. */
   gallery: Tensor | null;
+  /** Whether all queries are embedded as one point, as good as. */
+  collapsed: boolean;
   dispose(): void;
 }
 
@@ -28,7 +36,7 @@ export interface ModelEvaluation {
 export async function evaluateModel(
   model: EmbeddingModel,
   data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'plain'>,
-  { onProgress, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
+  { onProgress, signal, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
@@ -41,6 +49,7 @@ export async function evaluateModel(
   const embedSplit = async (name: 'test' | 'validation' | 'gallery', before: number): Promise<Tensor> => {
     const embeddings = await embedImages(model, data.plain(name), {
       ...embed,
+      signal,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
     });
     embedded.push(embeddings);
@@ -48,6 +57,11 @@ export async function evaluateModel(
   };
   try {
     const queries = await embedSplit(split, 0);
+    const radius = radiusOf(queries);
+    if (!Number.isFinite(radius))
+      throw new UserError(
+        'the embeddings are not finite: the weights have diverged; lower the learning rate (--lr)',
+      );
     const gallery = galleryLabels ? await embedSplit('gallery', labels.length) : null;
     const metrics = evaluateEmbeddings(queries, labels, {
       recallAt,
@@ -55,9 +69,14 @@ export async function evaluateModel(
       ...(nmi !== undefined && { nmi }),
       ...(gallery && galleryLabels && { gallery: { embeddings: gallery, labels: galleryLabels } }),
     });
-    return { metrics, queries, gallery, dispose };
+    return { metrics, queries, gallery, collapsed: radius < COLLAPSED, dispose };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** The largest distance from the mean: between half of the largest distance of two embeddings and all of it. */
+function radiusOf(embeddings: Tensor): number {
+  return scope(() => noGrad(() => embeddings.sub(embeddings.mean(0)).square().sum(1).max().sqrt().item()));
 }

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Generator, liveTensors, readSafetensors, tensor } from '@conquer/torch';
+import { Generator, liveTensors, noGrad, readSafetensors, tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted } from '../error.js';
@@ -10,7 +10,7 @@ import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
-import { loadCheckpoint } from './checkpoint.js';
+import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { type TrainObserver, type TrainOptions, train } from './loop.js';
 import { TrainingOptimizer } from './optimizer.js';
 import { type EpochRecord, RunFolder } from './run-folder.js';
@@ -45,10 +45,12 @@ function imagesData(): TrainOptions['data'] {
   return {
     trainLabels: labels,
     testLabels: labels,
-    async *augmented(batches, random) {
-      for (const indices of batches) {
+    async *augmented(batches, random, done) {
+      for (const [at, indices] of batches.entries()) {
+        const brightness = 0.1 * random.normal();
+        if (at < done) continue;
         const batch = batchOf(splits.train, indices);
-        yield { ...batch, images: batch.images.add_(0.1 * random.normal()) };
+        yield { ...batch, images: batch.images.add_(brightness) };
       }
     },
     async *plain(split) {
@@ -205,25 +207,187 @@ describe('train', () => {
     }
   });
 
-  it('interrupted in an epoch, goes on from the one before', async () => {
-    const whole = prepare(join(folder, 'whole'));
-    await train(whole.options);
+  /** Trains to the end, stopped and resumed where `stopAt` says: what it learnt, and the steps that were trained. */
+  const stopped = async (path: string, stopAt: (stop: () => void) => TrainObserver) => {
     const stop = new AbortController();
-    const cut = prepare(join(folder, 'cut'), {
+    let steps = 0;
+    const { onStep, ...others } = stopAt(() => stop.abort());
+    const first = prepare(path, {
       signal: stop.signal,
-      observer: { onStep: ({ epoch, step }) => void (epoch === 2 && step === 1 && stop.abort()) },
+      observer: {
+        ...others,
+        onStep: (info) => {
+          steps++;
+          onStep?.(info);
+        },
+      },
     });
-    await expect(train(cut.options)).rejects.toThrow(Interrupted);
-    const rest = prepare(join(folder, 'cut'), { resume: true });
+    const alive = liveTensors();
+    await expect(train(first.options)).rejects.toThrow(Interrupted);
+    expect(RunFolder.open(path).summary()?.status).toBe('stopped');
+    const rest = prepare(path, { resume: true, observer: { onStep: () => void steps++ } });
     await train(rest.options);
-    const [a, b] = ['whole', 'cut'].map((name) => withoutTimes(RunFolder.open(join(folder, name)).epochs()));
+    for (const run of [first, rest]) run.free();
+    expect(liveTensors()).toBeLessThan(alive);
+    return { run: RunFolder.open(path), steps };
+  };
+
+  it('stopped anywhere, loses no step and changes no number', async () => {
+    let steps = 0;
+    const whole = prepare(join(folder, 'whole'), { observer: { onStep: () => void steps++ } });
+    await train(whole.options);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const moments: [string, (stop: () => void) => TrainObserver][] = [
+      ['first step', (stop) => ({ onStep: ({ epoch }) => void (epoch === 0 && stop()) })],
+      ['step', (stop) => ({ onStep: ({ epoch, step }) => void (epoch === 2 && step === 1 && stop()) })],
+      ['last step', (stop) => ({ onStep: ({ epoch, step }) => void (epoch === 4 && step === 3 && stop()) })],
+      ['untrained', (stop) => ({ onEmbed: ({ purpose }) => void (purpose === 'evaluate' && stop()) })],
+      ['division', (stop) => ({ onEmbed: ({ purpose }) => void (purpose === 'divide' && stop()) })],
+      [
+        'evaluation',
+        (stop) => {
+          let trained = false;
+          return {
+            onStep: ({ epoch }) => {
+              trained ||= epoch === 3;
+            },
+            onEmbed: ({ purpose }) => void (trained && purpose === 'evaluate' && stop()),
+          };
+        },
+      ],
+    ];
+    for (const [name, moment] of moments) {
+      const b = await stopped(join(folder, name), moment);
+      expect(withoutTimes(b.run.epochs()), name).toEqual(withoutTimes(a.epochs()));
+      expect(b.run.divisions(), name).toEqual(a.divisions());
+      expect(b.steps, name).toBe(steps);
+      const last = b.run.steps().filter(({ step, steps }) => step === steps - 1);
+      expect(last.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3, 4, 5]);
+      const [x, y] = [a, b.run].map((run) => loadCheckpoint(run.lastCheckpoint));
+      expect(y!.state.random).toEqual(x!.state.random);
+      for (const [tensor, value] of x!.model)
+        expect(y!.model.get(tensor)?.tolist(), tensor).toEqual(value.tolist());
+      for (const checkpoint of [x!, y!]) disposeCheckpoint(checkpoint);
+    }
+  });
+
+  it('goes on from the checkpoint before, where the last one is damaged', async () => {
+    const path = join(folder, 'damaged');
+    const whole = prepare(join(folder, 'whole'), { epochs: 4 });
+    await train(whole.options);
+    const first = prepare(path, { epochs: 3 });
+    await train(first.options);
+    const run = RunFolder.open(path);
+    const bytes = readFileSync(run.lastCheckpoint);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(run.lastCheckpoint, bytes);
+    const notes: string[] = [];
+    const rest = prepare(path, { epochs: 4, resume: true, observer: { onNote: (text) => notes.push(text) } });
+    await train(rest.options);
+    expect(notes).toEqual([expect.stringMatching(/last\.safetensors: damaged: its checksum is/)]);
+    const [a, b] = [join(folder, 'whole'), path].map((of) => withoutTimes(RunFolder.open(of).epochs()));
     expect(b).toEqual(a);
-    expect(
-      RunFolder.open(join(folder, 'cut'))
-        .divisions()
-        .map((d) => d.epoch),
-    ).toEqual([0, 1, 2, 3]);
-    for (const run of [whole, cut, rest]) run.free();
+    for (const file of run.resumable) writeFileSync(file, bytes.subarray(0, 1000));
+    const none = prepare(path, { epochs: 5, resume: true });
+    await expect(train(none.options)).rejects.toThrow(
+      /^no checkpoint of the run is whole; remove them to begin anew: .*last.*previous.*best/,
+    );
+    for (const each of [whole, first, rest, none]) each.free();
+  });
+
+  it('begins anew where there is no checkpoint yet, and ends a run that was cut off at its very end', async () => {
+    const path = join(folder, 'early');
+    const whole = prepare(join(folder, 'whole'), { epochs: 2 });
+    await train(whole.options);
+    RunFolder.create(path, { name: 'test' }).appendEpoch({
+      epoch: -1,
+      metrics: null,
+      seconds: { evaluate: 0 },
+    });
+    const rest = prepare(path, { epochs: 2, resume: true });
+    await train(rest.options);
+    const [a, b] = [join(folder, 'whole'), path].map((of) => withoutTimes(RunFolder.open(of).epochs()));
+    expect(b).toEqual(a);
+    const run = RunFolder.open(path);
+    const { status, last } = run.summary()!;
+    rmSync(run.summaryFile);
+    const end = prepare(path, { epochs: 2, resume: true });
+    await train(end.options);
+    expect(run.summary()).toMatchObject({ status, last });
+    const again = prepare(path, { epochs: 2, resume: true });
+    await expect(train(again.options)).rejects.toThrow(/has trained its 2 epochs/);
+    for (const each of [whole, rest, end, again]) each.free();
+  });
+
+  describe('a batch that is not finite', () => {
+    /** Spoils the images of some steps, counted over the run. */
+    const spoilt = (bad: (step: number) => boolean): TrainOptions['data'] => {
+      const data = imagesData();
+      let step = 0;
+      return {
+        ...data,
+        trainPaths: Array.from(labels.keys(), (i) => `${i}.jpg`),
+        async *augmented(...args) {
+          for await (const batch of data.augmented(...args)) {
+            if (bad(step++)) batch.images.mul_(Number.NaN);
+            yield batch;
+          }
+        },
+      };
+    };
+    it('stops the run with the step, the files and the last good checkpoint', async () => {
+      const path = join(folder, 'nan');
+      const { options, free } = prepare(path, { loop: { data: spoilt((step) => step === 5) } });
+      await expect(train(options)).rejects.toThrow(
+        /^epoch 2, step 2 of \d+: .* not finite.*, in the batch of \d+\.jpg, .* and 9 more in .*not-finite\.jsonl; the last good checkpoint is .*last\.safetensors; .*--on-nan skip/,
+      );
+      const record = JSON.parse(readFileSync(RunFolder.open(path).notFiniteFile, 'utf8'));
+      expect(record).toMatchObject({ epoch: 1, step: 1 });
+      expect(record.files).toHaveLength(12);
+      free();
+    });
+
+    it('is left out, and leaves no trace in weights and statistics', async () => {
+      const notes: string[] = [];
+      const run = async (name: string, bad: (step: number) => boolean, epochs = 1) => {
+        const path = join(folder, name);
+        const observer = { onNote: (text: string) => void notes.push(text) };
+        const loop: Partial<TrainOptions> = { data: spoilt(bad), onNan: 'skip' };
+        const { options, free } = prepare(path, { epochs, observer, loop });
+        return await train(options).finally(free);
+      };
+      const { last } = await run('one', (step) => step === 3);
+      expect(last?.metrics['R@1']).toBeGreaterThan(0);
+      expect(notes).toEqual([expect.stringMatching(/^left out: epoch 1, step 4 of 4: /)]);
+      const file = RunFolder.open(join(folder, 'one')).lastCheckpoint;
+      const checkpoint = loadCheckpoint(file);
+      for (const [name, value] of checkpoint.model)
+        expect([...value.toNumbers()].every(Number.isFinite), name).toBe(true);
+      disposeCheckpoint(checkpoint);
+      expect(RunFolder.open(join(folder, 'one')).epochs().at(-1)?.skipped).toBe(1);
+      await expect(run('all', (step) => step > 5, 9)).rejects.toThrow(
+        /batches of the epoch were left out|not one of \d+ batches/,
+      );
+    });
+  });
+
+  it('says when the embedding has collapsed', async () => {
+    const { options, free } = prepare(join(folder, 'collapsed'), {
+      epochs: 1,
+      loop: { learningRate: () => 0 },
+    });
+    noGrad(() => {
+      for (const [name, parameter] of options.model.namedParameters())
+        if (name.startsWith('embedding')) parameter.fill_(name.endsWith('bias') ? 1 : 0);
+    });
+    await train(options);
+    expect(options.run.epochs().map(({ collapsed }) => collapsed)).toEqual([true, true]);
+    free();
+    const { options: healthy, free: freeHealthy } = prepare(join(folder, 'healthy'), { epochs: 1 });
+    await train(healthy);
+    expect(healthy.run.epochs().map(({ collapsed }) => collapsed)).toEqual([undefined, undefined]);
+    freeHealthy();
   });
 
   it('chooses the best epoch on the validation classes where there are some', async () => {

@@ -14,9 +14,10 @@ import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
-import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { disposeCheckpoint, type EpochPosition, loadFirstWhole, saveCheckpoint } from './checkpoint.js';
 import { embedImages, type Layer } from './embed.js';
 import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
+import { NotFiniteGuard, type OnNan } from './not-finite.js';
 import type { TrainingOptimizer } from './optimizer.js';
 import type { Profile } from './profile.js';
 import {
@@ -40,8 +41,13 @@ export interface TrainingData {
   validationLabels?: Int32Array;
   /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
   galleryLabels?: Int32Array;
-  /** Augmented training images, batch by batch in the order asked for. */
-  augmented(batches: Iterable<Int32Array>, random: Random): AsyncIterable<Batch>;
+  /** Files of the training images, to name those of a batch that goes wrong. */
+  trainPaths?: readonly string[];
+  /**
+   * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
+   * for the others is the same whether these were read or left out.
+   */
+  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch>;
   /** All images of a split in order, not augmented. */
   plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
 }
@@ -60,6 +66,8 @@ export interface TrainObserver {
   /** Images embedded so far, for the division or the evaluation. */
   onEmbed?(info: { purpose: 'divide' | 'evaluate'; done: number; total: number }): void;
   onEpochEnd?(record: EpochRecord, best: boolean): void;
+  /** Something went wrong that the run goes on from, in a line. */
+  onNote?(text: string): void;
 }
 
 export interface TrainOptions {
@@ -88,13 +96,15 @@ export interface TrainOptions {
   recallAt: readonly number[];
   /** 'dcesml': cluster by cluster in the full-embedding phase too, and its reassignment. */
   compat?: 'dcesml';
+  /** What happens to a batch whose loss or gradient is NaN or infinite; default 'stop'. */
+  onNan?: OnNan;
   /** Draws batches, augmentation and tuples. */
   random: Random;
   /** Draws dropout. */
   generator: Generator;
   run: RunFolder;
   settings: Settings;
-  /** Go on from the run's last checkpoint. */
+  /** Go on from the run's last checkpoint that is whole; from the beginning where there is none yet. */
   resume?: boolean;
   signal?: AbortSignal;
   observer?: TrainObserver;
@@ -107,14 +117,14 @@ export interface TrainOptions {
  * divide the training set among the learners where the schedule says so, double the learners, train them on
  * their clusters in turn (later the whole embedding on everything), evaluate on unseen classes, save.
  *
- * All state that the next epoch depends on is in the checkpoint: a resumed run gives the numbers of one that was
+ * All state that the next step depends on is in the checkpoint: a resumed run gives the numbers of one that was
  * never interrupted.
  *
- * @throws Interrupted after `signal` was aborted; the last epoch's checkpoint is in the run folder
- * @throws UserError when nothing can be learnt from the data
+ * @throws Interrupted after `signal` was aborted; every step that was finished is in the last checkpoint
+ * @throws UserError when nothing can be learnt from the data, or the run folder cannot be written
  */
 export async function train(options: TrainOptions): Promise<Summary> {
-  const { model, loss, optimizer, step, schedule, data, epochs, random, generator, run, settings } = options;
+  const { model, loss, optimizer, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal, profile } = options;
   const { trainLabels } = data;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
@@ -123,6 +133,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
   let masksTrain = true;
   let best: BestEpoch | null = null;
   let images = 0;
+  // Where in an epoch the run stands; null between epochs, where the checkpoint on the disk says it all.
+  let position: EpochPosition | null = null;
   const seconds = { divide: 0, train: 0, evaluate: 0, total: 0 };
   const clock = (phase: 'divide' | 'train' | 'evaluate') => {
     const start = performance.now();
@@ -149,20 +161,51 @@ export async function train(options: TrainOptions): Promise<Summary> {
       checkpoints: { best: run.bestCheckpoint, last: run.lastCheckpoint },
     };
   };
-  const stopIfAsked = () => {
-    if (!signal?.aborted) return;
-    run.writeSummary(summarize('stopped'));
-    throw new Interrupted(`stopped; epochs that were finished are in ${run.path}`);
+  const save = (file: string, epoch: number) => {
+    const { tensors, ...optimizerState } = optimizer.stateDict();
+    const { clusters, ...divisionState } = division;
+    if (file === run.lastCheckpoint) run.keepPreviousCheckpoint();
+    saveCheckpoint(file, {
+      model: model.stateDict(),
+      loss: loss.stateDict(),
+      optimizer: tensors,
+      clusters,
+      state: {
+        settings,
+        epoch,
+        within: position,
+        numLearners: model.numLearners,
+        masksTrain,
+        division: divisionState,
+        optimizer: optimizerState,
+        random: random.getState(),
+        generator: Buffer.from(generator.state()).toString('base64'),
+        best,
+        seconds: { ...seconds },
+        images,
+      },
+    });
   };
+  const stop = (): never => {
+    if (position !== null) save(run.lastCheckpoint, position.epoch - 1);
+    run.writeSummary(summarize('stopped'));
+    throw new Interrupted(`stopped; what was finished is in ${run.path}`);
+  };
+  // Long work between steps gives up half-way: it changes nothing, and is done again when the run goes on.
+  const untilStopped = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => (error instanceof Interrupted ? stop() : Promise.reject(error)));
 
   const evaluate = (split: 'test' | 'validation'): Promise<ModelEvaluation> =>
-    evaluateModel(model, data, {
-      split,
-      recallAt: options.recallAt,
-      ...fullEmbedding,
-      profile,
-      onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
-    });
+    untilStopped(
+      evaluateModel(model, data, {
+        split,
+        recallAt: options.recallAt,
+        ...fullEmbedding,
+        signal,
+        profile,
+        onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
+      }),
+    );
   const validate = async (): Promise<Pick<EpochRecord, 'validation'>> => {
     if (!data.validationLabels) return {};
     const { metrics, dispose } = await evaluate('validation');
@@ -171,10 +214,12 @@ export async function train(options: TrainOptions): Promise<Summary> {
   };
 
   let firstEpoch = 0;
-  if (options.resume) {
-    const checkpoint = loadCheckpoint(run.lastCheckpoint);
+  const note = (text: string) => observer.onNote?.(text);
+  const checkpoint = options.resume ? loadFirstWhole(run.resumable, note) : null;
+  if (checkpoint) {
     const { state } = checkpoint;
-    if (state.epoch + 1 >= epochs) {
+    const ended = run.summary();
+    if (ended?.status === 'finished' && ended.epochs === state.epoch + 1 && ended.epochs >= epochs) {
       disposeCheckpoint(checkpoint);
       throw new UserError(
         `the run has trained its ${state.epoch + 1} epochs: to go on, give --epochs a larger number`,
@@ -194,36 +239,48 @@ export async function train(options: TrainOptions): Promise<Summary> {
     best = state.best;
     images = state.images;
     Object.assign(seconds, state.seconds);
+    position = state.within ?? null;
     firstEpoch = state.epoch + 1;
-    run.rewindTo(state.epoch);
+    run.rewindTo(state.epoch, position);
     disposeCheckpoint(checkpoint);
   } else {
-    const stop = clock('evaluate');
-    const { metrics, dispose } = await evaluate('test');
+    run.rewindTo(-2);
+    const stopEvaluating = clock('evaluate');
+    const { metrics, collapsed, dispose } = await evaluate('test');
     dispose();
-    const record: EpochRecord = { epoch: -1, metrics, ...(await validate()), seconds: { evaluate: stop() } };
+    const record: EpochRecord = {
+      epoch: -1,
+      metrics,
+      ...(await validate()),
+      ...(collapsed && { collapsed }),
+      seconds: { evaluate: stopEvaluating() },
+    };
     run.appendEpoch(record);
     observer.onEpochEnd?.(record, false);
   }
 
   profile?.take(); // the evaluation before training is no epoch's
   for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-    stopIfAsked();
+    if (signal?.aborted) stop();
     const plan = schedule.at(epoch);
-    const took: EpochRecord['seconds'] = { evaluate: 0 };
+    const begun: EpochPosition | null = position;
+    const took = begun?.took ?? { train: 0 };
 
     // Divide: cluster the training set in the present embedding space; each cluster becomes a learner's.
-    if (plan.redivide) {
-      const stop = clock('divide');
+    if (plan.redivide && !begun) {
+      const stopDividing = clock('divide');
       if (plan.numLearners === 1) {
         division = undivided(trainLabels, epoch);
       } else {
-        const features = await embedImages(model, data.plain('train'), {
-          layer: clusterLayer,
-          ...fullEmbedding,
-          profile,
-          onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
-        });
+        const features = await untilStopped(
+          embedImages(model, data.plain('train'), {
+            layer: clusterLayer,
+            ...fullEmbedding,
+            signal,
+            profile,
+            onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
+          }),
+        );
         const { numClusters, numLearners } = plan;
         division = divide({
           features,
@@ -240,7 +297,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
         features.dispose();
       }
       if (model.setNumLearners(division.numClusters)) optimizer.replaceMasks();
-      took.divide = stop();
+      took.divide = stopDividing();
       run.appendDivision(division);
       observer.onDivision?.(division);
     }
@@ -255,6 +312,9 @@ export async function train(options: TrainOptions): Promise<Summary> {
 
     // Conquer: each learner trains on its cluster, in turn; the full embedding on the whole training set.
     const stopTraining = clock('train');
+    const goesOnFrom = random.getState();
+    if (begun) random.setState(begun.drawnFrom);
+    const drawnFrom = random.getState();
     const everything = plan.fullEmbedding && compat !== 'dcesml';
     const learners = everything
       ? [options.sampler(positionsOf(undivided(trainLabels), 0), trainLabels, random)]
@@ -263,6 +323,9 @@ export async function train(options: TrainOptions): Promise<Summary> {
     if (steps === 0)
       throw new UserError('no cluster has two classes of two images: use fewer learners, or more data');
     const batches = [...interleaveLearners(learners)];
+    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
+    const augmentation = random.fork();
+    if (begun) random.setState(goesOnFrom);
     observer.onEpochStart?.({
       epoch,
       epochs,
@@ -273,26 +336,30 @@ export async function train(options: TrainOptions): Promise<Summary> {
 
     model.train();
     const log = new StepLog((record) => run.appendSteps(record));
-    const sums = { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
-    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
-    let at = 0;
+    const sums = begun?.sums ?? { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
+    position = { epoch, step: begun?.step ?? 0, drawnFrom, sums, took };
+    const guard = new NotFiniteGuard({
+      onNan: options.onNan ?? 'stop',
+      model,
+      step: options.step,
+      run,
+      paths: data.trainPaths,
+      epoch,
+      steps,
+      onNote: note,
+    });
     profile?.start();
-    for await (const batch of data.augmented(
-      batches.map(({ indices }) => indices),
-      random.fork(),
-    )) {
+    const indices = batches.map((batch) => batch.indices);
+    for await (const batch of data.augmented(indices, augmentation, position.step)) {
       profile?.lap('data');
+      const at = position.step;
       const learner = batches[at]?.learner ?? 0;
       optimizer.setFactor(options.learningRate(epoch + at / steps));
-      const result = step.run({
-        images: batch.images,
-        labels: batch.labels,
-        learner,
-        fullEmbedding: plan.fullEmbedding,
-        ...fullEmbedding,
-      });
+      const { labels } = batch;
+      const input = { images: batch.images, labels, learner, fullEmbedding: plan.fullEmbedding };
+      const result = guard.run(at, { ...input, ...fullEmbedding }, batch.indices);
       batch.images.dispose();
-      sums.images += batch.labels.length;
+      sums.images += labels.length;
       if (result.skipped === null) {
         sums.trained++;
         sums.metricLoss += result.metricLoss ?? 0;
@@ -300,13 +367,17 @@ export async function train(options: TrainOptions): Promise<Summary> {
       } else {
         sums.skipped++;
       }
-      log.add({ epoch, step: at, steps, images: batch.labels.length }, result);
-      observer.onStep?.({ epoch, step: at, images: batch.labels.length, learner, result });
-      at++;
+      log.add({ epoch, step: at, steps, images: labels.length }, result);
+      observer.onStep?.({ epoch, step: at, images: labels.length, learner, result });
+      position.step++;
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
       await new Promise((resolve) => setImmediate(resolve));
       profile?.endStep();
-      stopIfAsked();
+      if (signal?.aborted) {
+        log.end();
+        took.train += stopTraining();
+        stop();
+      }
     }
     if (sums.trained === 0) {
       throw new UserError(
@@ -314,13 +385,13 @@ export async function train(options: TrainOptions): Promise<Summary> {
       );
     }
     const learningRates = optimizer.currentLearningRates();
-    images += sums.images;
-    took.train = stopTraining();
+    took.train += stopTraining();
 
     const stopEvaluating = clock('evaluate');
-    const { metrics, ...evaluated } = await evaluate('test');
+    const { metrics, collapsed, ...evaluated } = await evaluate('test');
     const validation = await validate();
-    took.evaluate = stopEvaluating();
+    images += sums.images;
+    position = null;
 
     const isBest = best === null || scoreOf({ metrics, ...validation }) > scoreOf(best);
     if (isBest) best = { epoch, metrics, ...validation };
@@ -337,7 +408,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
       fullEmbedding: plan.fullEmbedding,
       backboneFrozen: plan.freezeBackbone,
       learningRates,
-      seconds: took,
+      ...(collapsed && { collapsed }),
+      seconds: { ...took, evaluate: stopEvaluating() },
       ...(profile && { profile: profile.take() }),
     };
 
@@ -350,29 +422,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
       writeTestEmbeddings(run.embeddingsFile, { ...evaluated, labels, galleryLabels, model, masks, epoch });
     }
     evaluated.dispose();
-    const { tensors, ...optimizerState } = optimizer.stateDict();
-    const { clusters, ...divisionState } = division;
-    const checkpoint = {
-      model: model.stateDict(),
-      loss: loss.stateDict(),
-      optimizer: tensors,
-      clusters,
-      state: {
-        settings,
-        epoch,
-        numLearners: model.numLearners,
-        masksTrain,
-        division: divisionState,
-        optimizer: optimizerState,
-        random: random.getState(),
-        generator: Buffer.from(generator.state()).toString('base64'),
-        best,
-        seconds: { ...seconds },
-        images,
-      },
-    };
-    if (isBest) saveCheckpoint(run.bestCheckpoint, checkpoint);
-    saveCheckpoint(run.lastCheckpoint, checkpoint);
+    if (isBest) save(run.bestCheckpoint, epoch);
+    save(run.lastCheckpoint, epoch);
     observer.onEpochEnd?.(record, isBest);
   }
 

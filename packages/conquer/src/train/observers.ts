@@ -18,5 +18,8 @@ export function joinObservers(observers: readonly TrainObserver[]): TrainObserve
     onEpochEnd: (record, best) => {
       for (const observer of observers) observer.onEpochEnd?.(record, best);
     },
+    onNote: (text) => {
+      for (const observer of observers) observer.onNote?.(text);
+    },
   };
 }

@@ -1,4 +1,4 @@
-import { optim, type Tensor } from '@conquer/torch';
+import { aten, noGrad, optim, scope, stack, type Tensor, zeros } from '@conquer/torch';
 import { UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
@@ -95,6 +95,17 @@ export class TrainingOptimizer {
 
   zeroGrad(): void {
     this.inner.zeroGrad();
+  }
+
+  /** The sum of the gradients' norms, (): finite only if every gradient is. */
+  gradientNorm(): Tensor {
+    return scope(() =>
+      noGrad(() => {
+        const gradients = this.inner.groups.flatMap(({ params }) => params.flatMap(({ grad }) => grad ?? []));
+        if (gradients.length === 0) return zeros([]);
+        return stack(aten._foreach_norm$Scalar(gradients).map((norm) => norm.to('float32'))).sum();
+      }),
+    );
   }
 
   /** Multiplies every learning rate, from now on: the value of the schedule. */

@@ -1,18 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import {
-  appendFileSync,
+  closeSync,
   existsSync,
+  fsyncSync,
+  linkSync,
   mkdirSync,
+  openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  writeFileSync,
+  statSync,
+  writeSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
 import type { EpochProfile } from './profile.js';
+import { lockHolder, type RunningProcess, refuseIfRunning, takeLock } from './run-lock.js';
 import type { StepRecord } from './step-log.js';
 
 /** Settings by their long option names, as the command line resolved them. */
@@ -37,6 +43,8 @@ export interface EpochRecord {
   backboneFrozen?: boolean;
   /** Learning rate by parameter group, at the epoch's last step. */
   learningRates?: Record<string, number>;
+  /** The test embeddings are all but one point; not there where they are not. */
+  collapsed?: true;
   /** Wall-clock seconds of the epoch's parts. */
   seconds: { divide?: number; train?: number; evaluate: number };
   /** Where the time went, for a run with `--profile`. */
@@ -75,13 +83,6 @@ export interface MaskRecord {
   masks: number[][];
 }
 
-/** running.json: the process that trains the run; the file goes when it ends. */
-export interface RunningProcess {
-  pid: number;
-  /** ISO 8601. */
-  since: string;
-}
-
 /** One line of divisions.jsonl. */
 export type DivisionRecord = Omit<Division, 'clusters'> & { clusters: number[] };
 
@@ -101,16 +102,69 @@ export interface Summary {
   checkpoints: { best: string; last: string };
 }
 
-/** Writes a whole file or nothing: a reader never sees half of it. */
-export function writeFileAtomic(path: string, contents: string): void {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
-  writeFileSync(temporary, contents);
-  renameSync(temporary, path);
+/** Why a file could not be written, in words. */
+function writeProblem(path: string, error: unknown): UserError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EFBIG: 'it would be larger than this process may write (ulimit -f)',
+    EROFS: 'the disk is read-only',
+    EACCES: 'there is no permission',
+    EPERM: 'there is no permission',
+    ENOENT: `the folder ${dirname(path)} is gone`,
+  };
+  return new UserError(`${path} cannot be written: ${reasons[code ?? ''] ?? message}`);
+}
+
+function writeAll(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
 }
 
 /**
+ * Writes a whole file or nothing: a reader never sees half of it, nor does one after a power cut.
+ *
+ * @throws UserError when it cannot be written; what was there before stays
+ */
+export function writeFileAtomic(path: string, contents: string): void {
+  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    const descriptor = openSync(temporary, 'wx');
+    try {
+      writeAll(descriptor, contents);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw writeProblem(path, error);
+  }
+}
+
+/** Adds a line to a log; `durable`: it is on the disk before anything that is written afterwards. */
+function appendLine(path: string, record: object, { durable = true } = {}): void {
+  try {
+    const descriptor = openSync(path, 'a');
+    try {
+      writeAll(descriptor, `${JSON.stringify(record)}\n`);
+      if (durable) fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    throw writeProblem(path, error);
+  }
+}
+
+/** Younger temporary files may be somebody's who writes just now. */
+const LEFT_OVER_AFTER_SECONDS = 60;
+
+/**
  * The folder of one run: config.json (settings), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
- * DivisionRecord a line), checkpoints/{best,last}.safetensors and, at the end, summary.json; and what a page shows:
+ * DivisionRecord a line), checkpoints/{best,last,previous}.safetensors and, at the end, summary.json; and what a page shows:
  * steps.jsonl, masks.jsonl, test-images.json, embeddings.safetensors. docs/run-folder.md describes them.
  */
 export class RunFolder {
@@ -124,6 +178,7 @@ export class RunFolder {
   static create(path: string, settings: Settings): RunFolder {
     const folder = new RunFolder(resolve(path));
     if (existsSync(folder.configFile)) {
+      refuseIfRunning(folder.lockFile, path);
       throw new UserError(
         `there is a run in ${path} already: go on with it (--resume), or choose another name (--name)`,
       );
@@ -132,6 +187,7 @@ export class RunFolder {
       mkdirSync(join(folder.path, 'checkpoints'), { recursive: true });
       writeFileAtomic(folder.configFile, `${JSON.stringify(settings, null, 2)}\n`);
     } catch (error) {
+      if (error instanceof UserError) throw error;
       throw new UserError(`the run folder ${path} cannot be written: ${(error as Error).message}`);
     }
     return folder;
@@ -176,11 +232,18 @@ export class RunFolder {
   get embeddingsFile(): string {
     return join(this.path, 'embeddings.safetensors');
   }
+  get notFiniteFile(): string {
+    return join(this.path, 'not-finite.jsonl');
+  }
   get summaryFile(): string {
     return join(this.path, 'summary.json');
   }
   get lastCheckpoint(): string {
     return join(this.path, 'checkpoints', 'last.safetensors');
+  }
+  /** The checkpoint before the last one. */
+  get previousCheckpoint(): string {
+    return join(this.path, 'checkpoints', 'previous.safetensors');
   }
   get bestCheckpoint(): string {
     return join(this.path, 'checkpoints', 'best.safetensors');
@@ -188,35 +251,55 @@ export class RunFolder {
 
   /** Who is training this run, or null. */
   runningProcess(): RunningProcess | null {
-    if (!existsSync(this.lockFile)) return null;
-    let running: RunningProcess;
-    try {
-      running = JSON.parse(readFileSync(this.lockFile, 'utf8'));
-      process.kill(running.pid, 0); // throws unless the process lives
-    } catch (error) {
-      // EPERM: it lives, and belongs to somebody else.
-      if ((error as NodeJS.ErrnoException).code !== 'EPERM') return null;
-      running = JSON.parse(readFileSync(this.lockFile, 'utf8'));
-    }
-    return running;
+    return lockHolder(this.lockFile);
   }
 
   /**
-   * Takes the run for this process until the returned function is called. A lock that a killed process left
-   * behind is taken over.
+   * Takes the run for this process until the returned function is called, and clears away what a killed process was
+   * writing.
    *
    * @throws UserError when another process has it
    */
   lock(): () => void {
-    const running = this.runningProcess();
-    if (running !== null && running.pid !== process.pid) {
-      throw new UserError(
-        `${this.path} is being trained by process ${running.pid} since ${running.since}: wait for it, or choose another name (--name)`,
-      );
+    let unlock: () => void;
+    try {
+      unlock = takeLock(this.lockFile, this.path);
+    } catch (error) {
+      throw error instanceof UserError ? error : writeProblem(this.lockFile, error);
     }
-    const own: RunningProcess = { pid: process.pid, since: new Date().toISOString() };
-    writeFileAtomic(this.lockFile, JSON.stringify(own));
-    return () => rmSync(this.lockFile, { force: true });
+    for (const folder of [this.path, join(this.path, 'checkpoints')]) {
+      for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+        const file = join(folder, name);
+        if (!name.endsWith('.tmp')) continue;
+        const age = (Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0)) / 1000;
+        if (age > LEFT_OVER_AFTER_SECONDS) rmSync(file, { force: true });
+      }
+    }
+    return unlock;
+  }
+
+  /** The checkpoints to go on from, the newest first, whether they are there or not. */
+  get resumable(): string[] {
+    return [this.lastCheckpoint, this.previousCheckpoint, this.bestCheckpoint];
+  }
+
+  /** Whether there is anything to go on from; else a run begins anew. */
+  get hasCheckpoint(): boolean {
+    return this.resumable.some((file) => existsSync(file));
+  }
+
+  /** Keeps the last checkpoint under the name of the previous one too, until a new one takes its place. */
+  keepPreviousCheckpoint(): void {
+    if (!existsSync(this.lastCheckpoint)) return;
+    try {
+      rmSync(this.previousCheckpoint, { force: true });
+      linkSync(this.lastCheckpoint, this.previousCheckpoint);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS')
+        throw writeProblem(this.previousCheckpoint, error);
+      renameSync(this.lastCheckpoint, this.previousCheckpoint); // a file system without links
+    }
   }
 
   settings(): Settings {
@@ -233,23 +316,28 @@ export class RunFolder {
   }
 
   appendEpoch(record: EpochRecord): void {
-    appendFileSync(this.metricsFile, `${JSON.stringify(record)}\n`);
+    appendLine(this.metricsFile, record);
   }
 
   appendDivision(division: Division): void {
     const record: DivisionRecord = { ...division, clusters: [...division.clusters] };
-    appendFileSync(this.divisionsFile, `${JSON.stringify(record)}\n`);
+    appendLine(this.divisionsFile, record);
   }
 
   appendSteps(record: StepRecord): void {
-    appendFileSync(this.stepsFile, `${JSON.stringify(record)}\n`);
+    appendLine(this.stepsFile, record, { durable: false });
   }
 
   /** @param masks (K, D), as they are applied */
   appendMasks(epoch: number, masks: number[][]): void {
     const rounded = masks.map((mask) => mask.map((value) => Math.round(value * 1e4) / 1e4));
     const record: MaskRecord = { epoch, masks: rounded };
-    appendFileSync(this.masksFile, `${JSON.stringify(record)}\n`);
+    appendLine(this.masksFile, record);
+  }
+
+  /** A batch whose loss or gradient was not finite. */
+  appendNotFinite(record: object): void {
+    appendLine(this.notFiniteFile, record);
   }
 
   writeTestImages(images: TestImages): void {
@@ -272,11 +360,19 @@ export class RunFolder {
     return readLines<DivisionRecord>(this.divisionsFile);
   }
 
-  /** Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. */
-  rewindTo(epoch: number): void {
+  /**
+   * Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. Of the epoch that it
+   * was stopped in, `within`, the steps before stay, and the division.
+   */
+  rewindTo(epoch: number, within: { epoch: number; step: number } | null = null): void {
+    const begun = (record: { epoch: number; step?: number }) =>
+      record.epoch === within?.epoch && (record.step ?? 0) < within.step;
     for (const file of [this.metricsFile, this.divisionsFile, this.stepsFile, this.masksFile]) {
       if (!existsSync(file)) continue;
-      const kept = readLines<{ epoch: number }>(file).filter((record) => record.epoch <= epoch);
+      const stays = file === this.divisionsFile || file === this.stepsFile ? begun : () => false;
+      const kept = readLines<{ epoch: number; step?: number }>(file).filter(
+        (record) => record.epoch <= epoch || stays(record),
+      );
       writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
     }
   }

@@ -25,6 +25,7 @@ export class StepLog {
   private trained = 0;
   private skipped = 0;
   private images = 0;
+  private at: Pick<StepRecord, 'epoch' | 'step' | 'steps'> | null = null;
 
   /** @param write takes each line; the last step of an epoch always ends one */
   constructor(private readonly write: (record: StepRecord) => void) {}
@@ -43,19 +44,27 @@ export class StepLog {
       this.skipped++;
     }
     this.images += at.images;
-    const seconds = (performance.now() - this.since) / 1000;
-    if (seconds < SECONDS && at.step + 1 < at.steps) return;
+    this.at = { epoch: at.epoch, step: at.step, steps: at.steps };
+    if (this.seconds() >= SECONDS || at.step + 1 >= at.steps) this.end();
+  }
+
+  /** Ends the line that is under way, if any. */
+  end(): void {
+    if (this.at === null) return;
     const mean = (sum: number) => (this.trained > 0 ? sum / this.trained : null);
     this.write({
-      epoch: at.epoch,
-      step: at.step,
-      steps: at.steps,
+      ...this.at,
       metricLoss: mean(this.metricLoss),
       maskLoss: mean(this.maskLoss),
-      imagesPerSecond: this.images / Math.max(seconds, 1e-9),
+      imagesPerSecond: this.images / Math.max(this.seconds(), 1e-9),
       skipped: this.skipped,
     });
     this.metricLoss = this.maskLoss = this.trained = this.skipped = this.images = 0;
+    this.at = null;
     this.restart();
+  }
+
+  private seconds(): number {
+    return (performance.now() - this.since) / 1000;
   }
 }

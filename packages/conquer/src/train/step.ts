@@ -44,6 +44,11 @@ export interface StepResult {
   skipped: string | null;
 }
 
+/** The loss or a gradient is NaN or infinite. The weights have not been changed; BatchNorm's statistics have. */
+export class NotFiniteError extends Error {
+  override readonly name = 'NotFiniteError';
+}
+
 /** One step of training: what it does to a batch, with the parts it does it with. */
 export class TrainingStep {
   /** @throws RangeError when the loss takes tuples and there is no miner to give them */
@@ -58,7 +63,7 @@ export class TrainingStep {
    * optimiser. A batch that the loss or the miner can make nothing of is skipped: nothing is
    * learnt from it, and the result says why.
    *
-   * @throws Error when the loss is not finite; then the weights have not been changed
+   * @throws NotFiniteError when the loss or a gradient is not finite; then the weights have not been changed
    */
   run({ images, labels, learner, fullEmbedding, masks }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda, profile } = this.parts;
@@ -70,6 +75,9 @@ export class TrainingStep {
 
       let tuples: Tuples | null = null;
       if (loss.usesTuples && miner !== null) {
+        // The miner reads the distances anyway, and can make nothing of NaN.
+        if (!Number.isFinite(embeddings.detach().sum().item()))
+          throw new NotFiniteError('the embeddings are not finite');
         tuples = noGrad(() => miner.mine(embeddings.detach(), labels));
         profile?.lap('mining');
         if (tuples.anchors.length === 0) return skip('the miner found no valid tuple in the batch', 0);
@@ -85,13 +93,12 @@ export class TrainingStep {
       optimizer.zeroGrad();
       total.backward();
       profile?.lap('backward', total);
-      // One read for both numbers: on a GPU every read waits for all work before it.
-      const numbers = stack([metricLoss.detach(), maskLoss.detach()]).toNumbers();
-      const [metric = Number.NaN, mask = Number.NaN] = numbers;
-      if (!Number.isFinite(metric) || !Number.isFinite(mask)) {
-        throw new Error(
-          `the loss is not finite (metric loss ${metric}, mask loss ${mask}): lower the learning rate, or look for broken images`,
-        );
+      // One read for all numbers: on a GPU every read waits for all work before it.
+      const numbers = stack([metricLoss.detach(), maskLoss.detach(), optimizer.gradientNorm()]).toNumbers();
+      const [metric = Number.NaN, mask = Number.NaN, gradient = Number.NaN] = numbers;
+      if (![metric, mask, gradient].every(Number.isFinite)) {
+        const mean = `metric loss ${metric}, mask loss ${mask}, gradient ${gradient}`;
+        throw new NotFiniteError(`the loss or its gradient is not finite (${mean})`);
       }
       optimizer.step();
       profile?.lap('optimizer', total);
