@@ -6,7 +6,7 @@ const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 /** SIGINT (Ctrl-C) and SIGTERM as an AbortSignal, until it is disposed. A second one ends the process at once. */
 export class StopSignals {
   private readonly controller = new AbortController();
-  readonly signal = this.controller.signal;
+  readonly signal: AbortSignal = this.controller.signal;
   private readonly onSignal: (name: NodeJS.Signals) => void;
 
   constructor(out: Output) {
