@@ -1,0 +1,79 @@
+import { ImageFiles, type ImageSet } from '@conquer/image';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { Random } from '../random.js';
+import { InOrderBatches } from '../samplers/in-order.js';
+import { CropSource } from '../transforms/crop-source.js';
+import { Loader } from '../transforms/loader.js';
+import { evaluationView, trainingView, type View, type ViewOptions } from '../transforms/view.js';
+import type { TrainingData } from './loop.js';
+
+export interface ImageDataOptions extends ViewOptions {
+  /** What a training image goes through; by default a random crop and flip. */
+  augmented?: View;
+  /** What an image goes through that is embedded; by default its centre. */
+  plain?: View;
+  /** The images of a split; by default its files, decoded each time. */
+  imagesOf?: (split: Split) => Promise<ImageSet>;
+  /** Images of an evaluation batch; default 256. */
+  evaluationBatch?: number;
+  /** Default 'cpu'. */
+  device?: string | undefined;
+  /** Threads that decode; default one a core. */
+  threads?: number | undefined;
+  /** Batches that are read ahead; default 3. */
+  prefetch?: number | undefined;
+}
+
+/**
+ * The images of a data set as the training loop wants them: training images augmented, all others in order.
+ *
+ * @throws ImageError naming the file, while it is iterated, for an image that cannot be read
+ */
+export async function imageData(dataset: Dataset, options: ImageDataOptions): Promise<TrainingData> {
+  const { augmented = trainingView(options), plain = evaluationView(options), prefetch = 3 } = options;
+  const { imagesOf = async ({ paths }) => new ImageFiles(paths), evaluationBatch = 256 } = options;
+  const { device, threads } = options;
+  const { train, test, validation, gallery } = dataset;
+  const read = async (split: Split) => ({ split, images: await imagesOf(split) });
+  const splits = {
+    train: await read(train),
+    test: await read(test),
+    validation: validation && (await read(validation)),
+    gallery: gallery && (await read(gallery)),
+  };
+  const source = (images: ImageSet, { cropping }: View) => new CropSource({ images, cropping, threads });
+  return {
+    trainLabels: train.labels,
+    testLabels: test.labels,
+    ...(validation && { validationLabels: validation.labels }),
+    ...(gallery && { galleryLabels: gallery.labels }),
+    trainPaths: train.paths,
+    augmented(batches, random, done) {
+      // The loader draws a stream for each batch it reads.
+      for (let batch = 0; batch < done; batch++) random.fork();
+      return new Loader({
+        source: source(splits.train.images, augmented),
+        labels: train.labels,
+        batches: batches.slice(done),
+        transform: augmented.transform,
+        random,
+        device,
+        prefetch,
+      });
+    },
+    plain(name) {
+      const wanted = splits[name];
+      if (!wanted) throw new RangeError(`${dataset.name} has no ${name}`);
+      const { split, images } = wanted;
+      return new Loader({
+        source: source(images, plain),
+        labels: split.labels,
+        batches: new InOrderBatches(split.paths.length, evaluationBatch),
+        transform: plain.transform,
+        random: new Random(0),
+        device,
+        prefetch,
+      });
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { Affine } from './affine.js';
+import type { BatchTransform } from './batch-transform.js';
+import { CenterCrop } from './center-crop.js';
+import { Compose } from './compose.js';
+import type { Cropping } from './cropping.js';
+import { Normalize, type NormalizeOptions } from './normalize.js';
+import { RandomResizedCrop } from './random-resized-crop.js';
+
+/** What is read of each image, and what is done to a batch of them. */
+export interface View {
+  cropping: Cropping;
+  transform: BatchTransform;
+}
+
+export interface ViewOptions {
+  /** Side of the images that the network sees, in pixels. */
+  size: number;
+  /** Short side before the centre is cut out, in pixels; default `size`. */
+  resize?: number | undefined;
+  /** Statistics of what the network was trained with, such as `model.backbone.input`. */
+  input: NormalizeOptions;
+}
+
+/**
+ * What evaluation and search see: the centre of the image.
+ *
+ * @param whole the whole square of `resize`, brought to size on the device, as training with icons does
+ */
+export function evaluationView({ size, resize = size, input }: ViewOptions, whole = false): View {
+  const normalize = new Normalize(input);
+  return whole
+    ? {
+        cropping: new CenterCrop({ size: resize }),
+        transform: new Compose([new Affine({ size }), normalize]),
+      }
+    : { cropping: new CenterCrop({ size, resize }), transform: normalize };
+}
+
+/** What training sees unless told otherwise: a random part of the image, mirrored half of the time. */
+export function trainingView({ size, input }: ViewOptions): View {
+  return { cropping: new RandomResizedCrop({ size }), transform: new Normalize(input) };
+}
