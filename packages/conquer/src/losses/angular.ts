@@ -19,8 +19,7 @@ export interface AngularLossOptions {
  * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017, equations
  * 8 and 9): L_npair + w · mean over the positive pairs of log(1 + Σ_n exp(f_apn)),
  * f_apn = 4 tan²α (x_a + x_p)·x_n - 2 (1 + tan²α) x_a·x_p.
- * Which pairs and negatives is as in MultiClassNPairLoss. (The Revisiting collection writes tan α for tan²α; at its
- * 45° they are the same.)
+ * Which pairs and negatives is as in MultiClassNPairLoss.
  */
 export class AngularLoss extends Loss {
   readonly usesTuples = false;
