@@ -1,125 +1,40 @@
-import { spawn } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Random } from '../random.js';
+import { conquer, type Ended, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { RunFolder } from '../train/run-folder.js';
 import { findRuns, readRun } from './runs.js';
 
 // The program as it is installed, killed with SIGKILL at random moments; dist/ must be current. `npm run kill-test`
-// kills 200 times, CONQUER_KILLS=n says how often. One thread: then sums have one order, and numbers one value.
+// kills 200 times, CONQUER_KILLS=n says how often.
 
 const KILLS = Number(process.env.CONQUER_KILLS ?? 15);
 const SEED = Number(process.env.CONQUER_KILL_SEED ?? 1);
-const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
-
-const settings = Object.entries({
-  dataset: 'folder',
-  'dataset-dir': 'images',
-  arch: 'small-resnet',
-  widths: '16,32',
-  bn: 'trained',
-  'features-dropout': '0.1',
-  'embedding-dim': '32',
-  'image-size': '16',
-  resize: '20',
-  'batch-size': '12',
-  'samples-per-class': '3',
-  lr: '1e-3',
-  'num-learners': '4',
-  'mod-epoch': '1',
-  'force-full-embedding-epoch': '3',
-  'passes-per-epoch': '3',
-  epochs: '4',
-  cache: 'yes',
-  threads: '1',
-}).flatMap(([name, value]) => [`--${name}`, value]);
-
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-kill-'));
-  for (let label = 0; label < 16; label++) {
-    const images = join(folder, 'images', `class-${String(label).padStart(2, '0')}`);
-    mkdirSync(images, { recursive: true });
-    for (let image = 0; image < 8; image++) {
-      const disc = `<circle cx="${10 + image}" cy="${20 - image}" r="${5 + image}" fill="hsl(${label * 22},90%,50%)"/>`;
-      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32">${disc}</svg>`;
-      writeFileSync(join(images, `${image}.svg`), svg);
-    }
-  }
+  writeDiscs(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-interface Ended {
-  signal: NodeJS.Signals | null;
-  code: number | null;
-  stderr: string;
-  /** Milliseconds from the line that announces the run to the end. */
-  worked: number;
+interface Kill {
+  after: 'onStart' | 'onAnnounced';
+  milliseconds: number;
 }
 
 /** Runs the program; kills it so long after it started, or after it announced the run. */
-function conquer(
-  args: string[],
-  kill?: { after: 'start' | 'announcement'; milliseconds: number },
-): Promise<Ended> {
-  const child = spawn(process.execPath, [program, ...args], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, CONQUER_CACHE: join(folder, 'cache') },
-  });
-  let stderr = '';
-  let announced = 0;
-  const timers: NodeJS.Timeout[] = [];
-  const killIn = (ms: number) => timers.push(setTimeout(() => child.kill('SIGKILL'), ms));
-  if (kill?.after === 'start') killIn(kill.milliseconds);
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-    if (announced === 0 && stderr.includes('run folder')) {
-      announced = performance.now();
-      if (kill?.after === 'announcement') killIn(kill.milliseconds);
-    }
-  });
-  return new Promise((resolve) =>
-    child.on('close', (code, signal) => {
-      for (const timer of timers) clearTimeout(timer);
-      resolve({ code, signal, stderr, worked: performance.now() - announced });
-    }),
-  );
-}
-
-/** Everything a run came to, without clocks: metrics, divisions, masks, weights, moments, random states. */
-function outcome(path: string) {
-  const run = RunFolder.open(path);
-  const { state, ...parts } = loadCheckpoint(run.lastCheckpoint);
-  const tensors = [parts.model, parts.loss, parts.optimizer].map((part) =>
-    [...part].map(([name, value]) => [name, Buffer.from(value.toTypedArray().buffer).toString('base64')]),
-  );
-  disposeCheckpoint({ state, ...parts });
-  const { seconds: _, settings: __, ...rest } = state;
-  return {
-    epochs: run.epochs().map(({ seconds, ...record }) => record),
-    divisions: run.divisions(),
-    masks: run.masks(),
-    steps: run
-      .steps()
-      .filter(({ step, steps }) => step === steps - 1)
-      .map(({ epoch }) => epoch),
-    tensors,
-    state: rest,
-    best: readFileSync(run.embeddingsFile, 'base64'),
+async function runAndKill(args: string[], kill: Kill | null): Promise<Ended> {
+  let timer: NodeJS.Timeout | undefined;
+  const killLater = (child: ChildProcess) => {
+    timer = setTimeout(() => child.kill('SIGKILL'), kill?.milliseconds);
   };
+  return await conquer(args, { folder, ...(kill && { [kill.after]: killLater }) }).finally(() =>
+    clearTimeout(timer),
+  );
 }
 
 /** What a killed process leaves must be whole, or not be there under its own name. Returns where it was killed. */
@@ -155,7 +70,7 @@ function examine(path: string): string {
 it(
   `killed ${KILLS} times, runs go on and come to the same numbers, bit for bit`,
   async () => {
-    const whole = await conquer(['train', ...settings, '--name', 'whole']);
+    const whole = await runAndKill(['train', ...smallRun, '--name', 'whole'], null);
     expect(whole.code, whole.stderr).toBe(0);
     const expected = outcome(join(folder, 'runs/whole'));
     expect(expected.epochs.map(({ numLearners }) => numLearners)).toEqual([undefined, 1, 2, 4, 4]);
@@ -168,15 +83,15 @@ it(
       for (;;) {
         const args = RunFolder.exists(path)
           ? ['train', '--resume', `runs/${name}`]
-          : ['train', ...settings, '--name', name];
+          : ['train', ...smallRun, '--name', name];
         // Some while the program starts; most while it works, a little beyond the whole run's time too.
-        const kill =
+        const kill: Kill =
           random.int(8) === 0
-            ? { after: 'start' as const, milliseconds: random.int(2000) }
-            : { after: 'announcement' as const, milliseconds: random.int(Math.ceil(whole.worked)) };
+            ? { after: 'onStart', milliseconds: random.int(2000) }
+            : { after: 'onAnnounced', milliseconds: random.int(Math.ceil(1000 * whole.worked)) };
         // The cache of decoded images is made anew now and then, and killed in the making.
         if (random.int(6) === 0) rmSync(join(folder, 'cache'), { recursive: true, force: true });
-        const ended = await conquer(args, kills < KILLS ? kill : undefined);
+        const ended = await runAndKill(args, kills < KILLS ? kill : null);
         if (ended.signal === null) {
           expect(ended.code, ended.stderr).toBe(0);
           break;
