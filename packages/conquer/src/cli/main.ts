@@ -50,6 +50,18 @@ const train = program
     `${trainHelpFooter}\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4`,
   );
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
+interface IndexFlags {
+  out?: string;
+  checkpoint: 'best' | 'last';
+  device?: string;
+  json?: boolean;
+}
+interface SearchFlags {
+  top: string;
+  run?: string;
+  device?: string;
+  json?: boolean;
+}
 interface TrainFlags {
   recipe?: string;
   resume?: string;
@@ -198,6 +210,49 @@ program
       progress: process.stderr,
       out: process.stdout,
     });
+  });
+
+program
+  .command('index')
+  .description('embed the images of a folder with a trained run, to search them')
+  .argument('<run>', 'the run folder')
+  .argument('<folder>', 'images, in it or its subfolders')
+  .option('--out <file>', 'the index (default: FOLDER.index.safetensors in the run folder)')
+  .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
+  .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+  .option('--json', 'print one line of JSON')
+  .addHelpText(
+    'after',
+    '\nImages that have not changed since the last time are not embedded again.\nExample: conquer index runs/demo photos',
+  )
+  .action(async (run: string, folder: string, options: IndexFlags) => {
+    const { runIndex } = await import('./index-images.js');
+    const { out: file, checkpoint, device, json = false } = options;
+    await runIndex({
+      run,
+      folder,
+      checkpoint,
+      json,
+      ...(file !== undefined && { file }),
+      ...(device !== undefined && { device }),
+      progress: process.stderr,
+      out: process.stdout,
+    });
+  });
+
+program
+  .command('search')
+  .description('find the indexed images that are most like some images')
+  .argument('<index>', 'what conquer index wrote')
+  .argument('<image...>', 'image files')
+  .option('--top <k>', 'matches of each image', '10')
+  .option('--run <folder>', 'the run, if it is no longer where it was')
+  .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+  .option('--json', 'print a line of JSON for each image')
+  .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
+  .action(async (file: string, images: string[], options: SearchFlags) => {
+    const { runSearch } = await import('./search.js');
+    await runSearch({ file, images, ...options, json: options.json ?? false, out: process.stdout });
   });
 
 program

@@ -24,7 +24,7 @@ export interface FolderOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
-const extensions = ['.jpg', '.jpeg', '.png', '.webp', '.svg', '.gif', '.tif', '.tiff', '.avif'];
+export const imageExtensions = ['.jpg', '.jpeg', '.png', '.webp', '.svg', '.gif', '.tif', '.tiff', '.avif'];
 
 const byCodePoint = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -62,11 +62,11 @@ async function readClasses(folder: string, onWarning?: (message: string) => void
   for (const name of await list(folder, 'folders')) {
     const paths = (await list(join(folder, name), 'images')).map((file) => join(folder, name, file));
     if (paths.length > 0) classes.push({ name, paths });
-    else onWarning?.(`${join(folder, name)} is left out: it holds no images (${extensions.join(', ')})`);
+    else onWarning?.(`${join(folder, name)} is left out: it holds no images (${imageExtensions.join(', ')})`);
   }
   if (classes.length === 0) {
     throw new UserError(
-      `${folder}: expected a subfolder of images for each class, found none with images (${extensions.join(', ')})`,
+      `${folder}: expected a subfolder of images for each class, found none with images (${imageExtensions.join(', ')})`,
     );
   }
   return classes;
@@ -84,7 +84,7 @@ async function list(folder: string, wanted: 'folders' | 'images'): Promise<strin
   const names: string[] = [];
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue;
-    const isImage = extensions.includes(entry.name.slice(entry.name.lastIndexOf('.')).toLowerCase());
+    const isImage = imageExtensions.includes(entry.name.slice(entry.name.lastIndexOf('.')).toLowerCase());
     if (wanted === 'images') {
       if (isImage && !entry.isDirectory()) names.push(entry.name);
     } else if (entry.isDirectory() || (entry.isSymbolicLink() && !isImage)) {

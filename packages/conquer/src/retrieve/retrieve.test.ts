@@ -1,0 +1,196 @@
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Generator, liveTensors, noGrad, randn } from '@conquer/torch';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openImages } from '../cli/images.js';
+import { resolveSettings } from '../cli/options.js';
+import { openFolder } from '../datasets/folder.js';
+import { undivided } from '../divide/division.js';
+import { UserError } from '../error.js';
+import { openModel } from '../models/open.js';
+import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
+import { embedImages } from '../train/embed.js';
+import { RunFolder } from '../train/run-folder.js';
+import { ImageIndex } from './image-index.js';
+import { indexFolder } from './index-folder.js';
+import { TrainedModel } from './trained-model.js';
+
+let folder: string;
+let images: string;
+let run: string;
+
+function draw(path: string, hue: number): void {
+  const disc = `<circle cx="20" cy="16" r="${8 + (hue % 7)}" fill="hsl(${hue},90%,50%)"/>`;
+  writeFileSync(path, `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">${disc}</svg>`);
+}
+
+const settings = resolveSettings({
+  arch: 'small-resnet',
+  widths: '8,16',
+  'embedding-dim': 16,
+  'image-size': 24,
+  resize: 28,
+  'full-embedding-masks': 'sum',
+});
+
+function newModel(seed: number) {
+  const generator = new Generator(seed);
+  const model = openModel('small-resnet', {
+    smallResNet: { widths: [8, 16] },
+    embeddingDim: 16,
+    masks: { initialisation: 'normal', numLearners: 4 },
+    generator,
+  });
+  // Statistics that matter, which a network has only after training.
+  noGrad(() => {
+    for (const [name, value] of model.stateDict())
+      if (name.endsWith('running_mean')) value.copy_(randn(value.shape, { generator }).mul(0.1));
+  });
+  return model;
+}
+
+function save(path: string, seed: number): void {
+  const model = newModel(seed);
+  const { clusters, ...division } = undivided(new Int32Array(4));
+  saveCheckpoint(path, {
+    model: model.stateDict(),
+    loss: new Map(),
+    optimizer: new Map(),
+    clusters,
+    state: {
+      settings,
+      epoch: 0,
+      numLearners: 4,
+      masksTrain: true,
+      division,
+      optimizer: { algorithm: 'adam', groups: [] } as unknown as CheckpointState['optimizer'],
+      random: [],
+      generator: '',
+      best: null,
+      seconds: { divide: 0, train: 0, evaluate: 0, total: 0 },
+      images: 0,
+    },
+  });
+  model.dispose();
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-retrieve-'));
+  images = join(folder, 'images');
+  for (let label = 0; label < 4; label++) {
+    mkdirSync(join(images, `class-${label}`), { recursive: true });
+    for (let image = 0; image < 3; image++)
+      draw(join(images, `class-${label}`, `${image}.svg`), 90 * label + 5 * image);
+  }
+  run = join(folder, 'run');
+  save(RunFolder.create(run, settings).bestCheckpoint, 1);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('TrainedModel', () => {
+  it("embeds files as the run's evaluation does", async () => {
+    const dataset = await openFolder({ folder: images });
+    using network = newModel(1);
+    const data = await openImages(settings, dataset, network.backbone.input, process.stderr);
+    using expected = await embedImages(network, data.plain('test'), { masks: 'sum' });
+    using model = TrainedModel.open(run);
+    using found = await model.embed(dataset.test.paths, { batchSize: 4 });
+    expect(found.shape).toEqual([6, 16]);
+    // Batches of another size round differently.
+    using difference = found.sub(expected).abs().max();
+    expect(difference.item()).toBeLessThan(1e-5);
+  });
+
+  it('says what is missing', () => {
+    expect(() => TrainedModel.open(images)).toThrow(/there is no run in/);
+    expect(() => TrainedModel.open(run, { checkpoint: 'last' })).toThrow(/no last checkpoint yet/);
+    const other = join(folder, 'other');
+    save(RunFolder.create(other, { ...settings, arch: null }).bestCheckpoint, 1);
+    expect(() => TrainedModel.open(other)).toThrow(
+      new UserError("the run's config.json: expected arch to be a string, got null"),
+    );
+  });
+});
+
+describe('an index', () => {
+  it('finds each image itself first, then its class, after it was saved and opened', async () => {
+    const before = liveTensors();
+    {
+      using model = TrainedModel.open(run);
+      const { index, embedded, removed } = await indexFolder(model, images);
+      expect([index.count, embedded, removed]).toEqual([12, 12, 0]);
+      const file = join(folder, 'saved.safetensors');
+      index.save(file);
+      index.dispose();
+      using opened = ImageIndex.open(file);
+      expect(opened.contents).toMatchObject({ run, folder: images, sha256: model.sha256 });
+      const query = join(images, 'class-2/1.svg');
+      using queries = await model.embed([query, join(images, 'class-0/0.svg')]);
+      const [first, second] = opened.search(queries, 3);
+      expect(first?.[0]).toEqual({ path: query, distance: expect.closeTo(0, 3) });
+      expect(first?.map(({ path }) => path.split('/').at(-2))).toEqual(['class-2', 'class-2', 'class-2']);
+      expect(second?.[0]?.path).toBe(join(images, 'class-0/0.svg'));
+      expect(first?.map(({ distance }) => distance)).toEqual(
+        first?.map(({ distance }) => distance).sort((a, b) => a - b),
+      );
+    }
+    expect(liveTensors()).toBe(before);
+  });
+
+  it('embeds again what is new or has changed, and forgets what is gone', async () => {
+    const photos = join(folder, 'photos');
+    mkdirSync(join(photos, 'deep/er'), { recursive: true });
+    draw(join(photos, 'a.svg'), 0);
+    draw(join(photos, 'deep/er/b.SVG'), 120);
+    draw(join(photos, 'c.svg'), 240);
+    writeFileSync(join(photos, 'notes.txt'), 'no image');
+    writeFileSync(join(photos, '.hidden.svg'), 'no image');
+    using model = TrainedModel.open(run);
+    const first = await indexFolder(model, photos);
+    expect([...first.index.contents.files.keys()]).toEqual(['a.svg', 'c.svg', 'deep/er/b.SVG']);
+
+    rmSync(join(photos, 'c.svg'));
+    draw(join(photos, 'a.svg'), 60);
+    utimesSync(join(photos, 'a.svg'), 1e9, 1e9);
+    draw(join(photos, 'd.svg'), 300);
+    const again = await indexFolder(model, photos, { previous: first.index });
+    expect([again.embedded, again.removed]).toEqual([2, 1]);
+    using whole = (await indexFolder(model, photos)).index;
+    using difference = again.index.embeddings.sub(whole.embeddings).abs().max();
+    expect(difference.item()).toBeLessThan(1e-5);
+    expect([...again.index.contents.files.keys()]).toEqual(['a.svg', 'd.svg', 'deep/er/b.SVG']);
+
+    // Another model's embeddings are of no use.
+    const other = join(folder, 'other-weights');
+    save(RunFolder.create(other, settings).bestCheckpoint, 2);
+    using stranger = TrainedModel.open(other);
+    const anew = await indexFolder(stranger, photos, { previous: again.index });
+    expect(anew.embedded).toBe(3);
+    for (const { index } of [first, again, anew]) index.dispose();
+  });
+
+  it('leaves out what cannot be read, and says so', async () => {
+    const broken = join(folder, 'broken');
+    mkdirSync(broken);
+    for (const [i, name] of ['a.svg', 'b.svg', 'c.svg'].entries()) draw(join(broken, name), 100 * i);
+    writeFileSync(join(broken, 'b.png'), 'nonsense');
+    using model = TrainedModel.open(run);
+    const warnings: string[] = [];
+    using index = (await indexFolder(model, broken, { onWarning: (text) => warnings.push(text) })).index;
+    expect([...index.contents.files.keys()]).toEqual(['a.svg', 'b.svg', 'c.svg']);
+    expect(warnings).toEqual([expect.stringMatching(/b\.png: .*; it is left out$/)]);
+  });
+
+  it('says what is wrong with a file or a folder', async () => {
+    using model = TrainedModel.open(run);
+    await expect(indexFolder(model, join(folder, 'nowhere'))).rejects.toThrow(/expected a folder of images/);
+    mkdirSync(join(folder, 'empty'));
+    await expect(indexFolder(model, join(folder, 'empty'))).rejects.toThrow(/expected images in it/);
+    expect(() => ImageIndex.open(join(folder, 'nowhere'))).toThrow(/the index cannot be read/);
+    expect(() => ImageIndex.open(RunFolder.open(run).bestCheckpoint)).toThrow(/is no index of images/);
+    using index = (await indexFolder(model, images)).index;
+    using queries = randn([1, 8], { generator: new Generator(0) });
+    expect(() => index.search(queries, 1)).toThrow(RangeError);
+  });
+});

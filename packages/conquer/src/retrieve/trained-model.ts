@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { ImageFiles } from '@conquer/image';
+import { Generator, type Tensor } from '@conquer/torch';
+import { UserError } from '../error.js';
+import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import { openModel } from '../models/open.js';
+import { Random } from '../random.js';
+import { InOrderBatches } from '../samplers/in-order.js';
+import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+import { embedImages } from '../train/embed.js';
+import { RunFolder, type Settings } from '../train/run-folder.js';
+import { CropSource } from '../transforms/crop-source.js';
+import { Loader } from '../transforms/loader.js';
+import { evaluationView, type View } from '../transforms/view.js';
+
+export interface OpenTrainedModelOptions {
+  /** Which weights of the run; default 'best'. */
+  checkpoint?: 'best' | 'last';
+  /** Default 'cpu'. */
+  device?: string;
+}
+
+export interface EmbedFilesOptions {
+  /** Images of a batch; default 64. */
+  batchSize?: number;
+  /** Called with the number of images done so far. */
+  onProgress?: (images: number) => void;
+}
+
+/** A run's network with its trained weights, and the images as it was trained to see them: files in, embeddings out. */
+export class TrainedModel {
+  private constructor(
+    readonly model: EmbeddingModel,
+    /** Absolute path of the run's folder. */
+    readonly run: string,
+    /** SHA-256 of the checkpoint file, in hexadecimal: embeddings of two models compare only if it is the same. */
+    readonly sha256: string,
+    private readonly view: View,
+    private readonly embedding: EmbedOptions,
+    private readonly device: string,
+  ) {}
+
+  /**
+   * @param path a run folder
+   * @throws UserError when there is no run, no such checkpoint, or it does not fit the settings
+   */
+  static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
+    const { checkpoint = 'best', device = 'cpu' } = options;
+    const run = RunFolder.open(path);
+    const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
+    if (!existsSync(file))
+      throw new UserError(
+        `${path} has no ${checkpoint} checkpoint yet: it is written at the end of the first epoch`,
+      );
+    const settings = run.settings();
+    const saved = loadCheckpoint(file);
+    try {
+      const model = modelOf(settings);
+      model.setNumLearners(saved.state.numLearners);
+      model.loadStateDict(saved.model);
+      model.eval();
+      const masks = settings['full-embedding-masks'];
+      return new TrainedModel(
+        model.to({ device }),
+        run.path,
+        createHash('sha256').update(readFileSync(file)).digest('hex'),
+        viewOf(settings, model),
+        masks === 'sum' || masks === 'sum-l1' ? { masks } : {},
+        device,
+      );
+    } finally {
+      disposeCheckpoint(saved);
+    }
+  }
+
+  /** D. */
+  get embeddingDim(): number {
+    return this.model.embeddingDim;
+  }
+
+  /**
+   * Embeds image files, the centre of each, as the evaluation of its run does.
+   *
+   * @param paths of N images
+   * @returns float32 (N, D), rows of length 1, on the model's device; it belongs to the caller
+   * @throws ImageError naming the file that cannot be read; RangeError for no file at all
+   */
+  embed(paths: readonly string[], options: EmbedFilesOptions = {}): Promise<Tensor> {
+    const { batchSize = 64, onProgress } = options;
+    const { cropping, transform } = this.view;
+    const batches = new Loader({
+      source: new CropSource({ images: new ImageFiles(paths), cropping }),
+      labels: new Int32Array(paths.length),
+      batches: new InOrderBatches(paths.length, batchSize),
+      transform,
+      random: new Random(0),
+      device: this.device,
+    });
+    return embedImages(this.model, batches, { ...this.embedding, ...(onProgress && { onProgress }) });
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function required<Kind extends 'string' | 'number'>(settings: Settings, name: string, kind: Kind) {
+  const value = settings[name];
+  if (typeof value !== kind)
+    throw new UserError(
+      `the run's config.json: expected ${name} to be a ${kind}, got ${JSON.stringify(value)}`,
+    );
+  return value as Kind extends 'string' ? string : number;
+}
+
+/** The network of a run's settings; its weights come from the checkpoint. */
+function modelOf(settings: Settings): EmbeddingModel {
+  const generator = new Generator(0);
+  const widths = String(settings.widths ?? '32,64,128,256');
+  return openModel(required(settings, 'arch', 'string'), {
+    frozenBatchNorm: true, // in evaluation both kinds are the same
+    smallResNet: { widths: widths.split(',').map(Number) },
+    embeddingDim: required(settings, 'embedding-dim', 'number'),
+    featuresPooling: settings['features-pooling'] === 'max' ? 'max' : 'avg',
+    masks: {
+      kind: settings.masks === 'fixed' ? 'fixed' : 'learned',
+      relu: settings['mask-relu'] !== 'no',
+    },
+    generator,
+  });
+}
+
+/** What the run's own evaluation sees of an image. */
+function viewOf(settings: Settings, model: EmbeddingModel): View {
+  const size = required(settings, 'image-size', 'number');
+  const resize = Number(settings.resize ?? size);
+  const icons = settings.augmentation === 'icons' || settings.augmentation === 'none';
+  return evaluationView({ size, resize, input: model.backbone.input }, icons && settings.cache === 'yes');
+}
