@@ -4,7 +4,7 @@ import { writeFileAtomic } from 'conquer/run-folder';
 import type { DashboardEvent, LearnerChoice, MapAnswer, MapPoints } from './api.js';
 import type { Embedding } from './embedding.js';
 import { DamagedFile, readJson } from './files.js';
-import { MAP_NEIGHBOURS, type MapLayout, type MapTask } from './map-layout.js';
+import type { MapLayout, MapTask } from './map-layout.js';
 import type { MapMessage } from './map-worker.js';
 import type { Retrieval } from './retrieval.js';
 
@@ -136,13 +136,10 @@ export class EmbeddingMaps {
 }
 
 function taskOf(embedding: Embedding, learner: LearnerChoice): MapTask {
-  const n = embedding.numQueries;
-  const known = learner === 'full' && !embedding.gallery;
-  if (known && embedding.depth >= Math.min(MAP_NEIGHBOURS, n - 1) - 1) {
-    const { neighbours, distances, depth } = embedding;
-    return { n, nearest: { indices: neighbours, distances, depth }, vectors: null };
-  }
-  return { n, nearest: null, vectors: embedding.normalised(learner) };
+  const { dim, neighbours: indices, distances, depth } = embedding;
+  // With a gallery, the known neighbours are not among the points of the map.
+  const known = embedding.gallery ? null : { indices, distances, depth, exact: learner === 'full' };
+  return { vectors: embedding.normalised(learner), dim, known };
 }
 
 async function readCache(file: string, embedding: Embedding): Promise<CachedMap | null> {

@@ -1,16 +1,19 @@
-import { UMAP } from 'umap-js';
 import { type Nearest, nearestOfAll } from './nearest.js';
-import { randomNumbers } from './retrieval.js';
+import { principalPlane } from './principal.js';
+import { randomNumbers } from './random-numbers.js';
+import { layOutByUmap } from './umap.js';
 
-/** UMAP's usual number of neighbours; the point itself is one of them. */
-export const MAP_NEIGHBOURS = 15;
+/** Neighbours that the layout looks at; with the point itself these are UMAP's usual 15. */
+const NEIGHBOURS = 14;
+/** Shares of the time: searching neighbours, laying out. */
+const SEARCH = 0.4;
 
 export interface MapTask {
-  n: number;
-  /** Known neighbours, at least min(MAP_NEIGHBOURS - 1, n - 1) of each point; else they are searched in `vectors`. */
-  nearest: (Nearest & { depth: number }) | null;
   /** (N, D) of length 1. */
-  vectors: Float32Array | null;
+  vectors: Float32Array;
+  dim: number;
+  /** Neighbours in a space like that of `vectors`, to begin the search with; `exact`: they are those of `vectors`. */
+  known: (Nearest & { depth: number; exact: boolean }) | null;
 }
 
 export interface MapLayout {
@@ -19,61 +22,59 @@ export interface MapLayout {
 }
 
 /** The 2-D UMAP of N points, scaled so that it fills -1 to 1 with one scale for both axes. The same every time. */
-export function layOut(task: MapTask, progress: (share: number) => void): MapLayout {
-  const { n, vectors } = task;
-  // Too few to have a neighbourhood: a row.
-  if (n < 5)
-    return {
-      x: Float32Array.from({ length: n }, (_, i) => (n > 1 ? (2 * i) / (n - 1) - 1 : 0)),
-      y: new Float32Array(n),
-    };
-  const neighbours = Math.min(MAP_NEIGHBOURS, n - 1);
-  const searchShare = task.nearest ? 0 : 0.4;
-  const nearest =
-    task.nearest ??
-    (vectors && {
-      ...nearestOfAll(vectors, vectors.length / n, neighbours - 1, (share) => progress(searchShare * share)),
-      depth: neighbours - 1,
+export function layOut({ vectors, dim, known }: MapTask, progress: (share: number) => void): MapLayout {
+  const n = vectors.length / dim;
+  const random = randomNumbers(1);
+  const depth = Math.min(NEIGHBOURS, n - 1);
+  // The plane of the principal components keeps what lies far apart far apart; noise keeps equal points apart.
+  const points = principalPlane(vectors, dim, random);
+  const extent = points.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+  for (let i = 0; i < points.length; i++)
+    points[i] = (10 * (points[i] as number)) / extent + 1e-3 * (random() - 0.5);
+  if (depth >= 2) {
+    const nearest =
+      known?.exact && known.depth >= depth
+        ? firstOf(known, depth)
+        : nearestOfAll(vectors, dim, depth, known, (share) => progress(SEARCH * share));
+    const epochs = epochsFor(n);
+    layOutByUmap({
+      nearest,
+      depth,
+      points,
+      epochs,
+      random,
+      progress: (share) => progress(SEARCH + (1 - SEARCH) * share),
     });
-  if (!nearest) throw new Error('a map needs neighbours, or vectors to search them in');
-
-  const umap = new UMAP({ nNeighbors: neighbours, nEpochs: epochsFor(n), random: randomNumbers(1) });
-  const rows = (values: Int32Array | Float32Array, own: (point: number) => number) =>
-    Array.from({ length: n }, (_, point) => [
-      own(point),
-      ...values.subarray(point * nearest.depth, point * nearest.depth + neighbours - 1),
-    ]);
-  umap.setPrecomputedKNN(
-    rows(nearest.indices, (point) => point),
-    rows(nearest.distances, () => 0),
-  );
-  // With the neighbours given, only the number of points counts.
-  const epochs = umap.initializeFit(Array.from({ length: n }, () => []));
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    umap.step();
-    if (epoch % 5 === 0) progress(searchShare + (1 - searchShare) * (epoch / epochs));
   }
-  return scaled(umap.getEmbedding());
+  return scaled(points);
 }
 
-/** As umap-learn's, fewer for tens of thousands of points: they take a minute as it is. */
-function epochsFor(n: number): number {
-  if (n <= 10_000) return 500;
-  return n <= 30_000 ? 200 : 100;
+/** As umap-learn's. */
+const epochsFor = (n: number): number => (n <= 10_000 ? 500 : 200);
+
+/** The first so many of each point's neighbours. */
+function firstOf({ indices, distances, depth }: Nearest & { depth: number }, count: number): Nearest {
+  const pick = (_: unknown, at: number) => Math.floor(at / count) * depth + (at % count);
+  const length = (indices.length / depth) * count;
+  return {
+    indices: Int32Array.from({ length }, (_, at) => indices[pick(_, at)] as number),
+    distances: Float32Array.from({ length }, (_, at) => distances[pick(_, at)] as number),
+  };
 }
 
-function scaled(points: number[][]): MapLayout {
-  const bounds = [0, 1].map((axis) => {
-    let low = Number.POSITIVE_INFINITY;
-    let high = Number.NEGATIVE_INFINITY;
-    for (const point of points) {
-      low = Math.min(low, point[axis] as number);
-      high = Math.max(high, point[axis] as number);
-    }
+function scaled(points: Float32Array): MapLayout {
+  const n = points.length / 2;
+  const axes = [0, 1].map((axis) =>
+    Float32Array.from({ length: n }, (_, i) => points[2 * i + axis] as number),
+  );
+  const bounds = axes.map((values) => {
+    const low = values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
+    const high = values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
     return { middle: (low + high) / 2, extent: high - low };
   });
   const scale = 2 / Math.max(1e-9, ...bounds.map(({ extent }) => extent));
-  const axis = (i: number) =>
-    Float32Array.from(points, (point) => ((point[i] as number) - (bounds[i]?.middle ?? 0)) * scale);
-  return { x: axis(0), y: axis(1) };
+  const [x, y] = axes.map((values, axis) =>
+    values.map((value) => (value - (bounds[axis]?.middle ?? 0)) * scale),
+  ) as [Float32Array, Float32Array];
+  return { x, y };
 }

@@ -1,11 +1,12 @@
-import { randomNumbers } from './retrieval.js';
+import { randomNumbers } from './random-numbers.js';
 
 /** Up to so many points, every pair is compared. */
 const EXACT = 4000;
-/** Candidates that are looked at for each point: a collapsed embedding has all of its points in one cell. */
-const MAX_CANDIDATES = 20_000;
-/** Cells that are looked into for each point; 10 of √N find nearly all of the nearest 15. */
-const PROBES = 10;
+/** Cells that are looked into for a first guess at each point's neighbours, and points of one that are looked at. */
+const PROBES = 3;
+const MAX_CELL = 2000;
+/** Times that the neighbours' neighbours are looked at: NN-descent (Dong, Moses and Li, 2011). */
+const ROUNDS = 3;
 
 export interface Nearest {
   /** (N, k) nearest first, the point itself left out. */
@@ -15,82 +16,177 @@ export interface Nearest {
 }
 
 /**
- * The k nearest neighbours of each of N vectors of length 1. Beyond a few thousand points only those in the
- * nearest cells are looked at (√N cells around vectors drawn at random), so that a few are missed.
+ * The k nearest neighbours of each of N vectors of length 1. Beyond a few thousand points they are searched among
+ * the neighbours of known neighbours, so that a few are missed.
  *
  * @param vectors (N, D)
+ * @param known neighbours of the same points in a space like this one; without them, a first guess is made
  */
 export function nearestOfAll(
   vectors: Float32Array,
   dim: number,
   k: number,
+  known: (Nearest & { depth: number }) | null = null,
   progress: (share: number) => void = () => {},
 ): Nearest {
   const n = vectors.length / dim;
-  const numCells = n <= EXACT ? 1 : Math.round(Math.sqrt(n));
-  const centres = numCells === 1 ? [0] : drawn(n, numCells);
-  const cells: number[][] = centres.map(() => []);
-  const order = Array.from({ length: n }, (_, point) => {
-    const near = nearestCells(vectors, dim, point, centres, Math.min(PROBES, numCells));
-    cells[near[0] as number]?.push(point);
-    return near;
-  });
-  const indices = new Int32Array(n * k).fill(-1);
-  const distances = new Float32Array(n * k).fill(Number.POSITIVE_INFINITY);
-  for (let point = 0; point < n; point++) {
-    const from = point * k;
-    let candidates = 0;
-    for (const cell of order[point] as number[]) {
-      for (const other of cells[cell] as number[]) {
-        if (other === point) continue;
-        if (candidates++ > MAX_CANDIDATES) break;
-        const distance = 2 - 2 * dotProduct(vectors, dim, point, other);
-        if (!(distance < (distances[from + k - 1] as number))) continue;
-        let at = from + k - 1;
-        while (at > from && (distances[at - 1] as number) > distance) {
-          distances[at] = distances[at - 1] as number;
-          indices[at] = indices[at - 1] as number;
-          at--;
-        }
-        distances[at] = distance;
-        indices[at] = other;
-      }
+  let lists = new NearestLists(vectors, dim, k);
+  const each = (look: (point: number) => void, from: number, to: number) => {
+    for (let point = 0; point < n; point++) {
+      look(point);
+      if (point % 500 === 0) progress(from + (to - from) * (point / n));
     }
-    // Where fewer than k were found, the last one stands for the rest.
-    for (let at = from; at < from + k; at++) {
-      if (indices[at] !== -1) continue;
-      indices[at] = at > from ? (indices[at - 1] as number) : point;
-      distances[at] = at > from ? (distances[at - 1] as number) : 0;
-    }
-    if (point % 500 === 0) progress(point / n);
+  };
+  if (n <= EXACT) {
+    const all = Int32Array.from({ length: n }, (_, point) => point);
+    each((point) => lists.consider(point, all), 0, 1);
+    return lists.result();
   }
-  for (let i = 0; i < distances.length; i++) distances[i] = Math.sqrt(Math.max(0, distances[i] as number));
-  return { indices, distances };
+  if (known) {
+    const { indices, depth } = known;
+    each((point) => lists.consider(point, indices.subarray(point * depth, (point + 1) * depth)), 0, 0.1);
+  } else {
+    const cellsOf = cellFinder(vectors, dim);
+    const near = Array.from({ length: n }, (_, point) => cellsOf(point));
+    const cells = new Map<number, number[]>();
+    for (const [point, [cell = 0]] of near.entries()) {
+      const members = cells.get(cell) ?? [];
+      cells.set(cell, members);
+      if (members.length < MAX_CELL) members.push(point);
+    }
+    const members = (point: number) => near[point]?.flatMap((cell) => cells.get(cell) ?? []) ?? [];
+    each((point) => lists.consider(point, members(point)), 0, 0.4);
+  }
+  const start = known ? 0.1 : 0.4;
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = lists;
+    const around = before.both();
+    lists = new NearestLists(vectors, dim, k);
+    const buffer = new Int32Array(2 * k * (2 * k + 1));
+    const candidates = (point: number) => {
+      let count = 0;
+      for (const near of around(point)) {
+        buffer[count++] = near;
+        buffer.set(around(near), count);
+        count += around(near).length;
+      }
+      return buffer.subarray(0, count);
+    };
+    const share = (1 - start) / ROUNDS;
+    each(
+      (point) => lists.consider(point, candidates(point)),
+      start + round * share,
+      start + (round + 1) * share,
+    );
+  }
+  return lists.result();
 }
 
-function drawn(n: number, count: number): number[] {
+/** The k nearest of each point so far. */
+class NearestLists {
+  private readonly indices: Int32Array;
+  /** 2 − 2 a·b */
+  private readonly squared: Float32Array;
+  /** Which point each one was last compared with, so that a pair is compared once. */
+  private readonly seen: Int32Array;
+
+  constructor(
+    private readonly vectors: Float32Array,
+    private readonly dim: number,
+    private readonly k: number,
+  ) {
+    const n = vectors.length / dim;
+    this.indices = new Int32Array(n * k).fill(-1);
+    this.squared = new Float32Array(n * k).fill(Number.POSITIVE_INFINITY);
+    this.seen = new Int32Array(n).fill(-1);
+  }
+
+  consider(point: number, candidates: ArrayLike<number>): void {
+    const { indices, squared, seen, k } = this;
+    const from = point * k;
+    const last = from + k - 1;
+    seen[point] = point;
+    for (let i = 0; i < candidates.length; i++) {
+      const other = candidates[i] as number;
+      if (seen[other] === point) continue;
+      seen[other] = point;
+      const distance = 2 - 2 * dotProduct(this.vectors, this.dim, point, other);
+      if (!(distance < (squared[last] as number))) continue;
+      let at = last;
+      for (; at > from && (squared[at - 1] as number) > distance; at--) {
+        squared[at] = squared[at - 1] as number;
+        indices[at] = indices[at - 1] as number;
+      }
+      squared[at] = distance;
+      indices[at] = other;
+    }
+  }
+
+  /** Gives each point's neighbours and up to k of those whose neighbour it is. */
+  both(): (point: number) => Int32Array {
+    const { indices, k } = this;
+    const n = indices.length / k;
+    const around = new Int32Array(n * 2 * k);
+    const counts = new Int32Array(n);
+    const add = (point: number, other: number) => {
+      const count = counts[point] as number;
+      if (count >= 2 * k) return;
+      around[point * 2 * k + count] = other;
+      counts[point] = count + 1;
+    };
+    for (let at = 0; at < indices.length; at++) {
+      if (indices[at] !== -1) add(Math.floor(at / k), indices[at] as number);
+    }
+    for (let at = 0; at < indices.length; at++) {
+      if (indices[at] !== -1) add(indices[at] as number, Math.floor(at / k));
+    }
+    return (point) => around.subarray(point * 2 * k, point * 2 * k + (counts[point] as number));
+  }
+
+  result(): Nearest {
+    const { indices, squared, k } = this;
+    for (let at = 0; at < indices.length; at++) {
+      // Where fewer than k were found, the last one stands for the rest.
+      if (indices[at] !== -1) continue;
+      const first = at % k === 0;
+      indices[at] = first ? Math.floor(at / k) : (indices[at - 1] as number);
+      squared[at] = first ? 0 : (squared[at - 1] as number);
+    }
+    return { indices, distances: squared.map((value) => Math.sqrt(Math.max(0, value))) };
+  }
+}
+
+/** Parts the space into √N cells around vectors drawn at random; gives the nearest few of a point, nearest first. */
+function cellFinder(vectors: Float32Array, dim: number): (point: number) => number[] {
+  const n = vectors.length / dim;
   const random = randomNumbers(1);
-  const points = new Set<number>();
-  while (points.size < count) points.add(Math.floor(random() * n));
-  return [...points];
+  const centres = new Set<number>();
+  while (centres.size < Math.round(Math.sqrt(n))) centres.add(Math.floor(random() * n));
+  return (point) => {
+    const best: { centre: number; product: number }[] = [];
+    for (const centre of centres) {
+      const product = dotProduct(vectors, dim, point, centre);
+      if (best.length === PROBES && !(product > (best[PROBES - 1]?.product ?? 0))) continue;
+      best.push({ centre, product });
+      best.sort((a, b) => b.product - a.product);
+      if (best.length > PROBES) best.pop();
+    }
+    return best.map(({ centre }) => centre);
+  };
 }
 
-function nearestCells(
-  vectors: Float32Array,
-  dim: number,
-  point: number,
-  centres: readonly number[],
-  count: number,
-): number[] {
-  const products = centres.map((centre) => dotProduct(vectors, dim, point, centre));
-  const cells = Array.from(centres.keys());
-  return cells.sort((a, b) => (products[b] as number) - (products[a] as number)).slice(0, count);
-}
-
+/** Four sums at once: a single one would wait for each addition. */
 function dotProduct(vectors: Float32Array, dim: number, a: number, b: number): number {
-  let sum = 0;
   const startA = a * dim;
   const startB = b * dim;
-  for (let d = 0; d < dim; d++) sum += (vectors[startA + d] as number) * (vectors[startB + d] as number);
-  return sum;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let d = 0;
+  for (; d + 3 < dim; d += 4) {
+    s0 += (vectors[startA + d] as number) * (vectors[startB + d] as number);
+    s1 += (vectors[startA + d + 1] as number) * (vectors[startB + d + 1] as number);
+    s2 += (vectors[startA + d + 2] as number) * (vectors[startB + d + 2] as number);
+    s3 += (vectors[startA + d + 3] as number) * (vectors[startB + d + 3] as number);
+  }
+  for (; d < dim; d++) s0 += (vectors[startA + d] as number) * (vectors[startB + d] as number);
+  return s0 + s1 + s2 + s3;
 }

@@ -10,6 +10,7 @@ import type {
 } from './api.js';
 import { MAX_CONFUSIONS } from './api.js';
 import type { Embedding } from './embedding.js';
+import { randomNumbers } from './random-numbers.js';
 
 /** What a page asks for, with everything decided. */
 export interface RetrievalRequest {
@@ -181,15 +182,4 @@ function shuffle(values: Int32Array, seed: number): void {
     values[i] = values[j] as number;
     values[j] = value;
   }
-}
-
-/** mulberry32: numbers in [0, 1) that are the same for the same seed. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

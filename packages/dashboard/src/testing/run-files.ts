@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { randomNumbers } from '../retrieval.js';
+import { randomNumbers } from '../random-numbers.js';
 
 /** The name that a class of hostile text has in these runs. */
 export const HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>';
