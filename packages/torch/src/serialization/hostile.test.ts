@@ -36,15 +36,15 @@ function peak(): number {
 }
 
 describe('damaged files end in a result or a clean error', () => {
-  it('safetensors', () => {
-    const report = fuzzSafetensors(3000, 1);
+  it('safetensors', async () => {
+    const report = await fuzzSafetensors(3000, 1);
     expect(report.accepted).toBeGreaterThan(50);
     expect(report.refused).toBeGreaterThan(1500);
     expect(report.milliseconds).toBeLessThan(2000);
   });
 
-  it('.pth', () => {
-    const report = fuzzPth(3000, 2);
+  it('.pth', async () => {
+    const report = await fuzzPth(3000, 2);
     expect(report.accepted).toBeGreaterThan(50);
     expect(report.refused).toBeGreaterThan(1500);
     expect(report.milliseconds).toBeLessThan(2000);

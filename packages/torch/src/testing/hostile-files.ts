@@ -19,20 +19,13 @@ import { readSafetensors } from '../serialization/safetensors.js';
 import { SerializationError } from '../serialization/serialization-error.js';
 import { looksLikeZip, readZip, readZipEntry } from '../serialization/zip-reader.js';
 import { ZipWriter } from '../serialization/zip-writer.js';
+import { type FuzzReport, fuzz } from './fuzz.js';
 import { Mutations } from './mutations.js';
-
-/** What became of the inputs of a fuzzing run. */
-export interface FuzzReport {
-  accepted: number;
-  refused: number;
-  /** Of processor time, for the slowest input: the other processes of a busy machine do not count. */
-  milliseconds: number;
-}
 
 const SEEDS = fileURLToPath(new URL('../serialization/fixtures/', import.meta.url));
 
 /** Reads `inputs` damaged `.pth` files. Throws where one ends in anything but a result or a SerializationError. */
-export function fuzzPth(inputs: number, seed: number): FuzzReport {
+export function fuzzPth(inputs: number, seed: number): Promise<FuzzReport> {
   const files = readdirSync(SEEDS)
     .filter((name) => name.endsWith('.pth'))
     .sort()
@@ -59,7 +52,7 @@ export function fuzzPth(inputs: number, seed: number): FuzzReport {
 }
 
 /** The same for safetensors files, most of them damaged in the text of the header, with the length put right. */
-export function fuzzSafetensors(inputs: number, seed: number): FuzzReport {
+export function fuzzSafetensors(inputs: number, seed: number): Promise<FuzzReport> {
   const tensor = (dtype: string, shape: number[], start: number, end: number) => ({
     dtype,
     shape,
@@ -114,40 +107,34 @@ function entriesOf(path: string): { name: string; bytes: Uint8Array }[] {
   return [...entries.values()].map((entry) => ({ name: entry.name, bytes: readZipEntry(file, entry) }));
 }
 
-function run(inputs: number, next: () => Uint8Array, read: (path: string) => unknown): FuzzReport {
+async function run(
+  inputs: number,
+  next: () => Uint8Array,
+  read: (path: string) => unknown,
+): Promise<FuzzReport> {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-hostile-'));
   const path = join(folder, 'input');
   const file = openSync(path, 'w');
-  const report: FuzzReport = { accepted: 0, refused: 0, milliseconds: 0 };
   const alive = liveTensors();
   try {
-    for (let input = 0; input < inputs; input++) {
-      const bytes = next();
-      // Cut to its new length afterwards: some file systems wait for the disk when a file is emptied and written.
-      writeSync(file, bytes, 0, bytes.length, 0);
-      ftruncateSync(file, bytes.length);
-      const start = process.cpuUsage();
-      try {
+    return await fuzz({
+      inputs,
+      next,
+      read: (bytes) => {
+        // Cut to its new length afterwards: some file systems wait for the disk when a file is emptied and written.
+        writeSync(file, bytes, 0, bytes.length, 0);
+        ftruncateSync(file, bytes.length);
         scope(() => {
           read(path);
         });
-        report.accepted++;
-      } catch (error) {
-        const clean = error instanceof SerializationError && !error.message.includes('\n');
-        if (!clean) {
-          const text = Buffer.from(bytes).toString('base64');
-          throw new Error(`input ${input} did not end in a clean error: ${text}`, { cause: error });
-        }
-        report.refused++;
-      }
-      const { user, system } = process.cpuUsage(start);
-      report.milliseconds = Math.max(report.milliseconds, (user + system) / 1000);
-      if (liveTensors() !== alive)
-        throw new Error(`input ${input} left ${liveTensors() - alive} tensors behind`);
-    }
+      },
+      isClean: (error) => error instanceof SerializationError,
+      check: () => {
+        if (liveTensors() !== alive) throw new Error(`an input left ${liveTensors() - alive} tensors behind`);
+      },
+    });
   } finally {
     closeSync(file);
     rmSync(folder, { recursive: true });
   }
-  return report;
 }

@@ -1,0 +1,44 @@
+/** What became of the inputs of a fuzzing run. */
+export interface FuzzReport {
+  accepted: number;
+  refused: number;
+  /** Of processor time, for the slowest input: the other processes of a busy machine do not count. */
+  milliseconds: number;
+}
+
+export interface FuzzOptions {
+  inputs: number;
+  /** The next damaged input. */
+  next: () => Uint8Array;
+  /** Reads it; `input` counts from 0. */
+  read: (bytes: Uint8Array, input: number) => unknown;
+  /** Whether an error is one that says what is wrong with the input. Its message must be one line. */
+  isClean: (error: unknown) => boolean;
+  /** Called after each input, to look for what it left behind. Throws. */
+  check?: () => void;
+}
+
+/** Reads damaged inputs one after the other. Throws, with the input, where one ends in anything but a result or a clean error. */
+export async function fuzz({ inputs, next, read, isClean, check }: FuzzOptions): Promise<FuzzReport> {
+  const report: FuzzReport = { accepted: 0, refused: 0, milliseconds: 0 };
+  for (let input = 0; input < inputs; input++) {
+    const bytes = next();
+    const start = process.cpuUsage();
+    try {
+      const reading = read(bytes, input);
+      if (reading instanceof Promise) await reading;
+      report.accepted++;
+    } catch (error) {
+      const oneLine = error instanceof Error && !error.message.includes('\n');
+      if (!oneLine || !isClean(error)) {
+        const text = Buffer.from(bytes).toString('base64');
+        throw new Error(`input ${input} did not end in a clean error: ${text}`, { cause: error });
+      }
+      report.refused++;
+    }
+    const { user, system } = process.cpuUsage(start);
+    report.milliseconds = Math.max(report.milliseconds, (user + system) / 1000);
+    check?.();
+  }
+  return report;
+}
