@@ -1,5 +1,7 @@
 // The rows of the table: what is measured, what it must reach, and what the machine allows.
 
+import { photoFolder } from './photos.mjs';
+
 /**
  * @typedef {object} Row
  * @property {string} name `--only NAME`; its sides are ours/NAME.mjs and peers/NAME.py unless `side` says otherwise
@@ -67,6 +69,9 @@ export const rows = [
     name: 'decode',
     work: 'decoding: 500 × 375 JPEGs → random resized crop 224 + flip + normalise, 2 threads',
     bar: 0.45,
+    data: async () => ['--folder', await photoFolder(512)],
+    repeats: 7,
+    agree: { images: { within: 0 } },
     peerChoices: [
       ['--workers', '0'],
       ['--workers', '1'],
@@ -77,6 +82,11 @@ export const rows = [
     name: 'decode-cached',
     work: 'the same from the cache of resized images',
     bar: 0.15,
+    side: 'decode',
+    args: ['--cache', 'yes'],
+    data: async () => ['--folder', await photoFolder(512)],
+    repeats: 7,
+    agree: { images: { within: 0 } },
     peerChoices: [
       ['--workers', '0'],
       ['--workers', '1'],

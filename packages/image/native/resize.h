@@ -10,13 +10,9 @@ namespace conquer {
 
 // Which input samples make each output sample along one axis, and with what weights.
 struct Filter {
-  struct Window {
-    int32_t first;   // input sample
-    int32_t count;
-    int32_t weight;  // index of the first weight
-  };
-  std::vector<Window> windows;  // one an output sample
-  std::vector<int32_t> weights;
+  int taps;                     // input samples of an output sample; some weights are 0 where fewer are needed
+  std::vector<int32_t> firsts;  // the first input sample of each output sample
+  std::vector<int32_t> weights; // `taps` an output sample
 };
 
 // Maps [from, to) of `inputs` samples to `outputs` samples, in reverse order where `mirror` is set.

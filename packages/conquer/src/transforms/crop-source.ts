@@ -19,6 +19,8 @@ export interface CropSourceOptions {
  */
 export class CropSource implements ImageSource {
   readonly count: number;
+  /** Used again by later batches, as new memory costs about as much as resizing an image into it. */
+  private readonly buffers: Uint8Array[] = [];
 
   constructor(private readonly options: CropSourceOptions) {
     this.count = options.images.count;
@@ -36,8 +38,15 @@ export class CropSource implements ImageSource {
         ...cropping.draw(image, random),
       }),
     );
-    const pixels = new Uint8Array(positions.length * size * size * 3);
-    await images.read(requests, pixels, { threads, signal });
-    return tensor(pixels, { shape: [positions.length, size, size, 3] }).keep();
+    const bytes = positions.length * size * size * 3;
+    let buffer = this.buffers.pop();
+    if (!buffer || buffer.length < bytes) buffer = new Uint8Array(bytes);
+    const pixels = buffer.subarray(0, bytes);
+    try {
+      await images.read(requests, pixels, { threads, signal });
+      return tensor(pixels, { shape: [positions.length, size, size, 3] }).keep();
+    } finally {
+      this.buffers.push(buffer);
+    }
   }
 }
