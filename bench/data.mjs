@@ -59,8 +59,9 @@ export async function synthesize(name, rows, columns, { classes, unit, seed, noi
           );
           const rowsHere = groupCentres
             .indexSelect(0, group)
-            .add(classCentres.indexSelect(0, which).mul(0.7))
-            .add(randn([some.length, columns], { generator: own }).mul(0.6))
+            .mul(0.7)
+            .add(classCentres.indexSelect(0, which).mul(0.45))
+            .add(randn([some.length, columns], { generator: own }).mul(0.8))
             .mul(strengths);
           const scaled = unit ? rowsHere.div(rowsHere.norm(2, 1, true)) : rowsHere.clamp({ min: 0 });
           numbers.set(scaled.toNumbers(), start * columns);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
+import { liveTensors, manualSeed, ones, randn, type Tensor, tensor, zeros } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { kMeans } from './kmeans.js';
@@ -42,6 +42,29 @@ describe('kMeans', () => {
       const { values, indices } = gaps.minDim(1);
       expect([...result.assignments]).toEqual([...indices.toNumbers()]);
       expect(result.objective).toBeCloseTo(values.sum().item(), 8);
+    }
+  });
+
+  it('passes over no row whose nearest centroid changes: as plain Lloyd, iteration by iteration', () => {
+    manualSeed(5);
+    const n = 900;
+    const centres = randn([60, 6], { dtype: 'float64' }).mul(3);
+    const x = centres.repeat([n / 60, 1]).add(randn([n, 6], { dtype: 'float64' }));
+    for (const k of [3, 30, 250]) {
+      let centroids = x.narrow(0, 0, k).clone();
+      for (let iterations = 1; iterations <= 25; iterations++) {
+        const options = { random: new Random(0), centroids: x.narrow(0, 0, k), tolerance: 0 };
+        const found = kMeans(x, k, { ...options, maxIterations: iterations });
+        const nearest = (c: Tensor) => x.unsqueeze(1).sub(c).square().sum(2).minDim(1).indices;
+        const clusters = nearest(centroids);
+        const sums = zeros([k, 6], { dtype: 'float64' }).indexAdd_(0, clusters, x);
+        const counts = zeros([k], { dtype: 'float64' });
+        counts.indexAdd_(0, clusters, ones([n], { dtype: 'float64' }));
+        expect(counts.min().item()).toBeGreaterThan(0);
+        centroids = sums.div(counts.unsqueeze(1));
+        expect([...found.assignments]).toEqual([...nearest(centroids).toNumbers()]);
+        if (found.iterations < iterations) break;
+      }
     }
   });
 

@@ -1,0 +1,98 @@
+import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import type { NearestCentroids } from './nearest-centroids.js';
+
+/** Rows that are added at a time, as float64. */
+const ROWS = 4096;
+
+/**
+ * The sum and number of the rows of each cluster, kept while rows change clusters: only those are added and taken
+ * away. In float64, so that nothing is lost on the way.
+ */
+export class ClusterSums {
+  readonly #rows: Tensor;
+  /** (k, D) */
+  readonly #sums: Tensor;
+  readonly #counts: Float64Array;
+  /** (N,) int64, of the last time; before the first time null. */
+  #clusters: Tensor | null = null;
+
+  /** @param rows (N, D) */
+  constructor(rows: Tensor, k: number) {
+    this.#rows = rows;
+    this.#sums = zeros([k, rows.size(1)], { dtype: 'float64', device: rows.device });
+    this.#counts = new Float64Array(k);
+  }
+
+  /** @param clusters (N,) int64 @returns how many rows changed their cluster */
+  assign(clusters: Tensor): number {
+    const before = this.#clusters;
+    const changed = scope(() => {
+      const { device } = this.#rows;
+      const which = before
+        ? aten.nonzero(clusters.ne(before)).select(1, 0)
+        : arange(0, clusters.size(0), 1, { device });
+      const count = which.size(0);
+      for (let start = 0; start < count; start += ROWS) {
+        scope(() => {
+          const positions = which.narrow(0, start, Math.min(ROWS, count - start));
+          const some = this.#rows.indexSelect(0, positions).to({ dtype: 'float64' });
+          this.#add(clusters.indexSelect(0, positions), some, 1);
+          if (before) this.#add(before.indexSelect(0, positions), some.neg(), -1);
+        });
+      }
+      return count;
+    });
+    this.#clusters = clusters.clone();
+    before?.dispose();
+    return changed;
+  }
+
+  #add(clusters: Tensor, rows: Tensor, sign: number): void {
+    this.#sums.indexAdd_(0, clusters, rows);
+    for (const cluster of clusters.toNumbers())
+      this.#counts[cluster] = (this.#counts[cluster] as number) + sign;
+  }
+
+  /** The clusters without rows. */
+  empty(): number[] {
+    return Array.from(this.#counts.keys()).filter((cluster) => this.#counts[cluster] === 0);
+  }
+
+  /**
+   * Σ |x - c|² over the rows and these centroids (k, D) of their clusters: Σ |x|² - 2 Σ s·c + Σ n |c|², where s is the
+   * sum of a cluster's n rows.
+   *
+   * @param total Σ |x|²
+   */
+  objective(centroids: Tensor, total: number): number {
+    return scope(() => {
+      const precise = centroids.to({ dtype: 'float64' });
+      const counts = tensor(this.#counts, { device: precise.device }).unsqueeze(1);
+      const rest = precise.mul(counts).sub(this.#sums.mul(2)).mul(precise).sum().item();
+      return Math.max(0, total + rest);
+    });
+  }
+
+  /**
+   * The mean of each cluster's rows (k, D). An empty cluster takes the row farthest from its centroid that is not yet
+   * taken.
+   */
+  means(before: Tensor, nearest: NearestCentroids): Tensor {
+    const counts = tensor(
+      this.#counts.map((count) => Math.max(1, count)),
+      { device: this.#rows.device },
+    );
+    const means = this.#sums.div(counts.unsqueeze(1)).to({ dtype: this.#rows.dtype });
+    const empty = this.empty();
+    if (empty.length > 0) {
+      const gaps = nearest.gaps(before);
+      const farthest = Array.from(gaps.keys()).sort(
+        (a, b) => (gaps[b] as number) - (gaps[a] as number) || a - b,
+      );
+      for (const [i, cluster] of empty.entries()) {
+        means.narrow(0, cluster, 1).copy_(this.#rows.narrow(0, farthest[i] as number, 1));
+      }
+    }
+    return means;
+  }
+}
