@@ -4,6 +4,11 @@
  */
 export class UserError extends Error {
   override readonly name = 'UserError';
+
+  /** @param message may quote a file: its line breaks and control characters become spaces */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message.replaceAll(/\p{Cc}+\s*/gu, ' '), options);
+  }
 }
 
 /** Training was asked to stop (Ctrl-C) and did, after the step it was in; its run can be resumed. */
