@@ -131,7 +131,10 @@ export class CurvePlot {
         {
           stroke: soft,
           grid,
-          ticks: { show: false },
+          ticks: {
+            ...(spec.chart.log ? { splits: logSplits, filter: (_: uPlot, at: number[]) => at } : {}),
+            show: false,
+          },
           font,
           size: 62,
           values: (_, at) => at.map((y) => (y === null ? '' : write(y))),
@@ -156,6 +159,7 @@ export class CurvePlot {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.font = `${11 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
+    ctx.textAlign = 'left';
     ctx.textBaseline = 'top';
     ctx.setLineDash([3 * ratio, 4 * ratio]);
     ctx.lineWidth = ratio;
@@ -175,6 +179,16 @@ export class CurvePlot {
     }
     ctx.restore();
   }
+}
+
+/** Lines at powers of ten; within one, at its halves and fifths too. */
+function logSplits(_: uPlot, __: number, min: number, max: number): number[] {
+  const [low, high] = [Math.floor(Math.log10(min)), Math.ceil(Math.log10(max))];
+  const factors = high - low > 2 ? [1] : [1, 2, 5];
+  const powers = Array.from({ length: high - low + 1 }, (_, i) => low + i);
+  return powers
+    .flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`)))
+    .filter((at) => at >= min && at <= max);
 }
 
 const shortPercent = (value: number): string => percent(value).replace('.0', '');

@@ -177,8 +177,8 @@ class RunLines {
     points: (readonly [number, number | null])[],
     dotted = false,
   ): Series {
-    // uPlot wants each place once, in order; a resumed run may have logged some steps twice.
-    const unique = new Map(points);
+    // uPlot wants each place once, in order; a resumed run may have logged some steps twice. All charts begin at 0.
+    const unique = new Map<number, number | null>([[0, null], ...points]);
     const x = [...unique.keys()].sort((a, b) => a - b);
     const several = this.overlaid ? (DASHES[i % DASHES.length] as number[]) : [];
     return {

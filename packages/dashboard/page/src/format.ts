@@ -16,7 +16,7 @@ export const counted = (n: number, one: string, many = `${one}s`): string =>
 export function short(value: number): string {
   if (value === 0) return '0';
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e6) return value.toExponential(2);
+  if (size < 1e-3 || size >= 1e6) return value.toExponential(2).replace(/\.?0+e/, 'e');
   return String(Number(value.toPrecision(4)));
 }
 
