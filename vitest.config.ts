@@ -15,6 +15,7 @@ export default defineConfig({
       '@conquer/torch': source('torch'),
       '@conquer/image': source('image'),
       'conquer/run-folder': source('conquer', 'train/run-folder'),
+      conquer: source('conquer'),
     },
     projects: [
       {
@@ -28,7 +29,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'slow', include: ['packages/*/src/**/*.slow.test.ts'], testTimeout: 600_000 },
+        test: {
+          name: 'slow',
+          include: ['packages/*/src/**/*.slow.test.ts', 'examples/*.slow.test.ts'],
+          testTimeout: 600_000,
+        },
       },
     ],
   },

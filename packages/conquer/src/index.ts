@@ -45,10 +45,26 @@ export { EasyPositiveMiner } from './miners/easy-positive.js';
 export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flexible-triplet.js';
 export type { Miner } from './miners/miner.js';
 export { Backbone, type InputFormat } from './models/backbone.js';
+export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export { type ModelOptions, modelNames, openModel } from './models/open.js';
+export {
+  type FetchWeightsOptions,
+  fetchWeights,
+  imageNetWeights,
+  loadWeights,
+  type PublishedWeights,
+} from './models/weights.js';
 export { Random } from './random.js';
+export { type FileStamp, imageFilesIn } from './retrieve/image-files.js';
+export { ImageIndex, type ImageIndexContents, type Match } from './retrieve/image-index.js';
+export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
+export {
+  type EmbedFilesOptions,
+  type OpenTrainedModelOptions,
+  TrainedModel,
+} from './retrieve/trained-model.js';
 export { AdaptiveClassBalancedSampler } from './samplers/adaptive.js';
 export type { BatchSampler } from './samplers/batch-sampler.js';
 export { ClassBalancedSampler } from './samplers/class-balanced.js';
@@ -57,10 +73,14 @@ export { NPairsSampler } from './samplers/npairs.js';
 export { RandomBatchSampler } from './samplers/random-batches.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
 export { embedImages } from './train/embed.js';
+export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from './train/evaluate-model.js';
+export { type ImageDataOptions, imageData } from './train/image-data.js';
 export { type TrainingData, type TrainObserver, type TrainOptions, train } from './train/loop.js';
+export { joinObservers } from './train/observers.js';
 export { type OptimizerOptions, TrainingOptimizer } from './train/optimizer.js';
 export { type EpochRecord, RunFolder, type Summary } from './train/run-folder.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
+export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 export { Affine, type AffineOptions } from './transforms/affine.js';
 export { type AugmentationFamily, augmentationFamily } from './transforms/augmentation-families.js';
 export type { BatchTransform } from './transforms/batch-transform.js';
@@ -72,4 +92,5 @@ export type { ImageSource } from './transforms/image-source.js';
 export { type Batch, Loader, type LoaderOptions } from './transforms/loader.js';
 export { Normalize } from './transforms/normalize.js';
 export { RandomResizedCrop } from './transforms/random-resized-crop.js';
+export { evaluationView, trainingView, type View, type ViewOptions } from './transforms/view.js';
 export type { Tuples } from './tuples.js';

@@ -1,0 +1,102 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Metrics, openEmoji, RunFolder } from 'conquer';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runPython } from '../packages/torch/src/testing/python.js';
+
+// The examples as a user runs them: compiled, by Node, with the built packages.
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+let folder: string;
+let photos: string;
+
+async function example(name: string, ...args: string[]): Promise<string> {
+  const program = join(here, 'dist', `${name}.js`);
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder });
+  return stdout;
+}
+
+beforeAll(async () => {
+  execFileSync(join(here, '../node_modules/.bin/tsc'), ['-p', here], {
+    stdio: 'inherit',
+  });
+  folder = mkdtempSync(join(tmpdir(), 'conquer-examples-'));
+  photos = join(folder, 'photos');
+  // Real data, in the layout of a folder of one's own: forty emoji, up to nine drawings of each.
+  const { train } = await openEmoji();
+  for (const [image, path] of train.paths.entries()) {
+    const label = train.labels[image] ?? 0;
+    if (label >= 40) continue;
+    const inside = join(photos, train.classNames[label] ?? '');
+    mkdirSync(inside, { recursive: true });
+    copyFileSync(path, join(inside, `${image}-${basename(path)}`));
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+it('there are five, each under 40 lines', () => {
+  const scripts = readdirSync(here).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
+  expect(scripts).toHaveLength(5);
+  for (const script of scripts)
+    expect(readFileSync(join(here, script), 'utf8').split('\n').length, script).toBeLessThan(40);
+});
+
+describe('training', () => {
+  it.each(['train-on-a-folder', 'own-loss', 'own-miner'])('%s learns', async (name) => {
+    const run = join(folder, name);
+    const output = await example(name, photos, run);
+    const { best } = JSON.parse(output.trim().split('\n').at(-1) ?? '') as { best: Metrics };
+    expect(best['R@1']).toBeGreaterThan(0.25); // by chance 0.05
+    const losses = RunFolder.open(run)
+      .epochs()
+      .map(({ metricLoss }) => metricLoss ?? Number.NaN);
+    expect(losses.at(-1)).toBeLessThan((losses[1] ?? 0) - 0.02);
+  });
+
+  it('embed-and-search finds an image itself, then mostly its class', async () => {
+    const run = join(folder, 'train-on-a-folder');
+    const [name = ''] = readdirSync(photos);
+    const [file = ''] = readdirSync(join(photos, name));
+    const image = join(photos, name, file);
+    const first = await example('embed-and-search', run, photos, image);
+    const [count, nearest, ...others] = first.trim().split('\n');
+    expect(count).toMatch(/^(\d+) images, \1 of them embedded now$/);
+    expect(nearest).toBe(`0.000  ${image}`);
+    expect(others.some((line) => line.includes(`/${name}/`))).toBe(true);
+    const again = await example('embed-and-search', run, photos, image);
+    expect(again).toBe(first.replace(/, \d+ of/, ', 0 of'));
+  });
+});
+
+it('evaluate-embeddings measures what Python made', async () => {
+  const file = join(folder, 'embeddings.csv');
+  // A histogram of colours is an embedding too. R@1 is counted by numpy beside it.
+  const expected = runPython<number>(
+    `
+import glob, os, numpy
+from PIL import Image
+rows, names = [], []
+for path in sorted(glob.glob(os.path.join(input['photos'], '*', '*.png'))):
+    pixels = numpy.asarray(Image.open(path).convert('RGB').resize((24, 24)), dtype=float).reshape(-1, 3)
+    rows.append(numpy.concatenate([numpy.histogram(pixels[:, c], bins=8, range=(0, 256))[0] for c in range(3)]))
+    names.append(os.path.basename(os.path.dirname(path)))
+with open(input['file'], 'w') as f:
+    for name, row in zip(names, rows):
+        f.write(name + ',' + ','.join(str(v) for v in row) + '\\n')
+x = numpy.array(rows, dtype=float)
+x /= numpy.linalg.norm(x, axis=1, keepdims=True)
+d = ((x[:, None] - x[None]) ** 2).sum(2)
+numpy.fill_diagonal(d, 9)
+names = numpy.array(names)
+output = float((names[d.argmin(1)] == names).mean())
+`,
+    { photos, file },
+  );
+  const metrics = JSON.parse(await example('evaluate-embeddings', file)) as Metrics;
+  expect(metrics['R@1']).toBeCloseTo(expected, 2);
+  expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['R@8', 'MAP@R', 'NMI', 'F1', 'rho']));
+});

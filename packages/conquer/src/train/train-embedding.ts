@@ -1,0 +1,185 @@
+import { Generator } from '@conquer/torch';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { DivisionSchedule } from '../divide/schedule.js';
+import type { Loss } from '../losses/loss.js';
+import { MarginLoss } from '../losses/margin.js';
+import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
+import type { Miner } from '../miners/miner.js';
+import { type ModelOptions, openModel } from '../models/open.js';
+import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import { Random } from '../random.js';
+import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
+import type { View } from '../transforms/view.js';
+import { imageData } from './image-data.js';
+import { type TrainObserver, train } from './loop.js';
+import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
+import { RunFolder, type Settings, type Summary } from './run-folder.js';
+import { TrainingStep } from './step.js';
+
+export interface TrainEmbeddingOptions {
+  /** What openFolder, openDataset or code of one's own gives. */
+  dataset: Dataset;
+  /** Path of the run folder, which is made; an existing run is never written over. */
+  run: string;
+  /** A name of modelNames; default 'resnet50'. */
+  arch?: string;
+  /** Further options of the network. */
+  model?: Omit<ModelOptions, 'embeddingDim' | 'generator' | 'dropoutGenerator'>;
+  /** 'imagenet' (torchvision's, fetched once), a .pth or .safetensors file, or null: drawn at random (default). */
+  weights?: string | null;
+  /** Dimensions of the embedding; default 128. */
+  embeddingDim?: number;
+  /** Default MarginLoss. */
+  loss?: Loss;
+  /** For a loss that takes tuples; by default distance-weighted. */
+  miner?: Miner;
+  /** Learners in the end, a power of two; default 4; 1: no division. */
+  numLearners?: number;
+  /** Redivide every so many epochs; default 2. */
+  modEpoch?: number;
+  /** Weight of the loss that keeps the learners' masks apart; default 0.01. */
+  maskLambda?: number;
+  /** Default 20. */
+  epochs?: number;
+  /** Images of a batch; default 80. */
+  batchSize?: number;
+  /** Images of each class in a batch; default 4. */
+  samplesPerClass?: number;
+  /** Of Adam; the masks learn a hundred times as fast. Default 1e-5, which is for weights that were trained before. */
+  learningRate?: number;
+  /** Further options of the optimiser. */
+  optimizer?: Omit<OptimizerOptions, 'learningRate'>;
+  /** Factor of the learning rates at a point of the training, in epochs (2.5: half-way through the third). */
+  learningRateFactor?: (epoch: number) => number;
+  /** Side of the images that the network sees, in pixels; default 224. */
+  imageSize?: number;
+  /** Short side before the centre is cut out, in pixels; by default 8/7 of the image's side. */
+  resize?: number;
+  /** What a training image goes through; by default a random crop and flip. */
+  augmented?: View;
+  /** Of everything that is drawn; default 1. */
+  seed?: number;
+  /** 'cpu' (default), 'cuda:0', … */
+  device?: string;
+  /** Go on with the run in the folder instead of making it. */
+  resume?: boolean;
+  /** Ends the training after the step it is in; the run can be resumed. */
+  signal?: AbortSignal;
+  /** Told of every division, step and epoch. */
+  observer?: TrainObserver;
+}
+
+/**
+ * Trains an embedding of a data set by divide and conquer, with the settings of the paper unless told otherwise, into a
+ * run folder that `TrainedModel`, `conquer index` and `conquer dashboard` open. What it puts together is public too:
+ * train() takes each part on its own.
+ *
+ * @returns the best and the last epoch's metrics, and where the checkpoints are
+ * @throws UserError for a run that is there already, and for data or options that cannot work
+ * @throws Interrupted after `signal` was aborted
+ */
+export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Summary> {
+  const { dataset, arch = 'resnet50', weights = null, embeddingDim = 128, epochs = 20, seed = 1 } = options;
+  const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, learningRate = 1e-5 } = options;
+  const { batchSize = 80, samplesPerClass = 4, device = 'cpu', resume = false } = options;
+  const { imageSize = 224, resize = Math.round((imageSize * 8) / 7) } = options;
+  const generator = new Generator(seed);
+  const dropoutGenerator = new Generator(seed, device);
+  const random = new Random(seed);
+
+  const schedule = new DivisionSchedule({ numLearners, modEpoch });
+  const start = schedule.at(0).numLearners;
+  const untrained = openModel(arch, {
+    frozenBatchNorm: weights !== null,
+    ...options.model,
+    masks: { numLearners: start, ...options.model?.masks },
+    embeddingDim,
+    generator,
+    dropoutGenerator,
+  });
+  if (weights !== null && !resume)
+    loadWeights(
+      untrained.backbone,
+      weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights,
+    );
+  const model = untrained.to({ device });
+  const loss = options.loss ?? new MarginLoss();
+  const miner = loss.usesTuples ? (options.miner ?? defaultMiner(loss, random)) : null;
+  const optimizer = new TrainingOptimizer(model, loss, {
+    maskLearningRate: 100 * learningRate,
+    ...options.optimizer,
+    learningRate,
+  });
+  const data = await imageData(dataset, {
+    input: model.backbone.input,
+    size: imageSize,
+    resize,
+    device,
+    ...(options.augmented && { augmented: options.augmented }),
+  });
+
+  const settings: Settings = {
+    arch,
+    widths: options.model?.smallResNet?.widths?.join(',') ?? null,
+    'embedding-dim': embeddingDim,
+    'features-pooling': options.model?.featuresPooling ?? 'avg',
+    masks: options.model?.masks?.kind ?? 'learned',
+    'mask-relu': options.model?.masks?.relu === false ? 'no' : 'yes',
+    'num-learners': numLearners,
+    'mod-epoch': modEpoch,
+    loss: loss.constructor.name,
+    miner: miner?.constructor.name ?? null,
+    epochs,
+    lr: learningRate,
+    'batch-size': batchSize,
+    'samples-per-class': samplesPerClass,
+    'image-size': imageSize,
+    resize,
+    dataset: dataset.name,
+    weights,
+    seed,
+    device,
+  };
+  const run = resume ? RunFolder.open(options.run) : RunFolder.create(options.run, settings);
+  const unlock = run.lock();
+  const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
+  run.writeTestImages({
+    queries: list(dataset.test),
+    gallery: dataset.gallery ? list(dataset.gallery) : null,
+  });
+  try {
+    return await train({
+      model,
+      loss,
+      optimizer,
+      step: new TrainingStep({ model, loss, miner, optimizer, maskLambda }),
+      schedule,
+      sampler: (indices, splitLabels, random) => {
+        const labels = indices.map((position) => splitLabels[position]!);
+        return new AdaptiveClassBalancedSampler({ indices, labels, random, batchSize, samplesPerClass });
+      },
+      data,
+      epochs,
+      learningRate: options.learningRateFactor ?? (() => 1),
+      recallAt: dataset.recallAt,
+      random,
+      generator: dropoutGenerator,
+      run,
+      settings,
+      resume,
+      ...(options.signal && { signal: options.signal }),
+      ...(options.observer && { observer: options.observer }),
+    });
+  } finally {
+    unlock();
+    model.dispose();
+  }
+}
+
+/** Negatives as far as the loss has any to give. */
+function defaultMiner(loss: Loss, random: Random): Miner {
+  return new DistanceWeightedMiner({
+    random,
+    ...(loss instanceof MarginLoss && { nonZeroLossCutoff: loss }),
+  });
+}
