@@ -24,8 +24,9 @@
 namespace conquer {
 namespace {
 
-// Of an image: not worked on; done; not a JPEG for this addon; the file does not hold what was written there.
-enum Outcome : uint8_t { kOpen = 0, kDone = 1, kOther = 2, kDamaged = 3 };
+// Of an image: not worked on; done; not a JPEG for this addon; the file does not hold what was written there; a JPEG
+// without an end.
+enum Outcome : uint8_t { kOpen = 0, kDone = 1, kOther = 2, kDamaged = 3, kShort = 4 };
 
 constexpr size_t kHeaderBytes = 1 << 16;
 constexpr size_t kMostFileBytes = size_t{1} << 30;
@@ -249,8 +250,11 @@ class FilesTask : public Task {
     const size_t length = read_jpeg(file, file.length(), kMostFileBytes, space.file);
     if (length == 0) return;
     const Request& request = requests_.requests[item];
-    if (decode_jpeg(space.file.data(), length, pixel_limit_, request, space, out_ + requests_.places[item])) {
-      outcomes_[item] = kDone;
+    uint8_t* out = out_ + requests_.places[item];
+    switch (decode_jpeg(space.file.data(), length, pixel_limit_, request, space, out)) {
+      case Decoded::yes: outcomes_[item] = kDone; break;
+      case Decoded::cut_short: outcomes_[item] = kShort; break;
+      case Decoded::no: break;
     }
   }
 

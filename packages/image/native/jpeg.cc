@@ -175,14 +175,15 @@ bool jpeg_size(const uint8_t* bytes, size_t length, double pixel_limit, int& wid
 }
 
 // Nothing that is created after setjmp and lives across a call of libjpeg has a destructor.
-bool decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, const Request& request, Workspace& space,
-                 uint8_t* out) {
+Decoded decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, const Request& request, Workspace& space,
+                    uint8_t* out) {
   Decompressor jpeg;
-  if (setjmp(jpeg.errors.target)) return false;
+  if (setjmp(jpeg.errors.target)) return Decoded::no;
   jpeg.open(bytes, length);
   jpeg_decompress_struct& info = jpeg.info;
   const int orientation = check(info, pixel_limit);
-  if (orientation == 0 || !has_end(*info.src)) return false;
+  if (orientation == 0) return Decoded::no;
+  if (!has_end(*info.src)) return Decoded::cut_short;
 
   const Turn turn = turn_of(orientation);
   int width = static_cast<int>(info.image_width);
@@ -190,7 +191,7 @@ bool decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, const 
   int out_width = request.out_width;
   int out_height = request.out_height;
   Box box;
-  if (!wanted_box(request, turn.transpose ? height : width, turn.transpose ? width : height, box)) return false;
+  if (!wanted_box(request, turn.transpose ? height : width, turn.transpose ? width : height, box)) return Decoded::no;
   if (turn.transpose) {
     box = {box.top, box.left, box.height, box.width};
     std::swap(out_width, out_height);
@@ -232,7 +233,7 @@ bool decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, const 
   const uint8_t* wanted = space.line.data() + static_cast<size_t>(columns.first - static_cast<int>(decoded_from)) * 4;
   for (size_t row = 0; row < count; row++) {
     JSAMPROW line = space.line.data();
-    if (jpeg_read_scanlines(&info, &line, 1) != 1) return false;
+    if (jpeg_read_scanlines(&info, &line, 1) != 1) return Decoded::no;
     resize_row_rgbx(wanted, space.across, space.rows.data() + row * row_bytes);
   }
 
@@ -243,7 +244,7 @@ bool decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, const 
     resize_columns(space.rows.data(), row_bytes, space.down, space.turned.data());
     transpose_rgb(space.turned.data(), out_width, out_height, out);
   }
-  return true;
+  return Decoded::yes;
 }
 
 }  // namespace conquer

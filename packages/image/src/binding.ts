@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 
-/** What became of an image: not worked on, done, not for the addon, or damaged. As in native/addon.cc. */
-export const outcome = { open: 0, done: 1, other: 2, damaged: 3 } as const;
+/** What became of an image, as in native/addon.cc. */
+export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as const;
 
 /** The addon in native/; what each array holds is said in native/addon.cc. Rejects never, throws TypeErrors. */
 interface Native {

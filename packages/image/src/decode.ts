@@ -38,8 +38,19 @@ export async function decodeImages(
   );
   const others = [...outcomes.keys()].filter((index) => outcomes[index] !== outcome.done);
   await forEachBounded(others, options, async (index) => {
-    out.set(await decodeBySharp(requests[index]!), places[index]!);
+    const request = requests[index]!;
+    // sharp reads no further than the crop, and what lacks only the marker of its end is whole.
+    if (outcomes[index] === outcome.short) await decodeToTheEnd(request.path);
+    out.set(await decodeBySharp(request), places[index]!);
   });
+}
+
+async function decodeToTheEnd(path: string): Promise<void> {
+  try {
+    await openImage(path).stats();
+  } catch (error) {
+    throw await imageError(path, error);
+  }
 }
 
 async function decodeBySharp(request: DecodeRequest): Promise<Uint8Array> {

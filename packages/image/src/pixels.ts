@@ -21,6 +21,8 @@ export interface ImageSize {
  * oddities of the encoder do not.
  */
 export function openImage(path: string): Sharp {
+  // libvips would open the file of the name up to there.
+  if (path.includes('\0')) throw new ImageError(path.replaceAll('\0', '\\0'), 'its name holds a zero');
   return sharp(path, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
 }
 
