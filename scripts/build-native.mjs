@@ -108,6 +108,7 @@ function linkFlags(libDir, libraries) {
  * @property {string[]} library what of the library decides whether to build again
  * @property {string[]} flags
  * @property {string[]} link
+ * @property {string} [folder] in the package, for what is built; default build
  */
 
 /** @returns {Addon} */
@@ -190,7 +191,7 @@ async function compileAll(jobs, cxx, flags) {
 /** @param {Addon} addon */
 async function buildAddon(addon, cxx, say) {
   const native = join(ROOT, 'packages', addon.package, 'native');
-  const build = join(ROOT, 'packages', addon.package, 'build');
+  const build = join(ROOT, 'packages', addon.package, addon.folder ?? 'build');
   const output = join(build, `${addon.name}.node`);
   const files = readdirSync(native).sort();
   const headers = files.filter((name) => name.endsWith('.h')).map((name) => read(join(native, name)));
@@ -228,9 +229,31 @@ export async function buildNative(say = console.log) {
   for (const addon of [torchAddon(cxx), imageAddon()]) await buildAddon(addon, cxx, say);
 }
 
+/**
+ * Builds the addons under AddressSanitizer, beside the usual ones: for the tests that look for memory errors in them.
+ * @param {(line: string) => void} say
+ * @returns {Promise<Record<string, string>>} the addons by package, and what to preload into Node
+ */
+export async function buildWithAddressSanitizer(say = console.log) {
+  const cxx = compiler();
+  const runtime = execFileSync(cxx.name, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
+  if (!runtime.includes('/')) throw new SetupError(`${cxx.name} has no AddressSanitizer`);
+  const own = ['-fsanitize=address', '-fno-omit-frame-pointer', '-g1', '-O1'];
+  const built = { runtime };
+  for (const addon of [torchAddon(cxx), imageAddon()]) {
+    const folder = 'build/asan';
+    const flags = [...addon.flags, ...own];
+    await buildAddon({ ...addon, folder, flags, link: [...addon.link, '-fsanitize=address'] }, cxx, say);
+    built[addon.package] = join(ROOT, 'packages', addon.package, folder, `${addon.name}.node`);
+  }
+  return built;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    await buildNative();
+    if (process.argv[2] === '--asan')
+      console.log(JSON.stringify(await buildWithAddressSanitizer(console.error)));
+    else await buildNative();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(error.message);

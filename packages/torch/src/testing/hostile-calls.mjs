@@ -1,0 +1,235 @@
+// Calls the addon as no TypeScript would: wrong handles, disposed tensors, wrong types, huge shapes, from two workers,
+// and ends while work is under way. `node hostile-calls.mjs ADDON [CALLS]`; prints a line of JSON. Each call must end
+// in a result or in an error that JavaScript can catch. Plain JavaScript, as it is run under AddressSanitizer too.
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+/** mulberry32: 0 … n - 1. */
+function numbers(seed) {
+  let state = seed >>> 0;
+  return (n) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n);
+  };
+}
+
+// These change the whole process, or take as long as they are told to.
+const LEFT_OUT = new Set(['setNumThreads', 'manualSeed', 'keepFreedMemory', 'schemas', 'setFlushDenormal']);
+// Operators with every kind of argument: numbers, lists, optional ones, strings, generators, in-place ones.
+const OPERATORS = [
+  ['add', 'Tensor'],
+  ['add_', 'Tensor'],
+  ['mm', ''],
+  ['cat', ''],
+  ['stack', ''],
+  ['reshape', ''],
+  ['as_strided', ''],
+  ['index_select', ''],
+  ['gather', ''],
+  ['scatter_', 'src'],
+  ['index', 'Tensor'],
+  ['index_put_', ''],
+  ['take', ''],
+  ['narrow', ''],
+  ['slice', 'Tensor'],
+  ['convolution', ''],
+  ['max_pool2d', ''],
+  ['native_batch_norm', ''],
+  ['embedding', ''],
+  ['topk', ''],
+  ['sort', ''],
+  ['repeat', ''],
+  ['expand', ''],
+  ['permute', ''],
+  ['select', 'int'],
+  ['div', 'Tensor_mode'],
+  ['bernoulli', ''],
+  ['_foreach_add_', 'List'],
+  ['_foreach_norm', 'Scalar'],
+  ['empty', 'memory_format'],
+  ['zeros', ''],
+  ['full', ''],
+  ['_to_copy', ''],
+  ['pad', ''],
+  ['unfold', ''],
+  ['upsample_bilinear2d', ''],
+];
+
+/** Calls everything with anything. */
+function attack(path, calls, seed) {
+  const native = createRequire(import.meta.url)(path);
+  const int = numbers(seed);
+  const pick = (items) => items[int(items.length)];
+  const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3]];
+  const alive = [];
+  const dead = [];
+  const operators = OPERATORS.map(([name, overload]) =>
+    native.findOperator(`aten::${name}`, overload),
+  ).filter(Boolean);
+  const functions = Object.entries(native).filter(
+    ([name, f]) => typeof f === 'function' && !LEFT_OUT.has(name),
+  );
+  const counts = {
+    calls: 0,
+    results: 0,
+    errors: 0,
+    operators: operators.length,
+    functions: functions.length,
+  };
+
+  const make = () => {
+    const shape = pick(shapes);
+    const size = shape.reduce((a, b) => a * b, 1);
+    const integers = int(3) === 0;
+    const data = integers
+      ? BigInt64Array.from({ length: size }, () => BigInt(int(5) - 1))
+      : Float32Array.from({ length: size }, () => int(100) / 7);
+    alive.push(native.fromBuffer(data, shape, integers ? 'int64' : 'float32'));
+  };
+  const value = (depth = 0) => {
+    switch (int(depth > 2 ? 14 : 18)) {
+      case 0:
+        return pick([0, 1, -1, 2, 3, 0.5, -0.5]);
+      case 1:
+        return pick([
+          Number.NaN,
+          Infinity,
+          -Infinity,
+          2 ** 31,
+          -(2 ** 31),
+          2 ** 53,
+          2 ** 63,
+          -(2 ** 63),
+          1e300,
+        ]);
+      case 2:
+        return pick([
+          undefined,
+          null,
+          true,
+          false,
+          '',
+          'float32',
+          'int64',
+          'cpu',
+          'cuda:99',
+          'meta',
+          'nonsense\0',
+        ]);
+      case 3:
+        return pick([1n, -1n, 2n ** 64n, Symbol('s'), () => 1, {}, new Date(), new Proxy([], {})]);
+      case 4:
+        return pick([
+          new Float32Array(6),
+          new BigInt64Array(3),
+          new Uint8Array(0),
+          new ArrayBuffer(8),
+          new DataView(new ArrayBuffer(4)),
+        ]);
+      case 5:
+        return pick(dead.length > 0 ? dead : [12345]);
+      case 6:
+        return pick([2 ** 24, 2 ** 24 + 1, 2 ** 52 + 3, -5, 1.5]);
+      case 7:
+        return pick([[2 ** 40, 2 ** 40], [2 ** 62, 4], [-1], [-2, 3], [1e18, 0], Array(70).fill(1)]);
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+      case 12:
+      case 13:
+        return alive.length > 0 ? pick(alive) : 0;
+      default:
+        return Array.from({ length: int(4) }, () => value(depth + 1));
+    }
+  };
+  const keep = (result) => {
+    if (typeof result === 'number' && Number.isSafeInteger(result) && result > 2 ** 24) alive.push(result);
+    else if (Array.isArray(result)) result.forEach(keep);
+  };
+  // What an operator's schema asks for, most of the time: else hardly a call would get as far as libtorch.
+  const fitting = (type) => {
+    if (int(6) === 0) return value();
+    if (type.startsWith('Tensor[')) return Array.from({ length: int(3) }, () => pick(alive));
+    if (type.startsWith('Tensor')) return pick(alive);
+    if (type.includes('[')) return Array.from({ length: 1 + int(4) }, () => int(6) - 2);
+    if (type.startsWith('bool')) return int(2) === 0;
+    return int(7) - 2;
+  };
+
+  for (let call = 0; call < calls; call++) {
+    while (alive.length < 12) make();
+    counts.calls++;
+    try {
+      const choice = int(10);
+      if (choice < 6) {
+        const operator = pick(operators);
+        keep(operator.call(...operator.arguments.map(({ type }) => fitting(type))));
+      } else if (choice < 9) {
+        const [, f] = pick(functions);
+        keep(f(...Array.from({ length: int(6) }, () => value())));
+      } else {
+        const handle = alive.splice(int(alive.length), 1)[0];
+        native.dispose(handle);
+        dead.push(handle);
+        native.dispose(handle); // twice
+      }
+      counts.results++;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      counts.errors++;
+    }
+    while (alive.length > 60) {
+      const handle = alive.shift();
+      dead.push(handle);
+      try {
+        native.dispose(handle);
+      } catch {}
+    }
+    if (dead.length > 200) dead.length = 100;
+  }
+  native.setGradEnabled(true);
+  return counts;
+}
+
+/** Work that is under way when its thread is told to end. */
+function endlessWork(path) {
+  const native = createRequire(import.meta.url)(path);
+  const mm = native.findOperator('aten::mm', '');
+  const x = native.fromBuffer(new Float32Array(400 * 400), [400, 400], 'float32');
+  parentPort.postMessage('started');
+  for (;;) native.dispose(mm.call(x, x));
+}
+
+async function main() {
+  const [path, calls = '20000'] = process.argv.slice(2);
+  const start = (data) => new Worker(fileURLToPath(import.meta.url), { workerData: { path, ...data } });
+  const results = (seed) =>
+    new Promise((resolve, reject) => {
+      const worker = start({ job: 'attack', calls: Number(calls), seed });
+      worker.once('message', resolve).once('error', reject);
+    });
+  const workers = [results(2), results(3)];
+  const own = attack(path, Number(calls), 1);
+  const all = [own, ...(await Promise.all(workers))];
+  // Threads that end in the middle of an operator, and then the process, while another works.
+  for (let round = 0; round < 3; round++) {
+    const worker = start({ job: 'endless' });
+    await new Promise((resolve) => worker.once('message', resolve));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await worker.terminate();
+  }
+  const last = start({ job: 'endless' });
+  await new Promise((resolve) => last.once('message', resolve));
+  console.log(JSON.stringify(all));
+  process.exit(0);
+}
+
+if (isMainThread) await main();
+else if (workerData.job === 'attack')
+  parentPort.postMessage(attack(workerData.path, workerData.calls, workerData.seed));
+else endlessWork(workerData.path);
