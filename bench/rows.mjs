@@ -99,6 +99,8 @@ export const rows = [
     bar: 0.65,
     side: 'embed',
     args: ['--arch', 'resnet18', '--size', '64', '--images', '10000'],
+    data: async () => ['--folder', await photoFolder(512)],
+    agree: { images: { within: 0 } },
     peerChoices: [
       ['--workers', '0'],
       ['--workers', '1'],
@@ -114,6 +116,8 @@ export const rows = [
     bar: 0.85,
     side: 'embed',
     args: ['--arch', 'resnet50', '--size', '224', '--images', '600'],
+    data: async () => ['--folder', await photoFolder(512)],
+    agree: { images: { within: 0 } },
     peerChoices: [
       ['--workers', '0'],
       ['--workers', '1'],

@@ -87,13 +87,15 @@ function startFile(command, file, args) {
   return Side.start(name, command, [file, ...args]);
 }
 
-/** The peer at its best setting: each is run once, the fastest stays. */
+/** The peer at its best setting: where there is a choice each is run once, and the fastest stays. */
 async function bestPeer(side, args, choices) {
+  if (choices.length === 1)
+    return { peer: await startPeer(side, [...args, ...choices[0]]), choice: choices[0] };
   let best;
   for (const choice of choices) {
     const peer = await startPeer(side, [...args, ...choice]);
     const { seconds } = await peer.run();
-    if (choices.length > 1) say(`  peer ${choice.join(' ')}: ${seconds.toPrecision(3)} s`);
+    say(`  peer ${choice.join(' ')}: ${seconds.toPrecision(3)} s`);
     if (best && best.seconds <= seconds) {
       await peer.end();
     } else {
@@ -162,7 +164,6 @@ async function measure(row, machine) {
       await ours.run();
       await peer?.run();
     }
-    // A long run of the peer at its chosen setting counts: it need not be done twice.
     const results = { ours: [], peer: [] };
     const speeds = [await machine.run('flops')];
     for (let i = 0; i < repeats; i++) {

@@ -1,12 +1,12 @@
 import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
 import type { NearestCentroids } from './nearest-centroids.js';
 
-/** Rows that are added at a time, as float64. */
+/** Rows that are added at a time in their own precision. */
 const ROWS = 4096;
 
 /**
  * The sum and number of the rows of each cluster, kept while rows change clusters: only those are added and taken
- * away. In float64, so that nothing is lost on the way.
+ * away. In float64, so that little is lost on the way.
  */
 export class ClusterSums {
   readonly #rows: Tensor;
@@ -35,9 +35,9 @@ export class ClusterSums {
       for (let start = 0; start < count; start += ROWS) {
         scope(() => {
           const positions = which.narrow(0, start, Math.min(ROWS, count - start));
-          const some = this.#rows.indexSelect(0, positions).to({ dtype: 'float64' });
+          const some = this.#rows.indexSelect(0, positions);
           this.#add(clusters.indexSelect(0, positions), some, 1);
-          if (before) this.#add(before.indexSelect(0, positions), some.neg(), -1);
+          if (before) this.#add(before.indexSelect(0, positions), some, -1);
         });
       }
       return count;
@@ -48,7 +48,9 @@ export class ClusterSums {
   }
 
   #add(clusters: Tensor, rows: Tensor, sign: number): void {
-    this.#sums.indexAdd_(0, clusters, rows);
+    const { dtype, device } = rows;
+    const sums = zeros([this.#counts.length, rows.size(1)], { dtype, device }).indexAdd_(0, clusters, rows);
+    aten.add_$Tensor(this.#sums, sums, sign);
     for (const cluster of clusters.toNumbers())
       this.#counts[cluster] = (this.#counts[cluster] as number) + sign;
   }

@@ -3,6 +3,10 @@ import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/t
 /** Numbers in the largest temporary: 64 MB in float32. */
 const BLOCK_NUMBERS = 16 * 2 ** 20;
 
+// What reading a row, and what gathering one from among others, costs beside its product with one centroid.
+const PASS = 40;
+const GATHER = 200;
+
 /**
  * Which of k centroids is nearest to each row, kept while the centroids move. Exact (up to rounding), but a row is only
  * looked at again where the triangle inequality allows its nearest centroid to have changed (Elkan 2003, Hamerly 2010):
@@ -57,7 +61,12 @@ export class NearestCentroids {
       const lower = this.#lower.sub(drift.max());
       const crossing = aten.nonzero(upper.gt(lower)).select(1, 0);
       const some = crossing.size(0);
-      const cost = { all: count * k, crossing: 1.3 * some * k, moved: 1.3 * count * moved.size(0) };
+      const loose = aten.nonzero(this.#excess.add(own)).size(0);
+      const cost = {
+        all: count * (k + PASS),
+        crossing: some * (k + GATHER),
+        moved: count * (moved.size(0) + 2 * PASS) + loose * GATHER,
+      };
       if (cost.moved < Math.min(cost.all, cost.crossing)) {
         this.#excess.add_(own);
         this.#assignMoved(after, moved);
@@ -75,8 +84,8 @@ export class NearestCentroids {
   /** (N,), the squared distances to the nearest centroids, from the differences. */
   gaps(centroids: Tensor): Float64Array {
     const gaps = new Float64Array(this.#rows.size(0));
-    for (const { start, count } of blocks(gaps.length, this.#rows.size(1))) {
-      const values = scope(() => this.#difference(centroids, start, count).square().sum(1).toNumbers());
+    for (const { start, count } of blocks(gaps.length, 16 * this.#rows.size(1))) {
+      const values = scope(() => this.#difference(centroids, start, count).norm(2, 1).square().toNumbers());
       gaps.set(values, start);
     }
     return gaps;

@@ -1,0 +1,23 @@
+// From the command line to the end of the first step, one learner, everything that can be cached in the cache.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serve } from './side.mjs';
+
+const SETTINGS = ['--recipe', 'demo', '--num-learners', '1', '--name', 'run'];
+const hook = new URL('exit-after-step.mjs', import.meta.url).href;
+
+await serve(() => {
+  const folder = mkdtempSync(join(tmpdir(), 'conquer-bench-'));
+  try {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', hook, 'packages/conquer/bin/conquer.js', 'train', ...SETTINGS, '--runs-dir', folder],
+      { encoding: 'utf8' },
+    );
+    if (status !== 0) throw new Error(`conquer train ended with ${status}: ${stderr.trim()}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
