@@ -22,7 +22,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['packages/*/src/**/*.test.ts', 'scripts/*.test.mjs'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'packages/dashboard/page/src/*.test.ts',
+            'scripts/*.test.mjs',
+          ],
           exclude: ['**/*.slow.test.ts', '**/node_modules/**'],
           testTimeout: 30_000,
         },
@@ -31,7 +35,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'slow',
-          include: ['packages/*/src/**/*.slow.test.ts', 'examples/*.slow.test.ts'],
+          include: [
+            'packages/*/src/**/*.slow.test.ts',
+            'packages/dashboard/test/*.slow.test.ts',
+            'examples/*.slow.test.ts',
+          ],
           testTimeout: 600_000,
         },
       },

@@ -64,6 +64,7 @@ const ready = all
     check('page', node('scripts/build-page.mjs'));
 if (ready) {
   check('types', tool('tsc', '--noEmit', '-p', 'tsconfig.test.json'));
+  check('types of the page', tool('tsc', '--noEmit', '-p', 'packages/dashboard/page/tsconfig.json'));
   check('lint and import directions', tool('biome', 'ci', '--error-on-warnings', '.'));
   check('generated code', node('packages/torch/codegen/generate.mjs', '--check'));
   tests('fast');

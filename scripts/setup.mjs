@@ -69,6 +69,11 @@ function missingPackages({ tests, bench }) {
   if (tests || bench) {
     for (const name of missingPeers(TEST_PEERS)) missing.push({ name, why: 'the tests compare with it' });
   }
+  if (tests && debian) {
+    const why = 'the tests open the dashboard in it';
+    if (!existsSync('/usr/bin/chromium')) missing.push({ name: 'chromium', why });
+    if (!existsSync('/usr/share/fonts/truetype/dejavu')) missing.push({ name: 'fonts-dejavu-core', why });
+  }
   if (bench) {
     for (const name of missingPeers(BENCH_PEERS))
       missing.push({ name, why: 'the benchmarks compare with it' });

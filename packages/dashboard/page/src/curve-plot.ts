@@ -131,10 +131,8 @@ export class CurvePlot {
         {
           stroke: soft,
           grid,
-          ticks: {
-            ...(spec.chart.log ? { splits: logSplits, filter: (_: uPlot, at: number[]) => at } : {}),
-            show: false,
-          },
+          ticks: { show: false },
+          ...(spec.chart.log ? { splits: logSplits, filter: (_: uPlot, at: number[]) => at } : {}),
           font,
           size: 62,
           values: (_, at) => at.map((y) => (y === null ? '' : write(y))),

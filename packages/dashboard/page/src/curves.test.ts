@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import type { RunDetail, StepRecord } from '../../src/api.js';
+import { charts, marks, recallNames, smoothed } from './curves.js';
+import { appended } from './session.svelte.js';
+
+const step = (epoch: number, at: number, metricLoss: number | null): StepRecord => ({
+  epoch,
+  step: at,
+  steps: 4,
+  metricLoss,
+  maskLoss: 0,
+  imagesPerSecond: 10,
+  skipped: 0,
+});
+
+const run: RunDetail = {
+  id: 'a',
+  name: 'a',
+  status: 'running',
+  epochs: 2,
+  of: 3,
+  best: null,
+  settings: {},
+  updated: 0,
+  problems: [],
+  records: [
+    { epoch: -1, metrics: { 'R@1': 0.1, 'R@10': 0.4, 'R@2': 0.2, NMI: 0.3 } },
+    { epoch: 0, metrics: null, steps: 4, learningRates: { backbone: 0.01, loss: 0 } },
+    { epoch: 1, metrics: { 'R@1': 0.3, 'R@10': 0.5, 'R@2': 0.4, NMI: 0.4 }, steps: 4 },
+  ],
+  steps: [step(0, 1, 4), step(0, 3, 3), step(1, 1, null), step(1, 3, 1)],
+  divisions: [
+    { epoch: 0, numClusters: 1, sizes: [9], classCounts: [3], leftOut: 0, moved: 0, notes: [] },
+    { epoch: 1, numClusters: 2, sizes: [5, 4], classCounts: [2, 1], leftOut: 0, moved: 0, notes: [] },
+  ],
+  flows: [],
+  tree: { levels: [], links: [] },
+  lines: { records: 3, steps: 4, divisions: 2, masks: 0 },
+  has: { masks: false, embedding: false, images: false },
+  seconds: null,
+  imagesPerSecond: null,
+};
+const options = { axis: 'epoch', recalls: ['R@1'], colourOf: () => '#000000' } as const;
+const chart = (id: string, runs: RunDetail[], axis: 'epoch' | 'step' = 'epoch') =>
+  charts(runs, { ...options, axis }).find((one) => one.id === id)?.series ?? [];
+
+describe('charts', () => {
+  it('place steps within their epoch, and what is measured after an epoch at its end', () => {
+    expect(chart('metric-loss', [run])[0]).toMatchObject({
+      x: [0, 0.5, 1, 1.5, 2],
+      y: [null, 4, 3, null, 1],
+    });
+    expect(chart('recall', [run])[0]).toMatchObject({ x: [0, 1, 2], y: [0.1, null, 0.3] });
+  });
+
+  it('count steps over all epochs', () => {
+    expect(chart('metric-loss', [run], 'step')[0]?.x).toEqual([0, 2, 4, 6, 8]);
+    expect(chart('nmi', [run], 'step')[0]?.x).toEqual([0, 4, 8]);
+    expect(marks(run, { ...options, axis: 'step' }).map(({ x, learners }) => [x, learners])).toEqual([
+      [0, 1],
+      [4, 2],
+    ]);
+  });
+
+  it('leave out what is not there', () => {
+    const ids = charts([{ ...run, steps: [] }], options).map(({ id }) => id);
+    expect(ids).toEqual(['recall', 'nmi', 'learning-rates']);
+    // A rate of 0 has no logarithm.
+    expect(chart('learning-rates', [run]).map(({ name }) => name)).toEqual(['backbone']);
+  });
+
+  it('name the run where several are laid over each other', () => {
+    expect(chart('nmi', [run, { ...run, id: 'b', name: 'b' }]).map(({ label }) => label)).toEqual([
+      'a: NMI',
+      'b: NMI',
+    ]);
+    expect(recallNames([run])).toEqual(['R@1', 'R@2', 'R@10']);
+  });
+});
+
+describe('smoothed', () => {
+  it('is a moving average without a pull to 0 at the beginning', () => {
+    expect(smoothed([4, 4, null, 4], 0.9)).toEqual(
+      [4, 4, null, 4].map((v) => (v === null ? null : expect.closeTo(v, 12))),
+    );
+    expect(smoothed([0, 1], 0.5)[1]).toBeCloseTo((0.5 * 0 + 1) / 1.5, 12);
+    expect(smoothed([3, 1, 2], 0)).toEqual([3, 1, 2]);
+  });
+});
+
+describe('appended', () => {
+  const event = { type: 'append', run: 'a' } as const;
+
+  it('takes only lines that are not known yet', () => {
+    const lines = [step(1, 3, 1), step(2, 1, 0.5)];
+    const next = appended(run, { ...event, steps: { at: 3, lines } });
+    expect(next?.steps).toEqual([...run.steps, lines[1]]);
+    expect(next?.lines.steps).toBe(5);
+  });
+
+  it('asks for all anew after a gap, or where flows change too', () => {
+    expect(appended(run, { ...event, records: { at: 5, lines: [] } })).toBeNull();
+    expect(appended(run, { ...event, divisions: { at: 2, lines: [] } })).toBeNull();
+  });
+});
