@@ -1,4 +1,5 @@
 import { type Generator, optim } from '@conquer/torch';
+import { withoutBrokenImages } from '../datasets/broken-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { FolderSplit } from '../datasets/folder.js';
@@ -42,7 +43,12 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });
-  return withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
+  const wanted = withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
+  if (settings['on-bad-image'] === 'fail') return wanted;
+  return await withoutBrokenImages(wanted, {
+    onBroken: (message) => out.write(`left out: ${message}\n`),
+    onProgress: progressBar(out, 'checking the images'),
+  });
 }
 
 function splitOf(settings: TrainSettings): FolderSplit {

@@ -501,6 +501,13 @@ export const trainOptions = {
     default: 'no',
     help: 'decode every image once, to squares of --resize, and keep the pixels',
   },
+  'on-bad-image': {
+    group: BATCHES,
+    kind: 'choice',
+    choices: ['fail', 'skip'],
+    default: 'fail',
+    help: 'an image that cannot be read ends the run; or all are checked first, and such ones left out, up to 5 %',
+  },
 
   epochs: { group: OPTIMISER, kind: 'integer', default: 100, min: 1, help: 'epochs' },
   optimizer: {

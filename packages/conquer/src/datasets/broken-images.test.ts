@@ -1,0 +1,108 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { UserError } from '../error.js';
+import { withoutBrokenImages } from './broken-images.js';
+import type { Dataset } from './dataset.js';
+import { openFolder } from './folder.js';
+
+let folder: string;
+const odd = ['cmyk.jpg', 'grey.jpg', 'grey16.png', 'alpha.png', 'animated.gif', 'rotated.jpg', '1x1.png'];
+const broken = ['truncated.jpg', 'zero.jpg', 'text.jpg', 'bomb.png'];
+
+/** A PNG of 20,000 × 20,000 pixels in 50 KB: all zeros. */
+function bomb(): Buffer {
+  const { crc32 } = process.getBuiltinModule('node:zlib');
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(20_000, 0);
+  header.writeUInt32BE(20_000, 4);
+  header.set([1, 0], 8); // one bit a pixel, grey
+  const rows = deflateSync(Buffer.alloc(2501 * 20_000), { level: 1 });
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([
+    signature,
+    chunk('IHDR', header),
+    chunk('IDAT', rows),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-broken-'));
+  const photo = sharp({ create: { width: 40, height: 30, channels: 3, background: '#a52' } });
+  const [jpeg, grey] = [
+    await photo.clone().jpeg().toBuffer(),
+    await photo.clone().greyscale().png().toBuffer(),
+  ];
+  const contents: Record<string, Buffer> = {
+    'cmyk.jpg': await photo.clone().toColourspace('cmyk').jpeg().toBuffer(),
+    'grey.jpg': await photo.clone().greyscale().jpeg().toBuffer(),
+    'grey16.png': await sharp(grey).toColourspace('grey16').png().toBuffer(),
+    'alpha.png': await photo.clone().ensureAlpha(0.5).png().toBuffer(),
+    'animated.gif': await photo.clone().gif().toBuffer(),
+    'rotated.jpg': await photo.clone().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+    '1x1.png': await photo.clone().resize(1, 1).png().toBuffer(),
+    'truncated.jpg': jpeg.subarray(0, jpeg.length - 30),
+    'zero.jpg': Buffer.alloc(0),
+    'text.jpg': Buffer.from('not an image'),
+    'bomb.png': bomb(),
+  };
+  for (let label = 0; label < 6; label++) {
+    const images = join(folder, `class-${label}`);
+    mkdirSync(images);
+    for (let image = 0; image < 20; image++) writeFileSync(join(images, `${image}.jpg`), jpeg);
+  }
+  for (const [at, [name, bytes]] of Object.entries(contents).entries())
+    writeFileSync(join(folder, `class-${at % 6}`, name), bytes);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const names = ({ train, test }: Dataset) =>
+  [...train.paths, ...test.paths].map((path) => path.split('/').at(-1)!);
+
+it('leaves out what is broken, names each in a line, and keeps what is only unusual', async () => {
+  const whole = await openFolder({ folder });
+  const messages: string[] = [];
+  const good = await withoutBrokenImages(whole, { onBroken: (message) => messages.push(message) });
+  expect(messages).toHaveLength(broken.length);
+  for (const name of broken)
+    expect(
+      messages.filter((text) => text.includes(`/${name}: `)),
+      name,
+    ).toHaveLength(1);
+  expect(messages.join('')).not.toContain('\n');
+  expect(messages.find((text) => text.includes('bomb.png'))).toMatch(/more than 134217728 pixels/);
+  expect(names(good)).toEqual(names(whole).filter((name) => !broken.includes(name)));
+  expect(names(good)).toEqual(expect.arrayContaining(odd));
+  for (const split of [good.train, good.test]) {
+    expect(split.labels).toHaveLength(split.paths.length);
+    for (const [i, path] of split.paths.entries())
+      expect(path).toContain(`/${split.classNames[split.labels[i]!]}/`);
+  }
+  const again = await withoutBrokenImages(good, { onBroken: () => expect.fail() });
+  expect(again).toBe(good);
+});
+
+it('refuses a data set of which more than 5 % are broken', async () => {
+  const bad = join(folder, 'class-0');
+  for (let image = 0; image < 8; image++)
+    writeFileSync(
+      join(bad, `bad-${image}.jpg`),
+      readFileSync(join(folder, 'class-0', '0.jpg')).subarray(0, 200),
+    );
+  const whole = await openFolder({ folder });
+  await expect(withoutBrokenImages(whole, { onBroken: () => {} })).rejects.toThrow(UserError);
+  await expect(withoutBrokenImages(whole, { onBroken: () => {} })).rejects.toThrow(
+    /^more than 5 % of the 139 images are broken, the last one: /,
+  );
+});
