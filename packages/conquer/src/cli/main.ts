@@ -256,6 +256,20 @@ program
   });
 
 program
+  .command('sync')
+  .description('tell a tracker of a run that was trained without it')
+  .argument('<run>', 'the run folder')
+  .option('--wandb <project>', 'Weights & Biases: PROJECT or ENTITY/PROJECT; needs WANDB_API_KEY')
+  .option('--mlflow <url>', 'the MLflow server at this address')
+  .option('--tensorboard', "TensorBoard: event files in the run's folder")
+  .addHelpText('after', '\nExample: conquer sync runs/demo --wandb my-project')
+  .action(async (run: string, options: { wandb?: string; mlflow?: string; tensorboard?: boolean }) => {
+    const { runSync } = await import('./track.js');
+    const { wandb = null, mlflow = null, tensorboard = false } = options;
+    await runSync({ run, wandb, mlflow, tensorboard, out: process.stdout });
+  });
+
+program
   .command('doctor')
   .description('look at this machine: what is slow or missing, and how to fix it')
   .option('--json', 'print one line of JSON')

@@ -635,6 +635,26 @@ export const trainOptions = {
     default: 'stop',
     help: 'when a loss or gradient is NaN or infinite: stop, or leave out the batch (10 in a row, 1 % of an epoch)',
   },
+  tensorboard: {
+    group: RUN,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
+    bare: 'yes',
+    help: "write event files of TensorBoard into the run's folder",
+  },
+  wandb: {
+    group: RUN,
+    kind: 'text',
+    default: null,
+    help: 'follow the run on Weights & Biases: PROJECT or ENTITY/PROJECT; needs WANDB_API_KEY',
+  },
+  mlflow: {
+    group: RUN,
+    kind: 'text',
+    default: null,
+    help: 'follow the run on the MLflow server at this address, such as http://localhost:5000',
+  },
   compat: {
     group: RUN,
     kind: 'choice',

@@ -29,6 +29,7 @@ import type { Published } from './recipe.js';
 import { type ResultRow, resultsTable } from './results.js';
 import { StopSignals } from './stop-signals.js';
 import { type Output, TerminalObserver } from './terminal.js';
+import { track, trackersOf } from './track.js';
 
 /** What the data set of these settings holds, a line a split. */
 export async function describeDataset(settings: TrainSettings, out: Output): Promise<string> {
@@ -106,6 +107,7 @@ export async function runTraining({
   if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);
+  const trackers = await trackersOf(settings);
   const data = await openImages(settings, dataset, model.backbone.input, out, stop.signal);
   const run = resumed ?? take(RunFolder.create(path, plain));
 
@@ -117,6 +119,7 @@ export async function runTraining({
   events?.start({ run: path, dataset, device: settings.device, threads, settings: plain });
 
   const terminal = new TerminalObserver(out);
+  const tracking = track(run, trackers, (message) => terminal.onNote(message));
   const stopwatch = profile ? new Profile() : undefined;
   const maskLambda = settings['mask-lambda'];
   try {
@@ -140,15 +143,17 @@ export async function runTraining({
       settings: plain,
       resume,
       signal: stop.signal,
-      observer: joinObservers([terminal, ...(events ? [events] : [])]),
+      observer: joinObservers([terminal, ...(events ? [events] : []), tracking.observer]),
       profile: stopwatch,
     });
     events?.end(summary);
+    await tracking.end('finished', summary);
     return summary;
   } catch (error) {
     terminal.end();
     const stopped = error instanceof Interrupted ? run.summary() : null;
     if (stopped) events?.end(stopped);
+    await tracking.end(error instanceof Interrupted ? 'stopped' : 'failed', stopped);
     if (error instanceof Interrupted)
       throw new Interrupted(`stopped; go on with: npx conquer train --resume ${path}`);
     throw error;
@@ -195,13 +200,16 @@ export function reportFiles(path: string, out: Output): void {
   );
 }
 
-/** Settings of a run to go on with; only the number of epochs may differ. */
+/** What may differ in a run that goes on: how long it is, and who follows it. */
+const mayChange = ['epochs', 'tensorboard', 'wandb', 'mlflow'];
+
+/** Settings of a run to go on with. */
 export function resumedSettings(path: string, flags: Record<string, unknown>): TrainSettings {
   const stored = RunFolder.open(path).settings();
-  const changed = Object.keys(flags).filter((name) => name !== 'epochs');
+  const changed = Object.keys(flags).filter((name) => !mayChange.includes(name));
   if (changed.length > 0) {
     throw new UserError(
-      `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --epochs may change)`,
+      `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --${mayChange.join(', --')} may change)`,
     );
   }
   const parent = join(path, '..');

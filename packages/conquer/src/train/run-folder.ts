@@ -344,6 +344,15 @@ export class RunFolder {
     writeFileAtomic(this.testImagesFile, `${JSON.stringify(images)}\n`);
   }
 
+  /** @throws UserError when the run has none, or they are damaged */
+  testImages(): TestImages {
+    try {
+      return JSON.parse(readFileSync(this.testImagesFile, 'utf8')) as TestImages;
+    } catch (error) {
+      throw new UserError(`${this.testImagesFile} cannot be read: ${(error as Error).message}`);
+    }
+  }
+
   epochs(): EpochRecord[] {
     return readLines<EpochRecord>(this.metricsFile);
   }

@@ -1,0 +1,79 @@
+import { UserError } from '../error.js';
+import type { RunEnd, Tracker } from '../track/tracker.js';
+import { Tracking } from '../track/tracking.js';
+import type { TrainObserver } from '../train/loop.js';
+import { joinObservers } from '../train/observers.js';
+import { RunFolder, type Summary } from '../train/run-folder.js';
+import type { TrainSettings } from './options.js';
+import type { Output } from './terminal.js';
+
+/** The trackers of these settings. @throws UserError for what cannot work, such as an address that is none */
+export async function trackersOf(
+  settings: Pick<TrainSettings, 'tensorboard' | 'wandb' | 'mlflow'>,
+): Promise<Tracker[]> {
+  const trackers: Tracker[] = [];
+  if (settings.tensorboard === 'yes') {
+    const { TensorBoard } = await import('../track/tensorboard.js');
+    trackers.push(new TensorBoard());
+  }
+  if (settings.wandb !== null) {
+    const { WeightsAndBiases } = await import('../track/wandb.js');
+    trackers.push(new WeightsAndBiases({ project: settings.wandb }));
+  }
+  if (settings.mlflow !== null) {
+    const { MLflow } = await import('../track/mlflow.js');
+    trackers.push(new MLflow({ url: settings.mlflow }));
+  }
+  return trackers;
+}
+
+/** Trackers that follow a run: an observer of its training, and what to call at its end. */
+export interface Trackings {
+  observer: TrainObserver;
+  end(how: RunEnd, summary: Summary | null): Promise<void>;
+}
+
+/** Starts to tell trackers of a run. @param onWarning told in a line what goes wrong with one */
+export function track(
+  run: RunFolder,
+  trackers: readonly Tracker[],
+  onWarning: (message: string) => void,
+): Trackings {
+  const trackings = trackers.map((tracker) => new Tracking(tracker, { run, onWarning }));
+  return {
+    observer: joinObservers(trackings),
+    async end(how, summary) {
+      await Promise.all(trackings.map((tracking) => tracking.end(how, summary)));
+    },
+  };
+}
+
+export interface SyncCommand {
+  run: string;
+  tensorboard: boolean;
+  wandb: string | null;
+  mlflow: string | null;
+  out: Output;
+}
+
+/** `conquer sync`: tells trackers of a run that is over, from its log. */
+export async function runSync({ run, tensorboard, wandb, mlflow, out }: SyncCommand): Promise<void> {
+  const trackers = await trackersOf({ tensorboard: tensorboard ? 'yes' : 'no', wandb, mlflow });
+  if (trackers.length === 0)
+    throw new UserError('sync with what? Give --wandb PROJECT, --mlflow URL or --tensorboard');
+  const folder = RunFolder.open(run);
+  if (folder.epochs().length === 0) throw new UserError(`${run} has logged no epoch yet`);
+  const failures: string[] = [];
+  for (const tracker of trackers) {
+    const tracking = new Tracking(tracker, {
+      run: folder,
+      fromBeginning: true,
+      onWarning: (message) => failures.push(message),
+    });
+    const summary = folder.summary();
+    await tracking.end(summary?.status ?? 'stopped', summary);
+    if (failures.length === 0) out.write(`${tracker.name} has ${folder.epochs().length} records of ${run}\n`);
+  }
+  if (failures.length > 0)
+    throw new UserError(failures.join('; ').replaceAll('follows the run, which goes on', 'takes it'));
+}

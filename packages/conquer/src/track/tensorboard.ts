@@ -1,0 +1,93 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { readSafetensors } from '@conquer/torch';
+import type { Division } from '../divide/division.js';
+import type { EpochRecord, RunFolder, Summary } from '../train/run-folder.js';
+import type { StepRecord } from '../train/step-log.js';
+import { EventFile } from './event-file.js';
+import { retrievalStrips } from './retrieval-strips.js';
+import { divisionScalars, epochScalars, stepScalars } from './scalars.js';
+import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
+
+/** Points of the projector: more make the page slow. */
+const MOST_POINTS = 10_000;
+
+/**
+ * Writes TensorBoard's event files into the run's folder tensorboard/: scalars by step (steps/…) and by epoch (all
+ * others; 0 is the network before training), the settings as text, and at the end the best epoch's embedding of the
+ * test images for the projector and pictures of retrievals. Read by `tensorboard --logdir RUNS`.
+ */
+export class TensorBoard implements Tracker {
+  readonly name = 'TensorBoard';
+  private file: EventFile | null = null;
+  private folder: RunFolder | null = null;
+  private epochs = 0;
+
+  async start({ folder, settings, resumedAt }: TrackedRun): Promise<void> {
+    this.folder = folder;
+    this.file = new EventFile(this.path, resumedAt > 0 ? resumedAt + 1 : undefined);
+    const rows = Object.entries(settings)
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => `| ${name} | ${value} |\n`);
+    this.file.text('settings', `| setting | value |\n|---|---|\n${rows.join('')}`, 0);
+  }
+
+  async steps(record: StepRecord, step: number): Promise<void> {
+    this.file?.scalars(stepScalars(record), step);
+  }
+
+  async division(division: Omit<Division, 'clusters'>): Promise<void> {
+    this.file?.scalars(divisionScalars(division), division.epoch);
+  }
+
+  async epoch(record: EpochRecord): Promise<void> {
+    this.epochs = record.epoch + 1;
+    this.file?.scalars(epochScalars(record), this.epochs);
+  }
+
+  async end(_how: RunEnd, _summary: Summary | null): Promise<void> {
+    const { file, folder } = this;
+    if (!file || !folder || !existsSync(folder.embeddingsFile) || !existsSync(folder.testImagesFile)) return;
+    for (const { tag, image } of await retrievalStrips(folder)) file.image(tag, image, this.epochs);
+    this.writeProjector(folder);
+  }
+
+  private get path(): string {
+    return join(this.folder?.path ?? '', 'tensorboard');
+  }
+
+  /** The best epoch's embedding of the test images, and each one's class and file, for the projector. */
+  private writeProjector(folder: RunFolder): void {
+    const { tensors } = readSafetensors(folder.embeddingsFile);
+    try {
+      const embeddings = tensors.get('embeddings');
+      if (!embeddings) return;
+      const rows = embeddings.tolist() as number[][];
+      const { paths, labels, classNames } = folder.testImages().queries;
+      // Every so many, so that all classes stay in.
+      const stride = Math.ceil(rows.length / MOST_POINTS);
+      const points = [...rows.keys()].filter((i) => i % stride === 0);
+      const word = (text: string) => text.replaceAll(/[\t\r\n]/g, ' ');
+      const write = (name: string, lines: string[]) =>
+        writeFileSync(join(this.path, name), lines.map((line) => `${line}\n`).join(''));
+      mkdirSync(this.path, { recursive: true });
+      write(
+        'embedding.tsv',
+        points.map((i) => (rows[i] ?? []).map((value) => value.toPrecision(6)).join('\t')),
+      );
+      write('metadata.tsv', [
+        'class\tfile',
+        ...points.map((i) => `${word(classNames[labels[i] ?? -1] ?? '')}\t${word(basename(paths[i] ?? ''))}`),
+      ]);
+      write('projector_config.pbtxt', [
+        'embeddings {',
+        '  tensor_name: "test images"',
+        '  tensor_path: "embedding.tsv"',
+        '  metadata_path: "metadata.tsv"',
+        '}',
+      ]);
+    } finally {
+      for (const value of tensors.values()) value.dispose();
+    }
+  }
+}
