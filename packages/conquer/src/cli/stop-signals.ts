@@ -14,7 +14,8 @@ export class StopSignals {
       process.exitCode = CODES[name as keyof typeof CODES];
       if (this.signal.aborted) process.exit();
       out.write('\nstopping after this step; press again to stop at once\n');
-      this.controller.abort();
+      // Whoever ends by the signal throws its reason.
+      this.controller.abort(new Interrupted('stopped before the training began'));
     };
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, this.onSignal);
   }
@@ -23,7 +24,7 @@ export class StopSignals {
   async before<T>(work: Promise<T>): Promise<T> {
     let leave = () => {};
     const stopped = new Promise<never>((_, reject) => {
-      leave = () => reject(new Interrupted('stopped before the training began'));
+      leave = () => reject(this.signal.reason);
       if (this.signal.aborted) leave();
       this.signal.addEventListener('abort', leave, { once: true });
     });

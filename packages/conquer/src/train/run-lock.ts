@@ -87,7 +87,13 @@ export function takeLock(file: string, run: string): () => void {
   } finally {
     rmSync(mine, { force: true });
   }
-  return () => rmSync(file, { force: true });
+  return () => {
+    try {
+      rmSync(file, { force: true });
+    } catch {
+      // A disk that can no longer be written: the lock of a process that is gone is taken over.
+    }
+  };
 }
 
 /** False where the name is taken. */

@@ -1,0 +1,228 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  conquer,
+  type Ended,
+  outcome,
+  type ProgramOptions,
+  smallRun,
+  writeDiscs,
+} from '../testing/small-run.js';
+import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+
+let folder: string;
+let expected: ReturnType<typeof outcome>;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-interruptions-'));
+  writeDiscs(folder);
+  const { code, stderr } = await run('whole');
+  expect(code, stderr).toBe(0);
+  expected = outcome(at('whole'));
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const at = (name: string) => join(folder, 'runs', name);
+const run = (name: string, options: Partial<ProgramOptions> = {}, ...more: string[]) =>
+  conquer(['train', ...smallRun, '--name', name, ...more], { folder, ...options });
+const resume = (name: string, options: Partial<ProgramOptions> = {}) =>
+  conquer(['train', '--resume', `runs/${name}`], { folder, ...options });
+
+/** One line for a person, code 2, no stack. */
+function expectMistake({ code, stderr }: Ended, message: RegExp): void {
+  const errors = stderr.split('\n').filter((line) => line.startsWith('conquer: '));
+  expect([code, errors.length], stderr).toEqual([2, 1]);
+  expect(errors[0]).toMatch(message);
+  expect(stderr).not.toMatch(/\n {4}at /);
+}
+
+/** Whatever has its final name is whole. */
+function expectWhole(path: string): void {
+  for (const name of readdirSync(join(path, 'checkpoints')).filter((file) => file.endsWith('.safetensors')))
+    disposeCheckpoint(loadCheckpoint(join(path, 'checkpoints', name)));
+  const left = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.tmp'),
+  );
+  expect(left).toEqual([]);
+}
+
+describe('SIGINT and SIGTERM', () => {
+  const moments: [string, RegExp][] = [
+    ['while the first evaluation is under way', /run folder/],
+    ['in the first epoch', /untrained/],
+    ['after a division', /divided into 2 clusters/],
+    ['between epochs', /epoch 2\/4/],
+    ['in the last epochs', /epoch 3\/4/],
+  ];
+  it.each(moments)(
+    '%s: the step is finished and saved, and the run goes on from it',
+    async (name, moment) => {
+      for (const [signal, code] of [
+        ['SIGINT', 130],
+        ['SIGTERM', 143],
+      ] as const) {
+        const id = `${signal}-${name.replaceAll(' ', '-')}`;
+        let sent = 0;
+        const ended = await run(id, {
+          onOutput: (text, child) => {
+            if (sent > 0 || !moment.test(text)) return;
+            sent = performance.now();
+            child.kill(signal);
+          },
+        });
+        expect([ended.code, ended.stderr]).toEqual([code, expect.stringContaining(`--resume runs/${id}`)]);
+        expect(performance.now() - sent).toBeLessThan(5000);
+        expectWhole(at(id));
+        expect(existsSync(join(at(id), 'running.json'))).toBe(false);
+        const rest = await resume(id);
+        expect(rest.code, rest.stderr).toBe(0);
+        expect(outcome(at(id))).toEqual(expected);
+      }
+    },
+  );
+
+  it('while images are decoded for the cache: nothing is left, and nothing was begun', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'conquer-decoding-'));
+    writeDiscs(place, 400);
+    let sent = 0;
+    const ended = await conquer(['train', ...smallRun, '--name', 'decoding', '--resize', '200'], {
+      folder: place,
+      onOutput: (text, child) => {
+        if (sent > 0 || !text.includes('decoding')) return;
+        sent = performance.now();
+        setTimeout(() => child.kill('SIGINT'), 100);
+      },
+    });
+    expect(ended.code, ended.stderr).toBe(130);
+    expect(ended.stderr).not.toContain('run folder');
+    expect(performance.now() - sent).toBeLessThan(5000);
+    expect(readdirSync(join(place, 'cache', 'packs'))).toEqual([]);
+    expect(existsSync(join(place, 'runs', 'decoding'))).toBe(false);
+    rmSync(place, { recursive: true });
+  });
+
+  it('the second one ends the process at once', async () => {
+    let sent = 0;
+    const ended = await run(
+      'twice',
+      {
+        onOutput: (text, child) => {
+          if (sent === 0 && text.includes('epoch 1/')) {
+            sent = performance.now();
+            child.kill('SIGTERM');
+          } else if (text.includes('stopping after this step')) child.kill('SIGTERM');
+        },
+      },
+      '--epochs',
+      '400',
+    );
+    expect(ended.code, ended.stderr).toBe(143);
+    expect(performance.now() - sent).toBeLessThan(2000);
+    const rest = await resume('twice', { onAnnounced: (child) => child.kill('SIGINT') });
+    expect(rest.code, rest.stderr).toBe(130);
+  });
+});
+
+describe('the disk', () => {
+  /** A disk of its own in memory, where this user may make one. */
+  const canMount = (() => {
+    const place = mkdtempSync(join(tmpdir(), 'conquer-mount-'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', place], { stdio: 'ignore' });
+      execFileSync('umount', [place]);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      rmSync(place, { recursive: true });
+    }
+  })();
+  if (!canMount) process.stderr.write('SKIPPED: full and read-only disks: only root can mount one\n');
+  const mount = (options: string) =>
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', join(folder, 'disk')]);
+  const onDisk = (name: string, options: Partial<ProgramOptions> = {}) =>
+    run(name, options, '--runs-dir', 'disk');
+
+  it.runIf(canMount).each([16, 120, 300, 420, 600])('full after %d KB', async (size) => {
+    mkdirSync(join(folder, 'disk'), { recursive: true });
+    mount(`size=${size}k`);
+    try {
+      expectMistake(await onDisk('full'), /(cannot be written).*(full|no space)/);
+      const path = join(folder, 'disk', 'full');
+      if (existsSync(join(path, 'config.json'))) {
+        expectWhole(path);
+        execFileSync('mount', ['-o', 'remount,size=50m', join(folder, 'disk')]);
+        const rest = await conquer(['train', '--resume', 'disk/full'], { folder });
+        expect(rest.code, rest.stderr).toBe(0);
+        expect(outcome(path)).toEqual(expected);
+      }
+    } finally {
+      execFileSync('umount', [join(folder, 'disk')]);
+    }
+  });
+
+  it.runIf(canMount)('read-only, from the start and under way', async () => {
+    mkdirSync(join(folder, 'disk'), { recursive: true });
+    mount('size=50m,ro');
+    const remount = (mode: string) => execFileSync('mount', ['-o', `remount,${mode}`, join(folder, 'disk')]);
+    try {
+      expectMistake(await onDisk('ro'), /the run folder disk\/ro cannot be written|read-only/);
+      remount('rw');
+      let done = false;
+      const ended = await onDisk('under-way', {
+        onOutput: (text) => {
+          if (done || !text.includes('epoch 2/4')) return;
+          done = true;
+          remount('ro');
+        },
+      });
+      expectMistake(ended, /read-only/);
+      remount('rw');
+      const rest = await conquer(['train', '--resume', 'disk/under-way'], { folder });
+      expect(rest.code, rest.stderr).toBe(0);
+      expect(outcome(join(folder, 'disk/under-way'))).toEqual(expected);
+    } finally {
+      execFileSync('umount', [join(folder, 'disk')]);
+    }
+  });
+
+  it.each([1, 30, 100])('files of more than %d KB refused', async (kilobytes) => {
+    const name = `limited-${kilobytes}`;
+    expectMistake(await run(name, { before: `ulimit -f ${kilobytes}` }), /cannot be written.*(large|limit)/i);
+    if (!existsSync(join(at(name), 'config.json'))) return;
+    expectWhole(at(name));
+    const rest = await resume(name);
+    expect(rest.code, rest.stderr).toBe(0);
+    expect(outcome(at(name))).toEqual(expected);
+  });
+
+  it('the run folder deleted under way', async () => {
+    let done = false;
+    const ended = await run('deleted', {
+      onOutput: (text) => {
+        if (done || !text.includes('epoch 1/4')) return;
+        done = true;
+        rmSync(at('deleted'), { recursive: true });
+      },
+    });
+    expectMistake(ended, /cannot be written: .*(gone|no such file)/);
+    expect(existsSync(at('deleted'))).toBe(false);
+  });
+
+  it('two processes on one run: the second is refused, with the first’s number and start', async () => {
+    let seconds: Promise<Ended[]> = Promise.resolve([]);
+    let pid = 0;
+    const onAnnounced: ProgramOptions['onAnnounced'] = (child) => {
+      pid = child.pid ?? 0;
+      seconds = Promise.all([run('shared'), resume('shared')]).finally(() => child.kill('SIGTERM'));
+    };
+    const first = await run('shared', { onAnnounced }, '--epochs', '4000');
+    expect(first.code, first.stderr).toBe(143);
+    const refused = await seconds;
+    expect(refused).toHaveLength(2);
+    for (const ended of refused)
+      expectMistake(ended, new RegExp(`is being trained by process ${pid} since 20\\d\\d-.*T`));
+  });
+});
