@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { aten, full, keepFreedMemory, ones, setFlushDenormal, setNumThreads } from './index.js';
 
@@ -28,4 +29,15 @@ it('is off unless asked for, as in PyTorch', () => {
 
 it('says whether freed memory can be kept', () => {
   expect(keepFreedMemory()).toBe(process.platform === 'linux');
+});
+
+it('waiting threads sleep, set before libtorch loads, unless the environment says otherwise', () => {
+  const program = `await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}); console.log(process.env.OMP_WAIT_POLICY)`;
+  const policy = (given: Record<string, string>) => {
+    const { OMP_WAIT_POLICY: _, ...env } = process.env;
+    const args = ['--input-type=module', '-e', program];
+    return execFileSync(process.execPath, args, { env: { ...env, ...given }, encoding: 'utf8' }).trim();
+  };
+  expect(policy({})).toBe('passive');
+  expect(policy({ OMP_WAIT_POLICY: 'active' })).toBe('active');
 });
