@@ -77,7 +77,8 @@ export async function fetchWeights(
 }
 
 /**
- * Copies the weights of a .pth or .safetensors file into a backbone, all but the classifier's.
+ * Copies the weights of a .pth or .safetensors file into a backbone, all but the classifier's; of a checkpoint of
+ * a run, its backbone.
  *
  * @throws UserError for a file that cannot be read or does not fit
  */
@@ -90,11 +91,23 @@ export function loadWeights(backbone: Backbone, file: string): void {
   }
 }
 
+/** The backbone of a run's checkpoint (see train/checkpoint.ts), or all tensors of another file. */
+function readSafetensorsWeights(file: string): Map<string, Tensor> {
+  const { tensors, metadata } = readSafetensors(file);
+  if (!metadata.format?.startsWith('conquer-checkpoint')) return tensors;
+  const backbone = new Map<string, Tensor>();
+  for (const [name, value] of tensors) {
+    if (/^model\.(?!embedding\.|masks\.)/.test(name)) backbone.set(name.slice('model.'.length), value);
+    else value.dispose();
+  }
+  return backbone;
+}
+
 function readWeights(file: string): ReadonlyMap<string, Tensor> {
   const read = {
     '.pth': readPth,
     '.pt': readPth,
-    '.safetensors': (path: string) => readSafetensors(path).tensors,
+    '.safetensors': readSafetensorsWeights,
   };
   const reader = read[extname(file).toLowerCase() as keyof typeof read];
   if (!reader) {
