@@ -499,7 +499,7 @@ export const trainOptions = {
     kind: 'choice',
     choices: ['yes', 'no'],
     default: 'no',
-    help: 'decode every image once, to squares of --resize, and keep the pixels',
+    help: 'decode every image once, reduced to --resize, and keep the pixels',
   },
   'on-bad-image': {
     group: BATCHES,
