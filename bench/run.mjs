@@ -2,90 +2,15 @@
 //   -- --only NAME…     some rows; docs/performance.md stays as it is unless --write is given too
 //   -- --json FILE      rows of { name, oursSeconds, peerSeconds, ratio, bar, met }
 //   -- --list           the rows' names
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, resultsTable, writeReport } from './report.mjs';
 import { rows } from './rows.mjs';
-
-const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const PYTHON = '/usr/bin/python3';
-const ENVIRONMENT = { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' };
+import { PYTHON, ROOT, startOurs, startPeer } from './sides.mjs';
 
 const say = (line) => console.log(line);
-
-/** A side's process: it answers `run` with a line of JSON. */
-class Side {
-  #child;
-  #lines;
-  #errors = '';
-  #name;
-
-  constructor(name, command, args) {
-    this.#name = name;
-    this.#child = spawn(command, args, { cwd: ROOT, env: ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] });
-    this.#child.on('error', (error) => {
-      this.#errors += error.message;
-    });
-    this.#child.stdin.on('error', () => {}); // it died: the next answer says so
-    this.#child.stderr.setEncoding('utf8').on('data', (chunk) => {
-      this.#errors = (this.#errors + chunk).slice(-4000);
-    });
-    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async #answer(key) {
-    for (;;) {
-      const { value, done } = await this.#lines.next();
-      if (done) {
-        const last = this.#errors.trim().split('\n').slice(-6).join('\n    ');
-        throw new Error(`${this.#name} ended${last ? `:\n    ${last}` : ' without a word'}`);
-      }
-      if (!value.startsWith('{')) continue;
-      const answer = JSON.parse(value);
-      if (key in answer) return answer;
-    }
-  }
-
-  /** Starts a side and waits until it is prepared. */
-  static async start(name, command, args) {
-    const side = new Side(name, command, args);
-    await side.#answer('ready');
-    return side;
-  }
-
-  /** @param key what the answer holds: `seconds` of a side */
-  async run(key = 'seconds') {
-    this.#child.stdin.write('run\n');
-    return this.#answer(key);
-  }
-
-  async end() {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = new Promise((done) => this.#child.once('close', done));
-    this.#child.stdin.end();
-    const late = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
-    await ended;
-    clearTimeout(late);
-  }
-}
-
-function startOurs(name, args) {
-  return startFile(process.execPath, join(ROOT, 'bench/ours', `${name}.mjs`), args);
-}
-
-function startPeer(name, args) {
-  return startFile(PYTHON, join(ROOT, 'bench/peers', `${name}.py`), args);
-}
-
-function startFile(command, file, args) {
-  const name = relative(ROOT, file);
-  if (!existsSync(file)) throw new Error(`${name} does not exist`);
-  return Side.start(name, command, [file, ...args]);
-}
 
 /** The peer at its best setting: where there is a choice each is run once, and the fastest stays. */
 async function bestPeer(side, args, choices) {
