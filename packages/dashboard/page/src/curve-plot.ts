@@ -79,7 +79,10 @@ export class CurvePlot {
     const xs = this.data[0];
     const at = this.plot.cursor.idx ?? (by > 0 ? -1 : xs.length);
     const to = Math.min(xs.length - 1, Math.max(0, at + by));
-    this.plot.setCursor({ left: this.plot.valToPos(xs[to] as number, 'x'), top: 0 });
+    // As by the mouse, so that the other charts' cursors go along.
+    const { left, top } = this.plot.over.getBoundingClientRect();
+    const clientX = left + this.plot.valToPos(xs[to] as number, 'x');
+    this.plot.over.dispatchEvent(new MouseEvent('mousemove', { clientX, clientY: top + 1 }));
   }
 
   private reading(at: number | null | undefined): Reading | null {
