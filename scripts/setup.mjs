@@ -21,6 +21,7 @@ const TEST_PEERS = {
   sklearn: 'python3-sklearn',
   torch: 'python3-torch',
   torchvision: 'python3-torchvision',
+  'google.protobuf': 'python3-protobuf',
 };
 /** The same for the benchmarks alone. */
 const BENCH_PEERS = { faiss: 'python3-faiss' };
@@ -44,7 +45,9 @@ function missingPeers(peers) {
   // A folder that another package left behind is a module without an origin.
   const program = [
     'import importlib.util as u',
-    'there = lambda name: getattr(u.find_spec(name), "origin", None)',
+    'def there(name):',
+    '  try: return getattr(u.find_spec(name), "origin", None)',
+    '  except ModuleNotFoundError: return None', // what a dotted name is in is missing
     `print(*[name for name in ${JSON.stringify(Object.keys(peers))} if not there(name)])`,
   ].join('\n');
   const { status, stdout } = spawnSync(PEER_PYTHON, ['-c', program], { encoding: 'utf8' });
@@ -90,7 +93,10 @@ function howToInstall(names) {
     const brew = wanted.length > 0 ? [`brew install ${wanted.map((name) => formulas[name]).join(' ')}`] : [];
     const peers = Object.keys(PEERS).filter((name) => names.includes(PEERS[name]));
     const pip = peers.map(
-      (name) => ({ PIL: 'pillow', sklearn: 'scikit-learn', faiss: 'faiss-cpu' })[name] ?? name,
+      (name) =>
+        ({ PIL: 'pillow', sklearn: 'scikit-learn', faiss: 'faiss-cpu', 'google.protobuf': 'protobuf' })[
+          name
+        ] ?? name,
     );
     return [...brew, ...(pip.length > 0 ? [`${PEER_PYTHON} -m pip install ${pip.join(' ')}`] : [])];
   }
