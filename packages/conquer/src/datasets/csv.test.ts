@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -39,6 +39,26 @@ describe('openCsv', () => {
     expect(Array.from(dataset.test.labels)).toEqual([1, 0, 1]);
     expect(dataset.gallery).toBeUndefined();
     expect(await openCsv({ folder })).toEqual(dataset);
+  });
+
+  it('follows links within its folder, and refuses those that lead outside', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'conquer-csv-elsewhere-'));
+    writeFileSync(join(elsewhere, '1.png'), '');
+    const tests = 'a/4.png,t,test\na/4.png,t,test\na/1.png,u,test\n';
+    symlinkSync(join(folder, 'a', '1.png'), join(folder, 'a', 'inside.png'));
+    expect((await open(`${train}a/inside.png,x,train\n${tests}`)).train.paths).toHaveLength(4);
+    symlinkSync(elsewhere, join(folder, 'b'));
+    symlinkSync(join(elsewhere, '1.png'), join(folder, 'a', 'outside.png'));
+    for (const path of ['b/1.png', 'a/outside.png'])
+      expect(await problem(`${train}${path},x,train\n${tests}`)).toMatch(
+        /is a link to .*elsewhere.*, outside of/,
+      );
+    const link = `${folder}-link`;
+    symlinkSync(folder, link);
+    await open(`${train}${tests}`);
+    expect((await openCsv({ folder: join(link, 'list.csv') })).train.paths[0]).toBe(join(link, 'a', '1.png'));
+    rmSync(link);
+    rmSync(elsewhere, { recursive: true });
   });
 
   it('tells queries from the gallery, with labels of one numbering', async () => {

@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir, readFile, realpath } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 import { UserError } from '../error.js';
 import { type Dataset, labelsOf, type Split } from './dataset.js';
 
@@ -35,7 +35,9 @@ export class Distribution {
   readonly allowPartial: boolean;
   readonly #page: string;
   readonly #onWarning: ((message: string) => void) | undefined;
-  readonly #listings = new Map<string, Set<string>>();
+  /** The entries of folders, and whether they are links. */
+  readonly #listings = new Map<string, Map<string, boolean>>();
+  #realFolder: string | null = null;
 
   /**
    * @param name as the command line knows it
@@ -168,14 +170,29 @@ export class Distribution {
     return dataset;
   }
 
+  /** Also refuses links that lead outside of the data set's folder, which may be a link itself. */
   async #isThere(path: string): Promise<boolean> {
     const folder = dirname(path);
     let listing = this.#listings.get(folder);
     if (!listing) {
-      listing = new Set(await readdir(folder).catch(() => []));
+      const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+      if (entries.length > 0) await this.#checkLink(folder);
+      listing = new Map(entries.map((entry) => [entry.name, entry.isSymbolicLink()]));
       this.#listings.set(folder, listing);
     }
-    return listing.has(path.slice(folder.length + 1));
+    const isLink = listing.get(path.slice(folder.length + 1));
+    if (isLink) await this.#checkLink(path);
+    return isLink !== undefined;
+  }
+
+  async #checkLink(path: string): Promise<void> {
+    this.#realFolder ??= await realpath(this.folder);
+    const target = await realpath(path).catch(() => null); // of a broken link nothing is read
+    if (target === null || target === this.#realFolder || target.startsWith(join(this.#realFolder, sep)))
+      return;
+    throw this.error(
+      `${path} is a link to ${target}, outside of ${this.folder}: copy it there, or link the whole folder`,
+    );
   }
 
   /** What is wrong with a path, and what there is in its place. */
