@@ -170,12 +170,14 @@ describe('the division', () => {
     expect(at({ 'num-learners': 1, 'stop-recluster': 'yes' }, 2).redivide).toBe(false);
     expect(divisionOf(resolveSettings())).toEqual({
       clusterLayer: 'penultimate',
+      clusterBy: 'image',
       clustering: 'kmeans',
       recluster: 'reassign',
       freezeMasksWithOneLearner: false,
     });
     const flags = {
       'cluster-layer': 'final',
+      'cluster-by': 'class',
       clustering: 'kmeans_adaptive_centroids',
       recluster: 'random',
       'cluster-seed': 7,
@@ -184,6 +186,7 @@ describe('the division', () => {
     };
     expect(divisionOf(resolveSettings(flags))).toEqual({
       clusterLayer: 'final',
+      clusterBy: 'class',
       clustering: 'adaptive-centroids',
       recluster: 'random',
       clusterSeed: 7,

@@ -195,6 +195,7 @@ export function divisionOf(settings: TrainSettings) {
   const seed = settings['cluster-seed'];
   return {
     clusterLayer: settings['cluster-layer'],
+    clusterBy: settings['cluster-by'],
     clustering: settings.clustering,
     recluster: settings.recluster,
     ...(seed !== null && { clusterSeed: seed }),

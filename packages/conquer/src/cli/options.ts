@@ -262,6 +262,13 @@ export const trainOptions = {
     min: 0,
     help: 'seed of every division (default: drawn for each, from --seed)',
   },
+  'cluster-by': {
+    group: DIVISION,
+    kind: 'choice',
+    choices: ['image', 'class'],
+    default: 'image',
+    help: 'cluster images, or whole classes by the mean of their features: all images of a class to one learner',
+  },
   'cluster-layer': {
     group: DIVISION,
     kind: 'choice',

@@ -121,6 +121,22 @@ describe('divide', () => {
     }
   });
 
+  it('keeps classes whole where classes are clustered, also when clusters are split', () => {
+    manualSeed(9);
+    const { features } = groups();
+    // Classes without any order in the features: clustering images scatters them.
+    const labels = Int32Array.from({ length: 120 }, (_, i) => i % 25);
+    const common = { features, labels, previous: null, numClusters: 2, numLearners: 4, epoch: 0 };
+    const clustersOf = (division: { clusters: Int32Array }) =>
+      [...new Set(labels)].map((c) => new Set(division.clusters.filter((_, i) => labels[i] === c)).size);
+    const images = divide({ ...common, random: new Random(1) });
+    expect(Math.max(...clustersOf(images))).toBeGreaterThan(1);
+    const classes = divide({ ...common, clusterBy: 'class', random: new Random(1) });
+    expect(clustersOf(classes)).toEqual(new Array(25).fill(1));
+    expect(classes.leftOut).toBe(0);
+    expect(classes.classCounts.reduce((a, b) => a + b)).toBe(25);
+  });
+
   it('merges bottom-up: clusters 2c and 2c + 1 become c', () => {
     manualSeed(5);
     const { features, labels } = groups();

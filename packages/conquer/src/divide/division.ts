@@ -1,4 +1,4 @@
-import { noGrad, scope, stack, type Tensor, tensor } from '@conquer/torch';
+import { noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { reassignClusters } from './reassign.js';
@@ -18,6 +18,12 @@ export type ClusteringMethod = (typeof clusteringMethods)[number];
  */
 export const reclusterMethods = ['reassign', 'reset', 'random'] as const;
 export type ReclusterMethod = (typeof reclusterMethods)[number];
+
+/**
+ * What is clustered: 'image' the images, as in the papers, so that a class may be shared by several learners; 'class'
+ * the classes' mean features, so that all images of a class, and all its positive pairs, go to one learner.
+ */
+export type ClusterBy = 'image' | 'class';
 
 /** How the training images are shared out among the learners. */
 export interface Division {
@@ -49,6 +55,8 @@ export interface DivideOptions {
   numClusters?: number;
   /** Split each cluster in two, or merge clusters in pairs, until there are so many. */
   numLearners?: number;
+  /** Default 'image'. */
+  clusterBy?: ClusterBy;
   /** Default 'kmeans'. */
   clustering?: ClusteringMethod;
   /** Default 'reassign'. */
@@ -67,15 +75,17 @@ export interface DivideOptions {
  * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c; bottom-up, they become cluster c.
  */
 export function divide(options: DivideOptions): Division {
-  const { features, labels, previous, epoch, random, compat } = options;
+  const { labels, previous, epoch, random, compat } = options;
   const notes: string[] = [];
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
   const numLearners = options.numLearners ?? numClusters;
   checkDoubling(numClusters, numLearners);
   if (numLearners === 1) return undivided(labels, epoch);
-  if (!features) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
+  const given = options.features;
+  if (!given) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
   return scope(() =>
     noGrad(() => {
+      const features = options.clusterBy === 'class' ? classMeans(given, labels) : given;
       const known = previous?.numClusters === numClusters ? previous.clusters : null;
       const adaptive = options.clustering === 'adaptive-centroids' && known !== null;
       const start = adaptive ? clusterMeans(features, known, numClusters) : null;
@@ -135,6 +145,17 @@ function clusterMeans(features: Tensor, clusters: Int32Array, numClusters: numbe
   const mean = (images: number[]) =>
     features.indexSelect(0, tensor(images, { dtype: 'int64', device: features.device })).mean(0);
   return stack(members.map(mean));
+}
+
+/** (N, F): in each image's place the mean of its class. */
+function classMeans(features: Tensor, labels: Int32Array): Tensor {
+  const numClasses = labels.reduce((most, label) => Math.max(most, label + 1), 0);
+  const { device } = features;
+  const index = tensor(labels, { dtype: 'int64', device });
+  const counts = index.bincount(numClasses).to(features.dtype).unsqueeze(1);
+  const sums = zeros([numClasses, features.size(1)], { dtype: features.dtype, device });
+  sums.indexAdd_(0, index, features);
+  return sums.div(counts.clamp({ min: 1 })).indexSelect(0, index);
 }
 
 function checkDoubling(from: number, to: number): void {

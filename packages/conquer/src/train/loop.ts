@@ -1,5 +1,6 @@
 import { type Generator, noGrad, scope } from '@conquer/torch';
 import {
+  type ClusterBy,
   type ClusteringMethod,
   type Division,
   divide,
@@ -85,6 +86,7 @@ export interface TrainOptions {
   /** The features that are clustered. */
   clusterLayer?: Layer;
   /** How they are clustered, and which learner gets which cluster. */
+  clusterBy?: ClusterBy;
   clustering?: ClusteringMethod;
   recluster?: ReclusterMethod;
   /** Every division starts from this seed; without one it draws from `random`. */
@@ -288,6 +290,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
           previous: division,
           numClusters,
           numLearners,
+          ...(options.clusterBy && { clusterBy: options.clusterBy }),
           ...(options.clustering && { clustering: options.clustering }),
           ...(options.recluster && { recluster: options.recluster }),
           epoch,
