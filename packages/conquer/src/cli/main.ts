@@ -107,6 +107,7 @@ program
   .command('demo')
   .description('train on the emoji data set for a few minutes and report')
   .option('--seed <n>', 'of everything that is drawn', '1')
+  .addHelpText('after', '\nExample: conquer demo')
   .action(async (options: { seed: string }) => {
     const { runDemo } = await import('./demo.js');
     await runDemo({ seed: options.seed, out: process.stdout });

@@ -96,6 +96,7 @@ export async function runTraining({
   setUpEngine(settings.threads);
   const dropoutGenerator = generatorOn(settings.device, settings.seed);
 
+  const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
   const generator = new Generator(settings.seed);
   const random = new Random(settings.seed);
@@ -107,7 +108,6 @@ export async function runTraining({
   if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);
-  const trackers = await trackersOf(settings);
   const data = await openImages(settings, dataset, model.backbone.input, out, stop.signal);
   const run = resumed ?? take(RunFolder.create(path, plain));
 
