@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 // sanitizer watches the addon's own code and every malloc and free of the process, not the inside of libtorch.
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const CALLS = Number(process.env.CONQUER_CALLS ?? 20_000);
+const CALLS = Number(process.env.CONQUER_CALLS ?? 4000);
 
 interface Counts {
   calls: number;
