@@ -92,8 +92,8 @@ export function loadCheckpoint(path: string): Checkpoint {
     throw new UserError(`${path} is no checkpoint of conquer: ${reason}`);
   };
   const clusters = tensors.get('division.clusters');
-  const known = metadata.format === OLD_FORMAT || (metadata.format === FORMAT && 'crc32' in metadata);
-  if (!known || metadata.state === undefined || clusters === undefined)
+  const isKnown = metadata.format === OLD_FORMAT || (metadata.format === FORMAT && 'crc32' in metadata);
+  if (!isKnown || metadata.state === undefined || clusters === undefined)
     return refuse(`expected format ${FORMAT} with a checksum, got ${metadata.format ?? 'none'}`);
   const state = parseState(metadata.state);
   if (state === null || clusters.dtype !== 'int32') return refuse('its state is damaged');
@@ -110,7 +110,10 @@ export function loadCheckpoint(path: string): Checkpoint {
     clusters: clusters.toTypedArray() as Int32Array,
     state,
   };
-  clusters.dispose();
+  const parts = [checkpoint.model, checkpoint.loss, checkpoint.optimizer];
+  const known = new Set(parts.flatMap((tensorsOfPart) => [...tensorsOfPart.values()]));
+  // The clusters, which were copied, and what has a name that nobody asked for.
+  for (const value of tensors.values()) if (!known.has(value)) value.dispose();
   return checkpoint;
 }
 
