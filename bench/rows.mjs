@@ -207,7 +207,7 @@ export const rows = [
   },
   {
     name: 'start-train',
-    work: 'start: conquer train to the first step, on a warm cache',
+    work: 'start: conquer train to the first step, on a warm cache (a tenth of emoji, evaluated before the first epoch)',
     bar: 3,
     absolute: true,
     repeats: 3,
