@@ -375,7 +375,7 @@ export class RunFolder {
    */
   rewindTo(epoch: number, within: { epoch: number; step: number } | null = null): void {
     const begun = (record: { epoch: number; step?: number }) =>
-      record.epoch === within?.epoch && (record.step ?? 0) < within.step;
+      within !== null && record.epoch === within.epoch && (record.step ?? 0) < within.step;
     for (const file of [this.metricsFile, this.divisionsFile, this.stepsFile, this.masksFile]) {
       if (!existsSync(file)) continue;
       const stays = file === this.divisionsFile || file === this.stepsFile ? begun : () => false;
