@@ -7,25 +7,28 @@ import { type Candidate, roundingError, type Search, SLACK, settleTies } from '.
 const BLOCK_ROWS = 2048;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
 const SAMPLE = 1024;
-/** Bytes of candidates; where all queries' would be more, one part of the queries is searched after the other. */
+/** Bytes of candidates, unless told otherwise. */
 const MOST_CANDIDATE_BYTES = 2 ** 30;
 
 /**
  * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
  * the gallery, each block serves its columns too, so that half of the products are enough.
+ *
+ * @param mostBytes of candidates: where all queries' would be more, one part of the queries is searched after the other
  */
 export function* neighboursByBlocks(
   search: Search,
   k: number,
   blockSize: number | undefined,
   exactDistances: boolean,
+  mostBytes = MOST_CANDIDATE_BYTES,
 ): Generator<NeighbourBlock, void, undefined> {
   const { queries, all, own } = search;
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
   const available = all.size(0) - (own ? 1 : 0);
   const keep = Math.min(k + SLACK, available);
-  const perPart = own ? Math.max(rows, Math.floor(MOST_CANDIDATE_BYTES / (16 * keep))) : rows;
+  const perPart = own ? Math.max(rows, Math.floor(mostBytes / (16 * keep))) : rows;
   const part = Math.min(numQueries, perPart);
   const vectors = scope(() => noGrad(() => asProducts(search)));
   const candidates = new NeighbourCandidates(part, keep, available);
@@ -121,7 +124,7 @@ class Expectation {
     const rank = Math.ceil(mean + 6 * Math.sqrt(mean) + 6);
     // The i-th to come is among the nearest with probability keep / i.
     const keptOtherwise = keep * (1 + Math.log(size / keep));
-    if (size < 2 * SAMPLE || (rank / SAMPLE) * size > keptOtherwise / 2) return null;
+    if (size < 2 * SAMPLE || (rank / SAMPLE) * size > 0.8 * keptOtherwise) return null;
     const positions = tensor(new Random(0).choice(size, SAMPLE), { dtype: 'int64' });
     return new Expectation(gallery.indexSelect(0, positions).keep(), rank);
   }

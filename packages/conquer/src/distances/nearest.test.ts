@@ -1,6 +1,7 @@
 import { liveTensors, manualSeed, randint, randn, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { nearestNeighbourBlocks, nearestNeighbours } from './nearest.js';
+import { neighboursByBlocks } from './nearest-by-blocks.js';
 
 /** Every distance in double precision, sorted by distance and then index. */
 function bruteForce(queries: Tensor, gallery: Tensor | null, k: number) {
@@ -73,6 +74,37 @@ describe('nearestNeighbours', () => {
       expect(few.indices.subarray(row * 3, row * 3 + 3)).toEqual(
         many.indices.subarray(row * 60, row * 60 + 3),
       );
+    }
+  });
+
+  it('finds in float32 by blocks what it finds in float64 by rows', () => {
+    manualSeed(6);
+    const x = randn([5000, 8]);
+    const precise = x.to({ dtype: 'float64' });
+    // k = 40 begins with guessed thresholds, k = 3 does not; the second way holds distances that are not exact.
+    for (const k of [3, 40]) {
+      const wanted = nearestNeighbours(precise, null, k);
+      for (const exactDistances of [true, false]) {
+        const found = nearestNeighbours(x, null, k, { exactDistances });
+        const equal = found.indices.filter((index, i) => index === wanted.indices[i]).length;
+        expect(equal / wanted.indices.length).toBeGreaterThan(0.9999);
+        const gaps = wanted.distances.map((distance, i) =>
+          Math.abs(distance - (found.distances[i] as number)),
+        );
+        expect(gaps.reduce((a, b) => Math.max(a, b))).toBeLessThan(exactDistances ? 1e-6 : 1e-3);
+      }
+    }
+  });
+
+  it('searches part after part where all candidates would be too many', () => {
+    manualSeed(7);
+    const x = randn([1000, 5]);
+    const search = { queries: x, all: x, mean: x.mean(0, true), own: true };
+    const wanted = nearestNeighbours(x, null, 10);
+    for (const [rows, bytes] of [[64, 16 * 26 * 300] as const, [50, 16 * 26 * 101] as const]) {
+      const found = [...neighboursByBlocks(search, 10, rows, true, bytes)];
+      expect(found.length).toBeGreaterThan(1000 / 64);
+      expect(found.flatMap(({ indices }) => [...indices])).toEqual([...wanted.indices]);
     }
   });
 
