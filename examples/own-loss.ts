@@ -1,36 +1,40 @@
-// Trains with a loss of one's own: the lifted structured loss (Song et al., CVPR 2016, arXiv 1511.06452, equation 4).
+// Trains with a loss of one's own: supervised contrastive (Khosla et al., arXiv 2004.11362, equation 2).
 // node examples/dist/own-loss.js FOLDER RUN
-import { eye, F, scope, type Tensor, tensor } from '@conquer/torch';
-import { Loss, openFolder, pairwiseDistances, trainEmbedding } from 'conquer';
+import { eye, scope, type Tensor, tensor } from '@conquer/torch';
+import { Loss, openFolder, trainEmbedding } from 'conquer';
 
-class LiftedStructureLoss extends Loss {
+class SupervisedContrastiveLoss extends Loss {
   readonly usesTuples = false; // it reads the whole batch, so it needs no miner
 
-  constructor(readonly margin = 1) {
+  constructor(readonly temperature = 0.1) {
     super();
   }
 
   /** Of embeddings (B, D) of length 1 and their B labels; what is made within the scope is freed at its end. */
   forward(embeddings: Tensor, labels: Int32Array): Tensor {
     return scope(() => {
-      const classes = tensor(labels, { device: embeddings.device });
-      const same = classes.unsqueeze(0).eq(classes.unsqueeze(1));
-      const distances = pairwiseDistances(embeddings);
-      // log Σ exp(margin - d) over the negatives of either image of a pair
-      const pull = distances.neg().add(this.margin).maskedFill(same, Number.NEGATIVE_INFINITY).exp().sum(1);
-      const push = pull.unsqueeze(0).add(pull.unsqueeze(1)).add(1e-12).log();
-      const positives = same.to('float32').sub(eye(labels.length, { device: embeddings.device }));
-      const hinged = F.relu(push.add(distances)).square().mul(positives);
-      return hinged.sum().div(positives.sum().mul(2));
+      const { device } = embeddings;
+      const self = eye(labels.length, { device });
+      const classes = tensor(labels, { device });
+      const positives = classes.unsqueeze(0).eq(classes.unsqueeze(1)).to('float32').sub(self);
+      // log of exp(z_i z_j / t) over its sum for all j but i; no logarithm overflows, as |z_i z_j| <= 1
+      const similarities = embeddings.matmul(embeddings.t()).div(this.temperature);
+      const sums = similarities.exp().mul(self.neg().add(1)).sum(1, true);
+      const logs = similarities.sub(sums.log());
+      const ofEach = logs
+        .mul(positives)
+        .sum(1)
+        .div(positives.sum(1).clamp({ min: 1 }));
+      return ofEach.mean().neg();
     });
   }
 }
 
-const [folder = 'photos', run = 'runs/lifted'] = process.argv.slice(2);
+const [folder = 'photos', run = 'runs/contrastive'] = process.argv.slice(2);
 const summary = await trainEmbedding({
   dataset: await openFolder({ folder }),
   run,
-  loss: new LiftedStructureLoss(),
-  ...{ arch: 'small-resnet', imageSize: 32, learningRate: 1e-3, numLearners: 2, epochs: 3 },
+  loss: new SupervisedContrastiveLoss(),
+  ...{ arch: 'small-resnet', imageSize: 32, learningRate: 1e-3, numLearners: 2, batchSize: 40, epochs: 8 },
 });
 console.log(JSON.stringify({ untrained: summary.untrained, best: summary.best?.metrics }));

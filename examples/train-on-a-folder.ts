@@ -15,7 +15,8 @@ const summary = await trainEmbedding({
   imageSize: 32,
   learningRate: 1e-3,
   numLearners: 2,
-  epochs: 3,
+  batchSize: 40,
+  epochs: 8,
   observer: {
     onDivision: ({ sizes }) => console.log(`divided into ${sizes.join(' and ')} images`),
     onEpochEnd: ({ epoch, metrics }) =>
