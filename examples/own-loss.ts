@@ -13,9 +13,8 @@ class SupervisedContrastiveLoss extends Loss {
   /** Of embeddings (B, D) of length 1 and their B labels; what is made within the scope is freed at its end. */
   forward(embeddings: Tensor, labels: Int32Array): Tensor {
     return scope(() => {
-      const { device } = embeddings;
-      const self = eye(labels.length, { device });
-      const classes = tensor(labels, { device });
+      const self = eye(labels.length, { device: embeddings.device });
+      const classes = tensor(labels, { device: embeddings.device });
       const positives = classes.unsqueeze(0).eq(classes.unsqueeze(1)).to('float32').sub(self);
       // log of exp(z_i z_j / t) over its sum for all j but i; no logarithm overflows, as |z_i z_j| <= 1
       const similarities = embeddings.matmul(embeddings.t()).div(this.temperature);
