@@ -41,6 +41,8 @@ export default defineConfig({
             'examples/*.slow.test.ts',
           ],
           testTimeout: 600_000,
+          // A crowded machine's browser is slow to answer.
+          expect: { poll: { timeout: 30_000 } },
         },
       },
     ],
