@@ -9,15 +9,13 @@ import { splitClusters } from './split.js';
  * Where k-means starts: 'kmeans' anew (k-means++), 'adaptive-centroids' at the means that the clusters of the
  * division before have in the present features. A division into another number of clusters starts anew.
  */
-export const clusteringMethods = ['kmeans', 'adaptive-centroids'] as const;
-export type ClusteringMethod = (typeof clusteringMethods)[number];
+export type ClusteringMethod = 'kmeans' | 'adaptive-centroids';
 
 /**
  * Which learner gets which new cluster: 'reassign' the one that has seen most of it, 'reset' as the clustering
  * numbers them, 'random' any.
  */
-export const reclusterMethods = ['reassign', 'reset', 'random'] as const;
-export type ReclusterMethod = (typeof reclusterMethods)[number];
+export type ReclusterMethod = 'reassign' | 'reset' | 'random';
 
 /**
  * What is clustered: 'image' the images, as in the papers, so that a class may be shared by several learners; 'class'
