@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
+from margin import margin_loss
 from masks import mask_loss_matrix
 from mining import DistanceWeighted
 from PIL import Image
@@ -23,7 +24,7 @@ from torchvision import transforms
 
 SIZE, BATCH, PER_CLASS, DIMENSIONS = 64, 80, 4, 512
 LEARNERS, DIVIDE_EVERY, FULL_FROM = 4, 2, 8
-BETA, MARGIN, MASK_WEIGHT = 1.2, 0.2, 0.01
+MASK_WEIGHT = 0.01
 
 arguments = side_arguments()
 epochs, workers = int(arguments["epochs"]), int(arguments.get("workers", 2))
@@ -115,10 +116,6 @@ def evaluate(network, loader, labels):
     return float((labels[nearest] == labels).mean())
 
 
-def distance(a, b):
-    return ((a - b) ** 2).sum(1).add(1e-8).sqrt()
-
-
 def train():
     random.seed(1)
     np.random.seed(1)
@@ -159,13 +156,7 @@ def train():
         network.train()
         for (learner, _), (images, batch_labels) in zip(plan, loader):
             embeddings = network(images, None if full else masks[learner])
-            anchors, positives, negatives = miner(embeddings.detach(), batch_labels)
-            to_positive = distance(embeddings[anchors], embeddings[positives])
-            to_negative = distance(embeddings[anchors], embeddings[negatives])
-            positive_loss = F.relu(to_positive - BETA + MARGIN)
-            negative_loss = F.relu(BETA - to_negative + MARGIN)
-            pairs = ((positive_loss > 0).sum() + (negative_loss > 0).sum()).clamp(min=1)
-            loss = (positive_loss.sum() + negative_loss.sum()) / pairs
+            loss = margin_loss(embeddings, miner(embeddings.detach(), batch_labels))
             if len(masks) > 1 and not full:
                 loss = loss + MASK_WEIGHT * mask_loss_matrix(list(masks))
             optimizer.zero_grad(set_to_none=True)

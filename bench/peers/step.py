@@ -7,6 +7,7 @@
 import torch
 import torch.nn.functional as F
 import torchvision
+from margin import margin_loss
 from masks import mask_loss_loop, mask_loss_matrix
 from mining import DistanceWeighted
 from side import serve, side_arguments
@@ -42,24 +43,13 @@ mask_loss = mask_loss_loop if loops else mask_loss_matrix
 images = torch.randn(batch, 3, size, size)
 labels = torch.arange(batch) // IMAGES_PER_CLASS
 learner = 0
-BETA, MARGIN = 1.2, 0.2
-
-
-def distance(a, b):
-    return ((a - b) ** 2).sum(1).add(1e-8).sqrt()
 
 
 def work():
     global learner
     mask = F.relu(masks[learner])
     embeddings = F.normalize(embedding(backbone(images)) * mask)
-    anchors, positives, negatives = miner(embeddings.detach(), labels)
-    to_positive = distance(embeddings[anchors], embeddings[positives])
-    to_negative = distance(embeddings[anchors], embeddings[negatives])
-    positive_loss = F.relu(to_positive - BETA + MARGIN)
-    negative_loss = F.relu(BETA - to_negative + MARGIN)
-    pairs = ((positive_loss > 0).sum() + (negative_loss > 0).sum()).clamp(min=1)
-    metric_loss = (positive_loss.sum() + negative_loss.sum()) / pairs
+    metric_loss = margin_loss(embeddings, miner(embeddings.detach(), labels))
     loss = metric_loss + 0.01 * mask_loss(list(masks))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
