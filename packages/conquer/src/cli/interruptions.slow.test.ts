@@ -209,7 +209,8 @@ describe('the disk', () => {
       onOutput: (text) => {
         if (done || !text.includes('epoch 1/4')) return;
         done = true;
-        rmSync(at('deleted'), { recursive: true });
+        // The run may write a file between the listing and the removal: try again then.
+        rmSync(at('deleted'), { recursive: true, maxRetries: 50, retryDelay: 10 });
       },
     });
     expectMistake(ended, /cannot be written: .*(gone|no such file)/);
