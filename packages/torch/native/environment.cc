@@ -179,6 +179,7 @@ napi_value from_tensor(napi_env env, at::Tensor tensor) {
   // Tell the garbage collector of memory it does not see, once for each fresh storage that is worth it.
   int64_t bytes = 0;
   if (tensor.has_storage() && tensor.storage().use_count() == 1) bytes = static_cast<int64_t>(tensor.storage().nbytes());
+  if (tensor.is_mkldnn()) bytes = static_cast<int64_t>(tensor.nbytes());  // blocked: no storage of its own to ask
   Environment& environment = Environment::of(env);
   const double handle = environment.tensors.insert(std::move(tensor));
   if (bytes >= 65536) {

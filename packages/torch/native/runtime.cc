@@ -128,6 +128,11 @@ napi_value keep_freed_memory(napi_env env, napi_callback_info) {
   });
 }
 
+// hasBlockedLayout() → whether this libtorch has oneDNN (once MKL-DNN).
+napi_value has_blocked_layout(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_bool(env, at::hasMKLDNN()); });
+}
+
 napi_value cuda_device_count(napi_env env, napi_callback_info) {
   return guarded(env, [&] {
     return from_double(env, at::globalContext().hasCUDA() ? static_cast<double>(at::getNumGPUs()) : 0);
@@ -151,6 +156,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "numThreads", num_threads);
   define(env, exports, "setFlushDenormal", set_flush_denormal);
   define(env, exports, "keepFreedMemory", keep_freed_memory);
+  define(env, exports, "hasBlockedLayout", has_blocked_layout);
   define(env, exports, "cudaDeviceCount", cuda_device_count);
   define(env, exports, "version", version);
 }

@@ -91,6 +91,7 @@ export interface Native {
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;
   keepFreedMemory(): boolean;
+  hasBlockedLayout(): boolean;
   cudaDeviceCount(): number;
   version(): string;
 }

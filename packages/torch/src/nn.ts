@@ -4,6 +4,7 @@ import * as init from './nn/init.js';
 
 export { ReLU, type ReLUOptions } from './nn/activation.js';
 export { BatchNorm2d, type BatchNormOptions } from './nn/batch-norm.js';
+export { inBlockedLayout } from './nn/blocked-layout.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv.js';
 export { convBatchNorm, keepFolded } from './nn/conv-batch-norm.js';
 export { Dropout, type DropoutOptions } from './nn/dropout.js';

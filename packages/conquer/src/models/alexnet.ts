@@ -1,4 +1,4 @@
-import { type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { type Generator, nn, type Tensor } from '@conquer/torch';
 import { Backbone, imageNetInput } from './backbone.js';
 
 export interface AlexNetOptions {
@@ -39,6 +39,6 @@ export class AlexNet extends Backbone {
 
   /** Images (B, 3, H, W) of at least 63 pixels a side to (B, 256, h, w): 6x6 for 224 pixels. */
   forward(images: Tensor): Tensor {
-    return scope(() => this.features.forward(images));
+    return nn.inBlockedLayout(images, (x) => this.features.forward(x));
   }
 }

@@ -59,9 +59,9 @@ export class ResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, H / 32, W / 32), rounded up. */
   forward(images: Tensor): Tensor {
-    return scope(() => {
+    return nn.inBlockedLayout(images, (x) => {
       const stem = scope(() =>
-        aten.max_pool2d(nn.convBatchNorm(images, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
+        aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
       );
       return runStage([...this.layer1, ...this.layer2, ...this.layer3, ...this.layer4], stem);
     });

@@ -66,10 +66,10 @@ export class SmallResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, h, w). */
   forward(images: Tensor): Tensor {
-    return scope(() => {
+    return nn.inBlockedLayout(images, (x) => {
       const stem = scope(() => {
-        const x = nn.convBatchNorm(images, this.conv1, this.bn1).relu_();
-        return this.maxPool ? aten.max_pool2d(x, [3, 3], [2, 2], [1, 1]) : x;
+        const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
+        return this.maxPool ? aten.max_pool2d(maps, [3, 3], [2, 2], [1, 1]) : maps;
       });
       return runStage(this.stages.flat(), stem);
     });

@@ -1,4 +1,4 @@
-import { type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { type Generator, nn, type Tensor } from '@conquer/torch';
 import { Backbone, imageNetInput } from './backbone.js';
 
 export const vggNames = ['vgg11', 'vgg11bn'] as const;
@@ -48,6 +48,6 @@ export class VGG extends Backbone {
 
   /** Images (B, 3, H, W) to (B, 512, H / 32, W / 32), rounded down. */
   forward(images: Tensor): Tensor {
-    return scope(() => this.features.forward(images));
+    return nn.inBlockedLayout(images, (x) => this.features.forward(x));
   }
 }
