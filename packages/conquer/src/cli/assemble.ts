@@ -1,5 +1,5 @@
 import { type Generator, optim } from '@conquer/torch';
-import { withoutBrokenImages } from '../datasets/broken-images.js';
+import { checkImages } from '../datasets/check-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { FolderSplit } from '../datasets/folder.js';
@@ -26,6 +26,7 @@ import { type ClassBalancedOptions, ClassBalancedSampler } from '../samplers/cla
 import { NPairsSampler } from '../samplers/npairs.js';
 import { RandomBatchSampler } from '../samplers/random-batches.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
+import type { BadImages } from '../transforms/bad-images.js';
 import type { TrainSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
 
@@ -43,12 +44,25 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });
-  const wanted = withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
-  if (settings['on-bad-image'] === 'fail') return wanted;
-  return await withoutBrokenImages(wanted, {
-    onBroken: (message) => out.write(`left out: ${message}\n`),
-    onProgress: progressBar(out, 'checking the images'),
-  });
+  return withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
+}
+
+/**
+ * The bad images of a data set, or null where none may be.
+ *
+ * @param onBad told of each in a line, also of those that go bad later
+ * @throws UserError when there are too many
+ */
+export async function badImagesOf(
+  settings: TrainSettings,
+  dataset: Dataset,
+  out: Output,
+  onBad: (message: string) => void,
+  signal?: AbortSignal,
+): Promise<BadImages | null> {
+  if (settings['on-bad-image'] === 'fail') return null;
+  const onProgress = progressBar(out, 'checking the images');
+  return await checkImages(dataset, { onBad, onProgress, signal });
 }
 
 function splitOf(settings: TrainSettings): FolderSplit {

@@ -6,7 +6,7 @@ import type { Metrics } from '../evaluate/evaluate.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { RunFolder } from '../train/run-folder.js';
-import { fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
+import { badImagesOf, fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import { resolveSettings } from './options.js';
@@ -51,6 +51,7 @@ export async function evaluateRun({
     );
   }
   const dataset = await openDatasetOf(settings, out);
+  const bad = await badImagesOf(settings, dataset, out, (message) => out.write(`warning: ${message}\n`));
   const [generator, dropoutGenerator] = [new Generator(0), new Generator(0, settings.device)];
   const model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
   const saved = loadCheckpoint(file);
@@ -60,7 +61,7 @@ export async function evaluateRun({
   const masks = fullEmbeddingMasksOf(settings);
   const seeds = Array.from({ length: 10 }, (_, seed) => seed);
   const evaluate = async (test: Split): Promise<Metrics> => {
-    const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out);
+    const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out, { bad });
     const onProgress = progressBar(out, `embedding ${test.name}`);
     const { metrics, dispose } = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { ImageFiles, type ImageSet, packImages } from '@conquer/image';
+import { ImageError, ImageFiles, type ImageSet, packImages } from '@conquer/image';
 import { cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
@@ -9,6 +9,7 @@ import { imageData } from '../train/image-data.js';
 import type { TrainingData } from '../train/loop.js';
 import { Affine } from '../transforms/affine.js';
 import { type AugmentationFamily, augmentationFamily } from '../transforms/augmentation-families.js';
+import type { BadImages } from '../transforms/bad-images.js';
 import { CenterCrop } from '../transforms/center-crop.js';
 import { ColorMix } from '../transforms/color-mix.js';
 import { Compose } from '../transforms/compose.js';
@@ -18,13 +19,17 @@ import { evaluationView, trainingView, type View } from '../transforms/view.js';
 import type { TrainSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
 
-/** The images of a data set as the settings want them: from files, or decoded once into a pack. */
+/**
+ * The images of a data set as the settings want them: from files, or decoded once into a pack.
+ *
+ * @param bad images in whose places others are read
+ */
 export async function openImages(
   settings: TrainSettings,
   dataset: Dataset,
   input: InputFormat,
   out: Output,
-  signal?: AbortSignal,
+  { bad, signal }: { bad?: BadImages | null; signal?: AbortSignal } = {},
 ): Promise<TrainingData> {
   const { resize, augmentation, device, threads } = settings;
   const size = settings['image-size'];
@@ -59,11 +64,13 @@ export async function openImages(
   }[augmentation];
 
   const imagesOf = async (split: Split): Promise<ImageSet> => {
-    const { paths } = split;
-    if (!packed) return new ImageFiles(paths);
+    if (!packed) return new ImageFiles(split.paths);
+    // What is in a bad image's place is never read.
+    const good = split.paths.find((path) => !bad?.has(path));
+    const paths = split.paths.map((path) => (bad?.has(path) ? (good ?? path) : path));
     const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
     const shape = square ? resize : `short-${resize}`;
-    return packImages(paths, {
+    const packing = packImages(paths, {
       size: resize,
       square,
       file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${shape}-${key}.pack`),
@@ -71,10 +78,23 @@ export async function openImages(
       signal,
       onProgress: progressBar(out, `decoding the ${split.name} images, once`),
     });
+    return await packing.catch((error: unknown) => {
+      if (!bad || !(error instanceof ImageError) || bad.has(error.path)) throw error;
+      bad.add(error);
+      return imagesOf(split);
+    });
   };
   const prefetch = packed ? 1 : 3;
   const decoding = { threads: threads ?? undefined, prefetch };
-  return imageData(dataset, { ...view, augmented, plain, imagesOf, device, ...decoding });
+  return imageData(dataset, {
+    ...view,
+    augmented,
+    plain,
+    imagesOf,
+    device,
+    bad: bad ?? undefined,
+    ...decoding,
+  });
 }
 
 /** Drawings are whole in the picture and face one way: turn, zoom and shift them a little, do not cut or mirror. */

@@ -513,7 +513,7 @@ export const trainOptions = {
     kind: 'choice',
     choices: ['fail', 'skip'],
     default: 'fail',
-    help: 'an image that cannot be read ends the run; or all are checked first, and such ones left out, up to 5 %',
+    help: 'an image that cannot be read ends the run; or another of its class takes its place, for up to 5 % of all',
   },
 
   epochs: { group: OPTIMISER, kind: 'integer', default: 100, min: 1, help: 'epochs' },

@@ -11,6 +11,7 @@ import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
 import { TrainingStep } from '../train/step.js';
 import { announcement } from './announcement.js';
 import {
+  badImagesOf,
   divisionOf,
   learningRateOf,
   minerOf,
@@ -98,6 +99,9 @@ export async function runTraining({
 
   const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
+  const terminal = new TerminalObserver(out);
+  const onBad = (message: string) => terminal.onNote(message);
+  const bad = await badImagesOf(settings, dataset, out, onBad, stop.signal);
   const generator = new Generator(settings.seed);
   const random = new Random(settings.seed);
   // A run that goes on has its weights in the checkpoint.
@@ -108,7 +112,7 @@ export async function runTraining({
   if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss);
   const miner = minerOf(settings, loss, random);
-  const data = await openImages(settings, dataset, model.backbone.input, out, stop.signal);
+  const data = await openImages(settings, dataset, model.backbone.input, out, { bad, signal: stop.signal });
   const run = resumed ?? take(RunFolder.create(path, plain));
 
   const { test, gallery } = dataset;
@@ -118,7 +122,6 @@ export async function runTraining({
   out.write(announcement(settings, { dataset, threads, path }));
   events?.start({ run: path, dataset, device: settings.device, threads, settings: plain });
 
-  const terminal = new TerminalObserver(out);
   const tracking = track(run, trackers, (message) => terminal.onNote(message));
   const stopwatch = profile ? new Profile() : undefined;
   const maskLambda = settings['mask-lambda'];

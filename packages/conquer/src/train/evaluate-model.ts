@@ -1,7 +1,8 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 import { type EvaluateOptions, evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { Batch } from '../transforms/loader.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 import type { TrainingData } from './loop.js';
 
@@ -23,7 +24,7 @@ const COLLAPSED = 0.01;
 /** What an evaluation found, and the embeddings it was found in; dispose() frees them. */
 export interface ModelEvaluation {
   metrics: Metrics;
-  /** (N, D), rows of length 1. */
+  /** (N, D), rows of length 1. An image that cannot be read has another's row here, which the metrics leave out. */
   queries: Tensor;
   /** (M, D), where there is a gallery. */
   gallery: Tensor | null;
@@ -46,8 +47,13 @@ export async function evaluateModel(
   const dispose = () => {
     for (const tensor of embedded) tensor.dispose();
   };
-  const embedSplit = async (name: 'test' | 'validation' | 'gallery', before: number): Promise<Tensor> => {
-    const embeddings = await embedImages(model, data.plain(name), {
+  const bad = { queries: new Set<number>(), gallery: new Set<number>() };
+  const embedSplit = async (
+    name: 'test' | 'validation' | 'gallery',
+    before: number,
+    replaced: Set<number>,
+  ): Promise<Tensor> => {
+    const embeddings = await embedImages(model, noteReplaced(data.plain(name), replaced), {
       ...embed,
       signal,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
@@ -56,24 +62,51 @@ export async function evaluateModel(
     return embeddings;
   };
   try {
-    const queries = await embedSplit(split, 0);
+    const queries = await embedSplit(split, 0, bad.queries);
     const radius = radiusOf(queries);
     if (!Number.isFinite(radius))
       throw new UserError(
         'the embeddings are not finite: the weights have diverged; lower the learning rate (--lr)',
       );
-    const gallery = galleryLabels ? await embedSplit('gallery', labels.length) : null;
-    const metrics = evaluateEmbeddings(queries, labels, {
-      recallAt,
-      extended,
-      ...(nmi !== undefined && { nmi }),
-      ...(gallery && galleryLabels && { gallery: { embeddings: gallery, labels: galleryLabels } }),
+    const gallery = galleryLabels ? await embedSplit('gallery', labels.length, bad.gallery) : null;
+    const metrics = scope(() => {
+      const measured = without(queries, labels, bad.queries);
+      return evaluateEmbeddings(measured.embeddings, measured.labels, {
+        recallAt,
+        extended,
+        ...(nmi !== undefined && { nmi }),
+        ...(gallery && galleryLabels && { gallery: without(gallery, galleryLabels, bad.gallery) }),
+      });
     });
     return { metrics, queries, gallery, collapsed: radius < COLLAPSED, dispose };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** The batches, and in `replaced` the rows in which the loader put another image than the split's. */
+async function* noteReplaced(batches: AsyncIterable<Batch>, replaced: Set<number>): AsyncGenerator<Batch> {
+  let row = 0;
+  for await (const batch of batches) {
+    for (const index of batch.indices) {
+      if (index !== row) replaced.add(row);
+      row++;
+    }
+    yield batch;
+  }
+}
+
+/** Without these rows: a query would find the image that stands in for it. */
+function without(
+  embeddings: Tensor,
+  labels: Int32Array,
+  rows: ReadonlySet<number>,
+): { embeddings: Tensor; labels: Int32Array } {
+  if (rows.size === 0) return { embeddings, labels };
+  const kept = Int32Array.from(labels.keys()).filter((row) => !rows.has(row));
+  const index = tensor(kept, { dtype: 'int64', device: embeddings.device });
+  return { embeddings: embeddings.indexSelect(0, index), labels: kept.map((row) => labels[row]!) };
 }
 
 /** The largest distance from the mean: between half of the largest distance of two embeddings and all of it. */

@@ -2,8 +2,10 @@ import { ImageFiles, type ImageSet } from '@conquer/image';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
+import type { BadImages } from '../transforms/bad-images.js';
 import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
+import { Substitutes } from '../transforms/substitutes.js';
 import { evaluationView, trainingView, type View, type ViewOptions } from '../transforms/view.js';
 import type { TrainingData } from './loop.js';
 
@@ -14,6 +16,8 @@ export interface ImageDataOptions extends ViewOptions {
   plain?: View;
   /** The images of a split; by default its files, decoded each time. */
   imagesOf?: (split: Split) => Promise<ImageSet>;
+  /** Images known to be bad: others take their places, and those of images that go bad later. Default: none may be. */
+  bad?: BadImages | undefined;
   /** Images of an evaluation batch; default 256. */
   evaluationBatch?: number;
   /** Default 'cpu'. */
@@ -27,12 +31,13 @@ export interface ImageDataOptions extends ViewOptions {
 /**
  * The images of a data set as the training loop wants them: training images augmented, all others in order.
  *
- * @throws ImageError naming the file, while it is iterated, for an image that cannot be read
+ * @throws ImageError naming the file, while it is iterated, for an image that cannot be read; with `bad` only UserError
+ *   where there are too many
  */
 export async function imageData(dataset: Dataset, options: ImageDataOptions): Promise<TrainingData> {
   const { augmented = trainingView(options), plain = evaluationView(options), prefetch = 3 } = options;
   const { imagesOf = async ({ paths }) => new ImageFiles(paths), evaluationBatch = 256 } = options;
-  const { device, threads } = options;
+  const { device, threads, bad } = options;
   const { train, test, validation, gallery } = dataset;
   const read = async (split: Split) => ({ split, images: await imagesOf(split) });
   const splits = {
@@ -41,6 +46,7 @@ export async function imageData(dataset: Dataset, options: ImageDataOptions): Pr
     validation: validation && (await read(validation)),
     gallery: gallery && (await read(gallery)),
   };
+  const substitutes = ({ paths, labels }: Split) => bad && new Substitutes(paths, labels, bad);
   const source = (images: ImageSet, { cropping }: View) => new CropSource({ images, cropping, threads });
   return {
     trainLabels: train.labels,
@@ -54,6 +60,7 @@ export async function imageData(dataset: Dataset, options: ImageDataOptions): Pr
       return new Loader({
         source: source(splits.train.images, augmented),
         labels: train.labels,
+        substitutes: substitutes(train),
         batches: batches.slice(done),
         transform: augmented.transform,
         random,
@@ -68,6 +75,7 @@ export async function imageData(dataset: Dataset, options: ImageDataOptions): Pr
       return new Loader({
         source: source(images, plain),
         labels: split.labels,
+        substitutes: substitutes(split),
         batches: new InOrderBatches(split.paths.length, evaluationBatch),
         transform: plain.transform,
         random: new Random(0),

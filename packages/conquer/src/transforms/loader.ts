@@ -2,6 +2,7 @@ import { noGrad, scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 import type { ImageSource } from './image-source.js';
+import type { Substitutes } from './substitutes.js';
 
 /** A batch, ready for the network. Its tensor belongs to whoever receives it, and is to be disposed there. */
 export interface Batch {
@@ -9,7 +10,7 @@ export interface Batch {
   images: Tensor;
   /** Labels (B). */
   labels: Int32Array;
-  /** Positions in the split (B). */
+  /** Positions in the split (B), of the images that were read: those asked for, or their substitutes. */
   indices: Int32Array;
 }
 
@@ -26,6 +27,8 @@ export interface LoaderOptions {
    * stands further than the batches that were received.
    */
   random: Random;
+  /** Stand in for images that cannot be read; without them such an image is an error. */
+  substitutes?: Substitutes | undefined;
   /** Default `cpu`. */
   device?: string | undefined;
   /** Batches that are read ahead; default 2. */
@@ -36,7 +39,8 @@ export interface LoaderOptions {
  * Reads the images of batch after batch ahead of the training loop, and transforms them when they are received.
  * Each `for await` is an epoch. Leaving it early, or an error, ends the reading: what runs is waited for and freed.
  *
- * @throws while iterating, ImageError naming a file that cannot be read; the batches before it come first
+ * @throws while iterating, ImageError naming a file that cannot be read, or UserError where too many have no
+ *   substitute; the batches before it come first
  */
 export class Loader implements AsyncIterable<Batch> {
   private readonly options: LoaderOptions;
@@ -53,32 +57,34 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
-    const { source, batches, random, prefetch = 2 } = this.options;
+    const { source, substitutes, batches, random, prefetch = 2 } = this.options;
     const abort = new AbortController();
     const positions = batches[Symbol.iterator]();
-    const ahead: { indices: Int32Array; stream: Random; pixels: Promise<Tensor> }[] = [];
+    const ahead: { stream: Random; read: Promise<{ indices: Int32Array; pixels: Tensor }> }[] = [];
     const ask = () => {
       const next = positions.next();
       if (next.done) return;
       const stream = random.fork();
-      const pixels = source.read(next.value, stream, abort.signal);
+      const read = substitutes
+        ? substitutes.read(source, next.value, stream, abort.signal)
+        : source.read(next.value, stream, abort.signal).then((pixels) => ({ indices: next.value, pixels }));
       // A failure is reported when its batch is due; until then it must not count as unhandled.
-      pixels.catch(() => {});
-      ahead.push({ indices: next.value, stream, pixels });
+      read.catch(() => {});
+      ahead.push({ stream, read });
     };
     try {
       for (let batch = 0; batch < prefetch; batch++) ask();
       for (let batch = ahead[0]; batch; batch = ahead[0]) {
         ask();
-        const pixels = await batch.pixels;
+        const { pixels, indices } = await batch.read;
         ahead.shift();
-        yield this.finish(pixels, batch.indices, batch.stream);
+        yield this.finish(pixels, indices, batch.stream);
       }
     } finally {
       abort.abort();
       positions.return?.();
-      for (const result of await Promise.allSettled(ahead.map(({ pixels }) => pixels))) {
-        if (result.status === 'fulfilled') result.value.dispose();
+      for (const result of await Promise.allSettled(ahead.map(({ read }) => read))) {
+        if (result.status === 'fulfilled') result.value.pixels.dispose();
       }
     }
   }

@@ -1,0 +1,50 @@
+import { decodeImages, ImageError } from '@conquer/image';
+import { BadImages } from '../transforms/bad-images.js';
+import type { Dataset } from './dataset.js';
+
+/** Images checked at once. */
+const BLOCK = 256;
+const SIDE = 8;
+
+export interface CheckImagesOptions {
+  /** Told of each bad image, now or later, in a line that names it and the reason. */
+  onBad: (message: string) => void;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+  /** Ends the check early. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Decodes every file of a data set once.
+ *
+ * @returns those that cannot be read; images that go bad later are added to it
+ * @throws UserError where more than 5 % are bad
+ */
+export async function checkImages(
+  { train, validation, test, gallery, testSets = [] }: Dataset,
+  { onBad, onProgress, signal }: CheckImagesOptions,
+): Promise<BadImages> {
+  const splits = [train, validation, test, gallery, ...testSets].filter((split) => split !== undefined);
+  const paths = [...new Set(splits.flatMap((split) => split.paths))];
+  const bad = new BadImages(paths.length, onBad);
+  for (let start = 0; start < paths.length; start += BLOCK) {
+    let block = paths.slice(start, start + BLOCK);
+    while (block.length > 0) {
+      const requests = block.map((path) => ({
+        path,
+        size: { width: SIDE, height: SIDE },
+        fit: 'cover' as const,
+      }));
+      try {
+        await decodeImages(requests, new Uint8Array(block.length * SIDE * SIDE * 3), { signal });
+        break;
+      } catch (error) {
+        if (!(error instanceof ImageError) || !block.includes(error.path)) throw error;
+        bad.add(error);
+        block = block.filter((path) => path !== error.path);
+      }
+    }
+    onProgress?.({ done: Math.min(start + BLOCK, paths.length), total: paths.length });
+  }
+  return bad;
+}
