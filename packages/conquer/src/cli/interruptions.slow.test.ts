@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -231,4 +231,40 @@ describe('the disk', () => {
     for (const ended of refused)
       expectMistake(ended, new RegExp(`is being trained by process ${pid} since 20\\d\\d-.*T`));
   });
+});
+
+describe('--on-bad-image skip', () => {
+  it.each(['yes', 'no'])(
+    'cache %s: a run with bad images, resumed, is as if it was never stopped',
+    async (cache) => {
+      const place = mkdtempSync(join(tmpdir(), 'conquer-bad-images-'));
+      writeDiscs(place);
+      // One image of a training class, one of a test class.
+      for (const label of ['02', '12'])
+        writeFileSync(join(place, 'images', `class-${label}`, '3.svg'), '<svg');
+      const skip = ['--on-bad-image', 'skip', '--cache', cache];
+      const begin = (name: string, options: Partial<ProgramOptions> = {}) =>
+        conquer(['train', ...smallRun, ...skip, '--name', name], { folder: place, ...options });
+      const whole = await begin('whole');
+      expect(whole.code, whole.stderr).toBe(0);
+      const told = whole.stderr.split('\n').filter((line) => line.includes('bad image'));
+      expect(told).toEqual([
+        expect.stringMatching(/bad image 1 of at most 6: cannot read the image .*class-02\/3\.svg: /),
+        expect.stringMatching(/bad image 2 of at most 6: cannot read the image .*class-12\/3\.svg: /),
+      ]);
+      let sent = false;
+      const stopped = await begin('stopped', {
+        onOutput: (text, child) => {
+          if (sent || !/epoch 2\/4/.test(text)) return;
+          sent = true;
+          child.kill('SIGINT');
+        },
+      });
+      expect(stopped.code, stopped.stderr).toBe(130);
+      const rest = await conquer(['train', '--resume', 'runs/stopped'], { folder: place });
+      expect(rest.code, rest.stderr).toBe(0);
+      expect(outcome(join(place, 'runs', 'stopped'))).toEqual(outcome(join(place, 'runs', 'whole')));
+      rmSync(place, { recursive: true });
+    },
+  );
 });

@@ -15,7 +15,7 @@ const file = 'cars_annos.mat';
  */
 export async function openCars(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://ai.stanford.edu/~jkrause/cars/car_dataset.html';
-  const data = new Distribution('cars', 'cars196', page, options);
+  const data = new Distribution('cars', 'cars196', page, options, ['car_ims']);
   const listed = readAnnotations(data, await data.read(file));
   const [annotatedTrain, annotatedTest] = [
     listed.filter(({ id }) => id <= 98),

@@ -1,12 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { UserError } from '../error.js';
 import { openCars } from './cars.js';
 import { openCub } from './cub.js';
 import { openSop } from './sop.js';
+import { openVehicleId } from './vehicle-id.js';
 
 // Miniatures in the layouts the data sets are distributed in. Readers look at names only, so the images are empty.
 
@@ -70,6 +71,49 @@ it('sop: two lists with a header; the classes of each have their range', async (
   rmSync(join(folder, 'sop/Ebay_test.txt'));
   await expect(openSop(partial())).rejects.toThrow(UserError);
   await expect(openSop(partial())).rejects.toThrow(/Ebay_test.txt, but .*sop has only .*Ebay_train.txt/);
+});
+
+describe('links', () => {
+  let elsewhere: string;
+  beforeEach(() => {
+    elsewhere = mkdtempSync(join(tmpdir(), 'conquer-elsewhere-'));
+  });
+  afterEach(() => rmSync(elsewhere, { recursive: true }));
+
+  it("may be the data set's own folder and the one above; those inside must not lead out", async () => {
+    const header = 'image_id class_id super_class_id path\n';
+    put('sop/Ebay_train.txt', `${header}1 1 1 a/1.JPG\n2 1 1 a/2.JPG\n3 2 1 a/3.JPG\n`);
+    put('sop/Ebay_test.txt', `${header}4 11319 1 b/4.JPG\n5 11319 1 b/5.JPG\n6 11320 1 b/6.JPG\n`);
+    for (const name of ['a/1', 'a/2', 'a/3', 'b/4', 'b/5', 'b/6']) put(`sop/${name}.JPG`);
+    const real = join(elsewhere, 'Stanford_Online_Products');
+    renameSync(join(folder, 'sop'), real);
+    symlinkSync(real, join(folder, 'sop'));
+    const { train } = await openSop(partial());
+    expect(below(train.paths)).toEqual(['sop/a/1.JPG', 'sop/a/2.JPG', 'sop/a/3.JPG']);
+    symlinkSync(folder, join(elsewhere, 'data'));
+    expect((await openSop({ ...partial(), folder: join(elsewhere, 'data') })).test.paths).toHaveLength(3);
+    symlinkSync(join(real, 'a', '1.JPG'), join(real, 'a', 'again.JPG'));
+    put('sop/Ebay_train.txt', `${header}1 1 1 a/1.JPG\n2 1 1 a/again.JPG\n3 2 1 a/3.JPG\n`);
+    expect((await openSop(partial())).train.paths).toHaveLength(3);
+
+    // Beside the data set, where its link leads, is outside too.
+    renameSync(join(real, 'b'), join(elsewhere, 'b'));
+    symlinkSync('../b', join(real, 'b'));
+    await expect(openSop(partial())).rejects.toThrow(/sop\/b is a link to .*, outside of .*sop: copy it/);
+  });
+
+  it('may be the folder of images, but none inside that leads out of it', async () => {
+    const root = 'vehicle-id/VehicleID_V1.0';
+    for (const list of ['train_list', 'test_list_800', 'test_list_1600', 'test_list_2400'])
+      put(`${root}/train_test_split/${list}.txt`, '1 7\n2 7\n3 8\n4 8\n');
+    for (const image of [1, 2, 3, 4]) writeFileSync(join(elsewhere, `${image}.jpg`), '');
+    symlinkSync(elsewhere, join(folder, root, 'image'));
+    expect((await openVehicleId(partial())).train.paths).toHaveLength(4);
+    put('secret.jpg');
+    rmSync(join(elsewhere, '4.jpg'));
+    symlinkSync(join(folder, 'secret.jpg'), join(elsewhere, '4.jpg'));
+    await expect(openVehicleId(partial())).rejects.toThrow(/4\.jpg is a link to .*secret\.jpg, outside of/);
+  });
 });
 
 describeWithPython('cars', ['scipy', 'numpy'], () => {

@@ -37,18 +37,28 @@ export class Distribution {
   readonly #onWarning: ((message: string) => void) | undefined;
   /** The entries of folders, and whether they are links. */
   readonly #listings = new Map<string, Map<string, boolean>>();
-  #realFolder: string | null = null;
+  readonly #imageFolders: readonly string[];
+  /** Where the data set really lies; null: not looked up yet. */
+  #roots: string[] | null = null;
 
   /**
    * @param name as the command line knows it
    * @param subfolder where it lies under `--dataset-dir`
    * @param page where to get the data
+   * @param imageFolders its folders of images: each may be a link to anywhere, as the data set's own folder may
    */
-  constructor(name: string, subfolder: string, page: string, options: DistributionOptions) {
+  constructor(
+    name: string,
+    subfolder: string,
+    page: string,
+    options: DistributionOptions,
+    imageFolders: readonly string[] = [],
+  ) {
     this.name = name;
     this.folder = join(options.folder, subfolder);
     this.allowPartial = options.allowPartial ?? false;
     this.#page = page;
+    this.#imageFolders = imageFolders;
     this.#onWarning = options.onWarning;
   }
 
@@ -170,7 +180,7 @@ export class Distribution {
     return dataset;
   }
 
-  /** Also refuses links that lead outside of the data set's folder, which may be a link itself. */
+  /** Also refuses links that lead outside of where the data set really lies. */
   async #isThere(path: string): Promise<boolean> {
     const folder = dirname(path);
     let listing = this.#listings.get(folder);
@@ -186,10 +196,14 @@ export class Distribution {
   }
 
   async #checkLink(path: string): Promise<void> {
-    this.#realFolder ??= await realpath(this.folder);
-    const target = await realpath(path).catch(() => null); // of a broken link nothing is read
-    if (target === null || target === this.#realFolder || target.startsWith(join(this.#realFolder, sep)))
-      return;
+    const real = (of: string) => realpath(of).catch(() => null); // of a broken link nothing is read
+    const target = await real(path);
+    if (target === null) return;
+    if (this.#roots === null) {
+      const folders = ['.', ...this.#imageFolders].map((folder) => real(join(this.folder, folder)));
+      this.#roots = (await Promise.all(folders)).filter((root) => root !== null);
+    }
+    if (this.#roots.some((root) => target === root || target.startsWith(join(root, sep)))) return;
     throw this.error(
       `${path} is a link to ${target}, outside of ${this.folder}: copy it there, or link the whole folder`,
     );

@@ -16,7 +16,7 @@ type Part = (typeof parts)[number];
  */
 export async function openInshop(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html';
-  const data = new Distribution('inshop', 'in-shop', page, options);
+  const data = new Distribution('inshop', 'in-shop', page, options, ['img', 'Img', 'Img/img']);
   const listed = await readPartition(data);
   data.checkSizes([
     ['training images', listed.train.length, 25_882],

@@ -1,0 +1,41 @@
+import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
+import { expect, it } from 'vitest';
+import { openModel } from '../models/open.js';
+import type { Batch } from '../transforms/loader.js';
+import { evaluateModel } from './evaluate-model.js';
+
+it('measures without the images that others stand in for', async () => {
+  const before = liveTensors();
+  const generator = new Generator(1);
+  const model = openModel('small-resnet', { smallResNet: { widths: [4, 8] }, embeddingDim: 6, generator });
+  using images = randn([9, 3, 16, 16], { generator });
+  // Rows of images; the split has them in order, except where a loader had to take another.
+  const dataOf = (rows: number[], bad: Record<number, number> = {}) => {
+    const labels = Int32Array.from(rows, (row) => row % 3);
+    const read = rows.map((row, place) => bad[place] ?? row);
+    async function* plain(): AsyncGenerator<Batch> {
+      for (let start = 0; start < rows.length; start += 4) {
+        const some = read.slice(start, start + 4);
+        const pixels = some.map((row) => images.narrow(0, row, 1));
+        const batch = scope(() => cat(pixels)).keep();
+        for (const row of pixels) row.dispose();
+        const indices = Int32Array.from(some, (row) => rows.indexOf(row));
+        yield { images: batch, labels: indices.map((at) => labels[at]!), indices };
+      }
+    }
+    return { testLabels: labels, galleryLabels: labels, plain };
+  };
+  const options = { recallAt: [1, 2] };
+  const all = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  // Image 5 is read as its like 2: as both a query and in the gallery it would find itself.
+  const replaced = await evaluateModel(model, dataOf(all, { 5: 2 }), options);
+  const without = await evaluateModel(model, dataOf(all.filter((row) => row !== 5)), options);
+  expect(replaced.metrics).toEqual(without.metrics);
+  expect(replaced.queries.shape).toEqual([9, 6]);
+  const whole = await evaluateModel(model, dataOf(all), options);
+  expect(whole.metrics).not.toEqual(without.metrics);
+  for (const { dispose } of [replaced, without, whole]) dispose();
+  model.dispose();
+  images.dispose();
+  expect(liveTensors()).toBe(before);
+});
