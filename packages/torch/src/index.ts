@@ -39,7 +39,7 @@ export {
   setNumThreads,
   torchVersion,
 } from './runtime.js';
-export { scope } from './scope.js';
+export { OpenScope, scope } from './scope.js';
 export { readPickle, readPth, writePth } from './serialization/pth.js';
 export { readSafetensors, type SafetensorsContents, writeSafetensors } from './serialization/safetensors.js';
 export { SerializationError } from './serialization/serialization-error.js';

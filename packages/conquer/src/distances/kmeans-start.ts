@@ -1,5 +1,6 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
+import type { Steps } from './steps.js';
 
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
 const ONE_BY_ONE = 512;
@@ -15,7 +16,7 @@ export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
  *
  * @param squares (N,), the squared norms of the rows
  */
-export function plusPlusStart(rows: Tensor, squares: Tensor, k: number, random: Random): Tensor {
+export function* plusPlusStart(rows: Tensor, squares: Tensor, k: number, random: Random): Steps<Tensor> {
   const trials = 2 + Math.floor(Math.log(k));
   const perRound = Math.ceil(k / ONE_BY_ONE);
   const chosen = [random.int(rows.size(0))];
@@ -36,6 +37,7 @@ export function plusPlusStart(rows: Tensor, squares: Tensor, k: number, random: 
     });
     gaps.dispose();
     gaps = next;
+    yield;
   }
   return selectRows(rows, Int32Array.from(chosen));
 }

@@ -1,8 +1,9 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import { ClusterSums } from './cluster-sums.js';
 import { plusPlusStart, randomStart } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
+import { inOneGo, inScope, type Steps } from './steps.js';
 
 export interface KMeansOptions {
   random: Random;
@@ -33,43 +34,51 @@ export interface KMeansResult {
  * @throws RangeError if there are fewer rows than clusters, or a value is not finite
  */
 export function kMeans(x: Tensor, k: number, options: KMeansOptions): KMeansResult {
-  const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5 } = options;
+  return inOneGo(kMeansSteps(x, k, options));
+}
+
+/** The same in steps: a round of the start, or an iteration. */
+export function kMeansSteps(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
   checkInput(x, k, options.centroids);
-  return scope(() =>
-    noGrad(() => {
-      const rows = x.detach().to({ dtype: x.dtype === 'float64' ? 'float64' : 'float32' });
-      const squares = rows.norm(2, 1).square();
-      const total = squares.to({ dtype: 'float64' }).sum().item();
-      if (!Number.isFinite(total)) {
-        throw new RangeError('k-means: expected finite features, got NaN or infinity');
-      }
-      let centroids: Tensor =
-        options.centroids?.detach().to({ dtype: rows.dtype, device: rows.device }).clone() ??
-        (init === 'random' ? randomStart(rows, k, random) : plusPlusStart(rows, squares, k, random));
-      const clusters = new NearestCentroids(rows, squares);
-      const sums = new ClusterSums(rows, k);
-      clusters.assignAll(centroids);
-      sums.assign(clusters.nearest);
-      let objective = sums.objective(centroids, total);
-      let iterations = 0;
-      while (iterations < maxIterations) {
-        const before: Tensor = centroids;
-        centroids = scope(() => sums.means(before, clusters));
-        clusters.follow(before, centroids);
-        before.dispose();
-        iterations++;
-        const changed = sums.assign(clusters.nearest);
-        const nextObjective = sums.objective(centroids, total);
-        const gained = objective - nextObjective;
-        objective = nextObjective;
-        // Nothing changes any more even where a cluster is empty: there are fewer distinct rows than clusters.
-        if (changed === 0 || (gained <= tolerance * objective && sums.empty().length === 0)) break;
-      }
-      const gaps = clusters.gaps(centroids);
-      const assignments = Int32Array.from(clusters.nearest.toNumbers());
-      return { assignments, centroids, objective: gaps.reduce((a, b) => a + b, 0), iterations };
-    }),
-  );
+  return inScope(iterations(x, k, options));
+}
+
+function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
+  const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5 } = options;
+  const rows = x.detach().to({ dtype: x.dtype === 'float64' ? 'float64' : 'float32' });
+  const squares = rows.norm(2, 1).square();
+  const total = squares.to({ dtype: 'float64' }).sum().item();
+  if (!Number.isFinite(total)) {
+    throw new RangeError('k-means: expected finite features, got NaN or infinity');
+  }
+  let centroids: Tensor =
+    options.centroids?.detach().to({ dtype: rows.dtype, device: rows.device }).clone() ??
+    (init === 'random' ? randomStart(rows, k, random) : yield* plusPlusStart(rows, squares, k, random));
+  const clusters = new NearestCentroids(rows, squares);
+  const sums = new ClusterSums(rows, k);
+  yield;
+  clusters.assignAll(centroids);
+  yield;
+  sums.assign(clusters.nearest);
+  let objective = sums.objective(centroids, total);
+  let iterations = 0;
+  while (iterations < maxIterations) {
+    const before: Tensor = centroids;
+    centroids = scope(() => sums.means(before, clusters));
+    clusters.follow(before, centroids);
+    before.dispose();
+    iterations++;
+    const changed = sums.assign(clusters.nearest);
+    const nextObjective = sums.objective(centroids, total);
+    const gained = objective - nextObjective;
+    objective = nextObjective;
+    // Nothing changes any more even where a cluster is empty: there are fewer distinct rows than clusters.
+    if (changed === 0 || (gained <= tolerance * objective && sums.empty().length === 0)) break;
+    yield;
+  }
+  const gaps = clusters.gaps(centroids);
+  const assignments = Int32Array.from(clusters.nearest.toNumbers());
+  return { assignments, centroids, objective: gaps.reduce((a, b) => a + b, 0), iterations };
 }
 
 function checkInput(x: Tensor, k: number, centroids: Tensor | undefined): void {

@@ -14,6 +14,7 @@ const MOST_CANDIDATE_BYTES = 2 ** 30;
  * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
  * the gallery, each block serves its columns too, so that half of the products are enough.
  *
+ * @yields null where it may be paused before there is a block
  * @param mostBytes of candidates: where all queries' would be more, one part of the queries is searched after the other
  */
 export function* neighboursByBlocks(
@@ -22,7 +23,7 @@ export function* neighboursByBlocks(
   blockSize: number | undefined,
   exactDistances: boolean,
   mostBytes = MOST_CANDIDATE_BYTES,
-): Generator<NeighbourBlock, void, undefined> {
+): Generator<NeighbourBlock | null, void, undefined> {
   const { queries, all, own } = search;
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
@@ -43,7 +44,7 @@ export function* neighboursByBlocks(
           candidates.expect(expectation.thresholds(left), start - first);
         });
       }
-      offerAll(vectors, candidates, first, last, rows, own);
+      yield* offerAll(vectors, candidates, first, last, rows, own);
       for (let start = first; start < last; start += rows) {
         const count = Math.min(rows, last - start);
         yield scope(() =>
@@ -139,15 +140,15 @@ class Expectation {
   }
 }
 
-/** Offers the candidates of the queries first … last everything in the gallery. */
-function offerAll(
+/** Offers the candidates of the queries first … last everything in the gallery; yields null between blocks of rows. */
+function* offerAll(
   { queries, gallery }: Vectors,
   candidates: NeighbourCandidates,
   first: number,
   last: number,
   rows: number,
   own: boolean,
-): void {
+): Generator<null, void, undefined> {
   const size = gallery.size(0);
   const offer = (left: Tensor, start: number, column: number, columns: number) => {
     scope(() => {
@@ -178,6 +179,7 @@ function offerAll(
         }
       }),
     );
+    yield null;
   }
 }
 

@@ -102,7 +102,7 @@ describe('nearestNeighbours', () => {
     const search = { queries: x, all: x, mean: x.mean(0, true), own: true };
     const wanted = nearestNeighbours(x, null, 10);
     for (const [rows, bytes] of [[64, 16 * 26 * 300] as const, [50, 16 * 26 * 101] as const]) {
-      const found = [...neighboursByBlocks(search, 10, rows, true, bytes)];
+      const found = [...neighboursByBlocks(search, 10, rows, true, bytes)].filter((block) => block !== null);
       expect(found.length).toBeGreaterThan(1000 / 64);
       expect(found.flatMap(({ indices }) => [...indices])).toEqual([...wanted.indices]);
     }

@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { neighboursByBlocks } from './nearest-by-blocks.js';
 import { neighboursByRows } from './nearest-by-rows.js';
+import { inOneGo, type Steps } from './steps.js';
 
 export interface NearestOptions {
   /** Queries at a time; by default a few thousand. */
@@ -39,30 +40,64 @@ export function nearestNeighbours(
   k: number,
   options: NearestOptions = {},
 ): Neighbours {
+  return inOneGo(allNeighbours(queries, gallery, k, options));
+}
+
+/** The same in steps. */
+export function* allNeighbours(
+  queries: Tensor,
+  gallery: Tensor | null,
+  k: number,
+  options: NearestOptions = {},
+): Steps<Neighbours> {
   const numQueries = queries.size(0);
   const width = clampedK(queries, gallery, k);
   const indices = new Int32Array(numQueries * width);
   const distances = new Float32Array(numQueries * width);
-  for (const block of nearestNeighbourBlocks(queries, gallery, k, options)) {
+  const collect = (block: NeighbourBlock) => {
     indices.set(block.indices, block.start * width);
     distances.set(block.distances, block.start * width);
-  }
+  };
+  yield* nearestNeighbourSteps(queries, gallery, k, options, collect);
   return { k: width, indices, distances };
 }
 
-/** The same, block by block, for results that need not be kept whole. */
+/** Block by block, for results that need not be kept whole. */
 export function* nearestNeighbourBlocks(
   queries: Tensor,
   gallery: Tensor | null,
   k: number,
-  { blockSize, exactDistances = true }: NearestOptions = {},
+  options: NearestOptions = {},
 ): Generator<NeighbourBlock, void, undefined> {
+  for (const block of search(queries, gallery, k, options)) if (block !== null) yield block;
+}
+
+/** The same in steps, each of a second or so at most: `onBlock` is called for block after block. */
+export function* nearestNeighbourSteps(
+  queries: Tensor,
+  gallery: Tensor | null,
+  k: number,
+  options: NearestOptions,
+  onBlock: (block: NeighbourBlock) => void,
+): Steps<void> {
+  for (const block of search(queries, gallery, k, options)) {
+    if (block !== null) onBlock(block);
+    yield;
+  }
+}
+
+function* search(
+  queries: Tensor,
+  gallery: Tensor | null,
+  k: number,
+  { blockSize, exactDistances = true }: NearestOptions,
+): Generator<NeighbourBlock | null, void, undefined> {
   const width = clampedK(queries, gallery, k);
   if (width === 0) return;
   const precise = queries.dtype === 'float64' ? 'float64' : 'float32';
   const galleryOrQueries = gallery ?? queries;
   // Kept out of the caller's scopes, which may change between two blocks.
-  const search = scope(() =>
+  const searched = scope(() =>
     noGrad(() => {
       const all = galleryOrQueries.detach().to({ dtype: precise }).contiguous();
       const own = gallery === null;
@@ -74,10 +109,10 @@ export function* nearestNeighbourBlocks(
   try {
     const onCpu = queries.device === 'cpu' && precise === 'float32';
     yield* onCpu
-      ? neighboursByBlocks(search, width, blockSize, exactDistances)
-      : neighboursByRows(search, width, blockSize);
+      ? neighboursByBlocks(searched, width, blockSize, exactDistances)
+      : neighboursByRows(searched, width, blockSize);
   } finally {
-    for (const held of [search.queries, search.all, search.mean]) held.dispose();
+    for (const held of [searched.queries, searched.all, searched.mean]) held.dispose();
   }
 }
 

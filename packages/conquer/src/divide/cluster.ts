@@ -1,5 +1,6 @@
 import type { Tensor } from '@conquer/torch';
-import { kMeans } from '../distances/kmeans.js';
+import { kMeansSteps } from '../distances/kmeans.js';
+import type { Steps } from '../distances/steps.js';
 import type { Random } from '../random.js';
 import { enoughToTrain } from './trainable.js';
 
@@ -19,19 +20,19 @@ export interface Clustered {
  *
  * @param centroids (numClusters, F) to start the first try from
  */
-export function clusterFeatures(
+export function* clusterFeatures(
   features: Tensor,
   labels: Int32Array,
   numClusters: number,
   random: Random,
   trials = CLUSTERING_TRIALS,
   centroids: Tensor | null = null,
-): Clustered {
+): Steps<Clustered> {
   if (numClusters === 1) return { clusters: new Int32Array(labels.length), notes: [] };
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
     const start = trial === 0 && centroids !== null ? { centroids } : {};
-    const result = kMeans(features, numClusters, { random, ...start });
+    const result = yield* kMeansSteps(features, numClusters, { random, ...start });
     result.centroids.dispose();
     clusters = result.assignments;
     if (enoughToTrain(clusters, labels, numClusters)) return { clusters, notes: [] };

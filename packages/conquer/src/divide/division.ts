@@ -1,4 +1,5 @@
-import { noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import { stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { reassignClusters } from './reassign.js';
@@ -73,6 +74,15 @@ export interface DivideOptions {
  * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c; bottom-up, they become cluster c.
  */
 export function divide(options: DivideOptions): Division {
+  return inOneGo(divideSteps(options));
+}
+
+/** The same in steps. */
+export function divideSteps(options: DivideOptions): Steps<Division> {
+  return inScope(division(options));
+}
+
+function* division(options: DivideOptions): Steps<Division> {
   const { labels, previous, epoch, random, compat } = options;
   const notes: string[] = [];
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
@@ -81,37 +91,33 @@ export function divide(options: DivideOptions): Division {
   if (numLearners === 1) return undivided(labels, epoch);
   const given = options.features;
   if (!given) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
-  return scope(() =>
-    noGrad(() => {
-      const features = options.clusterBy === 'class' ? classMeans(given, labels) : given;
-      const known = previous?.numClusters === numClusters ? previous.clusters : null;
-      const adaptive = options.clustering === 'adaptive-centroids' && known !== null;
-      const start = adaptive ? clusterMeans(features, known, numClusters) : null;
-      const clustered = clusterFeatures(features, labels, numClusters, random, undefined, start);
-      notes.push(...clustered.notes);
-      let clusters = clustered.clusters;
-      if (options.recluster === 'random') {
-        const numbers = random.permutation(numClusters);
-        clusters = clusters.map((cluster) => numbers[cluster] as number);
-      }
-      let moved = 0;
-      if (known) {
-        if ((options.recluster ?? 'reassign') === 'reassign') {
-          clusters = reassignClusters(known, clusters, numClusters, { compat }).clusters;
-        }
-        moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
-      }
-      while (numClusters < numLearners) {
-        const split = splitClusters(features, clusters, labels, numClusters, random);
-        clusters = split.clusters;
-        notes.push(...split.notes);
-        numClusters *= 2;
-      }
-      for (; numClusters > numLearners; numClusters /= 2) clusters = clusters.map((cluster) => cluster >> 1);
-      clusters = dropSingles(clusters, labels);
-      return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
-    }),
-  );
+  const features = options.clusterBy === 'class' ? classMeans(given, labels) : given;
+  const known = previous?.numClusters === numClusters ? previous.clusters : null;
+  const adaptive = options.clustering === 'adaptive-centroids' && known !== null;
+  const start = adaptive ? clusterMeans(features, known, numClusters) : null;
+  const clustered = yield* clusterFeatures(features, labels, numClusters, random, undefined, start);
+  notes.push(...clustered.notes);
+  let clusters = clustered.clusters;
+  if (options.recluster === 'random') {
+    const numbers = random.permutation(numClusters);
+    clusters = clusters.map((cluster) => numbers[cluster] as number);
+  }
+  let moved = 0;
+  if (known) {
+    if ((options.recluster ?? 'reassign') === 'reassign') {
+      clusters = reassignClusters(known, clusters, numClusters, { compat }).clusters;
+    }
+    moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
+  }
+  while (numClusters < numLearners) {
+    const split = yield* splitClusters(features, clusters, labels, numClusters, random);
+    clusters = split.clusters;
+    notes.push(...split.notes);
+    numClusters *= 2;
+  }
+  for (; numClusters > numLearners; numClusters /= 2) clusters = clusters.map((cluster) => cluster >> 1);
+  clusters = dropSingles(clusters, labels);
+  return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
 }
 
 /** All images in one cluster: what training starts from. */

@@ -1,6 +1,7 @@
 import { cat, scope, type Tensor } from '@conquer/torch';
-import { kMeans } from '../distances/kmeans.js';
-import { nearestNeighbourBlocks } from '../distances/nearest.js';
+import { kMeansSteps } from '../distances/kmeans.js';
+import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest.js';
+import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
 import { classDistances } from './class-distances.js';
@@ -48,6 +49,15 @@ export function evaluateEmbeddings(
   labels: Int32Array,
   options: EvaluateOptions,
 ): Metrics {
+  return inOneGo(evaluateSteps(embeddings, labels, options));
+}
+
+/** The same in steps. */
+export function* evaluateSteps(
+  embeddings: Tensor,
+  labels: Int32Array,
+  options: EvaluateOptions,
+): Steps<Metrics> {
   const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
@@ -66,18 +76,16 @@ export function evaluateEmbeddings(
   const add = (name: string, value: number) => {
     metrics[name] = (metrics[name] as number) + value;
   };
-  const blocks = nearestNeighbourBlocks(embeddings, gallery?.embeddings ?? null, deepest, {
-    blockSize,
-    exactDistances: false,
-  });
-  for (const { start, count, indices } of blocks) {
+  const onBlock = ({ start, count, indices }: NeighbourBlock) => {
     const some = labels.subarray(start, start + count);
     const relevantSome = relevant.subarray(start, start + count);
     const share = count / labels.length;
     for (const k of recallAt) add(`R@${k}`, recallAtK(some, galleryLabels, indices, k) * share);
     add('MAP@R', meanAveragePrecisionAtR(some, galleryLabels, indices, relevantSome) * share);
     add('mARP', meanAverageRPrecisionOfHits(some, galleryLabels, indices, relevantSome) * share);
-  }
+  };
+  const approximate = { blockSize, exactDistances: false };
+  yield* nearestNeighbourSteps(embeddings, gallery?.embeddings ?? null, deepest, approximate, onBlock);
   if (extended) {
     const [at1000, all] = meanAveragePrecision(embeddings, labels, relevant, [1000, Infinity], {
       ...(gallery && { gallery }),
@@ -86,11 +94,12 @@ export function evaluateEmbeddings(
     metrics['MAP@1000'] = at1000 as number;
     metrics.MAP = all as number;
   }
-  scope(() => {
-    const everyLabel = gallery ? Int32Array.from([...labels, ...gallery.labels]) : labels;
+  const everyLabel = gallery ? Int32Array.from([...labels, ...gallery.labels]) : labels;
+  const measureAll = function* (): Steps<void> {
     const every = gallery ? cat([embeddings, gallery.embeddings]) : embeddings;
     if (nmi) {
-      const clusterings = nmi.seeds.map((seed) => cluster(every, everyLabel, seed));
+      const clusterings: Int32Array[] = [];
+      for (const seed of nmi.seeds) clusterings.push(yield* cluster(every, everyLabel, seed));
       const nmis = clusterings.map((clusters) => normalizedMutualInformation(everyLabel, clusters));
       addSpread(metrics, 'NMI', nmis);
       if (extended) {
@@ -104,7 +113,8 @@ export function evaluateEmbeddings(
       if (intra !== null) metrics.intra = intra;
       if (inter !== null) metrics.inter = inter;
     }
-  });
+  };
+  yield* inScope(measureAll());
   return metrics;
 }
 
@@ -118,8 +128,10 @@ function addSpread(metrics: Metrics, name: string, values: readonly number[]): v
 }
 
 /** A k-means cluster for each image, as many as there are classes. */
-function cluster(embeddings: Tensor, labels: Int32Array, seed: number): Int32Array {
-  return kMeans(embeddings, new Set(labels).size, { random: new Random(seed) }).assignments;
+function* cluster(embeddings: Tensor, labels: Int32Array, seed: number): Steps<Int32Array> {
+  const found = yield* kMeansSteps(embeddings, new Set(labels).size, { random: new Random(seed) });
+  found.centroids.dispose();
+  return found.assignments;
 }
 
 function checkEmbeddings(what: string, embeddings: Tensor, labels: Int32Array): void {

@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { inScope, type Steps, withPauses } from '../distances/steps.js';
 import { UserError } from '../error.js';
-import { type EvaluateOptions, evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
+import { type EvaluateOptions, evaluateSteps, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { Batch } from '../transforms/loader.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
@@ -69,15 +70,16 @@ export async function evaluateModel(
         'the embeddings are not finite: the weights have diverged; lower the learning rate (--lr)',
       );
     const gallery = galleryLabels ? await embedSplit('gallery', labels.length, bad.gallery) : null;
-    const metrics = scope(() => {
+    const measure = function* (): Steps<Metrics> {
       const measured = without(queries, labels, bad.queries);
-      return evaluateEmbeddings(measured.embeddings, measured.labels, {
+      return yield* evaluateSteps(measured.embeddings, measured.labels, {
         recallAt,
         extended,
         ...(nmi !== undefined && { nmi }),
         ...(gallery && galleryLabels && { gallery: without(gallery, galleryLabels, bad.gallery) }),
       });
-    });
+    };
+    const metrics = await withPauses(inScope(measure()), signal);
     return { metrics, queries, gallery, collapsed: radius < COLLAPSED, dispose };
   } catch (error) {
     dispose();

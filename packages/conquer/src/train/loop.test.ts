@@ -272,6 +272,48 @@ describe('train', () => {
     }
   });
 
+  it('stopped within a clustering or a search for neighbours, changes no number', async () => {
+    // A signal that is given at the n-th time it is asked; without n it notes when such work asks.
+    const asked = (n: number, inWork: number[] = []) => {
+      let asks = 0;
+      const aborted = () => {
+        asks++;
+        if (n === 0 && new Error().stack?.includes('withPauses')) inWork.push(asks);
+        return asks === n;
+      };
+      return Object.defineProperty(new AbortController().signal, 'aborted', { get: aborted });
+    };
+    const inWork: number[] = [];
+    const loop = { epochs: 5 };
+    const whole = prepare(join(folder, 'whole'), { ...loop, signal: asked(0, inWork) });
+    await train(whole.options);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const expected = loadCheckpoint(a.lastCheckpoint);
+    expect(inWork.length).toBeGreaterThan(100);
+    for (let stop = 0; stop < 8; stop++) {
+      const n = inWork[Math.floor((inWork.length * stop) / 8)]!;
+      const path = join(folder, `stop-${n}`);
+      const first = prepare(path, { ...loop, signal: asked(n) });
+      await expect(train(first.options), `at ${n}`).rejects.toThrow(Interrupted);
+      first.free();
+      const rest = prepare(path, { ...loop, resume: true });
+      await train(rest.options);
+      rest.free();
+      const b = RunFolder.open(path);
+      expect(withoutTimes(b.epochs()), `at ${n}`).toEqual(withoutTimes(a.epochs()));
+      expect(b.divisions()).toEqual(a.divisions());
+      expect(readFileSync(b.embeddingsFile)).toEqual(readFileSync(a.embeddingsFile));
+      const last = loadCheckpoint(b.lastCheckpoint);
+      expect(last.state.random).toEqual(expected.state.random);
+      expect(last.state.best).toEqual(expected.state.best);
+      for (const [tensor, value] of expected.model)
+        expect(last.model.get(tensor)?.tolist(), tensor).toEqual(value.tolist());
+      disposeCheckpoint(last);
+    }
+    disposeCheckpoint(expected);
+  });
+
   it('goes on from the checkpoint before, where the last one is damaged', async () => {
     const path = join(folder, 'damaged');
     const whole = prepare(join(folder, 'whole'), { epochs: 4 });

@@ -1,9 +1,10 @@
 import { type Generator, noGrad, scope } from '@conquer/torch';
+import { withPauses } from '../distances/steps.js';
 import {
   type ClusterBy,
   type ClusteringMethod,
   type Division,
-  divide,
+  divideSteps,
   type ReclusterMethod,
   undivided,
 } from '../divide/division.js';
@@ -31,7 +32,7 @@ import {
 } from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
 import { StepLog } from './step-log.js';
-import { writeTestEmbeddings } from './test-embeddings.js';
+import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
 export interface TrainingData {
@@ -284,7 +285,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
           }),
         );
         const { numClusters, numLearners } = plan;
-        division = divide({
+        const dividing = divideSteps({
           features,
           labels: trainLabels,
           previous: division,
@@ -297,7 +298,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
           random: options.clusterSeed === undefined ? random : new Random(options.clusterSeed),
           compat,
         });
-        features.dispose();
+        const divided = withPauses(dividing, signal).finally(() => features.dispose());
+        division = await untilStopped(divided);
       }
       if (model.setNumLearners(division.numClusters)) optimizer.replaceMasks();
       took.divide = stopDividing();
@@ -393,10 +395,12 @@ export async function train(options: TrainOptions): Promise<Summary> {
     const stopEvaluating = clock('evaluate');
     const { metrics, collapsed, ...evaluated } = await evaluate('test');
     const validation = await validate();
+    const isBest = best === null || scoreOf({ metrics, ...validation }) > scoreOf(best);
+    const looking = isBest ? withPauses(surroundings(evaluated, model.numLearners), signal) : null;
+    const around = looking && (await untilStopped(looking));
     images += sums.images;
     position = null;
 
-    const isBest = best === null || scoreOf({ metrics, ...validation }) > scoreOf(best);
     if (isBest) best = { epoch, metrics, ...validation };
     const record: EpochRecord = {
       epoch,
@@ -419,10 +423,18 @@ export async function train(options: TrainOptions): Promise<Summary> {
     // The log first: a run cut off between the two trains this epoch again and forgets the line.
     run.appendEpoch(record);
     run.appendMasks(epoch, effectiveMasks(model));
-    if (isBest) {
+    if (around) {
       const { testLabels: labels, galleryLabels } = data;
       const masks = options.fullEmbeddingMasks;
-      writeTestEmbeddings(run.embeddingsFile, { ...evaluated, labels, galleryLabels, model, masks, epoch });
+      writeTestEmbeddings(run.embeddingsFile, {
+        ...evaluated,
+        labels,
+        galleryLabels,
+        model,
+        around,
+        masks,
+        epoch,
+      });
     }
     evaluated.dispose();
     if (isBest) save(run.bestCheckpoint, epoch);

@@ -13,8 +13,9 @@ import {
 } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { nearestNeighbours } from '../distances/nearest.js';
+import { inOneGo } from '../distances/steps.js';
 import { openModel } from '../models/open.js';
-import { writeTestEmbeddings } from './test-embeddings.js';
+import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 it('keeps what it takes to look at every learner, with and without a mask over the whole', () => {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
@@ -40,7 +41,8 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   for (const masks of [undefined, 'sum', 'sum-l1'] as const) {
     const file = join(folder, `${masks}.safetensors`);
     using queries = noGrad(() => model.embed(images, masks ? { masks } : {}));
-    writeTestEmbeddings(file, { queries, gallery: null, labels, model, masks, epoch: 3 });
+    const around = inOneGo(surroundings({ queries, gallery: null }, model.numLearners));
+    writeTestEmbeddings(file, { queries, gallery: null, labels, model, around, masks, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
     expect(metadata.epoch).toBe('3');

@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { kMeans } from '../distances/kmeans.js';
-import { nearestNeighbours } from '../distances/nearest.js';
+import { kMeansSteps } from '../distances/kmeans.js';
+import { allNeighbours, type Neighbours } from '../distances/nearest.js';
+import type { Steps } from '../distances/steps.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { Random } from '../random.js';
@@ -14,9 +15,30 @@ export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'galle
   labels: Int32Array;
   galleryLabels?: Int32Array | undefined;
   model: EmbeddingModel;
+  around: Surroundings;
   /** The mask that is in the embeddings already, if there is one. */
   masks?: MaskSum | undefined;
   epoch: number;
+}
+
+/** What lies around the test images: their neighbours, and as many clusters as there are learners. */
+export interface Surroundings {
+  neighbours: Neighbours;
+  /** (N,) */
+  clusters: Int32Array;
+}
+
+/** Finds it, in steps. */
+export function* surroundings(
+  { queries, gallery }: Pick<ModelEvaluation, 'queries' | 'gallery'>,
+  numLearners: number,
+): Steps<Surroundings> {
+  const k = Math.min(NEIGHBOURS, gallery ? gallery.size(0) : queries.size(0) - 1);
+  const neighbours = yield* allNeighbours(queries, gallery, k);
+  const numClusters = Math.min(Math.max(2, numLearners), queries.size(0));
+  const { assignments, centroids } = yield* kMeansSteps(queries, numClusters, { random: new Random(0) });
+  centroids.dispose();
+  return { neighbours, clusters: assignments };
 }
 
 /**
@@ -24,20 +46,17 @@ export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'galle
  * nearest neighbours and clusters, and the learners' masks. docs/run-folder.md lists the tensors.
  */
 export function writeTestEmbeddings(file: string, embeddings: TestEmbeddings): void {
-  const { queries, gallery, labels, galleryLabels, model, masks, epoch } = embeddings;
+  const { queries, gallery, labels, galleryLabels, model, around, masks, epoch } = embeddings;
+  const { k, indices, distances } = around.neighbours;
   scope(() =>
     noGrad(() => {
       const among = gallery ?? queries;
-      const k = Math.min(NEIGHBOURS, gallery ? gallery.size(0) : queries.size(0) - 1);
-      const { indices, distances } = nearestNeighbours(queries, gallery, k);
-      const numClusters = Math.min(Math.max(2, model.numLearners), queries.size(0));
-      const { assignments } = kMeans(queries, numClusters, { random: new Random(0) });
       const tensors = new Map<string, Tensor>([
         ['embeddings', queries.to('cpu')],
         ['labels', tensor(labels)],
         ['neighbours', tensor(indices, { shape: [queries.size(0), k] })],
         ['distances', tensor(distances, { shape: [queries.size(0), k] })],
-        ['clusters', tensor(assignments)],
+        ['clusters', tensor(around.clusters)],
         ['masks', learnerMasks(model, masks).to('cpu')],
       ]);
       if (gallery && galleryLabels) {
