@@ -18,7 +18,7 @@ import { deflateSync } from 'node:zlib';
 import { decodeImages, ImageError, imageSize } from '@conquer/image';
 import { liveTensors, tensor } from '@conquer/torch';
 import { type FuzzReport, fuzz } from '../../../torch/src/testing/fuzz.js';
-import { Mutations } from '../../../torch/src/testing/mutations.js';
+import type { Mutations } from '../../../torch/src/testing/mutations.js';
 import { resolveSettings } from '../cli/options.js';
 import { readRecipe } from '../cli/recipe.js';
 import { readRun } from '../cli/runs.js';
@@ -62,9 +62,8 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
 const isUserError = (error: unknown) => error instanceof UserError;
 
 export function fuzzMatlab(inputs: number, seedNumber: number): Promise<FuzzReport> {
-  const mutations = new Mutations(seedNumber);
   const [raw, compressed] = [seed('annotations.mat'), seed('compressed.mat')];
-  const next = () => {
+  const next = (mutations: Mutations) => {
     const damaged = mutations.damage(mutations.pick([raw, compressed]), [raw]);
     if (mutations.int(2) === 0) return damaged;
     // Compressed files refuse nearly all damage by their checksum: damage what they hold.
@@ -74,7 +73,13 @@ export function fuzzMatlab(inputs: number, seedNumber: number): Promise<FuzzRepo
     tag.writeUInt32LE(data.length, 4);
     return Buffer.concat([raw.subarray(0, 128), tag, data]);
   };
-  return fuzz({ inputs, next, read: parseMatlab, isClean: (error) => error instanceof MatlabError });
+  return fuzz({
+    inputs,
+    seed: seedNumber,
+    next,
+    read: parseMatlab,
+    isClean: (error) => error instanceof MatlabError,
+  });
 }
 
 /** No damaged list leads outside of the folder that the data set lies in. */
@@ -145,7 +150,6 @@ export async function fuzzLists(inputs: number, seedNumber: number): Promise<Fuz
       mkdirSync(join(folder, file, '..'), { recursive: true });
       for (const [name, text] of Object.entries(others)) writeFileSync(join(folder, name), text);
     }
-    const mutations = new Mutations(seedNumber);
     const hostile = [
       '../../etc/passwd',
       '/etc/passwd',
@@ -156,7 +160,7 @@ export async function fuzzLists(inputs: number, seedNumber: number): Promise<Fuz
       'a//1.jpg',
     ];
     let target: ListTarget | null = null;
-    const next = () => {
+    const next = (mutations: Mutations) => {
       target = mutations.int(targets.length + 1) < targets.length ? mutations.pick(targets) : null;
       let text = target?.text ?? seedText('training-classes.txt');
       if (mutations.int(3) === 0)
@@ -181,14 +185,13 @@ export async function fuzzLists(inputs: number, seedNumber: number): Promise<Fuz
       const place = target.dataset === undefined ? folder : join(folder, target.dataset);
       checkInside(folder, await target.open({ folder: place, allowPartial: true, onWarning: () => {} }));
     };
-    return await fuzz({ inputs, next, read, isClean: isUserError });
+    return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError });
   });
 }
 
 /** Checkpoints: their bytes with the checksum that tells, without it, and the state in a file that is whole. */
 export async function fuzzCheckpoints(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const mutations = new Mutations(seedNumber);
     const [file, whole] = [join(folder, 'input.safetensors'), join(folder, 'whole.safetensors')];
     const weights = tensor([1, 2, 3]);
     saveCheckpoint(whole, {
@@ -228,7 +231,7 @@ export async function fuzzCheckpoints(inputs: number, seedNumber: number): Promi
       bytes.subarray(headerEnd),
     ];
     const state = /"state":"((?:[^"\\]|\\.)*)"/.exec(header)?.[1] ?? '';
-    const next = () => {
+    const next = (mutations: Mutations) => {
       if (mutations.int(4) === 0) return mutations.damage(bytes, [bytes]);
       const damaged =
         mutations.int(2) === 0
@@ -248,14 +251,13 @@ export async function fuzzCheckpoints(inputs: number, seedNumber: number): Promi
     const check = () => {
       if (liveTensors() !== alive) throw new Error(`an input left ${liveTensors() - alive} tensors behind`);
     };
-    return await fuzz({ inputs, next, read, isClean: isUserError, check });
+    return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError, check });
   });
 }
 
 /** The files of a run folder, as `conquer runs`, a resumed run and the dashboard read them. */
 export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const mutations = new Mutations(seedNumber);
     const run = RunFolder.create(join(folder, 'run'), { epochs: 3, dataset: 'emoji', lr: 1e-3 });
     for (const epoch of [-1, 0, 1])
       run.appendEpoch({
@@ -295,7 +297,7 @@ export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<F
     const files = readdirSync(run.path).filter((name) => name !== 'checkpoints');
     const originals = new Map(files.map((name) => [name, readFileSync(join(run.path, name))]));
     let name = '';
-    const next = () => {
+    const next = (mutations: Mutations) => {
       name = mutations.pick(files);
       const original = originals.get(name)!;
       if (mutations.int(2) === 0) return mutations.damage(original, [original]);
@@ -314,16 +316,15 @@ export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<F
         else put(join(run.path, name), originals.get(name)!);
       }
     };
-    return await fuzz({ inputs, next, read, isClean: isUserError });
+    return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError });
   });
 }
 
 export async function fuzzRecipes(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const mutations = new Mutations(seedNumber);
     const file = join(folder, 'recipe.json');
     const original = seed('recipe.json');
-    const next = () =>
+    const next = (mutations: Mutations) =>
       mutations.int(3) === 0
         ? mutations.damage(original, [original])
         : Buffer.from(mutations.damageText(original.toString('utf8')));
@@ -331,18 +332,17 @@ export async function fuzzRecipes(inputs: number, seedNumber: number): Promise<F
       put(file, bytes);
       resolveSettings(readRecipe(file).settings);
     };
-    return await fuzz({ inputs, next, read, isClean: isUserError });
+    return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError });
   });
 }
 
 /** Images: their headers, and, where these promise no more than a page, their pixels. */
 export async function fuzzImages(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const mutations = new Mutations(seedNumber);
     const names = readdirSync(SEEDS).filter((name) => /\.(jpg|png|webp|gif|tif|svg)$/.test(name));
     const files = names.map(seed);
     let extension = '';
-    const next = () => {
+    const next = (mutations: Mutations) => {
       const which = mutations.int(files.length);
       extension = extname(names[which]!);
       const bytes = files[which]!;
@@ -358,7 +358,13 @@ export async function fuzzImages(inputs: number, seedNumber: number): Promise<Fu
       if (!(width > 0 && height > 0)) throw new Error(`an image of ${width} x ${height}`);
       if (width * height <= 1e6) await decodeImages([{ path, size: { width: 8, height: 8 } }], out);
     };
-    return await fuzz({ inputs, next, read, isClean: (error) => error instanceof ImageError });
+    return await fuzz({
+      inputs,
+      seed: seedNumber,
+      next,
+      read,
+      isClean: (error) => error instanceof ImageError,
+    });
   });
 }
 

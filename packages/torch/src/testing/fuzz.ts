@@ -1,3 +1,6 @@
+import fc from 'fast-check';
+import { Mutations } from './mutations.js';
+
 /** What became of the inputs of a fuzzing run. */
 export interface FuzzReport {
   accepted: number;
@@ -8,8 +11,10 @@ export interface FuzzReport {
 
 export interface FuzzOptions {
   inputs: number;
-  /** The next damaged input. */
-  next: () => Uint8Array;
+  /** Whatever is drawn is drawn from this. */
+  seed: number;
+  /** A damaged input. */
+  next: (mutations: Mutations) => Uint8Array;
   /** Reads it; `input` counts from 0. */
   read: (bytes: Uint8Array, input: number) => unknown;
   /** Whether an error is one that says what is wrong with the input. Its message must be one line. */
@@ -18,27 +23,33 @@ export interface FuzzOptions {
   check?: () => void;
 }
 
-/** Reads damaged inputs one after the other. Throws, with the input, where one ends in anything but a result or a clean error. */
-export async function fuzz({ inputs, next, read, isClean, check }: FuzzOptions): Promise<FuzzReport> {
+/**
+ * Reads damaged inputs one after the other. The property that is tested: each ends in a result or in a clean error.
+ *
+ * @throws where one does not, with the seed and with the input, after fast-check has made what was drawn for it smaller
+ */
+export async function fuzz({ inputs, seed, next, read, isClean, check }: FuzzOptions): Promise<FuzzReport> {
   const report: FuzzReport = { accepted: 0, refused: 0, milliseconds: 0 };
-  for (let input = 0; input < inputs; input++) {
-    const bytes = next();
+  let input = 0;
+  const property = fc.asyncProperty(fc.gen(), async (draw) => {
+    const bytes = next(new Mutations((n) => draw(fc.nat, { max: n - 1 })));
     const start = process.cpuUsage();
     try {
-      const reading = read(bytes, input);
+      const reading = read(bytes, input++);
       if (reading instanceof Promise) await reading;
       report.accepted++;
     } catch (error) {
       const oneLine = error instanceof Error && !error.message.includes('\n');
       if (!oneLine || !isClean(error)) {
         const text = Buffer.from(bytes).toString('base64');
-        throw new Error(`input ${input} did not end in a clean error: ${text}`, { cause: error });
+        throw new Error(`an input did not end in a clean error: ${text}`, { cause: error });
       }
       report.refused++;
     }
     const { user, system } = process.cpuUsage(start);
     report.milliseconds = Math.max(report.milliseconds, (user + system) / 1000);
     check?.();
-  }
+  });
+  await fc.assert(property, { numRuns: inputs, seed, includeErrorInReport: true });
   return report;
 }

@@ -20,7 +20,7 @@ import { SerializationError } from '../serialization/serialization-error.js';
 import { looksLikeZip, readZip, readZipEntry } from '../serialization/zip-reader.js';
 import { ZipWriter } from '../serialization/zip-writer.js';
 import { type FuzzReport, fuzz } from './fuzz.js';
-import { Mutations } from './mutations.js';
+import type { Mutations } from './mutations.js';
 
 const SEEDS = fileURLToPath(new URL('../serialization/fixtures/', import.meta.url));
 
@@ -35,8 +35,9 @@ export function fuzzPth(inputs: number, seed: number): Promise<FuzzReport> {
     .map((name) => entriesOf(join(SEEDS, name)))
     .filter((entries) => entries.length > 0);
   const pickles = archives.flatMap((entries) => entries.filter(({ name }) => name.endsWith('data.pkl')));
-  const mutations = new Mutations(seed);
-  const next = (): Uint8Array => {
+  let whole = false;
+  const next = (mutations: Mutations): Uint8Array => {
+    whole = mutations.int(4) === 0;
     if (mutations.int(3) === 0) return mutations.damage(mutations.pick(files), files);
     // Checksums would stop nearly all of the above: damage the pickle inside an archive that is whole.
     const others = pickles.map(({ bytes }) => bytes);
@@ -48,7 +49,7 @@ export function fuzzPth(inputs: number, seed: number): Promise<FuzzReport> {
         ),
     );
   };
-  return run(inputs, next, (path) => (mutations.int(4) === 0 ? readPth(path) : readPickle(path)));
+  return run(inputs, seed, next, (path) => (whole ? readPth(path) : readPickle(path)));
 }
 
 /** The same for safetensors files, most of them damaged in the text of the header, with the length put right. */
@@ -68,7 +69,6 @@ export function fuzzSafetensors(inputs: number, seed: number): Promise<FuzzRepor
     {},
   ].map((header) => JSON.stringify(header));
   const sizes = [33, 16, 0];
-  const mutations = new Mutations(seed);
   const build = (text: string, size: number): Buffer => {
     const json = Buffer.from(text);
     const head = Buffer.alloc(8);
@@ -76,12 +76,12 @@ export function fuzzSafetensors(inputs: number, seed: number): Promise<FuzzRepor
     return Buffer.concat([head, json, Buffer.alloc(size, 0xa5)]);
   };
   const seeds = headers.map((text, i) => build(text, sizes[i] ?? 0));
-  const next = (): Uint8Array => {
+  const next = (mutations: Mutations): Uint8Array => {
     if (mutations.int(2) === 0) return mutations.damage(mutations.pick(seeds), seeds);
     const which = mutations.int(headers.length);
     return build(mutations.damageText(headers[which] ?? ''), sizes[which] ?? 0);
   };
-  return run(inputs, next, readSafetensors);
+  return run(inputs, seed, next, readSafetensors);
 }
 
 /** An archive of stored entries, in memory. */
@@ -109,7 +109,8 @@ function entriesOf(path: string): { name: string; bytes: Uint8Array }[] {
 
 async function run(
   inputs: number,
-  next: () => Uint8Array,
+  seed: number,
+  next: (mutations: Mutations) => Uint8Array,
   read: (path: string) => unknown,
 ): Promise<FuzzReport> {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-hostile-'));
@@ -119,6 +120,7 @@ async function run(
   try {
     return await fuzz({
       inputs,
+      seed,
       next,
       read: (bytes) => {
         // Cut to its new length afterwards: some file systems wait for the disk when a file is emptied and written.

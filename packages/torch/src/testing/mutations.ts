@@ -14,21 +14,18 @@ const EDGES = [
   (1n << 64n) - 1n,
 ];
 
-/** Damages bytes at random, the same way for the same seed: for tests that a parser survives whatever it is given. */
+/** Damages bytes, the same way for the same draws: for tests that a parser survives whatever it is given. */
 export class Mutations {
-  #state: number;
+  readonly #draw: (n: number) => number;
 
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
+  /** @param draw a seed, or what draws one of 0 … n - 1 */
+  constructor(draw: number | ((n: number) => number)) {
+    this.#draw = typeof draw === 'number' ? seeded(draw) : draw;
   }
 
-  /** 0 … n - 1 (mulberry32). */
+  /** 0 … n - 1 */
   int(n: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n);
+    return this.#draw(n);
   }
 
   pick<T>(items: readonly T[]): T {
@@ -94,4 +91,16 @@ export class Mutations {
       }
     }
   }
+}
+
+/** mulberry32 */
+function seeded(seed: number): (n: number) => number {
+  let state = seed >>> 0;
+  return (n) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n);
+  };
 }

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { fuzz } from './fuzz.js';
+
+it('names the seed and a small input where one does not end cleanly, the same each time', async () => {
+  const seeds = [Buffer.from('abcdefgh')];
+  const run = (seed: number) =>
+    fuzz({
+      inputs: 2000,
+      seed,
+      next: (mutations) => mutations.damage(seeds[0]!, seeds),
+      read: (bytes) => {
+        if (bytes.length < 8) throw new RangeError('short');
+        if (bytes.length > 9) throw new TypeError('long');
+      },
+      isClean: (error) => error instanceof RangeError,
+    }).then(
+      () => expect.fail('the long inputs were not found'),
+      (error: Error) => error.message,
+    );
+  const message = await run(5);
+  expect(message).toMatch(/seed: 5/);
+  const [, input] = /clean error: (\S+)/.exec(message)!;
+  expect(Buffer.from(input!, 'base64').length).toBeGreaterThan(9);
+  expect(await run(5)).toContain(input!);
+});
