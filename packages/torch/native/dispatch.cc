@@ -259,6 +259,21 @@ bool push_argument(napi_env env, napi_value value, const Parameter& parameter, E
   return true;
 }
 
+// libtorch 1.13 divides by the sizes of a batch-norm's input without looking: without rows or channels the processor
+// raises SIGFPE, which no handler can turn into an error. aten::batch_norm looks, and takes such an input.
+void check_batch_norm(const c10::FunctionSchema& schema, const torch::jit::Stack& stack) {
+  const std::string& name = schema.name();
+  if (name.rfind("aten::native_batch_norm", 0) != 0) return;
+  const auto index = schema.argumentIndexWithName("input");
+  if (!index || !stack[*index].isTensor()) return;
+  const at::Tensor& input = stack[*index].toTensor();
+  if (!input.defined() || input.dim() < 2 || (input.size(0) > 0 && input.size(1) > 0)) return;
+  std::ostringstream shape;
+  shape << input.sizes();
+  throw std::runtime_error("argument 'input': expected at least one row and one channel, got the shape " + shape.str() +
+                           "; batch_norm takes an empty batch");
+}
+
 // The arguments of one operator at most: aten's longest schema takes fewer.
 constexpr size_t kMaxArguments = 64;
 
@@ -289,6 +304,7 @@ napi_value call(napi_env env, napi_callback_info info) {
       }
       if (!present) throw std::runtime_error("argument '" + op.parameters[i].argument->name() + "' is missing");
     }
+    check_batch_norm(op.handle.schema(), stack);
     {
       FlushDenormals flush(environment);
       op.handle.callBoxed(&stack);

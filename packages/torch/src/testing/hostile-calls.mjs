@@ -19,8 +19,7 @@ function numbers(seed) {
 
 // These change the whole process, or take as long as they are told to.
 const LEFT_OUT = new Set(['setNumThreads', 'manualSeed', 'keepFreedMemory', 'schemas', 'setFlushDenormal']);
-// Operators with every kind of argument: numbers, lists, optional ones, strings, generators, in-place ones. Without
-// native_batch_norm: libtorch 1.13 itself divides by zero there, for an input without elements (docs/reliability.md).
+// Operators with every kind of argument: numbers, lists, optional ones, strings, generators, in-place ones.
 const OPERATORS = [
   ['add', 'Tensor'],
   ['add_', 'Tensor'],
@@ -39,6 +38,11 @@ const OPERATORS = [
   ['slice', 'Tensor'],
   ['convolution', ''],
   ['max_pool2d', ''],
+  ['native_batch_norm', ''],
+  ['native_batch_norm_backward', ''],
+  ['batch_norm', ''],
+  ['native_layer_norm', ''],
+  ['native_group_norm', ''],
   ['embedding', ''],
   ['topk', ''],
   ['sort', ''],
@@ -64,7 +68,7 @@ function attack(path, calls, seed) {
   const native = createRequire(import.meta.url)(path);
   const int = numbers(seed);
   const pick = (items) => items[int(items.length)];
-  const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3]];
+  const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3], [0, 3], [2, 0, 4]];
   const alive = [];
   const dead = [];
   const operators = OPERATORS.map(([name, overload]) =>
