@@ -37,7 +37,7 @@ export function kMeans(x: Tensor, k: number, options: KMeansOptions): KMeansResu
   return inOneGo(kMeansSteps(x, k, options));
 }
 
-/** The same in steps: a round of the start, or an iteration. */
+/** The same in steps: a round of the start, or a block of distances. */
 export function kMeansSteps(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
   checkInput(x, k, options.centroids);
   return inScope(iterations(x, k, options));
@@ -56,16 +56,14 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
     (init === 'random' ? randomStart(rows, k, random) : yield* plusPlusStart(rows, squares, k, random));
   const clusters = new NearestCentroids(rows, squares);
   const sums = new ClusterSums(rows, k);
-  yield;
-  clusters.assignAll(centroids);
-  yield;
+  yield* clusters.assignAll(centroids);
   sums.assign(clusters.nearest);
   let objective = sums.objective(centroids, total);
   let iterations = 0;
   while (iterations < maxIterations) {
     const before: Tensor = centroids;
     centroids = scope(() => sums.means(before, clusters));
-    clusters.follow(before, centroids);
+    yield* clusters.follow(before, centroids);
     before.dispose();
     iterations++;
     const changed = sums.assign(clusters.nearest);

@@ -1,4 +1,5 @@
 import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
+import { inScope, type Steps } from './steps.js';
 
 /** Numbers in the largest temporary: 64 MB in float32. */
 const BLOCK_NUMBERS = 16 * 2 ** 20;
@@ -39,9 +40,9 @@ export class NearestCentroids {
     this.#excess = zeros([count], { dtype, device });
   }
 
-  /** Looks at every row and every centroid. */
-  assignAll(centroids: Tensor): void {
-    scope(() => this.#assign(centroids, null));
+  /** Looks at every row and every centroid, in steps of a block of distances. */
+  assignAll(centroids: Tensor): Steps<void> {
+    return inScope(this.#assign(centroids, null));
   }
 
   /**
@@ -49,36 +50,38 @@ export class NearestCentroids {
    * all rows, the rows whose bounds cross when everything moves as far as the farthest, or, where few centroids
    * moved, those centroids for all rows, and the few rows that this does not decide.
    */
-  follow(before: Tensor, after: Tensor): void {
-    scope(() => {
-      const count = this.#rows.size(0);
-      const k = after.size(0);
-      const drift = after.sub(before).norm(2, 1);
-      const moved = aten.nonzero(drift).select(1, 0);
-      if (moved.size(0) === 0) return;
-      const own = drift.indexSelect(0, this.nearest);
-      const upper = this.#upper.add(own);
-      const lower = this.#lower.sub(drift.max());
-      const crossing = aten.nonzero(upper.gt(lower)).select(1, 0);
-      const some = crossing.size(0);
-      const loose = aten.nonzero(this.#excess.add(own)).size(0);
-      const cost = {
-        all: count * (k + PASS),
-        crossing: some * (k + GATHER),
-        moved: count * (moved.size(0) + 2 * PASS) + loose * GATHER,
-      };
-      if (cost.moved < Math.min(cost.all, cost.crossing)) {
-        this.#excess.add_(own);
-        this.#assignMoved(after, moved);
-      } else if (cost.crossing < cost.all) {
-        this.#upper.copy_(upper);
-        this.#lower.copy_(lower);
-        this.#excess.add_(own);
-        if (some > 0) this.#assign(after, crossing);
-      } else {
-        this.#assign(after, null);
-      }
-    });
+  follow(before: Tensor, after: Tensor): Steps<void> {
+    return inScope(this.#follow(before, after));
+  }
+
+  *#follow(before: Tensor, after: Tensor): Steps<void> {
+    const count = this.#rows.size(0);
+    const k = after.size(0);
+    const drift = after.sub(before).norm(2, 1);
+    const moved = aten.nonzero(drift).select(1, 0);
+    if (moved.size(0) === 0) return;
+    const own = drift.indexSelect(0, this.nearest);
+    const upper = this.#upper.add(own);
+    const lower = this.#lower.sub(drift.max());
+    const crossing = aten.nonzero(upper.gt(lower)).select(1, 0);
+    const some = crossing.size(0);
+    const loose = aten.nonzero(this.#excess.add(own)).size(0);
+    const cost = {
+      all: count * (k + PASS),
+      crossing: some * (k + GATHER),
+      moved: count * (moved.size(0) + 2 * PASS) + loose * GATHER,
+    };
+    if (cost.moved < Math.min(cost.all, cost.crossing)) {
+      this.#excess.add_(own);
+      yield* this.#assignMoved(after, moved);
+    } else if (cost.crossing < cost.all) {
+      this.#upper.copy_(upper);
+      this.#lower.copy_(lower);
+      this.#excess.add_(own);
+      if (some > 0) yield* this.#assign(after, crossing);
+    } else {
+      yield* this.#assign(after, null);
+    }
   }
 
   /** (N,), the squared distances to the nearest centroids, from the differences. */
@@ -97,7 +100,7 @@ export class NearestCentroids {
   }
 
   /** Some rows (their positions, or null: all) against all centroids. */
-  #assign(centroids: Tensor, which: Tensor | null): void {
+  *#assign(centroids: Tensor, which: Tensor | null): Steps<void> {
     const total = which === null ? this.#rows.size(0) : which.size(0);
     const widest = Math.max(centroids.size(0), which === null ? 0 : this.#rows.size(1));
     const centroidSquares = centroids.mul(centroids).sum(1);
@@ -119,11 +122,12 @@ export class NearestCentroids {
         put(this.#lower, toDistance(second, squares));
         put(this.#excess, zeros([count], { dtype: squares.dtype, device: squares.device }));
       });
+      yield;
     }
   }
 
   /** All rows against the centroids that moved, then the rows that need the others too. */
-  #assignMoved(centroids: Tensor, moved: Tensor): void {
+  *#assignMoved(centroids: Tensor, moved: Tensor): Steps<void> {
     this.#tighten(centroids);
     const movers = centroids.indexSelect(0, moved);
     const moverSquares = movers.mul(movers).sum(1);
@@ -157,9 +161,10 @@ export class NearestCentroids {
         return aten.nonzero(open).select(1, 0).add(start);
       });
       undecided.push(some);
+      yield;
     }
     const which = aten.cat(undecided, 0);
-    if (which.size(0) > 0) this.#assign(centroids, which);
+    if (which.size(0) > 0) yield* this.#assign(centroids, which);
   }
 
   /** Makes every upper bound the distance to the own centroid. */

@@ -40,7 +40,7 @@ it('end soon after the signal, and free what they held', async () => {
     }, 200);
     await expect(withPauses<unknown>(work(), abort.signal)).rejects.toThrow(Interrupted);
     expect(stopped).toBeGreaterThan(0);
-    expect(performance.now() - stopped).toBeLessThan(2000);
+    expect(performance.now() - stopped).toBeLessThan(4000);
     expect(liveTensors()).toBe(before);
   }
 });

@@ -16,8 +16,8 @@ import { spectralDecay } from './spectral-decay.js';
 export interface EvaluateOptions {
   /** The k's of Recall@k. */
   recallAt: readonly number[];
-  /** A k-means per seed, with as many clusters as there are classes. false: no NMI. */
-  nmi?: { seeds: readonly number[] } | false;
+  /** A k-means per seed, with as many clusters as there are classes, of at most so many iterations (100). false: no NMI. */
+  nmi?: { seeds: readonly number[]; maxIterations?: number } | false;
   /** Search here instead of among the queries themselves. */
   gallery?: { embeddings: Tensor; labels: Int32Array };
   /** Queries at a time, see `nearestNeighbours`. */
@@ -99,7 +99,8 @@ export function* evaluateSteps(
     const every = gallery ? cat([embeddings, gallery.embeddings]) : embeddings;
     if (nmi) {
       const clusterings: Int32Array[] = [];
-      for (const seed of nmi.seeds) clusterings.push(yield* cluster(every, everyLabel, seed));
+      for (const seed of nmi.seeds)
+        clusterings.push(yield* cluster(every, everyLabel, seed, nmi.maxIterations));
       const nmis = clusterings.map((clusters) => normalizedMutualInformation(everyLabel, clusters));
       addSpread(metrics, 'NMI', nmis);
       if (extended) {
@@ -128,8 +129,14 @@ function addSpread(metrics: Metrics, name: string, values: readonly number[]): v
 }
 
 /** A k-means cluster for each image, as many as there are classes. */
-function* cluster(embeddings: Tensor, labels: Int32Array, seed: number): Steps<Int32Array> {
-  const found = yield* kMeansSteps(embeddings, new Set(labels).size, { random: new Random(seed) });
+function* cluster(
+  embeddings: Tensor,
+  labels: Int32Array,
+  seed: number,
+  maxIterations = 100,
+): Steps<Int32Array> {
+  const options = { random: new Random(seed), maxIterations };
+  const found = yield* kMeansSteps(embeddings, new Set(labels).size, options);
   found.centroids.dispose();
   return found.assignments;
 }
