@@ -7,7 +7,7 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const TESTS = {
   'kill-test': [{ CONQUER_KILLS: '200' }, ['conquer/src/cli/kill']],
   fuzz: [
-    { CONQUER_FUZZ: '100000', CONQUER_CALLS: '100000' },
+    { CONQUER_FUZZ: '100000', CONQUER_CALLS: '8000' },
     ['conquer/src/testing/hostile', 'torch/src/serialization/hostile', 'torch/src/hostile-calls'],
   ],
   soak: [{ CONQUER_SOAK: '2000' }, ['conquer/src/cli/soak']],
