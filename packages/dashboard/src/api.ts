@@ -23,6 +23,8 @@
  * have (an old run without embeddings) is a 404 with `code: 'absent'`: an empty state, not a failure.
  */
 
+import type { EpochRecord as RunEpochRecord } from 'conquer/run-folder';
+
 export interface ApiError {
   code: 'absent' | 'unknown' | 'bad-request' | 'damaged' | 'forbidden' | 'internal';
   /** One line for a person. */
@@ -92,25 +94,10 @@ export interface RunDetail extends RunSummary {
 
 export const MAX_STEPS = 5000;
 
-/** A line of metrics.jsonl. Epoch -1 has `metrics` and `seconds` only. */
-export interface EpochRecord {
-  epoch: number;
-  /** null where the epoch was not evaluated. */
-  metrics: Metrics | null;
-  /** On the classes set aside for validation, where some were. */
-  validation?: Metrics;
-  metricLoss?: number;
-  maskLoss?: number;
-  steps?: number;
-  skipped?: number;
-  images?: number;
-  numLearners?: number;
-  fullEmbedding?: boolean;
-  backboneFrozen?: boolean;
-  /** By parameter group, at the epoch's last step. */
-  learningRates?: Record<string, number>;
-  seconds?: { divide?: number; train?: number; evaluate?: number };
-}
+/** A line of metrics.jsonl as the run wrote it, as far as it could be read; its profile is left out. */
+export type EpochRecord = Omit<RunEpochRecord, 'seconds' | 'profile'> & {
+  seconds?: Partial<RunEpochRecord['seconds']>;
+};
 
 /** Means over the steps since the record before. On a time axis it lies at epoch + (step + 1) / steps. */
 export interface StepRecord {

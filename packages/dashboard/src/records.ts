@@ -36,6 +36,7 @@ export function epochRecord(value: unknown): EpochRecord | null {
   for (const name of ['fullEmbedding', 'backboneFrozen'] as const) {
     if (typeof value[name] === 'boolean') record[name] = value[name];
   }
+  if (value.collapsed === true) record.collapsed = true;
   const learningRates = numbersByName(value.learningRates);
   if (learningRates) record.learningRates = learningRates;
   const seconds = numbersByName(value.seconds);

@@ -86,9 +86,11 @@ export class Runs {
   answer(): RunsAnswer {
     const runs = [...this.runs.values()].map((run) => run.summary());
     runs.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
-    const names = new Set(runs.flatMap(({ settings }) => Object.keys(settings)));
+    // A damaged run's settings are not known, which is no difference.
+    const known = runs.filter(({ status }) => status !== 'damaged');
+    const names = new Set(known.flatMap(({ settings }) => Object.keys(settings)));
     const differing = [...names].filter((name) => {
-      const values = runs.map(({ settings }) => (Object.hasOwn(settings, name) ? settings[name] : null));
+      const values = known.map(({ settings }) => (Object.hasOwn(settings, name) ? settings[name] : null));
       return values.some((value) => value !== values[0]);
     });
     return { runsDir: this.dir, runs, differing: differing.sort() };

@@ -318,7 +318,7 @@ describe('a hostile run folder', () => {
       'null',
       '[1]',
       `{"epoch": 1, "x": "${'y'.repeat(17 << 20)}"}`,
-      '{"epoch": 2, "metrics": null}',
+      '{"epoch": 2, "metrics": null, "collapsed": true}',
       '{"epoch": 3, "metr',
     ];
     writeFileSync(join(path, 'metrics.jsonl'), lines.join('\n'));
@@ -340,6 +340,7 @@ describe('a hostile run folder', () => {
     const detail = await get<RunDetail>(`api/runs/${id}`);
     expect(detail.of).toBeNull();
     expect(detail.records.map(({ epoch }) => epoch)).toEqual([0, 2]);
+    expect(detail.records.map(({ collapsed }) => collapsed)).toEqual([undefined, true]);
     expect(detail.divisions).toEqual([]);
     expect(detail.steps).toHaveLength(1);
     expect(detail.problems).toEqual([
@@ -353,6 +354,8 @@ describe('a hostile run folder', () => {
     const again = await get<RunDetail>(`api/runs/${id}`);
     expect(again.status).toBe('damaged');
     expect(JSON.stringify(again)).not.toContain('password');
+    // Its settings are not known: they do not differ from the others'.
+    expect((await get<RunsAnswer>('api/runs')).differing).toEqual(['lr', 'note']);
     rmSync(path, { recursive: true });
     expect(await refused(`api/runs/${id}`)).toMatchObject({ status: 404, code: 'unknown' });
   });
