@@ -54,6 +54,17 @@ describe('training', () => {
     expect(best?.['MAP@R']).toBeGreaterThan(untrained?.['MAP@R'] ?? 1);
   });
 
+  it('leaves a run that conquer eval and report read', async () => {
+    const run = join(folder, 'train-on-a-folder');
+    const conquer = (...args: string[]) =>
+      promisify(execFile)(process.execPath, [join(here, '../packages/conquer/bin/conquer.js'), ...args]);
+    const { stdout } = await conquer('eval', run, '--json');
+    const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
+    expect(JSON.parse(stdout).metrics['R@1']).toBeCloseTo(summary.best.metrics['R@1'], 6);
+    await conquer('report', run);
+    expect(readFileSync(join(run, 'report.html'), 'utf8')).toContain('conquer-report');
+  });
+
   // Twenty classes are too few to say anything of others: what is learnt is seen in themselves.
   it.each(['own-loss', 'own-miner'])('%s learns its classes', async (name) => {
     const run = join(folder, name);

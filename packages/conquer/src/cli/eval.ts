@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { Generator } from '@conquer/torch';
 import type { Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
-import type { Metrics } from '../evaluate/evaluate.js';
+import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
+import { TrainedModel } from '../retrieve/trained-model.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { RunFolder } from '../train/run-folder.js';
@@ -42,6 +43,9 @@ export async function evaluateRun({
   out,
 }: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
+  // What trainEmbedding() was given is code: its run holds the network and the test images, but no data set's folder.
+  if (!('dataset-dir' in run.settings()))
+    return await evaluateByFiles({ run: path, checkpoint, allMetrics, out, ...(device && { device }) });
   const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
   setUpEngine(settings.threads);
   const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
@@ -84,4 +88,39 @@ export async function evaluateRun({
     metrics,
     ...(dataset.testSets && { testSets }),
   };
+}
+
+/** Of a run that `trainEmbedding()` made: the images of its test-images.json. */
+async function evaluateByFiles({
+  run: path,
+  checkpoint,
+  device,
+  allMetrics,
+  out,
+}: EvalRequest): Promise<EvalResult> {
+  const run = RunFolder.open(path);
+  setUpEngine(null);
+  const trained = TrainedModel.open(path, { checkpoint, ...(device && { device }) });
+  try {
+    const { queries, gallery } = run.testImages();
+    const embed = (paths: string[], name: string) => {
+      const tell = progressBar(out, `embedding ${name}`);
+      return trained.embed(paths, { onProgress: (done) => tell({ done, total: paths.length }) });
+    };
+    using embeddings = await embed(queries.paths, 'test');
+    using among = gallery && (await embed(gallery.paths, 'gallery'));
+    const logged = run.epochs().findLast((record) => record.metrics)?.metrics ?? {};
+    const metrics = evaluateEmbeddings(embeddings, Int32Array.from(queries.labels), {
+      recallAt: Object.keys(logged).flatMap((name) => (name.startsWith('R@') ? [Number(name.slice(2))] : [])),
+      nmi: { seeds: Array.from({ length: 10 }, (_, seed) => seed) },
+      extended: allMetrics ?? false,
+      ...(among && gallery && { gallery: { embeddings: among, labels: Int32Array.from(gallery.labels) } }),
+    });
+    const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
+    const saved = loadCheckpoint(file);
+    disposeCheckpoint(saved);
+    return { run: path, checkpoint: file, epoch: saved.state.epoch, metrics };
+  } finally {
+    trained.dispose();
+  }
 }
