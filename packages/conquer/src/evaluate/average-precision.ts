@@ -26,18 +26,20 @@ export function averagePrecisionAtR(
 }
 
 /**
- * R of every query: how many gallery images share its class, itself not counted.
- * @param galleryLabels null if the queries are the gallery
+ * R of every query: how many gallery images share its class, itself not counted. (N,)
+ *
+ * @param queryLabels (N,)
+ * @param galleryLabels (M,); null if the queries are the gallery
  * @param options.compat 'revisiting-dml' counts the query itself too, as that collection does, so that even a perfect
  *   ranking scores below 1
  */
 export function countRelevant(
   queryLabels: Int32Array,
   galleryLabels: Int32Array | null,
-  { compat }: { compat?: 'revisiting-dml' } = {},
+  options: { compat?: 'revisiting-dml' } = {},
 ): Int32Array {
   const sizes = new Map<number, number>();
   for (const label of galleryLabels ?? queryLabels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-  const itself = galleryLabels === null && compat !== 'revisiting-dml' ? 1 : 0;
+  const itself = galleryLabels === null && options.compat !== 'revisiting-dml' ? 1 : 0;
   return queryLabels.map((label) => (sizes.get(label) ?? 0) - itself);
 }
