@@ -85,7 +85,9 @@ export class PointCloud {
       pointColorActive: active,
       pointColorHover: active,
       colorBy: 'valueA',
-      ...(sizes.length > 1 ? { sizeBy: 'valueA', pointSize: [...sizes] } : { pointSize: sizes[0] ?? 6 }),
+      ...(sizes.length > 1
+        ? { sizeBy: 'valueA', pointSize: [...sizes] }
+        : { sizeBy: null, pointSize: sizes[0] ?? 6 }),
     } as Parameters<typeof this.plot.set>[0]);
     const moved = this.placed?.x !== x || this.placed?.y !== y;
     this.placed = { x, y };
