@@ -215,7 +215,7 @@ export const rows = [
   },
   {
     name: 'start-train',
-    work: 'start: conquer train to the first step, on a warm cache (a tenth of emoji, evaluated before the first epoch)',
+    work: 'start: conquer train to the end of the first step, all of emoji, on a warm cache',
     bar: 3,
     absolute: true,
     repeats: 3,

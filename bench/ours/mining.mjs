@@ -12,7 +12,7 @@ const embeddings = F.normalize(
 const miner = new DistanceWeightedMiner({ random: new Random(1) });
 
 // A batch takes too little time to be measured alone.
-const BATCHES = 20;
+const BATCHES = 200;
 
 await serve(() => {
   const start = performance.now();

@@ -1,12 +1,12 @@
-// From the command line to the end of the first step, one learner, everything that can be cached in the cache.
+// From the command line to the end of the first step, all of emoji, one learner, from a warm cache.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from './side.mjs';
 
-// A tenth of the classes: the evaluation that comes before the first epoch is work, not start.
-const SETTINGS = ['--recipe', 'demo', '--class-ratio', '0.1', '--num-learners', '1', '--name', 'run'];
+// The evaluation of the untrained model and the division among learners are work, not start.
+const SETTINGS = ['--recipe', 'demo', '--num-learners', '1', '--evaluate-untrained', 'no', '--name', 'run'];
 const hook = new URL('exit-after-step.mjs', import.meta.url).href;
 
 await serve(() => {

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from side import serve
 
-BATCHES = 20  # a batch takes too little time to be measured alone
+BATCHES = 200  # a batch takes too little time to be measured alone
 CUTOFF, NON_ZERO_LOSS_CUTOFF = 0.5, 1.4
 
 

@@ -635,6 +635,13 @@ export const trainOptions = {
     max: 1024,
     help: 'CPU threads of an operator (default: one a core)',
   },
+  'evaluate-untrained': {
+    group: RUN,
+    kind: 'choice',
+    choices: ['yes', 'no'],
+    default: 'yes',
+    help: 'evaluate before the first epoch, to see later what training brought',
+  },
   'on-nan': {
     group: RUN,
     kind: 'choice',

@@ -138,6 +138,7 @@ export async function runTraining({
       learningRate: learningRateOf(settings),
       ...divisionOf(settings),
       recallAt: dataset.recallAt,
+      evaluateUntrained: settings['evaluate-untrained'] === 'yes',
       ...(settings.compat === 'dcesml' && { compat: settings.compat }),
       onNan: settings['on-nan'],
       random,

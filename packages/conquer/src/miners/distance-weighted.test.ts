@@ -124,7 +124,7 @@ describe('drawWithoutReplacement', () => {
     const trials = 40_000;
     const counts = new Map<string, number>();
     for (let trial = 0; trial < trials; trial++) {
-      const key = drawWithoutReplacement(weights, 2, random).join();
+      const key = drawWithoutReplacement(weights.slice(), 2, random).join();
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
     // P({a, b}) = P(a) P(b | not a) + P(b) P(a | not b)

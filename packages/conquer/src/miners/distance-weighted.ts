@@ -73,11 +73,12 @@ export class DistanceWeightedMiner implements Miner {
     const anchors: number[] = [];
     const positives: number[] = [];
     const negatives: number[] = [];
+    const row = new Float64Array(labels.length);
     if (numNegatives > 0) {
       for (const [anchor, label] of labels.entries()) {
         const members = classes.get(label) as number[];
         if (members.length < 2) continue;
-        const row = weights.slice(anchor * labels.length, (anchor + 1) * labels.length);
+        row.set(weights.subarray(anchor * labels.length, (anchor + 1) * labels.length));
         for (const same of members) row[same] = 0;
         const drawn = drawWithoutReplacement(row, numNegatives, this.random);
         const own = members.filter((other) => other !== anchor);
@@ -146,25 +147,24 @@ export function negativesPerAnchor(labels: Int32Array): number {
 
 /**
  * `count` distinct indices, ascending, drawn one after another in proportion to their weights; fewer if
- * fewer have a weight. One random number each.
+ * fewer have a weight. One random number each. The weights of what is drawn become zero.
  */
 export function drawWithoutReplacement(weights: Float64Array, count: number, random: Random): number[] {
-  const left = weights.slice();
   const drawn: number[] = [];
   while (drawn.length < count) {
     let total = 0;
-    for (let i = 0; i < left.length; i++) total += left[i]!;
+    for (let i = 0; i < weights.length; i++) total += weights[i]!;
     if (!(total > 0)) break;
     let rest = random.next() * total;
     let pick = 0;
-    for (let i = 0; i < left.length; i++) {
-      const weight = left[i]!;
+    for (let i = 0; i < weights.length; i++) {
+      const weight = weights[i]!;
       if (weight === 0) continue;
       pick = i; // the last one, should rounding leave a rest
       rest -= weight;
       if (rest < 0) break;
     }
-    left[pick] = 0;
+    weights[pick] = 0;
     drawn.push(pick);
   }
   return drawn.sort((a, b) => a - b);

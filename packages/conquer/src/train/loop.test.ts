@@ -314,6 +314,18 @@ describe('train', () => {
     disposeCheckpoint(expected);
   });
 
+  it('leaves out the evaluation of the untrained model where it is told to, and changes nothing else', async () => {
+    const records = async (name: string, evaluateUntrained: boolean) => {
+      const { options, free } = prepare(join(folder, name), { epochs: 2, loop: { evaluateUntrained } });
+      await train(options);
+      free();
+      return withoutTimes(RunFolder.open(join(folder, name)).epochs());
+    };
+    const [, ...trained] = await records('with-untrained', true);
+    expect(trained).toHaveLength(2);
+    expect(await records('without-untrained', false)).toEqual(trained);
+  });
+
   it('goes on from the checkpoint before, where the last one is damaged', async () => {
     const path = join(folder, 'damaged');
     const whole = prepare(join(folder, 'whole'), { epochs: 4 });

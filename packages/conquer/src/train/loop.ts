@@ -97,6 +97,8 @@ export interface TrainOptions {
   /** The masks rest while there is one learner. */
   freezeMasksWithOneLearner?: boolean;
   recallAt: readonly number[];
+  /** Evaluate before the first epoch too; default true. */
+  evaluateUntrained?: boolean;
   /** 'dcesml': cluster by cluster in the full-embedding phase too, and its reassignment. */
   compat?: 'dcesml';
   /** What happens to a batch whose loss or gradient is NaN or infinite; default 'stop'. */
@@ -248,6 +250,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
     disposeCheckpoint(checkpoint);
   } else {
     run.rewindTo(-2);
+  }
+  if (!checkpoint && (options.evaluateUntrained ?? true)) {
     const stopEvaluating = clock('evaluate');
     const { metrics, collapsed, dispose } = await evaluate('test');
     dispose();
