@@ -137,7 +137,7 @@ export const rows = [
       const { embeddings, labels } = await make('sop');
       return ['--queries', embeddings, '--labels', labels];
     },
-    repeats: 2,
+    repeats: 1,
     cold: true,
     agree: { check: { within: 1e-4 } },
     most: { extraBytes: 1.5 * 2 ** 30 },
