@@ -349,8 +349,8 @@ export interface ReportData {
   run: RunDetail;
   masks: MasksOfEpoch[];
   embedding: EmbeddingInfo | null;
-  /** The full embedding's, if it could be computed. */
-  map: MapPoints | null;
+  /** The full embedding's, then the learners' as far as they fit: those that could be computed. */
+  maps: MapPoints[];
   classes: ClassesAnswer | null;
   /**
    * The queries that the report holds: all of a small test set, else the worst and some at random. `worst` and `random`

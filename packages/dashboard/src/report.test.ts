@@ -63,7 +63,8 @@ describe('writeReport', () => {
     expect(data.embedding?.classNames[1]).toBe(HOSTILE);
     expect(data.run.records).toHaveLength(5);
     expect(data.masks.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
-    expect(data.map?.x).toHaveLength(24);
+    expect(data.maps.map(({ learner }) => learner)).toEqual(['full', 0, 1]);
+    for (const map of data.maps) expect(map.x).toHaveLength(24);
     expect(data.classes?.classes).toHaveLength(4);
     expect(data.retrieval.items).toHaveLength(24);
     expect(data.retrieval.worst.slice(0, 2).sort((a, b) => a - b)).toEqual([0, 12]);
@@ -91,7 +92,7 @@ describe('writeReport', () => {
     writeFileSync(join(old, 'config.json'), '{"epochs": 2}');
     const { file } = await writeReport({ run: old, pageDir });
     const data = dataOf(readFileSync(file, 'utf8'));
-    expect(data).toMatchObject({ embedding: null, map: null, images: {}, masks: [] });
+    expect(data).toMatchObject({ embedding: null, maps: [], images: {}, masks: [] });
     writeFileSync(join(old, 'embeddings.safetensors'), 'broken');
     const again = dataOf(readFileSync((await writeReport({ run: old, pageDir })).file, 'utf8'));
     expect(again.run.problems).toEqual([expect.stringMatching(/^embeddings.safetensors cannot be read/)]);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from 'conquer/run-folder';
 import {
   type ImageRef,
+  type MapPoints,
   type MasksOfEpoch,
   REPORT_ELEMENT,
   type ReportData,
@@ -20,6 +21,8 @@ import { imageFolders, liesInOneOf, thumbnail } from './thumbnails.js';
 
 /** Epochs whose masks are held; of more, some are left out evenly. */
 const MAX_MASKS = 100;
+/** Of all maps together; about 25 bytes each. */
+const MAX_MAP_POINTS = 60_000;
 /** Up to so many queries, all of them are held. */
 const ALL_QUERIES = 2000;
 const SOME_QUERIES = 300;
@@ -77,7 +80,7 @@ async function reportData(
     run: await run.detail(),
     masks: await masksOf(run),
     embedding: null,
-    map: null,
+    maps: [],
     classes: null,
     retrieval: { items: [], worst: [], random: [] },
     images: {},
@@ -91,10 +94,7 @@ async function reportData(
   data.embedding = retrieval.embedding.info();
   data.classes = structuredClone(retrieval.classes());
   data.retrieval = await heldQueries(retrieval);
-  onProgress('laying out the map of the embedding');
-  const maps = new EmbeddingMaps();
-  data.map = await maps.wait(run.folder.path, retrieval, 'full');
-  await maps.close();
+  data.maps = await mapsOf(run.folder.path, retrieval, onProgress);
   onProgress('making thumbnails');
   const folders = await imageFolders(data.run.settings, runs.parent, dataDirs);
   data.images = await heldImages(retrieval.embedding, shownImages(data), folders);
@@ -103,6 +103,28 @@ async function reportData(
     image.src = Object.hasOwn(data.images, key) ? key : null;
   }
   return data;
+}
+
+async function mapsOf(
+  folder: string,
+  retrieval: Retrieval,
+  onProgress: (what: string) => void,
+): Promise<MapPoints[]> {
+  const { numLearners, numQueries } = retrieval.embedding;
+  // The learner of a run that has one is the full embedding.
+  const fitting = numLearners > 1 ? Math.min(numLearners, Math.floor(MAX_MAP_POINTS / numQueries) - 1) : 0;
+  const learners = Array.from({ length: Math.max(0, fitting) }, (_, learner) => learner);
+  const maps = new EmbeddingMaps();
+  const found: MapPoints[] = [];
+  for (const learner of ['full', ...learners] as const) {
+    onProgress(
+      `laying out the map of the ${learner === 'full' ? 'full embedding' : `embedding of learner ${learner + 1}`}`,
+    );
+    const map = await maps.wait(folder, retrieval, learner);
+    if (map) found.push(map);
+  }
+  await maps.close();
+  return found;
 }
 
 async function masksOf(run: Run): Promise<MasksOfEpoch[]> {

@@ -655,6 +655,12 @@ it('shows the same in a report, from a file and without a server', async () => {
       expect(await accessibilityProblems(page), view).toEqual([]);
     }
     await expect.poll(() => page.locator('.items article').count()).toBe(12);
+    await page.locator('nav a[href^="#/map"]').click();
+    await page.getByLabel('Embedding').selectOption('learner 1');
+    await settled(page);
+    expect(await page.getByText('There is no map').count()).toBe(0);
+    await page.locator('nav a[href^="#/retrieval"]').click();
+    await settled(page);
     expect(
       await page
         .locator('.items img')

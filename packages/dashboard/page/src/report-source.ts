@@ -8,7 +8,7 @@ export function reportSource(document: Document): Source | null {
 }
 
 function sourceOf(data: ReportData): Source {
-  const { run, masks, embedding, map, classes, retrieval, images } = data;
+  const { run, masks, embedding, maps, classes, retrieval, images } = data;
   const items = new Map(retrieval.items.map((item) => [item.query.index, item]));
   const present = <T>(value: T | null | undefined, what: string): T => {
     if (value === null || value === undefined) throw new Absent(`This report holds no ${what}.`);
@@ -34,7 +34,11 @@ function sourceOf(data: ReportData): Source {
         'masks of this epoch',
       ),
     embedding: async () => present(embedding, 'embedding'),
-    map: async () => present(map, 'map'),
+    map: async (_, learner) =>
+      present(
+        maps.find((map) => map.learner === learner),
+        learner === 'full' ? 'map' : 'map of this learner: conquer dashboard lays it out',
+      ),
     async retrieval(_, { order = 'worst', label, k = 10, offset = 0, limit = 20 }) {
       const { version } = present(embedding, 'retrievals');
       const queries = order === 'index' ? [...items.keys()] : retrieval[order];
@@ -43,7 +47,11 @@ function sourceOf(data: ReportData): Source {
       const page = found.slice(offset, offset + limit).map((item) => cut(item, k));
       return { version, total: found.length, offset, items: page };
     },
-    neighbours: async (_, query, __, k) => cut(present(items.get(query), 'neighbours of this image'), k),
+    async neighbours(_, query, learner, k) {
+      if (learner !== 'full')
+        throw new Absent('This report holds no neighbours for one learner: conquer dashboard finds them.');
+      return cut(present(items.get(query), 'neighbours of this image: it holds some of many queries'), k);
+    },
     classes: async () => present(classes, 'classes'),
     imageUrl: (src) => images[src] ?? null,
     queryImage: (_, query) => images[`query/${query}`] ?? null,

@@ -23,3 +23,15 @@ it('names the seed and a small input where one does not end cleanly, the same ea
   expect(Buffer.from(input!, 'base64').length).toBeGreaterThan(9);
   expect(await run(5)).toContain(input!);
 });
+
+it('names an input that takes more memory than ten times its size', async () => {
+  const held: Uint8Array[] = [];
+  const greedy = fuzz({
+    inputs: 10,
+    seed: 1,
+    next: () => Uint8Array.of(1, 2, 3),
+    read: () => held.push(new Uint8Array(8 << 20)),
+    isClean: () => false,
+  });
+  await expect(greedy).rejects.toThrow(/an input of 3 bytes took \d+ of memory: AQID/);
+});

@@ -9,6 +9,15 @@ export interface FuzzReport {
   milliseconds: number;
 }
 
+/** What reading an input may take of JavaScript's heap and buffers: ten times its bytes, and what any reading takes. */
+const MOST_TIMES = 10;
+const MOST_BESIDES = 4 << 20;
+
+function memory(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
 export interface FuzzOptions {
   inputs: number;
   /** Whatever is drawn is drawn from this. */
@@ -24,7 +33,8 @@ export interface FuzzOptions {
 }
 
 /**
- * Reads damaged inputs one after the other. The property that is tested: each ends in a result or in a clean error.
+ * Reads damaged inputs one after the other. The property that is tested: each ends in a result or in a clean error, and
+ * takes no more memory than ten times its own.
  *
  * @throws where one does not, with the seed and with the input, after fast-check has made what was drawn for it smaller
  */
@@ -33,6 +43,7 @@ export async function fuzz({ inputs, seed, next, read, isClean, check }: FuzzOpt
   let input = 0;
   const property = fc.asyncProperty(fc.gen(), async (draw) => {
     const bytes = next(new Mutations((n) => draw(fc.nat, { max: n - 1 })));
+    const before = memory();
     const start = process.cpuUsage();
     try {
       const reading = read(bytes, input++);
@@ -47,6 +58,11 @@ export async function fuzz({ inputs, seed, next, read, isClean, check }: FuzzOpt
       report.refused++;
     }
     const { user, system } = process.cpuUsage(start);
+    const taken = memory() - before;
+    if (taken > MOST_TIMES * bytes.length + MOST_BESIDES) {
+      const text = Buffer.from(bytes).toString('base64');
+      throw new Error(`an input of ${bytes.length} bytes took ${taken} of memory: ${text}`);
+    }
     report.milliseconds = Math.max(report.milliseconds, (user + system) / 1000);
     check?.();
   });
