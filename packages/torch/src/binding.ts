@@ -92,6 +92,7 @@ export interface Native {
   setFlushDenormal(enabled: boolean): boolean;
   keepFreedMemory(): boolean;
   hasBlockedLayout(): boolean;
+  isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;
   version(): string;
 }

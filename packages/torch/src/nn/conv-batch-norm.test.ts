@@ -91,6 +91,21 @@ describe('convBatchNorm', () => {
     expect(liveTensors()).toBe(live);
   });
 
+  it('keeps folded convolutions in the blocked layout too, with the same results', () => {
+    const convolution = new nn.Conv2d(16, 24, 3, { stride: 2, padding: 1 });
+    const norm = new nn.BatchNorm2d(24);
+    noGrad(() => norm.runningMean.normal_(0, 1));
+    norm.eval();
+    const x = randn([2, 16, 9, 7]);
+    const value = () =>
+      noGrad(() => nn.inBlockedLayout(x, (input) => nn.convBatchNorm(input, convolution, norm))).tolist();
+    const fresh = value();
+    nn.keepFolded(norm, true);
+    expect(value()).toEqual(fresh);
+    expect(value()).toEqual(fresh);
+    nn.keepFolded(norm, false);
+  });
+
   it('leaves only its result', () => {
     for (const frozen of [true, false]) {
       const { convolution, norm } = pair({ frozen });

@@ -1,5 +1,6 @@
 import { gradEnabled, noGrad } from '../autograd.js';
-import { conv2d } from '../functional.js';
+import { native } from '../binding.js';
+import { conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import { BatchNorm2d } from './batch-norm.js';
@@ -30,7 +31,7 @@ export function convBatchNorm(x: Tensor, convolution: Conv2d, norm: BatchNorm2d)
     return normalized;
   }
   if (norm.keepsFolded && !gradEnabled()) {
-    norm.folded ??= kept(fold(convolution, norm));
+    norm.folded ??= kept(scope(() => forLayoutOf(x, fold(convolution, norm), convolution)));
     return conv2d(x, norm.folded.weight, norm.folded.bias, convolution.options);
   }
   return scope(() => {
@@ -49,13 +50,27 @@ function fold(convolution: Conv2d, norm: BatchNorm2d): FoldedConvolution {
   });
 }
 
+/** The weight in the layout in which oneDNN reads it, where x is blocked: it would be copied there for every batch. */
+function forLayoutOf(x: Tensor, folded: FoldedConvolution, { options }: Conv2d): FoldedConvolution {
+  if (!native.isBlocked(x.handle)) return folded;
+  const { padding = 0, stride = 1, dilation = 1, groups = 1 } = options;
+  const weight = aten.mkldnn_reorder_conv2d_weight(
+    aten.to_mkldnn(folded.weight),
+    pair(padding),
+    pair(stride),
+    pair(dilation),
+    groups,
+  );
+  return { weight, bias: folded.bias };
+}
+
 function kept({ weight, bias }: FoldedConvolution): FoldedConvolution {
   return { weight: weight.keep(), bias: bias.keep() };
 }
 
 /**
  * Lets the BatchNorms below `module` keep their folded convolutions from batch to batch, or (false) forget them. Kept
- * ones are used without gradients only. Nothing in the module may change meanwhile.
+ * ones are used without gradients only. Nothing in the module may change meanwhile, nor the layout of what it is given.
  */
 export function keepFolded(module: Module, keep: boolean): void {
   for (const [, each] of module.namedModules()) {
