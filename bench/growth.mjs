@@ -125,6 +125,7 @@ function panel({ size, title, points, exponent }, offset) {
 }
 
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * curves.length} ${HEIGHT}" font-family="sans-serif" font-size="10">
+<title>Time against learners, images and clusters, both axes logarithmic</title>
 <rect width="100%" height="100%" fill="white"/>
 ${curves.map((one, i) => panel(one, i * WIDTH)).join('\n')}
 </svg>
