@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { undivided } from '../divide/division.js';
+import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
 import { type EpochRecord, RunFolder, type Summary } from '../train/run-folder.js';
 import { MLflow } from './mlflow.js';
 import { Tracking } from './tracking.js';
@@ -27,49 +26,26 @@ interface ServerRun {
   metrics: Metric[];
 }
 
-class FakeMLflow {
+class FakeMLflow extends LoopbackServer {
   readonly experiments = new Map<string, string>();
   readonly runs = new Map<string, ServerRun>();
-  readonly authorizations = new Set<string | undefined>();
   down = false;
-  private readonly server: Server;
 
-  constructor() {
-    this.server = createServer((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        this.authorizations.add(request.headers.authorization);
-        const answer = (status: number, content: object) => {
-          response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(content));
-        };
-        const refuse = (status: number, code: string, message: string) =>
-          answer(status, { error_code: code, message });
-        if (this.down) return refuse(503, 'TEMPORARILY_UNAVAILABLE', 'down for repairs');
-        try {
-          const url = new URL(request.url ?? '', 'http://localhost');
-          const content =
-            request.method === 'POST' ? JSON.parse(body) : Object.fromEntries(url.searchParams.entries());
-          const found = this.handle(`${request.method} ${url.pathname}`, content);
-          if (found === null) refuse(404, 'RESOURCE_DOES_NOT_EXIST', 'no such experiment');
-          else answer(200, found);
-        } catch (error) {
-          refuse(400, 'INVALID_PARAMETER_VALUE', (error as Error).message);
-        }
-      });
+  protected answer(method: string, path: string, body: string): LoopbackAnswer {
+    const refuse = (status: number, code: string, message: string) => ({
+      status,
+      content: { error_code: code, message },
     });
-  }
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  close(): void {
-    this.server.closeAllConnections();
-    this.server.close();
+    if (this.down) return refuse(503, 'TEMPORARILY_UNAVAILABLE', 'down for repairs');
+    try {
+      const url = new URL(path, 'http://localhost');
+      const content = method === 'POST' ? JSON.parse(body) : Object.fromEntries(url.searchParams.entries());
+      const found = this.handle(`${method} ${url.pathname}`, content);
+      if (found === null) return refuse(404, 'RESOURCE_DOES_NOT_EXIST', 'no such experiment');
+      return { status: 200, content: found };
+    } catch (error) {
+      return refuse(400, 'INVALID_PARAMETER_VALUE', (error as Error).message);
+    }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: requests are checked here, field by field

@@ -1,9 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
 import { type EpochRecord, RunFolder, type Summary } from '../train/run-folder.js';
 import { Tracking } from './tracking.js';
 import { WeightsAndBiases } from './wandb.js';
@@ -11,27 +10,15 @@ import { WeightsAndBiases } from './wandb.js';
 // The server's side of what @wandb/sdk sends: the GraphQL mutation that makes a run, and the stream of its history.
 // The SDK runs in a worker, from dist/.
 
-class FakeWandb {
+class FakeWandb extends LoopbackServer {
   readonly runs: Record<string, unknown>[] = [];
   /** Lines of each run's history by their offsets: a line may be written anew. */
   readonly history = new Map<string, Record<string, number>[]>();
   readonly ended = new Map<string, number>();
-  readonly authorizations = new Set<string | undefined>();
   status = 200;
-  private readonly server: Server;
 
-  constructor() {
-    this.server = createServer((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        this.authorizations.add(request.headers.authorization);
-        response.writeHead(this.status, { 'Content-Type': 'application/json' });
-        response.end(JSON.stringify(this.handle(request.url ?? '', JSON.parse(body))));
-      });
-    });
+  protected answer(_method: string, path: string, body: string): LoopbackAnswer {
+    return { status: this.status, content: this.handle(path, JSON.parse(body)) };
   }
 
   private handle(path: string, body: Record<string, unknown>): object {
@@ -54,16 +41,6 @@ class FakeWandb {
       history[(lines?.offset ?? 0) + i] = JSON.parse(line) as Record<string, number>;
     this.history.set(run, history);
     return {};
-  }
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  close(): void {
-    this.server.closeAllConnections();
-    this.server.close();
   }
 }
 
