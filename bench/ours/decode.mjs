@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageFiles, packImages } from '@conquer/image';
-import { keepFreedMemory } from '@conquer/torch';
 import {
   CropSource,
   Loader,
@@ -15,7 +14,6 @@ import { serve, sideArguments } from './side.mjs';
 const BATCH = 32;
 const THREADS = 2;
 const { folder, cache } = sideArguments();
-keepFreedMemory();
 
 const paths = readdirSync(folder)
   .filter((name) => name.endsWith('.jpg'))

@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageFiles } from '@conquer/image';
-import { keepFreedMemory } from '@conquer/torch';
 import {
   CenterCrop,
   CropSource,
@@ -18,7 +17,6 @@ const BATCH = 50;
 const THREADS = 2;
 const { folder, arch, size, images } = sideArguments();
 const count = Number(images);
-keepFreedMemory();
 
 const photos = readdirSync(folder)
   .filter((name) => name.endsWith('.jpg'))

@@ -1,6 +1,6 @@
 // One side of a benchmark: prepared once, it does its work whenever the harness says so.
 import { createInterface } from 'node:readline';
-import { setNumThreads } from '@conquer/torch';
+import { keepFreedMemory, setNumThreads } from '@conquer/torch';
 
 const THREADS = 2;
 
@@ -26,6 +26,8 @@ export function sideArguments() {
  * @param {() => unknown} work what is measured; everything else happened before
  */
 export async function serve(work, { threads = THREADS } = {}) {
+  // As the command line does.
+  keepFreedMemory();
   setNumThreads(threads);
   answer({ ready: true });
   for await (const line of createInterface({ input: process.stdin })) {

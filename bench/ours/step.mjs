@@ -7,7 +7,7 @@ import {
   TrainingOptimizer,
   TrainingStep,
 } from '../../packages/conquer/dist/index.js';
-import { Generator, keepFreedMemory, randn, setFlushDenormal } from '../../packages/torch/dist/index.js';
+import { Generator, randn, setFlushDenormal } from '../../packages/torch/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
 
 const { arch, batch, size, learners, bn } = sideArguments();
@@ -15,7 +15,6 @@ const numLearners = Number(learners);
 const IMAGES_PER_CLASS = 4;
 
 // As the command line does.
-keepFreedMemory();
 setFlushDenormal(true);
 
 const generator = new Generator(1);

@@ -38,6 +38,6 @@ describe('pairwiseDistances', () => {
           [0, 1],
         ]),
       ),
-    ).toThrow(/row 0 or 1 of the batch/);
+    ).toThrow(/row 1 of the batch/);
   });
 });

@@ -15,25 +15,35 @@ export function pairwiseDistances(x: Tensor, { squared = false, eps = 1e-4 }: Pa
   return scope(() => {
     const products = x.matmul(x.t());
     const squares = x.mul(x).sum(1, true);
-    const distances = squares.add(squares.t()).sub(products.mul(2)).clamp({ min: 0 });
-    return squared ? distances : distances.clamp({ min: eps }).sqrt();
+    const distances = squares.add(squares.t()).sub(products.mul(2));
+    return squared ? distances.clamp({ min: 0 }) : distances.clamp({ min: eps }).sqrt();
   });
 }
 
 /**
- * The same as plain numbers (B × B, row-major), for miners: nothing is kept for a gradient.
+ * The same for miners: no gradient, and checked.
  * @throws Error if an embedding is NaN or infinite: no choice among such distances means anything
  */
+export function finiteDistances(x: Tensor): Tensor {
+  return scope(() =>
+    noGrad(() => {
+      const distances = pairwiseDistances(x);
+      if (!Number.isFinite(distances.sum().item())) {
+        const row = x
+          .sum(1)
+          .toNumbers()
+          .findIndex((sum) => !Number.isFinite(sum));
+        throw new Error(
+          `expected finite embeddings, but row ${row} of the batch is not: the training has diverged; ` +
+            'try a lower learning rate',
+        );
+      }
+      return distances;
+    }),
+  );
+}
+
+/** `finiteDistances` as plain numbers, B × B, row-major. */
 export function distanceMatrix(x: Tensor): Float64Array {
-  const distances = scope(() => noGrad(() => pairwiseDistances(x).toNumbers()));
-  const row = x.size(0);
-  for (let i = 0; i < distances.length; i++) {
-    if (!Number.isFinite(distances[i])) {
-      throw new Error(
-        `expected finite embeddings, but row ${Math.floor(i / row)} or ${i % row} of the batch is not: ` +
-          'the training has diverged; try a lower learning rate',
-      );
-    }
-  }
-  return distances;
+  return scope(() => finiteDistances(x).toNumbers());
 }

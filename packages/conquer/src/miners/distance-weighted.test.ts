@@ -92,14 +92,18 @@ describe('DistanceWeightedMiner', () => {
   });
 
   it('never weighs a negative NaN or infinite, even opposite or equal points without cutoffs', () => {
-    const distances = Float64Array.of(0, 2, 0, 2, 0, 1, 0, 1, 0);
+    const distances = [
+      [0, 2, 0],
+      [2, 0, 1],
+      [0, 1, 0],
+    ];
     const labels = Int32Array.of(0, 1, 2);
     for (const dimensions of [2, 3, 64, 512]) {
-      const weights = distanceWeights(distances, labels, {
+      const weights = distanceWeights(tensor(distances), labels, {
         dimensions,
         cutoff: 0.01,
         nonZeroLossCutoff: Infinity,
-      });
+      }).toNumbers();
       expect(weights.every(Number.isFinite)).toBe(true);
       expect(weights[1]).toBeGreaterThan(0);
     }
@@ -133,6 +137,19 @@ describe('drawWithoutReplacement', () => {
     expect((counts.get('0,2') as number) / trials).toBeCloseTo(pair(1, 2), 2);
     expect((counts.get('0,3') as number) / trials).toBeCloseTo(pair(1, 5), 2);
     expect((counts.get('2,3') as number) / trials).toBeCloseTo(pair(2, 5), 2);
+  });
+
+  it('draws from many as well, none twice', () => {
+    const weights = Float64Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? 0 : i));
+    const random = new Random(8);
+    const counts = new Float64Array(100);
+    for (let trial = 0; trial < 20_000; trial++)
+      for (const i of drawWithoutReplacement(weights.slice(), 1, random)) counts[i]!++;
+    const total = weights.reduce((sum, weight) => sum + weight);
+    for (let i = 0; i < 100; i++)
+      expect(Math.abs((counts[i] as number) / 20_000 - (weights[i] as number) / total)).toBeLessThan(0.006);
+    const all = drawWithoutReplacement(weights.slice(), 100, random);
+    expect(all).toEqual([...weights.keys()].filter((i) => i % 3 !== 0));
   });
 
   it('gives fewer where fewer have a weight', () => {

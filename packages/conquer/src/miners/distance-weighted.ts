@@ -1,5 +1,5 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { distanceMatrix } from '../distances/pairwise.js';
+import { finiteDistances } from '../distances/pairwise.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
@@ -23,6 +23,8 @@ export interface DistanceWeightedOptions {
    */
   nonZeroLossCutoff?: Cutoff | CutoffSource;
 }
+
+type Weights = Float32Array | Float64Array;
 
 /** The weight of a negative without loss. */
 const FAR_WEIGHT = 1e-6;
@@ -51,18 +53,19 @@ export class DistanceWeightedMiner implements Miner {
   }
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
-    const distances = distanceMatrix(embeddings);
     const far = this.nonZeroLossCutoff;
-    const weights = distanceWeights(distances, labels, {
-      dimensions: embeddings.size(1),
-      cutoff: this.cutoff,
-      nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
-    });
+    const weights = scope(() =>
+      distanceWeights(finiteDistances(embeddings), labels, {
+        dimensions: embeddings.size(1),
+        cutoff: this.cutoff,
+        nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
+      }).toTypedArray(),
+    ) as Weights;
     return this.sample(weights, labels);
   }
 
   /** @param weights (B, B), row-major; those of pairs of one class are not used */
-  sample(weights: Float64Array, labels: Int32Array): Tuples {
+  sample(weights: Weights, labels: Int32Array): Tuples {
     const numNegatives = negativesPerAnchor(labels);
     const classes = new Map<number, number[]>();
     for (const [image, label] of labels.entries()) {
@@ -107,31 +110,36 @@ export class DistanceWeightedMiner implements Miner {
  * As in dcesml, images of the anchor's class that lie beyond have the 1e-6 too. They must not be drawn; there, they
  * can be.
  *
- * @param distances (B, B), row-major
+ * @param distances (B, B), float32 or float64, as are the weights; changed in place
  */
 export function distanceWeights(
-  distances: Float64Array,
+  distances: Tensor,
   labels: Int32Array,
   options: { dimensions: number; cutoff: number; nonZeroLossCutoff: Cutoff },
-): Float64Array {
+): Tensor {
   const size = labels.length;
   const { dimensions: n, cutoff, nonZeroLossCutoff } = options;
-  const farOf = typeof nonZeroLossCutoff === 'number' ? () => nonZeroLossCutoff : nonZeroLossCutoff;
   return scope(() =>
     noGrad(() => {
-      const distance = tensor(distances, { shape: [size, size] }).clamp_({ min: cutoff });
-      const far = tensor(Float64Array.from(labels, farOf), { shape: [size, 1] });
-      const label = tensor(labels);
+      const { dtype, device } = distances;
+      const distance = distances.clamp_({ min: cutoff });
+      const far =
+        typeof nonZeroLossCutoff === 'number'
+          ? nonZeroLossCutoff
+          : tensor(Float64Array.from(labels, nonZeroLossCutoff), { shape: [size, 1], dtype, device });
+      const label = tensor(labels, { device });
       const same = label.view([size, 1]).eq(label.view([1, size]));
       // Opposite points, d = 2, would have an infinite weight.
       const squareLeft = distance.square().mul_(-0.25).add_(1).clamp_({ min: 1e-12 });
-      const logs = distance.log().mul_(2 - n);
-      logs.sub_(aten.log_(squareLeft).mul_((n - 3) / 2));
+      const logs = distance
+        .log()
+        .mul_(2 - n)
+        .sub_(aten.log_(squareLeft).mul_((n - 3) / 2));
       // Pairs that are left out count as 0 in the row's maximum, as in the reference implementation.
-      logs.maskedFill_(same.logicalOr(distance.ge(far)), 0);
+      const beyond = distance.ge(far);
+      logs.maskedFill_(same.logicalOr(beyond), 0);
       const weights = aten.exp_(logs.sub_(logs.amax(1, true))).add_(WEIGHT_FLOOR);
-      weights.maskedFill_(same, 0).maskedFill_(distance.gt(far), FAR_WEIGHT);
-      return weights.toTypedArray() as Float64Array;
+      return weights.maskedFill_(same, 0).maskedFill_(distance.gt(far), FAR_WEIGHT);
     }),
   );
 }
@@ -145,29 +153,50 @@ export function negativesPerAnchor(labels: Int32Array): number {
   return Math.min(wanted, labels.length - largestClass(labels));
 }
 
+/** Weights are summed by so many, so that a draw reads a block and the blocks' sums, not all. */
+const BLOCK = 16;
+
 /**
  * `count` distinct indices, ascending, drawn one after another in proportion to their weights; fewer if
  * fewer have a weight. One random number each. The weights of what is drawn become zero.
  */
 export function drawWithoutReplacement(weights: Float64Array, count: number, random: Random): number[] {
+  const sums = new Float64Array(Math.ceil(weights.length / BLOCK));
+  for (let block = 0; block < sums.length; block++) sums[block] = sumOfBlock(weights, block);
   const drawn: number[] = [];
   while (drawn.length < count) {
     let total = 0;
-    for (let i = 0; i < weights.length; i++) total += weights[i]!;
+    for (let block = 0; block < sums.length; block++) total += sums[block]!;
     if (!(total > 0)) break;
     let rest = random.next() * total;
+    // Should rounding leave a rest, it is the last one that has a weight.
+    let block = 0;
+    for (let i = 0; i < sums.length; i++) {
+      if (sums[i] === 0) continue;
+      block = i;
+      if (rest < sums[i]!) break;
+      rest -= sums[i]!;
+    }
+    const end = Math.min(weights.length, (block + 1) * BLOCK);
     let pick = 0;
-    for (let i = 0; i < weights.length; i++) {
-      const weight = weights[i]!;
-      if (weight === 0) continue;
-      pick = i; // the last one, should rounding leave a rest
-      rest -= weight;
+    for (let i = block * BLOCK; i < end; i++) {
+      if (weights[i] === 0) continue;
+      pick = i;
+      rest -= weights[i]!;
       if (rest < 0) break;
     }
     weights[pick] = 0;
+    sums[block] = sumOfBlock(weights, block);
     drawn.push(pick);
   }
   return drawn.sort((a, b) => a - b);
+}
+
+function sumOfBlock(weights: Float64Array, block: number): number {
+  const end = Math.min(weights.length, (block + 1) * BLOCK);
+  let sum = 0;
+  for (let i = block * BLOCK; i < end; i++) sum += weights[i]!;
+  return sum;
 }
 
 /** The positives as they are if the count fits, else `count` of them, drawn with repetition only if too few. */
