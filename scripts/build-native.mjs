@@ -14,6 +14,9 @@ import { findLibtorch, howToGetLibtorch, multiarch, SetupError } from './find-li
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const MACOS = process.platform === 'darwin';
 
+/** What a file is compiled with beyond its addon's flags; the file says why. */
+const FILE_FLAGS = { 'distance-weights-kernel.cc': ['-O3', '-ffast-math', '-fno-associative-math'] };
+
 const run = promisify(execFile);
 const hash = (...parts) => createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 const read = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
@@ -171,12 +174,12 @@ async function produce(cxx, args, output, what) {
   renameSync(temporary, output);
 }
 
-async function compileAll(jobs, cxx, flags) {
+async function compileAll(jobs, cxx) {
   const queue = [...jobs];
   const worker = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
       try {
-        await produce(cxx, [...flags, '-c', job.source], job.object, `compiling ${job.name}`);
+        await produce(cxx, [...job.flags, '-c', job.source], job.object, `compiling ${job.name}`);
       } catch (error) {
         queue.length = 0;
         throw error;
@@ -200,7 +203,14 @@ async function buildAddon(addon, cxx, say) {
     .filter((name) => name.endsWith('.cc'))
     .map((name) => {
       const source = join(native, name);
-      return { name, source, object: join(build, `${name}.o`), stamp: hash(common, read(source)) };
+      const flags = [...addon.flags, ...(FILE_FLAGS[name] ?? [])];
+      return {
+        name,
+        source,
+        flags,
+        object: join(build, `${name}.o`),
+        stamp: hash(common, flags, read(source)),
+      };
     });
   if (jobs.length === 0) throw new SetupError(`no C++ sources in ${native}`);
 
@@ -215,7 +225,7 @@ async function buildAddon(addon, cxx, say) {
   }
   say(`native build: the binding to ${addon.from}, compiling ${stale.length} of ${jobs.length} files`);
   mkdirSync(build, { recursive: true });
-  await compileAll(stale, cxx, addon.flags);
+  await compileAll(stale, cxx);
   await produce(cxx, [...jobs.map((job) => job.object), ...addon.link], output, 'linking');
   writeFileSync(`${output}.stamp`, linkStamp);
 }

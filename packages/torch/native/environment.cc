@@ -211,6 +211,7 @@ NAPI_MODULE_INIT() {
     conquer::register_autograd(env, exports);
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
+    conquer::register_distance_weights(env, exports);
     return exports;
   });
 }

@@ -164,6 +164,13 @@ at::ScalarType to_scalar_type(napi_env env, napi_value value);
 c10::Device to_device(napi_env env, napi_value value);
 at::Tensor& to_tensor(napi_env env, napi_value value);
 
+// The memory of a typed array, also over a SharedArrayBuffer.
+struct HostView {
+  void* data;
+  size_t bytes;
+};
+HostView host_view(napi_env env, napi_value value);
+
 // C++ → JavaScript.
 napi_value from_double(napi_env env, double value);
 napi_value from_bool(napi_env env, bool value);
@@ -196,5 +203,6 @@ void register_tensor(napi_env env, napi_value exports);
 void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
+void register_distance_weights(napi_env env, napi_value exports);
 
 }  // namespace conquer

@@ -7,14 +7,7 @@
 #include <cstring>
 
 namespace conquer {
-namespace {
 
-struct HostView {
-  void* data;
-  size_t bytes;
-};
-
-// The memory of a typed array (also over a SharedArrayBuffer) or of an ArrayBuffer.
 HostView host_view(napi_env env, napi_value value) {
   bool is_typed_array = false;
   check(napi_is_typedarray(env, value, &is_typed_array), "cannot read the buffer");
@@ -44,6 +37,8 @@ HostView host_view(napi_env env, napi_value value) {
   }
   return {data, length * width};
 }
+
+namespace {
 
 // fromBuffer(typedArray, shape, dtype) → a new CPU tensor that holds a copy.
 napi_value from_buffer(napi_env env, napi_callback_info info) {

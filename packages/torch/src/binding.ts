@@ -86,6 +86,17 @@ export interface Native {
     k: number,
     exact: boolean,
   ): [Handle, Handle, Handle];
+  distanceWeights(
+    products: Handle,
+    labels: Int32Array,
+    far: Float64Array,
+    weights: Float32Array | Float64Array,
+    exponentOfDistance: number,
+    exponentOfRest: number,
+    leastSquare: number,
+    floor: number,
+    farWeight: number,
+  ): void;
 
   setNumThreads(count: number): void;
   numThreads(): number;

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 
 export interface PairwiseOptions {
   /** Squared distances, not clamped at `eps`. */
@@ -14,36 +14,29 @@ export interface PairwiseOptions {
 export function pairwiseDistances(x: Tensor, { squared = false, eps = 1e-4 }: PairwiseOptions = {}): Tensor {
   return scope(() => {
     const products = x.matmul(x.t());
-    const squares = x.mul(x).sum(1, true);
-    const distances = squares.add(squares.t()).sub(products.mul(2));
+    const squares = aten.diagonal(products);
+    const distances = squares.view([-1, 1]).add(squares).sub(products.mul(2));
     return squared ? distances.clamp({ min: 0 }) : distances.clamp({ min: eps }).sqrt();
   });
 }
 
 /**
- * The same for miners: no gradient, and checked.
- * @throws Error if an embedding is NaN or infinite: no choice among such distances means anything
+ * The same as plain numbers (B × B, row-major), for miners: nothing is kept for a gradient.
+ * @throws Error if an embedding is NaN or infinite
  */
-export function finiteDistances(x: Tensor): Tensor {
-  return scope(() =>
-    noGrad(() => {
-      const distances = pairwiseDistances(x);
-      if (!Number.isFinite(distances.sum().item())) {
-        const row = x
-          .sum(1)
-          .toNumbers()
-          .findIndex((sum) => !Number.isFinite(sum));
-        throw new Error(
-          `expected finite embeddings, but row ${row} of the batch is not: the training has diverged; ` +
-            'try a lower learning rate',
-        );
-      }
-      return distances;
-    }),
-  );
+export function distanceMatrix(x: Tensor): Float64Array {
+  const distances = scope(() => noGrad(() => pairwiseDistances(x).toNumbers()));
+  const size = x.size(0);
+  for (let row = 0; row < size; row++) {
+    if (!Number.isFinite(distances[row * (size + 1)])) refuseNonFinite(row);
+  }
+  return distances;
 }
 
-/** `finiteDistances` as plain numbers, B × B, row-major. */
-export function distanceMatrix(x: Tensor): Float64Array {
-  return scope(() => finiteDistances(x).toNumbers());
+/** No choice among distances to such a row means anything. */
+export function refuseNonFinite(row: number): never {
+  throw new Error(
+    `expected finite embeddings, but row ${row} of the batch is not: the training has diverged; ` +
+      'try a lower learning rate',
+  );
 }

@@ -1,6 +1,6 @@
 import { scope } from '@conquer/torch';
-import { finiteDistances } from '../distances/pairwise.js';
-import { distanceWeights, negativesPerAnchor } from '../miners/distance-weighted.js';
+import { distanceMatrix } from '../distances/pairwise.js';
+import { negativesPerAnchor, negativeWeights } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import {
   Comparison,
@@ -25,18 +25,18 @@ export const checkMiners: GoldenCheck = (cases, precision = 'float64') => {
         precision,
       );
       const labels = readIndices(item.labels, `the labels of case ${i}`);
-      const distances = finiteDistances(embeddings);
+      const distances = distanceMatrix(embeddings);
       const wantDistances = readGoldenTensor(item.pairwiseDistances, `the distances of case ${i}`);
-      comparison.close(`${i} distances`, distances.toNumbers(), wantDistances.data);
+      comparison.close(`${i} distances`, distances, wantDistances.data);
 
       const weighted = readObject(item.distanceWeighted, `distanceWeighted of case ${i}`);
-      const weights = distanceWeights(distances, labels, {
+      const weights = negativeWeights(embeddings.matmul(embeddings.t()), labels, {
         dimensions: embeddings.size(1),
         cutoff: readNumber(weighted.cutoff, 'cutoff'),
         nonZeroLossCutoff: readNumber(weighted.nonzeroLossCutoff, 'nonzeroLossCutoff'),
       });
       const wantWeights = readGoldenTensor(weighted.weights, `the weights of case ${i}`);
-      comparison.close(`${i} weights`, weights.toNumbers(), wantWeights.data);
+      comparison.close(`${i} weights`, weights, wantWeights.data);
       const wantNegatives = readNumber(weighted.negativesPerAnchor, 'negativesPerAnchor');
       comparison.same(`${i} negatives per anchor`, [negativesPerAnchor(labels)], [wantNegatives]);
 

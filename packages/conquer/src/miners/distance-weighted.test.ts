@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import {
   DistanceWeightedMiner,
-  distanceWeights,
   drawWithoutReplacement,
   negativesPerAnchor,
+  negativeWeights,
 } from './distance-weighted.js';
 import { positivesOf } from './positives.js';
 
@@ -92,20 +92,36 @@ describe('DistanceWeightedMiner', () => {
   });
 
   it('never weighs a negative NaN or infinite, even opposite or equal points without cutoffs', () => {
-    const distances = [
-      [0, 2, 0],
-      [2, 0, 1],
-      [0, 1, 0],
+    // The first and the last are one point, the second is opposite.
+    const products = [
+      [1, -1, 1],
+      [-1, 1, -1],
+      [1, -1, 1],
     ];
     const labels = Int32Array.of(0, 1, 2);
-    for (const dimensions of [2, 3, 64, 512]) {
-      const weights = distanceWeights(tensor(distances), labels, {
-        dimensions,
-        cutoff: 0.01,
-        nonZeroLossCutoff: Infinity,
-      }).toNumbers();
-      expect(weights.every(Number.isFinite)).toBe(true);
-      expect(weights[1]).toBeGreaterThan(0);
+    for (const dtype of ['float32', 'float64'] as const) {
+      for (const dimensions of [2, 3, 64, 512]) {
+        const weights = negativeWeights(tensor(products, { dtype }), labels, {
+          dimensions,
+          cutoff: 0.01,
+          nonZeroLossCutoff: Infinity,
+        });
+        expect([...weights].every(Number.isFinite)).toBe(true);
+        expect(weights[1]).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  it('refuses embeddings that are not finite, and says where', () => {
+    for (const value of [NaN, Infinity]) {
+      const embeddings = tensor([
+        [1, 0],
+        [0, 1],
+        [0, value],
+        [1, 0],
+      ]);
+      const miner = new DistanceWeightedMiner({ random: new Random(0) });
+      expect(() => miner.mine(embeddings, Int32Array.of(0, 0, 1, 1))).toThrow(/row 2 of the batch/);
     }
   });
 

@@ -1,5 +1,5 @@
-import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { finiteDistances } from '../distances/pairwise.js';
+import { distanceWeights, noGrad, scope, type Tensor } from '@conquer/torch';
+import { refuseNonFinite } from '../distances/pairwise.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
@@ -30,6 +30,8 @@ type Weights = Float32Array | Float64Array;
 const FAR_WEIGHT = 1e-6;
 /** Added to every weight, so that none underflows to nothing. */
 const WEIGHT_FLOOR = 1e-9;
+/** As `pairwiseDistances` has it: equal rows have a distance of 0.01. */
+const LEAST_SQUARE = 1e-4;
 
 /**
  * Distance-weighted sampling of negatives (Wu, Manmatha, Smola, Krähenbühl, "Sampling matters in deep
@@ -45,6 +47,8 @@ export class DistanceWeightedMiner implements Miner {
   readonly cutoff: number;
   nonZeroLossCutoff: Cutoff | CutoffSource;
   private readonly random: Random;
+  /** Those of the last batch: memory that the next one takes. */
+  private weights?: Weights;
 
   constructor({ random, cutoff = 0.5, nonZeroLossCutoff = 1.4 }: DistanceWeightedOptions) {
     this.random = random;
@@ -52,19 +56,26 @@ export class DistanceWeightedMiner implements Miner {
     this.nonZeroLossCutoff = nonZeroLossCutoff;
   }
 
+  /** @throws Error if an embedding is NaN or infinite */
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
     const far = this.nonZeroLossCutoff;
     const weights = scope(() =>
-      distanceWeights(finiteDistances(embeddings), labels, {
-        dimensions: embeddings.size(1),
-        cutoff: this.cutoff,
-        nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
-      }).toTypedArray(),
-    ) as Weights;
+      negativeWeights(
+        noGrad(() => embeddings.matmul(embeddings.t())),
+        labels,
+        {
+          dimensions: embeddings.size(1),
+          cutoff: this.cutoff,
+          nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
+        },
+        this.weights,
+      ),
+    );
+    this.weights = weights;
     return this.sample(weights, labels);
   }
 
-  /** @param weights (B, B), row-major; those of pairs of one class are not used */
+  /** @param weights (B, B), row-major; those of pairs of one class are not used; those of what is drawn become zero */
   sample(weights: Weights, labels: Int32Array): Tuples {
     const numNegatives = negativesPerAnchor(labels);
     const classes = new Map<number, number[]>();
@@ -76,14 +87,15 @@ export class DistanceWeightedMiner implements Miner {
     const anchors: number[] = [];
     const positives: number[] = [];
     const negatives: number[] = [];
-    const row = new Float64Array(labels.length);
+    const size = labels.length;
     if (numNegatives > 0) {
       for (const [anchor, label] of labels.entries()) {
+        const row = anchor * size;
+        if (Number.isNaN(weights[row])) refuseNonFinite(anchor);
         const members = classes.get(label) as number[];
         if (members.length < 2) continue;
-        row.set(weights.subarray(anchor * labels.length, (anchor + 1) * labels.length));
-        for (const same of members) row[same] = 0;
-        const drawn = drawWithoutReplacement(row, numNegatives, this.random);
+        for (const same of members) weights[row + same] = 0;
+        const drawn = drawWithoutReplacement(weights, numNegatives, this.random, row, size);
         const own = members.filter((other) => other !== anchor);
         const paired = matchCount(own, drawn.length, this.random);
         for (let i = 0; i < drawn.length; i++) {
@@ -94,9 +106,9 @@ export class DistanceWeightedMiner implements Miner {
       }
     }
     return {
-      anchors: Int32Array.from(anchors),
-      positives: Int32Array.from(positives),
-      negatives: Int32Array.from(negatives),
+      anchors: new Int32Array(anchors),
+      positives: new Int32Array(positives),
+      negatives: new Int32Array(negatives),
     };
   }
 }
@@ -110,38 +122,30 @@ export class DistanceWeightedMiner implements Miner {
  * As in dcesml, images of the anchor's class that lie beyond have the 1e-6 too. They must not be drawn; there, they
  * can be.
  *
- * @param distances (B, B), float32 or float64, as are the weights; changed in place
+ * @param products (B, B) inner products of the embeddings with each other, float32 or float64, as are the weights
+ * @param reuse memory that is taken if it fits
+ * @returns (B, B), row-major; NaN all along the row of an embedding that is not finite
  */
-export function distanceWeights(
-  distances: Tensor,
+export function negativeWeights(
+  products: Tensor,
   labels: Int32Array,
   options: { dimensions: number; cutoff: number; nonZeroLossCutoff: Cutoff },
-): Tensor {
-  const size = labels.length;
+  reuse?: Weights,
+): Weights {
   const { dimensions: n, cutoff, nonZeroLossCutoff } = options;
-  return scope(() =>
-    noGrad(() => {
-      const { dtype, device } = distances;
-      const distance = distances.clamp_({ min: cutoff });
-      const far =
-        typeof nonZeroLossCutoff === 'number'
-          ? nonZeroLossCutoff
-          : tensor(Float64Array.from(labels, nonZeroLossCutoff), { shape: [size, 1], dtype, device });
-      const label = tensor(labels, { device });
-      const same = label.view([size, 1]).eq(label.view([1, size]));
-      // Opposite points, d = 2, would have an infinite weight.
-      const squareLeft = distance.square().mul_(-0.25).add_(1).clamp_({ min: 1e-12 });
-      const logs = distance
-        .log()
-        .mul_(2 - n)
-        .sub_(aten.log_(squareLeft).mul_((n - 3) / 2));
-      // Pairs that are left out count as 0 in the row's maximum, as in the reference implementation.
-      const beyond = distance.ge(far);
-      logs.maskedFill_(same.logicalOr(beyond), 0);
-      const weights = aten.exp_(logs.sub_(logs.amax(1, true))).add_(WEIGHT_FLOOR);
-      return weights.maskedFill_(same, 0).maskedFill_(distance.gt(far), FAR_WEIGHT);
-    }),
-  );
+  const size = labels.length;
+  const far = new Float64Array(size);
+  if (typeof nonZeroLossCutoff === 'number') far.fill(nonZeroLossCutoff);
+  else for (let i = 0; i < size; i++) far[i] = nonZeroLossCutoff(labels[i] as number);
+  const Numbers = products.dtype === 'float64' ? Float64Array : Float32Array;
+  const fits = reuse instanceof Numbers && reuse.length === size * size;
+  return distanceWeights(products, labels, far, fits ? reuse : new Numbers(size * size), {
+    exponentOfDistance: (n - 2) / 2,
+    exponentOfRest: (n - 3) / 2,
+    leastSquare: Math.max(cutoff ** 2, LEAST_SQUARE),
+    floor: WEIGHT_FLOOR,
+    farWeight: FAR_WEIGHT,
+  });
 }
 
 /**
@@ -159,10 +163,18 @@ const BLOCK = 16;
 /**
  * `count` distinct indices, ascending, drawn one after another in proportion to their weights; fewer if
  * fewer have a weight. One random number each. The weights of what is drawn become zero.
+ *
+ * @param first where in the weights to begin; indices count from here
  */
-export function drawWithoutReplacement(weights: Float64Array, count: number, random: Random): number[] {
-  const sums = new Float64Array(Math.ceil(weights.length / BLOCK));
-  for (let block = 0; block < sums.length; block++) sums[block] = sumOfBlock(weights, block);
+export function drawWithoutReplacement(
+  weights: Weights,
+  count: number,
+  random: Random,
+  first = 0,
+  size = weights.length,
+): number[] {
+  const sums: number[] = [];
+  for (let begin = 0; begin < size; begin += BLOCK) sums.push(sumOfBlock(weights, first, size, begin));
   const drawn: number[] = [];
   while (drawn.length < count) {
     let total = 0;
@@ -177,25 +189,29 @@ export function drawWithoutReplacement(weights: Float64Array, count: number, ran
       if (rest < sums[i]!) break;
       rest -= sums[i]!;
     }
-    const end = Math.min(weights.length, (block + 1) * BLOCK);
-    let pick = 0;
-    for (let i = block * BLOCK; i < end; i++) {
-      if (weights[i] === 0) continue;
+    const begin = block * BLOCK;
+    const end = Math.min(size, begin + BLOCK);
+    let pick = begin;
+    for (let i = begin; i < end; i++) {
+      const weight = weights[first + i]!;
+      if (weight === 0) continue;
       pick = i;
-      rest -= weights[i]!;
+      rest -= weight;
       if (rest < 0) break;
     }
-    weights[pick] = 0;
-    sums[block] = sumOfBlock(weights, block);
-    drawn.push(pick);
+    weights[first + pick] = 0;
+    sums[block] = sumOfBlock(weights, first, size, begin);
+    let place = drawn.length;
+    for (; place > 0 && drawn[place - 1]! > pick; place--) drawn[place] = drawn[place - 1]!;
+    drawn[place] = pick;
   }
-  return drawn.sort((a, b) => a - b);
+  return drawn;
 }
 
-function sumOfBlock(weights: Float64Array, block: number): number {
-  const end = Math.min(weights.length, (block + 1) * BLOCK);
+function sumOfBlock(weights: Weights, first: number, size: number, begin: number): number {
+  const end = first + Math.min(size, begin + BLOCK);
   let sum = 0;
-  for (let i = block * BLOCK; i < end; i++) sum += weights[i]!;
+  for (let i = first + begin; i < end; i++) sum += weights[i]!;
   return sum;
 }
 

@@ -1,0 +1,43 @@
+import { native } from './binding.js';
+import { scope } from './scope.js';
+import type { Tensor } from './tensor.js';
+
+export interface DistanceDensity {
+  /** a of the density d^(2a) (1 - d²/4)^b. */
+  exponentOfDistance: number;
+  /** b of the density. */
+  exponentOfRest: number;
+  /** Smaller d² count as this; above 0. */
+  leastSquare: number;
+  /** Added to every weight. */
+  floor: number;
+  /** The weight of a pair beyond its row's `far`. */
+  farWeight: number;
+}
+
+/**
+ * Sampling weights (B, B), row by row: 1 / density of the distance, over the row's largest, plus a floor. Zero for
+ * pairs of one label; `farWeight` for pairs beyond `far`, of one label too. What has no weight by density counts as 1
+ * in the row's largest. One pass on one thread: as operators it would be thirty, each too small for two.
+ *
+ * @param products (B, B) inner products of the rows with each other, float32 or float64
+ * @param labels (B,)
+ * @param far (B,) distances
+ * @param weights what is filled and returned, row-major: a Float32Array or Float64Array, as the products
+ * @returns the weights; NaN all along the row of what is not finite
+ * @throws Error if shapes or dtypes are others
+ */
+export function distanceWeights<W extends Float32Array | Float64Array>(
+  products: Tensor,
+  labels: Int32Array,
+  far: Float64Array,
+  weights: W,
+  { exponentOfDistance, exponentOfRest, leastSquare, floor, farWeight }: DistanceDensity,
+): W {
+  scope(() => {
+    const { handle } = products.to('cpu').contiguous();
+    const density = [exponentOfDistance, exponentOfRest, leastSquare, floor, farWeight] as const;
+    native.distanceWeights(handle, labels, far, weights, ...density);
+  });
+  return weights;
+}
