@@ -62,7 +62,10 @@ describe('training', () => {
     const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
     expect(JSON.parse(stdout).metrics['R@1']).toBeCloseTo(summary.best.metrics['R@1'], 6);
     await conquer('report', run);
-    expect(readFileSync(join(run, 'report.html'), 'utf8')).toContain('conquer-report');
+    // The pictures are in it: the run says which folder they may be taken from.
+    const report = readFileSync(join(run, 'report.html'), 'utf8');
+    expect(report).toContain('conquer-report');
+    expect(report.match(/data:image\/webp;base64,/g)?.length).toBeGreaterThan(20);
   });
 
   // Twenty classes are too few to say anything of others: what is learnt is seen in themselves.

@@ -6,6 +6,7 @@ mining, learners doubled top-down, k-means of faiss, Recall@1 after every epoch.
 
 import json
 import random
+import sys
 import time
 
 import faiss
@@ -163,6 +164,7 @@ def train():
             loss.backward()
             optimizer.step()
         recall = evaluate(network, test, test_labels)
+        print(f"epoch {epoch + 1}: R@1 {recall:.4f}, {time.perf_counter() - start:.0f} s", file=sys.stderr)
         if recall > best:
             best, reached_after = recall, time.perf_counter() - start
     return {"seconds": reached_after if epochs > 1 else time.perf_counter() - start, "miss": 1 - best}

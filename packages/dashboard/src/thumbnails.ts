@@ -32,14 +32,15 @@ export async function thumbnail(path: string, size: number, quality = 80): Promi
  * The folders that a run's images may lie in: its data set's, and those that the dashboard was given. A run folder may
  * come from anywhere, so that its list of images alone opens no file elsewhere.
  *
- * A relative --dataset-dir is looked for from the working folder and from the folder that holds the runs' folder.
+ * Of a run that trainEmbedding() made it is the one that holds all test images. A relative one is looked for from the
+ * working folder and from the folder that holds the runs' folder.
  */
 export async function imageFolders(
   settings: Settings,
   runsDir: string,
   given: readonly string[],
 ): Promise<string[]> {
-  const dir = settings['dataset-dir'];
+  const dir = settings['dataset-dir'] ?? settings['image-folder'];
   const own = typeof dir === 'string' && dir !== '' ? [resolve(dir), resolve(runsDir, '..', dir)] : [];
   const folders: string[] = [];
   for (const folder of [...own, ...given]) {

@@ -1,5 +1,5 @@
 import { Generator } from '@conquer/torch';
-import type { Dataset, Split } from '../datasets/dataset.js';
+import { commonFolder, type Dataset, type Split } from '../datasets/dataset.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
@@ -136,6 +136,8 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     'image-size': imageSize,
     resize,
     dataset: dataset.name,
+    // Where `conquer dashboard` and `conquer report` may take the test images from.
+    'image-folder': commonFolder([...dataset.test.paths, ...(dataset.gallery?.paths ?? [])]),
     weights,
     seed,
     device,
