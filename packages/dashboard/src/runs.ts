@@ -86,11 +86,12 @@ export class Runs {
   answer(): RunsAnswer {
     const runs = [...this.runs.values()].map((run) => run.summary());
     runs.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
-    // A damaged run's settings are not known, which is no difference.
+    // What a run does not say is no difference: a damaged run's settings are not known, and trainEmbedding(), or an
+    // older version, records fewer than the command line.
     const known = runs.filter(({ status }) => status !== 'damaged');
     const names = new Set(known.flatMap(({ settings }) => Object.keys(settings)));
     const differing = [...names].filter((name) => {
-      const values = known.map(({ settings }) => (Object.hasOwn(settings, name) ? settings[name] : null));
+      const values = known.flatMap(({ settings }) => (Object.hasOwn(settings, name) ? [settings[name]] : []));
       return values.some((value) => value !== values[0]);
     });
     return { runsDir: this.dir, runs, differing: differing.sort() };
