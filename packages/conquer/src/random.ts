@@ -10,7 +10,10 @@ import type { JumpableRandomGenerator } from 'pure-rand/types/JumpableRandomGene
 export class Random {
   private generator: JumpableRandomGenerator;
 
-  /** @param seed any safe integer; neighbouring seeds give unrelated streams */
+  /**
+   * @param seed any safe integer; neighbouring seeds give unrelated streams
+   * @throws RangeError for another number
+   */
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed)) {
       throw new RangeError(`Random: expected a safe integer as the seed, got ${seed}`);
@@ -28,7 +31,7 @@ export class Random {
     return low + (high - low) * this.next();
   }
 
-  /** An integer in 0..n-1, each equally likely. */
+  /** An integer in 0..n-1, each equally likely. @throws RangeError unless n is a positive integer */
   int(n: number): number {
     if (!Number.isSafeInteger(n) || n < 1) {
       throw new RangeError(`Random.int: expected a positive integer, got ${n}`);
@@ -59,7 +62,7 @@ export class Random {
   }
 
   /**
-   * k of the integers 0..n-1 in random order; without `replace` they are distinct.
+   * k of the integers 0..n-1 in random order; without `replace` (default) they are distinct.
    * @throws RangeError if k > n without `replace`
    */
   choice(n: number, k: number, options: { replace?: boolean } = {}): Int32Array {
@@ -79,11 +82,12 @@ export class Random {
     return chosen;
   }
 
+  /** Four integers, to be kept for `setState`. */
   getState(): number[] {
     return [...this.generator.getState()];
   }
 
-  /** @throws RangeError unless `state` came from `getState` */
+  /** Goes on from a saved state. @throws RangeError unless `state` came from `getState` */
   setState(state: readonly number[]): void {
     if (
       state.length !== 4 ||

@@ -4,7 +4,10 @@
  * The three arrays are equally long; none at all means that the batch has nothing to learn from.
  */
 export interface Tuples {
+  /** (T,), rows of the batch. */
   anchors: Int32Array;
+  /** (T,) */
   positives: Int32Array;
+  /** (T,) */
   negatives: Int32Array;
 }

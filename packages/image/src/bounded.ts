@@ -2,9 +2,9 @@ import type { NativeOptions } from './binding.js';
 
 export interface DecodeOptions extends NativeOptions {
   /**
-   * Images handed to sharp at once: what is not a plain JPEG. As many run as libuv's pool has threads
-   * (`UV_THREADPOOL_SIZE`, 4 by default). More than that keep the pool busy while the event loop is blocked by a
-   * training step.
+   * Images handed to sharp at once: what is not a plain JPEG; default 128. As many run as libuv's pool has
+   * threads (`UV_THREADPOOL_SIZE`, 4 by default). More than that keep the pool busy while the event loop is
+   * blocked by a training step.
    */
   concurrency?: number | undefined;
 }

@@ -6,23 +6,26 @@ import { encodeRequests, type ImageRequest, outsideReason, placesIn } from './re
 
 /** What is wanted of one image file. */
 export interface DecodeRequest extends ImageRequest {
+  /** Of the image file. */
   path: string;
 }
 
 /**
  * Decodes image files into one buffer of pixels: the requests' H×W×3 bytes of RGB, one after the other.
  *
- * JPEG goes through libjpeg-turbo on the addon's own threads, which decodes only the rows and columns of the crop and
- * reduces a much larger image while it decodes. JPEG in CMYK, with a colour profile other than sRGB or with errors, and
- * everything else (PNG, WebP, SVG, GIF, TIFF, AVIF) goes through sharp on libuv's threads. Whatever the files hold
- * becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles); transparency lies over white; of an
- * animation the first frame counts. Resizing is bilinear with antialiasing (a triangle filter as wide as the
- * reduction), as Pillow's.
+ * JPEG goes through libjpeg-turbo on the addon's own threads, which decodes only the rows and columns of the
+ * crop and reduces a much larger image while it decodes. JPEG in CMYK, with a colour profile other than sRGB
+ * or with errors, and everything else (PNG, WebP, SVG, GIF, TIFF, AVIF) goes through sharp on libuv's
+ * threads. Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
+ * transparency lies over white; of an animation the first frame counts. Resizing is bilinear with
+ * antialiasing (a triangle filter as wide as the reduction), as Pillow's.
  *
  * A JPEG that was cut short is found whatever the crop; damage below the crop is not seen.
  *
  * When the promise rejects, nothing writes to `out` any more.
- * @throws ImageError naming the first file that cannot be read; RangeError if `out` has another size
+ * @throws ImageError naming the first file that cannot be read, that has more than `pixelLimit` pixels, or
+ *   outside of which the crop lies; RangeError if `out` has another size; the reason of `options.signal`
+ *   after it was aborted
  */
 export async function decodeImages(
   requests: readonly DecodeRequest[],

@@ -2,6 +2,7 @@
 export class ImageError extends Error {
   override readonly name = 'ImageError';
 
+  /** @param path of the image @param reason in words, of one line */
   constructor(
     readonly path: string,
     readonly reason: string,

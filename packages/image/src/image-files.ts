@@ -3,19 +3,21 @@ import { decodeImages } from './decode.js';
 import type { ImageSet, SetRequest } from './image-set.js';
 import { type ImageSize, imageSizes } from './pixels.js';
 
-/** Image files, decoded each time they are asked for. */
+/** Image files, decoded each time they are asked for. Nothing stays open: there is nothing to dispose. */
 export class ImageFiles implements ImageSet {
   readonly count: number;
   private readonly paths: readonly string[];
   /** From the files' headers; each is read once. */
   private readonly known: (ImageSize | undefined)[];
 
+  /** @param paths of the N images; nothing is read yet */
   constructor(paths: readonly string[]) {
     this.count = paths.length;
     this.paths = paths;
     this.known = new Array(paths.length);
   }
 
+  /** As ImageSet.sizes; each file's header is read once. @throws RangeError for an image that is not there */
   async sizes(indices: Iterable<number>, options: DecodeOptions = {}): Promise<ImageSize[]> {
     const wanted = [...indices];
     const missing = [...new Set(wanted)].filter((index) => !this.known[index]);
@@ -27,6 +29,7 @@ export class ImageFiles implements ImageSet {
     return wanted.map((index) => this.known[index]!);
   }
 
+  /** As decodeImages. @throws RangeError for an image that is not there */
   async read(requests: readonly SetRequest[], out: Uint8Array, options: DecodeOptions = {}): Promise<void> {
     const ofFiles = requests.map((request) => ({ ...request, path: this.path(request.index) }));
     await decodeImages(ofFiles, out, options);

@@ -7,9 +7,10 @@ import type { ImageSize } from './pixels.js';
 import { encodeRequests, outsideReason, placesIn } from './request.js';
 
 /**
- * Images whose pixels lie decoded in one file, see `packImages`. A read takes the rows it needs from the file, which the
- * system keeps in memory where there is room, and resizes them on the addon's threads. An image's pixels are compared
- * with their checksum when they are read for the first time.
+ * Images whose pixels lie decoded in one file, see `packImages`. A read takes the rows it needs from the
+ * file, which the system keeps in memory where there is room, and resizes them on the addon's threads. An
+ * image's pixels are compared with their checksum when they are read for the first time. The caller disposes
+ * it.
  */
 export class ImagePack implements ImageSet {
   readonly count: number;
@@ -29,11 +30,16 @@ export class ImagePack implements ImageSet {
     this.verified = new Uint8Array(paths.length);
   }
 
+  /** The sizes in the pack, reduced as they are. @throws RangeError for an image that is not there */
   async sizes(indices: Iterable<number>): Promise<ImageSize[]> {
     return Array.from(indices, (index) => this.size(index));
   }
 
-  /** @throws ImageError naming the first image that is damaged in the pack */
+  /**
+   * As ImageSet.read; crops are in pixels of the reduced images.
+   * @throws ImageError naming the first image that is damaged in the pack, or outside of which the crop lies;
+   *   RangeError if `out` has another size or an image is not there; Error after `dispose`
+   */
   async read(requests: readonly SetRequest[], out: Uint8Array, options: NativeOptions = {}): Promise<void> {
     if (this.disposed) throw new Error('this ImagePack has been disposed');
     placesIn(out, requests);

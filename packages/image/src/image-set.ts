@@ -12,11 +12,16 @@ export interface SetRequest extends ImageRequest {
 export interface ImageSet {
   /** The number of images; their positions are 0..count-1. */
   readonly count: number;
-  /** The oriented sizes of the images at these positions. @throws ImageError */
+  /**
+   * The oriented sizes of the images at these positions, in their order, in pixels.
+   * @throws ImageError naming the first image that cannot be read; RangeError for a position that is not
+   *   there
+   */
   sizes(indices: Iterable<number>, options?: DecodeOptions): Promise<ImageSize[]>;
   /**
    * Reads what is requested into `out`, H×W×3 bytes of RGB each, one after the other.
-   * @throws ImageError naming the first image that cannot be read; RangeError if `out` has another size
+   * @throws ImageError naming the first image that cannot be read; RangeError if `out` has another size, or
+   *   for a position that is not there
    */
   read(requests: readonly SetRequest[], out: Uint8Array, options?: DecodeOptions): Promise<void>;
 }

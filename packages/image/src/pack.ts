@@ -8,6 +8,7 @@ import { ImagePack } from './image-pack.js';
 import { type Fingerprint, openPackFile, type PackHeader, PackWriter, packVersion } from './pack-file.js';
 import { type ImageSize, imageSizes } from './pixels.js';
 
+/** Images that are in the pack, and in all. */
 export interface PackProgress {
   done: number;
   total: number;
@@ -16,7 +17,10 @@ export interface PackProgress {
 export interface PackOptions extends DecodeOptions {
   /** Length in pixels that the short side is reduced to. Smaller images stay as they are, unless `square`. */
   size: number;
-  /** Resize every image to cover `size`×`size` and cut it at the centre, instead of keeping its ratio. */
+  /**
+   * Resize every image to cover `size`×`size` and cut it at the centre, instead of keeping its ratio. Default
+   * false.
+   */
   square?: boolean | undefined;
   /** Where the pack lies; its folder is made. */
   file: string;
@@ -30,10 +34,13 @@ const blockBytes = 2 ** 26;
 const longestSide = 65_535;
 
 /**
- * Decodes every image once, reduced, into one file (see pack-file.ts), and opens it. The file is written under a
- * temporary name and renamed when it is complete. A pack of the same images in the same order, unchanged since (by bytes
- * and modification time), is used as it is; one that is cut short or damaged is made again.
- * @throws ImageError naming the first image that cannot be read
+ * Decodes every image once, reduced, into one file (see pack-file.ts), and opens it. The file is written
+ * under a temporary name and renamed when it is complete. A pack of the same images in the same order,
+ * unchanged since (by bytes and modification time), is used as it is; one that is cut short or damaged is
+ * made again.
+ * @returns a pack in the order of `paths`, which belongs to the caller, who disposes it
+ * @throws ImageError naming the first image that cannot be read; the reason of `options.signal` after it was
+ *   aborted; what was being written is removed
  */
 export async function packImages(paths: readonly string[], options: PackOptions): Promise<ImagePack> {
   const { size, square = false, file } = options;

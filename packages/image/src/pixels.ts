@@ -26,13 +26,20 @@ export function openImage(path: string): Sharp {
   return sharp(path, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
 }
 
-/** The oriented size of an image from its header alone; nothing is decoded. @throws ImageError */
+/**
+ * The oriented size of an image from its header alone; nothing is decoded.
+ * @throws ImageError if the header cannot be read, or says more than `pixelLimit` pixels
+ */
 export async function imageSize(path: string): Promise<ImageSize> {
   const [size] = await imageSizes([path]);
   return size!;
 }
 
-/** The same of many images. @throws ImageError naming the first file that cannot be read */
+/**
+ * The same of many images, in their order.
+ * @throws ImageError naming the first file that cannot be read; the reason of `options.signal` after it was
+ *   aborted
+ */
 export async function imageSizes(
   paths: readonly string[],
   options: DecodeOptions = {},

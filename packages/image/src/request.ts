@@ -12,11 +12,11 @@ export interface Crop {
 export interface ImageRequest {
   /** The part of the image that is read; default the whole image. */
   crop?: Crop | undefined;
-  /** The size the part is resized to. */
+  /** The size the part is resized to, in pixels. */
   size: ImageSize;
   /** What happens where the shapes differ: `fill` (default) stretches, `cover` keeps the ratio and cuts the sides. */
   fit?: 'fill' | 'cover' | undefined;
-  /** Mirror left to right. */
+  /** Mirror left to right; default false. */
   flip?: boolean | undefined;
 }
 

@@ -18,9 +18,10 @@ export interface RenderOptions extends DecodeOptions {
 }
 
 /**
- * Draws SVG documents into square PNG files over white. A drawing keeps its ratio and is centred. Each file is
- * written under a temporary name and renamed, so that whatever stands under a final name is whole.
- * @throws ImageError naming the first drawing that is not valid
+ * Draws SVG documents into square PNG files over white. A drawing keeps its ratio and is centred. Each file
+ * is written under a temporary name and renamed, so that whatever stands under a final name is whole.
+ * @throws ImageError naming the first drawing that is not valid; the reason of `options.signal` after it was
+ *   aborted
  */
 export async function renderSvgs(drawings: readonly Drawing[], options: RenderOptions): Promise<void> {
   let done = 0;
@@ -42,7 +43,12 @@ export async function renderSvgs(drawings: readonly Drawing[], options: RenderOp
   });
 }
 
-/** The bytes of a PNG file, 8-bit RGB, of an SVG document drawn into a square over white. */
+/**
+ * The bytes of a PNG file, 8-bit RGB, of an SVG document drawn into a square over white. A drawing keeps its
+ * ratio and is centred.
+ * @param size side in pixels
+ * @throws sharp's Error where the document is not valid
+ */
 export async function renderSvg(svg: string, size: number): Promise<Uint8Array> {
   return await sharp(Buffer.from(svg))
     .resize({ width: size, height: size, fit: 'contain', background: '#ffffff' })

@@ -3,16 +3,23 @@ import type { DType } from './dtype.js';
 import { TorchError } from './error.js';
 import { Tensor } from './tensor.js';
 
-/** Runs `body` without recording gradients, as torch.no_grad(). `body` must be synchronous. */
+/**
+ * Runs `body` without recording gradients, as torch.no_grad().
+ * @throws TypeError when `body` is asynchronous: other work would be caught
+ */
 export function noGrad<T>(body: () => T): T {
   return withGradMode(false, body);
 }
 
-/** Runs `body` with gradients recorded, as torch.enable_grad(). */
+/**
+ * Runs `body` with gradients recorded, as torch.enable_grad().
+ * @throws TypeError when `body` is asynchronous: other work would be caught
+ */
 export function enableGrad<T>(body: () => T): T {
   return withGradMode(true, body);
 }
 
+/** Whether gradients are recorded, as torch.is_grad_enabled(); true unless told otherwise. */
 export function gradEnabled(): boolean {
   return native.gradEnabled();
 }
@@ -31,9 +38,10 @@ function withGradMode<T>(enabled: boolean, body: () => T): T {
 }
 
 /**
- * The gradients of `outputs` with respect to `inputs`, as torch.autograd.grad.
+ * The gradients of `outputs` with respect to `inputs`, as torch.autograd.grad. The graph is freed.
  *
  * @param gradOutputs one a non-scalar output, of its shape
+ * @returns one for each input, of its shape; they belong to the caller
  * @throws TorchError when an input is not part of the graph.
  */
 export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: Tensor[] = []): Tensor[] {
@@ -54,7 +62,7 @@ export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: 
 
 /**
  * Runs `body` with automatic mixed precision, as torch.autocast. On CPUs without bf16 units it is many times
- * slower than float32; it is meant for CUDA.
+ * slower than float32; it is meant for CUDA. `body` must be synchronous.
  */
 export function autocast<T>(device: 'cpu' | 'cuda', dtype: DType, body: () => T): T {
   native.setAutocast(device, true, dtype);

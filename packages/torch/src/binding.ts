@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 /** A tensor or generator in the native table: an integer below 2^53. Zero is never a handle. */
 export type Handle = number;
 
+/** What holds the elements of a tensor in JavaScript. */
 export type TypedArray =
   | Float32Array
   | Float64Array

@@ -2,6 +2,7 @@ import { native } from './binding.js';
 import { scope } from './scope.js';
 import type { Tensor } from './tensor.js';
 
+/** The density of distances that `distanceWeights` inverts, and what it does where that says nothing. */
 export interface DistanceDensity {
   /** a of the density d^(2a) (1 - d²/4)^b. */
   exponentOfDistance: number;

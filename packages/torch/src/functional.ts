@@ -14,16 +14,19 @@ export function pair(size: Size2d): [number, number] {
   return typeof size === 'number' ? [size, size] : [size[0], size[1]];
 }
 
-/** x (..., I), weight (O, I), bias (O) → x·weightᵀ + bias (..., O). */
+/** x (..., I), weight (O, I), bias (O) → x·weightᵀ + bias (..., O), as F.linear. */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   return aten.linear(x, weight, bias);
 }
 
 export interface Conv2dOptions {
+  /** Pixels from one window to the next; default 1. */
   stride?: Size2d;
-  /** Zeros added on each side. */
+  /** Zeros added on each side; default 0. */
   padding?: Size2d;
+  /** Pixels from one element of the kernel to the next; default 1. */
   dilation?: Size2d;
+  /** Parts of the channels that are convolved apart; default 1. */
   groups?: number;
 }
 
@@ -39,16 +42,22 @@ export function conv2d(
 }
 
 export interface BatchNormOptions {
+  /** (C), γ; default none. */
   weight?: Tensor | null;
+  /** (C), β; default none. */
   bias?: Tensor | null;
-  /** Normalise by the batch's own statistics, and move the running ones towards them. */
+  /** Normalise by the batch's own statistics, and move the running ones towards them. Default false. */
   training?: boolean;
-  /** The share of the batch's statistics in the new running ones. */
+  /** The share of the batch's statistics in the new running ones. Default 0.1. */
   momentum?: number;
+  /** Added to the variance; default 1e-5. */
   eps?: number;
 }
 
-/** x (B, C, ...), everything else (C): (x − mean) / √(var + eps) · weight + bias for each channel. */
+/**
+ * x (B, C, ...), everything else (C): (x − mean) / √(var + eps) · weight + bias for each channel. In training
+ * the running statistics are changed in place; null: none are kept.
+ */
 export function batchNorm(
   x: Tensor,
   runningMean: Tensor | null,
@@ -58,6 +67,7 @@ export function batchNorm(
   return aten.batch_norm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true);
 }
 
+/** max(x, 0) of each element. */
 export function relu(x: Tensor): Tensor {
   return x.relu();
 }
@@ -65,9 +75,11 @@ export function relu(x: Tensor): Tensor {
 export interface MaxPool2dOptions {
   /** The kernel's size when left out. */
   stride?: Size2d;
+  /** -∞ added on each side; default 0. */
   padding?: Size2d;
+  /** Pixels from one element of the window to the next; default 1. */
   dilation?: Size2d;
-  /** Let a window reach over the border rather than leave a rest out. */
+  /** Let a window reach over the border rather than leave a rest out. Default false. */
   ceilMode?: boolean;
 }
 
@@ -90,16 +102,19 @@ export function adaptiveMaxPool2d(x: Tensor, outputSize: Size2d): Tensor {
 }
 
 export interface DropoutOptions {
-  /** The probability that an element becomes zero. */
+  /** The probability that an element becomes zero; default 0.5. */
   p?: number;
-  /** Outside training the input is returned as it is. */
+  /** Outside training the input is returned as it is; default true. */
   training?: boolean;
+  /** Draws the mask; without one, the generator that manualSeed() sets. */
   generator?: Generator | null;
 }
 
 /**
  * Zeroes each element with probability p and divides the others by 1 − p, so that the expectation stays.
  * Draws as PyTorch's dropout does on the CPU; with p = 0 or outside training returns x itself.
+ *
+ * @throws RangeError unless p is in [0, 1]
  */
 export function dropout(
   x: Tensor,
@@ -115,26 +130,31 @@ export function dropout(
 }
 
 export interface NormalizeOptions {
-  /** The order of the norm. */
+  /** The order of the norm; default 2. */
   p?: number;
+  /** Default 1. */
   dim?: number;
-  /** The smallest norm to divide by: a zero vector stays zero. */
+  /** The smallest norm to divide by, so that a zero vector stays zero; default 1e-12. */
   eps?: number;
 }
 
-/** x / max(‖x‖ₚ, eps) along `dim`. */
+/** x / max(‖x‖ₚ, eps) along `dim`, of the shape of x, as F.normalize. */
 export function normalize(x: Tensor, { p = 2, dim = 1, eps = 1e-12 }: NormalizeOptions = {}): Tensor {
   return scope(() => x.div(x.norm(p, dim, true).clamp({ min: eps }).expand(x.shape)));
 }
 
 export interface CrossEntropyOptions {
-  /** The share of the target that is spread evenly over all classes. */
+  /** The share of the target that is spread evenly over all classes, 0…1; default 0. */
   labelSmoothing?: number;
-  /** (C), a factor for each class. */
+  /** (C), a factor for each class; default 1. */
   weight?: Tensor | null;
 }
 
-/** logits (B, C), labels (B) int64 in 0..C-1 → the mean of −log softmax(logits)[label], a scalar. */
+/**
+ * logits (B, C), labels (B) int64 in 0..C-1 → the mean of −log softmax(logits)[label], a scalar; rows
+ * labelled -100 do not count, as in PyTorch's cross_entropy. With `weight` the mean is weighted by it.
+ * @throws TorchError, on the CPU, for a label outside
+ */
 export function crossEntropy(
   logits: Tensor,
   labels: Tensor,
@@ -145,15 +165,20 @@ export function crossEntropy(
   return aten.cross_entropy_loss(logits, labels, weight, mean, ignoreIndex, labelSmoothing);
 }
 
+/** log softmax(x) along `dim`, without underflow. */
 export function logSoftmax(x: Tensor, dim: number): Tensor {
   return aten.log_softmax$int(x, dim, null);
 }
 
+/** exp(x) / Σ exp(x) along `dim`. */
 export function softmax(x: Tensor, dim: number): Tensor {
   return aten.softmax$int(x, dim, null);
 }
 
-/** The cosine of the angle between a and b along `dim`; eps is the smallest norm to divide by. */
+/**
+ * The cosine of the angle between a and b along `dim`; eps is the smallest norm to divide by. Without `dim`
+ * in its shape.
+ */
 export function cosineSimilarity(a: Tensor, b: Tensor, { dim = 1, eps = 1e-8 } = {}): Tensor {
   return aten.cosine_similarity(a, b, dim, eps);
 }
@@ -167,9 +192,11 @@ export function affineGrid(theta: Tensor, size: readonly number[], { alignCorner
 }
 
 export interface GridSampleOptions {
+  /** Default 'bilinear'. */
   mode?: 'bilinear' | 'nearest' | 'bicubic';
-  /** What is read outside the image. */
+  /** What is read outside the image; default 'zeros'. */
   paddingMode?: 'zeros' | 'border' | 'reflection';
+  /** -1 and 1 are the centres of the corner pixels, instead of the image's edges; default false. */
   alignCorners?: boolean;
 }
 
@@ -186,12 +213,17 @@ export interface InterpolateOptions {
   size?: Size2d;
   /** Output size / input size. */
   scaleFactor?: Size2d;
+  /** Default 'nearest'. */
   mode?: 'nearest' | 'bilinear' | 'bicubic';
-  /** For bilinear and bicubic: keep the centres of the corner pixels in place. */
+  /** For bilinear and bicubic: keep the centres of the corner pixels in place; default false. */
   alignCorners?: boolean;
 }
 
-/** Resizes x (B, C, H, W) without smoothing first, as PyTorch's interpolate does. */
+/**
+ * Resizes x (B, C, H, W) without smoothing first, as PyTorch's interpolate does.
+ *
+ * @throws TypeError for both `size` and `scaleFactor`, or neither
+ */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const { size, scaleFactor, mode = 'nearest', alignCorners = false } = options;
   if ((size === undefined) === (scaleFactor === undefined)) {

@@ -111,6 +111,7 @@ export class NeighbourCandidates {
     };
   }
 
+  /** Frees the candidates. */
   dispose(): void {
     for (const held of [this.#keys, this.#counts, this.#thresholds]) held.dispose();
   }

@@ -5,7 +5,8 @@ const finalizer = new FinalizationRegistry<Handle>((handle) => native.disposeGen
 
 /**
  * A random generator, as torch.Generator: the same seed draws the same numbers as PyTorch on the same device.
- * The default generator is shared by the whole process; a worker that must be reproducible needs one of its own.
+ * The default generator is shared by the whole process; a worker that must be reproducible needs one of its
+ * own. The garbage collector frees it.
  */
 export class Generator {
   readonly handle: Handle;
@@ -18,6 +19,7 @@ export class Generator {
     finalizer.register(this, this.handle);
   }
 
+  /** Starts anew from this seed, as manual_seed(). @param seed an integer from 0 to 2^53 - 1 */
   seed(seed: number): this {
     native.seedGenerator(this.handle, seed);
     return this;
@@ -29,6 +31,11 @@ export class Generator {
     return state.toTypedArray() as Uint8Array;
   }
 
+  /**
+   * Goes on from a saved state.
+   * @param state of a generator of the same device
+   * @throws Error for other bytes
+   */
   setState(state: Uint8Array): this {
     using tensor = new Tensor(native.fromBuffer(state, [state.length], 'uint8'));
     native.setGeneratorState(this.handle, tensor.handle);

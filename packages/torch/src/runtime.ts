@@ -1,10 +1,14 @@
 import { native } from './binding.js';
 
-/** Threads that one operator uses, for the whole process. */
+/**
+ * Threads that one operator uses, for the whole process, as torch.set_num_threads.
+ * @throws Error unless 1 to 1024
+ */
 export function setNumThreads(count: number): void {
   native.setNumThreads(count);
 }
 
+/** Threads that one operator uses, as torch.get_num_threads. */
 export function numThreads(): number {
   return native.numThreads();
 }
@@ -32,6 +36,7 @@ export function cudaIsAvailable(): boolean {
   return native.cudaDeviceCount() > 0;
 }
 
+/** CUDA devices that libtorch sees; 0 where it has no CUDA. */
 export function cudaDeviceCount(): number {
   return native.cudaDeviceCount();
 }

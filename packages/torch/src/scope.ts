@@ -48,7 +48,7 @@ function collect(value: unknown, found: Set<Tensor>): void {
 export class OpenScope {
   readonly #made: Holder = [];
 
-  /** Runs a step in it. */
+  /** Runs a synchronous step in it. */
   run<T>(step: () => T): T {
     open.push(this.#made);
     try {

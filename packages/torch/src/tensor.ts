@@ -4,7 +4,9 @@ import { type DType, dtypeOf, typedArrayOver } from './dtype.js';
 import { TorchError } from './error.js';
 import { enterScope, type Holder, leaveScope } from './scope.js';
 
+/** A number, or arrays in arrays of them, all of one depth. */
 export type NestedNumbers = number | NestedNumbers[];
+/** Elements along a dimension, and int64 where they stand in it. Both belong to the caller, or the scope. */
 export interface ValuesIndices {
   values: Tensor;
   indices: Tensor;
@@ -28,11 +30,14 @@ const asList = (dim: number | readonly number[]): readonly number[] =>
   typeof dim === 'number' ? [dim] : dim;
 
 /**
- * An n-dimensional array in libtorch's memory, with PyTorch's semantics and names (camelCased).
+ * An n-dimensional array in libtorch's memory, with PyTorch's semantics and names (camelCased). What a method
+ * does that has no comment is what PyTorch's of that name does.
  *
- * A tensor is freed by dispose(), by `using`, or at the end of the scope() it was made in. Methods that end in an
- * underscore change it in place and return it. Where PyTorch overloads by type, JavaScript has two names:
- * max() is the largest of all, maxDim(dim) gives values and indices.
+ * A tensor is freed by dispose(), by `using`, or at the end of the scope() it was made in. What a method
+ * returns is a new tensor, which belongs to the innermost open scope, or else to the caller, also where it is
+ * a view of the same memory. Methods that end in an underscore change it in place and return it. Where
+ * PyTorch overloads by type, JavaScript has two names: max() is the largest of all, maxDim(dim) gives values
+ * and indices.
  *
  * @throws TorchError on use after dispose, and with libtorch's message where shapes or dtypes do not fit.
  */
@@ -67,6 +72,7 @@ export class Tensor {
   get disposed(): boolean {
     return this.#handle === 0;
   }
+  /** Frees it: its memory, unless other tensors or a graph use that too. A second time does nothing. */
   dispose(): void {
     if (this.#handle === 0) return;
     if (!leaveScope(this)) finalizer.unregister(this);
@@ -84,24 +90,29 @@ export class Tensor {
 
   // What it is
 
+  /** The sizes of the dimensions; [] for a scalar. */
   get shape(): number[] {
     return native.shape(this.handle);
   }
+  /** Elements from one position to the next, by dimension. */
   get strides(): number[] {
     return native.strides(this.handle);
   }
   get dtype(): DType {
     return native.dtype(this.handle) as DType;
   }
+  /** 'cpu', 'cuda:0', … */
   get device(): string {
     return native.device(this.handle);
   }
   get ndim(): number {
     return this.shape.length;
   }
+  /** The number of elements. */
   numel(): number {
     return this.shape.reduce((product, size) => product * size, 1);
   }
+  /** The size of a dimension; from the end when negative. @throws TorchError where there is none */
   size(dim: number): number {
     const shape = this.shape;
     const size = shape.at(dim);
@@ -114,7 +125,7 @@ export class Tensor {
 
   // Numbers out and in
 
-  /** The one element, as a number. */
+  /** The one element, as a number. Waits for a GPU. @throws TorchError where there are more, or none */
   item(): number {
     return attempt('item', () => native.item(this.handle));
   }
@@ -125,7 +136,7 @@ export class Tensor {
       this.dtype,
     );
   }
-  /** The elements as doubles, in row-major order, whatever the dtype. */
+  /** The elements as doubles, in row-major order, whatever the dtype. A copy. */
   toNumbers(): Float64Array {
     if (this.dtype === 'float64') return this.toTypedArray() as Float64Array;
     const converted = this.to('float64');
@@ -145,7 +156,10 @@ export class Tensor {
     };
     return build(0, 0, numbers.length);
   }
-  /** Copies host numbers of the same dtype into this contiguous CPU tensor, from element `offset` on. */
+  /**
+   * Copies host numbers of the same dtype into this contiguous CPU tensor, from element `offset` on.
+   * @throws TorchError for another dtype, device or layout, or numbers beyond the end
+   */
   copyFromBuffer(data: TypedArray, offset = 0): this {
     const { dtype } = this;
     const same = dtypeOf(data) === dtype || (dtype === 'bool' && data instanceof Uint8Array);
@@ -159,13 +173,19 @@ export class Tensor {
 
   // Gradients
 
+  /** Whether operations on it are recorded. */
   get requiresGrad(): boolean {
     return native.requiresGrad(this.handle);
   }
+  /**
+   * Lets it take gradients, or (false) not.
+   * @throws TorchError for integers, and for false where it was computed from others
+   */
   requiresGrad_(value = true): this {
     attempt('requiresGrad_', () => native.setRequiresGrad(this.handle, value));
     return this;
   }
+  /** Whether it was not computed from tensors that take gradients. */
   get isLeaf(): boolean {
     return native.isLeaf(this.handle);
   }
@@ -177,22 +197,28 @@ export class Tensor {
   set grad(value: Tensor | null) {
     attempt('grad', () => native.setGradient(this.handle, value === null ? null : value.handle));
   }
-  /** Accumulates d(this)/d(leaf) in the grad of every leaf. `gradient` is needed unless this is a scalar. */
+  /**
+   * Accumulates d(this)/d(leaf) in the grad of every leaf. `gradient` is needed unless this is a scalar. The
+   * graph is freed unless `retainGraph`.
+   */
   backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
     const gradients = gradient === undefined ? [] : [gradient.handle];
     attempt(`backward of ${this}`, () =>
       native.backward([this.handle], gradients, options.retainGraph ?? false),
     );
   }
+  /** The same memory, outside the graph. */
   detach(): Tensor {
     return aten.detach(this);
   }
 
   // Copies and conversions
 
+  /** A copy that gradients flow through. */
   clone(): Tensor {
     return aten.clone(this);
   }
+  /** In row-major order: a copy, or the same memory where it is that already. */
   contiguous(): Tensor {
     return aten.contiguous(this);
   }
@@ -293,6 +319,7 @@ export class Tensor {
   round(): Tensor {
     return aten.round(this);
   }
+  /** Raised to `min` and lowered to `max`, either of which may be left out. */
   clamp(bounds: { min?: number; max?: number }): Tensor {
     return aten.clamp(this, bounds.min ?? null, bounds.max ?? null);
   }
@@ -306,10 +333,12 @@ export class Tensor {
   minimum(other: Tensor): Tensor {
     return aten.minimum(this, other);
   }
+  /** this += value · a · b */
   addcmul_(a: Tensor, b: Tensor, value = 1): this {
     aten.addcmul_(this, a, b, value);
     return this;
   }
+  /** this += value · a / b */
   addcdiv_(a: Tensor, b: Tensor, value = 1): this {
     aten.addcdiv_(this, a, b, value);
     return this;
@@ -319,6 +348,9 @@ export class Tensor {
     aten.lerp_$Scalar(this, end, weight);
     return this;
   }
+  /**
+   * Takes over the elements of `source`, of this shape or one that expands to it, whatever dtype and device.
+   */
   copy_(source: Tensor): this {
     aten.copy_(this, source);
     return this;
@@ -373,6 +405,7 @@ export class Tensor {
       ? aten.where$ScalarOther(condition, this, other)
       : aten.where$self(condition, this, other);
   }
+  /** `value` where `mask` (bool, of this shape or one that expands to it) holds. */
   maskedFill(mask: Tensor, value: number): Tensor {
     return aten.masked_fill$Scalar(this, mask, value);
   }
@@ -380,39 +413,48 @@ export class Tensor {
     aten.masked_fill_$Scalar(this, mask, value);
     return this;
   }
+  /** (count,), the elements where `mask` holds, in row-major order: a copy. */
   maskedSelect(mask: Tensor): Tensor {
     return aten.masked_select(this, mask);
   }
 
   // Reductions
 
+  /** Of all elements, (), or along `dim`. */
   sum(dim?: number | readonly number[], keepdim = false): Tensor {
     return dim === undefined ? aten.sum(this) : aten.sum$dim_IntList(this, asList(dim), keepdim);
   }
+  /** Of all elements, (), or along `dim`. */
   mean(dim?: number | readonly number[], keepdim = false): Tensor {
     return dim === undefined ? aten.mean(this) : aten.mean$dim(this, asList(dim), keepdim);
   }
   prod(): Tensor {
     return aten.prod(this);
   }
+  /** Of all elements, (), or along `dim`; unbiased (default) divides by n - 1. */
   std(dim?: number | readonly number[], options: { unbiased?: boolean; keepdim?: boolean } = {}): Tensor {
     const { unbiased = true, keepdim = false } = options;
     return dim === undefined ? aten.std(this, unbiased) : aten.std$dim(this, asList(dim), unbiased, keepdim);
   }
+  /** Of all elements, (), or along `dim`; unbiased (default) divides by n - 1. */
   var(dim?: number | readonly number[], options: { unbiased?: boolean; keepdim?: boolean } = {}): Tensor {
     const { unbiased = true, keepdim = false } = options;
     return dim === undefined ? aten.var(this, unbiased) : aten.var$dim(this, asList(dim), unbiased, keepdim);
   }
+  /** Of all elements, (). */
   max(): Tensor {
     return aten.max(this);
   }
+  /** Of all elements, (). */
   min(): Tensor {
     return aten.min(this);
   }
+  /** The largest along `dim`, and where it stands. */
   maxDim(dim: number, keepdim = false): ValuesIndices {
     const [values, indices] = aten.max$dim(this, dim, keepdim);
     return { values, indices };
   }
+  /** The smallest along `dim`, and where it stands. */
   minDim(dim: number, keepdim = false): ValuesIndices {
     const [values, indices] = aten.min$dim(this, dim, keepdim);
     return { values, indices };
@@ -423,12 +465,15 @@ export class Tensor {
   amin(dim: number | readonly number[], keepdim = false): Tensor {
     return aten.amin(this, asList(dim), keepdim);
   }
+  /** int64: where the largest stands along `dim`, or in row-major order of all. */
   argmax(dim?: number, keepdim = false): Tensor {
     return aten.argmax(this, dim ?? null, keepdim);
   }
+  /** int64: where the smallest stands along `dim`, or in row-major order of all. */
   argmin(dim?: number, keepdim = false): Tensor {
     return aten.argmin(this, dim ?? null, keepdim);
   }
+  /** The p-norm of all elements, (), or along `dim`. */
   norm(p = 2, dim?: number | readonly number[], keepdim = false): Tensor {
     return dim === undefined
       ? aten.norm$Scalar(this, p)
@@ -446,12 +491,14 @@ export class Tensor {
   cumsum(dim: number): Tensor {
     return aten.cumsum(this, dim);
   }
+  /** Of whole numbers ≥ 0, (N,): how often each occurs, int64 (max(largest + 1, minlength),). */
   bincount(minlength = 0): Tensor {
     return aten.bincount(this, null, minlength);
   }
 
   // Order
 
+  /** The k largest (or smallest) along `dim`, by default the last, in order unless `sorted` is false. */
   topk(k: number, options: { dim?: number; largest?: boolean; sorted?: boolean } = {}): ValuesIndices {
     const { dim = -1, largest = true, sorted = true } = options;
     const [values, indices] = aten.topk(this, k, dim, largest, sorted);
@@ -480,9 +527,14 @@ export class Tensor {
 
   // Shape
 
+  /** As view(); a copy where strides forbid that. */
   reshape(shape: readonly number[]): Tensor {
     return aten.reshape(this, shape);
   }
+  /**
+   * The same memory in another shape, one size of which may be -1.
+   * @throws TorchError where sizes or strides forbid it
+   */
   view(shape: readonly number[]): Tensor {
     return aten.view(this, shape);
   }
@@ -501,9 +553,11 @@ export class Tensor {
   unsqueeze(dim: number): Tensor {
     return aten.unsqueeze(this, dim);
   }
+  /** A view in which dimensions of size 1 repeat: not to be written to. */
   expand(shape: readonly number[]): Tensor {
     return aten.expand(this, shape);
   }
+  /** A copy, repeated so many times along each dimension. */
   repeat(repeats: readonly number[]): Tensor {
     return aten.repeat(this, repeats);
   }
@@ -519,34 +573,43 @@ export class Tensor {
 
   // Parts
 
+  /** A view of start … start + length - 1 along `dim`. */
   narrow(dim: number, start: number, length: number): Tensor {
     return aten.narrow(this, dim, start, length);
   }
+  /** A view of one position along `dim`, without that dimension. */
   select(dim: number, index: number): Tensor {
     return aten.select$int(this, dim, index);
   }
+  /** A view of start … end - 1 along `dim`; from the end when negative. */
   slice(dim: number, start?: number, end?: number, step = 1): Tensor {
     return aten.slice$Tensor(this, dim, start ?? null, end ?? null, step);
   }
+  /** A copy of the positions `index`, int64 (n,), along `dim`. */
   indexSelect(dim: number, index: Tensor): Tensor {
     return aten.index_select(this, dim, index);
   }
+  /** Of the shape of `index` (int64): for dim 1, out[i, j] = this[i, index[i, j]]. */
   gather(dim: number, index: Tensor): Tensor {
     return aten.gather(this, dim, index);
   }
+  /** The reverse of gather: for dim 1, this[i, index[i, j]] = source[i, j]. */
   scatter_(dim: number, index: Tensor, source: Tensor | number): this {
     if (typeof source === 'number') aten.scatter_$value(this, dim, index, source);
     else aten.scatter_$src(this, dim, index, source);
     return this;
   }
+  /** As scatter_(), added. */
   scatterAdd_(dim: number, index: Tensor, source: Tensor): this {
     aten.scatter_add_(this, dim, index, source);
     return this;
   }
+  /** Adds each part of `source` along `dim` to the position in `index`, int64 (n,). */
   indexAdd_(dim: number, index: Tensor, source: Tensor): this {
     aten.index_add_(this, dim, index, source);
     return this;
   }
+  /** Sets the positions `index`, int64 (n,), along `dim`. */
   indexFill_(dim: number, index: Tensor, value: number): this {
     aten.index_fill_$int_Scalar(this, dim, index, value);
     return this;

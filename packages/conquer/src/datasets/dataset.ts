@@ -8,12 +8,15 @@ export interface Split {
   paths: string[];
   /** N labels, 0..classNames.length-1, counted within this split. */
   labels: Int32Array;
+  /** What each label stands for. */
   classNames: string[];
 }
 
 /** A data set for retrieval: no class of the training split occurs in the test split. */
 export interface Dataset {
+  /** As reports call it: a name of `datasetNames`, or that of one's own folder or file. */
   name: string;
+  /** Its labels are counted apart from those of the other splits. */
   train: Split;
   /** Where classes of the training data were set aside: the best epoch is chosen on these, not on `test`. */
   validation?: Split;
@@ -23,7 +26,7 @@ export interface Dataset {
   gallery?: Split;
   /** Where the literature reports on several test sets (VehicleID): all of them by name; `test` is one of them. */
   testSets?: Split[];
-  /** The k's at which the literature reports recall on this data set. */
+  /** The k's at which the literature reports recall on this data set. Ascending. */
   recallAt: number[];
 }
 

@@ -8,8 +8,11 @@ import { type Dataset, labelsOf, type Split } from './dataset.js';
 export interface DistributionOptions {
   /** The folder that holds the data set's own folder (`--dataset-dir`). */
   folder: string;
-  /** Take what is there of the data set, with a warning, instead of refusing what is not whole. */
+  /**
+   * Take what is there of the data set, with a warning, instead of refusing what is not whole. Default false.
+   */
   allowPartial?: boolean | undefined;
+  /** Told of what deviates from the published data set, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
 

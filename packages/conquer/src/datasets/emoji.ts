@@ -16,11 +16,13 @@ import {
 } from './emoji-icons.js';
 
 export interface EmojiOptions {
-  /** Include the skin-tone variants: the harder data set `emoji-tones`. */
+  /** Include the skin-tone variants: the harder data set `emoji-tones`. Default false. */
   tones?: boolean | undefined;
   /** Where the pictures are kept; default `emoji` in the cache folder. */
   folder?: string | undefined;
-  /** Called while the pictures are drawn, which happens once; not called when all are there. */
+  /**
+   * Called while the pictures are drawn, which happens once; not called when all are there. Counts pictures.
+   */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Ends the drawing early. What is drawn stays, and the next call continues from there. */
   signal?: AbortSignal | undefined;
@@ -33,15 +35,17 @@ const splitSeed = 20190616;
 
 /**
  * The embedded data set: emoji as nine open icon sets draw them. A class is one emoji, its images are the
- * renderings, 72×72 pixels over white. `emoji` leaves the skin-tone variants out (1,706 classes, 11,672 images);
- * `emoji-tones` holds them too (3,654 and 18,831). The classes are shuffled by a fixed seed and halved into
- * training and test, so that both halves hold flags, faces and food alike.
+ * renderings, 72×72 pixels over white. `emoji` leaves the skin-tone variants out (1,706 classes, 11,672
+ * images); `emoji-tones` holds them too (3,654 and 18,831). The classes are shuffled by a fixed seed and
+ * halved into training and test, so that both halves hold flags, faces and food alike.
  *
  * The pictures are drawn on first use and kept; a drawing that was interrupted continues where it stopped.
  *
- * Licences of the sets (npm packages `@iconify-json/…`): noto, noto-v1 (Google) and fxemoji (Mozilla) Apache 2.0;
- * fluent-emoji-flat and fluent-emoji-high-contrast (Microsoft) MIT; twemoji (Twitter) and emojione CC BY 4.0;
- * openmoji and emojione-v1 CC BY-SA 4.0.
+ * Licences of the sets (npm packages `@iconify-json/…`): noto, noto-v1 (Google) and fxemoji (Mozilla) Apache
+ * 2.0; fluent-emoji-flat and fluent-emoji-high-contrast (Microsoft) MIT; twemoji (Twitter) and emojione CC BY
+ * 4.0; openmoji and emojione-v1 CC BY-SA 4.0.
+ * @throws UserError if the packages of the sets are not installed
+ * @throws the reason of `signal` after it was aborted
  */
 export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
   const { tones = false } = options;

@@ -23,6 +23,7 @@ export const datasetNames = [
   'vid',
 ] as const;
 
+/** A name that `openDataset` knows. */
 export type DatasetName = (typeof datasetNames)[number];
 
 /** What `openDataset` passes on to the data set that is opened; each uses its own part. */
@@ -31,10 +32,11 @@ export interface OpenDatasetOptions {
   folder?: string | undefined;
   /** How `folder` divides its classes. */
   split?: FolderSplit | undefined;
-  /** Take a published data set that is not whole, with a warning. */
+  /** Take a published data set that is not whole, with a warning. Default false. */
   allowPartial?: boolean | undefined;
   /** Called while something is prepared that will be there the next time. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+  /** Told of what is left out or deviates, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -47,7 +49,10 @@ const distributed: Partial<Record<string, (options: DistributionOptions) => Prom
   vid: openVehicleId,
 };
 
-/** Opens a data set by its name. @throws UserError if there is no such data set, or it cannot be opened */
+/**
+ * Opens a data set by its name, one of `datasetNames`.
+ * @throws UserError if there is no such data set, it needs a folder and has none, or it cannot be opened
+ */
 export async function openDataset(name: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
   const { folder, split, allowPartial, onProgress, onWarning } = options;
   if (name === 'emoji' || name === 'emoji-tones')

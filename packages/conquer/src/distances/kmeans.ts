@@ -6,32 +6,40 @@ import { NearestCentroids } from './nearest-centroids.js';
 import { inOneGo, inScope, type Steps } from './steps.js';
 
 export interface KMeansOptions {
+  /** Draws the start; nothing is drawn with `centroids`. */
   random: Random;
+  /** Rounds of new centroids at most; default 100. */
   maxIterations?: number;
+  /** Default 'k-means++' (Arthur and Vassilvitskii 2007, greedy); 'random' takes k rows. */
   init?: 'k-means++' | 'random';
-  /** Stop when the objective falls by less than this fraction of itself. 0: only when no assignment changes. */
+  /**
+   * Stop when the objective falls by no more than this fraction of itself; default 1e-5. 0: only when it does
+   * not fall, or no assignment changes.
+   */
   tolerance?: number;
-  /** Start from these centroids (k, D) instead of `init`. */
+  /** Start from these centroids (k, D) instead of `init`; they stay as they are. */
   centroids?: Tensor;
 }
 
 export interface KMeansResult {
   /** (N,), the nearest centroid of each row. */
   assignments: Int32Array;
-  /** (k, D) */
+  /** (k, D) on the rows' device, float64 if they are, else float32. They belong to the caller. */
   centroids: Tensor;
-  /** Sum of the squared distances of the rows to their centroids. */
+  /** Sum of the squared distances of the rows to the centroids that they are assigned to. */
   objective: number;
+  /** Rounds of new centroids. */
   iterations: number;
 }
 
 /**
  * Lloyd's k-means on the rows of x (N, D), by blocks of rows: besides x and the centroids there is never more
- * than a block of distances, and a row whose nearest centroid cannot have changed is passed over. A cluster that loses
- * its last row moves to the row farthest from its own centroid.
+ * than a block of distances, and a row whose nearest centroid cannot have changed is passed over. A cluster
+ * that loses its last row moves to the row farthest from its own centroid.
  *
  * The caller owns the centroids.
- * @throws RangeError if there are fewer rows than clusters, or a value is not finite
+ * @throws RangeError if x is not (N, D), k is not a whole number from 1 to N, given centroids are not (k, D),
+ *   or a value is not finite
  */
 export function kMeans(x: Tensor, k: number, options: KMeansOptions): KMeansResult {
   return inOneGo(kMeansSteps(x, k, options));

@@ -4,9 +4,14 @@ import { neighboursByRows } from './nearest-by-rows.js';
 import { inOneGo, type Steps } from './steps.js';
 
 export interface NearestOptions {
-  /** Queries at a time; by default a few thousand. */
+  /**
+   * Queries at a time; default 2,048 on the CPU in float32, else as many as keep a block of distances small.
+   */
   blockSize?: number;
-  /** false: distances are good to about 1e-3 only, which saves most of the time for a large k. The order is exact. */
+  /**
+   * Default true. false: distances are good to about 1e-3 only, which saves most of the time for a large k.
+   * The order is exact.
+   */
   exactDistances?: boolean;
 }
 
@@ -26,13 +31,14 @@ export interface NeighbourBlock extends Neighbours {
 }
 
 /**
- * The exact k nearest neighbours of every query by Euclidean distance, in memory that does not grow with
- * the number of queries times the size of the gallery.
+ * The exact k nearest neighbours of every query by Euclidean distance, in memory that does not grow with the
+ * number of queries times the size of the gallery. In float64 if the queries are, else in float32; both on
+ * one device.
  *
  * @param queries (N, D)
- * @param gallery (M, D), or null: the queries are the gallery, and a query is not its own neighbour
- *   (by position: an equal image elsewhere is)
- * @throws RangeError if k < 1 or the widths differ
+ * @param gallery (M, D), or null: the queries are the gallery, and a query is not its own neighbour (by
+ *   position: an equal image elsewhere is)
+ * @throws RangeError if k is not a positive whole number, or the shapes do not fit
  */
 export function nearestNeighbours(
   queries: Tensor,

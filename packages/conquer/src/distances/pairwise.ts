@@ -1,15 +1,15 @@
 import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 
 export interface PairwiseOptions {
-  /** Squared distances, not clamped at `eps`. */
+  /** Squared distances, not clamped at `eps`. Default false. */
   squared?: boolean;
-  /** Squares are raised to this before the root, whose gradient has no bound at 0. */
+  /** Squares are raised to this before the root, whose gradient has no bound at 0. Default 1e-4. */
   eps?: number;
 }
 
 /**
- * Euclidean distances between the rows of x: (B, D) → (B, B), differentiable. The diagonal is sqrt(eps), not 0.
- * |a - b|² = |a|² + |b|² - 2ab; in float32 it is good to about 1e-6.
+ * Euclidean distances between the rows of x: (B, D) → (B, B), differentiable. The diagonal is sqrt(eps), not
+ * 0; squared, 0 but for rounding. |a - b|² = |a|² + |b|² - 2ab; in float32 it is good to about 1e-6.
  */
 export function pairwiseDistances(x: Tensor, { squared = false, eps = 1e-4 }: PairwiseOptions = {}): Tensor {
   return scope(() => {

@@ -39,20 +39,23 @@ export interface Division {
   leftOut: number;
   /** Images whose learner is not the one of the division before (after the reassignment, before the split). */
   moved: number;
-  /** What did not come out as wanted, in words. */
+  /** What did not come out as wanted, in words. Empty where all did. */
   notes: string[];
 }
 
 export interface DivideOptions {
   /** (N, F) features of all training images, in the order of `labels`; null will do for a single cluster. */
   features: Tensor | null;
-  /** (N,) */
+  /** (N,) the class of each training image. */
   labels: Int32Array;
   /** The division in force so far, null at the start. */
   previous: Division | null;
   /** Clusters of the k-means; by default as many as `previous` has, or one. */
   numClusters?: number;
-  /** Split each cluster in two, or merge clusters in pairs, until there are so many. */
+  /**
+   * Split each cluster in two, or merge clusters in pairs, until there are so many; default `numClusters`.
+   * Their ratio is a power of two.
+   */
   numLearners?: number;
   /** Default 'image'. */
   clusterBy?: ClusterBy;
@@ -60,18 +63,22 @@ export interface DivideOptions {
   clustering?: ClusteringMethod;
   /** Default 'reassign'. */
   recluster?: ReclusterMethod;
+  /** Noted in the division. */
   epoch: number;
+  /** Draws the starts of the k-means, and the numbers for 'random'. */
   random: Random;
-  /** 'dcesml': its reassignment. */
+  /** 'dcesml': its reassignment, see `reassignClusters`. */
   compat?: 'dcesml';
 }
 
 /**
- * The next division, as in the papers' top-down variant: cluster the features, give the clusters back to the
- * learners that know them best, split them in two where the learners double, leave out images that are alone
- * of their class in a cluster.
+ * The next division, as in the papers' top-down variant (Sanakoyeu et al., arXiv 2109.04003, algorithm 1):
+ * cluster the features, give the clusters back to the learners that know them best, split them in two where
+ * the learners double, leave out images that are alone of their class in a cluster.
  *
  * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c; bottom-up, they become cluster c.
+ * @throws RangeError if `numLearners` is not `numClusters` doubled or halved some times, or k-means cannot
+ *   work on the features (fewer images than clusters, NaN); Error if several learners have no features
  */
 export function divide(options: DivideOptions): Division {
   return inOneGo(divideSteps(options));
@@ -120,7 +127,11 @@ function* division(options: DivideOptions): Steps<Division> {
   return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
 }
 
-/** All images in one cluster: what training starts from. */
+/**
+ * All images in one cluster: what training starts from. An image that is the only one of its class is left
+ * out.
+ * @param labels (N,)
+ */
 export function undivided(labels: Int32Array, epoch = 0): Division {
   const clusters = dropSingles(new Int32Array(labels.length), labels);
   return { ...describe(clusters, labels, 1), epoch, moved: 0, notes: [] };

@@ -6,6 +6,7 @@ export interface LearnerBatches extends Iterable<Int32Array> {
 
 export interface LearnerBatch {
   learner: number;
+  /** Positions in the training split. */
   indices: Int32Array;
 }
 
@@ -13,6 +14,8 @@ export interface LearnerBatch {
  * The batches of all learners in turn: one of learner 0, one of learner 1, …, round after round, as many
  * rounds as the largest has batches ("over": the smaller ones start again when they are through). Learners
  * without any batch are passed over.
+ *
+ * @throws Error if a learner that promises batches has none when it starts again
  */
 export function* interleaveLearners(
   learners: readonly LearnerBatches[],

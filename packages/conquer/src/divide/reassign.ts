@@ -8,13 +8,16 @@ export interface Reassigned {
 }
 
 /**
- * Renumbers the new clusters so that each goes to the learner that has seen most of it: the assignment with the
- * least total L1 distance between the indicator vectors of new and old clusters (Hungarian algorithm).
+ * Renumbers the new clusters so that each goes to the learner that has seen most of it: the assignment with
+ * the least total L1 distance between the indicator vectors of new and old clusters (Hungarian algorithm), as
+ * in the papers.
  *
  * @param previous (N,) 0..numClusters-1, or -1 for images that were in no cluster
  * @param current (N,) likewise
- * @param options.compat 'dcesml' applies the inverse of the optimal permutation, as that code does; from three
- *   clusters on the two can differ
+ * @param numClusters K
+ * @param options.compat 'dcesml' applies the inverse of the optimal permutation, as that code does; from
+ *   three clusters on the two can differ
+ * @throws RangeError if the lengths differ
  */
 export function reassignClusters(
   previous: Int32Array,

@@ -4,24 +4,24 @@ export const hierarchies = ['top-down', 'bottom-up', 'none'] as const;
 export type Hierarchy = (typeof hierarchies)[number];
 
 export interface ScheduleOptions {
-  /** The final number of learners. */
+  /** The final number of learners, a power of two (bottom-up: the first one). */
   numLearners: number;
-  /** Redivide every so many epochs. */
+  /** Redivide every so many epochs, at least 1. */
   modEpoch: number;
-  /** For so many epochs after a redivision the backbone is frozen. */
+  /** For so many epochs after a redivision, fewer than `modEpoch`, the backbone is frozen; default 0. */
   modEpochFreeze?: number;
-  /** From this epoch on the masks are left out and the whole embedding trains. */
+  /** From this epoch on the masks are left out and the whole embedding trains; default never. */
   forceFullEmbeddingEpoch?: number;
   /**
-   * 'top-down' starts with few learners and doubles them, 'bottom-up' starts with all and halves them to one, 'none'
-   * has all of them throughout.
+   * 'top-down' (default) starts with few learners and doubles them, 'bottom-up' starts with all and halves
+   * them to one, 'none' has all of them throughout.
    */
   hierarchy?: Hierarchy;
   /** Top-down: the learners to start with, 1 (default) or 2. */
   startLearners?: number;
   /**
-   * No more divisions, and no more freezing, once there are as many learners as there will be (without a hierarchy:
-   * after the first epochs with a frozen backbone).
+   * No more divisions, and no more freezing, once there are as many learners as there will be (without a
+   * hierarchy: after the first epochs with a frozen backbone). Default false.
    */
   stopRecluster?: boolean;
   /** 'dcesml': it goes on redividing while the full embedding trains. */
@@ -36,24 +36,26 @@ export interface ScheduledEpoch {
   numClusters: number;
   /** How many learners there are in this epoch, after any doubling or halving. */
   numLearners: number;
+  /** The backbone's learning rate is 0. */
   freezeBackbone: boolean;
+  /** The masks are left out. */
   fullEmbedding: boolean;
 }
 
 /**
- * When to divide, when to double, when to freeze: a pure function of the epoch, so that a resumed run needs no
- * history.
+ * When to divide, when to double, when to freeze: a pure function of the epoch, so that a resumed run needs
+ * no history (Sanakoyeu et al., arXiv 2109.04003, algorithm 1).
  *
- * Epochs count from 0. At every multiple of `modEpoch` the data are redivided, and the learners double (top-down) or
- * halve (bottom-up) at each of them but epoch 0, until there are `numLearners`, or one. With `stopRecluster` the
- * epoch after that number was reached ends dividing and freezing, as in dcesml. Once the full embedding trains, batches come
- * from the whole training set, so nothing is redivided, doubled or frozen any more.
- *
- * @throws UserError if the options contradict each other
+ * Epochs count from 0. At every multiple of `modEpoch` the data are redivided, and the learners double
+ * (top-down) or halve (bottom-up) at each of them but epoch 0, until there are `numLearners`, or one. With
+ * `stopRecluster` the epoch after that number was reached ends dividing and freezing, as in dcesml. Once the
+ * full embedding trains, batches come from the whole training set, so nothing is redivided, doubled or frozen
+ * any more.
  */
 export class DivisionSchedule {
   private readonly options: Required<Omit<ScheduleOptions, 'compat'>> & Pick<ScheduleOptions, 'compat'>;
 
+  /** @throws UserError if a number is out of its range, or the options contradict each other */
   constructor(options: ScheduleOptions) {
     this.options = {
       modEpochFreeze: 0,
@@ -91,6 +93,7 @@ export class DivisionSchedule {
     }
   }
 
+  /** @param epoch counted from 0 */
   at(epoch: number): ScheduledEpoch {
     const { modEpoch, modEpochFreeze, forceFullEmbeddingEpoch, compat } = this.options;
     const fullEmbedding = epoch >= forceFullEmbeddingEpoch;

@@ -26,12 +26,13 @@ export function averagePrecisionAtR(
 }
 
 /**
- * R of every query: how many gallery images share its class, itself not counted. (N,)
+ * R of every query: how many gallery images share its class, itself not counted.
  *
  * @param queryLabels (N,)
  * @param galleryLabels (M,); null if the queries are the gallery
- * @param options.compat 'revisiting-dml' counts the query itself too, as that collection does, so that even a perfect
- *   ranking scores below 1
+ * @param options.compat 'revisiting-dml' counts the query itself too, as that collection does, so that even a
+ *   perfect ranking scores below 1
+ * @returns (N,)
  */
 export function countRelevant(
   queryLabels: Int32Array,

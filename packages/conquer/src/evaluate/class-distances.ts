@@ -1,9 +1,12 @@
 import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer/torch';
 
 export interface ClassDistances {
-  /** Mean over the classes with two images of the mean cosine distance of their pairs; null without such a class. */
+  /**
+   * Mean over the classes with two images of the mean cosine distance of their pairs, 0…2; null without such
+   * a class.
+   */
   intra: number | null;
-  /** Mean cosine distance of the classes' centres; null with one class. */
+  /** Mean cosine distance of the classes' centres, 0…2; null with one class. */
   inter: number | null;
 }
 

@@ -14,22 +14,29 @@ import { recallAtK } from './recall.js';
 import { spectralDecay } from './spectral-decay.js';
 
 export interface EvaluateOptions {
-  /** The k's of Recall@k. */
+  /** The k's of Recall@k. Where the gallery is smaller, all of it counts. */
   recallAt: readonly number[];
-  /** A k-means per seed, with as many clusters as there are classes, of at most so many iterations (100). false: no NMI. */
+  /**
+   * A k-means per seed, with as many clusters as there are classes, of at most so many iterations (100);
+   * default one, of seed 0. false: no NMI.
+   */
   nmi?: { seeds: readonly number[]; maxIterations?: number } | false;
-  /** Search here instead of among the queries themselves. */
+  /** Search here, (M, D) and (M,), instead of among the queries themselves. */
   gallery?: { embeddings: Tensor; labels: Int32Array };
-  /** Queries at a time, see `nearestNeighbours`. */
+  /** Queries at a time, as in `nearestNeighbours`. */
   blockSize?: number;
-  /** Also what the Revisiting collection measures, which takes a second pass over all distances. */
+  /**
+   * Also what the Revisiting collection measures, which takes a second pass over all distances. Default
+   * false.
+   */
   extended?: boolean;
 }
 
 /**
- * Fractions by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds, 'NMI std'.
- * Extended: 'MAP@1000' and 'MAP'; beside NMI 'F1' and 'F1 std', by the same clusters; and three that are no fractions,
- * 'rho' (spectral decay), 'intra' and 'inter' (cosine distances within and between classes).
+ * Fractions in 0…1 by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds,
+ * 'NMI std'. Extended: 'MAP@1000' and 'MAP'; beside NMI 'F1' and 'F1 std', by the same clusters; and three
+ * that are no fractions, 'rho' (spectral decay), 'intra' and 'inter' (cosine distances within and between
+ * classes).
  */
 export type Metrics = Record<string, number>;
 

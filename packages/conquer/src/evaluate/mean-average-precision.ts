@@ -1,7 +1,7 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 
 export interface MeanAveragePrecisionOptions {
-  /** Search here instead of among the queries themselves. */
+  /** Search here, (M, D) and (M,), instead of among the queries themselves. */
   gallery?: { embeddings: Tensor; labels: Int32Array };
   /** Queries at a time; by default as many as keep a block of distances within 4 million numbers. */
   blockSize?: number;
@@ -12,17 +12,19 @@ const BLOCK_NUMBERS = 4 * 2 ** 20;
 
 /**
  * Mean average precision by Euclidean distance, one value for each of `depths`: the mean over the queries of
- * 1/min(R, depth) Σ_{i ≤ depth} precision(i) · [neighbour i is of the class], R the images of the class to be found.
- * Depth Infinity ranks the whole gallery. A query with R = 0 counts as 0. Of equally near images those of other
- * classes come first, so that embeddings that have collapsed earn nothing by it. (MAP@R, whose depth is each query's
- * own R, is `meanAveragePrecisionAtR`.)
+ * 1/min(R, depth) Σ_{i ≤ depth} precision(i) · [neighbour i is of the class], R the images of the class to be
+ * found. Depth Infinity ranks the whole gallery. A query with R = 0 counts as 0. Of equally near images those
+ * of other classes come first, so that embeddings that have collapsed earn nothing by it. (MAP@R, whose depth
+ * is each query's own R, is `meanAveragePrecisionAtR`.)
  *
- * Nothing is sorted but the images to be found: for each of them the nearer ones of other classes are counted.
- * Memory grows with the size of the gallery, time with queries × gallery.
+ * Nothing is sorted but the images to be found: for each of them the nearer ones of other classes are
+ * counted. Memory grows with the size of the gallery, time with queries × gallery.
  *
  * @param embeddings (N, D)
  * @param labels (N,)
  * @param relevant (N,) R of every query, see `countRelevant`
+ * @param depths positive whole numbers or Infinity
+ * @returns a value in 0…1 for each depth
  */
 export function meanAveragePrecision(
   embeddings: Tensor,

@@ -1,9 +1,12 @@
 import { contingency } from './contingency.js';
 
 /**
- * Normalised mutual information of two partitions of the same items, by the arithmetic mean of their entropies:
- * 2 I(a; b) / (H(a) + H(b)), in [0, 1]. Two partitions of one part each agree: 1.
+ * Normalised mutual information of two partitions of the same items, by the arithmetic mean of their
+ * entropies: 2 I(a; b) / (H(a) + H(b)), in [0, 1]; scikit-learn's normalized_mutual_info_score. Two
+ * partitions of one part each agree: 1.
  *
+ * @param a (N,) the part of each item, any integers
+ * @param b (N,) likewise
  * @throws RangeError if the lengths differ
  */
 export function normalizedMutualInformation(a: Int32Array, b: Int32Array): number {

@@ -1,10 +1,12 @@
 import { contingency } from './contingency.js';
 
 /**
- * F1 of a clustering by pairs of items: precision is the share of the pairs in one cluster that are of one class,
- * recall the share of the pairs of one class that are in one cluster; their harmonic mean, in [0, 1]. Two
- * partitions without any pair agree: 1.
+ * F1 of a clustering by pairs of items, as the Revisiting collection measures it: precision is the share of
+ * the pairs in one cluster that are of one class, recall the share of the pairs of one class that are in one
+ * cluster; their harmonic mean, in [0, 1]. Two partitions without any pair agree: 1.
  *
+ * @param classes (N,) the class of each item, any integers
+ * @param clusters (N,) likewise
  * @throws RangeError if the lengths differ
  */
 export function pairF1(classes: Int32Array, clusters: Int32Array): number {

@@ -1,9 +1,12 @@
 import { aten, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
 
 export interface SpectralDecayOptions {
-  /** Leave out so many of the largest singular values. */
+  /**
+   * Leave out so many of the largest singular values. Default 0; 1 is the Revisiting collection's
+   * rho_spectrum@2.
+   */
   skip?: number;
-  /** KL(S‖U) instead of KL(U‖S). */
+  /** KL(S‖U) instead of KL(U‖S). Default false; true is the collection's rho_spectrum@-1. */
   reverse?: boolean;
 }
 

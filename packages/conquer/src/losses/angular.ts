@@ -7,18 +7,21 @@ import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
 
 export interface AngularLossOptions {
-  /** Upper bound of the angle at the negative, in degrees. */
+  /** Upper bound of the angle at the negative, in degrees. Default 45. */
   alphaDegrees?: number;
-  /** Weight of the angular term beside the N-pair term. */
+  /** Weight of the angular term beside the N-pair term. Default 2. */
   angularWeight?: number;
-  /** As in MultiClassNPairOptions. */
+  /** Weight of the mean length of the embeddings, as in MultiClassNPairOptions. Default 0. */
   l2Weight?: number;
 }
 
 /**
- * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017, equations
- * 8 and 9): L_npair + w · mean over the positive pairs of log(1 + Σ_n exp(f_apn)),
- * f_apn = 4 tan²α (x_a + x_p)·x_n - 2 (1 + tan²α) x_a·x_p.
+ * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017,
+ * equations 8 and 9):
+ *
+ *     L_npair + w · mean over the positive pairs of log(1 + Σ_n exp(f_apn)),
+ *     f_apn = 4 tan²α (x_a + x_p)·x_n - 2 (1 + tan²α) x_a·x_p.
+ *
  * Which pairs and negatives is as in MultiClassNPairLoss.
  */
 export class AngularLoss extends Loss {
@@ -34,6 +37,7 @@ export class AngularLoss extends Loss {
     this.l2Weight = l2Weight;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

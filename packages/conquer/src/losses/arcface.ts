@@ -2,17 +2,20 @@ import { arange, F, type Generator, nn, randn, scope, type Tensor, tensor } from
 import { Loss } from './loss.js';
 
 export interface ArcFaceOptions {
+  /** Of the training data. */
   numClasses: number;
+  /** D. */
   embeddingDim: number;
-  /** m, in radians. */
+  /** m, in radians. Default 0.5. */
   angularMargin?: number;
-  /** s, the inverse of a temperature. */
+  /** s, the inverse of a temperature. Default 16; the paper's is 64. */
   featureScale?: number;
   /**
    * 'revisiting-dml': similarities below 0 count as 0, as in that collection, so that an image more than 90° from a
    * class neither leaves nor approaches it.
    */
   compat?: 'revisiting-dml';
+  /** Draws the class weights; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 
@@ -20,9 +23,12 @@ export interface ArcFaceOptions {
 const LEAST_SQUARED_SINE = 1e-12;
 
 /**
- * ArcFace (Deng, Guo, Xue, Zafeiriou, "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019):
- * cross entropy of s cos θ_c with s cos(θ_y + m) for the image's own class, θ_c the angle to the learned weights of
- * class c. Where θ_y + m exceeds 180°, cos θ_y - m sin m goes on decreasing in its place, as in the authors' code.
+ * ArcFace (Deng, Guo, Xue, Zafeiriou, "ArcFace: additive angular margin loss for deep face recognition", CVPR
+ * 2019): cross entropy of s cos θ_c with s cos(θ_y + m) for the image's own class, θ_c the angle to the
+ * learned weights of class c. Where θ_y + m exceeds 180°, cos θ_y - m sin m goes on decreasing in its place,
+ * as in the authors' code.
+ *
+ * Labels are 0..numClasses-1.
  */
 export class ArcFaceLoss extends Loss {
   readonly usesTuples = false;

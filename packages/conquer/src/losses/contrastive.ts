@@ -4,16 +4,17 @@ import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
 
 export interface ContrastiveLossOptions {
-  /** A positive pair nearer than this has no loss. */
+  /** A positive pair nearer than this has no loss. Default 0. */
   posMargin?: number;
-  /** A negative pair farther than this has no loss. */
+  /** A negative pair farther than this has no loss. Default 1. */
   negMargin?: number;
 }
 
 /**
- * Contrastive loss (Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR 2006)
- * on a miner's tuples, linear in the distances as in Roth et al., "Revisiting training strategies" (ICML 2020):
- * mean [d_ap - posMargin]₊ + mean [negMargin - d_an]₊.
+ * Contrastive loss (Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR
+ * 2006) on a miner's tuples, linear in the distances as in Roth et al., "Revisiting training strategies"
+ * (ICML 2020): mean [d_ap - posMargin]₊ + mean [negMargin - d_an]₊. Distances are PyTorch's
+ * pairwise_distance, on the unit sphere 0…2.
  */
 export class ContrastiveLoss extends Loss {
   readonly usesTuples = true;

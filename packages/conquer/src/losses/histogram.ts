@@ -3,7 +3,7 @@ import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 export interface HistogramLossOptions {
-  /** Nodes of the histograms, evenly spaced from -1 to 1 with one at each end. */
+  /** Nodes of the histograms, evenly spaced from -1 to 1 with one at each end. Default 65, at least 2. */
   numBins?: number;
 }
 
@@ -24,6 +24,7 @@ export class HistogramLoss extends Loss {
     this.numBins = numBins;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

@@ -4,18 +4,19 @@ import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 export interface KantorovMarginOptions {
-  /** The margin. */
+  /** The margin; default 0.2. */
   alpha?: number;
-  /** The boundary, not learned. */
+  /** The boundary, not learned; default 1.2. */
   beta?: number;
-  /** Negatives nearer than this are left out. */
+  /** Negatives nearer than this are left out; default 0.5. */
   distanceThreshold?: number;
 }
 
 /**
- * dcesml's KantorovMarginLoss: margin loss with a fixed boundary on all positive pairs and on each anchor's nearest
- * negatives beyond a threshold, as many as an anchor has positives on average (rounded down, at least one):
- * the mean of [α ± (d - β)]₊ over the pairs with a loss.
+ * dcesml's KantorovMarginLoss: margin loss with a fixed boundary on all positive pairs and on each anchor's
+ * nearest negatives beyond a threshold, as many as an anchor has positives on average (rounded down, at least
+ * one): the mean of [α ± (d - β)]₊ over the pairs with a loss. Distances are those of `pairwiseDistances`. A
+ * batch whose pairs all have zero loss gives 0.
  */
 export class KantorovMarginLoss extends Loss {
   readonly usesTuples = false;
@@ -30,6 +31,7 @@ export class KantorovMarginLoss extends Loss {
     this.distanceThreshold = distanceThreshold;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

@@ -11,9 +11,10 @@ export abstract class Loss extends nn.Module {
 
   /**
    * @param embeddings (B, D), L2-normalised
-   * @param labels (B,), the class of each row
+   * @param labels (B,), the class of each row; for a loss with something to learn for each class,
+   *   0..numClasses-1
    * @param tuples from a miner, at least one; null for a loss that does not use them
-   * @returns a scalar
+   * @returns a scalar (), differentiable, which belongs to the caller
    * @throws Error if there is nothing to compute a loss from: ask `hasEnough` (or count the tuples) first
    */
   abstract forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor;

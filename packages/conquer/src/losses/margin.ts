@@ -3,13 +3,13 @@ import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
 export interface MarginLossOptions {
-  /** How far from the boundary a pair has to be. */
+  /** α: how far from the boundary a pair has to be. Default 0.2. */
   margin?: number;
-  /** Where the boundary between same and different starts. */
+  /** Where β, the boundary between same and different, starts. Default 1.2. */
   beta?: number;
-  /** The weight of the boundaries in the loss: larger values push them down. */
+  /** ν: the weight of the boundaries in the loss; larger values push them down. Default 0. */
   nu?: number;
-  /** A boundary for each of so many classes instead of a shared one. */
+  /** A boundary for each of so many classes instead of a shared one, which is the default. */
   numClasses?: number;
   /**
    * 'revisiting-dml': divide by the number of tuples with a loss in either of their pairs, as that collection does,

@@ -1,16 +1,17 @@
 import { aten, F, scope, type Tensor, zeros } from '@conquer/torch';
 
 /**
- * How alike the learners' masks are: the mean cosine similarity of the ReLU'd masks over all pairs of different
- * learners. Training adds it with a weight lambda, so that every learner gets dimensions of its own
+ * How alike the learners' masks are: the mean cosine similarity of the ReLU'd masks over all pairs of
+ * different learners. Training adds it with a weight lambda, so that every learner gets dimensions of its own
  * (Sanakoyeu et al., arXiv 2109.04003, section 3.3). Between 0 and 1; 0 for a single learner.
  *
  * One Gram matrix, no loop over pairs. A mask without a positive entry counts as similar to none and gets no
- * gradient. (|sum of unit masks|^2 - K would do without the matrix, but loses all digits where masks are nearly
- * orthogonal, and K is small.)
+ * gradient. (|sum of unit masks|^2 - K would do without the matrix, but loses all digits where masks are
+ * nearly orthogonal, and K is small.)
  *
  * @param masks (K, D), as they are stored, before the ReLU
- * @returns a scalar
+ * @returns a scalar (), differentiable, which belongs to the caller
+ * @throws RangeError if the masks are not (K, D)
  */
 export function maskOrthogonality(masks: Tensor): Tensor {
   const [numLearners] = masks.shape;

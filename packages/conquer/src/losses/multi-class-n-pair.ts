@@ -6,7 +6,10 @@ import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
 
 export interface MultiClassNPairOptions {
-  /** Weight of the mean length of the embeddings. It is a constant where they have length 1, as a model gives them. */
+  /**
+   * Weight of the mean length of the embeddings; default 0. The length is a constant where it is 1, as a
+   * model gives them.
+   */
   l2Weight?: number;
 }
 
@@ -26,6 +29,7 @@ export class MultiClassNPairLoss extends Loss {
     this.l2Weight = l2Weight;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

@@ -4,22 +4,27 @@ import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 export interface MultiSimilarityOptions {
-  /** α: the steepness for positives. */
+  /** α: the steepness for positives. Default 2. */
   posWeight?: number;
-  /** β: the steepness for negatives. */
+  /** β: the steepness for negatives. Default 40. */
   negWeight?: number;
-  /** ε: how much easier than the hardest pair of the other kind a pair may be and still count. */
+  /**
+   * ε: how much easier than the hardest pair of the other kind a pair may be and still count. Default 0.1.
+   */
   margin?: number;
-  /** λ: the similarity that parts positives from negatives. */
+  /** λ: the similarity that parts positives from negatives. Default 0.5. */
   threshold?: number;
-  /** Divide by the number of anchors that have pairs left, as the Revisiting collection does, instead of the batch. */
+  /**
+   * Divide by the number of anchors that have pairs left, as the Revisiting collection does, instead of the
+   * batch. Default false.
+   */
   averageNonZeroOnly?: boolean;
 }
 
 /**
- * Multi-similarity loss (Wang, Han, Huang, Dong, Scott, "Multi-similarity loss with general pair weighting for deep
- * metric learning", CVPR 2019, equation 13), with its own pair mining: for each anchor i the positives with
- * s_ip - ε < max_n s_in and the negatives with s_in + ε > min_p s_ip;
+ * Multi-similarity loss (Wang, Han, Huang, Dong, Scott, "Multi-similarity loss with general pair weighting
+ * for deep metric learning", CVPR 2019, equation 13) of the cosine similarities s, with its own pair mining:
+ * for each anchor i the positives with s_ip - ε < max_n s_in and the negatives with s_in + ε > min_p s_ip;
  *
  *     1/B Σ_i { 1/α log(1 + Σ_p exp(-α (s_ip - λ))) + 1/β log(1 + Σ_n exp(β (s_in - λ))) }
  *
@@ -42,6 +47,7 @@ export class MultiSimilarityLoss extends Loss {
     this.averageNonZeroOnly = options.averageNonZeroOnly ?? false;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

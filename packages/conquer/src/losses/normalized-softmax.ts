@@ -2,17 +2,22 @@ import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conqu
 import { Loss } from './loss.js';
 
 export interface NormalizedSoftmaxOptions {
+  /** Of the training data. */
   numClasses: number;
+  /** D. */
   embeddingDim: number;
+  /** Default 0.05. */
   temperature?: number;
-  /** The share of the target that is spread over all classes. */
+  /** The share of the target that is spread over all classes, 0…1; default 0. */
   labelSmoothing?: number;
+  /** Draws the class weights; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 
 /**
- * Normalised softmax (Zhai and Wu, "Classification is a strong baseline for deep metric learning", BMVC 2019):
- * cross entropy of x · w_c / (|w_c| temperature), without bias. The class weights are learned.
+ * Normalised softmax (Zhai and Wu, "Classification is a strong baseline for deep metric learning", BMVC
+ * 2019): cross entropy of x · w_c / (|w_c| temperature), without bias. The class weights are learned. Labels
+ * are 0..numClasses-1.
  */
 export class NormalizedSoftmaxLoss extends Loss {
   readonly usesTuples = false;

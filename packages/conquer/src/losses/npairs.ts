@@ -3,14 +3,15 @@ import { Loss } from './loss.js';
 import { pairMasks } from './pair-masks.js';
 
 export interface NPairsOptions {
-  /** Where the scale of the similarities starts. */
+  /** Where the scale of the similarities starts. Default 1. */
   alpha?: number;
 }
 
 /**
- * N-pairs loss (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS 2016) for any
- * number of positives: the cross entropy of the softmax over an anchor's similarities to all others, scaled by a
- * learned alpha, against equal shares for its positives; the mean over the anchors that have one.
+ * N-pairs loss (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS 2016) for
+ * any number of positives: the cross entropy of the softmax over an anchor's similarities to all others,
+ * scaled by a learned alpha, against equal shares for its positives; the mean over the anchors that have one.
+ * As dcesml's NPairsLoss.
  */
 export class NPairsLoss extends Loss {
   readonly usesTuples = false;
@@ -22,6 +23,7 @@ export class NPairsLoss extends Loss {
     this.alpha = nn.parameter(ones([1]).mul_(alpha));
   }
 
+  /** Whether there is a class with two images. */
   override hasEnough(labels: Int32Array): boolean {
     return new Set(labels).size < labels.length;
   }

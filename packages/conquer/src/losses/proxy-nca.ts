@@ -2,18 +2,21 @@ import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conqu
 import { Loss } from './loss.js';
 
 export interface ProxyNcaOptions {
-  /** At least 2. */
+  /** Of the training data, at least 2. */
   numClasses: number;
+  /** D. */
   embeddingDim: number;
-  /** The length that embeddings and proxies are scaled to. */
+  /** The length that embeddings and proxies are scaled to. Default 3. */
   scale?: number;
+  /** Draws the proxies; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 
 /**
- * Proxy-NCA (Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No fuss distance metric learning using proxies", ICCV
- * 2017): the mean over the images of -log(exp(-|x - p_y|²) / Σ_{z ≠ y} exp(-|x - p_z|²)). A proxy a class is
- * learned. As published, the own proxy is not in the denominator, so that the loss can be negative.
+ * Proxy-NCA (Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No fuss distance metric learning using
+ * proxies", ICCV 2017): the mean over the images of -log(exp(-|x - p_y|²) / Σ_{z ≠ y} exp(-|x - p_z|²)). A
+ * proxy a class is learned. As published, the own proxy is not in the denominator, so that the loss can be
+ * negative. Labels are 0..numClasses-1.
  */
 export class ProxyNcaLoss extends Loss {
   readonly usesTuples = false;

@@ -3,10 +3,11 @@ import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
 export interface SnrLossOptions {
+  /** Default 0.2. */
   margin?: number;
-  /** The weight of the anchors' distance from a mean of zero over their dimensions. */
+  /** The weight of the anchors' distance from a mean of zero over their dimensions. Default 0.005. */
   regLambda?: number;
-  /** Divide by the number of tuples with a loss instead of the number of all. */
+  /** Divide by the number of tuples with a loss (default) instead of the number of all. */
   averageNonZeroOnly?: boolean;
 }
 

@@ -2,28 +2,36 @@ import { arange, F, type Generator, nn, randn, scope, type Tensor, tensor } from
 import { Loss } from './loss.js';
 
 export interface SoftTripleOptions {
+  /** C, of the training data. */
   numClasses: number;
+  /** D. */
   embeddingDim: number;
-  /** K. */
+  /** K; default 10. */
   centresPerClass?: number;
-  /** λ: the inverse of the temperature of the classes. */
+  /** λ: the inverse of the temperature of the classes. Default 20. */
   scale?: number;
-  /** δ: how much more similar the own class has to be. */
+  /** δ: how much more similar the own class has to be. Default 0.01. */
   margin?: number;
-  /** γ: the temperature of the choice among a class's centres. */
+  /** γ: the temperature of the choice among a class's centres. Default 0.1. */
   gamma?: number;
-  /** τ: the weight of the distances between a class's centres, which merges those that are not needed. */
+  /**
+   * τ: the weight of the distances between a class's centres, which merges those that are not needed. Default
+   * 0.2.
+   */
   tau?: number;
+  /** Draws the centres; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 
 /**
- * SoftTriple loss (Qian, Shang, Sun, Hu, Li, Jin, "SoftTriple loss: deep metric learning without triplet sampling",
- * ICCV 2019, equations 7 to 9), with several learned centres a class:
+ * SoftTriple loss (Qian, Shang, Sun, Hu, Li, Jin, "SoftTriple loss: deep metric learning without triplet
+ * sampling", ICCV 2019, equations 7 to 9), with several learned centres a class:
  *
  *     S_c = Σ_k softmax_k(x·w_ck / γ) x·w_ck
  *     mean -log(exp(λ (S_y - δ)) / (exp(λ (S_y - δ)) + Σ_{c ≠ y} exp(λ S_c)))
  *         + τ / (C K (K - 1)) Σ_c Σ_{t < s} sqrt(2 - 2 w_ct·w_cs)
+ *
+ * Labels are 0..numClasses-1.
  */
 export class SoftTripleLoss extends Loss {
   readonly usesTuples = false;

@@ -4,12 +4,17 @@ import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 export interface TripletAllOptions {
+  /** How much farther than the positive a negative has to be; default 0.2. */
   margin?: number;
   /** 'dcesml': the anchor counts as one of its own negatives, which adds a constant push on all positives. */
   compat?: 'dcesml';
 }
 
-/** The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included. */
+/**
+ * The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included: "batch
+ * all" (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017), dcesml's TripletAllLoss. Distances
+ * are those of `pairwiseDistances`. Memory is B³ numbers.
+ */
 export class TripletAllLoss extends Loss {
   readonly usesTuples = false;
   readonly margin: number;
@@ -21,6 +26,7 @@ export class TripletAllLoss extends Loss {
     this.compat = compat;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

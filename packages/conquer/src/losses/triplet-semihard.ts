@@ -4,15 +4,17 @@ import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 export interface TripletSemihardOptions {
+  /** How much farther than the positive a negative has to be; default 0.2. */
   margin?: number;
-  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. */
+  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. Default false. */
   soft?: boolean;
 }
 
 /**
- * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive pair
- * of the batch meets the nearest negative that is farther from the anchor than the positive, or where there is
- * none the farthest negative. The mean over all positive pairs.
+ * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive
+ * pair of the batch meets the nearest negative that is farther from the anchor than the positive, or where
+ * there is none the farthest negative. The mean over all positive pairs. As dcesml's TripletSemihardLoss.
+ * Distances are those of `pairwiseDistances`. Memory is B³ numbers.
  */
 export class TripletSemihardLoss extends Loss {
   readonly usesTuples = false;
@@ -25,6 +27,7 @@ export class TripletSemihardLoss extends Loss {
     this.soft = soft;
   }
 
+  /** Whether there is a class with two images, and another class. */
   override hasEnough(labels: Int32Array): boolean {
     return hasPositivesAndNegatives(labels);
   }

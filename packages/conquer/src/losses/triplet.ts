@@ -4,18 +4,20 @@ import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
 
 export interface TripletLossOptions {
+  /** How much farther than the positive a negative has to be; default 0.2. */
   margin?: number;
-  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. */
+  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. Default false. */
   soft?: boolean;
-  /** Divide by the number of tuples with a loss instead of the number of all. */
+  /** Divide by the number of tuples with a loss (default) instead of the number of all. */
   averageNonZeroOnly?: boolean;
-  /** Squared distances, as in FaceNet. */
+  /** Squared distances, as in FaceNet. Default false. */
   squared?: boolean;
 }
 
 /**
- * Triplet loss on a miner's tuples: the mean of [d_ap - d_an + margin]₊ (Schroff, Kalenichenko, Philbin, "FaceNet",
- * CVPR 2015) or of its soft form (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017).
+ * Triplet loss on a miner's tuples: the mean of [d_ap - d_an + margin]₊ (Schroff, Kalenichenko, Philbin,
+ * "FaceNet", CVPR 2015) or of its soft form (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017).
+ * Distances are PyTorch's pairwise_distance.
  */
 export class TripletLoss extends Loss {
   readonly usesTuples = true;

@@ -15,11 +15,14 @@ export interface CutoffSource {
 
 export interface DistanceWeightedOptions {
   random: Random;
-  /** Distances below this count as this: nearer negatives give gradients of too high a variance. */
+  /**
+   * Distances below this count as this: nearer negatives give gradients of too high a variance. Default 0.5.
+   */
   cutoff?: number;
   /**
    * From this distance on a negative has no loss, so it is drawn only when nothing better is left. With the
-   * margin loss it is beta + margin: give the loss itself, and it is asked for every batch. Infinity turns it off.
+   * margin loss it is beta + margin: give the loss itself, and it is asked for every batch. Infinity turns it
+   * off. Default 1.4.
    */
   nonZeroLossCutoff?: Cutoff | CutoffSource;
 }
@@ -75,7 +78,13 @@ export class DistanceWeightedMiner implements Miner {
     return this.sample(weights, labels);
   }
 
-  /** @param weights (B, B), row-major; those of pairs of one class are not used; those of what is drawn become zero */
+  /**
+   * Draws the tuples by weights that are there.
+   * @param weights (B, B), row-major; those of pairs of one class are not used; those of what is drawn become
+   *   zero
+   * @param labels (B,)
+   * @throws Error if a row of weights is NaN
+   */
   sample(weights: Weights, labels: Int32Array): Tuples {
     const numNegatives = negativesPerAnchor(labels);
     const classes = new Map<number, number[]>();

@@ -5,7 +5,7 @@ import type { Miner } from './miner.js';
 import { meanPositives, positivesOf } from './positives.js';
 
 export interface EasyPositiveOptions {
-  /** Negatives nearer than this are left out. */
+  /** Negatives nearer than this are left out. Default 0.5. */
   cutoff?: number;
 }
 

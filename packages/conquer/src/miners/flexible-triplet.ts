@@ -17,7 +17,7 @@ export const negativeChoices = ['random', 'semihard', 'hard'] as const;
 export interface FlexibleTripletOptions {
   positive: (typeof positiveChoices)[number];
   negative: (typeof negativeChoices)[number];
-  /** How much farther than the positive a semihard negative may be. */
+  /** How much farther than the positive a semihard negative may be. Default 0.2. */
   margin?: number;
   /** Draws what is chosen at random. */
   random: Random;
@@ -48,7 +48,7 @@ export class FlexibleTripletMiner implements Miner {
     return this.choose(distanceMatrix(embeddings), labels);
   }
 
-  /** @param distances (B, B), row-major */
+  /** Chooses by distances that are there. @param distances (B, B), row-major @param labels (B,) */
   choose(distances: Float64Array, labels: Int32Array): Tuples {
     const size = labels.length;
     const anchors: number[] = [];

@@ -11,6 +11,8 @@ export interface Miner {
   /**
    * @param embeddings (B, D), L2-normalised
    * @param labels (B,), the class of each row
+   * @returns tuples of rows of the batch, without any tensor
+   * @throws Error if an embedding is NaN or infinite
    */
   mine(embeddings: Tensor, labels: Int32Array): Tuples;
 }

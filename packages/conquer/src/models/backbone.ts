@@ -12,7 +12,9 @@ export interface InputFormat {
   channels?: 'RGB' | 'BGR';
   /** Value of a white pixel before the mean is subtracted; 1 when left out. */
   scale?: number;
+  /** Of each channel, for values in 0…`scale`. */
   mean: [number, number, number];
+  /** Of each channel, for values in 0…`scale`. */
   std: [number, number, number];
 }
 
@@ -25,20 +27,27 @@ export const imageNetInput: InputFormat = {
 
 /** A network without its classifier: images (B, 3, H, W) to feature maps (B, featureSize, h, w). */
 export abstract class Backbone extends nn.Module {
+  /** As openModel knows it. */
   abstract readonly name: string;
   /** Channels of the feature maps. */
   abstract readonly featureSize: number;
+  /** How images have to come. */
   abstract readonly input: InputFormat;
   /** Prefixes of the classifier's tensors in the published weights: they are left out, nothing else is. */
   abstract readonly classifierPrefixes: readonly string[];
 
+  /**
+   * Images (B, 3, H, W) as `input` says to feature maps (B, featureSize, h, w), which belong to the caller.
+   */
   abstract forward(images: Tensor): Tensor;
 
   /**
-   * Copies published weights into this backbone and returns the names that were left out: those of the
-   * classifier. Every other missing, unexpected or mis-shaped name is an error.
+   * Copies published weights into this backbone. Every missing, unexpected or mis-shaped name that is not the
+   * classifier's is an error; then nothing is copied.
    *
-   * @param weights a state dict with the names torchvision gives; it is not changed
+   * @param weights a state dict with the names torchvision gives; it is not changed, and stays the caller's
+   * @returns the names that were left out: those of the classifier
+   * @throws UserError that names what does not fit
    */
   loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
     const leftOut: string[] = [];

@@ -10,25 +10,28 @@ export const embeddingInitKinds = [
   'truncated-normal',
 ] as const;
 
+/** How the embedding's weight is drawn, see `EmbeddingInitOptions.kind`. */
 export type EmbeddingInitKind = (typeof embeddingInitKinds)[number];
 
 export interface EmbeddingInitOptions {
   /**
-   * How the weight is drawn, of `rows` x `columns`:
-   * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds but
-   *   the last,
+   * How the weight is drawn, of `rows` x `columns`; default 'default':
+   * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds
+   *   but the last,
    * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
    * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
    * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
    */
   kind?: EmbeddingInitKind;
-  /** For the Xavier kinds only. */
+  /** Factor of the standard deviation, for the Xavier kinds only; default 1. */
   gain?: number;
   /**
    * Learners whose rows are each drawn as a layer of their own, so that `rows` is a learner's share of the
-   * dimensions: contiguous blocks, as fixed masks have them. 1: the embedding is drawn as one.
+   * dimensions: contiguous blocks, as fixed masks have them. A power of two. 1 (default): the embedding is
+   * drawn as one.
    */
   learners?: number;
+  /** Without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 

@@ -4,25 +4,26 @@ import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { LearnerMasks, type MaskOptions, type MaskSum } from './masks.js';
 
 export interface EmbeddingModelOptions {
-  /** Dimensions of the embedding, D. */
+  /** Dimensions of the embedding, D; default 128. */
   embeddingDim?: number;
-  /** How the feature maps become one vector. */
+  /** How the feature maps become one vector: the mean (default) or the maximum of each. */
   featuresPooling?: 'avg' | 'max';
-  /** Probability of dropping a feature in training. */
+  /** Probability of dropping a feature in training, 0…1; default 0. */
   featuresDropout?: number;
   /** How the embedding's weights are drawn; PyTorch's default when left out. */
   embeddingInit?: EmbeddingInitOptions;
+  /** The learners and their masks; by default one learner with a learned mask. */
   masks?: MaskOptions;
-  /** Draws the initial weights of embedding and masks. */
+  /** Draws the initial weights of embedding and masks; without one, the generator that manualSeed() sets. */
   generator?: Generator;
   /** Draws the dropout; without one, the generator that manualSeed() sets. */
   dropoutGenerator?: Generator;
 }
 
 export interface EmbedOptions {
-  /** Apply this learner's mask. */
+  /** Apply this learner's mask, 0..numLearners-1. Default null: the whole embedding. */
   learner?: number | null;
-  /** Without a learner: apply the sum of all masks to the whole embedding. */
+  /** Without a learner: apply the sum of all masks to the whole embedding. Default: no mask. */
   masks?: MaskSum;
 }
 
@@ -35,9 +36,9 @@ export interface ParameterGroups {
 }
 
 /**
- * A backbone, pooling, dropout, a linear embedding, and a mask for every learner. In state dicts the backbone's
- * names stand without a prefix (conv1.weight, as torchvision has them) beside embedding.weight, embedding.bias
- * and masks.0, masks.1, ...
+ * A backbone, pooling, dropout, a linear embedding, and a mask for every learner. In state dicts the
+ * backbone's names stand without a prefix (conv1.weight, as torchvision has them) beside embedding.weight,
+ * embedding.bias and masks.0, masks.1, ... dispose() frees the backbone too.
  */
 export class EmbeddingModel extends nn.Module {
   readonly embedding: nn.Linear;
@@ -45,6 +46,10 @@ export class EmbeddingModel extends nn.Module {
   readonly featuresPooling: 'avg' | 'max';
   readonly featuresDropout: nn.Dropout;
 
+  /**
+   * @throws UserError for masks or an initialisation that cannot be, see LearnerMasks and
+   *   EmbeddingInitOptions
+   */
   constructor(
     readonly backbone: Backbone,
     options: EmbeddingModelOptions = {},
@@ -66,6 +71,7 @@ export class EmbeddingModel extends nn.Module {
     yield ['', this.learnerMasks];
   }
 
+  /** D. */
   get embeddingDim(): number {
     return this.embedding.outFeatures;
   }
@@ -75,21 +81,27 @@ export class EmbeddingModel extends nn.Module {
     return this.backbone.featureSize;
   }
 
+  /** K. */
   get numLearners(): number {
     return this.learnerMasks.numLearners;
   }
 
-  /** The learners' masks as stored, (D) each. */
+  /** The learners' masks as stored, (D) each. They stay the model's. */
   get masks(): readonly Tensor[] {
     return this.learnerMasks.masks;
   }
 
-  /** Doubles the learners; see LearnerMasks.double. */
+  /** Doubles the learners; see LearnerMasks.double. @throws UserError when a fixed mask cannot be split */
   doubleLearners(): void {
     this.learnerMasks.double();
   }
 
-  /** Doubles or halves the learners until there are so many. @returns whether the masks are new tensors */
+  /**
+   * Doubles or halves the learners until there are so many, a power of two.
+   * @returns whether the masks are new tensors, which the optimiser has to be told of
+   *   (TrainingOptimizer.replaceMasks)
+   * @throws UserError when a fixed mask cannot be split, or for less than one learner
+   */
   setNumLearners(numLearners: number): boolean {
     const before = this.numLearners;
     while (this.numLearners < numLearners) this.learnerMasks.double();
@@ -97,6 +109,7 @@ export class EmbeddingModel extends nn.Module {
     return this.numLearners !== before;
   }
 
+  /** The model's own tensors, not copies. BatchNorm's statistics and fixed masks are not among them. */
   parameterGroups(): ParameterGroups {
     return {
       backbone: this.backbone.parameters(),
@@ -105,14 +118,17 @@ export class EmbeddingModel extends nn.Module {
     };
   }
 
-  /** Images (B, 3, H, W) to the penultimate features (B, F), each row of length 1. */
+  /**
+   * Images (B, 3, H, W) to the penultimate features (B, F), each row of length 1; they belong to the caller.
+   */
   features(images: Tensor): Tensor {
     return scope(() => F.normalize(this.pooledFeatures(images)));
   }
 
   /**
    * Images (B, 3, H, W) to embeddings (B, D), each row of length 1: of one learner, of the whole embedding
-   * (no learner), or of the whole embedding under the sum of the masks.
+   * (no learner), or of the whole embedding under the sum of the masks. They belong to the caller.
+   * @throws RangeError for both a learner and `masks`, or a learner that is not there
    */
   embed(images: Tensor, { learner = null, masks }: EmbedOptions = {}): Tensor {
     if (learner !== null && masks !== undefined) {

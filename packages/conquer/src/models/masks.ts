@@ -2,14 +2,18 @@ import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor 
 import { UserError } from '../error.js';
 
 export interface MaskOptions {
-  /** 'learned' masks train with the network; 'fixed' ones give every learner a share of the dimensions. */
+  /**
+   * 'learned' masks (default) train with the network; 'fixed' ones give every learner a share of the
+   * dimensions.
+   */
   kind?: 'learned' | 'fixed';
-  /** Of the first mask: all ones, or drawn from N(0.9, 0.7). Fixed masks are ones. */
+  /** Of the first mask: all ones (default), or drawn from N(0.9, 0.7²). Fixed masks are ones. */
   initialisation?: 'ones' | 'normal';
-  /** Whether negative entries count as 0. */
+  /** Whether negative entries count as 0; default true. */
   relu?: boolean;
-  /** Learners to start with: a power of two, made from the first mask by doubling. */
+  /** Learners to start with: a power of two, made from the first mask by doubling. Default 1. */
   numLearners?: number;
+  /** Draws a 'normal' mask; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
 
@@ -23,10 +27,14 @@ export type MaskSum = 'sum' | 'sum-l1';
 export class LearnerMasks extends nn.Module {
   readonly kind: 'learned' | 'fixed';
   readonly relu: boolean;
-  /** As stored, before the ReLU: one (D) for each learner. Replaced by double(). */
+  /** As stored, before the ReLU: one (D) for each learner. Replaced by double() and halve(). */
   masks: Tensor[];
 
-  /** @param embeddingDim D */
+  /**
+   * @param embeddingDim D
+   * @throws UserError for fixed masks that are to be drawn, a number of learners that is no power of two, or
+   *   more learners than fixed masks have dimensions
+   */
   constructor(
     readonly embeddingDim: number,
     { kind = 'learned', initialisation = 'ones', relu = true, numLearners = 1, generator }: MaskOptions = {},
@@ -48,11 +56,15 @@ export class LearnerMasks extends nn.Module {
     while (this.numLearners < numLearners) this.double();
   }
 
+  /** K. */
   get numLearners(): number {
     return this.masks.length;
   }
 
-  /** The mask of a learner as it is applied: (D), after the ReLU. */
+  /**
+   * The mask of a learner as it is applied: (D), after the ReLU, differentiable; it belongs to the caller.
+   * @throws RangeError for a learner that is not there
+   */
   learner(index: number): Tensor {
     const mask = this.masks[index];
     if (mask === undefined) {
@@ -62,17 +74,17 @@ export class LearnerMasks extends nn.Module {
     return this.relu ? mask.relu() : mask.view([this.embeddingDim]);
   }
 
-  /** All masks as stored: (K, D). */
+  /** All masks as stored: (K, D), differentiable; it belongs to the caller. */
   stacked(): Tensor {
     return stack(this.masks);
   }
 
-  /** All masks as they are applied, after the ReLU: (K, D). */
+  /** All masks as they are applied, after the ReLU: (K, D), differentiable; it belongs to the caller. */
   effective(): Tensor {
     return scope(() => (this.relu ? this.stacked().relu() : this.stacked()));
   }
 
-  /** One mask for the whole embedding: (D). */
+  /** One mask for the whole embedding: (D), differentiable; it belongs to the caller. */
   sumForFullEmbedding(sum: MaskSum): Tensor {
     return scope(() => {
       const masks = this.effective();

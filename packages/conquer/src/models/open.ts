@@ -9,13 +9,15 @@ import { SmallResNet, type SmallResNetOptions } from './small-resnet.js';
 import { VGG, vggNames } from './vgg.js';
 
 export interface BackboneOptions {
-  /** BatchNorm keeps its running statistics; its weight and bias still learn. */
+  /** BatchNorm keeps its running statistics; its weight and bias still learn. Default false. */
   frozenBatchNorm?: boolean;
+  /** Draws the weights; without one, the generator that manualSeed() sets. */
   generator?: Generator;
   /** For 'small-resnet' only. */
   smallResNet?: Omit<SmallResNetOptions, 'frozenBatchNorm' | 'generator'>;
 }
 
+/** The options of the backbone and of what is put on it; `generator` draws the weights of both. */
 export interface ModelOptions extends EmbeddingModelOptions, BackboneOptions {}
 
 type MakeBackbone = (options: BackboneOptions) => Backbone;
@@ -50,8 +52,11 @@ export function openBackbone(name: string, options: BackboneOptions = {}): Backb
 }
 
 /**
- * Builds an embedding model on the backbone of this name. Images must come as its `backbone.input` says.
- * @throws UserError for a name that is not known
+ * Builds an embedding model on the backbone of this name, untrained. Images must come as its `backbone.input`
+ * says. The caller disposes it.
+ * @param name one of `modelNames`
+ * @throws UserError for a name that is not known, or options that cannot work; RangeError for widths and
+ *   depths of small-resnet that do not fit
  */
 export function openModel(name: string, options: ModelOptions = {}): EmbeddingModel {
   return new EmbeddingModel(openBackbone(name, options), options);

@@ -7,6 +7,7 @@ import { download } from './download.js';
 
 /** A file of published weights; its name ends in the first digits of its SHA-256 sum. */
 export interface PublishedWeights {
+  /** Name of the file. */
   file: string;
   /** Its size in MiB, to three digits. */
   mebibytes: number;
@@ -53,13 +54,17 @@ export interface FetchWeightsOptions {
   baseUrl?: string;
   /** Where the file is kept; `weights` in the cache folder when left out. */
   folder?: string;
+  /** Counts bytes; not called for a file that is there already. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
 
 /**
- * Fetches published weights once and returns the path of their file; see download() for how.
+ * Fetches published weights once; a file that is there is checked by its size and SHA-256 sum, and a download
+ * that broke off goes on where it stopped.
  *
+ * @returns the path of their file
  * @throws UserError that says which file to fetch from where and where to put it
+ * @throws RangeError if the file's name does not end in digits of its hash
  */
 export async function fetchWeights(
   { file, mebibytes }: PublishedWeights,

@@ -12,11 +12,11 @@ export interface FileStamp {
 }
 
 /**
- * The image files in a folder and the folders in it, by their extensions, in the order of their names; names that begin
- * with a dot are left out.
+ * The image files in a folder and the folders in it, by their extensions, in the order of their names; names
+ * that begin with a dot are left out. Links to files are followed, links to folders are not.
  *
  * @returns stamps by path, relative to the folder
- * @throws UserError when it is no folder, or holds no image
+ * @throws UserError when it is no folder, cannot be read, or holds no image
  */
 export function imageFilesIn(folder: string): Map<string, FileStamp> {
   const files = new Map<string, FileStamp>();

@@ -14,13 +14,15 @@ export interface ImageIndexContents {
   run: string;
   /** SHA-256 of that model's checkpoint. */
   sha256: string;
+  /** Which of the run's checkpoints that is. */
   checkpoint: 'best' | 'last';
   /** Of N images: their stamps by path, relative to the folder. */
   files: ReadonlyMap<string, FileStamp>;
 }
 
+/** An image that was found. */
 export interface Match {
-  /** Of the image, in the index's folder. */
+  /** Of the image, in the index's folder: absolute. */
   path: string;
   /** Euclidean, between embeddings of length 1: 0 for the same, 2 for opposite ones. */
   distance: number;
@@ -39,11 +41,15 @@ export class ImageIndex {
       );
   }
 
+  /** N. */
   get count(): number {
     return this.contents.files.size;
   }
 
-  /** @throws UserError when the file is missing, damaged, or no index */
+  /**
+   * Reads an index that `save` wrote; it belongs to the caller, who disposes it.
+   * @throws UserError when the file is missing, damaged, or no index
+   */
   static open(file: string): ImageIndex {
     let read: ReturnType<typeof readSafetensors>;
     try {
@@ -72,7 +78,11 @@ export class ImageIndex {
     return new ImageIndex({ folder, run, sha256, checkpoint: which, files }, embeddings);
   }
 
-  /** Writes one safetensors file, whole or not at all: `embeddings`, `paths` (UTF-8, between zeros), `stamps` (N, 2). */
+  /**
+   * Writes one safetensors file, whole or not at all: `embeddings` (N, D), `paths` (UTF-8, between zeros),
+   * `stamps` (N, 2).
+   * @throws SerializationError when it cannot be written
+   */
   save(file: string): void {
     const { files, folder, run, sha256, checkpoint } = this.contents;
     using paths = tensor(new TextEncoder().encode([...files.keys()].join('\0')));
@@ -89,9 +99,9 @@ export class ImageIndex {
   /**
    * The exact nearest images of each query.
    *
-   * @param queries (Q, D), embedded by the model of this index; rows of length 1
-   * @returns for each query up to k matches, nearest first
-   * @throws RangeError for k < 1 or another D
+   * @param queries (Q, D) on the CPU, embedded by the model of this index; rows of length 1
+   * @returns for each query k matches, nearest first; fewer where the index has fewer images
+   * @throws RangeError unless k is a positive integer, or for another D
    */
   search(queries: Tensor, k: number): Match[][] {
     const names = [...this.contents.files.keys()];
@@ -104,6 +114,7 @@ export class ImageIndex {
     );
   }
 
+  /** Frees the embeddings. */
   dispose(): void {
     this.embeddings.dispose();
   }

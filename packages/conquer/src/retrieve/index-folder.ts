@@ -7,8 +7,12 @@ import { ImageIndex } from './image-index.js';
 import type { TrainedModel } from './trained-model.js';
 
 export interface IndexFolderOptions {
-  /** An index of the same folder: images that have not changed since are not embedded again. */
+  /**
+   * An index of the same folder by the same model: images that have not changed since are not embedded again.
+   * One of another folder or model is not used. It stays the caller's.
+   */
   previous?: ImageIndex | null;
+  /** The checkpoint that the model was opened from, as the index is to note it; default 'best'. */
   checkpoint?: 'best' | 'last';
   /** Images embedded so far, of so many that are new or changed. */
   onProgress?: (progress: { done: number; total: number }) => void;
@@ -17,6 +21,7 @@ export interface IndexFolderOptions {
 }
 
 export interface IndexedFolder {
+  /** Its images are in the order of `imageFilesIn`. */
   index: ImageIndex;
   /** Images that were embedded now; the others were in the previous index. */
   embedded: number;

@@ -17,7 +17,7 @@ import { evaluationView, type View } from '../transforms/view.js';
 export interface OpenTrainedModelOptions {
   /** Which weights of the run; default 'best'. */
   checkpoint?: 'best' | 'last';
-  /** Default 'cpu'. */
+  /** Where the model goes: 'cpu' (default), 'cuda:0', … */
   device?: string;
 }
 
@@ -43,7 +43,9 @@ export class TrainedModel {
 
   /**
    * @param path a run folder
-   * @throws UserError when there is no run, no such checkpoint, or it does not fit the settings
+   * @returns a model in evaluation mode that belongs to the caller, who disposes it
+   * @throws UserError when there is no run, no such checkpoint, or a setting is missing; Error when the
+   *   checkpoint does not fit the settings
    */
   static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
     const { checkpoint = 'best', device = 'cpu' } = options;
@@ -100,6 +102,7 @@ export class TrainedModel {
     return embedImages(this.model, batches, { ...this.embedding, ...(onProgress && { onProgress }) });
   }
 
+  /** Frees the network. */
   dispose(): void {
     this.model.dispose();
   }

@@ -21,8 +21,12 @@ export const smallClassActions = ['duplicate', 'sample_other', 'smaller_batch'] 
 export type SmallClassAction = (typeof smallClassActions)[number];
 
 export interface AdaptiveOptions extends SubsetOptions {
+  /** Images of a batch, its replicas included. */
   batchSize: number;
-  /** Least number of images of each class in a batch, where the class has them. */
+  /**
+   * Least number of images of each class in a batch, where the class has them; `batchSize / replicas` must be
+   * a multiple, and at least twice as many.
+   */
   samplesPerClass: number;
   /** Default `duplicate`. */
   smallClassAction?: SmallClassAction | undefined;
@@ -31,15 +35,17 @@ export interface AdaptiveOptions extends SubsetOptions {
 }
 
 /**
- * Batches of randomly chosen classes with `samplesPerClass` images of each. Where the subset has fewer classes
- * than a batch has room for, all of them are in every batch and give more images, as evenly as possible.
+ * Batches of randomly chosen classes with `samplesPerClass` images of each, as dcesml's adaptive
+ * class-balanced sampler. Where the subset has fewer classes than a batch has room for, all of them are in
+ * every batch and give more images, as evenly as possible.
  *
  * A subset smaller than a batch fills it with repetitions (`duplicate`, `sample_other`) or makes it smaller
  * (`smaller_batch`).
  *
  * Epoch: as many batches as draw about the subset's number of images, at least one. With `smaller_batch` the
  * expected size of a batch counts.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
+ * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or the action is unknown;
+ *   RangeError if there are not as many labels as indices
  */
 export class AdaptiveClassBalancedSampler implements BatchSampler {
   readonly length: number;

@@ -19,6 +19,7 @@ export interface SubsetOptions {
   labels: Int32Array;
   /** Positions of the subset's images in the split; default 0..n-1. */
   indices?: Int32Array | undefined;
+  /** Drawn from while the sampler is iterated. */
   random: Random;
 }
 

@@ -10,6 +10,7 @@ import {
 import { Deck } from './deck.js';
 
 export interface ClassBalancedOptions extends SubsetOptions {
+  /** Images of a batch, its replicas included. */
   batchSize: number;
   /** Images of each class in a batch; `batchSize / replicas` must be a multiple, and at least twice as many. */
   samplesPerClass: number;
@@ -20,12 +21,13 @@ export interface ClassBalancedOptions extends SubsetOptions {
 /**
  * Batches of randomly chosen classes with `samplesPerClass` images of each, class by class.
  *
- * Every batch is full. A class deals all its images before one comes again; a class with fewer images than are
- * asked for repeats them. Where the subset has fewer classes than a batch has room for, all classes are in every
- * batch, some of them more than once.
+ * Every batch is full. A class deals all its images before one comes again; a class with fewer images than
+ * are asked for repeats them. Where the subset has fewer classes than a batch has room for, all classes are
+ * in every batch, some of them more than once.
  *
  * Epoch: one batch for every `batchSize / replicas` images of the subset, at least one.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
+ * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
+ *   are not as many labels as indices
  */
 export class ClassBalancedSampler implements BatchSampler {
   readonly length: number;

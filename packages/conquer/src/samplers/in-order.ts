@@ -1,7 +1,9 @@
 /** The positions 0..count-1 in order, `batchSize` at a time; the last batch holds what is left. */
 export class InOrderBatches implements Iterable<Int32Array> {
+  /** The number of batches. */
   readonly length: number;
 
+  /** @param count positions in all @param batchSize positive */
   constructor(
     private readonly count: number,
     private readonly batchSize: number,

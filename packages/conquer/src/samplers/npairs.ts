@@ -9,21 +9,28 @@ import {
 } from './batch-sampler.js';
 
 export interface NPairsOptions extends SubsetOptions {
+  /** Images of a batch, its replicas included. */
   batchSize: number;
-  /** Images of each class in a batch; default 2, one pair. `batchSize / replicas` must be a multiple. */
+  /**
+   * Images of each class in a batch; default 2, one pair. `batchSize / replicas` must be a multiple, and at
+   * least twice as many.
+   */
   samplesPerClass?: number | undefined;
   /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
   replicas?: number | undefined;
 }
 
 /**
- * Batches of N random classes with a pair of images of each (Sohn, "Improved deep metric learning with multi-class
- * N-pair loss objective", NIPS 2016), each batch drawn on its own: nothing sees to it that all images come up.
+ * Batches of N random classes with a pair of images of each (Sohn, "Improved deep metric learning with
+ * multi-class N-pair loss objective", NIPS 2016), each batch drawn on its own: nothing sees to it that all
+ * images come up.
  *
- * The classes of a batch are distinct, and so are the images of a class, where there are enough; else they repeat.
+ * The classes of a batch are distinct, and so are the images of a class, where there are enough; else they
+ * repeat.
  *
  * Epoch: as many batches as it takes to draw the subset's number of images, the last one full too.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
+ * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
+ *   are not as many labels as indices
  */
 export class NPairsSampler implements BatchSampler {
   readonly length: number;

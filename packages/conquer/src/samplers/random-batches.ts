@@ -10,20 +10,26 @@ import {
 import { Deck } from './deck.js';
 
 export interface RandomBatchOptions extends SubsetOptions {
+  /** Images of a batch, its replicas included. */
   batchSize: number;
-  /** Least number of classes in a batch, or all of a subset that has fewer; default 2. */
+  /**
+   * Least number of classes in a batch, or all of a subset that has fewer; default 2, at most `batchSize /
+   * replicas`.
+   */
   minClasses?: number | undefined;
   /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
   replicas?: number | undefined;
 }
 
 /**
- * Batches of images in random order, whatever their classes, but of two classes at least (or `minClasses`): in a
- * batch that came out with fewer, images of its larger classes are replaced by random images of others. Every batch
- * is full; a subset smaller than a batch fills it with repetitions. All images come up before one comes again.
+ * Batches of images in random order, whatever their classes, but of two classes at least (or `minClasses`):
+ * in a batch that came out with fewer, images of its larger classes are replaced by random images of others.
+ * Every batch is full; a subset smaller than a batch fills it with repetitions. All images come up before one
+ * comes again.
  *
  * Epoch: one batch for every `batchSize / replicas` images of the subset, at least one.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit
+ * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
+ *   are not as many labels as indices
  */
 export class RandomBatchSampler implements BatchSampler {
   readonly length: number;

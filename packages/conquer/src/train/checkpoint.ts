@@ -28,25 +28,33 @@ export interface CheckpointState {
   epoch: number;
   /** The steps of the epoch after it that are in them too; null or not there: none. */
   within?: EpochPosition | null;
+  /** K, whose masks are among the model's tensors. */
   numLearners: number;
   /** Whether the masks still train: they leave the optimiser when the full embedding begins. */
   masksTrain: boolean;
+  /** The division in force. */
   division: Omit<Division, 'clusters'>;
   optimizer: Omit<TrainingOptimizerState, 'tensors'>;
   /** State of the Random that draws divisions, batches, augmentation and tuples. */
   random: number[];
   /** State of the torch generator that draws dropout, base64. */
   generator: string;
+  /** Of the epochs so far; null before the first. */
   best: BestEpoch | null;
+  /** Wall-clock seconds by phase, over all sessions of the run. */
   seconds: { divide: number; train: number; evaluate: number; total: number };
+  /** Training images seen in whole epochs. */
   images: number;
 }
 
 export interface Checkpoint {
+  /** The model's state dict. */
   model: Map<string, Tensor>;
+  /** The loss's state dict: what it learns itself. */
   loss: Map<string, Tensor>;
+  /** The tensors of the optimiser's state. */
   optimizer: Map<string, Tensor>;
-  /** (N,) cluster of each training image. */
+  /** (N,) cluster of each training image. -1: left out. */
   clusters: Int32Array;
   state: CheckpointState;
 }
@@ -75,7 +83,8 @@ export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
 }
 
 /**
- * The tensors belong to the caller.
+ * Reads a checkpoint that `saveCheckpoint` wrote. The tensors, on the CPU, belong to the caller, who disposes
+ * them.
  *
  * @throws UserError when the file is missing, damaged, or no checkpoint.
  */

@@ -7,6 +7,7 @@ import type { Profile } from './profile.js';
 export type Layer = 'final' | 'penultimate';
 
 export interface EmbedImagesOptions extends EmbedOptions {
+  /** Default 'final'. */
   layer?: Layer;
   /** Called with the number of images done so far. */
   onProgress?: (images: number) => void;

@@ -29,12 +29,20 @@ export interface ModelEvaluation {
   queries: Tensor;
   /** (M, D), where there is a gallery. */
   gallery: Tensor | null;
-  /** Whether all queries are embedded as one point, as good as. */
+  /** Whether all queries are embedded as one point, as good as: within 0.01 of their mean. */
   collapsed: boolean;
+  /** Frees `queries` and `gallery`. */
   dispose(): void;
 }
 
-/** Retrieval and clustering quality of a model on images of unseen classes. */
+/**
+ * Retrieval and clustering quality of a model on images of unseen classes, see `evaluateEmbeddings`.
+ *
+ * @returns metrics and embeddings, which belong to the caller: dispose() frees them
+ * @throws RangeError when the data have no such split
+ * @throws UserError when the embeddings are not finite: the weights have diverged
+ * @throws Interrupted after `signal` was aborted
+ */
 export async function evaluateModel(
   model: EmbeddingModel,
   data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'plain'>,

@@ -10,9 +10,9 @@ import { evaluationView, trainingView, type View, type ViewOptions } from '../tr
 import type { TrainingData } from './loop.js';
 
 export interface ImageDataOptions extends ViewOptions {
-  /** What a training image goes through; by default a random crop and flip. */
+  /** What a training image goes through; by default a random crop and flip, see `trainingView`. */
   augmented?: View;
-  /** What an image goes through that is embedded; by default its centre. */
+  /** What an image goes through that is embedded; by default its centre, see `evaluationView`. */
   plain?: View;
   /** The images of a split; by default its files, decoded each time. */
   imagesOf?: (split: Split) => Promise<ImageSet>;
@@ -30,9 +30,10 @@ export interface ImageDataOptions extends ViewOptions {
 
 /**
  * The images of a data set as the training loop wants them: training images augmented, all others in order.
+ * Its `plain` throws a RangeError for a split that the data set does not have.
  *
- * @throws ImageError naming the file, while it is iterated, for an image that cannot be read; with `bad` only UserError
- *   where there are too many
+ * @throws ImageError naming the file, while it is iterated, for an image that cannot be read; with `bad` only
+ *   UserError where there are too many
  */
 export async function imageData(dataset: Dataset, options: ImageDataOptions): Promise<TrainingData> {
   const { augmented = trainingView(options), plain = evaluationView(options), prefetch = 3 } = options;

@@ -36,8 +36,9 @@ import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
 export interface TrainingData {
-  /** (N,) classes of the training images, (M,) of the test images. */
+  /** (N,) classes of the training images. */
   trainLabels: Int32Array;
+  /** (M,) classes of the test images. */
   testLabels: Int32Array;
   /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */
   validationLabels?: Int32Array;
@@ -56,7 +57,9 @@ export interface TrainingData {
 
 /** What the loop tells while it works; whoever prints decides how. */
 export interface TrainObserver {
+  /** The training set was divided anew. */
   onDivision?(division: Division): void;
+  /** `epoch` counts from 0; `steps` are those of the epoch, batches of all learners together. */
   onEpochStart?(info: {
     epoch: number;
     epochs: number;
@@ -64,9 +67,11 @@ export interface TrainObserver {
     numLearners: number;
     fullEmbedding: boolean;
   }): void;
+  /** After each step; `step` counts from 0 within the epoch, `images` are the batch's. */
   onStep?(info: { epoch: number; step: number; images: number; learner: number; result: StepResult }): void;
   /** Images embedded so far, for the division or the evaluation. */
   onEmbed?(info: { purpose: 'divide' | 'evaluate'; done: number; total: number }): void;
+  /** After an epoch was saved; also, as epoch -1, after the evaluation before training. */
   onEpochEnd?(record: EpochRecord, best: boolean): void;
   /** Something went wrong that the run goes on from, in a line. */
   onNote?(text: string): void;
@@ -74,28 +79,34 @@ export interface TrainObserver {
 
 export interface TrainOptions {
   model: EmbeddingModel;
+  /** The one that `step` has. */
   loss: Loss;
+  /** The one that `step` has. */
   optimizer: TrainingOptimizer;
   step: TrainingStep;
   schedule: DivisionSchedule;
   /** The batches of one cluster (or of the whole training set): positions in the training split. */
   sampler: (indices: Int32Array, labels: Int32Array, random: Random) => LearnerBatches;
   data: TrainingData;
+  /** To train in all, those before a resumption included. */
   epochs: number;
   /** Factor of all learning rates at a point of the training, in epochs (2.5 = half-way through the third). */
   learningRate: (epoch: number) => number;
-  /** The features that are clustered. */
+  /** The features that are clustered; default 'penultimate'. */
   clusterLayer?: Layer;
-  /** How they are clustered, and which learner gets which cluster. */
+  /** What is clustered; default 'image'. */
   clusterBy?: ClusterBy;
+  /** Where k-means starts; default 'kmeans'. */
   clustering?: ClusteringMethod;
+  /** Which learner gets which cluster; default 'reassign'. */
   recluster?: ReclusterMethod;
   /** Every division starts from this seed; without one it draws from `random`. */
   clusterSeed?: number;
   /** One mask for the whole embedding, in evaluation and while the full embedding trains; none by default. */
   fullEmbeddingMasks?: MaskSum;
-  /** The masks rest while there is one learner. */
+  /** The masks rest while there is one learner; default false. */
   freezeMasksWithOneLearner?: boolean;
+  /** The k's of Recall@k. The best epoch is chosen by R@1. */
   recallAt: readonly number[];
   /** Evaluate before the first epoch too; default true. */
   evaluateUntrained?: boolean;
@@ -107,10 +118,16 @@ export interface TrainOptions {
   random: Random;
   /** Draws dropout. */
   generator: Generator;
+  /** Where logs and checkpoints go. The caller locks it. */
   run: RunFolder;
+  /** As config.json and the checkpoints are to keep them. */
   settings: Settings;
-  /** Go on from the run's last checkpoint that is whole; from the beginning where there is none yet. */
+  /**
+   * Go on from the run's last checkpoint that is whole; from the beginning where there is none yet. Default
+   * false.
+   */
   resume?: boolean;
+  /** Ends the training after the step it is in, with Interrupted. */
   signal?: AbortSignal;
   observer?: TrainObserver;
   /** Told where the time goes; the step has it too. */
@@ -122,11 +139,13 @@ export interface TrainOptions {
  * divide the training set among the learners where the schedule says so, double the learners, train them on
  * their clusters in turn (later the whole embedding on everything), evaluate on unseen classes, save.
  *
- * All state that the next step depends on is in the checkpoint: a resumed run gives the numbers of one that was
- * never interrupted.
+ * All state that the next step depends on is in the checkpoint: a resumed run gives the numbers of one that
+ * was never interrupted. Model, loss and optimiser stay the caller's.
  *
  * @throws Interrupted after `signal` was aborted; every step that was finished is in the last checkpoint
- * @throws UserError when nothing can be learnt from the data, or the run folder cannot be written
+ * @throws UserError when nothing can be learnt from the data, a loss or gradient is not finite (see `onNan`),
+ *   the run folder cannot be written, or a run is resumed whose epochs are all trained or whose checkpoints
+ *   are all damaged
  */
 export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, schedule, data, epochs, random, generator, run, settings } = options;

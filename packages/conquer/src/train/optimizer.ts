@@ -4,23 +4,37 @@ import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 
 export interface OptimizerOptions {
-  /** Adam adds the weight decay to the gradient, AdamW shrinks the weights directly. */
+  /** Adam (default) adds the weight decay to the gradient, AdamW shrinks the weights directly. */
   algorithm?: 'adam' | 'adamw';
   /** Of backbone and embedding, unless they have their own. */
   learningRate: number;
+  /** Default `learningRate`. */
   backboneLearningRate?: number;
+  /** Default `learningRate`. */
   embeddingLearningRate?: number;
-  /** Of the loss's own parameters; 0 keeps them as they are. */
+  /** Of the loss's own parameters; 0 (default) keeps them as they are. */
   lossLearningRate?: number;
-  /** Of learned masks; as `learningRate` unless given. */
+  /** Of learned masks; default `learningRate`. */
   maskLearningRate?: number;
-  /** Of backbone and embedding, unless the embedding has its own. */
+  /**
+   * λ of backbone and embedding, unless the embedding has its own; default 0. The loss's parameters have
+   * none.
+   */
   weightDecay?: number;
+  /** Default `weightDecay`. */
   embeddingWeightDecay?: number;
+  /** Of learned masks; default 0. */
   maskWeightDecay?: number;
-  /** Whether weight decay also applies to parameters of one dimension: biases, BatchNorm's weights. */
+  /**
+   * Whether weight decay also applies to parameters of one dimension: biases, BatchNorm's weights. Default
+   * true.
+   */
   decayVectors?: boolean;
+  /**
+   * How much of the running means of the gradient and of its square stays at each step; default [0.9, 0.999].
+   */
   betas?: [number, number];
+  /** Added to the root of the second moment; default 1e-8. */
   eps?: number;
 }
 
@@ -50,7 +64,12 @@ export class TrainingOptimizer {
   private readonly frozen = new Set<Part>();
   private factor = 1;
 
-  /** @throws UserError for a negative learning rate or weight decay */
+  /**
+   * The parameters stay the model's and the loss's; those of a loss without a learning rate stop taking
+   * gradients.
+   * @throws UserError for a negative learning rate or weight decay
+   * @throws RangeError for betas or eps out of their ranges
+   */
   constructor(
     private readonly model: EmbeddingModel,
     loss: Loss,
@@ -89,15 +108,17 @@ export class TrainingOptimizer {
     this.apply();
   }
 
+  /** Updates every parameter that has a gradient. */
   step(): void {
     this.inner.step();
   }
 
+  /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
     this.inner.zeroGrad();
   }
 
-  /** The sum of the gradients' norms, (): finite only if every gradient is. */
+  /** The sum of the gradients' norms, (): finite only if every gradient is. It belongs to the caller. */
   gradientNorm(): Tensor {
     return scope(() =>
       noGrad(() => {
@@ -146,8 +167,9 @@ export class TrainingOptimizer {
   }
 
   /**
-   * Continues from a saved state. The model must have as many learners as then, and the masks must be removed
-   * if they were.
+   * Continues from a saved state, whose tensors are copied. The model must have as many learners as then, and
+   * the masks must be removed if they were.
+   * @throws Error that says what does not fit; then nothing was loaded
    */
   loadStateDict({ factor, frozen, ...state }: TrainingOptimizerState): void {
     this.inner.loadStateDict(state);
@@ -157,7 +179,7 @@ export class TrainingOptimizer {
     this.apply();
   }
 
-  /** Frees the moments. */
+  /** Frees the moments; the parameters stay. */
   dispose(): void {
     this.inner.dispose();
   }

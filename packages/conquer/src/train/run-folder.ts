@@ -26,19 +26,24 @@ export type Settings = Record<string, string | number | boolean | null>;
 
 /** One line of metrics.jsonl: what one epoch did. Epoch -1 is the network before training: metrics only. */
 export interface EpochRecord {
+  /** Counted from 0; -1: before training. */
   epoch: number;
   /** Retrieval and clustering on the unseen classes, fractions by name; null where the epoch was not evaluated. */
   metrics: Metrics | null;
   /** The same on the classes that were set aside for validation, where some were. */
   validation?: Metrics;
-  /** Means over the epoch's steps. */
+  /** Mean over the epoch's steps that trained. */
   metricLoss?: number;
+  /** Mean over the epoch's steps that trained, lambda included. */
   maskLoss?: number;
+  /** Steps of the epoch, skipped ones included. */
   steps?: number;
   /** Steps without a single tuple, which trained nothing. */
   skipped?: number;
+  /** Training images seen in the epoch. */
   images?: number;
   numLearners?: number;
+  /** Whether the whole embedding trained, without masks. */
   fullEmbedding?: boolean;
   backboneFrozen?: boolean;
   /** Learning rate by parameter group, at the epoch's last step. */
@@ -88,17 +93,22 @@ export type DivisionRecord = Omit<Division, 'clusters'> & { clusters: number[] }
 
 /** summary.json, written when a run ends. `docs/run-folder.md` describes it. */
 export interface Summary {
+  /** 'stopped': by a signal; the run can be resumed. */
   status: 'finished' | 'stopped';
   settings: Settings;
+  /** To train in all. */
   epochs: number;
   /** `chosenOn` 'test': on the very classes of `metrics`, so an optimistic number; say so where you quote it. */
   best: (BestEpoch & { chosenOn: 'test' | 'validation' }) | null;
+  /** Of the last whole epoch, on the test classes. */
   last: { epoch: number; metrics: Metrics } | null;
+  /** Of the network before training, on the test classes; null where that was not evaluated. */
   untrained: Metrics | null;
   /** Wall-clock seconds by phase, over all sessions of the run. */
   seconds: { divide: number; train: number; evaluate: number; total: number };
   /** Training images a second, while training. */
   imagesPerSecond: number;
+  /** Absolute paths. */
   checkpoints: { best: string; last: string };
 }
 
@@ -174,7 +184,11 @@ export class RunFolder {
     this.path = path;
   }
 
-  /** @throws UserError when there is a run already: it is never written over. */
+  /**
+   * Makes the folder and its config.json.
+   * @throws UserError when there is a run already, which is never written over, or the folder cannot be
+   *   written
+   */
   static create(path: string, settings: Settings): RunFolder {
     const folder = new RunFolder(resolve(path));
     if (existsSync(folder.configFile)) {
@@ -193,7 +207,7 @@ export class RunFolder {
     return folder;
   }
 
-  /** @throws UserError when there is no run. */
+  /** The folder of a run that is there. @throws UserError when there is no run */
   static open(path: string): RunFolder {
     const folder = new RunFolder(resolve(path));
     if (!existsSync(folder.configFile)) {
@@ -204,6 +218,7 @@ export class RunFolder {
     return folder;
   }
 
+  /** Whether there is a run in this folder. */
   static exists(path: string): boolean {
     return existsSync(new RunFolder(resolve(path)).configFile);
   }
@@ -249,7 +264,7 @@ export class RunFolder {
     return join(this.path, 'checkpoints', 'best.safetensors');
   }
 
-  /** Who is training this run, or null. */
+  /** Who is training this run, or null. A process that has ended does not count. */
   runningProcess(): RunningProcess | null {
     return lockHolder(this.lockFile);
   }
@@ -288,7 +303,10 @@ export class RunFolder {
     return this.resumable.some((file) => existsSync(file));
   }
 
-  /** Keeps the last checkpoint under the name of the previous one too, until a new one takes its place. */
+  /**
+   * Keeps the last checkpoint under the name of the previous one too, until a new one takes its place.
+   * @throws UserError when it cannot be written
+   */
   keepPreviousCheckpoint(): void {
     if (!existsSync(this.lastCheckpoint)) return;
     try {
@@ -302,6 +320,7 @@ export class RunFolder {
     }
   }
 
+  /** What config.json holds. @throws UserError when it cannot be read */
   settings(): Settings {
     try {
       return JSON.parse(readFileSync(this.configFile, 'utf8'));
@@ -310,36 +329,47 @@ export class RunFolder {
     }
   }
 
-  /** For a run that goes on with more epochs. */
+  /** For a run that goes on with more epochs. @throws UserError when it cannot be written */
   updateSettings(settings: Settings): void {
     writeFileAtomic(this.configFile, `${JSON.stringify(settings, null, 2)}\n`);
   }
 
+  /** Adds a line to metrics.jsonl. @throws UserError when it cannot be written */
   appendEpoch(record: EpochRecord): void {
     appendLine(this.metricsFile, record);
   }
 
+  /** Adds a line to divisions.jsonl. @throws UserError when it cannot be written */
   appendDivision(division: Division): void {
     const record: DivisionRecord = { ...division, clusters: [...division.clusters] };
     appendLine(this.divisionsFile, record);
   }
 
+  /** Adds a line to steps.jsonl. @throws UserError when it cannot be written */
   appendSteps(record: StepRecord): void {
     appendLine(this.stepsFile, record, { durable: false });
   }
 
-  /** @param masks (K, D), as they are applied */
+  /**
+   * Adds a line to masks.jsonl, rounded to four digits after the point.
+   * @param masks (K, D), as they are applied
+   * @throws UserError when it cannot be written
+   */
   appendMasks(epoch: number, masks: number[][]): void {
     const rounded = masks.map((mask) => mask.map((value) => Math.round(value * 1e4) / 1e4));
     const record: MaskRecord = { epoch, masks: rounded };
     appendLine(this.masksFile, record);
   }
 
-  /** A batch whose loss or gradient was not finite. */
+  /**
+   * Adds a batch whose loss or gradient was not finite to not-finite.jsonl.
+   * @throws UserError when it cannot be written
+   */
   appendNotFinite(record: object): void {
     appendLine(this.notFiniteFile, record);
   }
 
+  /** Writes test-images.json. @throws UserError when it cannot be written */
   writeTestImages(images: TestImages): void {
     writeFileAtomic(this.testImagesFile, `${JSON.stringify(images)}\n`);
   }
@@ -353,25 +383,32 @@ export class RunFolder {
     }
   }
 
+  /** The lines of metrics.jsonl; none where it is not there. @throws UserError when it is damaged */
   epochs(): EpochRecord[] {
     return readLines<EpochRecord>(this.metricsFile);
   }
 
+  /** The lines of steps.jsonl; none where it is not there. @throws UserError when it is damaged */
   steps(): StepRecord[] {
     return readLines<StepRecord>(this.stepsFile);
   }
 
+  /** The lines of masks.jsonl; none where it is not there. @throws UserError when it is damaged */
   masks(): MaskRecord[] {
     return readLines<MaskRecord>(this.masksFile);
   }
 
+  /** The lines of divisions.jsonl; none where it is not there. @throws UserError when it is damaged */
   divisions(): DivisionRecord[] {
     return readLines<DivisionRecord>(this.divisionsFile);
   }
 
   /**
-   * Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. Of the epoch that it
-   * was stopped in, `within`, the steps before stay, and the division.
+   * Forgets what was logged after `epoch`: a run that was cut off trains those epochs again. Of the epoch
+   * that it was stopped in, `within`, the steps before stay, and the division.
+   *
+   * @param epoch counted from 0; -2 forgets the evaluation before training too
+   * @throws UserError when a log is damaged or cannot be written
    */
   rewindTo(epoch: number, within: { epoch: number; step: number } | null = null): void {
     const begun = (record: { epoch: number; step?: number }) =>
@@ -386,7 +423,10 @@ export class RunFolder {
     }
   }
 
-  /** What the last session of the run ended with; null while there is none. */
+  /**
+   * What the last session of the run ended with; null while there is none.
+   * @throws UserError when it cannot be read
+   */
   summary(): Summary | null {
     if (!existsSync(this.summaryFile)) return null;
     try {
@@ -396,6 +436,7 @@ export class RunFolder {
     }
   }
 
+  /** Writes summary.json. @throws UserError when it cannot be written */
   writeSummary(summary: Summary): void {
     writeFileAtomic(this.summaryFile, `${JSON.stringify(summary, null, 2)}\n`);
   }

@@ -13,6 +13,7 @@ export interface TrainingStepParts {
   loss: Loss;
   /** Chooses the tuples of a loss that takes any; null for a loss on the whole batch. */
   miner: Miner | null;
+  /** Over the parameters of `model` and `loss`. */
   optimizer: TrainingOptimizer;
   /** Weight of the masks' similarity, lambda. */
   maskLambda: number;
@@ -21,11 +22,11 @@ export interface TrainingStepParts {
 }
 
 export interface StepInput {
-  /** (B, 3, H, W), as the model's backbone expects them. */
+  /** (B, 3, H, W), as the model's backbone expects them; they stay the caller's. */
   images: Tensor;
-  /** (B,) */
+  /** (B,), the class of each image. */
   labels: Int32Array;
-  /** The learner whose cluster the batch is from. */
+  /** The learner whose cluster the batch is from; not used with `fullEmbedding`. */
   learner: number;
   /** Train the whole embedding, without the learner's mask. */
   fullEmbedding: boolean;
@@ -34,11 +35,11 @@ export interface StepInput {
 }
 
 export interface StepResult {
-  /** null when the batch was skipped. */
+  /** The value of the loss; null when the batch was skipped. */
   metricLoss: number | null;
   /** lambda times the masks' similarity; while the whole embedding trains it is measured only. null when skipped. */
   maskLoss: number | null;
-  /** null for a loss without tuples. */
+  /** Tuples of the miner; null for a loss without tuples, or a batch skipped before mining. */
   numTuples: number | null;
   /** Why nothing was learnt from this batch, or null. */
   skipped: string | null;

@@ -29,7 +29,7 @@ export interface TrainEmbeddingOptions {
   weights?: string | null;
   /** Dimensions of the embedding; default 128. */
   embeddingDim?: number;
-  /** Default MarginLoss. */
+  /** Default MarginLoss. One that is given has to be on `device`, and stays the caller's. */
   loss?: Loss;
   /** For a loss that takes tuples; by default distance-weighted. */
   miner?: Miner;
@@ -37,11 +37,11 @@ export interface TrainEmbeddingOptions {
   numLearners?: number;
   /** Redivide every so many epochs; default 2. */
   modEpoch?: number;
-  /** Weight of the loss that keeps the learners' masks apart; default 0.01. */
+  /** Weight of the loss that keeps the learners' masks apart (`maskOrthogonality`); default 0.01. */
   maskLambda?: number;
   /** Default 20. */
   epochs?: number;
-  /** Images of a batch; default 80. */
+  /** Images of a batch; default 80, a multiple of `samplesPerClass` and at least twice as many. */
   batchSize?: number;
   /** Images of each class in a batch; default 4. */
   samplesPerClass?: number;
@@ -49,7 +49,10 @@ export interface TrainEmbeddingOptions {
   learningRate?: number;
   /** Further options of the optimiser. */
   optimizer?: Omit<OptimizerOptions, 'learningRate'>;
-  /** Factor of the learning rates at a point of the training, in epochs (2.5: half-way through the third). */
+  /**
+   * Factor of the learning rates at a point of the training, in epochs (2.5: half-way through the third);
+   * default 1.
+   */
   learningRateFactor?: (epoch: number) => number;
   /** Side of the images that the network sees, in pixels; default 224. */
   imageSize?: number;
@@ -61,7 +64,7 @@ export interface TrainEmbeddingOptions {
   seed?: number;
   /** 'cpu' (default), 'cuda:0', … */
   device?: string;
-  /** Go on with the run in the folder instead of making it. */
+  /** Go on with the run in the folder instead of making it; default false. */
   resume?: boolean;
   /** Ends the training after the step it is in; the run can be resumed. */
   signal?: AbortSignal;

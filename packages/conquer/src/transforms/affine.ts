@@ -29,6 +29,7 @@ export interface AffineOptions {
  * Draws seven numbers an image, whatever the options.
  */
 export class Affine implements BatchTransform {
+  /** @throws RangeError for a range of scales that is not positive, or upside down */
   constructor(private readonly options: AffineOptions) {
     const [least, most] = options.scale ?? [1, 1];
     if (!(least > 0 && most >= least)) {
@@ -36,6 +37,7 @@ export class Affine implements BatchTransform {
     }
   }
 
+  /** (B, 3, P, P) to (B, 3, size, size) of the same dtype; it belongs to the caller. */
   apply(images: Tensor, random: Random): Tensor {
     const { size, fill = 'border', flip = 0 } = this.options;
     const batch = images.size(0);

@@ -10,6 +10,7 @@ import { RandomApply } from './random-apply.js';
 
 /** The families of table 5 of the paper (arXiv 2109.04003), besides the standard one. */
 export const augmentationFamilies = ['geom', 'geom-color', 'color-heavy'] as const;
+/** A name that `augmentationFamily` knows. */
 export type AugmentationFamily = (typeof augmentationFamilies)[number];
 
 /** The side in pixels at which the holes are 40 pixels wide; they keep their share of smaller or larger images. */
@@ -23,8 +24,10 @@ const HOLE = { side: 40, of: 224 };
  * - geom-color: brightness and contrast before that
  * - color-heavy: colour jitter (0.4, 0.4, 0.4, 0.1) for 4 of 5 images, grey for 1 of 5
  *
- * dcesml's geom turns the image before it is cut out, so that fewer mirrored borders show; here it is turned after,
- * as in geom-color.
+ * dcesml's geom turns the image before it is cut out, so that fewer mirrored borders show; here it is turned
+ * after, as in geom-color.
+ *
+ * @param size side of the images, in pixels
  */
 export function augmentationFamily(family: AugmentationFamily, size: number): BatchTransform {
   const half = (transform: BatchTransform) => new RandomApply(transform, 0.5);

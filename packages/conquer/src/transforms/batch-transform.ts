@@ -5,7 +5,7 @@ import type { Random } from '../random.js';
 export interface BatchTransform {
   /**
    * @param images float (B, 3, H, W), values in [0, 1] until they are normalised; left as they are
-   * @returns float (B, 3, H', W'); `images` itself where there is nothing to do
+   * @returns float (B, 3, H', W'), which belongs to the caller; `images` itself where there is nothing to do
    */
   apply(images: Tensor, random: Random): Tensor;
 }

@@ -16,6 +16,7 @@ export class CenterCrop implements Cropping {
   readonly size: number;
   private readonly share: number;
 
+  /** @throws RangeError unless 0 < size ≤ resize */
   constructor({ size, resize = size }: CenterCropOptions) {
     if (!(resize >= size && size > 0)) {
       throw new RangeError(`CenterCrop: expected resize to be at least size, got ${resize} and ${size}`);

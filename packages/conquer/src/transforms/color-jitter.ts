@@ -25,6 +25,7 @@ type Adjust = (images: Tensor, parameters: Tensor) => void;
 export class ColorJitter implements BatchTransform {
   private readonly steps: readonly [adjust: Adjust, low: number, high: number][];
 
+  /** @throws RangeError for a negative number, or a hue above 0.5 */
   constructor(options: ColorJitterOptions = {}) {
     const { brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 } = options;
     if (!(hue >= 0 && hue <= 0.5))

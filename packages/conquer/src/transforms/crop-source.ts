@@ -26,7 +26,11 @@ export class CropSource implements ImageSource {
     this.count = options.images.count;
   }
 
-  /** @throws ImageError naming the file that cannot be read */
+  /**
+   * Reads a crop of each image, drawn in the order of the positions.
+   * @returns uint8 (B, size, size, 3) on the CPU, RGB; the caller disposes it
+   * @throws ImageError naming the file that cannot be read; RangeError for a position that is not there
+   */
   async read(positions: Int32Array, random: Random, signal: AbortSignal): Promise<Tensor> {
     const { images, cropping, threads } = this.options;
     const { size } = cropping;

@@ -4,6 +4,7 @@ import type { Random } from '../random.js';
 /** What of an image is read. */
 export interface CropDecision {
   crop: Crop;
+  /** Mirror left to right. */
   flip: boolean;
 }
 
@@ -11,5 +12,6 @@ export interface CropDecision {
 export interface Cropping {
   /** Side in pixels that the part is resized to. */
   readonly size: number;
+  /** @param image its oriented size, in pixels */
   draw(image: ImageSize, random: Random): CropDecision;
 }

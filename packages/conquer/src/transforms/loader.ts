@@ -6,20 +6,21 @@ import type { Substitutes } from './substitutes.js';
 
 /** A batch, ready for the network. Its tensor belongs to whoever receives it, and is to be disposed there. */
 export interface Batch {
-  /** float32 (B, 3, H, W) on the loader's device. */
+  /** float32 (B, 3, H, W) on the loader's device, as the transform leaves them. */
   images: Tensor;
-  /** Labels (B). */
+  /** (B,), the class of each image. */
   labels: Int32Array;
-  /** Positions in the split (B), of the images that were read: those asked for, or their substitutes. */
+  /** (B,), positions in the split of the images that were read: those asked for, or their substitutes. */
   indices: Int32Array;
 }
 
 export interface LoaderOptions {
   source: ImageSource;
-  /** Labels of all the source's images. */
+  /** (N,), of all the source's images. */
   labels: Int32Array;
   /** The positions of each batch: a sampler, or `InOrderBatches` for evaluation. */
   batches: Iterable<Int32Array>;
+  /** Applied on the device, to values in [0, 1]. */
   transform: BatchTransform;
   /**
    * Draws crops and augmentations. A batch gets a stream of its own when it is asked for, so that the draws are
@@ -31,7 +32,7 @@ export interface LoaderOptions {
   substitutes?: Substitutes | undefined;
   /** Default `cpu`. */
   device?: string | undefined;
-  /** Batches that are read ahead; default 2. */
+  /** Batches that are read ahead, at least 1; default 2. */
   prefetch?: number | undefined;
 }
 
@@ -45,6 +46,7 @@ export interface LoaderOptions {
 export class Loader implements AsyncIterable<Batch> {
   private readonly options: LoaderOptions;
 
+  /** @throws RangeError if there are not as many labels as images, or `prefetch` is not a positive integer */
   constructor(options: LoaderOptions) {
     const { source, labels, prefetch = 2 } = options;
     if (labels.length !== source.count) {

@@ -19,8 +19,10 @@ export const imageNetStatistics: NormalizeOptions = {
 
 /** (scale * image - mean) / std for each channel of RGB images in [0, 1]. Draws nothing. */
 export class Normalize implements BatchTransform {
+  /** @param statistics default ImageNet's, RGB */
   constructor(private readonly statistics: NormalizeOptions = imageNetStatistics) {}
 
+  /** (B, 3, H, W) of the same dtype; it belongs to the caller. */
   apply(images: Tensor): Tensor {
     const { channels = 'RGB', scale = 1 } = this.statistics;
     return scope(() => {

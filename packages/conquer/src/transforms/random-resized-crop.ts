@@ -23,6 +23,7 @@ export class RandomResizedCrop implements Cropping {
   private readonly ratio: readonly [number, number];
   private readonly flip: number;
 
+  /** @throws RangeError for a range that is not positive, or upside down */
   constructor({ size, area = [0.08, 1], ratio = [3 / 4, 4 / 3], flip = 0.5 }: RandomResizedCropOptions) {
     for (const [name, [least, most]] of Object.entries({ area, ratio })) {
       if (!(least > 0 && most >= least)) {

@@ -8,7 +8,9 @@ import { RandomResizedCrop } from './random-resized-crop.js';
 
 /** What is read of each image, and what is done to a batch of them. */
 export interface View {
+  /** The part of each image, drawn before it is decoded, and its size. */
   cropping: Cropping;
+  /** What is done to the batch on the device. */
   transform: BatchTransform;
 }
 
@@ -24,7 +26,9 @@ export interface ViewOptions {
 /**
  * What evaluation and search see: the centre of the image.
  *
- * @param whole the whole square of `resize`, brought to size on the device, as training with icons does
+ * @param whole the whole square of `resize`, brought to size on the device, as training with icons does;
+ *   default false
+ * @throws RangeError for a `resize` below `size` without `whole`, or a size that is not positive
  */
 export function evaluationView({ size, resize = size, input }: ViewOptions, whole = false): View {
   const normalize = new Normalize(input);

@@ -2,7 +2,7 @@ import type { Tensor } from '../tensor.js';
 import { Module } from './module.js';
 
 export interface ReLUOptions {
-  /** Overwrite the input, to save memory. */
+  /** Overwrite the input, to save memory. Default false. */
   inplace?: boolean;
 }
 

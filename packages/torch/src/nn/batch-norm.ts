@@ -7,15 +7,19 @@ import type { FoldedConvolution } from './conv-batch-norm.js';
 import { buffer, Module, parameter } from './module.js';
 
 export interface BatchNormOptions {
-  /** Added to the variance. */
+  /** Added to the variance. Default 1e-5. */
   eps?: number;
-  /** The share of a batch's statistics in the running ones; null takes the mean over all batches so far. */
+  /**
+   * The share of a batch's statistics in the running ones; null takes the mean over all batches so far.
+   * Default 0.1.
+   */
   momentum?: number | null;
-  /** Whether there are a learned weight and bias. */
+  /** Whether there are a learned weight and bias. Default true. */
   affine?: boolean;
   /**
-   * Keep the running statistics as they are, and normalise by them in training too. Weight and bias still learn.
-   * This is how metric learning treats pretrained networks: its batches, few classes each, would move them.
+   * Keep the running statistics as they are, and normalise by them in training too. Weight and bias still
+   * learn. This is how metric learning treats pretrained networks: its batches, few classes each, would move
+   * them. Default false.
    */
   frozen?: boolean;
   dtype?: DType;
@@ -62,6 +66,7 @@ export class BatchNorm2d extends Module {
     this.numBatchesTracked = buffer(zeros([], { dtype: 'int64', device }), { whenMissing: 0 });
   }
 
+  /** @throws RangeError unless x is (B, C, H, W) */
   forward(x: Tensor): Tensor {
     if (x.ndim !== 4) {
       throw new RangeError(`BatchNorm2d: expected images (B, C, H, W), got shape [${x.shape.join(', ')}]`);

@@ -6,13 +6,16 @@ import { default_, type InitOptions } from './init.js';
 import { Module, parameter } from './module.js';
 
 export interface Conv2dOptions extends ConvolutionOptions, InitOptions {
-  /** Whether a learned number is added to each channel. */
+  /** Whether a learned number is added to each channel. Default true. */
   bias?: boolean;
   dtype?: DType;
   device?: string;
 }
 
-/** x (B, inChannels, H, W) → (B, outChannels, H', W'). */
+/**
+ * x (B, inChannels, H, W) → (B, outChannels, H', W'), as torch.nn.Conv2d, from whose default distribution the
+ * weights are drawn.
+ */
 export class Conv2d extends Module {
   /** (outChannels, inChannels / groups, kH, kW) */
   weight: Tensor;
@@ -21,6 +24,7 @@ export class Conv2d extends Module {
   readonly kernelSize: [number, number];
   readonly options: ConvolutionOptions;
 
+  /** @throws RangeError if `groups` does not divide the channels */
   constructor(
     readonly inChannels: number,
     readonly outChannels: number,

@@ -8,7 +8,10 @@ export interface DropoutOptions {
   generator?: Generator | null;
 }
 
-/** In training zeroes each element with probability p and divides the others by 1 − p; otherwise returns x itself. */
+/**
+ * In training zeroes each element with probability p (default 0.5) and divides the others by 1 − p; otherwise
+ * returns x itself. A p outside of [0, 1] is a RangeError when it is used.
+ */
 export class Dropout extends Module {
   readonly generator: Generator | null;
 

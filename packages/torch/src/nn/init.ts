@@ -12,13 +12,15 @@ export interface InitOptions {
   generator?: Generator | null;
 }
 
+/** What follows the weight, see `calculateGain`. */
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu';
 
 export interface KaimingOptions extends InitOptions {
-  /** Keep the variance of the activations (fanIn) or of the gradients (fanOut). */
+  /** Keep the variance of the activations (fanIn, default) or of the gradients (fanOut). */
   mode?: 'fanIn' | 'fanOut';
+  /** Default 'leakyRelu'. */
   nonlinearity?: Nonlinearity;
-  /** The negative slope of leakyRelu. */
+  /** The negative slope of leakyRelu; default 0. */
   a?: number;
 }
 
@@ -39,7 +41,10 @@ export function calculateGain(nonlinearity: Nonlinearity, negativeSlope = 0.01):
   }
 }
 
-/** The connections into one output and out of one input, of a weight (O, I, ...kernel). */
+/**
+ * The connections into one output and out of one input, of a weight (O, I, ...kernel).
+ * @throws RangeError for fewer than two dimensions
+ */
 export function calculateFans(tensor: Tensor): { fanIn: number; fanOut: number } {
   const [outputs, inputs, ...kernel] = tensor.shape;
   if (outputs === undefined || inputs === undefined) {
@@ -63,6 +68,7 @@ export function normal_(tensor: Tensor, mean = 0, std = 1, { generator = null }:
   return tensor;
 }
 
+/** `value` everywhere. */
 export function constant_(tensor: Tensor, value: number): Tensor {
   noGrad(() => tensor.fill_(value));
   return tensor;
@@ -95,6 +101,7 @@ export function default_(weight: Tensor, bias: Tensor | null, options: InitOptio
 }
 
 export interface XavierOptions extends InitOptions {
+  /** Factor of the standard deviation; default 1. */
   gain?: number;
 }
 
@@ -115,11 +122,13 @@ function xavierStd(tensor: Tensor, { gain = 1 }: XavierOptions): number {
 }
 
 export interface TruncNormalOptions extends InitOptions {
+  /** Default 0. */
   mean?: number;
+  /** Default 1. */
   std?: number;
-  /** The smallest value. */
+  /** The smallest value; default -2. */
   a?: number;
-  /** The largest value. */
+  /** The largest value; default 2. */
   b?: number;
 }
 

@@ -6,13 +6,16 @@ import { default_, type InitOptions } from './init.js';
 import { Module, parameter } from './module.js';
 
 export interface LinearOptions extends InitOptions {
-  /** Whether a learned vector is added. */
+  /** Whether a learned vector is added. Default true. */
   bias?: boolean;
   dtype?: DType;
   device?: string;
 }
 
-/** x (..., inFeatures) → x·weightᵀ + bias (..., outFeatures). */
+/**
+ * x (..., inFeatures) → x·weightᵀ + bias (..., outFeatures), as torch.nn.Linear, from whose default
+ * distribution the weights are drawn.
+ */
 export class Linear extends Module {
   /** (outFeatures, inFeatures) */
   weight: Tensor;

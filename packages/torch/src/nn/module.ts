@@ -14,7 +14,7 @@ const roles = new WeakMap<Tensor, Role>();
 
 /**
  * Marks a tensor as a parameter: a field that holds it is found by `parameters()` and `stateDict()`. It takes
- * gradients, and outlives the scope it was made in.
+ * gradients (unless told otherwise), and outlives the scope it was made in: the module's dispose() frees it.
  */
 export function parameter(tensor: Tensor, { requiresGrad = true } = {}): Tensor {
   roles.set(tensor, { kind: 'parameter', persistent: true, whenMissing: null });
@@ -22,13 +22,16 @@ export function parameter(tensor: Tensor, { requiresGrad = true } = {}): Tensor 
 }
 
 export interface BufferOptions {
-  /** Whether it is part of the state dict. */
+  /** Whether it is part of the state dict; default true. */
   persistent?: boolean;
   /** The number it takes when a state dict lacks it; without one that is an error. */
   whenMissing?: number | null;
 }
 
-/** Marks a tensor as a buffer: state that is saved with the module but not learned. Outlives its scope. */
+/**
+ * Marks a tensor as a buffer: state that is saved with the module but not learned. Outlives its scope: the
+ * module's dispose() frees it.
+ */
 export function buffer(
   tensor: Tensor,
   { persistent = true, whenMissing = null }: BufferOptions = {},
@@ -86,7 +89,7 @@ export abstract class Module {
   /** Whether layers that differ (batch norm, dropout) behave as in training. Set it by `train()` and `eval()`. */
   training = true;
 
-  /** The children with their names. */
+  /** The children with their names. In the order of the fields. */
   *namedChildren(): Generator<[string, Module]> {
     for (const [name, value] of fields(this)) if (value instanceof Module) yield [name, value];
   }
@@ -112,14 +115,17 @@ export abstract class Module {
     }
   }
 
+  /** The parameters of this module and all below it, each once, by their names in the state dict. */
   *namedParameters(): Generator<[string, Tensor]> {
     for (const [name, tensor] of this.#namedTensors('parameter')) yield [name, tensor];
   }
 
+  /** The buffers of this module and all below it, each once, those too that the state dict leaves out. */
   *namedBuffers(): Generator<[string, Tensor]> {
     for (const [name, tensor] of this.#namedTensors('buffer')) yield [name, tensor];
   }
 
+  /** As namedParameters(), without the names. They stay the module's. */
   parameters(): Tensor[] {
     return Array.from(this.namedParameters(), ([, tensor]) => tensor);
   }
@@ -135,8 +141,9 @@ export abstract class Module {
   /**
    * Copies the numbers of a state dict into this module's tensors, converting dtype and device.
    *
-   * Throws one error that lists every missing, unexpected and mis-shaped key; then nothing has been loaded.
-   * `strict: false` lets missing and unexpected keys pass, and returns them; a wrong shape is an error always.
+   * `strict: false` lets missing and unexpected keys pass, and returns them; a wrong shape is an error
+   * always.
+   * @throws Error that lists every missing, unexpected and mis-shaped key; then nothing has been loaded
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true } = {}): LoadResult {
     const missing: string[] = [];
@@ -174,11 +181,13 @@ export abstract class Module {
     return { missing, unexpected: [...unexpected] };
   }
 
+  /** Sets `training` here and in all modules below. */
   train(mode = true): this {
     for (const [, module] of this.namedModules()) module.training = mode;
     return this;
   }
 
+  /** train(false). */
   eval(): this {
     return this.train(false);
   }

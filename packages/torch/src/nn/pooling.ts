@@ -8,7 +8,7 @@ import {
 import type { Tensor } from '../tensor.js';
 import { Module } from './module.js';
 
-/** x (B, C, H, W) → (B, C, H', W'), the maximum of each window. */
+/** x (B, C, H, W) → (B, C, H', W'), the maximum of each window; see F.maxPool2d. */
 export class MaxPool2d extends Module {
   constructor(
     readonly kernelSize: Size2d,

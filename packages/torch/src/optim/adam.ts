@@ -10,11 +10,16 @@ import {
 import { integerPower } from './power.js';
 
 export interface AdamOptions extends BaseOptions {
-  /** How much of the running means of the gradient and of its square stays at each step. */
+  /**
+   * How much of the running means of the gradient and of its square stays at each step. Default [0.9, 0.999].
+   */
   betas: [number, number];
-  /** Added to the root of the second moment. */
+  /** Added to the root of the second moment. Default 1e-8. */
   eps: number;
-  /** Adam: λ of an L2 penalty, added to the gradient as λ·θ. AdamW: θ shrinks by lr·λ·θ instead. */
+  /**
+   * Adam: λ of an L2 penalty, added to the gradient as λ·θ. AdamW: θ shrinks by lr·λ·θ instead. Default 0
+   * (Adam) or 0.01 (AdamW).
+   */
   weightDecay: number;
 }
 
@@ -60,7 +65,11 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
   }
 }
 
-/** Kingma and Ba, Adam, 2015; weight decay as an L2 penalty. Equal to PyTorch 1.13's bit for bit on the CPU. */
+/**
+ * Kingma and Ba, Adam, 2015; weight decay as an L2 penalty. Equal to PyTorch 1.13's bit for bit on the CPU.
+ *
+ * @throws RangeError when an option is out of its range
+ */
 export class Adam extends AdamBase {
   constructor(groups: readonly GroupInit<AdamOptions>[], options: Partial<AdamOptions> = {}) {
     super(groups, withDefaults({ lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 }, options));
@@ -74,8 +83,10 @@ export class Adam extends AdamBase {
 }
 
 /**
- * Loshchilov and Hutter, Decoupled weight decay, 2019: Adam whose weight decay does not pass through the moments.
- * Equal to PyTorch 1.13's bit for bit on the CPU.
+ * Loshchilov and Hutter, Decoupled weight decay, 2019: Adam whose weight decay does not pass through the
+ * moments. Equal to PyTorch 1.13's bit for bit on the CPU.
+ *
+ * @throws RangeError when an option is out of its range
  */
 export class AdamW extends AdamBase {
   constructor(groups: readonly GroupInit<AdamOptions>[], options: Partial<AdamOptions> = {}) {

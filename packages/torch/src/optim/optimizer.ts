@@ -5,7 +5,7 @@ import type { Tensor } from '../tensor.js';
 
 /** The options every optimiser has; each adds its own. All of them can be written as JSON. */
 export interface BaseOptions {
-  /** The learning rate. */
+  /** The learning rate; default 1e-3. */
   lr: number;
 }
 
@@ -53,8 +53,8 @@ export interface Update<Options extends BaseOptions> {
 }
 
 /**
- * The base of the optimisers: groups, their state, and the loop over them. A subclass turns the gradients of one
- * group into new parameters.
+ * The base of the optimisers: groups, their state, and the loop over them. A subclass turns the gradients of
+ * one group into new parameters. The parameters stay the caller's; dispose() frees the state.
  */
 export abstract class Optimizer<Options extends BaseOptions> {
   readonly #groups: Group<Options>[] = [];
@@ -75,11 +75,16 @@ export abstract class Optimizer<Options extends BaseOptions> {
   /** The names of the state tensors that these options need. */
   protected abstract stateNames(options: Options): string[];
 
+  /** In the order they were added. */
   get groups(): readonly Group<Options>[] {
     return this.#groups;
   }
 
-  /** Adds parameters; they must not be in another group, and the group's name must be new. */
+  /**
+   * Adds parameters; they must not be in another group, and the group's name must be new.
+   * @throws Error for a name or parameter that is there already, or a tensor that is no leaf; RangeError when
+   *   an option is out of its range
+   */
   addGroup(init: GroupInit<Options>): void {
     const { params, name = `${this.#groups.length}`, ...options } = init;
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -107,7 +112,7 @@ export abstract class Optimizer<Options extends BaseOptions> {
     this.#groups.push(group);
   }
 
-  /** Removes a group and frees the state of its parameters. */
+  /** Removes a group and frees the state of its parameters. @throws Error where there is no such group */
   removeGroup(name: string): void {
     const index = this.#groups.findIndex((group) => group.name === name);
     const group = this.#groups[index];
@@ -165,6 +170,7 @@ export abstract class Optimizer<Options extends BaseOptions> {
     for (const { params } of this.#groups) for (const param of params) param.grad = null;
   }
 
+  /** The state, for a file. Clone its tensors to keep it. */
   stateDict(): OptimizerState<Options> {
     const tensors = new Map<string, Tensor>();
     for (const { name, params } of this.#groups) {
@@ -182,8 +188,9 @@ export abstract class Optimizer<Options extends BaseOptions> {
   }
 
   /**
-   * Takes over options, step counts and copies of the state tensors. The groups must have the same names, sizes
-   * and shapes; otherwise one error says what differs, and nothing is loaded.
+   * Takes over options, step counts and copies of the state tensors. The groups must have the same names,
+   * sizes and shapes.
+   * @throws Error that says what differs; then nothing is loaded
    */
   loadStateDict(saved: OptimizerState<Options>): void {
     const wrong: string[] = [];

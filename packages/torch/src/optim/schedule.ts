@@ -19,6 +19,7 @@ export class Schedule<Options extends BaseOptions> {
   readonly #baseLr = new WeakMap<Group<Options>, number>();
   #step = 0;
 
+  /** Sets the learning rates of step 0. */
   constructor(optimizer: Optimizer<Options>, fn: ScheduleFunction) {
     this.#optimizer = optimizer;
     this.#fn = fn;
@@ -48,12 +49,16 @@ export class Schedule<Options extends BaseOptions> {
     return base;
   }
 
+  /** The state, for a file. */
   stateDict(): ScheduleState {
     const baseLr = Object.fromEntries(this.#optimizer.groups.map((group) => [group.name, this.#base(group)]));
     return { step: this.#step, baseLr };
   }
 
-  /** Takes over a saved state and sets the learning rates. Each group of the optimizer must be in it. */
+  /**
+   * Takes over a saved state and sets the learning rates.
+   * @throws Error unless each group of the optimizer is in it
+   */
   loadStateDict({ step, baseLr }: ScheduleState): void {
     const missing = this.#optimizer.groups.filter(({ name }) => baseLr[name] === undefined);
     if (missing.length > 0) {

@@ -1,12 +1,12 @@
 /** The learning rate at a step, as a multiple of the group's own. A step is what `Schedule.step()` counts. */
 export type ScheduleFunction = (step: number) => number;
 
-/** Times gamma every stepSize steps. */
+/** Times gamma (default 0.1) every stepSize steps: PyTorch's StepLR. */
 export function stepLR({ stepSize, gamma = 0.1 }: { stepSize: number; gamma?: number }): ScheduleFunction {
   return (step) => gamma ** Math.floor(step / stepSize);
 }
 
-/** Times gamma at each milestone. */
+/** Times gamma (default 0.1) at each milestone, a step: PyTorch's MultiStepLR. */
 export function multiStepLR({
   milestones,
   gamma = 0.1,
@@ -20,7 +20,7 @@ export function multiStepLR({
 export interface CosineOptions {
   /** The step at which the end is reached. */
   steps: number;
-  /** The factor at the end. */
+  /** The factor at the end. Default 0. */
   end?: number;
 }
 
@@ -32,7 +32,7 @@ export function cosine({ steps, end = 0 }: CosineOptions): ScheduleFunction {
 export interface WarmupOptions {
   /** The step at which the full rate is reached. */
   steps: number;
-  /** The factor at step 0. */
+  /** The factor at step 0. Default 1/3. */
   start?: number;
   /** What follows, from its own step 0; the full rate when left out. */
   next?: ScheduleFunction;
@@ -46,11 +46,11 @@ export function warmup({ steps, start = 1 / 3, next = () => 1 }: WarmupOptions):
 export interface OneCycleOptions {
   /** The number of steps; the last is steps - 1. */
   steps: number;
-  /** The share of the steps in which the rate rises. */
+  /** The share of the steps in which the rate rises. Default 0.3. */
   pctStart?: number;
-  /** The first rate is the full rate divided by this. */
+  /** The first rate is the full rate divided by this. Default 25. */
   divFactor?: number;
-  /** The last rate is the first divided by this. */
+  /** The last rate is the first divided by this. Default 1e4. */
   finalDivFactor?: number;
 }
 

@@ -9,19 +9,22 @@ import {
 } from './optimizer.js';
 
 export interface SGDOptions extends BaseOptions {
-  /** How much of the velocity stays at each step. */
+  /** How much of the velocity stays at each step; default 0. */
   momentum: number;
-  /** The gradient enters the velocity times 1 − dampening (whole at the first step). */
+  /** The gradient enters the velocity times 1 − dampening (whole at the first step); default 0. */
   dampening: number;
-  /** Look ahead along the velocity; needs momentum and no dampening. */
+  /** Look ahead along the velocity; needs momentum and no dampening. Default false. */
   nesterov: boolean;
-  /** λ of an L2 penalty, added to the gradient as λ·θ. */
+  /** λ of an L2 penalty, added to the gradient as λ·θ; default 0. */
   weightDecay: number;
 }
 
 /**
  * θ ← θ − lr · b with the velocity b ← momentum · b + (1 − dampening) · g (b = g at the first step).
  * Equal to PyTorch 1.13's bit for bit on the CPU.
+ *
+ * @throws RangeError when an option is out of its range, or `nesterov` is set without momentum or with
+ *   dampening
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(groups: readonly GroupInit<SGDOptions>[], options: Partial<SGDOptions> = {}) {

@@ -20,14 +20,15 @@ import { ZipWriter } from './zip-writer.js';
 const STATE_DICT_KEYS = ['state_dict', 'model_state_dict', 'model'];
 
 /**
- * Reads a state dict from a file of PyTorch's `torch.save`: the file's own dictionary, or the one under `state_dict`,
- * `model_state_dict` or `model`. Tensors come to the CPU, whatever device they were on, with the strides they had;
- * those that shared memory share it again.
+ * Reads a state dict from a file of PyTorch's `torch.save`: the file's own dictionary, or the one under
+ * `state_dict`, `model_state_dict` or `model`. Tensors come to the CPU, whatever device they were on, with
+ * the strides they had; those that shared memory share it again.
  *
- * Nothing of the file is executed: it can hold tensors, parameters, numbers, text and containers, and a file that
- * asks for anything else is refused with the name of what it asks for.
+ * Nothing of the file is executed: it can hold tensors, parameters, numbers, text and containers, and a file
+ * that asks for anything else is refused with the name of what it asks for.
  *
- * @throws SerializationError
+ * @returns tensors by name, which belong to the innermost open scope(), or else to the caller
+ * @throws SerializationError where the file is missing, damaged, asks for more, or holds no state dict
  */
 export function readPth(path: string): Map<string, Tensor> {
   using file = new FileReader(path);
@@ -40,10 +41,11 @@ export function readPth(path: string): Map<string, Tensor> {
 }
 
 /**
- * Reads whatever a file of `torch.save` holds, under the same restrictions as {@link readPth}. Lists and tuples are
- * arrays, dictionaries maps; an object that appears twice in the file, or within itself, does so in the result.
+ * Reads whatever a file of `torch.save` holds, under the same restrictions as {@link readPth}. Lists and
+ * tuples are arrays, dictionaries maps; an object that appears twice in the file, or within itself, does so
+ * in the result. Its tensors belong to the innermost open scope(), or else to the caller.
  *
- * @throws SerializationError
+ * @throws SerializationError where the file is missing, damaged, or asks for more
  */
 export function readPickle(path: string): Pickled<Tensor> {
   using file = new FileReader(path);

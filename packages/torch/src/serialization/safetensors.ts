@@ -26,10 +26,11 @@ export interface WriteSafetensorsOptions {
 }
 
 /**
- * Reads a safetensors file into tensors on the CPU, straight into their memory.
+ * Reads a safetensors file into tensors on the CPU, straight into their memory. They belong to the innermost
+ * open scope(), or else to the caller.
  *
- * @throws SerializationError where the file is missing, cut short, its header contradicts itself or the data, or its
- * checksum, if it has one, says that a byte has changed.
+ * @throws SerializationError where the file is missing, cut short, its header contradicts itself or the data,
+ *   or its checksum, if it has one, says that a byte has changed.
  */
 export function readSafetensors(path: string): SafetensorsContents {
   using file = new FileReader(path);
