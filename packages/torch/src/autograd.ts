@@ -60,15 +60,26 @@ export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: 
   }
 }
 
+/** The dtype that autocast computes in at present, by device; absent where it is off. */
+const casting = new Map<'cpu' | 'cuda', DType>();
+
 /**
  * Runs `body` with automatic mixed precision, as torch.autocast. On CPUs without bf16 units it is many times
- * slower than float32; it is meant for CUDA. `body` must be synchronous.
+ * slower than float32; it is meant for CUDA. Afterwards it is as it was before, so that calls can be nested.
+ * `body` must be synchronous.
+ * @throws TypeError for a body that returns a Promise
  */
 export function autocast<T>(device: 'cpu' | 'cuda', dtype: DType, body: () => T): T {
+  const before = casting.get(device);
   native.setAutocast(device, true, dtype);
+  casting.set(device, dtype);
   try {
-    return body();
+    const result = body();
+    if (result instanceof Promise) throw new TypeError('autocast() needs a synchronous function');
+    return result;
   } finally {
-    native.setAutocast(device, false, dtype);
+    native.setAutocast(device, before !== undefined, before ?? dtype);
+    if (before === undefined) casting.delete(device);
+    else casting.set(device, before);
   }
 }

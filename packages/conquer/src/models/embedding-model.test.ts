@@ -18,6 +18,15 @@ function evaluate(model: EmbeddingModel, compute: () => Tensor): number[] {
 }
 
 describe('EmbeddingModel', () => {
+  it('has learners by powers of two, and refuses other numbers', () => {
+    using model = makeModel();
+    expect(model.setNumLearners(4)).toBe(true);
+    expect(model.setNumLearners(4)).toBe(false);
+    expect(model.setNumLearners(2)).toBe(true);
+    for (const wrong of [0, 3, 1.5]) expect(() => model.setNumLearners(wrong)).toThrow(/power of two/);
+    expect(model.numLearners).toBe(2);
+  });
+
   it('gives features and embeddings of length 1', () => {
     using model = makeModel({ masks: { numLearners: 2 } });
     scope(() => {

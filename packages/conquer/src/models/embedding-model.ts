@@ -1,7 +1,7 @@
 import { F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
 import type { Backbone } from './backbone.js';
 import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
-import { LearnerMasks, type MaskOptions, type MaskSum } from './masks.js';
+import { LearnerMasks, type MaskOptions, type MaskSum, requirePowerOfTwo } from './masks.js';
 
 export interface EmbeddingModelOptions {
   /** Dimensions of the embedding, D; default 128. */
@@ -100,9 +100,10 @@ export class EmbeddingModel extends nn.Module {
    * Doubles or halves the learners until there are so many, a power of two.
    * @returns whether the masks are new tensors, which the optimiser has to be told of
    *   (TrainingOptimizer.replaceMasks)
-   * @throws UserError when a fixed mask cannot be split, or for less than one learner
+   * @throws UserError when a fixed mask cannot be split, or for a number that is no power of two
    */
   setNumLearners(numLearners: number): boolean {
+    requirePowerOfTwo(numLearners);
     const before = this.numLearners;
     while (this.numLearners < numLearners) this.learnerMasks.double();
     while (this.numLearners > numLearners) this.learnerMasks.halve();

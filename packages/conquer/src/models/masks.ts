@@ -45,9 +45,7 @@ export class LearnerMasks extends nn.Module {
         `fixed masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,
       );
     }
-    if (!Number.isInteger(Math.log2(numLearners)) || numLearners < 1) {
-      throw new UserError(`learners double, so their number must be a power of two: got ${numLearners}`);
-    }
+    requirePowerOfTwo(numLearners);
     this.kind = kind;
     this.relu = relu;
     const first = ones([embeddingDim]);
@@ -156,4 +154,11 @@ function halves(mask: Tensor): [Tensor, Tensor] {
   }
   const { dtype, device } = mask;
   return [tensor(first, { dtype, device }), tensor(second, { dtype, device })];
+}
+
+/** @throws UserError if there cannot be so many learners */
+export function requirePowerOfTwo(numLearners: number): void {
+  if (!Number.isInteger(Math.log2(numLearners)) || numLearners < 1) {
+    throw new UserError(`learners double, so their number must be a power of two: got ${numLearners}`);
+  }
 }

@@ -12,6 +12,7 @@ import { openModel } from '../models/open.js';
 import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
 import { RunFolder } from '../train/run-folder.js';
+import { trainEmbedding } from '../train/train-embedding.js';
 import { ImageIndex } from './image-index.js';
 import { indexFolder } from './index-folder.js';
 import { TrainedModel } from './trained-model.js';
@@ -110,6 +111,39 @@ describe('TrainedModel', () => {
     expect(() => TrainedModel.open(other)).toThrow(
       new UserError("the run's config.json: expected arch to be a string, got null"),
     );
+  });
+
+  it('refuses a checkpoint of another network in one line, and frees what it made', () => {
+    const other = join(folder, 'wider');
+    save(RunFolder.create(other, { ...settings, widths: '8,32' }).bestCheckpoint, 1);
+    const before = liveTensors();
+    expect(() => TrainedModel.open(other)).toThrow(UserError);
+    expect(() => TrainedModel.open(other)).toThrow(
+      /does not hold the network that the run's config.json describes/,
+    );
+    expect(liveTensors()).toBe(before);
+  });
+
+  it('opens what trainEmbedding() trained, of any shape', async () => {
+    const before = liveTensors();
+    const path = join(folder, 'trained');
+    const smallResNet = { widths: [4, 8], depths: [1, 2], shortcut: 'strided', stem: { stride: 1 } } as const;
+    await trainEmbedding({
+      dataset: await openFolder({ folder: images }),
+      run: path,
+      arch: 'small-resnet',
+      model: { smallResNet },
+      embeddingDim: 8,
+      numLearners: 2,
+      epochs: 1,
+      batchSize: 4,
+      samplesPerClass: 2,
+      imageSize: 16,
+    });
+    expect(liveTensors()).toBe(before);
+    using model = TrainedModel.open(path);
+    expect(model.model.stateDict().has('backbone.layer2.1.conv1.weight')).toBe(true);
+    expect(RunFolder.open(path).settings()['image-folder']).toBe(images);
   });
 });
 

@@ -5,6 +5,7 @@ import { Generator, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
+import type { SmallResNetOptions } from '../models/small-resnet.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
@@ -44,8 +45,8 @@ export class TrainedModel {
   /**
    * @param path a run folder
    * @returns a model in evaluation mode that belongs to the caller, who disposes it
-   * @throws UserError when there is no run, no such checkpoint, or a setting is missing; Error when the
-   *   checkpoint does not fit the settings
+   * @throws UserError when there is no run, no such checkpoint, a setting is missing, or the checkpoint does not
+   *   fit the settings
    */
   static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
     const { checkpoint = 'best', device = 'cpu' } = options;
@@ -59,8 +60,16 @@ export class TrainedModel {
     const saved = loadCheckpoint(file);
     try {
       const model = modelOf(settings);
-      model.setNumLearners(saved.state.numLearners);
-      model.loadStateDict(saved.model);
+      try {
+        model.setNumLearners(saved.state.numLearners);
+        model.loadStateDict(saved.model);
+      } catch (error) {
+        model.dispose();
+        const reason = error instanceof Error ? error.message : error;
+        throw new UserError(
+          `${file} does not hold the network that the run's config.json describes: ${reason}`,
+        );
+      }
       model.eval();
       const masks = settings['full-embedding-masks'];
       return new TrainedModel(
@@ -124,10 +133,9 @@ function required<Kind extends 'string' | 'number'>(settings: Settings, name: st
 /** The network of a run's settings; its weights come from the checkpoint. */
 function modelOf(settings: Settings): EmbeddingModel {
   const generator = new Generator(0);
-  const widths = String(settings.widths ?? '32,64,128,256');
   return openModel(required(settings, 'arch', 'string'), {
     frozenBatchNorm: true, // in evaluation both kinds are the same
-    smallResNet: { widths: widths.split(',').map(Number) },
+    smallResNet: smallResNetOf(settings),
     embeddingDim: required(settings, 'embedding-dim', 'number'),
     featuresPooling: settings['features-pooling'] === 'max' ? 'max' : 'avg',
     masks: {
@@ -136,6 +144,20 @@ function modelOf(settings: Settings): EmbeddingModel {
     },
     generator,
   });
+}
+
+/** The command line records widths alone, trainEmbedding() all that it was given, as JSON. */
+function smallResNetOf(settings: Settings): SmallResNetOptions {
+  const { 'small-resnet': all, widths } = settings;
+  if (typeof all !== 'string')
+    return typeof widths === 'string' ? { widths: widths.split(',').map(Number) } : {};
+  try {
+    return JSON.parse(all) as SmallResNetOptions;
+  } catch {
+    throw new UserError(
+      `the run's config.json: expected small-resnet to be JSON, got ${JSON.stringify(all)}`,
+    );
+  }
 }
 
 /** What the run's own evaluation sees of an image. */

@@ -92,7 +92,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
 
   const schedule = new DivisionSchedule({ numLearners, modEpoch });
   const start = schedule.at(0).numLearners;
-  const untrained = openModel(arch, {
+  using model = openModel(arch, {
     frozenBatchNorm: weights !== null,
     ...options.model,
     masks: { numLearners: start, ...options.model?.masks },
@@ -101,14 +101,12 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     dropoutGenerator,
   });
   if (weights !== null && !resume)
-    loadWeights(
-      untrained.backbone,
-      weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights,
-    );
-  const model = untrained.to({ device });
-  const loss = options.loss ?? new MarginLoss();
+    loadWeights(model.backbone, weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights);
+  model.to({ device });
+  using defaultLoss = options.loss ? null : new MarginLoss();
+  const loss = (options.loss ?? (defaultLoss as MarginLoss)).to({ device });
   const miner = loss.usesTuples ? (options.miner ?? defaultMiner(loss, random)) : null;
-  const optimizer = new TrainingOptimizer(model, loss, {
+  using optimizer = new TrainingOptimizer(model, loss, {
     maskLearningRate: 100 * learningRate,
     ...options.optimizer,
     learningRate,
@@ -123,7 +121,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
 
   const settings: Settings = {
     arch,
-    widths: options.model?.smallResNet?.widths?.join(',') ?? null,
+    'small-resnet': options.model?.smallResNet ? JSON.stringify(options.model.smallResNet) : null,
     'embedding-dim': embeddingDim,
     'features-pooling': options.model?.featuresPooling ?? 'avg',
     masks: options.model?.masks?.kind ?? 'learned',
@@ -177,7 +175,6 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     });
   } finally {
     unlock();
-    model.dispose();
   }
 }
 
