@@ -142,7 +142,7 @@ describe('TrainedModel', () => {
     });
     expect(liveTensors()).toBe(before);
     using model = TrainedModel.open(path);
-    expect(model.model.stateDict().has('backbone.layer2.1.conv1.weight')).toBe(true);
+    expect(model.model.stateDict().has('layer2.1.conv1.weight')).toBe(true);
     expect(RunFolder.open(path).settings()['image-folder']).toBe(images);
   });
 });
