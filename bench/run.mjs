@@ -178,6 +178,8 @@ async function main() {
       const none = { oursSeconds: null, peerSeconds: null, ratio: null };
       results.push({ name, ...none, bar, met: false, failed: error.message.split('\n')[0] });
     }
+    // After each row, so that a long run that is ended early leaves what it has measured.
+    if (!only || values.write) writeReport({ about, results });
   }
   await machine.end();
 
@@ -188,6 +190,5 @@ async function main() {
     });
     writeFileSync(values.json, `${JSON.stringify(kept, null, 2)}\n`);
   }
-  if (!only || values.write) writeReport({ about, results });
   if (results.some(({ met }) => !met)) process.exitCode = 1;
 }
