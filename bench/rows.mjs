@@ -113,10 +113,10 @@ export const rows = [
   },
   {
     name: 'embed-resnet50',
-    work: 'embedding images for evaluation (decode included), ResNet-50 at 224 px (600 images: 10,000 take half an hour)',
+    work: 'embedding images for evaluation (decode included), ResNet-50 at 224 px (200 images: 10,000 take hours)',
     bar: 0.85,
     side: 'embed',
-    args: ['--arch', 'resnet50', '--size', '224', '--images', '600'],
+    args: ['--arch', 'resnet50', '--size', '224', '--images', '200'],
     data: async () => ['--folder', await photoFolder(512)],
     agree: { images: { within: 0 } },
     peerChoices: [
@@ -124,9 +124,9 @@ export const rows = [
       ['--workers', '1'],
       ['--workers', '2'],
     ],
-    repeats: 2,
+    repeats: 1,
     cold: true,
-    limit: { flops: 600 * RESNET50_224, what: 'convolutions alone' },
+    limit: { flops: 200 * RESNET50_224, what: 'convolutions alone' },
   },
   {
     name: 'recall-sop',
@@ -187,7 +187,7 @@ export const rows = [
     side: 'emoji',
     args: ['--recipe', 'bench/emoji-resnet18.json', '--epochs', '1'],
     data: async () => ['--images', await emojiImages()],
-    repeats: 2,
+    repeats: 1,
     cold: true,
     peerChoices: [
       ['--workers', '0'],

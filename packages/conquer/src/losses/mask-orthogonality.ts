@@ -1,4 +1,4 @@
-import { aten, F, scope, type Tensor, zeros } from '@conquer/torch';
+import { aten, scope, type Tensor, zeros } from '@conquer/torch';
 
 /**
  * How alike the learners' masks are: the mean cosine similarity of the ReLU'd masks over all pairs of
@@ -22,9 +22,11 @@ export function maskOrthogonality(masks: Tensor): Tensor {
   }
   if (numLearners < 2) return zeros([], { dtype: masks.dtype, device: masks.device });
   return scope(() => {
-    // The eps of PyTorch's CosineSimilarity, which bounds each norm from below.
-    const unit = F.normalize(masks.relu(), { p: 2, dim: 1, eps: 1e-8 });
-    const similarities = unit.matmul(unit.t());
+    const positive = masks.relu();
+    const products = positive.matmul(positive.t());
+    // The eps of PyTorch's CosineSimilarity, 1e-8, which bounds each norm from below.
+    const norms = aten.diagonal(products).clamp({ min: 1e-16 }).sqrt();
+    const similarities = products.div(norms).div(norms.view([numLearners, 1]));
     const numPairs = (numLearners * (numLearners - 1)) / 2;
     return aten.triu(similarities, 1).sum().div(numPairs);
   });
