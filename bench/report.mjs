@@ -122,7 +122,7 @@ function document({ about, rows: measured }, growth) {
     "inputs, by turns, in one run on one machine: ours, and PyTorch's, faiss's or scikit-learn's in Python at the best setting",
     'found (2 threads, `OMP_WAIT_POLICY=passive`, loader workers tried at 0, 1, 2). Times are medians. They mean little on another',
     'machine, the ratios more. The programs are in `bench/ours` and `bench/peers`. Part of the lead is that freed memory is kept, which',
-    "PyTorch does not do by itself; [what PyTorch takes when glibc is told to](LOG.md#what-memory-from-the-system-costs).",
+    'PyTorch does not do by itself; [what PyTorch takes when glibc is told to](LOG.md#what-memory-from-the-system-costs).',
     '',
     `Machine: ${cpu}, ${cores} cores, ${(memory / 2 ** 30).toFixed(0)} GiB. ` +
       `${Object.entries({ Node: versions.node, ...versions })
