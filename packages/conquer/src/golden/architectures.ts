@@ -2,6 +2,7 @@ import { noGrad, scope } from '@conquer/torch';
 import { modelNames, openModel } from '../models/open.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   GoldenFormatError,
   readCases,
@@ -17,8 +18,8 @@ import {
 } from './deterministic-weights.js';
 
 /** architectures.json: embeddings and features of networks whose weights are given by a rule. */
-export const checkArchitectures: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkArchitectures: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     const { arch } = item;
     if (typeof arch !== 'string') throw new GoldenFormatError(`expected a name for arch of case ${i}`);
@@ -31,7 +32,7 @@ export const checkArchitectures: GoldenCheck = (cases, precision = 'float64') =>
     const imageSize = readNumber(item.imageSize, `imageSize of case ${i}`);
     const batch = readNumber(item.batch, `batch of case ${i}`);
     const salt = readNumber(item.salt, `salt of case ${i}`);
-    using model = openModel(arch, { embeddingDim: bias.data.length }).to({ dtype: precision });
+    using model = openModel(arch, { embeddingDim: bias.data.length }).to(on);
     const { backbone, embedding } = model.parameterGroups();
     const count = [...backbone, ...embedding].reduce((sum, parameter) => sum + parameter.numel(), 0);
     comparison.same(`${arch} parameters`, [count], [readNumber(item.parameterCount, 'parameterCount')]);
@@ -44,9 +45,9 @@ export const checkArchitectures: GoldenCheck = (cases, precision = 'float64') =>
     setDeterministicWeights(model, bias.data, salt);
     noGrad(() =>
       scope(() => {
-        calibrateBatchNorm(model, deterministicImages(50, 12, imageSize, salt).to(precision));
+        calibrateBatchNorm(model, deterministicImages(50, 12, imageSize, salt).to(on));
         model.eval();
-        const images = deterministicImages(7, batch, imageSize, salt).to(precision);
+        const images = deterministicImages(7, batch, imageSize, salt).to(on);
         const wantEmbedding = readGoldenTensor(item.embedding, `embedding of case ${i}`);
         comparison.close(`${arch} embedding`, model.embed(images).toNumbers(), wantEmbedding.data);
         const wantHead = readGoldenTensor(item.penultimateHead, `penultimateHead of case ${i}`);

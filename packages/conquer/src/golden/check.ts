@@ -1,10 +1,16 @@
 import { type Tensor, tensor } from '@conquer/torch';
 
-/** In which precision the implementation computes. */
-export type Precision = 'float64' | 'float32';
+/** In which precision, and on which device, the implementation computes. */
+export interface Arithmetic {
+  dtype: 'float64' | 'float32';
+  /** 'cpu', 'cuda:0', … */
+  device: string;
+}
+
+export const FLOAT64: Arithmetic = { dtype: 'float64', device: 'cpu' };
 
 /** How far a number may be off, relative to the expected one. */
-export const TOLERANCE: Record<Precision, number> = { float64: 1e-9, float32: 1e-4 };
+export const TOLERANCE: Record<Arithmetic['dtype'], number> = { float64: 1e-9, float32: 1e-4 };
 
 /** What comparing one file gave. */
 export interface GoldenResult {
@@ -19,7 +25,7 @@ export interface GoldenResult {
 }
 
 /** Compares what one golden file holds with the implementation. */
-export type GoldenCheck = (cases: unknown, precision?: Precision) => GoldenResult;
+export type GoldenCheck = (cases: unknown, on?: Arithmetic) => GoldenResult;
 
 /** The file does not hold what a golden file of its name holds. */
 export class GoldenFormatError extends Error {
@@ -121,8 +127,8 @@ export function readGoldenTensor(value: unknown, what: string): GoldenTensor {
   return read;
 }
 
-export function toTensor({ shape, data }: GoldenTensor, precision: Precision): Tensor {
-  return tensor(Float64Array.from(data), { shape, dtype: precision });
+export function toTensor({ shape, data }: GoldenTensor, on: Arithmetic): Tensor {
+  return tensor(Float64Array.from(data), { shape, ...on });
 }
 
 function describe(value: unknown): string {

@@ -1,14 +1,16 @@
 import { UserError } from '../error.js';
 import { goldenReport } from './report.js';
 
-// npm run golden -- DIR: exit code 0 if all agrees, 1 if something is off, 2 if it was called wrongly.
+// npm run golden -- DIR [DEVICE]: exit code 0 if all agrees, 1 if something is off, 2 if it was called wrongly.
 
-const folder = process.argv[2];
+const [folder, device, ...more] = process.argv.slice(2);
 try {
-  if (folder === undefined || process.argv.length > 3) {
-    throw new UserError('expected one folder of golden files: npm run golden -- DIR');
+  if (folder === undefined || more.length > 0) {
+    throw new UserError(
+      'expected a folder of golden files, and a device if not cpu: npm run golden -- DIR cuda:0',
+    );
   }
-  process.exitCode = goldenReport(folder, (line) => console.log(line)) ? 1 : 0;
+  process.exitCode = goldenReport(folder, (line) => console.log(line), device) ? 1 : 0;
 } catch (error) {
   if (!(error instanceof UserError)) throw error;
   console.error(error.message);

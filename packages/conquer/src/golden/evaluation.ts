@@ -2,9 +2,10 @@ import { scope } from '@conquer/torch';
 import { evaluateEmbeddings } from '../evaluate/evaluate.js';
 import { normalizedMutualInformation } from '../evaluate/nmi.js';
 import {
+  type Arithmetic,
   Comparison,
+  FLOAT64,
   type GoldenCheck,
-  type Precision,
   readCases,
   readGoldenTensor,
   readIndices,
@@ -14,17 +15,17 @@ import {
   toTensor,
 } from './check.js';
 
-/** evaluation.json: Recall@k, dcesml's mean average R-precision, NMI of a given clustering. */
-export const checkEvaluation: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+/** evaluation.json: Recall@k, dcesml's mean average R-on, NMI of a given clustering. */
+export const checkEvaluation: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
     scope(() => {
       const recall = readObject(item.recall, `recall of case ${i}`);
       const recallAt = Object.keys(recall).map(Number);
-      const queries = readSet(item.query ?? item, `case ${i}`, precision);
+      const queries = readSet(item.query ?? item, `case ${i}`, on);
       const gallery =
-        item.gallery === undefined ? undefined : readSet(item.gallery, `gallery of case ${i}`, precision);
+        item.gallery === undefined ? undefined : readSet(item.gallery, `gallery of case ${i}`, on);
       const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
         recallAt,
         nmi: false,
@@ -45,10 +46,10 @@ export const checkEvaluation: GoldenCheck = (cases, precision = 'float64') => {
   return comparison.result;
 };
 
-function readSet(value: unknown, what: string, precision: Precision) {
+function readSet(value: unknown, what: string, on: Arithmetic) {
   const set = readObject(value, what);
   return {
-    embeddings: toTensor(readGoldenTensor(set.embeddings, `the embeddings of ${what}`), precision),
+    embeddings: toTensor(readGoldenTensor(set.embeddings, `the embeddings of ${what}`), on),
     labels: readIndices(set.labels, `the labels of ${what}`),
   };
 }

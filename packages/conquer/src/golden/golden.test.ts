@@ -14,7 +14,7 @@ const slow = ['architectures.json', 'training-trajectory.json'];
 describe('numbers of the original implementations', () => {
   for (const [name, check] of Object.entries(goldenFiles).filter(([file]) => !slow.includes(file))) {
     it(`agree in float64: ${name}`, () => {
-      const result = check(fixture(name), 'float64');
+      const result = check(fixture(name));
       expect(result.failures).toEqual([]);
       expect([...result.notYet]).toEqual([]);
       expect(result.cases).toBeGreaterThan(0);
@@ -30,7 +30,7 @@ describe('numbers of the original implementations', () => {
     'miners.json',
   ]) {
     it(`agree in float32: ${name}`, () => {
-      expect(goldenFiles[name]?.(fixture(name), 'float32').failures).toEqual([]);
+      expect(goldenFiles[name]?.(fixture(name), { dtype: 'float32', device: 'cpu' }).failures).toEqual([]);
     });
   }
 });

@@ -12,6 +12,7 @@ import { SnrLoss } from '../losses/snr.js';
 import { TripletLoss } from '../losses/triplet.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   readCases,
   readGoldenTensor,
@@ -73,8 +74,8 @@ function sizes(item: Case): { numClasses: number; embeddingDim: number } {
 }
 
 /** losses-revisiting-dml.json: value, gradient of the embeddings and of the loss's own parameters. */
-export const checkRevisitingLosses: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkRevisitingLosses: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     const name = String(item.loss);
     const make = losses[name];
@@ -85,8 +86,8 @@ export const checkRevisitingLosses: GoldenCheck = (cases, precision = 'float64')
     comparison.begin();
     const options = readObject(item.options, `the options of case ${i}`);
     const loss = make((option) => readNumber(options[option], `option ${option}`), item);
-    loss.to({ dtype: precision });
-    compareLoss(comparison, `${i} ${name}`, loss, item, precision, { class_map: 'class_weights' });
+    loss.to(on);
+    compareLoss(comparison, `${i} ${name}`, loss, item, on, { class_map: 'class_weights' });
   }
   return comparison.result;
 };

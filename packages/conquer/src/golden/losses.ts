@@ -8,10 +8,11 @@ import { TripletAllLoss } from '../losses/triplet-all.js';
 import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
 import type { Tuples } from '../tuples.js';
 import {
+  type Arithmetic,
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   GoldenFormatError,
-  type Precision,
   readCases,
   readGoldenTensor,
   readIndices,
@@ -57,8 +58,8 @@ const losses: Record<string, (options: Options, numClasses: number) => Loss> = {
  * losses.json: value, gradient of the embeddings and of the loss's own parameters. The original kept the parameters
  * in float32 beside embeddings in float64, so their gradients are rounded to float32; so it is here.
  */
-export const checkLosses: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkLosses: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     const name = String(item.loss);
     const make = losses[name];
@@ -69,11 +70,11 @@ export const checkLosses: GoldenCheck = (cases, precision = 'float64') => {
     comparison.begin();
     const options = readObject(item.options, `the options of case ${i}`);
     const numClasses = parameterRows(item, 'beta');
-    compareLoss(comparison, `${i} ${name}`, make(options, numClasses), item, precision);
+    compareLoss(comparison, `${i} ${name}`, make(options, numClasses), item, on);
     if (name === 'tripletAll' && item.corrected !== undefined) {
       const corrected = { ...item, ...readObject(item.corrected, `the corrected value of case ${i}`) };
       const loss = new TripletAllLoss({ margin: number(options, 'margin') });
-      compareLoss(comparison, `${i} ${name}, corrected`, loss, corrected, precision);
+      compareLoss(comparison, `${i} ${name}, corrected`, loss, corrected, on);
     }
   }
   return comparison.result;
@@ -85,7 +86,8 @@ function parameterRows(item: Record<string, unknown>, name: string): number {
 }
 
 /**
- * Runs a loss on one case and compares value and gradients. The loss's parameters stay in the precision they have.
+ * Runs a loss on one case and compares value and gradients. The loss's parameters stay in the precision they have; it is
+ * moved to the device.
  * @param parameterNames what the file calls a parameter → what the loss calls it, where they differ
  */
 export function compareLoss(
@@ -93,7 +95,7 @@ export function compareLoss(
   what: string,
   loss: Loss,
   item: Record<string, unknown>,
-  precision: Precision,
+  on: Arithmetic,
   parameterNames: Record<string, string> = {},
 ): void {
   const params = readObject(item.params ?? {}, `the parameters of ${what}`);
@@ -101,14 +103,14 @@ export function compareLoss(
   const value = readNumber(item.value, `the value of ${what}`);
   const wantGradient = readGoldenTensor(item.gradEmbeddings, `the gradient of ${what}`);
   scope(() => {
-    const embeddings = toTensor(readGoldenTensor(item.embeddings, `the embeddings of ${what}`), precision);
+    const embeddings = toTensor(readGoldenTensor(item.embeddings, `the embeddings of ${what}`), on);
     embeddings.requiresGrad_();
     const labels = readIndices(item.labels, `the labels of ${what}`);
     const values = Object.keys(params).map((key): [string, Tensor] => [
       parameterNames[key] ?? key,
-      toTensor(readGoldenTensor(params[key], `parameter ${key} of ${what}`), precision),
+      toTensor(readGoldenTensor(params[key], `parameter ${key} of ${what}`), on),
     ]);
-    loss.loadStateDict(new Map(values));
+    loss.to({ device: on.device }).loadStateDict(new Map(values));
     const result = loss.forward(embeddings, labels, readTuples(item, what));
     result.backward();
     comparison.close(`${what}: value`, [result.item()], [value]);

@@ -2,6 +2,7 @@ import { scope } from '@conquer/torch';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   readCases,
   readGoldenTensor,
@@ -11,15 +12,12 @@ import {
 } from './check.js';
 
 /** mask-orthogonality.json: the mean similarity of the masks, and its gradient. */
-export const checkMaskOrthogonality: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkMaskOrthogonality: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
     scope(() => {
-      const masks = toTensor(
-        readGoldenTensor(item.masks, `the masks of case ${i}`),
-        precision,
-      ).requiresGrad_();
+      const masks = toTensor(readGoldenTensor(item.masks, `the masks of case ${i}`), on).requiresGrad_();
       const value = maskOrthogonality(masks);
       value.backward();
       comparison.close(`${i} value`, [value.item()], [readNumber(item.value, `the value of case ${i}`)]);

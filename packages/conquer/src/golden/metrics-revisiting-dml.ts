@@ -8,6 +8,7 @@ import { pairF1 } from '../evaluate/pair-f1.js';
 import { singularValues, spectralDecay } from '../evaluate/spectral-decay.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   readCases,
   readGoldenTensor,
@@ -20,17 +21,14 @@ import {
 } from './check.js';
 
 /** metrics-revisiting-dml.json: the metrics of the ICML 2020 collection, which counts the query into its class. */
-export const checkRevisitingMetrics: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkRevisitingMetrics: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
     scope(() => {
       const close = (name: string, got: number | null) =>
         comparison.close(`${i} ${name}`, [got ?? NaN], [readNumber(item[name], `${name} of case ${i}`)]);
-      const embeddings = toTensor(
-        readGoldenTensor(item.embeddings, `the embeddings of case ${i}`),
-        precision,
-      );
+      const embeddings = toTensor(readGoldenTensor(item.embeddings, `the embeddings of case ${i}`), on);
       const labels = readIndices(item.labels, `the labels of case ${i}`);
       close('f1', pairF1(labels, readIndices(item.clusterAssignment, `clusterAssignment of case ${i}`)));
 

@@ -4,6 +4,7 @@ import { negativesPerAnchor, negativeWeights } from '../miners/distance-weighted
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   readCases,
   readGoldenTensor,
@@ -15,15 +16,12 @@ import {
 } from './check.js';
 
 /** miners.json: distances, sampling weights, numbers of negatives, the tuples of the miner without chance. */
-export const checkMiners: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkMiners: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
     scope(() => {
-      const embeddings = toTensor(
-        readGoldenTensor(item.embeddings, `the embeddings of case ${i}`),
-        precision,
-      );
+      const embeddings = toTensor(readGoldenTensor(item.embeddings, `the embeddings of case ${i}`), on);
       const labels = readIndices(item.labels, `the labels of case ${i}`);
       const distances = distanceMatrix(embeddings);
       const wantDistances = readGoldenTensor(item.pairwiseDistances, `the distances of case ${i}`);

@@ -1,6 +1,7 @@
 import { reassignClusters } from '../divide/reassign.js';
 import {
   Comparison,
+  FLOAT64,
   type GoldenCheck,
   readCases,
   readGoldenTensor,
@@ -10,8 +11,8 @@ import {
 } from './check.js';
 
 /** reassign.json: the costs, and the new labels, correct and as dcesml gives them. Integers throughout. */
-export const checkReassign: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkReassign: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
     const previous = readIndices(item.previous, `previous of case ${i}`);

@@ -1,18 +1,23 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../error.js';
-import { GoldenFormatError, type GoldenResult } from './check.js';
+import { FLOAT64, GoldenFormatError, type GoldenResult } from './check.js';
 import { goldenFiles } from './files.js';
 
 /**
  * Compares every golden file of a folder with the implementation, in float64.
  *
+ * @param device where the implementation computes
  * @param print takes a line for each file of the folder and each known file that it lacks, as soon as it is known;
  *   failures are indented below theirs
  * @returns whether something is off: a number, or a file that cannot be read
  * @throws UserError if the folder cannot be read or holds none of the known files
  */
-export function goldenReport(folder: string, print: (line: string) => void): boolean {
+export function goldenReport(
+  folder: string,
+  print: (line: string) => void,
+  device = FLOAT64.device,
+): boolean {
   const present = listJson(folder);
   const known = Object.keys(goldenFiles);
   if (!known.some((name) => present.includes(name))) {
@@ -27,7 +32,7 @@ export function goldenReport(folder: string, print: (line: string) => void): boo
     else if (!check) add(name, 'not yet: nothing here reads a file of this name');
     else {
       try {
-        const result = check(JSON.parse(readFileSync(join(folder, name), 'utf8')));
+        const result = check(JSON.parse(readFileSync(join(folder, name), 'utf8')), { ...FLOAT64, device });
         add(name, summary(result));
         for (const failure of result.failures) print(`    ${failure}`);
         off ||= result.failures.length > 0;

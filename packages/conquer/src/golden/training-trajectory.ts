@@ -6,9 +6,10 @@ import { openModel } from '../models/open.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
 import { TrainingStep } from '../train/step.js';
 import {
+  type Arithmetic,
   Comparison,
+  FLOAT64,
   type GoldenCheck,
-  type Precision,
   readCases,
   readGoldenTensor,
   readIndices,
@@ -22,11 +23,11 @@ import { calibrateBatchNorm, deterministicImages, setDeterministicWeights } from
  * training-trajectory.json: every loss of a short training through 1, 2 and 4 learners and the full embedding,
  * and the model it ends with. Model, loss, miner, optimiser and step are those that train.
  */
-export const checkTrainingTrajectory: GoldenCheck = (cases, precision = 'float64') => {
-  const comparison = new Comparison(TOLERANCE[precision]);
+export const checkTrainingTrajectory: GoldenCheck = (cases, on = FLOAT64) => {
+  const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
     comparison.begin();
-    checkCase(comparison, item, `${i}`, precision);
+    checkCase(comparison, item, `${i}`, on);
   }
   return comparison.result;
 };
@@ -35,29 +36,26 @@ function checkCase(
   comparison: Comparison,
   item: Record<string, unknown>,
   name: string,
-  precision: Precision,
+  on: Arithmetic,
 ): void {
   const number = (field: string) => readNumber(item[field], `${field} of case ${name}`);
   const bias = readGoldenTensor(item.embeddingBias, `embeddingBias of case ${name}`);
   const labels = readIndices(item.labels, `labels of case ${name}`);
   const imageSize = number('imageSize');
   const salt = number('salt');
-  const images = (step: number, batch: number) =>
-    deterministicImages(step, batch, imageSize, salt).to(precision);
+  const images = (step: number, batch: number) => deterministicImages(step, batch, imageSize, salt).to(on);
 
   using model = openModel('resnet18', {
     embeddingDim: number('embeddingDim'),
     frozenBatchNorm: item.frozenBatchNorm === true,
     masks: { kind: item.fixedMasks === true ? 'fixed' : 'learned' },
-  }).to({ dtype: precision });
+  }).to(on);
   setDeterministicWeights(model, bias.data, salt);
   scope(() => calibrateBatchNorm(model, images(50, 12)));
 
   const wantBeta = readGoldenTensor(item.beta_final, `beta_final of case ${name}`).data;
   const numClasses = wantBeta.length > 1 ? wantBeta.length : undefined;
-  using loss = new MarginLoss({ margin: number('margin'), beta: number('beta'), numClasses }).to({
-    dtype: precision,
-  });
+  using loss = new MarginLoss({ margin: number('margin'), beta: number('beta'), numClasses }).to(on);
   using optimizer = new TrainingOptimizer(model, loss, {
     algorithm: 'adam',
     learningRate: number('baseLearningRate'),
