@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-export const PYTHON = '/usr/bin/python3';
+export const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
 const ENVIRONMENT = { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' };
 
 /** A side's process: it answers `run` with a line of JSON. */

@@ -7,15 +7,22 @@ import {
   TrainingOptimizer,
   TrainingStep,
 } from '../../packages/conquer/dist/index.js';
-import { Generator, randn, setFlushDenormal } from '../../packages/torch/dist/index.js';
+import {
+  Generator,
+  randn,
+  scope,
+  setFlushDenormal,
+  useDeterministicAlgorithms,
+} from '../../packages/torch/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
 
-const { arch, batch, size, learners, bn } = sideArguments();
+const { arch, batch, size, learners, bn, device = 'cpu', steps = '1', deterministic } = sideArguments();
 const numLearners = Number(learners);
 const IMAGES_PER_CLASS = 4;
 
 // As the command line does.
 setFlushDenormal(true);
+if (deterministic === 'yes') useDeterministicAlgorithms(true);
 
 const generator = new Generator(1);
 const model = openModel(arch, {
@@ -23,18 +30,26 @@ const model = openModel(arch, {
   embeddingDim: 512,
   masks: { numLearners, initialisation: 'normal', generator },
   generator,
-});
-const loss = new MarginLoss();
+}).to({ device });
+const loss = new MarginLoss().to({ device });
 const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-5, weightDecay: 1e-4 });
 const miner = new DistanceWeightedMiner({ random: new Random(1), nonZeroLossCutoff: loss });
 const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01 });
-const images = randn([Number(batch), 3, Number(size), Number(size)], { generator });
+const images = randn([Number(batch), 3, Number(size), Number(size)], { generator }).to({ device });
 const labels = Int32Array.from({ length: Number(batch) }, (_, i) => Math.floor(i / IMAGES_PER_CLASS));
 model.train();
 
 let learner = 0;
-await serve(() => {
+const run = () => {
   const { skipped } = step.run({ images, labels, learner, fullEmbedding: false });
   if (skipped !== null) throw new Error(`the step trained nothing: ${skipped}`);
   learner = (learner + 1) % numLearners;
+};
+
+await serve(() => {
+  const start = performance.now();
+  for (let i = 0; i < Number(steps); i++) run();
+  // A card works on after the last call has returned.
+  scope(() => model.masks[0].detach().sum().item());
+  return { seconds: (performance.now() - start) / 1000 / Number(steps) };
 });

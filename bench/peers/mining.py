@@ -52,7 +52,7 @@ class DistanceWeighted:
         """For classes of equal size."""
         count = int(same[0].sum()) - 1
         negatives = torch.multinomial(weights, count)
-        anchors, positives = (same & ~torch.eye(len(same), dtype=torch.bool)).nonzero(as_tuple=True)
+        anchors, positives = (same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)).nonzero(as_tuple=True)
         return anchors, positives, negatives.flatten()
 
 

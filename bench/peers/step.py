@@ -4,6 +4,8 @@
 ``multinomial``; ``--write loops`` has loops over the pairs of masks and over the anchors, as the method's authors do.
 """
 
+import time
+
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -18,6 +20,8 @@ IMAGES_PER_CLASS = 4
 arguments = side_arguments()
 batch, size = int(arguments["batch"]), int(arguments["size"])
 learners = int(arguments["learners"])
+device = arguments.get("device", "cpu")
+steps = int(arguments.get("steps", "1"))
 loops = arguments.get("write", "matrix") == "loops"
 frozen = arguments["bn"] == "frozen"
 
@@ -27,6 +31,8 @@ backbone = getattr(torchvision.models, arguments["arch"])(weights=None)
 embedding = nn.Linear(backbone.fc.in_features, 512)
 backbone.fc = nn.Identity()
 masks = nn.ParameterList([nn.Parameter(0.9 + 0.7 * torch.randn(512)) for _ in range(learners)])
+for module in (backbone, embedding, masks):
+    module.to(device)
 backbone.train()
 if frozen:
     for module in backbone.modules():
@@ -40,12 +46,12 @@ optimizer = torch.optim.Adam(
 )
 miner = DistanceWeighted(loops=loops)
 mask_loss = mask_loss_loop if loops else mask_loss_matrix
-images = torch.randn(batch, 3, size, size)
-labels = torch.arange(batch) // IMAGES_PER_CLASS
+images = torch.randn(batch, 3, size, size).to(device)
+labels = torch.arange(batch, device=device) // IMAGES_PER_CLASS
 learner = 0
 
 
-def work():
+def step():
     global learner
     mask = F.relu(masks[learner])
     embeddings = F.normalize(embedding(backbone(images)) * mask)
@@ -55,6 +61,15 @@ def work():
     loss.backward()
     optimizer.step()
     learner = (learner + 1) % learners
+
+
+def work():
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return {"seconds": (time.perf_counter() - start) / steps}
 
 
 if __name__ == "__main__":

@@ -130,6 +130,10 @@ c10::Device to_device(napi_env env, napi_value value) {
                              "no NVIDIA driver was found. Use device 'cpu', or build against a CUDA libtorch "
                              "(LIBTORCH=/path/to/libtorch npm run setup)");
   }
+  if (device.is_cuda() && device.has_index() && static_cast<size_t>(device.index()) >= at::getNumGPUs()) {
+    throw std::runtime_error("device '" + device.str() + "' was asked for, but the CUDA devices here are numbered 0 to " +
+                             std::to_string(at::getNumGPUs() - 1));
+  }
   return device;
 }
 

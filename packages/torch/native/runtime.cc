@@ -128,6 +128,20 @@ napi_value keep_freed_memory(napi_env env, napi_callback_info) {
   });
 }
 
+// useDeterministicAlgorithms(enabled): what has no such algorithm warns, it does not fail.
+napi_value use_deterministic_algorithms(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const bool enabled = to_bool(env, Arguments<1>(env, info)[0], "enabled");
+    at::globalContext().setDeterministicAlgorithms(enabled, true);
+    at::globalContext().setDeterministicCuDNN(enabled);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+    // Memory that an operator is about to fill need not be filled with NaN before, which PyTorch does for debugging.
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+#endif
+    return undefined(env);
+  });
+}
+
 // hasBlockedLayout() → whether this libtorch has oneDNN (once MKL-DNN).
 napi_value has_blocked_layout(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_bool(env, at::hasMKLDNN()); });
@@ -161,6 +175,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "numThreads", num_threads);
   define(env, exports, "setFlushDenormal", set_flush_denormal);
   define(env, exports, "keepFreedMemory", keep_freed_memory);
+  define(env, exports, "useDeterministicAlgorithms", use_deterministic_algorithms);
   define(env, exports, "hasBlockedLayout", has_blocked_layout);
   define(env, exports, "isBlocked", is_blocked);
   define(env, exports, "cudaDeviceCount", cuda_device_count);

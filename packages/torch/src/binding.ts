@@ -103,6 +103,7 @@ export interface Native {
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;
   keepFreedMemory(): boolean;
+  useDeterministicAlgorithms(enabled: boolean): void;
   hasBlockedLayout(): boolean;
   isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;

@@ -53,7 +53,7 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
 
   it('mixing devices, and a device that is not there, are errors of one line', () => {
     expect(() => zeros([2], { device }).add(zeros([2]))).toThrow(/^[^\n]*same device[^\n]*$/);
-    expect(() => zeros([2], { device: `cuda:${cudaDeviceCount()}` })).toThrow(/^[^\n]+$/);
+    expect(() => zeros([2], { device: `cuda:${cudaDeviceCount()}` })).toThrow(/numbered 0 to/);
     expect(() => new Generator(0, `cuda:${cudaDeviceCount()}`)).toThrow(/^[^\n]+$/);
   });
 
@@ -81,7 +81,7 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
     const train = (where: string) => {
       const generator = new Generator(1);
       const net = new nn.Sequential(
-        new nn.Conv2d(3, 8, 3, { padding: 1, generator }),
+        new nn.Conv2d(3, 8, 3, { padding: 1, bias: false, generator }),
         new nn.BatchNorm2d(8),
         new nn.ReLU(),
       ).to({ dtype: 'float64', device: where });

@@ -39,6 +39,7 @@ export {
   setFlushDenormal,
   setNumThreads,
   torchVersion,
+  useDeterministicAlgorithms,
 } from './runtime.js';
 export { OpenScope, scope } from './scope.js';
 export { readPickle, readPth, writePth } from './serialization/pth.js';

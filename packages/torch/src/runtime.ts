@@ -31,6 +31,18 @@ export function keepFreedMemory(): boolean {
   return native.keepFreedMemory();
 }
 
+/**
+ * Makes operators take algorithms that give the same bits for the same input, as torch.use_deterministic_algorithms
+ * and torch.backends.cudnn.deterministic. On a card many add in the order in which threads happen to finish; on the
+ * CPU one number of threads gives one result anyway. An operator that has no such algorithm warns. For the whole
+ * process; call it before the first operator on a card.
+ */
+export function useDeterministicAlgorithms(enabled: boolean): void {
+  // cuBLAS reads this when it starts; without fixed workspaces its products are not repeatable.
+  if (enabled) process.env.CUBLAS_WORKSPACE_CONFIG ??= ':4096:8';
+  native.useDeterministicAlgorithms(enabled);
+}
+
 /** Whether the linked libtorch has CUDA and a device is there. */
 export function cudaIsAvailable(): boolean {
   return native.cudaDeviceCount() > 0;

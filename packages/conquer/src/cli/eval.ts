@@ -47,7 +47,7 @@ export async function evaluateRun({
   if (!('dataset-dir' in run.settings()))
     return await evaluateByFiles({ run: path, checkpoint, allMetrics, out, ...(device && { device }) });
   const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
-  setUpEngine(settings.threads);
+  setUpEngine(settings.threads, settings.device);
   const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
   if (!existsSync(file)) {
     throw new UserError(
@@ -99,7 +99,7 @@ async function evaluateByFiles({
   out,
 }: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
-  setUpEngine(null);
+  setUpEngine(null, device);
   const trained = TrainedModel.open(path, { checkpoint, ...(device && { device }) });
   try {
     const { queries, gallery } = run.testImages();

@@ -23,7 +23,7 @@ export interface IndexCommand {
 export async function runIndex(command: IndexCommand): Promise<void> {
   const { run, folder, checkpoint, device, progress, out } = command;
   const file = command.file ?? join(run, `${basename(resolve(folder))}.index.safetensors`);
-  setUpEngine(null);
+  setUpEngine(null, device);
   using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
   using previous = existsSync(file) ? ImageIndex.open(file) : null;
   const { index, embedded, removed } = await indexFolder(model, folder, {

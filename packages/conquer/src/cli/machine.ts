@@ -71,7 +71,7 @@ async function torchOf(): Promise<Machine['torch']> {
       blas:
         library(/mkl_(core|rt)/, libraries) ??
         library(/\/(lib)?(openblas|blis|Accelerate)[^/]*$/, libraries) ??
-        library(/blas/, libraries),
+        library(/(?<!cu)blas/, libraries),
       cudaDevices: cudaDeviceCount(),
       gflops: (2 * 1024 ** 3) / best / 1e6,
     };

@@ -23,7 +23,7 @@ export async function runSearch(command: SearchCommand): Promise<void> {
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
-  setUpEngine(null);
+  setUpEngine(null, device);
   using index = ImageIndex.open(file);
   const { run, checkpoint, sha256 } = index.contents;
   using model = TrainedModel.open(command.run ?? run, {

@@ -48,15 +48,6 @@ function defaultName(settings: TrainSettings): string {
   return `${settings.dataset}-${settings.arch}-${time}`;
 }
 
-/** @throws UserError for a device that is not there */
-function generatorOn(device: string, seed: number): Generator {
-  try {
-    return new Generator(seed, device);
-  } catch (error) {
-    throw new UserError(`--device: ${(error as Error).message}`);
-  }
-}
-
 export interface RunRequest {
   settings: TrainSettings;
   /** The run folder to go on with. */
@@ -94,8 +85,8 @@ export async function runTraining({
     return run;
   };
   const resumed = resume ? take(RunFolder.open(path)) : null;
-  setUpEngine(settings.threads);
-  const dropoutGenerator = generatorOn(settings.device, settings.seed);
+  setUpEngine(settings.threads, settings.device);
+  const dropoutGenerator = new Generator(settings.seed, settings.device);
 
   const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));

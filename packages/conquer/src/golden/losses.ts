@@ -59,7 +59,8 @@ const losses: Record<string, (options: Options, numClasses: number) => Loss> = {
  * in float32 beside embeddings in float64, so their gradients are rounded to float32; so it is here.
  */
 export const checkLosses: GoldenCheck = (cases, on = FLOAT64) => {
-  const comparison = new Comparison(TOLERANCE[on.dtype]);
+  // A card sums those parameters in another order, which float32 rounds differently.
+  const comparison = new Comparison(on.device === 'cpu' ? TOLERANCE[on.dtype] : 1e-7);
   for (const [i, item] of readCases(cases).entries()) {
     const name = String(item.loss);
     const make = losses[name];
