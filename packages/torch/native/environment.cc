@@ -180,18 +180,7 @@ napi_value from_tensor(napi_env env, at::Tensor tensor) {
     check(napi_get_null(env, &null), "cannot create null");
     return null;
   }
-  // Tell the garbage collector of memory it does not see, once for each fresh storage that is worth it.
-  int64_t bytes = 0;
-  if (tensor.has_storage() && tensor.storage().use_count() == 1) bytes = static_cast<int64_t>(tensor.storage().nbytes());
-  if (tensor.is_mkldnn()) bytes = static_cast<int64_t>(tensor.nbytes());  // blocked: no storage of its own to ask
-  Environment& environment = Environment::of(env);
-  const double handle = environment.tensors.insert(std::move(tensor));
-  if (bytes >= 65536) {
-    int64_t total;
-    napi_adjust_external_memory(env, bytes, &total);
-    environment.tensors.external_bytes(handle) = bytes;
-  }
-  return from_double(env, handle);
+  return from_double(env, Environment::of(env).tensors.insert(std::move(tensor)));
 }
 
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {

@@ -123,6 +123,25 @@ napi_value dispose(napi_env env, napi_callback_info info) {
   });
 }
 
+// leaveToCollector(handle): from now on only the garbage collector will free the tensor, so it is told of memory that it
+// does not see, once for each storage that is worth it. Told of every tensor it would collect many times in a step.
+napi_value leave_to_collector(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const double handle = to_double(env, Arguments<1>(env, info)[0], "a tensor handle");
+    auto& tensors = Environment::of(env).tensors;
+    const at::Tensor& tensor = tensors.at(handle);
+    int64_t bytes = 0;
+    if (tensor.has_storage() && tensor.storage().use_count() == 1) bytes = static_cast<int64_t>(tensor.storage().nbytes());
+    if (tensor.is_mkldnn()) bytes = static_cast<int64_t>(tensor.nbytes());  // blocked: no storage of its own to ask
+    if (bytes >= 65536 && tensors.external_bytes(handle) == 0) {
+      int64_t total;
+      napi_adjust_external_memory(env, bytes, &total);
+      tensors.external_bytes(handle) = bytes;
+    }
+    return undefined(env);
+  });
+}
+
 napi_value live_tensors(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_double(env, static_cast<double>(Environment::of(env).tensors.live())); });
 }
@@ -138,6 +157,7 @@ void register_tensor(napi_env env, napi_value exports) {
   define(env, exports, "dtype", dtype);
   define(env, exports, "device", device);
   define(env, exports, "item", item);
+  define(env, exports, "leaveToCollector", leave_to_collector);
   define(env, exports, "dispose", dispose);
   define(env, exports, "liveTensors", live_tensors);
 }

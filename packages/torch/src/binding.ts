@@ -46,6 +46,7 @@ export interface Native {
   device(tensor: Handle): string;
   item(tensor: Handle): number;
   dispose(tensor: Handle): void;
+  leaveToCollector(tensor: Handle): void;
   liveTensors(): number;
 
   backward(outputs: Handle[], gradients: Handle[], retainGraph: boolean): void;

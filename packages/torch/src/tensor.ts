@@ -51,13 +51,13 @@ export class Tensor {
   /** @internal Takes over a handle of the native table. */
   constructor(handle: Handle) {
     this.#handle = handle;
-    if (!enterScope(this)) finalizer.register(this, handle, this);
+    if (!enterScope(this)) this.#leaveToCollector();
   }
 
   /** @internal From the scope that ends to the one around it. */
   moveOut(): void {
     leaveScope(this);
-    if (!enterScope(this)) finalizer.register(this, this.#handle, this);
+    if (!enterScope(this)) this.#leaveToCollector();
   }
 
   /** @internal */
@@ -84,8 +84,13 @@ export class Tensor {
   }
   /** Takes the tensor out of the scope it was made in: it now lives until dispose(). */
   keep(): this {
-    if (leaveScope(this)) finalizer.register(this, this.#handle, this);
+    if (leaveScope(this)) this.#leaveToCollector();
     return this;
+  }
+
+  #leaveToCollector(): void {
+    finalizer.register(this, this.#handle, this);
+    native.leaveToCollector(this.#handle);
   }
 
   // What it is

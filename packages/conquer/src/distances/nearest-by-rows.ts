@@ -1,14 +1,13 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import type { NeighbourBlock } from './nearest.js';
 import {
-  BLOCK_NUMBERS,
+  blockNumbers,
   type Candidate,
   exactDistances,
   roundingError,
   type Search,
   SLACK,
   settleTies,
-  sortCandidates,
 } from './nearest-candidates.js';
 
 /**
@@ -21,7 +20,7 @@ export function* neighboursByRows(
 ): Generator<NeighbourBlock, void, undefined> {
   const { queries, all, mean } = search;
   const numQueries = queries.size(0);
-  const rows = Math.max(1, blockSize ?? Math.floor(BLOCK_NUMBERS / all.size(0)));
+  const rows = Math.max(1, blockSize ?? Math.floor(blockNumbers(all.device) / all.size(0)));
   const { centred, squares } = scope(() =>
     noGrad(() => {
       const centred = all.sub(mean);
@@ -47,7 +46,8 @@ export function* neighboursByRows(
 /**
  * One block of queries (B, D) against all (M, D). A matrix product gives every squared distance up to rounding,
  * |q|² left out; the k nearest by it and a few more are candidates. Their distances are then computed anew from
- * the differences, which is accurate for near ones and the same for equal ones, and order them.
+ * the differences, which is accurate for near ones and the same for equal ones, and order them. All of it happens on
+ * the device; the k of each row that are found are what leaves it.
  *
  * @param centred (M, D), all - mean
  * @param squares (M,), the squared norms of `centred`
@@ -73,23 +73,27 @@ function searchBlock(
   const available = size - (own ? 1 : 0);
   const width = Math.min(k + SLACK, available);
   const nearest = rounded.topk(width, { dim: 1, largest: false });
-  const candidates = nearest.indices;
-  const values = nearest.values.toNumbers();
-  const distances = exactDistances(block, all, candidates).toNumbers();
-  const positions = candidates.toNumbers();
-  const largest = squares.max().item() + centredBlock.mul(centredBlock).sum(1).max().item();
-  const tolerance = largest * roundingError(all.dtype);
+  // By position first: the second sort is stable, so that equally near ones stay in that order.
+  const candidates = nearest.indices.sort(1).values;
+  const [squared, order] = aten.sort$stable(exactDistances(block, all, candidates), true, 1, false);
+  const result = {
+    indices: candidates
+      .gather(1, order.narrow(1, 0, k))
+      .to('int32')
+      .toTypedArray() as Int32Array,
+    distances: squared.narrow(1, 0, k).sqrt().to('float32').toTypedArray() as Float32Array,
+  };
+  if (width === available) return result;
 
-  const result = { indices: new Int32Array(count * k), distances: new Float32Array(count * k) };
-  for (let row = 0; row < count; row++) {
-    let found = sortCandidates(
-      positions.subarray(row * width, (row + 1) * width),
-      distances.subarray(row * width, (row + 1) * width),
-    );
-    const threshold = (values[row * width + k - 1] as number) + tolerance;
-    if (width < available && (values[(row + 1) * width - 1] as number) <= threshold) {
-      found = settleTies(rounded.narrow(0, row, 1), block.narrow(0, row, 1), all, tolerance, k);
-    }
+  // Rows with more candidates within rounding of the k-th than were kept.
+  const largest = squares.max().add(centredBlock.square().sum(1).max());
+  const tolerance = largest.mul(roundingError(all.dtype));
+  const { values } = nearest;
+  const crowded = values.select(1, width - 1).le(values.select(1, k - 1).add(tolerance));
+  for (const [row, tied] of crowded.toNumbers().entries()) {
+    if (!tied) continue;
+    const own = [rounded, block].map((of) => of.narrow(0, row, 1)) as [Tensor, Tensor];
+    const found = settleTies(...own, all, tolerance.item(), k);
     for (let rank = 0; rank < k; rank++) {
       const candidate = found[rank] as Candidate;
       result.indices[row * k + rank] = candidate.position;

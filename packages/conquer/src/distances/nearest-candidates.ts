@@ -12,8 +12,8 @@ export interface Search {
   own: boolean;
 }
 
-/** Numbers in the largest temporary: 64 MB in float32. */
-export const BLOCK_NUMBERS = 16 * 2 ** 20;
+/** Numbers in the largest temporary: 64 MB in float32; on a card, whose kernels take long to start, 512 MB. */
+export const blockNumbers = (device: string) => (device === 'cpu' ? 16 : 128) * 2 ** 20;
 /** Candidates beyond k. More equally near ones than this are looked up one query at a time. */
 export const SLACK = 16;
 /** Among more equally near ones than this the order is that of the rounded distances. */
@@ -29,7 +29,7 @@ export interface Candidate {
   square: number;
 }
 
-export function sortCandidates(positions: ArrayLike<number>, squares: ArrayLike<number>): Candidate[] {
+function sortCandidates(positions: ArrayLike<number>, squares: ArrayLike<number>): Candidate[] {
   return Array.from(positions, (position, i) => ({ position, square: squares[i] as number })).sort(
     (a, b) => a.square - b.square || a.position - b.position,
   );
@@ -61,7 +61,7 @@ export function settleTies(
 export function exactDistances(block: Tensor, all: Tensor, candidates: Tensor): Tensor {
   const [count, width] = candidates.shape as [number, number];
   const dimensions = all.size(1);
-  const rows = Math.max(1, Math.floor(BLOCK_NUMBERS / (width * dimensions)));
+  const rows = Math.max(1, Math.floor(blockNumbers(all.device) / (width * dimensions)));
   const result = aten.empty_like(candidates, all.dtype);
   for (let start = 0; start < count; start += rows) {
     const some = Math.min(rows, count - start);
