@@ -82,6 +82,8 @@ export { type EpochRecord, RunFolder, type Summary } from './train/run-folder.js
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 export { Affine, type AffineOptions } from './transforms/affine.js';
+export { AffineCrop, type AffineCropOptions } from './transforms/affine-crop.js';
+export type { AffineRanges } from './transforms/affine-matrix.js';
 export { type AugmentationFamily, augmentationFamily } from './transforms/augmentation-families.js';
 export type { BatchTransform } from './transforms/batch-transform.js';
 export { CenterCrop } from './transforms/center-crop.js';

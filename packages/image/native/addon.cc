@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <new>
@@ -20,6 +21,7 @@
 #include "checksum.h"
 #include "jpeg.h"
 #include "thread-pool.h"
+#include "warp.h"
 
 namespace conquer {
 namespace {
@@ -32,6 +34,7 @@ constexpr size_t kHeaderBytes = 1 << 16;
 constexpr size_t kMostFileBytes = size_t{1} << 30;
 constexpr size_t kRequestNumbers = 8;
 constexpr size_t kPlaceNumbers = 5;
+constexpr size_t kMatrixNumbers = 6;
 
 // A file that is open for reading.
 class File {
@@ -320,11 +323,18 @@ class PixelsTask : public Task {
 
     const size_t out_bytes = static_cast<size_t>(request.out_width) * 3;
     const size_t rows = static_cast<size_t>(last - first);
+    const uint8_t* row = space.file.data() + (first * row_bytes - start) + static_cast<size_t>(first_column) * 3;
+    // In whole pixels and of the size that is there, nothing is resized.
+    if (box.left == first_column && box.top == first && box.width == request.out_width &&
+        box.height == request.out_height && !request.flip) {
+      for (size_t y = 0; y < rows; y++, row += row_bytes) std::memcpy(out + y * out_bytes, row, out_bytes);
+      outcomes_[item] = kDone;
+      return;
+    }
     triangle_filter(box.left - first_column, box.left - first_column + box.width, last_column - first_column,
                     request.out_width, request.flip, space.across);
     triangle_filter(box.top - first, box.top - first + box.height, last - first, request.out_height, false, space.down);
     if (space.rows.size() < rows * out_bytes + 1) space.rows.resize(rows * out_bytes + 1);
-    const uint8_t* row = space.file.data() + (first * row_bytes - start) + static_cast<size_t>(first_column) * 3;
     for (size_t y = 0; y < rows; y++, row += row_bytes) {
       resize_row_rgb(row, space.across, space.rows.data() + y * out_bytes);
     }
@@ -338,6 +348,40 @@ class PixelsTask : public Task {
   std::vector<Place> places_;
   uint8_t* const out_;
   uint8_t* const outcomes_;
+};
+
+class WarpTask : public Task {
+ public:
+  WarpTask(View<uint8_t> pixels, int side, View<float> matrices, int fill, int out_side, View<uint8_t> out, size_t threads,
+           const View<int32_t>& cancel)
+      : Task(matrices.length / kMatrixNumbers, threads, cancel),
+        pixels_(pixels.data),
+        side_(side),
+        matrices_(matrices.data),
+        fill_(fill),
+        out_side_(out_side),
+        out_(out.data) {
+    const size_t count = matrices.length / kMatrixNumbers;
+    matrices.expect(count * kMatrixNumbers, "matrices");
+    pixels.expect(count * bytes(side), "pixels");
+    out.expect(count * bytes(out_side), "out");
+  }
+
+ protected:
+  void process(size_t item, Workspace&) override {
+    warp_rgb(pixels_ + item * bytes(side_), side_, matrices_ + item * kMatrixNumbers, fill_, out_side_,
+             out_ + item * bytes(out_side_));
+  }
+
+ private:
+  static size_t bytes(int side) { return static_cast<size_t>(side) * static_cast<size_t>(side) * 3; }
+
+  const uint8_t* const pixels_;
+  const int side_;
+  const float* const matrices_;
+  const int fill_;
+  const int out_side_;
+  uint8_t* const out_;
 };
 
 // What an environment (the main thread, a worker) has of its own.
@@ -476,6 +520,26 @@ napi_value read_pixels(napi_env env, napi_callback_info info) {
   });
 }
 
+// warpImages(pixels: Uint8Array, side, matrices: Float32Array, fill, outSide, out: Uint8Array, threads, cancel); see warp.h
+napi_value warp_images(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const Arguments<8> a(env, info);
+    const View<uint8_t> pixels(env, a.values[0], napi_uint8_array, "pixels");
+    const int side = static_cast<int>(to_count(env, a.values[1], 65535, "side"));
+    const View<float> matrices(env, a.values[2], napi_float32_array, "matrices");
+    int32_t fill = 0;
+    if (napi_get_value_int32(env, a.values[3], &fill) != napi_ok || fill < kFillBorder || fill > 255) {
+      throw std::invalid_argument("fill: expected a number from -1 to 255");
+    }
+    const int out_side = static_cast<int>(to_count(env, a.values[4], 65535, "outSide"));
+    const View<uint8_t> out(env, a.values[5], napi_uint8_array, "out");
+    const size_t threads = to_count(env, a.values[6], kMostThreads, "threads");
+    const View<int32_t> cancel = to_cancel(env, a.values[7]);
+    auto task = std::make_unique<WarpTask>(pixels, side, matrices, fill, out_side, out, threads, cancel);
+    return a.environment->submit(std::move(task), {a.values[0], a.values[2], a.values[5], a.values[7]});
+  });
+}
+
 // checksum(bytes: Uint8Array): a number of 32 bits
 napi_value checksum_of(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
@@ -508,6 +572,7 @@ NAPI_MODULE_INIT() {
     define(env, exports, "imageSizes", image_sizes);
     define(env, exports, "decodeFiles", decode_files);
     define(env, exports, "readPixels", read_pixels);
+    define(env, exports, "warpImages", warp_images);
     define(env, exports, "checksum", checksum_of);
     return exports;
   });

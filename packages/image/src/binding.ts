@@ -31,6 +31,16 @@ interface Native {
     threads: number,
     cancel: Int32Array,
   ): Promise<void>;
+  warpImages(
+    pixels: Uint8Array,
+    side: number,
+    matrices: Float32Array,
+    fill: number,
+    outSide: number,
+    out: Uint8Array,
+    threads: number,
+    cancel: Int32Array,
+  ): Promise<void>;
   checksum(bytes: Uint8Array): number;
 }
 

@@ -9,3 +9,4 @@ export { type PackOptions, type PackProgress, packImages } from './pack.js';
 export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
 export type { Crop, ImageRequest } from './request.js';
 export { type Drawing, type RenderOptions, renderSvg, renderSvgs } from './svg.js';
+export { type WarpRequest, warpImages } from './warp.js';

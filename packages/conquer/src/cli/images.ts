@@ -7,10 +7,9 @@ import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { imageData } from '../train/image-data.js';
 import type { TrainingData } from '../train/loop.js';
-import { Affine } from '../transforms/affine.js';
+import { AffineCrop } from '../transforms/affine-crop.js';
 import { type AugmentationFamily, augmentationFamily } from '../transforms/augmentation-families.js';
 import type { BadImages } from '../transforms/bad-images.js';
-import { CenterCrop } from '../transforms/center-crop.js';
 import { ColorMix } from '../transforms/color-mix.js';
 import { Compose } from '../transforms/compose.js';
 import { Normalize } from '../transforms/normalize.js';
@@ -36,7 +35,7 @@ export async function openImages(
   const packed = settings.cache === 'yes';
   if (resize < size)
     throw new UserError(`--resize ${resize} is smaller than --image-size ${size}: images are cut out of it`);
-  // Icons are used whole, and cut to size on the device.
+  // Icons are used whole, and brought to size from the cached ones.
   const square = packed && (augmentation === 'icons' || augmentation === 'none');
 
   const normalize = new Normalize(input);
@@ -53,12 +52,8 @@ export async function openImages(
     'geom-color': family('geom-color'),
     'color-heavy': family('color-heavy'),
     icons: {
-      cropping: new CenterCrop({ size: resize }),
-      transform: new Compose([
-        iconGeometry(size),
-        new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }),
-        normalize,
-      ]),
+      cropping: iconGeometry(size, resize),
+      transform: new Compose([new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }), normalize]),
     },
     none: plain,
   }[augmentation];
@@ -84,7 +79,7 @@ export async function openImages(
       return imagesOf(split);
     });
   };
-  const prefetch = packed ? 1 : 3;
+  const prefetch = packed ? 2 : 3;
   const decoding = { threads: threads ?? undefined, prefetch };
   return imageData(dataset, {
     ...view,
@@ -98,6 +93,6 @@ export async function openImages(
 }
 
 /** Drawings are whole in the picture and face one way: turn, zoom and shift them a little, do not cut or mirror. */
-function iconGeometry(size: number): Affine {
-  return new Affine({ size, rotation: 8, scale: [0.8, 1.2], stretch: 0.1, shift: 0.1, fill: 1 });
+function iconGeometry(size: number, from: number): AffineCrop {
+  return new AffineCrop({ size, from, rotation: 8, scale: [0.8, 1.2], stretch: 0.1, shift: 0.1, fill: 1 });
 }

@@ -1,13 +1,16 @@
-import { F, Generator, liveTensors, rand, type Tensor, zeros } from '@conquer/torch';
+import type { ImageSet } from '@conquer/image';
+import { F, Generator, liveTensors, rand, randint, type Tensor, zeros } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { Random } from '../random.js';
 import { Affine, type AffineOptions } from './affine.js';
+import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { adjustBrightness_, adjustContrast_, adjustHue_, adjustSaturation_, perImage } from './color.js';
 import { ColorJitter } from './color-jitter.js';
 import { ColorMix } from './color-mix.js';
 import { Compose } from './compose.js';
+import { CropSource } from './crop-source.js';
 import { Grayscale } from './grayscale.js';
 import { imageNetStatistics, Normalize } from './normalize.js';
 
@@ -188,6 +191,50 @@ describe('Affine', () => {
         .min()
         .item(),
     ).toBe(0);
+  });
+
+  it('is what AffineCrop does while images are read, up to rounding to 8 bits', async () => {
+    const [side, size, count] = [20, 13, 12];
+    const pixels = randint(0, 256, [count, side, side, 3], { dtype: 'uint8' });
+    const planes = pixels.permute([0, 3, 1, 2]).to('float32').div_(255);
+    const whole = {
+      count,
+      sizes: async (of: Iterable<number>) => Array.from(of, () => ({ width: side, height: side })),
+    };
+    const set: ImageSet = {
+      ...whole,
+      async read(requests, out) {
+        const bytes = pixels.toTypedArray() as Uint8Array;
+        for (const [place, { index, crop, size: of }] of requests.entries()) {
+          expect([crop, of]).toEqual([
+            { left: 0, top: 0, width: side, height: side },
+            { width: side, height: side },
+          ]);
+          const length = side * side * 3;
+          out.set(bytes.subarray(index * length, (index + 1) * length), place * length);
+        }
+      },
+    };
+    const ranges = {
+      rotation: 40,
+      scale: [0.6, 1.5],
+      stretch: 0.2,
+      shear: 0.1,
+      shift: 0.2,
+      flip: 0.5,
+    } as const;
+    for (const fill of ['border', 1, 0.4] as const) {
+      const cropping = new AffineCrop({ size, from: side, ...ranges, fill });
+      const source = new CropSource({ images: set, cropping });
+      const read = await source.read(
+        Int32Array.from({ length: count }, (_, i) => i),
+        new Random(3),
+        new AbortController().signal,
+      );
+      const got = read.permute([0, 3, 1, 2]).to('float32').div_(255);
+      const want = new Affine({ size, ...ranges, fill }).apply(planes, new Random(3));
+      expect(largestDifference(got, want), `fill ${fill}`).toBeLessThan(0.6 / 255);
+    }
   });
 
   it('draws the same numbers whatever the options', () => {

@@ -1,4 +1,4 @@
-import type { ImageSet, SetRequest } from '@conquer/image';
+import { type ImageSet, type SetRequest, warpImages } from '@conquer/image';
 import { type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { Cropping } from './cropping.js';
@@ -33,24 +33,43 @@ export class CropSource implements ImageSource {
    */
   async read(positions: Int32Array, random: Random, signal: AbortSignal): Promise<Tensor> {
     const { images, cropping, threads } = this.options;
-    const { size } = cropping;
+    const { size, warp } = cropping;
+    const side = warp?.from ?? size;
     const sizes = await images.sizes(positions, { threads, signal });
-    const requests = sizes.map(
-      (image, place): SetRequest => ({
+    const decisions = sizes.map((image) => cropping.draw(image, random));
+    const requests = decisions.map(
+      ({ crop, flip }, place): SetRequest => ({
         index: positions[place]!,
-        size: { width: size, height: size },
-        ...cropping.draw(image, random),
+        size: { width: side, height: side },
+        crop,
+        flip,
       }),
     );
-    const bytes = positions.length * size * size * 3;
-    let buffer = this.buffers.pop();
-    if (!buffer || buffer.length < bytes) buffer = new Uint8Array(bytes);
-    const pixels = buffer.subarray(0, bytes);
+    const bytes = (of: number) => positions.length * of * of * 3;
+    const lent: Uint8Array[] = [];
+    const borrow = (of: number) => {
+      const buffer = this.takeBuffer(bytes(of));
+      lent.push(buffer);
+      return buffer.subarray(0, bytes(of));
+    };
     try {
+      let pixels = borrow(side);
       await images.read(requests, pixels, { threads, signal });
+      if (warp) {
+        const matrices = Float32Array.from(decisions.flatMap(({ matrix = [] }) => matrix));
+        const request = { side, matrices, outSide: size, fill: warp.fill };
+        const warped = borrow(size);
+        await warpImages(pixels, request, warped, { threads, signal });
+        pixels = warped;
+      }
       return tensor(pixels, { shape: [positions.length, size, size, 3] }).keep();
     } finally {
-      this.buffers.push(buffer);
+      this.buffers.push(...lent);
     }
+  }
+
+  private takeBuffer(bytes: number): Uint8Array {
+    const large = this.buffers.findIndex((buffer) => buffer.length >= bytes);
+    return large < 0 ? new Uint8Array(bytes) : (this.buffers.splice(large, 1)[0] as Uint8Array);
   }
 }

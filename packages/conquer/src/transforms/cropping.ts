@@ -6,12 +6,24 @@ export interface CropDecision {
   crop: Crop;
   /** Mirror left to right. */
   flip: boolean;
+  /** Where there is a warp: the row-major 2×3 matrix of `warpImages`. */
+  matrix?: readonly number[];
+}
+
+/** How the part that was read is sampled again. */
+export interface Warp {
+  /** Side in pixels that the part is resized to before. */
+  from: number;
+  /** What lies outside of it: its nearest border pixel, or a grey in [0, 1]. */
+  fill: 'border' | number;
 }
 
 /** Chooses, before an image is decoded, the part of it that is read, in pixels of the oriented image. */
 export interface Cropping {
   /** Side in pixels that the part is resized to. */
   readonly size: number;
+  /** Each part is resized to `warp.from` instead, and sampled from there along its matrix. */
+  readonly warp?: Warp;
   /** @param image its oriented size, in pixels */
   draw(image: ImageSize, random: Random): CropDecision;
 }

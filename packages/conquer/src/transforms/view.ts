@@ -1,7 +1,6 @@
-import { Affine } from './affine.js';
+import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { CenterCrop } from './center-crop.js';
-import { Compose } from './compose.js';
 import type { Cropping } from './cropping.js';
 import { Normalize, type NormalizeOptions } from './normalize.js';
 import { RandomResizedCrop } from './random-resized-crop.js';
@@ -26,17 +25,14 @@ export interface ViewOptions {
 /**
  * What evaluation and search see: the centre of the image.
  *
- * @param whole the whole square of `resize`, brought to size on the device, as training with icons does;
+ * @param whole the whole square of `resize`, brought to size as in training with icons;
  *   default false
  * @throws RangeError for a `resize` below `size` without `whole`, or a size that is not positive
  */
 export function evaluationView({ size, resize = size, input }: ViewOptions, whole = false): View {
   const normalize = new Normalize(input);
   return whole
-    ? {
-        cropping: new CenterCrop({ size: resize }),
-        transform: new Compose([new Affine({ size }), normalize]),
-      }
+    ? { cropping: new AffineCrop({ size, from: resize }), transform: normalize }
     : { cropping: new CenterCrop({ size, resize }), transform: normalize };
 }
 
