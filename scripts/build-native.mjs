@@ -15,7 +15,10 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const MACOS = process.platform === 'darwin';
 
 /** What a file is compiled with beyond its addon's flags; the file says why. */
-const FILE_FLAGS = { 'distance-weights-kernel.cc': ['-O3', '-ffast-math', '-fno-associative-math'] };
+const FILE_FLAGS = {
+  'distance-weights-kernel.cc': ['-O3', '-ffast-math', '-fno-associative-math'],
+  'adam.cc': ['-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],
+};
 
 const run = promisify(execFile);
 const hash = (...parts) => createHash('sha256').update(JSON.stringify(parts)).digest('hex');

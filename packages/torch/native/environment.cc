@@ -205,6 +205,7 @@ NAPI_MODULE_INIT() {
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
     conquer::register_distance_weights(env, exports);
+    conquer::register_adam(env, exports);
     return exports;
   });
 }

@@ -4,40 +4,21 @@
 // So plain integer order is by distance and then by index. A row keeps up to `capacity` candidates; when they are
 // full, the `keep` smallest stay, and their largest is the threshold that a later distance must not exceed.
 #include "environment.h"
+#include "parallel.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <thread>
 
 namespace conquer {
 namespace {
-
-// body(begin, end) over 0..count in pieces, on libtorch's number of threads. Own threads: an OpenMP region would
-// need its compiler flag, and a piece takes far longer than a thread to start.
-template <typename F>
-void in_parallel(int64_t count, int64_t piece, const F& body) {
-  std::atomic<int64_t> next{0};
-  const auto work = [&] {
-    for (int64_t begin = next.fetch_add(piece); begin < count; begin = next.fetch_add(piece)) {
-      body(begin, std::min(count, begin + piece));
-    }
-  };
-  const int64_t pieces = (count + piece - 1) / piece;
-  std::vector<std::thread> others;
-  for (int64_t i = 1; i < std::min<int64_t>(at::get_num_threads(), pieces); ++i) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
-}
 
 int64_t key_of(float distance, int64_t index) {
   const float positive = distance > 0 ? distance : 0;  // rounding can take the distance of equal rows below 0

@@ -100,6 +100,16 @@ export interface Native {
     farWeight: number,
   ): void;
 
+  adam(
+    params: readonly Handle[],
+    grads: readonly Handle[],
+    means: readonly Handle[],
+    squares: readonly Handle[],
+    sizes: Float64Array,
+    corrections: Float64Array,
+    constants: Float64Array,
+  ): boolean;
+
   setNumThreads(count: number): void;
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;

@@ -1,3 +1,4 @@
+import { type Handle, native } from '../binding.js';
 import { aten } from '../tensor.js';
 import {
   type BaseOptions,
@@ -38,11 +39,11 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
 
   /**
    * m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², θ ← θ − lr / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + eps), in the
-   * order of PyTorch's operations.
+   * order of PyTorch's operations; before it θ ← decay·θ, and λθ is added to g.
    */
   protected adam(
-    { group, params, steps, state }: Update<AdamOptions>,
-    grads: Update<AdamOptions>['grads'],
+    { group, params, grads, steps, state }: Update<AdamOptions>,
+    { decay = 1, l2 = 0 }: { decay?: number; l2?: number },
   ): void {
     const {
       lr,
@@ -51,16 +52,29 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
     } = group;
     const means = state('exp_avg');
     const squares = state('exp_avg_sq');
-    aten._foreach_mul_$Scalar(means, beta1);
-    aten._foreach_add_$List(means, grads, 1 - beta1);
-    aten._foreach_mul_$Scalar(squares, beta2);
-    aten._foreach_addcmul_$Scalar(squares, grads, grads, 1 - beta2);
     // Parameters without a gradient in some step lag behind: each has a count of its own.
-    const denominators = aten._foreach_sqrt(squares);
     const corrections = steps.map((step) => Math.sqrt(1 - integerPower(beta2, step)));
+    const sizes = steps.map((step) => -(lr / (1 - integerPower(beta1, step))));
+    const constants = [beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, l2];
+    const [ofParams, ofGrads, ofMeans, ofSquares] = [params, grads, means, squares].map((list) =>
+      list.map(({ handle }) => handle),
+    ) as [Handle[], Handle[], Handle[], Handle[]];
+    const numbers = [sizes, corrections, constants].map((list) => Float64Array.from(list)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    if (native.adam(ofParams, ofGrads, ofMeans, ofSquares, ...numbers)) return;
+
+    if (decay !== 1) aten._foreach_mul_$Scalar(params, decay);
+    const gradients = l2 === 0 ? grads : aten._foreach_add$List(grads, params, l2);
+    aten._foreach_mul_$Scalar(means, beta1);
+    aten._foreach_add_$List(means, gradients, 1 - beta1);
+    aten._foreach_mul_$Scalar(squares, beta2);
+    aten._foreach_addcmul_$Scalar(squares, gradients, gradients, 1 - beta2);
+    const denominators = aten._foreach_sqrt(squares);
     aten._foreach_div_$ScalarList(denominators, corrections);
     aten._foreach_add_$Scalar(denominators, eps);
-    const sizes = steps.map((step) => -(lr / (1 - integerPower(beta1, step))));
     aten._foreach_addcdiv_$ScalarList(params, means, denominators, sizes);
   }
 }
@@ -76,9 +90,7 @@ export class Adam extends AdamBase {
   }
 
   protected override update(update: Update<AdamOptions>): void {
-    const { weightDecay } = update.group;
-    const { grads, params } = update;
-    this.adam(update, weightDecay === 0 ? grads : aten._foreach_add$List(grads, params, weightDecay));
+    this.adam(update, { l2: update.group.weightDecay });
   }
 }
 
@@ -95,7 +107,6 @@ export class AdamW extends AdamBase {
 
   protected override update(update: Update<AdamOptions>): void {
     const { lr, weightDecay } = update.group;
-    aten._foreach_mul_$Scalar(update.params, 1 - lr * weightDecay);
-    this.adam(update, update.grads);
+    this.adam(update, { decay: 1 - lr * weightDecay });
   }
 }
