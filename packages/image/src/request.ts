@@ -45,9 +45,10 @@ export function placesIn(out: Uint8Array, requests: readonly ImageRequest[]): nu
 export function encodeRequests(requests: readonly ImageRequest[]): Int32Array {
   const numbers = new Int32Array(requests.length * 8);
   for (const [index, { crop, size, fit, flip }] of requests.entries()) {
+    const at = index * 8;
     // A width of 0 stands for the whole image.
-    const box = crop ? [crop.left, crop.top, crop.width || -1, crop.height] : [0, 0, 0, 0];
-    numbers.set([...box, size.width, size.height, flip ? 1 : 0, fit === 'cover' ? 1 : 0], index * 8);
+    if (crop) numbers.set([crop.left, crop.top, crop.width || -1, crop.height], at);
+    numbers.set([size.width, size.height, flip ? 1 : 0, fit === 'cover' ? 1 : 0], at + 4);
   }
   return numbers;
 }

@@ -42,6 +42,8 @@ describe('warpImages', () => {
   it('fills what lies outside with the border, or a grey, however far it is', async () => {
     const pixels = Uint8Array.from({ length: 4 * 4 * 3 }, () => 200);
     const far = [1, 0, 1e30, 0, 1, -1e30];
+    const overflowing = [3e38, 3e38, -3e38, 3e38, -3e38, 3e38];
+    expect(new Set(await warp(pixels, 4, overflowing, 4))).toEqual(new Set([200]));
     expect(new Set(await warp(pixels, 4, far, 4))).toEqual(new Set([200]));
     expect(new Set(await warp(pixels, 4, far, 4, 0.2))).toEqual(new Set([51]));
     // Shifted by one pixel: the column beyond the edge is filling.

@@ -206,6 +206,7 @@ NAPI_MODULE_INIT() {
     conquer::register_neighbours(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
+    conquer::register_pixels(env, exports);
     return exports;
   });
 }

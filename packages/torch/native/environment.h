@@ -205,5 +205,6 @@ void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
+void register_pixels(napi_env env, napi_value exports);
 
 }  // namespace conquer

@@ -110,6 +110,9 @@ export interface Native {
     constants: Float64Array,
   ): boolean;
 
+  imagesFromPixels(pixels: Handle): Handle;
+  mixColors(images: Handle, matrices: Float32Array): Handle;
+
   setNumThreads(count: number): void;
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;

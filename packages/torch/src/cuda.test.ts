@@ -8,11 +8,14 @@ import {
   cudaIsAvailable,
   F,
   Generator,
+  imagesFromPixels,
   liveTensors,
   manualSeed,
+  mixColors,
   nn,
   optim,
   rand,
+  randint,
   randn,
   readSafetensors,
   scope,
@@ -122,6 +125,16 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
     const read = readSafetensors(join(folder, 'values.safetensors')).tensors.get('values');
     rmSync(folder, { recursive: true });
     expect([read?.device, read?.tolist()]).toEqual(['cpu', values.tolist()]);
+  });
+
+  it('pixels become images, and colours are mixed, as on the CPU', () => {
+    const pixels = randint(0, 256, [4, 9, 7, 3], { dtype: 'uint8' });
+    const images = imagesFromPixels(pixels);
+    const there = imagesFromPixels(pixels.to({ device }));
+    expect([there.device, there.toTypedArray()]).toEqual([device, images.toTypedArray()]);
+    const matrices = rand([4 * 12]).toTypedArray() as Float32Array;
+    const mixed = mixColors(there, matrices).to('cpu').sub(mixColors(images, matrices));
+    expect(mixed.abs().max().item()).toBeLessThan(1e-6);
   });
 
   it('a scope frees what was made in it', () => {

@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { mixColors, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 
@@ -27,31 +27,29 @@ export class ColorMix implements BatchTransform {
   constructor(private readonly options: ColorMixOptions = {}) {}
 
   apply(images: Tensor, random: Random): Tensor {
-    const [batch = 0, channels = 0, height = 0, width = 0] = images.shape;
-    const matrices = new Float32Array(batch * 9);
-    for (let image = 0; image < batch; image++) matrices.set(this.drawMatrix(random), image * 9);
-    return scope(() => {
-      const mix = tensor(matrices, { shape: [batch, 3, 3] }).to({
-        dtype: images.dtype,
-        device: images.device,
-      });
-      // In place of u' = A u on ink, 1 - u' = (1 - A 1) + A x: one product that adds the constant.
-      const constant = mix.sum(2, true).mul(-1).add_(1);
-      const mixed = aten.baddbmm(constant, mix, images.reshape([batch, channels, height * width]));
-      return mixed.clamp_({ min: 0, max: 1 }).view([batch, channels, height, width]);
-    });
+    const batch = images.size(0);
+    const matrices = new Float32Array(batch * 12);
+    for (let image = 0; image < batch; image++) this.drawMatrix(random, matrices, image * 12);
+    return mixColors(images, matrices);
   }
 
-  private drawMatrix(random: Random): number[] {
+  /** Writes the rows of [A, 1 - A 1] from `at` on: in place of u' = A u on ink, 1 - u' = A x + (1 - A 1). */
+  private drawMatrix(random: Random, matrices: Float32Array, at: number): void {
     const { contrast = 0.4, saturation = 0.4, mixing = 0.2, grayscale = 0.2 } = this.options;
     const isGray = random.next() < grayscale;
     const drawn = random.uniform(1 - saturation, 1 + saturation);
     const kept = isGray ? 0 : drawn;
     const factor = random.uniform(1 - contrast, 1 + contrast);
-    return Array.from({ length: 9 }, (_, entry) => {
-      const noise = mixing * random.normal();
-      const base = (1 - kept) / 3 + (entry % 4 === 0 ? kept : 0);
-      return factor * (base + (isGray ? 0 : noise));
-    });
+    for (let row = 0; row < 3; row++) {
+      const start = at + 4 * row;
+      let sum = 0;
+      for (let column = 0; column < 3; column++) {
+        const noise = mixing * random.normal();
+        const base = (1 - kept) / 3 + (row === column ? kept : 0);
+        matrices[start + column] = factor * (base + (isGray ? 0 : noise));
+        sum += matrices[start + column] as number;
+      }
+      matrices[start + 3] = 1 - sum;
+    }
   }
 }

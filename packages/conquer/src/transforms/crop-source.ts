@@ -56,7 +56,8 @@ export class CropSource implements ImageSource {
       let pixels = borrow(side);
       await images.read(requests, pixels, { threads, signal });
       if (warp) {
-        const matrices = Float32Array.from(decisions.flatMap(({ matrix = [] }) => matrix));
+        const matrices = new Float32Array(positions.length * 6);
+        for (const [place, { matrix = [] }] of decisions.entries()) matrices.set(matrix, place * 6);
         const request = { side, matrices, outSide: size, fill: warp.fill };
         const warped = borrow(size);
         await warpImages(pixels, request, warped, { threads, signal });

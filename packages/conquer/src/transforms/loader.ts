@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 import type { ImageSource } from './image-source.js';
@@ -63,24 +63,29 @@ export class Loader implements AsyncIterable<Batch> {
     const abort = new AbortController();
     const positions = batches[Symbol.iterator]();
     const ahead: { stream: Random; read: Promise<{ indices: Int32Array; pixels: Tensor }> }[] = [];
-    const ask = () => {
-      const next = positions.next();
-      if (next.done) return;
-      const stream = random.fork();
-      const read = substitutes
-        ? substitutes.read(source, next.value, stream, abort.signal)
-        : source.read(next.value, stream, abort.signal).then((pixels) => ({ indices: next.value, pixels }));
-      // A failure is reported when its batch is due; until then it must not count as unhandled.
-      read.catch(() => {});
-      ahead.push({ stream, read });
+    const askUpTo = (most: number) => {
+      while (ahead.length < most) {
+        const next = positions.next();
+        if (next.done) return;
+        const stream = random.fork();
+        const read = substitutes
+          ? substitutes.read(source, next.value, stream, abort.signal)
+          : source.read(next.value, stream, abort.signal).then((pixels) => ({ indices: next.value, pixels }));
+        // A failure is reported when its batch is due; until then it must not count as unhandled.
+        read.catch(() => {});
+        ahead.push({ stream, read });
+      }
     };
     try {
-      for (let batch = 0; batch < prefetch; batch++) ask();
+      askUpTo(Math.max(1, prefetch));
       for (let batch = ahead[0]; batch; batch = ahead[0]) {
-        ask();
         const { pixels, indices } = await batch.read;
         ahead.shift();
-        yield this.finish(pixels, indices, batch.stream);
+        const finished = this.finish(pixels, indices, batch.stream);
+        // Only now: reading would take the cores from finishing this one. It has the whole step.
+        askUpTo(prefetch);
+        yield finished;
+        askUpTo(1);
       }
     } finally {
       abort.abort();
@@ -97,9 +102,8 @@ export class Loader implements AsyncIterable<Batch> {
     try {
       const images = noGrad(() =>
         scope(() => {
-          // Reordered as bytes, which is ten times as fast as reordering floats.
-          const planes = pixels.to({ device }).permute([0, 3, 1, 2]).contiguous();
-          return transform.apply(planes.to('float32').div_(255), stream);
+          const images = imagesFromPixels(pixels.to({ device }));
+          return transform.apply(images, stream);
         }),
       ).keep();
       return { images, labels: indices.map((position) => labels[position]!), indices };
