@@ -61,6 +61,7 @@ const ready = all
   ? check('set-up', node('scripts/setup.mjs', '--test'))
   : check('native build', node('scripts/build-native.mjs')) &&
     check('TypeScript build', tool('tsc', '-b', ...PROJECTS)) &&
+    check('help', node('scripts/build-help.mjs')) &&
     check('page', node('scripts/build-page.mjs'));
 if (ready) {
   check('types', tool('tsc', '--noEmit', '-p', 'tsconfig.test.json'));

@@ -7,6 +7,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildHelp } from './build-help.mjs';
 import { findLibjpeg } from './find-libjpeg.mjs';
 import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
 
@@ -201,6 +202,7 @@ function typescript() {
   } catch {
     throw new SetupError("the TypeScript build failed: see the compiler's messages above");
   }
+  buildHelp();
 }
 
 async function page() {

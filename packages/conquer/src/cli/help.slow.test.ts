@@ -16,6 +16,11 @@ function conquer(...args: string[]) {
   return spawnSync(process.execPath, [program, ...args], { env, encoding: 'utf8' });
 }
 
+it('conquer --help is what the build wrote down of it, and is current', () => {
+  expect(conquer('--help').stdout).toBe(conquer('help').stdout);
+  expect(conquer('-h').stdout).toBe(conquer('help').stdout);
+});
+
 const commands = [...conquer('--help').stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )/gm)]
   .map(([, name]) => name ?? '')
   .filter((name) => name !== 'help');

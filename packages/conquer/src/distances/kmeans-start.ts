@@ -5,6 +5,9 @@ import type { Steps } from './steps.js';
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
 const ONE_BY_ONE = 512;
 
+/** Rows among which k-means++ chooses, at the least and for each cluster: more of them cost a pass each, and change little. */
+const SAMPLE = { least: 20_480, perCluster: 256 };
+
 /** k distinct rows of (N, D). */
 export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
   return selectRows(rows, random.choice(rows.size(0), k));
@@ -12,11 +15,22 @@ export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
 
 /**
  * k-means++ (Arthur and Vassilvitskii 2007), greedy: of 2 + ln k draws the one that lowers the objective most. Beyond
- * 512 clusters each of 512 rounds draws several at once and keeps them all.
+ * 512 clusters each of 512 rounds draws several at once and keeps them all. Of more than 20,480 rows, and 256 for each
+ * cluster, it looks at a random part.
  *
  * @param squares (N,), the squared norms of the rows
  */
 export function* plusPlusStart(rows: Tensor, squares: Tensor, k: number, random: Random): Steps<Tensor> {
+  const sample = Math.max(SAMPLE.least, SAMPLE.perCluster * k);
+  if (rows.size(0) <= sample) return yield* chooseAmong(rows, squares, k, random);
+  const some = random.choice(rows.size(0), sample);
+  const [sampled, ofSampled] = [selectRows(rows, some), selectRows(squares, some)];
+  const start = yield* chooseAmong(sampled, ofSampled, k, random);
+  sampled.dispose();
+  return start;
+}
+
+function* chooseAmong(rows: Tensor, squares: Tensor, k: number, random: Random): Steps<Tensor> {
   const trials = 2 + Math.floor(Math.log(k));
   const perRound = Math.ceil(k / ONE_BY_ONE);
   const chosen = [random.int(rows.size(0))];

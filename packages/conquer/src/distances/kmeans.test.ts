@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { liveTensors, manualSeed, ones, randn, type Tensor, tensor, zeros } from '@conquer/torch';
+import { Generator, liveTensors, manualSeed, ones, randn, type Tensor, tensor, zeros } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { kMeans } from './kmeans.js';
@@ -124,5 +124,21 @@ describe('kMeans', () => {
     const random = new Random(0);
     expect(() => kMeans(tensor([[0], [NaN]]), 1, { random })).toThrow(/finite/);
     expect(() => kMeans(tensor([[0], [1]]), 3, { random })).toThrow(/1 to 2 clusters for 2 rows, got 3/);
+  });
+
+  it('chooses its start among a part of many rows, and finds the clusters all the same', () => {
+    const centres = [0, 10, 20, 30, 40];
+    const near = randn([25_000, 3], { generator: new Generator(1) }).mul(0.1);
+    const rows = near.add(
+      tensor(Float32Array.from({ length: 25_000 }, (_, i) => centres[i % 5] as number)).unsqueeze(1),
+    );
+    const before = liveTensors();
+    const { assignments, centroids, objective } = kMeans(rows, 5, { random: new Random(2) });
+    expect(liveTensors()).toBe(before + 1);
+    expect(
+      [...centroids.mean(1).toNumbers()].map((mean) => Math.abs(Math.round(mean))).sort((a, b) => a - b),
+    ).toEqual(centres);
+    expect(new Set(assignments).size).toBe(5);
+    expect(objective).toBeCloseTo(near.square().sum().item(), -1);
   });
 });
