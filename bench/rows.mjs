@@ -18,13 +18,25 @@ import { photoFolder } from './photos.mjs';
  * @property {Record<string, { within: number, oneSided?: boolean }>} [agree] extras of both sides that must be
  *   equal up to this fraction; one-sided: ours may be lower
  * @property {Record<string, number>} [most] extras of ours and the most they may be, such as extraBytes
- * @property {{ flops?: number, bytes?: number, what: string }} [limit] what must be computed or moved at least
+ * @property {Limit | ((ours: Record<string, number>) => Limit)} [limit] what must be done at least; may depend on what our
+ *   side answered
+ *
+ * @typedef {{ flops?: number, bytes?: number, nodeStarts?: number, what: string }} Limit
  */
+
+/** A batch of 512 images of 224 px in float32. */
+const PHOTO_BATCHES = {
+  bytes: 512 * 3 * 224 * 224 * 4,
+  what: 'the batches written; what decoding takes is not counted',
+};
+/** Images of emoji to train on, and to evaluate on. */
+const [EMOJI_TRAIN, EMOJI_TEST] = [5850, 5822];
 
 const STEP = 3; // forward and the two products of backward
 /** Multiply-adds × 2 of a forward pass per image. */
 const RESNET50_224 = 8.2e9;
 const RESNET18_64 = 0.297e9;
+const DEMO_NET_32 = 18.6e6;
 
 /** @type {Row[]} */
 export const rows = [
@@ -78,6 +90,7 @@ export const rows = [
       ['--workers', '1'],
       ['--workers', '2'],
     ],
+    limit: PHOTO_BATCHES,
   },
   {
     name: 'decode-cached',
@@ -93,6 +106,7 @@ export const rows = [
       ['--workers', '1'],
       ['--workers', '2'],
     ],
+    limit: PHOTO_BATCHES,
   },
   {
     name: 'embed-resnet18',
@@ -166,6 +180,10 @@ export const rows = [
     repeats: 3,
     cold: true,
     agree: { objective: { within: 1e-3, oneSided: true } },
+    limit: ({ iterations }) => ({
+      flops: iterations * 2 * 60_000 * 2048 * 32,
+      what: `a product of all rows with 32 centroids in each of its ${iterations} iterations`,
+    }),
   },
   {
     name: 'nmi-sop',
@@ -179,6 +197,7 @@ export const rows = [
     repeats: 1,
     cold: true,
     agree: { objective: { within: 1e-3, oneSided: true } },
+    limit: { flops: 2 * 60_502 * 11_316 * 512, what: 'one product of all rows with all centroids' },
   },
   {
     name: 'epoch-emoji',
@@ -194,6 +213,10 @@ export const rows = [
       ['--workers', '1'],
       ['--workers', '2'],
     ],
+    limit: {
+      flops: (STEP * EMOJI_TRAIN + EMOJI_TEST) * RESNET18_64,
+      what: 'convolutions, of the epoch and one evaluation',
+    },
   },
   {
     name: 'quality-emoji',
@@ -205,6 +228,10 @@ export const rows = [
     repeats: 1,
     cold: true,
     agree: { miss: { within: 0, oneSided: true } },
+    limit: {
+      flops: (STEP * 10 * 3 * EMOJI_TRAIN + 11 * EMOJI_TEST) * DEMO_NET_32,
+      what: 'convolutions, of 10 epochs of 3 passes and 11 evaluations',
+    },
   },
   {
     name: 'start-help',
@@ -212,6 +239,7 @@ export const rows = [
     bar: 0.15,
     absolute: true,
     repeats: 7,
+    limit: { nodeStarts: 1, what: "Node's own start" },
   },
   {
     name: 'start-train',
@@ -219,5 +247,6 @@ export const rows = [
     bar: 3,
     absolute: true,
     repeats: 3,
+    limit: { nodeStarts: 1, what: "Node's own start" },
   },
 ];

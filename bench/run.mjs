@@ -67,11 +67,27 @@ function complaints({ agree = {}, most = {} }, ours, peer) {
   return found;
 }
 
-/** The machine's own time for what the row must do at least. */
-function limitOf({ limit }, { flops, bytes }) {
+/** The machine's own time for what the row must do at least. @param extras what our side answered */
+function limitOf({ limit }, { flops, bytes }, extras) {
   if (!limit) return undefined;
-  const seconds = Math.max((limit.flops ?? 0) / flops, (limit.bytes ?? 0) / bytes);
-  return { seconds, what: limit.what };
+  const {
+    flops: ofFlops = 0,
+    bytes: ofBytes = 0,
+    nodeStarts = 0,
+    what,
+  } = typeof limit === 'function' ? limit(extras) : limit;
+  const starting = nodeStarts > 0 ? nodeStarts * nodeStart() : 0;
+  return { seconds: Math.max(ofFlops / flops, ofBytes / bytes, starting), what };
+}
+
+/** Seconds that Node takes to start and do nothing. */
+function nodeStart() {
+  const times = Array.from({ length: 7 }, () => {
+    const start = performance.now();
+    spawnSync(process.execPath, ['-e', '0'], { stdio: 'ignore' });
+    return (performance.now() - start) / 1000;
+  });
+  return median(times);
 }
 
 async function measure(row, machine) {
@@ -114,7 +130,7 @@ async function measure(row, machine) {
       ...(best && best.choice.length > 0 && { peerSetting: best.choice.join(' ') }),
       runs: { ours: results.ours.map(strip), peer: results.peer.map(strip) },
       extras: results.ours.at(-1),
-      limit: limitOf(row, { flops, bytes }),
+      limit: limitOf(row, { flops, bytes }, results.ours.at(-1)),
       speed: { flops, bytes },
     };
   } finally {

@@ -126,10 +126,13 @@ describe('fetchWeights', () => {
     const message = await messageOf(get());
     expect(message).toContain(`${baseUrl}${published.file} cannot be fetched`);
     expect(existsSync(file())).toBe(false);
-    expect(statSync(`${file()}.part`).size).toBe(500_000);
+    // How much depends on what had arrived when the connection broke.
+    const { size } = statSync(`${file()}.part`);
+    expect(size).toBeGreaterThan(0);
+    expect(size).toBeLessThanOrEqual(500_000);
     answer = serve;
     await get();
-    expect(ranges.at(-1)).toBe('bytes=500000-');
+    expect(ranges.at(-1)).toBe(`bytes=${size}-`);
     expect(readFileSync(file()).equals(body)).toBe(true);
   });
 

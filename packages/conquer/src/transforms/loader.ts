@@ -63,8 +63,8 @@ export class Loader implements AsyncIterable<Batch> {
     const abort = new AbortController();
     const positions = batches[Symbol.iterator]();
     const ahead: { stream: Random; read: Promise<{ indices: Int32Array; pixels: Tensor }> }[] = [];
-    const askUpTo = (most: number) => {
-      while (ahead.length < most) {
+    const ask = () => {
+      while (ahead.length < prefetch) {
         const next = positions.next();
         if (next.done) return;
         const stream = random.fork();
@@ -77,15 +77,14 @@ export class Loader implements AsyncIterable<Batch> {
       }
     };
     try {
-      askUpTo(Math.max(1, prefetch));
+      ask();
       for (let batch = ahead[0]; batch; batch = ahead[0]) {
         const { pixels, indices } = await batch.read;
         ahead.shift();
         const finished = this.finish(pixels, indices, batch.stream);
         // Only now: reading would take the cores from finishing this one. It has the whole step.
-        askUpTo(prefetch);
+        ask();
         yield finished;
-        askUpTo(1);
       }
     } finally {
       abort.abort();

@@ -1,4 +1,4 @@
-import { type Handle, native } from '../binding.js';
+import { native } from '../binding.js';
 import { aten } from '../tensor.js';
 import {
   type BaseOptions,
@@ -56,16 +56,18 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
     const corrections = steps.map((step) => Math.sqrt(1 - integerPower(beta2, step)));
     const sizes = steps.map((step) => -(lr / (1 - integerPower(beta1, step))));
     const constants = [beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, l2];
-    const [ofParams, ofGrads, ofMeans, ofSquares] = [params, grads, means, squares].map((list) =>
-      list.map(({ handle }) => handle),
-    ) as [Handle[], Handle[], Handle[], Handle[]];
-    const numbers = [sizes, corrections, constants].map((list) => Float64Array.from(list)) as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
-    if (native.adam(ofParams, ofGrads, ofMeans, ofSquares, ...numbers)) return;
+    const inOnePass = native.adam(
+      params.map(({ handle }) => handle),
+      grads.map(({ handle }) => handle),
+      means.map(({ handle }) => handle),
+      squares.map(({ handle }) => handle),
+      Float64Array.from(sizes),
+      Float64Array.from(corrections),
+      Float64Array.from(constants),
+    );
+    if (inOnePass) return;
 
+    // On a card, where libtorch has kernels for whole lists.
     if (decay !== 1) aten._foreach_mul_$Scalar(params, decay);
     const gradients = l2 === 0 ? grads : aten._foreach_add$List(grads, params, l2);
     aten._foreach_mul_$Scalar(means, beta1);
