@@ -2,7 +2,7 @@
 // PYTHON names the Python that has torch and torchvision; libtorch best comes from there too (LIBTORCH_USE_PYTORCH=1).
 import { evaluateEmbeddings, kMeans, Random } from '../packages/conquer/dist/index.js';
 import { Generator, randn, torchVersion } from '../packages/torch/dist/index.js';
-import { startOurs, startPeer } from './sides.mjs';
+import { median, startOurs, startPeer } from './sides.mjs';
 
 const DEVICE = 'cuda:0';
 const REPEATS = 5;
@@ -15,7 +15,6 @@ const steps = [
   ['ResNet-18, batch 80, 64 px, trained BN, 32 learners', 'resnet18', 80, 64, 32, 'trained'],
 ];
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const milliseconds = (seconds) => (seconds * 1000).toFixed(1);
 
 console.log(

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, resultsTable, writeReport } from './report.mjs';
 import { rows } from './rows.mjs';
-import { PYTHON, ROOT, startOurs, startPeer } from './sides.mjs';
+import { median, PYTHON, ROOT, startOurs, startPeer } from './sides.mjs';
 
 const say = (line) => console.log(line);
 
@@ -30,12 +30,6 @@ async function bestPeer(side, args, choices) {
   }
   return best;
 }
-
-const median = (values) => {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
 
 /** @returns {string | undefined} the first number of a and b that is further apart than allowed */
 function difference(a, b, { within, oneSided }, path) {

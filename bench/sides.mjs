@@ -78,3 +78,10 @@ function startFile(command, file, args) {
   if (!existsSync(file)) throw new Error(`${name} does not exist`);
   return Side.start(name, command, [file, ...args]);
 }
+
+/** Of the times of a side's runs. */
+export const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};

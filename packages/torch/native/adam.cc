@@ -98,7 +98,7 @@ void step(const std::vector<Part<Number>>& parts, const Constants<Number>& by) {
 }
 
 struct Lists {
-  std::vector<at::Tensor*> params, grads, means, squares;
+  std::vector<at::Tensor> params, grads, means, squares;
   const double* sizes;
   const double* corrections;
 };
@@ -107,33 +107,13 @@ template <typename Number>
 void step(const Lists& lists, const double* numbers) {
   std::vector<Part<Number>> parts;
   for (size_t i = 0; i < lists.params.size(); ++i) {
-    parts.push_back({lists.params[i]->data_ptr<Number>(), lists.grads[i]->data_ptr<Number>(),
-                     lists.means[i]->data_ptr<Number>(), lists.squares[i]->data_ptr<Number>(),
+    parts.push_back({lists.params[i].data_ptr<Number>(), lists.grads[i].data_ptr<Number>(),
+                     lists.means[i].data_ptr<Number>(), lists.squares[i].data_ptr<Number>(),
                      static_cast<Number>(lists.sizes[i]), static_cast<Number>(lists.corrections[i]),
-                     lists.params[i]->numel()});
+                     lists.params[i].numel()});
   }
   const auto number = [&](int i) { return static_cast<Number>(numbers[i]); };
   step(parts, Constants<Number>{number(0), number(1), number(2), number(3), number(4), number(5), number(6)});
-}
-
-std::vector<at::Tensor*> to_tensors(napi_env env, napi_value value, const char* what) {
-  uint32_t length;
-  check(napi_get_array_length(env, value, &length), what);
-  std::vector<at::Tensor*> tensors;
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value element;
-    check(napi_get_element(env, value, i, &element), what);
-    tensors.push_back(&to_tensor(env, element));
-  }
-  return tensors;
-}
-
-const double* doubles(napi_env env, napi_value value, size_t count, const char* what) {
-  const HostView view = host_view(env, value);
-  if (view.bytes != count * sizeof(double)) {
-    throw std::runtime_error(std::string(what) + " must have " + std::to_string(count) + " numbers");
-  }
-  return static_cast<const double*>(view.data);
 }
 
 // adam(params, grads, means, squares: handles; sizes, corrections: Float64Array (N,); constants: Float64Array (7,), see
@@ -141,22 +121,22 @@ const double* doubles(napi_env env, napi_value value, size_t count, const char* 
 napi_value adam(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<7> arguments(env, info);
-    Lists lists{to_tensors(env, arguments[0], "params"), to_tensors(env, arguments[1], "grads"),
-                to_tensors(env, arguments[2], "means"), to_tensors(env, arguments[3], "squares"), nullptr, nullptr};
+    Lists lists{to_tensor_list(env, arguments[0], "params"), to_tensor_list(env, arguments[1], "grads"),
+                to_tensor_list(env, arguments[2], "means"), to_tensor_list(env, arguments[3], "squares"), nullptr, nullptr};
     const size_t count = lists.params.size();
     for (const auto* list : {&lists.grads, &lists.means, &lists.squares}) {
       if (list->size() != count) throw std::runtime_error("adam: the lists must be of one length");
     }
-    lists.sizes = doubles(env, arguments[4], count, "sizes");
-    lists.corrections = doubles(env, arguments[5], count, "corrections");
-    const double* const constants = doubles(env, arguments[6], 7, "constants");
+    lists.sizes = elements<double>(env, arguments[4], static_cast<int64_t>(count), "sizes");
+    lists.corrections = elements<double>(env, arguments[5], static_cast<int64_t>(count), "corrections");
+    const double* const constants = elements<double>(env, arguments[6], 7, "constants");
     if (count == 0) return from_bool(env, true);
-    const at::ScalarType dtype = lists.params[0]->scalar_type();
+    const at::ScalarType dtype = lists.params[0].scalar_type();
     if (dtype != at::kFloat && dtype != at::kDouble) return from_bool(env, false);
     for (size_t i = 0; i < count; ++i) {
-      for (const at::Tensor* tensor : {lists.params[i], lists.grads[i], lists.means[i], lists.squares[i]}) {
+      for (const at::Tensor* tensor : {&lists.params[i], &lists.grads[i], &lists.means[i], &lists.squares[i]}) {
         if (!tensor->device().is_cpu() || tensor->layout() != at::kStrided || tensor->scalar_type() != dtype ||
-            !tensor->is_contiguous() || tensor->sizes() != lists.params[i]->sizes()) {
+            !tensor->is_contiguous() || tensor->sizes() != lists.params[i].sizes()) {
           return from_bool(env, false);
         }
       }
@@ -165,7 +145,7 @@ napi_value adam(napi_env env, napi_callback_info info) {
     dtype == at::kFloat ? step<float>(lists, constants) : step<double>(lists, constants);
     // As an operator in place would: who saved an old value for its gradient is told.
     for (const auto* list : {&lists.params, &lists.means, &lists.squares}) {
-      for (at::Tensor* tensor : *list) tensor->unsafeGetTensorImpl()->bump_version();
+      for (const at::Tensor& tensor : *list) tensor.unsafeGetTensorImpl()->bump_version();
     }
     return from_bool(env, true);
   });

@@ -9,22 +9,6 @@
 namespace conquer {
 namespace {
 
-std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what) {
-  bool is_array = false;
-  check(napi_is_array(env, value, &is_array), what);
-  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of tensors");
-  uint32_t length;
-  check(napi_get_array_length(env, value, &length), what);
-  std::vector<at::Tensor> tensors;
-  tensors.reserve(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value element;
-    check(napi_get_element(env, value, i, &element), what);
-    tensors.push_back(to_tensor(env, element));
-  }
-  return tensors;
-}
-
 // backward(outputs, gradients, retainGraph): gradients is empty for scalar outputs.
 napi_value backward(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {

@@ -10,16 +10,6 @@
 namespace conquer {
 namespace {
 
-// The memory of a typed array of T that has `count` elements.
-template <typename T>
-T* elements(napi_env env, napi_value value, int64_t count, const char* what) {
-  const HostView view = host_view(env, value);
-  if (view.bytes != count * sizeof(T)) {
-    throw std::runtime_error(std::string(what) + " must have " + std::to_string(count * sizeof(T)) + " bytes, got " + std::to_string(view.bytes));
-  }
-  return static_cast<T*>(view.data);
-}
-
 // distanceWeights(products (B, B), labels Int32Array (B,), far Float64Array (B,), weights (B, B), exponentOfDistance,
 // exponentOfRest, leastSquare, floor, farWeight): fills the weights, a typed array of the products' dtype, float32 or
 // float64; a row whose product with itself is not finite gets NaN.

@@ -141,6 +141,22 @@ at::Tensor& to_tensor(napi_env env, napi_value value) {
   return Environment::of(env).tensors.at(to_double(env, value, "a tensor handle"));
 }
 
+std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what) {
+  bool is_array = false;
+  check(napi_is_array(env, value, &is_array), what);
+  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of tensors");
+  uint32_t length;
+  check(napi_get_array_length(env, value, &length), what);
+  std::vector<at::Tensor> tensors;
+  tensors.reserve(length);
+  for (uint32_t i = 0; i < length; ++i) {
+    napi_value element;
+    check(napi_get_element(env, value, i, &element), what);
+    tensors.push_back(to_tensor(env, element));
+  }
+  return tensors;
+}
+
 napi_value from_double(napi_env env, double value) {
   napi_value result;
   check(napi_create_double(env, value, &result), "cannot create a number");

@@ -163,6 +163,7 @@ std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* w
 at::ScalarType to_scalar_type(napi_env env, napi_value value);
 c10::Device to_device(napi_env env, napi_value value);
 at::Tensor& to_tensor(napi_env env, napi_value value);
+std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what);
 
 // The memory of a typed array, also over a SharedArrayBuffer.
 struct HostView {
@@ -170,6 +171,16 @@ struct HostView {
   size_t bytes;
 };
 HostView host_view(napi_env env, napi_value value);
+
+// The memory of a typed array of T that has `count` elements.
+template <typename T>
+T* elements(napi_env env, napi_value value, int64_t count, const char* what) {
+  const HostView view = host_view(env, value);
+  if (view.bytes != count * sizeof(T)) {
+    throw std::runtime_error(std::string(what) + " must have " + std::to_string(count * sizeof(T)) + " bytes, got " + std::to_string(view.bytes));
+  }
+  return static_cast<T*>(view.data);
+}
 
 // C++ → JavaScript.
 napi_value from_double(napi_env env, double value);

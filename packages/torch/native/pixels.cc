@@ -19,6 +19,15 @@ const std::array<float, 256> fractions = [] {
   return values;
 }();
 
+// body(image) for each of `count` images of `area` pixels, on several threads where there is enough to do.
+template <typename F>
+void for_each_image(int64_t count, int64_t area, const F& body) {
+  const int64_t images_a_piece = std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, area * kChannels));
+  in_parallel(count, images_a_piece, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) body(image);
+  });
+}
+
 // imagesFromPixels(handle of uint8 (B, H, W, 3)) → float32 (B, 3, H, W) in [0, 1]. One pass; as operators it is three.
 napi_value images_from_pixels(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
@@ -32,14 +41,11 @@ napi_value images_from_pixels(napi_env env, napi_callback_info info) {
     at::Tensor images = at::empty({count, kChannels, pixels.size(1), pixels.size(2)}, at::TensorOptions().dtype(at::kFloat));
     const uint8_t* const from = pixels.data_ptr<uint8_t>();
     float* const to = images.data_ptr<float>();
-    const int64_t images_a_piece = std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, area * kChannels));
-    in_parallel(count, images_a_piece, [&](int64_t begin, int64_t end) {
-      for (int64_t image = begin; image < end; ++image) {
-        const uint8_t* pixel = from + image * area * kChannels;
-        float* const plane = to + image * area * kChannels;
-        for (int64_t i = 0; i < area; ++i, pixel += kChannels) {
-          for (int64_t channel = 0; channel < kChannels; ++channel) plane[channel * area + i] = fractions[pixel[channel]];
-        }
+    for_each_image(count, area, [&](int64_t image) {
+      const uint8_t* pixel = from + image * area * kChannels;
+      float* const plane = to + image * area * kChannels;
+      for (int64_t i = 0; i < area; ++i, pixel += kChannels) {
+        for (int64_t channel = 0; channel < kChannels; ++channel) plane[channel * area + i] = fractions[pixel[channel]];
       }
     });
     return from_tensor(env, std::move(images));
@@ -78,11 +84,8 @@ napi_value mix_colors(napi_env env, napi_callback_info info) {
     const float* const from = images.data_ptr<float>();
     const float* const numbers = static_cast<const float*>(matrices.data);
     float* const to = mixed.data_ptr<float>();
-    const int64_t images_a_piece = std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, area * kChannels));
-    in_parallel(count, images_a_piece, [&](int64_t begin, int64_t end) {
-      for (int64_t image = begin; image < end; ++image) {
-        mix(from + image * area * kChannels, numbers + image * 12, area, to + image * area * kChannels);
-      }
+    for_each_image(count, area, [&](int64_t image) {
+      mix(from + image * area * kChannels, numbers + image * 12, area, to + image * area * kChannels);
     });
     return from_tensor(env, std::move(mixed));
   });

@@ -99,17 +99,19 @@ describeWithPython('colours against torchvision', ['torch', 'torchvision', 'nump
   });
 });
 
+/** Of every kind of affine map. */
+const ranges = {
+  rotation: 40,
+  scale: [0.6, 1.7],
+  stretch: 0.3,
+  shear: 0.2,
+  shift: 0.15,
+  flip: 0.5,
+} as const;
+
 describeWithPython('Affine against scipy', ['scipy', 'torch', 'numpy'], () => {
   it('maps the output to the input by mirror, stretch, zoom, shear, rotation and shift, in this order', () => {
     const x = images(6, 17);
-    const options = {
-      rotation: 40,
-      scale: [0.6, 1.7],
-      stretch: 0.3,
-      shear: 0.2,
-      shift: 0.15,
-      flip: 0.5,
-    } as const;
     const fills = ['border', 0.25, 0, 1] as const;
     const random = new Random(8);
     const draws = Array.from({ length: 6 }, () => ({
@@ -153,7 +155,7 @@ describeWithPython('Affine against scipy', ['scipy', 'torch', 'numpy'], () => {
       { x, draws, fills },
     );
     for (const [index, fill] of fills.entries()) {
-      const got = new Affine({ size: 12, ...options, fill }).apply(x, new Random(8));
+      const got = new Affine({ size: 12, ...ranges, fill }).apply(x, new Random(8));
       // Rows that read exactly at the border differ by rounding of the coordinates.
       expect(largestDifference(got, expected[index]!), `fill ${fill}`).toBeLessThan(2e-5);
     }
@@ -215,14 +217,6 @@ describe('Affine', () => {
         }
       },
     };
-    const ranges = {
-      rotation: 40,
-      scale: [0.6, 1.5],
-      stretch: 0.2,
-      shear: 0.1,
-      shift: 0.2,
-      flip: 0.5,
-    } as const;
     for (const fill of ['border', 1, 0.4] as const) {
       const cropping = new AffineCrop({ size, from: side, ...ranges, fill });
       const source = new CropSource({ images: set, cropping });
