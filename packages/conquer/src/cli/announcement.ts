@@ -13,10 +13,13 @@ export function announcement(
   const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
   const { arch, epochs, device } = settings;
   const weights = settings.weights === null ? '' : ` from ${settings.weights}`;
+  const from = settings['divide-from'];
+  const since = from > 0 ? ` from epoch ${from + 1} on` : '';
+  const every = settings['mod-epoch'] === 1 ? 'epoch' : `${settings['mod-epoch']} epochs`;
   const learners =
     settings['num-learners'] === 1
       ? 'no division'
-      : `${settings['num-learners']} learners (${settings.masks} masks, redivided every ${settings['mod-epoch']} epochs)`;
+      : `${settings['num-learners']} learners${since} (${settings.masks} masks, redivided every ${every})`;
   const counted = epochs === 1 ? '1 epoch' : `${epochs} epochs`;
   return (
     `${dataset.name}: ${train.paths.length} images of ${train.classNames.length} classes to train on, ` +

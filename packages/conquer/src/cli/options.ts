@@ -68,6 +68,8 @@ const smallClassActions = [
   'smaller_batch',
 ] as const satisfies readonly SmallClassAction[];
 
+const learningRateSchedules = ['constant', 'step', 'cosine', 'one-cycle'] as const;
+
 const DATA = 'Data';
 const MODEL = 'Model';
 const DIVISION = 'Division';
@@ -218,6 +220,13 @@ export const trainOptions = {
     default: 2,
     min: 1,
     help: 'redivide every so many epochs',
+  },
+  'divide-from': {
+    group: DIVISION,
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    help: 'epochs that one learner trains before the first division; the divisions are counted from there',
   },
   'mod-epoch-freeze': {
     group: DIVISION,
@@ -584,7 +593,7 @@ export const trainOptions = {
   'lr-schedule': {
     group: OPTIMISER,
     kind: 'choice',
-    choices: ['constant', 'step', 'cosine', 'one-cycle'],
+    choices: learningRateSchedules,
     default: 'constant',
     help: 'course of the learning rates',
   },
@@ -609,6 +618,20 @@ export const trainOptions = {
     min: 0,
     max: 1,
     help: 'schedule one-cycle: share of the training before the peak',
+  },
+  'divide-lr': {
+    group: OPTIMISER,
+    kind: 'number',
+    default: null,
+    min: 0,
+    help: 'with --divide-from: learning rate at which the divided training starts, with a schedule of its own (default: the one there is goes on)',
+  },
+  'divide-lr-schedule': {
+    group: OPTIMISER,
+    kind: 'choice',
+    choices: learningRateSchedules,
+    default: 'cosine',
+    help: 'with --divide-lr: course of the learning rates from the first division on',
   },
   'warmup-epochs': {
     group: OPTIMISER,

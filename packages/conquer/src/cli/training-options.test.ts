@@ -71,6 +71,24 @@ describe('the learning rate', () => {
     expect(at(1, warm)).toBeCloseTo(2 / 3, 12);
     expect(at(2, warm)).toBeCloseTo(1, 6);
     expect(at(6, warm)).toBeCloseTo(0.5, 6);
+    // What follows the warm-up ends with the training.
+    expect(at(10, { 'warmup-epochs': 2, 'lr-schedule': 'one-cycle' })).toBeLessThan(1e-4);
+  });
+
+  it('has a schedule of its own after the first division where it has a rate of its own', () => {
+    const divided = { lr: 0.004, 'lr-schedule': 'one-cycle', 'divide-from': 6, 'divide-lr': 0.002 };
+    const before = (epoch: number) => at(epoch, { epochs: 6, 'lr-schedule': 'one-cycle' });
+    expect([0, 2, 5.9].map((epoch) => at(epoch, divided))).toEqual([0, 2, 5.9].map(before));
+    expect([6, 8, 10].map((epoch) => at(epoch, divided))).toEqual([
+      0.5,
+      expect.closeTo(0.25, 12),
+      expect.closeTo(0, 12),
+    ]);
+    expect(at(9, { ...divided, 'divide-lr-schedule': 'constant' })).toBe(0.5);
+    // Without a rate of its own the schedule that there is goes on.
+    expect(at(8, { ...divided, 'divide-lr': null })).toBe(at(8, { lr: 0.004, 'lr-schedule': 'one-cycle' }));
+    expect(() => at(0, { 'divide-lr': 0.002 })).toThrow(/expected --divide-from of 1 or more/);
+    expect(() => at(0, { lr: 0, 'divide-from': 2, 'divide-lr': 0.002 })).toThrow(/--lr above 0/);
   });
 });
 

@@ -94,6 +94,32 @@ describe('DivisionSchedule', () => {
     ).toBe(4);
   });
 
+  it('leaves one learner alone until divideFrom, and counts everything but the full embedding from there', () => {
+    const options = { numLearners: 4, modEpoch: 2, modEpochFreeze: 1, divideFrom: 3 };
+    const all = epochs(options, 10);
+    expect(all.slice(3)).toEqual(epochs({ ...options, divideFrom: 0 }, 7));
+    expect(all.slice(0, 3).map((e) => [e.redivide, e.numLearners, e.freezeBackbone])).toEqual([
+      [true, 1, false],
+      [false, 1, false],
+      [false, 1, false],
+    ]);
+    const atOnce = epochs({ numLearners: 4, modEpoch: 2, divideFrom: 3, hierarchy: 'none' }, 6);
+    expect(atOnce.map((e) => e.numLearners)).toEqual([1, 1, 1, 4, 4, 4]);
+    expect(atOnce.map((e) => e.redivide)).toEqual([true, false, false, true, false, true]);
+    expect(atOnce[3]?.numClusters).toBe(4);
+    const joined = epochs({ ...options, forceFullEmbeddingEpoch: 6 }, 8);
+    expect(joined.map((e) => e.fullEmbedding)).toEqual(joined.map((_, epoch) => epoch >= 6));
+    expect(joined.map((e) => e.numLearners)).toEqual([1, 1, 1, 1, 1, 2, 2, 2]);
+    // The whole embedding before any division: there is nothing left to divide.
+    const never = epochs({ ...options, forceFullEmbeddingEpoch: 2 }, 6);
+    expect(never.map((e) => [e.redivide, e.numLearners])).toEqual([
+      [true, 1],
+      ...Array.from({ length: 5 }, () => [false, 1]),
+    ]);
+    const stopping = epochs({ ...options, stopRecluster: true }, 12);
+    expect(stopping.flatMap((e, epoch) => (e.redivide ? [epoch] : []))).toEqual([0, 3, 5, 7]);
+  });
+
   it('stops dividing and freezing in the epoch after the last doubling', () => {
     const options = { numLearners: 4, modEpoch: 2, modEpochFreeze: 1, stopRecluster: true };
     const frozen = (o: ScheduleOptions) => epochs(o, 9).map((e) => Number(e.freezeBackbone));
@@ -120,5 +146,7 @@ describe('DivisionSchedule', () => {
     refuse({ numLearners: 4, modEpoch: 1, startLearners: 4 }).toThrow(/1 or 2, got 4/);
     refuse({ numLearners: 4, modEpoch: 2, modEpochFreeze: 2 }).toThrow(/0 to 1/);
     refuse({ numLearners: 4, modEpoch: 2, forceFullEmbeddingEpoch: -1 }).toThrow(/got -1/);
+    refuse({ numLearners: 4, modEpoch: 2, divideFrom: -1 }).toThrow(/first epoch that divides .* got -1/);
+    refuse({ numLearners: 4, modEpoch: 2, divideFrom: 1.5 }).toThrow(/got 1.5/);
   });
 });

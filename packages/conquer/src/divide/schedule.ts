@@ -6,8 +6,13 @@ export type Hierarchy = (typeof hierarchies)[number];
 export interface ScheduleOptions {
   /** The final number of learners, a power of two (bottom-up: the first one). */
   numLearners: number;
-  /** Redivide every so many epochs, at least 1. */
+  /** Redivide every so many epochs, at least 1; counted from `divideFrom`. */
   modEpoch: number;
+  /**
+   * Until this epoch one learner trains on everything: division pays from a well-trained start, and costs from a weak
+   * one (docs/results.md). Default 0.
+   */
+  divideFrom?: number;
   /** For so many epochs after a redivision, fewer than `modEpoch`, the backbone is frozen; default 0. */
   modEpochFreeze?: number;
   /** From this epoch on the masks are left out and the whole embedding trains; default never. */
@@ -46,8 +51,8 @@ export interface ScheduledEpoch {
  * When to divide, when to double, when to freeze: a pure function of the epoch, so that a resumed run needs
  * no history (Sanakoyeu et al., arXiv 2109.04003, algorithm 1).
  *
- * Epochs count from 0. At every multiple of `modEpoch` the data are redivided, and the learners double
- * (top-down) or halve (bottom-up) at each of them but epoch 0, until there are `numLearners`, or one. With
+ * Epochs count from 0. From `divideFrom` on, at every `modEpoch`-th epoch the data are redivided, and the learners double
+ * (top-down) or halve (bottom-up) at each of these but the first, until there are `numLearners`, or one. With
  * `stopRecluster` the epoch after that number was reached ends dividing and freezing, as in dcesml. Once the
  * full embedding trains, batches come from the whole training set, so nothing is redivided, doubled or frozen
  * any more.
@@ -59,13 +64,14 @@ export class DivisionSchedule {
   constructor(options: ScheduleOptions) {
     this.options = {
       modEpochFreeze: 0,
+      divideFrom: 0,
       forceFullEmbeddingEpoch: Infinity,
       hierarchy: 'top-down',
       startLearners: 1,
       stopRecluster: false,
       ...options,
     };
-    const { numLearners, modEpoch, modEpochFreeze, forceFullEmbeddingEpoch } = this.options;
+    const { numLearners, modEpoch, modEpochFreeze, divideFrom, forceFullEmbeddingEpoch } = this.options;
     if (!Number.isInteger(numLearners) || numLearners < 1) {
       throw new UserError(`the number of learners must be a positive integer, got ${numLearners}`);
     }
@@ -88,6 +94,9 @@ export class DivisionSchedule {
           `redivisions, got ${modEpochFreeze}`,
       );
     }
+    if (!Number.isInteger(divideFrom) || divideFrom < 0) {
+      throw new UserError(`the first epoch that divides must be an integer of 0 or more, got ${divideFrom}`);
+    }
     if (!(forceFullEmbeddingEpoch >= 0)) {
       throw new UserError(`the first full-embedding epoch must be 0 or more, got ${forceFullEmbeddingEpoch}`);
     }
@@ -95,22 +104,28 @@ export class DivisionSchedule {
 
   /** @param epoch counted from 0 */
   at(epoch: number): ScheduledEpoch {
-    const { modEpoch, modEpochFreeze, forceFullEmbeddingEpoch, compat } = this.options;
+    const { modEpoch, modEpochFreeze, divideFrom, forceFullEmbeddingEpoch, compat } = this.options;
     const fullEmbedding = epoch >= forceFullEmbeddingEpoch;
     const dividing = !fullEmbedding || compat === 'dcesml';
-    const stopped = this.options.stopRecluster && epoch >= this.stopEpoch();
-    const redivide = dividing && (stopped ? epoch === 0 : epoch % modEpoch === 0);
-    const numLearners = this.learnersAt(dividing ? epoch : forceFullEmbeddingEpoch - 1);
+    const lastDivided = dividing ? epoch : forceFullEmbeddingEpoch - 1;
+    if (divideFrom > 0 && lastDivided < divideFrom) {
+      const redivide = epoch === 0;
+      return { redivide, numClusters: 1, numLearners: 1, freezeBackbone: false, fullEmbedding };
+    }
+    const since = epoch - divideFrom;
+    const stopped = this.options.stopRecluster && since >= this.stopEpoch();
+    const redivide = dividing && (stopped ? since === 0 : since % modEpoch === 0);
+    const numLearners = this.learnersAt(lastDivided - divideFrom);
     return {
       redivide,
-      numClusters: redivide && epoch > 0 ? this.learnersAt(epoch - 1) : numLearners,
+      numClusters: redivide && since > 0 ? this.learnersAt(since - 1) : numLearners,
       numLearners,
-      freezeBackbone: dividing && !stopped && epoch % modEpoch < modEpochFreeze,
+      freezeBackbone: dividing && !stopped && since % modEpoch < modEpochFreeze,
       fullEmbedding,
     };
   }
 
-  /** The first epoch at whose start the learners have their final number. */
+  /** Epochs since `divideFrom` at whose start the learners have their final number. */
   private stopEpoch(): number {
     const { hierarchy, modEpoch, modEpochFreeze } = this.options;
     if (hierarchy === 'none') return modEpochFreeze;
@@ -118,6 +133,7 @@ export class DivisionSchedule {
     return steps === 0 ? 0 : steps * modEpoch + 1;
   }
 
+  /** @param epoch since `divideFrom` */
   private learnersAt(epoch: number): number {
     const { numLearners, modEpoch, hierarchy, startLearners } = this.options;
     if (hierarchy === 'none') return numLearners;
