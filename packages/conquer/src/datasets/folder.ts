@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../error.js';
 import { Random } from '../random.js';
 import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
+import { imageExtensions } from './image-tree.js';
 
 /**
  * How the classes are divided into training and test:
@@ -24,8 +25,6 @@ export interface FolderOptions {
   /** Told of what is left out, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
-
-export const imageExtensions = ['.jpg', '.jpeg', '.png', '.webp', '.svg', '.gif', '.tif', '.tiff', '.avif'];
 
 const byCodePoint = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -1,6 +1,6 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { imageExtensions } from '../datasets/folder.js';
+import { imageExtensions } from '../datasets/image-tree.js';
 import { UserError } from '../error.js';
 
 /** A file as it stood: when one of the numbers differs, it has changed. */

@@ -1,0 +1,149 @@
+import { open, realpath, stat } from 'node:fs/promises';
+import { extname, join, resolve, sep } from 'node:path';
+import { UserError } from '../error.js';
+import { type FolderEntry, folderEntries } from './folder-entries.js';
+import { LeftOut } from './left-out.js';
+
+/** What is read as an image, by its name. */
+export const imageExtensions = [
+  '.jpg',
+  '.jpeg',
+  '.jfif',
+  '.png',
+  '.webp',
+  '.svg',
+  '.gif',
+  '.tif',
+  '.tiff',
+  '.avif',
+];
+
+/** An image file as it stood when the folder was read. */
+export interface ImageFile {
+  /** Relative to the folder. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since 1970. */
+  modified: number;
+}
+
+export interface ImageTree {
+  /** Folder by folder, names in the order of code points. */
+  images: ImageFile[];
+  /** All other files whose names do not begin with a dot, and folders that were not entered. */
+  leftOut: LeftOut;
+}
+
+/** Files looked at at once. */
+const AT_ONCE = 256;
+
+/**
+ * The image files in a folder and in all folders below it, by their extensions. Names that begin with a dot are passed
+ * over. What cannot be read, or goes away meanwhile, is left out and counted, never an error.
+ *
+ * Links to files are followed. A link to a folder is followed where it leads out of the tree; what it shows that the tree
+ * holds anyway is read in its own place only, so that links to themselves or to a folder above end nothing.
+ *
+ * @throws UserError where the folder itself is none or cannot be read
+ */
+export async function findImages(folder: string): Promise<ImageTree> {
+  const root = resolve(folder);
+  const tree: ImageTree = { images: [], leftOut: new LeftOut() };
+  const entered = [
+    await realpath(root).catch((error: NodeJS.ErrnoException) => {
+      throw unreadable(folder, error);
+    }),
+  ];
+
+  const walk = async (inside: string): Promise<void> => {
+    const found = await folderEntries(join(root, inside)).catch((error: NodeJS.ErrnoException) => {
+      if (inside === '') throw unreadable(folder, error);
+      tree.leftOut.addFolder(error.code === 'ENOENT' ? 'gone meanwhile' : 'unreadable', inside);
+    });
+    if (!found) return;
+    for (const name of found.notUtf8)
+      tree.leftOut.addFile('with a name that is not UTF-8', join(inside, name));
+    const entries = found.entries.filter(({ name }) => !name.startsWith('.'));
+    for (let start = 0; start < entries.length; start += AT_ONCE) {
+      const some = entries.slice(start, start + AT_ONCE);
+      const looked = await Promise.all(some.map((entry) => look(join(root, inside), entry)));
+      for (const [i, { name }] of some.entries()) {
+        const path = join(inside, name);
+        const seen = looked[i]!;
+        if (seen.kind === 'image') tree.images.push({ path, ...seen.stamp });
+        else if (seen.kind === 'left out') tree.leftOut.addFile(seen.as, path);
+        else if (seen.target === null) await walk(path);
+        else if (entered.some((other) => isWithin(seen.target!, other)))
+          tree.leftOut.addFolder('linked to what is read anyway', path);
+        else if (entered.some((other) => isWithin(other, seen.target!)))
+          tree.leftOut.addFolder('linked to a folder above', path);
+        else {
+          entered.push(seen.target);
+          await walk(path);
+        }
+      }
+    }
+  };
+  await walk('');
+  return tree;
+}
+
+type Seen =
+  | { kind: 'image'; stamp: Omit<ImageFile, 'path'> }
+  | { kind: 'left out'; as: string }
+  /** `target`: where a link leads to. */
+  | { kind: 'folder'; target: string | null };
+
+async function look(folder: string, { name, kind }: FolderEntry): Promise<Seen> {
+  if (kind === 'folder') return { kind: 'folder', target: null };
+  const path = join(folder, name);
+  try {
+    const extension = extname(name).toLowerCase();
+    const isImage = imageExtensions.includes(extension);
+    // Of a file that is no image nothing is asked: a folder may hold many.
+    if (kind === 'file' && !isImage && extension !== '') return { kind: 'left out', as: extension };
+    const stats = await stat(path);
+    if (stats.isDirectory()) return { kind: 'folder', target: await realpath(path) };
+    if (!stats.isFile()) return { kind: 'left out', as: 'not regular' };
+    if (isImage) return { kind: 'image', stamp: { size: stats.size, modified: stats.mtimeMs } };
+    if (extension !== '') return { kind: 'left out', as: extension };
+    const holdsImage = await beginsAsImage(path);
+    return {
+      kind: 'left out',
+      as: holdsImage ? 'without an extension that hold an image' : 'without an extension',
+    };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const as =
+      kind === 'link' && (code === 'ENOENT' || code === 'ELOOP')
+        ? 'broken links'
+        : code === 'ENOENT'
+          ? 'gone meanwhile'
+          : 'unreadable';
+    return { kind: 'left out', as };
+  }
+}
+
+/** How image files begin: JPEG, PNG, GIF, TIFF (both byte orders), BMP; RIFF is WebP's, `ftyp` AVIF's and HEIC's. */
+const beginnings =
+  /^(\xff\xd8\xff|\x89PNG|GIF8|II\*\0|MM\0\*|BM....\0\0\0\0|RIFF....WEBP|....ftyp(avi|hei|mif))/s;
+
+async function beginsAsImage(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(12), 0, 12, 0);
+    return beginnings.test(buffer.toString('latin1', 0, bytesRead));
+  } finally {
+    await file.close();
+  }
+}
+
+const isWithin = (path: string, folder: string) => path === folder || path.startsWith(join(folder, sep));
+
+function unreadable(folder: string, { code }: NodeJS.ErrnoException): UserError {
+  const found =
+    { ENOENT: 'there is no such folder', ENOTDIR: 'it is a file' }[code ?? ''] ??
+    `it cannot be read (${code})`;
+  return new UserError(`${folder}: expected a folder of images, but ${found}`);
+}
