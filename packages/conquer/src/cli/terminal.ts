@@ -44,7 +44,7 @@ function divisionLine(division: Division): string[] {
 }
 
 /** Prints what a training run does: a bar an epoch, a line a division, a line an evaluation. */
-export class TerminalObserver implements Required<TrainObserver> {
+export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' | 'onSteps'>> {
   private readonly out: Output;
   private bar: SingleBar | null = null;
   private epochStart = 0;

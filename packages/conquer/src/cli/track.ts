@@ -63,16 +63,26 @@ export async function runSync({ run, tensorboard, wandb, mlflow, out }: SyncComm
     throw new UserError('sync with what? Give --wandb PROJECT, --mlflow URL or --tensorboard');
   const folder = RunFolder.open(run);
   if (folder.epochs().length === 0) throw new UserError(`${run} has logged no epoch yet`);
+  const settings = folder.settings();
+  const follows =
+    (tensorboard && settings.tensorboard === 'yes') ||
+    (wandb !== null && settings.wandb === wandb) ||
+    (mlflow !== null && settings.mlflow === mlflow);
+  if (follows && folder.runningProcess() !== null)
+    throw new UserError(`${run} is being trained, and tells of itself: wait until it has ended`);
   const failures: string[] = [];
   for (const tracker of trackers) {
+    const before = failures.length;
     const tracking = new Tracking(tracker, {
       run: folder,
-      fromBeginning: true,
       onWarning: (message) => failures.push(message),
+      onNote: (message) => out.write(`note: ${message}\n`),
     });
+    tracking.tellPast();
     const summary = folder.summary();
     await tracking.end(summary?.status ?? 'stopped', summary);
-    if (failures.length === 0) out.write(`${tracker.name} has ${folder.epochs().length} records of ${run}\n`);
+    if (failures.length === before)
+      out.write(`${tracker.name} has ${folder.epochs().length} records of ${run}\n`);
   }
   if (failures.length > 0)
     throw new UserError(failures.join('; ').replaceAll('follows the run, which goes on', 'takes it'));

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { maskedCrc32c } from './crc32c.js';
@@ -34,13 +34,20 @@ const fileName = (index: number) =>
 export class EventFile {
   readonly path: string;
 
-  /** @param purge events of this step and later ones, in older files of the folder, no longer count */
-  constructor(folder: string, purge?: number) {
+  /** The new file holds all: a TensorBoard that is reading an older file of the folder just now forgets what it had. */
+  constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
     this.path = join(folder, fileName((performance.now() * 1000) | 0));
     this.write([string(3, 'brain.Event:2')]); // file_version
-    // session_log: START
-    if (purge !== undefined) this.write([integer(2, purge), message(7, [integer(1, 1)])]);
+    // session_log: START, from step 0 on. TensorBoard heeds it from the second that it reads of a folder on.
+    this.write([integer(2, 0), message(7, [integer(1, 1)])]);
+  }
+
+  /** The event files of a folder; none where it is not there. */
+  static in(folder: string): string[] {
+    if (!existsSync(folder)) return [];
+    const names = readdirSync(folder).filter((name) => name.startsWith('events.out.tfevents.'));
+    return names.map((name) => join(folder, name));
   }
 
   /** Scalars by tag, all at one step. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -24,6 +24,8 @@ interface ServerRun {
   end: number | null;
   params: Map<string, string>;
   metrics: Metric[];
+  tags: { key: string; value: string }[];
+  deleted: boolean;
 }
 
 class FakeMLflow extends LoopbackServer {
@@ -79,8 +81,28 @@ class FakeMLflow extends LoopbackServer {
           end: null,
           params: new Map(),
           metrics: [],
+          tags: body.tags,
+          deleted: false,
         });
         return { run: { info: { run_id: id, status: 'RUNNING' }, data: {} } };
+      }
+      case 'GET /api/2.0/mlflow/runs/get': {
+        const { status, params, metrics, tags, deleted } = known();
+        const info = { run_id: body.run_id, status, lifecycle_stage: deleted ? 'deleted' : 'active' };
+        const latest = [...new Map(metrics.map((metric) => [metric.key, metric])).values()];
+        const named = [...params].map(([key, value]) => ({ key, value }));
+        return { run: { info, data: { metrics: latest, params: named, tags } } };
+      }
+      case 'GET /api/2.0/mlflow/metrics/get-history': {
+        const all = known().metrics.filter(({ key }) => key === body.metric_key);
+        // A page holds two, so that there are several.
+        const start = Number(body.page_token ?? 0);
+        const page = all.slice(start, start + 2).map((metric) => ({ ...metric, step: String(metric.step) }));
+        return { metrics: page, ...(start + 2 < all.length && { next_page_token: String(start + 2) }) };
+      }
+      case 'POST /api/2.0/mlflow/runs/delete': {
+        known().deleted = true;
+        return {};
       }
       case 'POST /api/2.0/mlflow/runs/log-batch': {
         const run = known();
@@ -141,20 +163,26 @@ const record = (epoch: number): EpochRecord => ({
 });
 const summary = { status: 'finished', best: { epoch: 1, metrics: { 'R@1': 0.51 } } } as unknown as Summary;
 
+/** What the loop logs and tells of an epoch. */
 function follow(tracking: Tracking, epoch: number): void {
-  tracking.onDivision(undivided(new Int32Array(4), epoch));
-  tracking.onEpochStart({ steps: 2 });
-  const result = { metricLoss: 0.5, maskLoss: 0, numTuples: 3, skipped: null };
-  for (const step of [0, 1]) tracking.onStep({ epoch, step, images: 8, learner: 0, result });
-  tracking.onEpochEnd(record(epoch));
+  if (epoch >= 0) {
+    const division = undivided(new Int32Array(4), epoch);
+    run.appendDivision(division);
+    tracking.onDivision(division);
+    const steps = { epoch, step: 1, steps: 2, metricLoss: 0.5, maskLoss: 0, imagesPerSecond: 8, skipped: 0 };
+    run.appendSteps(steps);
+    tracking.onSteps(steps);
+  }
   run.appendEpoch(record(epoch));
+  tracking.onEpochEnd(record(epoch));
 }
 
 describe('MLflow', () => {
   it('has the settings, every metric with its step, and the end', async () => {
     const onWarning = vi.fn();
     const tracking = new Tracking(new MLflow({ url: `${url}/` }), { run, onWarning });
-    tracking.onEpochEnd(record(-1));
+    tracking.onStart();
+    follow(tracking, -1);
     follow(tracking, 0);
     follow(tracking, 1);
     await tracking.end('finished', summary);
@@ -199,6 +227,7 @@ describe('MLflow', () => {
       [1, 'finished'],
     ] as const) {
       const tracking = new Tracking(new MLflow({ url }), { run, onWarning });
+      tracking.onStart();
       follow(tracking, epoch);
       await tracking.end(how, null);
       expect([...server.runs.values()].map(({ status }) => status)).toEqual([
@@ -209,6 +238,75 @@ describe('MLflow', () => {
     expect([...server.experiments.keys()]).toEqual(['birds']);
     const basic = `Basic ${Buffer.from('me:secret').toString('base64')}`;
     expect([...server.authorizations]).toEqual([basic]);
+  });
+
+  const pointsOf = ({ metrics }: ServerRun, key: string) =>
+    metrics.filter((metric) => metric.key === key).map(({ step }) => step);
+  const onWarning = () => expect.unreachable();
+  const tell = async (options: { onNote?: (text: string) => void } = {}) => {
+    const tracking = new Tracking(new MLflow({ url }), { run, onWarning, ...options });
+    tracking.tellPast();
+    await tracking.end('finished', summary);
+  };
+
+  it('is sent what it lacks, and nothing twice', async () => {
+    const tracking = new Tracking(new MLflow({ url }), { run, onWarning });
+    tracking.onStart();
+    for (const epoch of [-1, 0, 1]) follow(tracking, epoch);
+    await tracking.end('finished', summary);
+    const [server1] = server.runs.values() as Iterable<ServerRun>;
+    const all = server1?.metrics.length;
+    const end = server1?.end;
+    await tell();
+    await tell();
+    expect(server.runs.size).toBe(1);
+    expect(server1?.metrics).toHaveLength(all as number);
+    expect(server1?.end).toBe(end);
+    // A line that never arrived.
+    server1?.metrics.splice(
+      server1.metrics.findIndex(({ key }) => key === 'steps/metric loss'),
+      1,
+    );
+    await tell();
+    expect(server1?.metrics).toHaveLength(all as number);
+  });
+
+  it('holds what the log holds when the run went back to an earlier checkpoint', async () => {
+    const first = new Tracking(new MLflow({ url }), { run, onWarning });
+    first.onStart();
+    for (const epoch of [-1, 0, 1]) follow(first, epoch);
+    await first.end('stopped', null);
+    run.rewindTo(0);
+    const notes: string[] = [];
+    const second = new Tracking(new MLflow({ url }), { run, onWarning, onNote: (text) => notes.push(text) });
+    second.onStart();
+    follow(second, 1);
+    await second.end('finished', null);
+    const [before, after] = [...server.runs.values()];
+    expect(notes).toEqual([
+      expect.stringMatching(/^MLflow: its run run-1 held \d+ values .* was deleted there/),
+    ]);
+    expect(before?.deleted).toBe(true);
+    expect(pointsOf(after as ServerRun, 'test/R_at_1')).toEqual([0, 1, 2]);
+    expect(pointsOf(after as ServerRun, 'steps/metric loss')).toEqual([2, 4]);
+  });
+
+  it('has one run for each folder: a copy gets its own, a moved one keeps it, and what was deleted there is made anew', async () => {
+    run.appendEpoch(record(0));
+    await tell();
+    const original = run;
+    const copy = join(folder, 'copy');
+    cpSync(original.path, copy, { recursive: true });
+    run = RunFolder.open(copy);
+    await tell();
+    expect(server.runs.size).toBe(2);
+    renameSync(copy, join(folder, 'moved'));
+    run = RunFolder.open(join(folder, 'moved'));
+    await tell();
+    expect(server.runs.size).toBe(2);
+    for (const one of server.runs.values()) one.deleted = true;
+    await tell();
+    expect(server.runs.size).toBe(3);
   });
 
   it('tells of a server that is gone or refuses, in a line', async () => {
@@ -227,6 +325,7 @@ describe('MLflow', () => {
       await prepare();
       const warnings: string[] = [];
       const tracking = new Tracking(new MLflow({ url }), { run, onWarning: (text) => warnings.push(text) });
+      tracking.onStart();
       follow(tracking, 0);
       await tracking.end('finished', null);
       expect(warnings).toEqual([expect.stringMatching(reason)]);

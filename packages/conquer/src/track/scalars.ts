@@ -1,6 +1,7 @@
 import type { Division } from '../divide/division.js';
 import type { EpochRecord } from '../train/run-folder.js';
 import type { StepRecord } from '../train/step-log.js';
+import type { Report } from './report.js';
 
 /** Numbers by name, grouped by the part before the slash, as trackers show them. */
 export type Scalars = Record<string, number>;
@@ -14,7 +15,7 @@ const grouped = (group: string, values: Record<string, number> = {}): Scalars =>
   named(Object.fromEntries(Object.entries(values).map(([name, value]) => [`${group}/${name}`, value])));
 
 /** What an epoch measured: fractions as such, times in seconds. */
-export function epochScalars(record: EpochRecord): Scalars {
+function epochScalars(record: EpochRecord): Scalars {
   const { metrics, validation, metricLoss, maskLoss, images, numLearners, skipped, seconds } = record;
   return {
     ...grouped('test', metrics ?? {}),
@@ -32,7 +33,7 @@ export function epochScalars(record: EpochRecord): Scalars {
 }
 
 /** What about a second of steps measured. */
-export function stepScalars({ metricLoss, maskLoss, imagesPerSecond }: StepRecord): Scalars {
+function stepScalars({ metricLoss, maskLoss, imagesPerSecond }: StepRecord): Scalars {
   return named({
     'steps/metric loss': metricLoss,
     'steps/mask loss': maskLoss,
@@ -40,7 +41,7 @@ export function stepScalars({ metricLoss, maskLoss, imagesPerSecond }: StepRecor
   });
 }
 
-export function divisionScalars({ numClusters, sizes, moved, leftOut }: Omit<Division, 'clusters'>): Scalars {
+function divisionScalars({ numClusters, sizes, moved, leftOut }: Omit<Division, 'clusters'>): Scalars {
   return named({
     'division/clusters': numClusters,
     'division/largest': Math.max(...sizes),
@@ -48,4 +49,17 @@ export function divisionScalars({ numClusters, sizes, moved, leftOut }: Omit<Div
     'division/moved': moved,
     'division/left out': leftOut,
   });
+}
+
+export function scalarsOf(report: Report): Scalars {
+  if (report.kind === 'steps') return stepScalars(report.record);
+  return report.kind === 'division' ? divisionScalars(report.record) : epochScalars(report.record);
+}
+
+/**
+ * Where a report lies on an axis of its own kind: steps by steps, all else by epochs, at 0 the network before training.
+ */
+export function placeOf({ kind, record, step }: Report): number {
+  if (kind === 'steps') return step;
+  return kind === 'division' ? record.epoch : record.epoch + 1;
 }

@@ -101,17 +101,22 @@ const record = (epoch: number): EpochRecord => ({
   ...(epoch >= 0 && { steps: 2, metricLoss: 0.375, maskLoss: 0, images: 16, numLearners: 1 }),
 });
 
+/** What the loop logs and tells of these epochs. */
 async function follow(epochs: readonly number[]): Promise<string[]> {
   const warnings: string[] = [];
   const tracking = new Tracking(new TensorBoard(), { run, onWarning: (text) => warnings.push(text) });
+  tracking.onStart();
   for (const epoch of epochs) {
-    if (epoch >= 0) tracking.onDivision(undivided(new Int32Array(4), epoch));
-    tracking.onEpochStart({ steps: 2 });
-    const result = { metricLoss: 0.5, maskLoss: 0.125, numTuples: 3, skipped: null };
-    if (epoch >= 0)
-      for (const step of [0, 1]) tracking.onStep({ epoch, step, images: 8, learner: 0, result });
-    tracking.onEpochEnd(record(epoch));
+    if (epoch >= 0) {
+      const division = undivided(new Int32Array(4), epoch);
+      run.appendDivision(division);
+      tracking.onDivision(division);
+      const steps = { metricLoss: 0.5, maskLoss: 0.125, imagesPerSecond: 8, skipped: 0 };
+      run.appendSteps({ epoch, step: 1, steps: 2, ...steps });
+      tracking.onSteps({ epoch, step: 1, steps: 2, ...steps });
+    }
     run.appendEpoch(record(epoch));
+    tracking.onEpochEnd(record(epoch));
   }
   await tracking.end('finished', null);
   return warnings;
@@ -205,21 +210,30 @@ output = {'scalars': scalars, 'texts': texts, 'images': images, 'versions': vers
     ).not.toEqual([]);
   });
 
-  it('of a resumed run purge what an older file says of later steps', async () => {
-    const older = files();
+  it('of a run that was resumed or told again are one, that holds what the log holds', async () => {
+    // An epoch that was told, and that the run goes back behind.
     expect(await follow([1])).toEqual([]);
-    const [path] = files().filter((file) => !older.includes(file));
-    const [purge, steps] = runPython<[number[][], number[]]>(
+    run.rewindTo(0);
+    expect(await follow([1, 2])).toEqual([]);
+    const again = new Tracking(new TensorBoard(), { run, onWarning: () => expect.unreachable() });
+    again.tellPast();
+    await again.end('finished', null);
+    const [path, ...others] = files();
+    expect(others).toEqual([]);
+    const [starts, steps, epochs] = runPython<[number[][], number[], number[]]>(
       `
 ${reader}
 read = list(events(input))
-output = [[[e.session_log.status, e.step] for e in read if e.HasField('session_log')],
-          [e.step for e in read for v in e.summary.value if v.tag == 'steps/metric loss']]
+at = lambda tag: [e.step for e in read for v in e.summary.value if v.tag == tag]
+output = [[[i, e.session_log.status, e.step] for i, e in enumerate(read) if e.HasField('session_log')],
+          at('steps/metric loss'), at('test/R@1')]
 `,
       path,
     );
-    expect(purge).toEqual([[1, 3]]);
-    expect(steps).toEqual([4]);
+    expect(steps).toEqual([2, 4, 6]);
+    expect(epochs).toEqual([0, 1, 2, 3]);
+    // Before all else, so that it drops nothing of this file.
+    expect(starts).toEqual([[1, 1, 0]]);
   });
 });
 

@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readSafetensors } from '@conquer/torch';
-import type { Division } from '../divide/division.js';
-import type { EpochRecord, RunFolder, Summary } from '../train/run-folder.js';
-import type { StepRecord } from '../train/step-log.js';
+import type { RunFolder, Summary } from '../train/run-folder.js';
 import { EventFile } from './event-file.js';
+import type { Report } from './report.js';
 import { retrievalStrips } from './retrieval-strips.js';
-import { divisionScalars, epochScalars, stepScalars } from './scalars.js';
+import { placeOf, scalarsOf } from './scalars.js';
 import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
 
 /** Points of the projector: more make the page slow. */
@@ -23,26 +23,26 @@ export class TensorBoard implements Tracker {
   private folder: RunFolder | null = null;
   private epochs = 0;
 
-  async start({ folder, settings, resumedAt }: TrackedRun): Promise<void> {
+  /** The folder gets one file that holds all of the run's log, and loses those of sessions before. */
+  async start({ folder, settings, past }: TrackedRun): Promise<void> {
     this.folder = folder;
-    this.file = new EventFile(this.path, resumedAt > 0 ? resumedAt + 1 : undefined);
+    const older = EventFile.in(this.path);
+    this.file = new EventFile(this.path);
+    for (const file of older) rmSync(file, { force: true });
     const rows = Object.entries(settings)
       .filter(([, value]) => value !== null)
       .map(([name, value]) => `| ${name} | ${value} |\n`);
     this.file.text('settings', `| setting | value |\n|---|---|\n${rows.join('')}`, 0);
+    for (const [i, report] of past.entries()) {
+      await this.report(report);
+      // The run goes on meanwhile.
+      if (i % 1000 === 999) await nextTurn();
+    }
   }
 
-  async steps(record: StepRecord, step: number): Promise<void> {
-    this.file?.scalars(stepScalars(record), step);
-  }
-
-  async division(division: Omit<Division, 'clusters'>): Promise<void> {
-    this.file?.scalars(divisionScalars(division), division.epoch);
-  }
-
-  async epoch(record: EpochRecord): Promise<void> {
-    this.epochs = record.epoch + 1;
-    this.file?.scalars(epochScalars(record), this.epochs);
+  async report(report: Report): Promise<void> {
+    if (report.kind === 'epoch') this.epochs = report.record.epoch + 1;
+    this.file?.scalars(scalarsOf(report), placeOf(report));
   }
 
   async end(_how: RunEnd, _summary: Summary | null): Promise<void> {

@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import type { Division } from '../divide/division.js';
 import type { TrainObserver } from '../train/loop.js';
 import type { EpochRecord, RunFolder, Summary } from '../train/run-folder.js';
-import { StepLog } from '../train/step-log.js';
+import type { StepRecord } from '../train/step-log.js';
+import { loggedReports, type Report, stepsOfWholeEpochs } from './report.js';
 import type { RunEnd, Tracker } from './tracker.js';
 
 /** Reports that may wait for a slow server; what comes beyond is left out, where it is of steps. */
@@ -13,77 +14,71 @@ const LAST_SECONDS = 60;
 
 export interface TrackingOptions {
   run: RunFolder;
-  /** Tell all that the run's log holds, whatever the tracker has been told before. */
-  fromBeginning?: boolean;
   /** Told once, in a line, when the tracker fails; it is left alone from then on. */
   onWarning: (message: string) => void;
+  /** Told, in a line, what else the user should know; by default `onWarning` is. */
+  onNote?: (message: string) => void;
 }
 
 /** Tells a tracker what a run does, in order and in the background; nothing that it does can stop the run. */
 export class Tracking implements TrainObserver {
   private queue: Promise<void> = Promise.resolve();
   private waiting = 0;
+  private leftOut = 0;
+  private started = false;
   private failed = false;
   /** Steps of the epochs that are over. */
   private before = 0;
-  private stepsOfEpoch = 0;
-  private log = this.newLog();
 
   constructor(
     private readonly tracker: Tracker,
     private readonly options: TrackingOptions,
-  ) {
-    const { run } = options;
-    const past = run.epochs();
-    const trained = past.reduce((sum, { steps = 0 }) => sum + steps, 0);
-    const retell = options.fromBeginning || tracker.retellsPast;
-    const resumedAt = retell ? 0 : trained;
-    const settings = run.settings();
-    this.tell(() => tracker.start({ name: basename(run.path), folder: run, settings, resumedAt }));
-    if (retell) this.retell();
-    else this.before = trained;
+  ) {}
+
+  onStart(): void {
+    this.start(true);
   }
 
-  /** Tells all that the run's log holds. */
-  private retell(): void {
-    const { tracker } = this;
+  /** Tells of a run that does not go on: all that its log holds. */
+  tellPast(): void {
+    this.start(false);
+  }
+
+  private start(live: boolean): void {
     const { run } = this.options;
-    const [steps, divisions] = [run.steps(), run.divisions()];
-    this.before = 0;
-    for (const epoch of run.epochs()) {
-      const start = this.before;
-      for (const { clusters: _, ...division } of divisions.filter((one) => one.epoch === epoch.epoch))
-        this.tell(async () => tracker.division?.(division, start));
-      for (const record of steps.filter((one) => one.epoch === epoch.epoch))
-        this.tell(async () => tracker.steps?.(record, start + record.step + 1));
-      const end = start + (epoch.steps ?? 0);
-      this.tell(() => tracker.epoch(epoch, end));
-      this.before = end;
+    this.started = true;
+    let past: Report[];
+    try {
+      past = loggedReports(run);
+      this.before = stepsOfWholeEpochs(run);
+    } catch (error) {
+      this.fail(error);
+      return;
     }
+    const settings = run.settings();
+    const onNote = (message: string) => this.note(`${this.tracker.name}: ${message}`);
+    this.tell(() =>
+      this.tracker.start({ name: basename(run.path), folder: run, settings, past, live, onNote }),
+    );
   }
 
-  onDivision({ clusters: _, ...division }: Division): void {
-    const step = this.before;
-    this.tell(async () => this.tracker.division?.(division, step));
+  onDivision({ clusters: _, ...record }: Division): void {
+    this.report({ kind: 'division', record, step: this.before });
   }
 
-  onEpochStart({ steps }: { steps: number }): void {
-    this.stepsOfEpoch = steps;
-    this.log = this.newLog();
-  }
-
-  onStep({ epoch, step, images, result }: Parameters<NonNullable<TrainObserver['onStep']>>[0]): void {
-    this.log.add({ epoch, step, steps: this.stepsOfEpoch, images }, result);
+  onSteps(record: StepRecord): void {
+    if (this.waiting > MOST_WAITING) this.leftOut++;
+    else this.report({ kind: 'steps', record, step: this.before + record.step + 1 });
   }
 
   onEpochEnd(record: EpochRecord): void {
     this.before += record.steps ?? 0;
-    const step = this.before;
-    this.tell(() => this.tracker.epoch(record, step));
+    this.report({ kind: 'epoch', record, step: this.before });
   }
 
   /** Waits, for a minute at most, until the tracker has taken all that there was. */
   async end(how: RunEnd, summary: Summary | null): Promise<void> {
+    if (!this.started) return;
     this.tell(() => this.tracker.end(how, summary));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -94,17 +89,17 @@ export class Tracking implements TrainObserver {
     });
     await Promise.race([this.queue, late]);
     clearTimeout(timer);
+    if (this.leftOut > 0 && !this.failed)
+      this.note(
+        `${this.tracker.name} was slower than the run: ${this.leftOut} lines of steps were left out; conquer sync tells it of them`,
+      );
   }
 
-  private newLog(): StepLog {
-    return new StepLog((record) => {
-      if (this.waiting > MOST_WAITING) return;
-      const step = this.before + record.step + 1;
-      this.tell(async () => this.tracker.steps?.(record, step));
-    });
+  private report(report: Report): void {
+    this.tell(() => this.tracker.report(report));
   }
 
-  private tell(say: () => Promise<void> | Promise<undefined>): void {
+  private tell(say: () => Promise<void>): void {
     this.waiting++;
     this.queue = this.queue
       .then(async () => {
@@ -114,6 +109,11 @@ export class Tracking implements TrainObserver {
       .finally(() => {
         this.waiting--;
       });
+  }
+
+  private note(message: string): void {
+    const { onWarning, onNote = onWarning } = this.options;
+    onNote(message);
   }
 
   private fail(error: unknown): void {

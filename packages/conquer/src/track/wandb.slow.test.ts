@@ -68,13 +68,15 @@ const record = (epoch: number): EpochRecord => ({
   ...(epoch >= 0 && { steps: 2, metricLoss: 0.3, images: 16 }),
 });
 
+/** What the loop logs and tells of an epoch. */
 function follow(tracking: Tracking, epoch: number): void {
-  tracking.onEpochStart({ steps: 2 });
-  const result = { metricLoss: 0.5, maskLoss: 0, numTuples: 3, skipped: null };
-  for (const step of [0, 1]) tracking.onStep({ epoch, step, images: 8, learner: 0, result });
-  tracking.onEpochEnd(record(epoch));
-  run.appendSteps({ epoch, step: 1, steps: 2, metricLoss: 0.5, maskLoss: 0, imagesPerSecond: 9, skipped: 0 });
+  if (epoch >= 0) {
+    const steps = { epoch, step: 1, steps: 2, metricLoss: 0.5, maskLoss: 0, imagesPerSecond: 9, skipped: 0 };
+    run.appendSteps(steps);
+    tracking.onSteps(steps);
+  }
   run.appendEpoch(record(epoch));
+  tracking.onEpochEnd(record(epoch));
 }
 
 describe('Weights & Biases', () => {
@@ -82,8 +84,8 @@ describe('Weights & Biases', () => {
     const signals = process.listenerCount('SIGINT');
     const onWarning = vi.fn();
     const first = new Tracking(new WeightsAndBiases({ project: 'birds' }), { run, onWarning });
-    first.onEpochEnd(record(-1));
-    run.appendEpoch(record(-1));
+    first.onStart();
+    follow(first, -1);
     follow(first, 0);
     await first.end('stopped', null);
     expect(onWarning.mock.calls).toEqual([]);
@@ -95,6 +97,7 @@ describe('Weights & Biases', () => {
     expect(server.ended.get(path)).toBe(1);
 
     const second = new Tracking(new WeightsAndBiases({ project: 'birds' }), { run, onWarning });
+    second.onStart();
     follow(second, 1);
     const summary = { best: { epoch: 1, metrics: { 'R@1': 0.51 } } } as unknown as Summary;
     await second.end('finished', summary);
@@ -116,6 +119,40 @@ describe('Weights & Biases', () => {
     expect(process.listenerCount('SIGINT')).toBe(signals);
   });
 
+  it('holds what the log holds when the run went back, and is told nothing twice', async () => {
+    const onWarning = () => expect.unreachable();
+    const open = () => new Tracking(new WeightsAndBiases({ project: 'birds' }), { run, onWarning });
+    const first = open();
+    first.onStart();
+    for (const epoch of [-1, 0, 1]) follow(first, epoch);
+    await first.end('stopped', null);
+    // Shorter than what the server has: stopped again as soon as it was resumed.
+    run.rewindTo(-1);
+    const second = open();
+    second.onStart();
+    await second.end('stopped', null);
+    const history = () => server.history.get(`me/birds/${server.runs[0]?.name}`) ?? [];
+    const of = (key: string) => history().flatMap((line) => (line[key] === undefined ? [] : [line[key]]));
+    expect(of('test/R@1')).toEqual([0.49]);
+    expect(of('steps/metric loss')).toEqual([]);
+
+    const sync = async () => {
+      const tracking = open();
+      tracking.tellPast();
+      await tracking.end('stopped', null);
+    };
+    const sent = () => server.runs.length;
+    const before = sent();
+    await sync();
+    expect(sent()).toBe(before);
+    run.appendEpoch(record(0));
+    await sync();
+    await sync();
+    expect(sent()).toBe(before + 1);
+    expect(of('test/R@1')).toEqual([0.49, 0.5]);
+    expect(new Set(server.runs.map(({ name }) => name)).size).toBe(1);
+  });
+
   it.each([
     ['refuses', async () => {}, 401, /^Weights & Biases no longer follows the run, which goes on: /],
     [
@@ -130,6 +167,7 @@ describe('Weights & Biases', () => {
     const warnings: string[] = [];
     const tracker = new WeightsAndBiases({ project: 'team/birds', timeout: 5000 });
     const tracking = new Tracking(tracker, { run, onWarning: (text) => warnings.push(text) });
+    tracking.onStart();
     follow(tracking, 0);
     await tracking.end('finished', null);
     expect(warnings).toEqual([expect.stringMatching(message)]);

@@ -1,12 +1,12 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
-import { type EpochRecord, type Summary, writeFileAtomic } from '../train/run-folder.js';
-import type { StepRecord } from '../train/step-log.js';
-import { divisionScalars, epochScalars, type Scalars, stepScalars } from './scalars.js';
+import { type Summary, writeFileAtomic } from '../train/run-folder.js';
+import type { Report } from './report.js';
+import { placeOf, type Scalars, scalarsOf } from './scalars.js';
 import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
 import type { WandbAnswer, WandbRequest, WandbStart } from './wandb-worker.js';
 
@@ -21,19 +21,42 @@ export interface WeightsAndBiasesOptions {
   timeout?: number;
 }
 
+/** wandb.json in the run's folder. */
+interface Known {
+  project: string;
+  id: string;
+  /** The folder it is of: a copy of it is another run. */
+  folder?: string;
+  /** Lines of history that the server has at the most. */
+  lines?: number;
+  /** A digest of all that the server has; not there while a run goes on. */
+  told?: string;
+}
+
+/** Lines for which wandb.json is written anew at once. */
+const RESERVE = 100;
+
 /**
  * Follows a run on Weights & Biases through @wandb/sdk, in a thread of its own. A resumed run goes on under its id, which
- * is in the run folder's wandb.json, and is told from its beginning, as the SDK writes a history anew.
+ * is in the run folder's wandb.json, and is told from its beginning, as the SDK writes a history anew: line by line over
+ * the one before, of which lines beyond the new end are made empty.
  */
 export class WeightsAndBiases implements Tracker {
   readonly name = 'Weights & Biases';
-  readonly retellsPast = true;
   private worker: Worker | null = null;
   private ended: Error | null = null;
   private waiting: { kind: WandbAnswer['kind']; resolve: () => void; reject: (error: Error) => void } | null =
     null;
   /** History has a line for each step, and steps only grow. */
   private step = -1;
+  /** Of all that was said. */
+  private readonly digest = createHash('sha256');
+  private run: TrackedRun | null = null;
+  private id = '';
+  private known: Known | null = null;
+  /** Lines of history said, and for how many wandb.json says that there may be some. */
+  private lines = 0;
+  private reserved = 0;
 
   /** @throws UserError without an API key, or for an empty project */
   constructor(private readonly options: WeightsAndBiasesOptions) {
@@ -49,21 +72,48 @@ export class WeightsAndBiases implements Tracker {
     return this.options.apiKey ?? process.env.WANDB_API_KEY ?? '';
   }
 
-  async start({ name, folder, settings }: TrackedRun): Promise<void> {
+  async start(run: TrackedRun): Promise<void> {
+    this.run = run;
+    this.known = this.knownRun();
+    this.digest.update(JSON.stringify(run.settings));
+    // What is told afterwards may be known there already: the end will show.
+    if (!run.live) return;
+    await this.connect();
+    await this.send(run.past.map((report) => this.line(dataOf(report), report.step)));
+  }
+
+  private get file(): string {
+    return join(this.run?.folder.path ?? '', 'wandb.json');
+  }
+
+  /** The run folder's wandb.json; null where it is of another project, or of the folder that this one is a copy of. */
+  private knownRun(): Known | null {
+    const known = existsSync(this.file) ? readKnown(this.file) : null;
+    if (known?.project !== this.options.project) return null;
+    const { folder = this.run?.folder.path, id } = known;
+    const other = join(folder ?? '', 'wandb.json');
+    const copied = folder !== this.run?.folder.path && existsSync(other) && readKnown(other).id === id;
+    return copied ? null : known;
+  }
+
+  private remember(lines: number, told?: string): void {
+    this.reserved = lines;
+    const { project } = this.options;
+    const known: Known = { project, id: this.id, folder: this.run?.folder.path ?? '', lines };
+    writeFileAtomic(this.file, `${JSON.stringify({ ...known, ...(told !== undefined && { told }) })}\n`);
+  }
+
+  private async connect(): Promise<void> {
+    const { name = '', settings = {} } = this.run ?? {};
     const [entity, project] = this.options.project.includes('/')
       ? (this.options.project.split('/') as [string, string])
       : ['', this.options.project];
-    const file = join(folder.path, 'wandb.json');
-    const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {};
-    const id =
-      known.project === this.options.project && typeof known.id === 'string'
-        ? known.id
-        : randomBytes(4).toString('hex');
+    this.id = this.known?.id ?? randomBytes(4).toString('hex');
     const baseUrl = this.options.baseUrl ?? process.env.WANDB_BASE_URL ?? 'https://api.wandb.ai';
     const workerData: WandbStart = {
       project,
       entity,
-      id,
+      id: this.id,
       name,
       config: settings,
       settings: { apiKey: this.apiKey, baseUrl: baseUrl.replace(/\/+$/, '') },
@@ -80,37 +130,51 @@ export class WeightsAndBiases implements Tracker {
     });
     this.worker.on('error', (error) => this.stop(error));
     await this.answer('ready');
-    writeFileAtomic(file, `${JSON.stringify({ project: this.options.project, id })}\n`);
+    this.remember(this.known?.lines ?? 0);
   }
 
-  async steps(record: StepRecord, step: number): Promise<void> {
-    this.log(stepScalars(record), step);
-  }
-
-  async division(division: Omit<Division, 'clusters'>, step: number): Promise<void> {
-    this.log({ ...divisionScalars(division), epoch: division.epoch }, step);
-  }
-
-  async epoch(record: EpochRecord, step: number): Promise<void> {
-    this.log({ ...epochScalars(record), epoch: record.epoch + 1 }, step);
+  async report(report: Report): Promise<void> {
+    await this.send([this.line(dataOf(report), report.step)]);
   }
 
   async end(how: RunEnd, summary: Summary | null): Promise<void> {
+    const { live = true, past = [] } = this.run ?? {};
+    const rest = live ? [] : past.map((report) => this.line(dataOf(report), report.step));
     if (summary?.best) {
       const best = Object.entries(summary.best.metrics).map(([name, value]) => [`best/${name}`, value]);
-      this.log(Object.fromEntries(best), this.step + 1);
+      rest.push(this.line(Object.fromEntries(best), this.step + 1));
     }
-    this.send({ kind: 'finish', code: how === 'finished' ? 0 : 1 });
+    const told = this.digest.update(how).digest('hex');
+    if (!live) {
+      if (this.known?.told === told) return;
+      await this.connect();
+    }
+    const lines = this.lines;
+    while (this.lines < (this.known?.lines ?? 0)) rest.push(this.line({}, this.step + 1));
+    await this.send(rest);
+    this.post({ kind: 'finish', code: how === 'finished' ? 0 : 1 });
     await this.answer('finished');
     await this.worker?.terminate();
+    this.remember(lines, told);
   }
 
-  private log(data: Scalars, step: number): void {
+  private line(data: Scalars, step: number): WandbRequest {
     this.step = Math.max(this.step + 1, step);
-    this.send({ kind: 'log', data, step: this.step });
+    this.lines++;
+    if (Object.keys(data).length > 0) this.digest.update(JSON.stringify([data, this.step]));
+    return { kind: 'log', data, step: this.step };
   }
 
-  private send(request: WandbRequest): void {
+  private async send(lines: readonly WandbRequest[]): Promise<void> {
+    if (this.lines > this.reserved) this.remember(this.lines + RESERVE);
+    for (const [i, line] of lines.entries()) {
+      this.post(line);
+      // The run goes on meanwhile.
+      if (i % 1000 === 999) await nextTurn();
+    }
+  }
+
+  private post(request: WandbRequest): void {
     if (this.ended) throw this.ended;
     this.worker?.postMessage(request);
   }
@@ -144,4 +208,19 @@ export class WeightsAndBiases implements Tracker {
     this.waiting = null;
     void this.worker?.terminate();
   }
+}
+
+function dataOf(report: Report): Scalars {
+  const scalars = scalarsOf(report);
+  return report.kind === 'steps' ? scalars : { ...scalars, epoch: placeOf(report) };
+}
+
+function readKnown(file: string): Known {
+  try {
+    const known = JSON.parse(readFileSync(file, 'utf8')) as Partial<Known> | null;
+    if (typeof known?.project === 'string' && typeof known.id === 'string') return known as Known;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`${file} is damaged: restore it, or remove it to begin a new run on the server`);
 }

@@ -31,7 +31,7 @@ import {
   scoreOf,
 } from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
-import { StepLog } from './step-log.js';
+import { StepLog, type StepRecord } from './step-log.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
@@ -57,6 +57,8 @@ export interface TrainingData {
 
 /** What the loop tells while it works; whoever prints decides how. */
 export interface TrainObserver {
+  /** Once, before anything else: the run's log holds what happened before, and nothing that will happen again. */
+  onStart?(): void;
   /** The training set was divided anew. */
   onDivision?(division: Division): void;
   /** `epoch` counts from 0; `steps` are those of the epoch, batches of all learners together. */
@@ -69,6 +71,8 @@ export interface TrainObserver {
   }): void;
   /** After each step; `step` counts from 0 within the epoch, `images` are the batch's. */
   onStep?(info: { epoch: number; step: number; images: number; learner: number; result: StepResult }): void;
+  /** A line of the run's step log: about a second of steps. */
+  onSteps?(record: StepRecord): void;
   /** Images embedded so far, for the division or the evaluation. */
   onEmbed?(info: { purpose: 'divide' | 'evaluate'; done: number; total: number }): void;
   /** After an epoch was saved; also, as epoch -1, after the evaluation before training. */
@@ -270,6 +274,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
   } else {
     run.rewindTo(-2);
   }
+  observer.onStart?.();
   if (!checkpoint && (options.evaluateUntrained ?? true)) {
     const stopEvaluating = clock('evaluate');
     const { metrics, collapsed, dispose } = await evaluate('test');
@@ -363,7 +368,10 @@ export async function train(options: TrainOptions): Promise<Summary> {
     });
 
     model.train();
-    const log = new StepLog((record) => run.appendSteps(record));
+    const log = new StepLog((record) => {
+      run.appendSteps(record);
+      observer.onSteps?.(record);
+    });
     const sums = begun?.sums ?? { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 };
     position = { epoch, step: begun?.step ?? 0, drawnFrom, sums, took };
     const guard = new NotFiniteGuard({

@@ -3,6 +3,9 @@ import type { TrainObserver } from './loop.js';
 /** One observer that tells several, in their order. */
 export function joinObservers(observers: readonly TrainObserver[]): TrainObserver {
   return {
+    onStart: () => {
+      for (const observer of observers) observer.onStart?.();
+    },
     onDivision: (division) => {
       for (const observer of observers) observer.onDivision?.(division);
     },
@@ -11,6 +14,9 @@ export function joinObservers(observers: readonly TrainObserver[]): TrainObserve
     },
     onStep: (info) => {
       for (const observer of observers) observer.onStep?.(info);
+    },
+    onSteps: (record) => {
+      for (const observer of observers) observer.onSteps?.(record);
     },
     onEmbed: (info) => {
       for (const observer of observers) observer.onEmbed?.(info);
