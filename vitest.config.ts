@@ -14,6 +14,7 @@ export default defineConfig({
     alias: {
       '@conquer/torch': source('torch'),
       '@conquer/image': source('image'),
+      'conquer/embedding-rows': source('conquer', 'train/embedding-rows'),
       'conquer/run-folder': source('conquer', 'train/run-folder'),
       conquer: source('conquer'),
     },

@@ -187,6 +187,8 @@ export interface EmbeddingInfo {
   /** Changes whenever the embeddings do: refetch all that follows from them. */
   version: string;
   numQueries: number;
+  /** Test images that could not be read: no metric and no view has them. */
+  leftOut: number;
   /** null: the queries are searched among themselves. */
   numGallery: number | null;
   dim: number;

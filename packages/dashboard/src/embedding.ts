@@ -1,10 +1,14 @@
+import { dirname, join } from 'node:path';
+import { imagesOfRows, likelyStandIns, type NeighbourLists, neighboursWithout } from 'conquer/embedding-rows';
 import type { RunFolder } from 'conquer/run-folder';
 import type { EmbeddingInfo, ImageRef, LearnerChoice } from './api.js';
 import { DamagedFile, fileVersion, openRegularFile, readJson } from './files.js';
-import { type ImageList, testImages } from './records.js';
+import { type ImageList, settingsOf, testImages } from './records.js';
 import { SafetensorsFile } from './safetensors.js';
+import { imageFolders, isWhole, liesInOneOf } from './thumbnails.js';
 
 const MAX_IMAGE_LIST = 512 << 20;
+const MAX_CONFIG = 1 << 20;
 
 /** What there is of one side of the search. */
 export interface EmbeddedSet {
@@ -36,6 +40,8 @@ export class Embedding {
     /** (L, D) */
     readonly masks: Float32Array,
     readonly numLearners: number,
+    /** Images that could not be read, of queries and gallery: they are in none of this. */
+    readonly leftOut: number,
   ) {}
 
   /** null where the run has none. @throws DamagedFile */
@@ -57,29 +63,46 @@ export class Embedding {
       if (galleryLabels) checkRange('gallery_labels', galleryLabels, 1 << 24);
       checkRange('neighbours', neighbours, m ?? n);
       checkRange('clusters', clusters, 1 << 16);
-      const [numLearners] = tensors.shape('masks') ?? [0];
-      const vectors = await tensors.float32('embeddings', [n, dim]);
-      const distances = await tensors.float32('distances', [n, depth]);
-      checkFinite('embeddings', vectors);
-      checkFinite('distances', distances);
-      const images = await readImages(folder, n, m ?? null);
+      const [numLearners = 0] = tensors.shape('masks') ?? [];
+      const floats = async (name: string, shape: number[]) => {
+        const values = await tensors.float32(name, shape);
+        checkFinite(name, values);
+        return values;
+      };
+      const vectors = await floats('embeddings', [n, dim]);
+      const distances = await floats('distances', [n, depth]);
+      const galleryVectors = m ? await floats('gallery_embeddings', [m, dim]) : null;
+      const masks = numLearners ? await floats('masks', [numLearners, dim]) : new Float32Array(0);
+      const images = await readImages(folder, tensors, labels, galleryLabels);
+      const queries = { vectors, labels, images: images?.queries ?? null };
+      const gallery = galleryLabels &&
+        galleryVectors && {
+          vectors: galleryVectors,
+          labels: galleryLabels,
+          images: images?.gallery ?? null,
+        };
+      const kept = await withoutStandIns(
+        { queries, gallery, neighbours: { neighbours, distances, depth }, clusters },
+        dim,
+        tensors.shape('positions') === null ? await badImagesOf(folder) : null,
+      );
       return new Embedding(
         runId,
         version,
         Number(tensors.metadata.epoch) || 0,
         dim,
-        { vectors, labels, images: images?.queries ?? null },
-        galleryLabels && {
-          vectors: await tensors.float32('gallery_embeddings', [-1, dim]),
-          labels: galleryLabels,
-          images: images?.gallery ?? null,
-        },
-        neighbours,
-        distances,
-        depth,
-        clusters,
-        numLearners ? await tensors.float32('masks', [numLearners, dim]) : new Float32Array(0),
-        numLearners ?? 0,
+        kept.queries,
+        kept.gallery,
+        kept.neighbours.neighbours,
+        kept.neighbours.distances,
+        kept.neighbours.depth,
+        kept.clusters,
+        masks,
+        numLearners,
+        ['', 'gallery_'].reduce((sum, prefix) => {
+          const all = Number(tensors.metadata[`${prefix}images`]);
+          return sum + (all > 0 ? all - (prefix === '' ? n : (m ?? 0)) : 0);
+        }, kept.standIns),
       );
     } finally {
       await file.close();
@@ -102,6 +125,7 @@ export class Embedding {
       epoch: this.epoch,
       version: this.version,
       numQueries: this.numQueries,
+      leftOut: this.leftOut,
       numGallery: this.gallery?.labels.length ?? null,
       dim: this.dim,
       numLearners: this.numLearners,
@@ -216,24 +240,28 @@ export class Embedding {
     const { vectors } = this.queries;
     const mask = learner === 'full' ? null : this.maskOf(learner);
     const result = new Float32Array(vectors.length);
+    // In float64: what is large does not overflow.
+    const row = new Float64Array(dim);
     for (let start = 0; start < vectors.length; start += dim) {
       let sum = 0;
       for (let d = 0; d < dim; d++) {
         const value = (vectors[start + d] as number) * (mask ? (mask[d] as number) : 1);
-        result[start + d] = value;
+        row[d] = value;
         sum += value * value;
       }
       const scale = sum > 0 ? 1 / Math.sqrt(sum) : 0;
-      for (let d = 0; d < dim; d++) result[start + d] = (result[start + d] as number) * scale;
+      for (let d = 0; d < dim; d++) result[start + d] = (row[d] as number) * scale;
     }
     return result;
   }
 }
 
+/** The images of the rows; null where the run's list is not of them: it would show wrong pictures. */
 async function readImages(
   folder: RunFolder,
-  queries: number,
-  gallery: number | null,
+  tensors: SafetensorsFile,
+  labels: Int32Array,
+  galleryLabels: Int32Array | null,
 ): Promise<ReturnType<typeof testImages>> {
   let images: ReturnType<typeof testImages>;
   try {
@@ -242,10 +270,74 @@ async function readImages(
     if (error instanceof DamagedFile) return null;
     throw error;
   }
-  // A list of other images would show wrong pictures.
-  if (images?.queries.paths.length !== queries) return null;
-  if ((images.gallery?.paths.length ?? null) !== gallery) return null;
-  return images;
+  if (images === null || (images.gallery === null) !== (galleryLabels === null)) return null;
+  const listOf = async (list: ImageList, ofRows: Int32Array, prefix: string) => {
+    const name = `${prefix}positions`;
+    const positions = tensors.shape(name) ? await tensors.int32(name, [ofRows.length]) : null;
+    const total = tensors.metadata[`${prefix}images`];
+    return imagesOfRows(list, ofRows, positions, total === undefined ? null : Number(total));
+  };
+  const queries = await listOf(images.queries, labels, '');
+  const gallery =
+    images.gallery && galleryLabels ? await listOf(images.gallery, galleryLabels, 'gallery_') : null;
+  if (queries === null || (images.gallery !== null && gallery === null)) return null;
+  return { queries, gallery };
+}
+
+/** Whether an image of an older run can be read; null where none of its images may be bad. */
+async function badImagesOf(folder: RunFolder): Promise<((path: string) => Promise<boolean>) | null> {
+  const config = await readJson(join(folder.path, 'config.json'), MAX_CONFIG).catch(() => null);
+  const settings = settingsOf(config);
+  if (settings?.['on-bad-image'] !== 'skip') return null;
+  const folders = await imageFolders(settings, dirname(folder.path), []);
+  return async (path) => !(await liesInOneOf(path, folders)) || (await isWhole(path));
+}
+
+interface Rows {
+  queries: EmbeddedSet;
+  gallery: EmbeddedSet | null;
+  neighbours: NeighbourLists;
+  clusters: Int32Array;
+}
+
+/**
+ * Without the rows of images that cannot be read, in which older versions wrote another image's embedding: those that
+ * are another's of their class, and whose file is there and is no image.
+ */
+async function withoutStandIns(
+  rows: Rows,
+  dim: number,
+  isReadable: ((path: string) => Promise<boolean>) | null,
+): Promise<Rows & { standIns: number }> {
+  if (isReadable === null) return { ...rows, standIns: 0 };
+  const standIns = async ({ vectors, labels, images }: EmbeddedSet): Promise<Set<number>> => {
+    const found = new Set<number>();
+    if (images === null) return found;
+    for (const row of likelyStandIns(vectors, dim, labels))
+      if (!(await isReadable(images.paths[row] as string))) found.add(row);
+    return found;
+  };
+  const without = ({ vectors, labels, images }: EmbeddedSet, gone: ReadonlySet<number>): EmbeddedSet => {
+    const stays = (_: unknown, row: number) => !gone.has(row);
+    return {
+      vectors: vectors.filter((_, at) => !gone.has(Math.floor(at / dim))),
+      labels: labels.filter(stays),
+      images: images && {
+        ...images,
+        paths: images.paths.filter(stays),
+        labels: images.labels.filter(stays),
+      },
+    };
+  };
+  const bad = await standIns(rows.queries);
+  const badGallery = rows.gallery && (await standIns(rows.gallery));
+  return {
+    queries: without(rows.queries, bad),
+    gallery: rows.gallery && without(rows.gallery, badGallery ?? new Set()),
+    neighbours: neighboursWithout(rows.neighbours, bad, badGallery ?? bad),
+    clusters: rows.clusters.filter((_, row) => !bad.has(row)),
+    standIns: bad.size + (badGallery?.size ?? 0),
+  };
 }
 
 function checkRange(name: string, values: Int32Array, end: number): void {

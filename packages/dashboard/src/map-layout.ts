@@ -23,6 +23,7 @@ export interface MapLayout {
 
 /** The 2-D UMAP of N points, scaled so that it fills -1 to 1 with one scale for both axes. The same every time. */
 export function layOut({ vectors, dim, known }: MapTask, progress: (share: number) => void): MapLayout {
+  if (!vectors.every(Number.isFinite)) throw new Error('a number of the embeddings is NaN or infinite');
   const n = vectors.length / dim;
   const random = randomNumbers(1);
   const depth = Math.min(NEIGHBOURS, n - 1);

@@ -165,6 +165,7 @@ export function bestEpoch(records: readonly EpochRecord[]): BestEpoch | null {
 /** A list of image files with a label each, as test-images.json holds two of. */
 export interface ImageList {
   paths: string[];
+  labels: number[];
   classNames: string[];
 }
 
@@ -176,8 +177,10 @@ export function testImages(value: unknown): { queries: ImageList; gallery: Image
 }
 
 function imageList(value: unknown): ImageList | null {
-  if (!isFields(value) || !Array.isArray(value.paths) || !Array.isArray(value.classNames)) return null;
-  const { paths, classNames } = value;
+  if (!isFields(value)) return null;
+  const { paths, labels, classNames } = value;
+  if (!Array.isArray(paths) || !Array.isArray(labels) || !Array.isArray(classNames)) return null;
   if (!paths.every((path) => typeof path === 'string')) return null;
-  return { paths, classNames: classNames.map((name) => clip(String(name))) };
+  if (!labels.every((label) => Number.isSafeInteger(label))) return null;
+  return { paths, labels, classNames: classNames.map((name) => clip(String(name))) };
 }

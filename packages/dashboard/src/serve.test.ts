@@ -253,6 +253,95 @@ describe('embedding', () => {
   );
 });
 
+describe('test images that could not be read', () => {
+  const path = () => join(folder, 'runs', 'bad');
+  /** The third image of class 1, which the second stands in for. */
+  const bad = 8;
+  let run: RunFiles;
+  beforeAll(async () => {
+    run = await writeRunFiles(path(), {
+      dataDir: join(folder, 'bad-data'),
+      settings: { 'on-bad-image': 'skip' },
+    });
+    writeFileSync(run.imagePaths[bad] as string, 'x');
+  });
+  afterAll(() => rmSync(path(), { recursive: true }));
+
+  /** None of the views has it; what they say of the others is right. */
+  async function isNowhere() {
+    const info = await get<EmbeddingInfo>('api/runs/bad/embedding');
+    expect(info).toMatchObject({ numQueries: 23, leftOut: 1, hasImages: true });
+    const { items, total } = await get<RetrievalPage>('api/runs/bad/retrieval?order=index&k=30&limit=100');
+    expect(total).toBe(23);
+    const name = (image: number) => run.imagePaths[image]?.split('/').at(-1);
+    const seen = items.flatMap(({ query, neighbours }) => [query, ...neighbours.map(({ image }) => image)]);
+    expect(new Set(seen.map(({ name }) => name)).size).toBe(23);
+    expect(seen.map(({ name }) => name)).not.toContain(name(bad));
+    // The image that stood in for it finds others, and is shown by its own file.
+    const second = items.find(({ query }) => query.name === name(7));
+    expect(second?.relevant).toBe(4);
+    expect(second?.neighbours[0]?.distance).toBeGreaterThan(0.001);
+    const learner = await get<RetrievalPage>('api/runs/bad/retrieval?order=index&k=30&learner=1');
+    expect(JSON.stringify(learner)).not.toContain(`"${name(bad)}"`);
+    const { classes } = await get<ClassesAnswer>('api/runs/bad/classes');
+    expect(classes.find(({ label }) => label === 1)?.queries).toBe(5);
+    expect(await refused('api/runs/bad/images/query/23')).toMatchObject({ status: 404 });
+    let map = await get<MapAnswer>('api/runs/bad/map');
+    while (map.state === 'computing') {
+      await new Promise((done) => setTimeout(done, 50));
+      map = await get<MapAnswer>('api/runs/bad/map');
+    }
+    expect((map as MapPoints).labels).toEqual(run.labels.filter((_, i) => i !== bad));
+  }
+
+  it('are left out of every view, as the run says', async () => {
+    const rows = run.labels.map((_, i) => i).filter((i) => i !== bad);
+    writeEmbeddings(path(), {
+      epoch: 3,
+      vectors: rows.map((i) => run.vectors[i] as number[]),
+      labels: rows.map((i) => run.labels[i] as number),
+      gallery: null,
+      rows: { positions: rows, of: 24 },
+    });
+    await isNowhere();
+  });
+
+  it('are left out of a run of an older version, which wrote another image in their place', async () => {
+    const vectors = run.vectors.with(bad, run.vectors[bad - 1] as number[]);
+    writeEmbeddings(path(), { epoch: 3, vectors, labels: run.labels, gallery: null });
+    await isNowhere();
+  });
+
+  it('do not show other images where the list has changed since', async () => {
+    const rows = run.labels.map((_, i) => i).filter((i) => i !== bad);
+    writeEmbeddings(path(), {
+      epoch: 3,
+      vectors: rows.map((i) => run.vectors[i] as number[]),
+      labels: rows.map((i) => run.labels[i] as number),
+      gallery: null,
+      rows: { positions: rows, of: 25 },
+    });
+    expect(await get<EmbeddingInfo>('api/runs/bad/embedding')).toMatchObject({ hasImages: false });
+  });
+
+  it('says in words that embeddings are not finite, of whatever part', async () => {
+    const write = (vectors: number[][]) =>
+      writeEmbeddings(path(), { epoch: 3, vectors, labels: run.labels, gallery: null });
+    write(run.vectors.with(3, new Array(8).fill(Number.NaN)));
+    for (const view of ['embedding', 'map', 'classes', 'retrieval'])
+      expect(await refused(`api/runs/bad/${view}`)).toMatchObject({
+        status: 422,
+        code: 'damaged',
+        message: 'embeddings.safetensors cannot be read: a number in embeddings is NaN or infinite',
+      });
+    // Large ones are no fault.
+    write(run.vectors.map((row) => row.map((value) => value * 1e30)));
+    expect(
+      (await get<RetrievalItem>('api/runs/bad/neighbours/1?learner=1')).neighbours[0]?.distance,
+    ).toBeLessThan(2);
+  });
+});
+
 describe('images', () => {
   it('are thumbnails of the run’s own list', async () => {
     const answer = await fetch(address('api/runs/plain/images/query/7?size=48'));

@@ -28,6 +28,21 @@ export async function thumbnail(path: string, size: number, quality = 80): Promi
   }
 }
 
+/** Whether a file is an image that can be decoded to its end. One that is not there is not known to be bad. */
+export async function isWhole(path: string): Promise<boolean> {
+  try {
+    if (!(await stat(path)).isFile()) return true;
+  } catch {
+    return true;
+  }
+  try {
+    await sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'truncated' }).resize(8, 8).raw().toBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The folders that a run's images may lie in: its data set's, and those that the dashboard was given. A run folder may
  * come from anywhere, so that its list of images alone opens no file elsewhere.

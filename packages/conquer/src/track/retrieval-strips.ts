@@ -1,6 +1,5 @@
 import { decodeImages } from '@conquer/image';
-import { readSafetensors } from '@conquer/torch';
-import type { RunFolder } from '../train/run-folder.js';
+import type { ReadTestEmbeddings } from '../train/test-embeddings.js';
 import type { EventImage } from './event-file.js';
 import { encodePng } from './png.js';
 
@@ -18,16 +17,14 @@ const WHITE = [255, 255, 255] as const;
  * Pictures of what a run's best epoch retrieves: a query at the left, its nearest images beside it in their order, framed
  * green where they are of its class and red where not. The worst queries (most wrong neighbours), and some spread over
  * the test set.
+ *
+ * @throws ImageError for an image that cannot be read any more
  */
-export async function retrievalStrips(folder: RunFolder): Promise<{ tag: string; image: EventImage }[]> {
-  const { tensors } = readSafetensors(folder.embeddingsFile);
-  const found = tensors.get('neighbours');
-  const k = found?.size(1) ?? 0;
-  const neighbours = found ? (found.toTypedArray() as ArrayLike<number>) : [];
-  for (const value of tensors.values()) value.dispose();
+export async function retrievalStrips(
+  embeddings: ReadTestEmbeddings,
+): Promise<{ tag: string; image: EventImage }[]> {
+  const { neighbours, depth: k, queries, gallery } = embeddings;
   if (k === 0) return [];
-
-  const { queries, gallery } = folder.testImages();
   const among = gallery ?? queries;
   const count = Math.min(NEIGHBOURS, k);
   const nearest = (query: number) =>

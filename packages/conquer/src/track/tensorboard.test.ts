@@ -140,6 +140,7 @@ beforeAll(async () => {
     run.embeddingsFile,
     new Map([
       ['embeddings', randn([6, 3], { generator: new Generator(1) })],
+      ['labels', tensor(Int32Array.from(labels))],
       ['neighbours', tensor(Int32Array.from([2, 1, 3, 5, 4, 0, 1, 5, 0, 2, 3, 1]), { shape: [6, 2] })],
     ]),
   );

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { readSafetensors } from '@conquer/torch';
+import { decodeImages, ImageError } from '@conquer/image';
 import type { RunFolder, Summary } from '../train/run-folder.js';
+import { type ReadTestEmbeddings, readTestEmbeddings } from '../train/test-embeddings.js';
 import { EventFile } from './event-file.js';
 import type { Report } from './report.js';
 import { retrievalStrips } from './retrieval-strips.js';
@@ -22,10 +23,12 @@ export class TensorBoard implements Tracker {
   private file: EventFile | null = null;
   private folder: RunFolder | null = null;
   private epochs = 0;
+  private onNote: TrackedRun['onNote'] = () => {};
 
   /** The folder gets one file that holds all of the run's log, and loses those of sessions before. */
-  async start({ folder, settings, past }: TrackedRun): Promise<void> {
+  async start({ folder, settings, past, onNote }: TrackedRun): Promise<void> {
     this.folder = folder;
+    this.onNote = onNote;
     const older = EventFile.in(this.path);
     this.file = new EventFile(this.path);
     for (const file of older) rmSync(file, { force: true });
@@ -48,8 +51,14 @@ export class TensorBoard implements Tracker {
   async end(_how: RunEnd, _summary: Summary | null): Promise<void> {
     const { file, folder } = this;
     if (!file || !folder || !existsSync(folder.embeddingsFile) || !existsSync(folder.testImagesFile)) return;
-    for (const { tag, image } of await retrievalStrips(folder)) file.image(tag, image, this.epochs);
-    this.writeProjector(folder);
+    const embeddings = await readTestEmbeddings(folder, isReadable);
+    this.writeProjector(embeddings);
+    try {
+      for (const { tag, image } of await retrievalStrips(embeddings)) file.image(tag, image, this.epochs);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      this.onNote(`pictures of retrievals are left out: ${error.message}`);
+    }
   }
 
   private get path(): string {
@@ -57,37 +66,50 @@ export class TensorBoard implements Tracker {
   }
 
   /** The best epoch's embedding of the test images, and each one's class and file, for the projector. */
-  private writeProjector(folder: RunFolder): void {
-    const { tensors } = readSafetensors(folder.embeddingsFile);
-    try {
-      const embeddings = tensors.get('embeddings');
-      if (!embeddings) return;
-      const rows = embeddings.tolist() as number[][];
-      const { paths, labels, classNames } = folder.testImages().queries;
-      // Every so many, so that all classes stay in.
-      const stride = Math.ceil(rows.length / MOST_POINTS);
-      const points = [...rows.keys()].filter((i) => i % stride === 0);
-      const word = (text: string) => text.replaceAll(/[\t\r\n]/g, ' ');
-      const write = (name: string, lines: string[]) =>
-        writeFileSync(join(this.path, name), lines.map((line) => `${line}\n`).join(''));
-      mkdirSync(this.path, { recursive: true });
-      write(
-        'embedding.tsv',
-        points.map((i) => (rows[i] ?? []).map((value) => value.toPrecision(6)).join('\t')),
-      );
-      write('metadata.tsv', [
-        'class\tfile',
-        ...points.map((i) => `${word(classNames[labels[i] ?? -1] ?? '')}\t${word(basename(paths[i] ?? ''))}`),
-      ]);
-      write('projector_config.pbtxt', [
-        'embeddings {',
-        '  tensor_name: "test images"',
-        '  tensor_path: "embedding.tsv"',
-        '  metadata_path: "metadata.tsv"',
-        '}',
-      ]);
-    } finally {
-      for (const value of tensors.values()) value.dispose();
-    }
+  private writeProjector({
+    embeddings,
+    dim,
+    queries: { paths, labels, classNames },
+  }: ReadTestEmbeddings): void {
+    // Every so many, so that all classes stay in.
+    const stride = Math.ceil(paths.length / MOST_POINTS);
+    const points = [...paths.keys()].filter((i) => i % stride === 0);
+    const word = (text: string) => text.replaceAll(/[\t\r\n]/g, ' ');
+    const write = (name: string, lines: string[]) =>
+      writeFileSync(join(this.path, name), lines.map((line) => `${line}\n`).join(''));
+    const row = (i: number) => [...embeddings.subarray(i * dim, (i + 1) * dim)];
+    mkdirSync(this.path, { recursive: true });
+    write(
+      'embedding.tsv',
+      points.map((i) =>
+        row(i)
+          .map((value) => value.toPrecision(6))
+          .join('\t'),
+      ),
+    );
+    write('metadata.tsv', [
+      'class\tfile',
+      ...points.map((i) => `${word(classNames[labels[i] ?? -1] ?? '')}\t${word(basename(paths[i] ?? ''))}`),
+    ]);
+    write('projector_config.pbtxt', [
+      'embeddings {',
+      '  tensor_name: "test images"',
+      '  tensor_path: "embedding.tsv"',
+      '  metadata_path: "metadata.tsv"',
+      '}',
+    ]);
+  }
+}
+
+/** One that is not there is not known to be bad. */
+async function isReadable(path: string): Promise<boolean> {
+  if (!existsSync(path)) return true;
+  const size = { width: 8, height: 8 };
+  try {
+    await decodeImages([{ path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));
+    return true;
+  } catch (error) {
+    if (error instanceof ImageError) return false;
+    throw error;
   }
 }

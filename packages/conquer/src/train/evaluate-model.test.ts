@@ -31,7 +31,13 @@ it('measures without the images that others stand in for', async () => {
   const replaced = await evaluateModel(model, dataOf(all, { 5: 2 }), options);
   const without = await evaluateModel(model, dataOf(all.filter((row) => row !== 5)), options);
   expect(replaced.metrics).toEqual(without.metrics);
-  expect(replaced.queries.shape).toEqual([9, 6]);
+  const { queries, gallery } = replaced;
+  for (const split of [queries, gallery]) {
+    expect(split?.embeddings.shape).toEqual([8, 6]);
+    expect([...(split?.positions ?? [])]).toEqual([0, 1, 2, 3, 4, 6, 7, 8]);
+    expect([...(split?.labels ?? [])]).toEqual([0, 1, 2, 0, 1, 0, 1, 2]);
+    expect(split?.total).toBe(9);
+  }
   const whole = await evaluateModel(model, dataOf(all), options);
   expect(whole.metrics).not.toEqual(without.metrics);
   for (const { dispose } of [replaced, without, whole]) dispose();

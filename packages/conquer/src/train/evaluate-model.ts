@@ -1,5 +1,5 @@
 import { noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { inScope, type Steps, withPauses } from '../distances/steps.js';
+import { inScope, withPauses } from '../distances/steps.js';
 import { UserError } from '../error.js';
 import { type EvaluateOptions, evaluateSteps, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
@@ -22,16 +22,27 @@ export interface EvaluateModelOptions
 /** Embeddings of unit length that all lie this close to their mean say the same of every image. */
 const COLLAPSED = 0.01;
 
-/** What an evaluation found, and the embeddings it was found in; dispose() frees them. */
+/** The images of a split that could be read. */
+export interface MeasuredImages {
+  /** (N, D), rows of length 1. */
+  embeddings: Tensor;
+  /** (N,) */
+  labels: Int32Array;
+  /** (N,) where in the split each one is, ascending. */
+  positions: Int32Array;
+  /** Images of the split, those included that could not be read. */
+  total: number;
+}
+
+/** What an evaluation found, and what it was found in; dispose() frees the embeddings. */
 export interface ModelEvaluation {
   metrics: Metrics;
-  /** (N, D), rows of length 1. An image that cannot be read has another's row here, which the metrics leave out. */
-  queries: Tensor;
-  /** (M, D), where there is a gallery. */
-  gallery: Tensor | null;
+  queries: MeasuredImages;
+  /** null where the queries are looked for among themselves. */
+  gallery: MeasuredImages | null;
   /** Whether all queries are embedded as one point, as good as: within 0.01 of their mean. */
   collapsed: boolean;
-  /** Frees `queries` and `gallery`. */
+  /** Frees the embeddings of `queries` and `gallery`. */
   dispose(): void;
 }
 
@@ -56,38 +67,36 @@ export async function evaluateModel(
   const dispose = () => {
     for (const tensor of embedded) tensor.dispose();
   };
-  const bad = { queries: new Set<number>(), gallery: new Set<number>() };
-  const embedSplit = async (
+  const measured = async (
     name: 'test' | 'validation' | 'gallery',
+    labels: Int32Array,
     before: number,
-    replaced: Set<number>,
-  ): Promise<Tensor> => {
+  ): Promise<MeasuredImages> => {
+    const replaced = new Set<number>();
     const embeddings = await embedImages(model, noteReplaced(data.plain(name), replaced), {
       ...embed,
       signal,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
     });
-    embedded.push(embeddings);
-    return embeddings;
+    const images = without(embeddings, labels, replaced);
+    embedded.push(images.embeddings);
+    return images;
   };
   try {
-    const queries = await embedSplit(split, 0, bad.queries);
-    const radius = radiusOf(queries);
+    const queries = await measured(split, labels, 0);
+    const radius = radiusOf(queries.embeddings);
     if (!Number.isFinite(radius))
       throw new UserError(
         'the embeddings are not finite: the weights have diverged; lower the learning rate (--lr)',
       );
-    const gallery = galleryLabels ? await embedSplit('gallery', labels.length, bad.gallery) : null;
-    const measure = function* (): Steps<Metrics> {
-      const measured = without(queries, labels, bad.queries);
-      return yield* evaluateSteps(measured.embeddings, measured.labels, {
-        recallAt,
-        extended,
-        ...(nmi !== undefined && { nmi }),
-        ...(gallery && galleryLabels && { gallery: without(gallery, galleryLabels, bad.gallery) }),
-      });
-    };
-    const metrics = await withPauses(inScope(measure()), signal);
+    const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
+    const measure = evaluateSteps(queries.embeddings, queries.labels, {
+      recallAt,
+      extended,
+      ...(nmi !== undefined && { nmi }),
+      ...(gallery && { gallery }),
+    });
+    const metrics = await withPauses(inScope(measure), signal);
     return { metrics, queries, gallery, collapsed: radius < COLLAPSED, dispose };
   } catch (error) {
     dispose();
@@ -107,16 +116,18 @@ async function* noteReplaced(batches: AsyncIterable<Batch>, replaced: Set<number
   }
 }
 
-/** Without these rows: a query would find the image that stands in for it. */
-function without(
-  embeddings: Tensor,
-  labels: Int32Array,
-  rows: ReadonlySet<number>,
-): { embeddings: Tensor; labels: Int32Array } {
-  if (rows.size === 0) return { embeddings, labels };
-  const kept = Int32Array.from(labels.keys()).filter((row) => !rows.has(row));
-  const index = tensor(kept, { dtype: 'int64', device: embeddings.device });
-  return { embeddings: embeddings.indexSelect(0, index), labels: kept.map((row) => labels[row]!) };
+/** Without these rows, in which another image stands: a query would find that one. Takes `embeddings` over. */
+function without(embeddings: Tensor, labels: Int32Array, rows: ReadonlySet<number>): MeasuredImages {
+  const positions = Int32Array.from(labels.keys()).filter((row) => !rows.has(row));
+  const total = labels.length;
+  if (rows.size === 0) return { embeddings, labels, positions, total };
+  try {
+    const index = () => tensor(positions, { dtype: 'int64', device: embeddings.device });
+    const kept = scope(() => embeddings.indexSelect(0, index())).keep();
+    return { embeddings: kept, labels: positions.map((row) => labels[row]!), positions, total };
+  } finally {
+    embeddings.dispose();
+  }
 }
 
 /** The largest distance from the mean: between half of the largest distance of two embeddings and all of it. */

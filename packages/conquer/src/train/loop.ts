@@ -455,17 +455,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
     run.appendEpoch(record);
     run.appendMasks(epoch, effectiveMasks(model));
     if (around) {
-      const { testLabels: labels, galleryLabels } = data;
       const masks = options.fullEmbeddingMasks;
-      writeTestEmbeddings(run.embeddingsFile, {
-        ...evaluated,
-        labels,
-        galleryLabels,
-        model,
-        around,
-        masks,
-        epoch,
-      });
+      writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, masks, epoch });
     }
     evaluated.dispose();
     if (isBest) save(run.bestCheckpoint, epoch);

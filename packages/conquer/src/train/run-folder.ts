@@ -69,7 +69,7 @@ export function scoreOf({ metrics, validation }: Pick<EpochRecord, 'metrics' | '
   return (validation ?? metrics)?.['R@1'] ?? 0;
 }
 
-/** test-images.json: the images of embeddings.safetensors, in its order. */
+/** test-images.json: all images that are tested on; those of embeddings.safetensors are among them. */
 export interface TestImages {
   queries: ImageList;
   gallery: ImageList | null;

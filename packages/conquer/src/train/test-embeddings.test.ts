@@ -10,12 +10,23 @@ import {
   readSafetensors,
   scope,
   type Tensor,
+  tensor,
+  writeSafetensors,
 } from '@conquer/torch';
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { inOneGo } from '../distances/steps.js';
 import { openModel } from '../models/open.js';
-import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
+import type { MeasuredImages } from './evaluate-model.js';
+import { RunFolder } from './run-folder.js';
+import { readTestEmbeddings, surroundings, writeTestEmbeddings } from './test-embeddings.js';
+
+const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({
+  embeddings,
+  labels,
+  positions: Int32Array.from(labels.keys()),
+  total: labels.length,
+});
 
 it('keeps what it takes to look at every learner, with and without a mask over the whole', () => {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
@@ -40,14 +51,15 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   const labels = Int32Array.from({ length: 9 }, (_, i) => i % 3);
   for (const masks of [undefined, 'sum', 'sum-l1'] as const) {
     const file = join(folder, `${masks}.safetensors`);
-    using queries = noGrad(() => model.embed(images, masks ? { masks } : {}));
+    using embeddings = noGrad(() => model.embed(images, masks ? { masks } : {}));
+    const queries = measured(embeddings, labels);
     const around = inOneGo(surroundings({ queries, gallery: null }, model.numLearners));
-    writeTestEmbeddings(file, { queries, gallery: null, labels, model, around, masks, epoch: 3 });
+    writeTestEmbeddings(file, { queries, gallery: null, model, around, masks, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
     expect(metadata.epoch).toBe('3');
     expect(get('labels').tolist()).toEqual([...labels]);
-    const { indices } = nearestNeighbours(queries, null, 8);
+    const { indices } = nearestNeighbours(embeddings, null, 8);
     expect([...get('neighbours').toNumbers()]).toEqual([...indices]);
     expect(new Set(get('clusters').toNumbers()).size).toBe(2);
     for (const learner of [0, 1]) {
@@ -63,4 +75,102 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   images.dispose();
   expect(liveTensors()).toBe(before);
   rmSync(folder, { recursive: true });
+});
+
+describe('readTestEmbeddings', () => {
+  let folder: string;
+  let run: RunFolder;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
+    run = RunFolder.create(join(folder, 'run'), { 'on-bad-image': 'skip' });
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const paths = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const labels = [0, 0, 0, 1, 1, 1];
+  const list = { paths, labels, classNames: ['x', 'y'] };
+  const never = () => Promise.reject(new Error('nobody need look at an image'));
+
+  /** What the loop writes, of these rows of the list. */
+  function write(rows: number[], galleryRows: number[] | null): void {
+    const before = liveTensors();
+    const generator = new Generator(1);
+    const model = openModel('small-resnet', { smallResNet: { widths: [4] }, embeddingDim: 4, generator });
+    const split = (positions: number[]): MeasuredImages => ({
+      embeddings: randn([positions.length, 4], { generator }),
+      labels: Int32Array.from(positions, (at) => labels[at] as number),
+      positions: Int32Array.from(positions),
+      total: labels.length,
+    });
+    const found = { queries: split(rows), gallery: galleryRows && split(galleryRows) };
+    const around = inOneGo(surroundings(found, 2));
+    writeTestEmbeddings(run.embeddingsFile, { ...found, model, around, epoch: 0 });
+    run.writeTestImages({ queries: list, gallery: galleryRows && list });
+    found.queries.embeddings.dispose();
+    found.gallery?.embeddings.dispose();
+    model.dispose();
+    expect(liveTensors()).toBe(before);
+  }
+
+  it('leaves out what was left out of the metrics, of queries and gallery', async () => {
+    write([0, 2, 3, 4, 5], null);
+    const among = await readTestEmbeddings(run, never);
+    expect(among.queries).toEqual({ ...list, paths: ['a', 'c', 'd', 'e', 'f'], labels: [0, 0, 1, 1, 1] });
+    expect([among.depth, Math.max(...among.neighbours)]).toEqual([4, 4]);
+    write([0, 2, 3, 4, 5], [0, 1, 4]);
+    const { gallery, neighbours, depth } = await readTestEmbeddings(run, never);
+    expect(gallery?.paths).toEqual(['a', 'b', 'e']);
+    expect([depth, Math.max(...neighbours)]).toEqual([3, 2]);
+  });
+
+  it('refuses a list of other images', async () => {
+    write([0, 2, 3, 4, 5], null);
+    for (const other of [
+      { ...list, labels: [0, 0, 1, 1, 1, 1] },
+      { ...list, paths: [...paths, 'g'], labels: [...labels, 1] },
+      { ...list, paths: paths.slice(1), labels: labels.slice(1) },
+    ]) {
+      run.writeTestImages({ queries: other, gallery: null });
+      await expect(readTestEmbeddings(run, never)).rejects.toThrow(/lists other images than/);
+    }
+  });
+
+  it('of an older file leaves out unreadable images that another stands in for', async () => {
+    const rows = [
+      [1, 0],
+      [0.9, 0.1],
+      [1, 0],
+      [0, 1],
+      [0, 1],
+      [0.1, 0.9],
+    ];
+    const neighbours = [
+      [2, 1],
+      [0, 2],
+      [0, 1],
+      [4, 5],
+      [3, 5],
+      [3, 4],
+    ];
+    const tensors = new Map([
+      ['embeddings', tensor(Float32Array.from(rows.flat()), { shape: [6, 2] })],
+      ['labels', tensor(Int32Array.from(labels))],
+      ['neighbours', tensor(Int32Array.from(neighbours.flat()), { shape: [6, 2] })],
+      ['distances', tensor(new Float32Array(12), { shape: [6, 2] })],
+    ]);
+    writeSafetensors(run.embeddingsFile, tensors);
+    for (const value of tensors.values()) value.dispose();
+    run.writeTestImages({ queries: list, gallery: null });
+    const asked: string[] = [];
+    const read = await readTestEmbeddings(run, async (path) => {
+      asked.push(path);
+      return path !== 'c';
+    });
+    expect(asked).toEqual(['a', 'c', 'd', 'e']);
+    expect(read.queries.paths).toEqual(['a', 'b', 'd', 'e', 'f']);
+    expect(read.embeddings).toHaveLength(10);
+    expect([read.depth, ...read.neighbours]).toEqual([1, 1, 0, 3, 2, 2]);
+    run.updateSettings({ 'on-bad-image': 'stop' });
+    expect((await readTestEmbeddings(run, never)).queries.paths).toEqual(paths);
+  });
 });

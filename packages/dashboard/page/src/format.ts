@@ -55,3 +55,7 @@ export const STATUS_SIGNS: Record<RunStatus, string> = {
   'cut off': '✂',
   damaged: '⚠',
 };
+
+/** Of test images that could not be read. */
+export const leftOut = (n: number): string =>
+  `${counted(n, 'test image')} could not be read and ${n === 1 ? 'is' : 'are'} in none of the numbers and views.`;

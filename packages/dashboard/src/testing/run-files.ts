@@ -153,10 +153,15 @@ export interface EmbeddingFile {
   vectors: number[][];
   labels: number[];
   gallery: { vectors: number[][]; labels: number[] } | null;
+  /** Where the rows stand in test-images.json, of so many images; without it, as older versions wrote the file. */
+  rows?: { positions: number[]; of: number };
 }
 
 /** embeddings.safetensors, with exact neighbours; learner 0 sees the even dimensions, learner 1 the odd ones. */
-export function writeEmbeddings(path: string, { epoch, vectors, labels, gallery }: EmbeddingFile): void {
+export function writeEmbeddings(
+  path: string,
+  { epoch, vectors, labels, gallery, rows }: EmbeddingFile,
+): void {
   const dim = vectors[0]?.length ?? 0;
   const among = gallery?.vectors ?? vectors;
   const ranked = vectors.map((vector, query) => nearestByHand(vector, among, gallery ? -1 : query));
@@ -175,7 +180,9 @@ export function writeEmbeddings(path: string, { epoch, vectors, labels, gallery 
     tensors.gallery_embeddings = ['F32', [gallery.labels.length, dim], gallery.vectors.flat()];
     tensors.gallery_labels = ['I32', [gallery.labels.length], gallery.labels];
   }
-  writeFileSync(join(path, 'embeddings.safetensors'), safetensorsBytes(tensors, { epoch: String(epoch) }));
+  if (rows) tensors.positions = ['I32', [rows.positions.length], rows.positions];
+  const metadata = { epoch: String(epoch), ...(rows && { images: String(rows.of) }) };
+  writeFileSync(join(path, 'embeddings.safetensors'), safetensorsBytes(tensors, metadata));
 }
 
 /** The neighbours of a vector among others, each made of length 1; nearest first. */
