@@ -205,26 +205,31 @@ struct Settled {
   bool operator<(const Settled& other) const { return square < other.square || (square == other.square && index < other.index); }
 };
 
-// settleNeighbours(keys, counts, thresholds, keep, queries, gallery, tolerances, k, exact) →
+// settleNeighbours(keys, counts, thresholds, keep, queries, gallery, queryNorms, galleryNorms, relative, absolute, scale, k, exact) →
 //   [indices (rows, k) int32, distances (rows, k) float32, unsettled (rows) uint8]
-// The k nearest of each row's candidates. Offered distances that differ by no more than the row's tolerance may be in
-// the wrong order by rounding: those are computed anew from the rows of the gallery (exact: all of the k are).
-// Unsettled is a row whose candidates end within the tolerance of the k-th, as one that was dropped may belong there,
-// and a row with fewer than `keep` candidates.
+// The k nearest of each row's candidates. An offered squared distance, which is scale² times that of the vectors, may be
+// wrong by relative · (query norm + gallery norm)² + absolute; those that this may have put in the wrong order are computed
+// anew from the vectors (exact: all of the k are). Unsettled is a row for which something that was dropped may belong among
+// the k, and a row with fewer than `keep` candidates.
 napi_value settle_neighbours(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    Arguments<9> arguments(env, info);
+    Arguments<13> arguments(env, info);
     const Candidates from = to_candidates(env, arguments[0], arguments[1], arguments[2], to_int64(env, arguments[3], "keep"));
     const at::Tensor& queries = require(to_tensor(env, arguments[4]), "queries", at::kFloat, 2);
     const at::Tensor& gallery = require(to_tensor(env, arguments[5]), "gallery", at::kFloat, 2);
-    const at::Tensor& tolerances = require(to_tensor(env, arguments[6]), "tolerances", at::kFloat, 1);
-    const int64_t k = to_int64(env, arguments[7], "k");
-    const bool exact = to_bool(env, arguments[8], "exact");
+    const at::Tensor& query_norms = require(to_tensor(env, arguments[6]), "queryNorms", at::kFloat, 1);
+    const at::Tensor& gallery_norms = require(to_tensor(env, arguments[7]), "galleryNorms", at::kFloat, 1);
+    const double relative = to_double(env, arguments[8], "relative");
+    const double absolute = to_double(env, arguments[9], "absolute");
+    const double scale = to_double(env, arguments[10], "scale");
+    const int64_t k = to_int64(env, arguments[11], "k");
+    const bool exact = to_bool(env, arguments[12], "exact");
     const int64_t rows = to_tensor(env, arguments[0]).size(0);
     const int64_t dimensions = gallery.size(1), size = gallery.size(0);
-    if (queries.size(0) != rows || tolerances.size(0) != rows || queries.size(1) != dimensions) {
-      throw std::runtime_error("queries and tolerances must have as many rows as the candidates, queries as many columns as the gallery");
+    if (queries.size(0) != rows || query_norms.size(0) != rows || queries.size(1) != dimensions || gallery_norms.size(0) != size) {
+      throw std::runtime_error("queries and queryNorms must have as many rows as the candidates, queries as many columns and galleryNorms as many rows as the gallery");
     }
+    if (!(relative >= 0) || !(absolute >= 0) || !(scale > 0)) throw std::runtime_error("relative and absolute must be 0 or more, scale above 0");
     if (k < 1 || k > from.keep) throw std::runtime_error("k must be 1 to keep");
     at::Tensor indices = at::empty({rows, k}, at::kInt);
     at::Tensor distances = at::empty({rows, k}, at::kFloat);
@@ -232,6 +237,7 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     int32_t* const all_indices = indices.data_ptr<int32_t>();
     float* const all_distances = distances.data_ptr<float>();
     const float* const vectors = gallery.data_ptr<float>();
+    const float* const norms = gallery_norms.data_ptr<float>();
     uint8_t* const marks = unsettled.data_ptr<uint8_t>();
     std::atomic<bool> wrong_index{false};
     in_parallel(rows, 16, [&](int64_t begin, int64_t end) {
@@ -250,25 +256,35 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
         sort_keys(keys, count, from.keep, scratch, starts);
         count = from.keep;
         const float* query = queries.data_ptr<float>() + row * dimensions;
-        const float tolerance = tolerances.data_ptr<float>()[row];
-        const auto close = [&](int64_t a, int64_t b) { return distance_of(keys[b]) - distance_of(keys[a]) <= tolerance; };
-        marks[row] = close(k - 1, count - 1);
+        const double norm = query_norms.data_ptr<float>()[row];
+        double largest = 0;
+        for (int64_t i = 0; i < count; ++i) {
+          const int32_t index = index_of(keys[i]);
+          if (index >= size) {
+            wrong_index = true;
+            return;
+          }
+          largest = std::max<double>(largest, norms[index]);
+        }
+        const auto error = [&](double norms_together) { return relative * norms_together * norms_together + absolute; };
+        const double wrong = error(norm + largest);
+        const auto offered = [&](int64_t i) { return static_cast<double>(distance_of(keys[i])); };
+        const auto close = [&](int64_t a, int64_t b) { return offered(b) - offered(a) <= 2 * wrong; };
+        // No more than this are the k. What lies within has a norm of no more than the query's and that distance.
+        const double farthest = offered(k - 1) + wrong;
+        marks[row] = !(offered(count - 1) - error(2 * norm + std::sqrt(farthest)) > farthest);
         for (int64_t first = 0; first < k;) {
           int64_t after = first + 1;
           while (after < count && close(after - 1, after)) ++after;
           if (after - first == 1 && !exact) {
             all_indices[row * k + first] = index_of(keys[first]);
-            all_distances[row * k + first] = std::sqrt(distance_of(keys[first]));
+            all_distances[row * k + first] = static_cast<float>(std::sqrt(offered(first)) / scale);
             first = after;
             continue;
           }
           near.clear();
           for (int64_t i = first; i < after; ++i) {
             const int32_t index = index_of(keys[i]);
-            if (index >= size) {
-              wrong_index = true;
-              return;
-            }
             near.push_back({squared_distance(query, vectors + index * dimensions, dimensions), index});
           }
           std::sort(near.begin(), near.end());

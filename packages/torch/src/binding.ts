@@ -84,7 +84,11 @@ export interface Native {
     keep: number,
     queries: Handle,
     gallery: Handle,
-    tolerances: Handle,
+    queryNorms: Handle,
+    galleryNorms: Handle,
+    relative: number,
+    absolute: number,
+    scale: number,
     k: number,
     exact: boolean,
   ): [Handle, Handle, Handle];

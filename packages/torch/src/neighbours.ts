@@ -11,6 +11,25 @@ export interface SettledNeighbours {
   unsettled: number[];
 }
 
+export interface SettleOptions {
+  row: number;
+  /** (B, D) the vectors of these rows */
+  queries: Tensor;
+  /** (M, D) the vectors by index */
+  gallery: Tensor;
+  /** (B,) norms of the rows, and (M,) of the gallery, as they were where the offered squared distances come from. */
+  queryNorms: Tensor;
+  galleryNorms: Tensor;
+  /** An offered squared distance is wrong by at most relative · (query norm + gallery norm)² + absolute. */
+  relative: number;
+  absolute: number;
+  /** The offered distances are so many times those of the vectors; a power of two. */
+  scale: number;
+  k: number;
+  /** Compute all k distances from the vectors, not only those that decide the order. */
+  exact: boolean;
+}
+
 /**
  * The nearest few of each row, from blocks of squared distances that are looked at once: a matrix product and a
  * selection in one pass, without the whole matrix and without a full sort. float32 on the CPU.
@@ -68,23 +87,9 @@ export class NeighbourCandidates {
     some.copy_(thresholds);
   }
 
-  /**
-   * The k nearest of the rows `row` to `row + B`.
-   *
-   * @param queries (B, D) the vectors of these rows
-   * @param gallery (M, D) the vectors by index
-   * @param tolerances (B,) by how much two offered squared distances of a row may be wrong against each other; closer
-   *   ones are computed anew
-   * @param exact compute all k distances anew, not only those that decide the order
-   */
-  settle(
-    row: number,
-    queries: Tensor,
-    gallery: Tensor,
-    tolerances: Tensor,
-    k: number,
-    exact: boolean,
-  ): SettledNeighbours {
+  /** The k nearest of the rows `row` to `row + B`. */
+  settle(of: SettleOptions): SettledNeighbours {
+    const { row, queries, gallery } = of;
     const count = queries.size(0);
     using keys = this.#keys.narrow(0, row, count);
     using counts = this.#counts.narrow(0, row, count);
@@ -96,9 +101,13 @@ export class NeighbourCandidates {
       this.#keep,
       queries.handle,
       gallery.handle,
-      tolerances.handle,
-      k,
-      exact,
+      of.queryNorms.handle,
+      of.galleryNorms.handle,
+      of.relative,
+      of.absolute,
+      of.scale,
+      of.k,
+      of.exact,
     );
     using indices = new Tensor(handles[0]);
     using distances = new Tensor(handles[1]);

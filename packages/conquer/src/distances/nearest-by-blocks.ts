@@ -1,10 +1,14 @@
 import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { Random } from '../random.js';
 import type { NeighbourBlock } from './nearest.js';
-import { type Candidate, roundingError, type Search, SLACK, settleTies } from './nearest-candidates.js';
+import { neighboursOf } from './nearest-by-rows.js';
+import { type Search, SLACK } from './nearest-candidates.js';
+import { centre, filterError, squaredNorms } from './product-filter.js';
 
 /** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */
 const BLOCK_ROWS = 2048;
+/** Rows that are centred at a time. */
+const COPIED_ROWS = 8192;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
 const SAMPLE = 1024;
 /** Bytes of candidates, unless told otherwise. */
@@ -24,7 +28,8 @@ export function* neighboursByBlocks(
   exactDistances: boolean,
   mostBytes = MOST_CANDIDATE_BYTES,
 ): Generator<NeighbourBlock | null, void, undefined> {
-  const { queries, all, own } = search;
+  const { queries, all, own, space } = search;
+  const error = filterError('float32', all.size(1));
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
   const available = all.size(0) - (own ? 1 : 0);
@@ -50,15 +55,25 @@ export function* neighboursByBlocks(
         yield scope(() =>
           noGrad(() => {
             const block = queries.narrow(0, start, count);
-            const tolerances = vectors.tolerances.narrow(0, start, count);
-            const found = candidates.settle(start - first, block, all, tolerances, k, exactDistances);
+            const found = candidates.settle({
+              row: start - first,
+              queries: block,
+              gallery: all,
+              queryNorms: vectors.queryNorms.narrow(0, start, count),
+              galleryNorms: vectors.galleryNorms,
+              ...error,
+              scale: space.scale,
+              k,
+              exact: exactDistances,
+            });
             const { indices, distances } = found;
-            for (const row of keep < available ? found.unsettled : []) {
-              const settled = settleRow(search, vectors, start + row, k);
-              for (let rank = 0; rank < k; rank++) {
-                const { position, square } = settled[rank] as Candidate;
-                indices[row * k + rank] = position;
-                distances[row * k + rank] = Math.sqrt(square);
+            const open = keep < available ? found.unsettled : [];
+            if (open.length > 0) {
+              const positions = Int32Array.from(open, (row) => start + row);
+              const settled = neighboursOf(search, positions, k, 'float64');
+              for (const [i, row] of open.entries()) {
+                indices.set(settled.indices.subarray(i * k, (i + 1) * k), row * k);
+                distances.set(settled.distances.subarray(i * k, (i + 1) * k), row * k);
               }
             }
             return { start, count, k, indices, distances };
@@ -69,33 +84,45 @@ export function* neighboursByBlocks(
   } finally {
     candidates.dispose();
     expectation?.dispose();
-    for (const held of new Set([vectors.queries, vectors.gallery, vectors.tolerances])) held.dispose();
+    for (const held of new Set(Object.values(vectors))) held.dispose();
   }
 }
 
-/** Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|². Less the mean of all. */
+/** Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|², in the search's space. */
 interface Vectors {
   /** (N, D + 2), [x, |x|², 1]; `turned` makes the other form of a few rows */
   queries: Tensor;
   /** (M, D + 2), [y, |y|², 1]; the same tensor where the queries are the gallery */
   gallery: Tensor;
-  /** (N,), see NeighbourCandidates.settle */
-  tolerances: Tensor;
+  /** (N,), |x| */
+  queryNorms: Tensor;
+  /** (M,), |y|; the same tensor where the queries are the gallery */
+  galleryNorms: Tensor;
 }
 
-function asProducts({ queries, all, mean, own }: Search): Vectors {
+function asProducts({ queries, all, space, own }: Search): Vectors {
   const extended = (x: Tensor) => {
     const result = full([x.size(0), x.size(1) + 2], 1, { dtype: x.dtype }).keep();
-    const centred = result.narrow(1, 0, x.size(1));
-    centred.copy_(x).sub_(mean);
-    result.narrow(1, x.size(1), 1).copy_(centred.norm(2, 1, true).square());
-    return result;
+    // In pieces: a second copy of all rows would be as large as they are.
+    for (let start = 0; start < x.size(0); start += COPIED_ROWS) {
+      scope(() => {
+        const count = Math.min(COPIED_ROWS, x.size(0) - start);
+        const centred = centre(x.narrow(0, start, count), space, 'float32');
+        const rows = result.narrow(0, start, count);
+        rows.narrow(1, 0, x.size(1)).copy_(centred);
+        rows.narrow(1, x.size(1), 1).copy_(squaredNorms(centred));
+      });
+    }
+    return { result, norms: result.select(1, x.size(1)).sqrt().keep() };
   };
   const gallery = extended(all);
   const queried = own ? gallery : extended(queries);
-  const squares = (x: Tensor) => x.select(1, x.size(1) - 2);
-  const tolerances = squares(queried).add(squares(gallery).max()).mul(roundingError(all.dtype));
-  return { queries: queried, gallery, tolerances: tolerances.keep() };
+  return {
+    queries: queried.result,
+    gallery: gallery.result,
+    queryNorms: queried.norms,
+    galleryNorms: gallery.norms,
+  };
 }
 
 /** Rows [x, |x|², 1] → [-2x, 1, |x|²]. */
@@ -181,22 +208,4 @@ function* offerAll(
     );
     yield null;
   }
-}
-
-/** One query against all, for the rare one whose candidates do not settle its neighbours. */
-function settleRow(
-  { queries, all, own }: Search,
-  vectors: Vectors,
-  position: number,
-  k: number,
-): Candidate[] {
-  return scope(() => {
-    const rounded = turned(vectors.queries.narrow(0, position, 1)).matmul(vectors.gallery.t());
-    if (own) {
-      const index = tensor([[position]], { dtype: 'int64' });
-      rounded.scatter_(1, index, Infinity);
-    }
-    const tolerance = vectors.tolerances.narrow(0, position, 1).item();
-    return settleTies(rounded, queries.narrow(0, position, 1), all, tolerance, k);
-  });
 }

@@ -2,6 +2,7 @@ import { liveTensors, manualSeed, randint, randn, type Tensor, tensor } from '@c
 import { describe, expect, it } from 'vitest';
 import { nearestNeighbourBlocks, nearestNeighbours } from './nearest.js';
 import { neighboursByBlocks } from './nearest-by-blocks.js';
+import { spaceOf } from './product-filter.js';
 
 /** Every distance in double precision, sorted by distance and then index. */
 function bruteForce(queries: Tensor, gallery: Tensor | null, k: number) {
@@ -99,7 +100,7 @@ describe('nearestNeighbours', () => {
   it('searches part after part where all candidates would be too many', () => {
     manualSeed(7);
     const x = randn([1000, 5]);
-    const search = { queries: x, all: x, mean: x.mean(0, true), own: true };
+    const search = { queries: x, all: x, space: spaceOf('rows', x, null), own: true };
     const wanted = nearestNeighbours(x, null, 10);
     for (const [rows, bytes] of [[64, 16 * 26 * 300] as const, [50, 16 * 26 * 101] as const]) {
       const found = [...neighboursByBlocks(search, 10, rows, true, bytes)].filter((block) => block !== null);

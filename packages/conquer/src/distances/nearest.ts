@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { neighboursByBlocks } from './nearest-by-blocks.js';
 import { neighboursByRows } from './nearest-by-rows.js';
+import { spaceOf } from './product-filter.js';
 import { inOneGo, type Steps } from './steps.js';
 
 export interface NearestOptions {
@@ -9,8 +10,8 @@ export interface NearestOptions {
    */
   blockSize?: number;
   /**
-   * Default true. false: distances are good to about 1e-3 only, which saves most of the time for a large k.
-   * The order is exact.
+   * Default true. false: distances are good to about 1e-3 of the largest only, which saves most of the time for a large
+   * k. The order is exact.
    */
   exactDistances?: boolean;
 }
@@ -32,13 +33,13 @@ export interface NeighbourBlock extends Neighbours {
 
 /**
  * The exact k nearest neighbours of every query by Euclidean distance, in memory that does not grow with the
- * number of queries times the size of the gallery. In float64 if the queries are, else in float32; both on
- * one device.
+ * number of queries times the size of the gallery: what sorting by the differences, summed in float64, gives, wherever
+ * the rows lie and however large they are. The numbers are float64 if the queries are, else float32; both on one device.
  *
  * @param queries (N, D)
  * @param gallery (M, D), or null: the queries are the gallery, and a query is not its own neighbour (by
  *   position: an equal image elsewhere is)
- * @throws RangeError if k is not a positive whole number, or the shapes do not fit
+ * @throws RangeError if k is not a positive whole number, the shapes do not fit, or a number is NaN or infinite
  */
 export function nearestNeighbours(
   queries: Tensor,
@@ -108,8 +109,8 @@ function* search(
       const all = galleryOrQueries.detach().to({ dtype: precise }).contiguous();
       const own = gallery === null;
       const queried = own ? all : queries.detach().to({ dtype: precise }).contiguous();
-      // Distances do not change when everything moves, but the rounding of the products is relative to the norms.
-      return { queries: queried.keep(), all: all.keep(), mean: all.mean(0, true).keep(), own };
+      const { scale, mean } = spaceOf('nearest neighbours', all, own ? null : queried);
+      return { queries: queried.keep(), all: all.keep(), space: { scale, mean: mean.keep() }, own };
     }),
   );
   try {
@@ -118,7 +119,7 @@ function* search(
       ? neighboursByBlocks(searched, width, blockSize, exactDistances)
       : neighboursByRows(searched, width, blockSize);
   } finally {
-    for (const held of [searched.queries, searched.all, searched.mean]) held.dispose();
+    for (const held of [searched.queries, searched.all, searched.space.mean]) held.dispose();
   }
 }
 

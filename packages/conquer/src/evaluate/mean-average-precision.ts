@@ -1,4 +1,6 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { exactSquares, squaredGaps } from '../distances/nearest-candidates.js';
+import { centre, filterError, type Space, spaceOf, squaredNorms } from '../distances/product-filter.js';
 
 export interface MeanAveragePrecisionOptions {
   /** Search here, (M, D) and (M,), instead of among the queries themselves. */
@@ -7,15 +9,17 @@ export interface MeanAveragePrecisionOptions {
   blockSize?: number;
 }
 
-/** Numbers in a block of distances; there are some five such blocks at a time. */
-const BLOCK_NUMBERS = 4 * 2 ** 20;
+/** Numbers in a block of distances; there are some ten such blocks at a time. */
+const BLOCK_NUMBERS = 2 * 2 ** 20;
+/** Where more than this share of the gallery is undecided for a query, its distances to all are taken by differences. */
+const CROWDED = 1 / 16;
 
 /**
  * Mean average precision by Euclidean distance, one value for each of `depths`: the mean over the queries of
  * 1/min(R, depth) Σ_{i ≤ depth} precision(i) · [neighbour i is of the class], R the images of the class to be
  * found. Depth Infinity ranks the whole gallery. A query with R = 0 counts as 0. Of equally near images those
- * of other classes come first, so that embeddings that have collapsed earn nothing by it. (MAP@R, whose depth
- * is each query's own R, is `meanAveragePrecisionAtR`.)
+ * of other classes come first, so that embeddings that have collapsed earn nothing by it. The order is that of the
+ * differences in float64. (MAP@R, whose depth is each query's own R, is `meanAveragePrecisionAtR`.)
  *
  * Nothing is sorted but the images to be found: for each of them the nearer ones of other classes are
  * counted. Memory grows with the size of the gallery, time with queries × gallery.
@@ -45,10 +49,10 @@ export function meanAveragePrecision(
   scope(() =>
     noGrad(() => {
       const precise = embeddings.dtype === 'float64' ? 'float64' : 'float32';
-      const all = (gallery?.embeddings ?? embeddings).detach().to({ dtype: precise });
-      const mean = all.mean(0, true);
-      const centred = all.sub(mean);
-      const squares = centred.square().sum(1);
+      const queries = embeddings.detach().to({ dtype: precise });
+      const all = gallery ? gallery.embeddings.detach().to({ dtype: precise }) : queries;
+      const space = spaceOf('mean average precision', all, gallery ? queries : null);
+      const ranking = { queries, all, space, centred: centre(all, space, precise) };
       const classOf = tensor(galleryLabels, { device: embeddings.device });
       for (let start = 0; start < labels.length; start += rows) {
         const count = Math.min(rows, labels.length - start);
@@ -58,11 +62,8 @@ export function meanAveragePrecision(
           return gallery ? ofClass : ofClass.filter((position) => position !== start + row);
         });
         const others = scope(() => {
-          const block = embeddings.detach().narrow(0, start, count).to({ dtype: precise }).sub(mean);
-          // |g|² - 2 q·g orders as the distance does.
-          const distances = squares.sub(block.matmul(centred.t()).mul_(2));
           const query = tensor(labels.subarray(start, start + count), { device: embeddings.device });
-          return nearerOthers(distances, classOf.eq(query.unsqueeze(1)), targets);
+          return nearerOthers(ranking, start, classOf.eq(query.unsqueeze(1)), targets);
         });
         const width = others.length / count;
         for (const [row, { length }] of targets.entries()) {
@@ -82,15 +83,32 @@ export function meanAveragePrecision(
   return totals.map((total) => total / labels.length);
 }
 
+/** What is ranked, in one space. */
+interface Ranking {
+  /** (N, D) */
+  queries: Tensor;
+  /** (M, D) */
+  all: Tensor;
+  space: Space;
+  /** (M, D), `all` in that space */
+  centred: Tensor;
+}
+
 /**
  * How many images of other classes are at least as near as each target, nearest target first.
  *
- * @param distances (B, M), overwritten where `sameClass` (B, M) bool
- * @param targets positions in the gallery, by query
+ * @param start the first of the queries
+ * @param sameClass (B, M) bool
+ * @param targets positions in the gallery, for each of B queries
  * @returns (B × width) row-major, width the largest number of targets; beyond a query's targets it means nothing
  */
-function nearerOthers(distances: Tensor, sameClass: Tensor, targets: readonly number[][]): Float64Array {
-  const [count, device] = [targets.length, distances.device];
+function nearerOthers(
+  ranking: Ranking,
+  start: number,
+  sameClass: Tensor,
+  targets: readonly number[][],
+): Float64Array {
+  const [count, device] = [targets.length, sameClass.device];
   const width = targets.reduce((most, { length }) => Math.max(most, length), 0);
   if (width === 0) return new Float64Array();
   const positions = new Int32Array(count * width);
@@ -100,12 +118,14 @@ function nearerOthers(distances: Tensor, sameClass: Tensor, targets: readonly nu
     beyond.fill(0, row * width, row * width + ofQuery.length);
   }
   const shape = [count, width];
-  const toTargets = distances
-    .gather(1, tensor(positions, { shape, dtype: 'int64', device }))
+  const { queries, all, space } = ranking;
+  const found = tensor(positions, { shape, dtype: 'int64', device });
+  const toTargets = exactSquares(queries.narrow(0, start, count), all, found, space.scale)
     .maskedFill_(tensor(beyond, { shape, device }).gt(0), Infinity)
     .sort(1).values;
+  const distances = distancesAround(ranking, start, toTargets, sameClass);
   // Each image of another class is at least as near as the targets from this one on: in 0 … width.
-  const from = aten.searchsorted$Tensor(toTargets, distances.maskedFill_(sameClass, Infinity));
+  const from = aten.searchsorted$Tensor(toTargets, distances);
   const firstOfRow = Int32Array.from({ length: count }, (_, row) => row * (width + 1));
   const bins = from.add_(tensor(firstOfRow, { dtype: 'int64', device }).unsqueeze(1)).reshape([-1]);
   return bins
@@ -114,4 +134,52 @@ function nearerOthers(distances: Tensor, sameClass: Tensor, targets: readonly nu
     .cumsum(1)
     .narrow(1, 0, width)
     .toNumbers();
+}
+
+/**
+ * Squared distances (B, M) in float64, Infinity to `sameClass`: by products where their error cannot move an image past a
+ * target, else by differences.
+ */
+function distancesAround(
+  { queries, all, space, centred }: Ranking,
+  start: number,
+  toTargets: Tensor,
+  sameClass: Tensor,
+): Tensor {
+  const [count, size] = [toTargets.size(0), all.size(0)];
+  const block = queries.narrow(0, start, count);
+  const precision = queries.dtype === 'float64' ? 'float64' : 'float32';
+  const { relative, absolute } = filterError(precision, all.size(1));
+  const { distances, undecided } = scope(() => {
+    const query = centre(block, space, precision);
+    const [ofQuery, ofAll] = [squaredNorms(query), squaredNorms(centred)];
+    const products = aten.addmm(ofAll.t(), query, centred.t(), 1, -2).add_(ofQuery);
+    const distances = products.to({ dtype: 'float64' }).maskedFill_(sameClass, Infinity);
+    const norms = ofQuery.sqrt().to({ dtype: 'float64' }).add(ofAll.sqrt().t());
+    const error = norms.mul_(norms).mul_(relative).add_(absolute);
+    const nearest = aten.searchsorted$Tensor(toTargets, distances.sub(error));
+    const farthest = aten.searchsorted$Tensor(toTargets, distances.add(error), false, true);
+    return { distances, undecided: nearest.ne(farthest).maskedFill_(sameClass, 0) };
+  });
+  // Many of one query all at once, a few of each one by one.
+  const crowded = undecided.sum(1).gt(Math.floor(size * CROWDED));
+  const rows = aten.nonzero(crowded).select(1, 0);
+  for (const row of rows.toNumbers()) {
+    scope(() => {
+      const exact = squaredGaps(block.narrow(0, row, 1), all, space.scale);
+      distances.select(0, row).copy_(exact.maskedFill_(sameClass.select(0, row), Infinity));
+    });
+  }
+  undecided.indexFill_(0, rows, 0);
+  const pairs = aten.nonzero(undecided);
+  const piece = Math.max(1, Math.floor(BLOCK_NUMBERS / all.size(1)));
+  for (let first = 0; first < pairs.size(0); first += piece) {
+    scope(() => {
+      const some = pairs.narrow(0, first, Math.min(piece, pairs.size(0) - first));
+      const [row, column] = [some.select(1, 0), some.select(1, 1)];
+      const exact = squaredGaps(block.indexSelect(0, row), all.indexSelect(0, column), space.scale);
+      aten.index_copy_(distances.view([-1]), 0, row.mul(size).add(column), exact);
+    });
+  }
+  return distances;
 }

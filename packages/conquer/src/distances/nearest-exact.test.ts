@@ -1,0 +1,95 @@
+import { type Tensor, tensor } from '@conquer/torch';
+import { describe, expect, it } from 'vitest';
+import { hardRows } from '../testing/hard-rows.js';
+import { nearestNeighbours } from './nearest.js';
+
+/** Every distance by differences in float64, in the order of distance and then index. */
+function bruteForce(queries: Tensor, gallery: Tensor | null, k: number): number[] {
+  const dimensions = queries.size(1);
+  const q = queries.toNumbers();
+  const g = (gallery ?? queries).toNumbers();
+  const size = g.length / dimensions;
+  return Array.from({ length: queries.size(0) }, (_, row) => {
+    const squares = Float64Array.from({ length: size }, (_, position) => {
+      let square = 0;
+      for (let d = 0; d < dimensions; d++)
+        square += (q[row * dimensions + d]! - g[position * dimensions + d]!) ** 2;
+      return square;
+    });
+    return [...squares.keys()]
+      .filter((position) => gallery !== null || position !== row)
+      .sort((a, b) => squares[a]! - squares[b]! || a - b)
+      .slice(0, k);
+  }).flat();
+}
+
+/** Places that hold another index than brute force, other than for two distances that are one but for the order of a sum. */
+function differences(
+  found: Int32Array,
+  wanted: number[],
+  k: number,
+  queries: Tensor,
+  gallery: Tensor,
+): number {
+  const [d, q, g] = [queries.size(1), queries.toNumbers(), gallery.toNumbers()];
+  const square = (row: number, position: number) => {
+    let sum = 0;
+    for (let i = 0; i < d; i++) sum += (q[row * d + i]! - g[position * d + i]!) ** 2;
+    return sum;
+  };
+  return wanted.filter((position, at) => {
+    const other = found[at]!;
+    if (other === position) return false;
+    const row = Math.floor(at / k);
+    const [a, b] = [square(row, position), square(row, other)];
+    return Math.abs(a - b) > 1e-14 * Math.max(a, b);
+  }).length;
+}
+
+describe('nearest neighbours are those of differences in float64', () => {
+  for (const { name, rows } of hardRows) {
+    it(name, () => {
+      for (const [count, dimensions, k, seed] of [
+        [300, 5, 7, 1],
+        [150, 67, 149, 2],
+        [2500, 16, 40, 3],
+      ] as const) {
+        const x = rows(count, dimensions, seed);
+        const few = count > 1000 ? x.narrow(0, 0, 40) : null;
+        // Against a gallery, and among themselves.
+        const wanted = bruteForce(few ?? x, few ? x : null, k);
+        for (const precise of [x, x.to({ dtype: 'float64' })]) {
+          const queries = few ? precise.narrow(0, 0, 40) : precise;
+          for (const exactDistances of [true, false]) {
+            const found = nearestNeighbours(queries, few ? precise : null, k, { exactDistances });
+            expect(differences(found.indices, wanted, k, few ?? x, x)).toBe(0);
+          }
+        }
+      }
+    });
+  }
+
+  it('equal distances come in the order of the index, one farther away behind 40 of them', () => {
+    const rows = [0, 9, ...Array.from({ length: 40 }, () => 1), 2];
+    const x = tensor(Float32Array.from(rows), { shape: [rows.length, 1] });
+    for (const precise of [x, x.to({ dtype: 'float64' })]) {
+      for (const k of [1, 16, 17, 39, 41]) {
+        const { indices } = nearestNeighbours(
+          precise.narrow(0, 0, 1),
+          precise.narrow(0, 1, rows.length - 1),
+          k,
+        );
+        const wanted = [...Array.from({ length: 40 }, (_, i) => i + 1), 41];
+        expect([...indices]).toEqual(wanted.slice(0, k));
+      }
+    }
+  });
+
+  it('refuses rows that are NaN or infinite, of which there are no distances', () => {
+    const x = tensor(Float32Array.of(1, 2, Number.NaN, 4, 5, Number.POSITIVE_INFINITY), { shape: [6, 1] });
+    const sound = x.narrow(0, 0, 2);
+    expect(() => nearestNeighbours(x, null, 1)).toThrow(/NaN or infinity in 2 of 6 rows, the first is 2/);
+    expect(() => nearestNeighbours(sound, x, 1)).toThrow(RangeError);
+    expect(() => nearestNeighbours(x, sound, 1)).toThrow(RangeError);
+  });
+});

@@ -1,0 +1,90 @@
+import { aten, scope, type Tensor } from '@conquer/torch';
+
+// |x - y|² = |x|² - 2x·y + |y|² costs one matrix product, and loses all of a small distance between rows of large norm.
+// So here it only says which rows may be near; differences in float64 decide.
+
+export type Precision = 'float32' | 'float64';
+
+/** Where the products are taken: rows less a mean, times a power of two. */
+export interface Space {
+  /** A power of two that brings the largest number near 1, so that no square overflows or vanishes. */
+  scale: number;
+  /** (1, D) float64, of the scaled rows. Which point it is does not matter to the distances, only to their rounding. */
+  mean: Tensor;
+}
+
+/**
+ * Scale and mean of the rows of `all` (M, D); `others` (N, D) have the same scale.
+ *
+ * @throws RangeError for rows that are NaN or infinite, of which there are no distances; `what` they are called
+ */
+export function spaceOf(what: string, all: Tensor, others: Tensor | null): Space {
+  const largest = [all, ...(others ? [others] : [])].map((rows) => {
+    if (rows.numel() === 0) return 0;
+    const most = scope(() => aten.linalg_vector_norm(rows, Number.POSITIVE_INFINITY).item());
+    if (!Number.isFinite(most)) refuseNonFinite(what, rows);
+    return most;
+  });
+  const most = Math.max(...largest);
+  const scale = most === 0 ? 1 : 2 ** -Math.max(-1000, Math.min(1000, Math.floor(Math.log2(most))));
+  const mean = scope(() => aten.mean$dim(all, [0], true, 'float64').mul_(scale));
+  return { scale, mean };
+}
+
+function refuseNonFinite(what: string, rows: Tensor): never {
+  const broken = scope(() => rows.isfinite().logicalNot().sum(1).toNumbers());
+  const which = [...broken.keys()].filter((row) => broken[row] !== 0);
+  throw new RangeError(
+    `${what}: expected finite numbers, got NaN or infinity in ${which.length} of ${broken.length} rows, the first is ${which[0]}`,
+  );
+}
+
+/** The rows (N, D) in a space, (N, D) of the precision: the power of two is exact, the mean costs one rounding. */
+export function centre(rows: Tensor, { scale, mean }: Space, precision: Precision): Tensor {
+  return scope(() => {
+    // In float32 2^-127 and less would be lost.
+    const [half, rest] = halves(scale);
+    const moved = rows.to({ dtype: precision }).mul(half);
+    return (rest === 1 ? moved : moved.mul_(rest)).sub_(mean.to({ dtype: precision }));
+  });
+}
+
+/** A power of two as two factors that float32 holds. */
+function halves(scale: number): [number, number] {
+  const exponent = Math.log2(scale);
+  if (Math.abs(exponent) <= 100) return [scale, 1];
+  const half = 2 ** Math.trunc(exponent / 2);
+  return [half, scale / half];
+}
+
+/** (N, 1) of the rows' precision, |x|² by sums in float64. */
+export function squaredNorms(centred: Tensor): Tensor {
+  return scope(() =>
+    aten.linalg_vector_norm(centred, 2, [1], true, 'float64').square().to({ dtype: centred.dtype }),
+  );
+}
+
+/** |product - d²| ≤ relative · (|x| + |y|)² + absolute, for any two rows. */
+export interface FilterError {
+  relative: number;
+  absolute: number;
+}
+
+/**
+ * By how much a squared distance from products of rows of D numbers may be wrong.
+ *
+ * A sum of K products in any order, fused or not, is wrong by at most γ_K Σ|a b|, γ_K = K u / (1 - K u) (Higham, Accuracy
+ * and Stability of Numerical Algorithms, section 3.1); here K = D + 2 and Σ|a b| ≤ (|x| + |y|)². Rounding the two squared
+ * norms adds u (|x|² + |y|²), the one rounding of `centre` moves x and y by u|x| and u|y|, which moves d² by
+ * 2 d u (|x| + |y|) ≤ 2 u (|x| + |y|)², and 7 u are left for terms of u² and the rounding of the norms that the bound is
+ * taken from. What is below the smallest normal number may have been taken for 0.
+ */
+export function filterError(precision: Precision, dimensions: number): FilterError {
+  const unit = precision === 'float64' ? 2 ** -53 : 2 ** -24;
+  const terms = (dimensions + 12) * unit;
+  const smallest = precision === 'float64' ? 2 ** -1022 : 2 ** -126;
+  return {
+    relative: terms < 0.5 ? terms / (1 - terms) : Number.POSITIVE_INFINITY,
+    absolute: 16 * (dimensions + 2) * smallest,
+  };
+}
