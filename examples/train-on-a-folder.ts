@@ -4,7 +4,7 @@ import { openFolder, trainEmbedding } from 'conquer';
 
 const [folder = 'photos', run = 'runs/photos'] = process.argv.slice(2);
 
-// Half of the classes train, the other half tests; see FolderSplit for other ways.
+// Half of the classes train, the other half tests; see ClassSplit for other ways.
 const dataset = await openFolder({ folder, split: { kind: 'halves' } });
 
 const summary = await trainEmbedding({

@@ -1,10 +1,11 @@
 // The library. Everything the command line does is made of these parts.
 export { openCars } from './datasets/cars.js';
+export type { ClassSplit } from './datasets/class-split.js';
 export { openCub } from './datasets/cub.js';
 export type { Dataset, Split } from './datasets/dataset.js';
 export type { DistributionOptions } from './datasets/distribution.js';
 export { type EmojiOptions, openEmoji } from './datasets/emoji.js';
-export { type FolderOptions, type FolderSplit, openFolder } from './datasets/folder.js';
+export { type FolderOptions, openFolder } from './datasets/folder.js';
 export { type DatasetName, datasetNames, openDataset } from './datasets/open.js';
 export { openSop } from './datasets/sop.js';
 export { type KMeansOptions, type KMeansResult, kMeans } from './distances/kmeans.js';

@@ -1,3 +1,4 @@
+import { counted } from '../counted.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { TrainSettings } from './options.js';
 
@@ -10,7 +11,9 @@ export function announcement(
   const chosen = validation
     ? `, ${validation.paths.length} of ${validation.classNames.length} to choose on`
     : '';
-  const searched = gallery ? `, looked for among ${gallery.paths.length} of a gallery` : '';
+  const searched = gallery
+    ? `, looked for among ${gallery.paths.length} of a gallery (never their own files)`
+    : '';
   const { arch, epochs, device } = settings;
   const weights = settings.weights === null ? '' : ` from ${settings.weights}`;
   const from = settings['divide-from'];
@@ -20,12 +23,11 @@ export function announcement(
     settings['num-learners'] === 1
       ? 'no division'
       : `${settings['num-learners']} learners${since} (${settings.masks} masks, redivided every ${every})`;
-  const counted = epochs === 1 ? '1 epoch' : `${epochs} epochs`;
   return (
-    `${dataset.name}: ${train.paths.length} images of ${train.classNames.length} classes to train on, ` +
+    `${dataset.name}: ${counted(train.paths.length, 'image')} of ${counted(train.classNames.length, 'class', 'classes')} to train on, ` +
     `${test.paths.length} of ${test.classNames.length} unseen classes to test on${chosen}${searched}\n` +
     `${arch}${weights}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ` +
     `${settings.loss} loss, ${learners}\n` +
-    `${counted} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}; run folder ${path}\n`
+    `${counted(epochs, 'epoch')} on ${device}, ${counted(threads, 'thread')}; run folder ${path}\n`
   );
 }

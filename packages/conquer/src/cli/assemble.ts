@@ -1,8 +1,8 @@
 import { type Generator, optim } from '@conquer/torch';
 import { checkImages } from '../datasets/check-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
+import type { ClassSplit } from '../datasets/class-split.js';
 import type { Dataset } from '../datasets/dataset.js';
-import type { FolderSplit } from '../datasets/folder.js';
 import { openDataset } from '../datasets/open.js';
 import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
@@ -65,7 +65,7 @@ export async function badImagesOf(
   return await checkImages(dataset, { onBad, onProgress, signal });
 }
 
-function splitOf(settings: TrainSettings): FolderSplit {
+function splitOf(settings: TrainSettings): ClassSplit {
   switch (settings.split) {
     case 'half':
       return { kind: 'halves' };

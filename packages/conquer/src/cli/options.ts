@@ -85,7 +85,7 @@ export const trainOptions = {
     group: DATA,
     kind: 'text',
     default: null,
-    help: "for folder: a subfolder of images per class; for csv: the file; else the folder that holds the data set's own",
+    help: "for folder: a subfolder of images per class; for csv: the file; else the data set's own folder, or the one it lies in",
   },
   'allow-partial': {
     group: DATA,
@@ -99,7 +99,7 @@ export const trainOptions = {
     group: DATA,
     kind: 'text',
     default: 'half',
-    help: 'for folder, the training classes: half (the first half by name), random, or a file that lists them',
+    help: 'for folder, and for csv without a split column, the training classes: half (the first half by name), random, or a file that lists them',
   },
   'train-fraction': {
     group: DATA,

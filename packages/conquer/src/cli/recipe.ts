@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { decodeText } from '../datasets/text-file.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
 import { didYouMean } from './suggest.js';
@@ -40,8 +41,9 @@ export function readRecipe(name: string, from: readonly string[] = []): Recipe {
     throw new UserError(`the recipe ${name} extends itself: ${[...from, file].join(' → ')}`);
   let contents: Record<string, unknown>;
   try {
-    contents = JSON.parse(readFileSync(file, 'utf8'));
+    contents = JSON.parse(decodeText(readFileSync(file), file));
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const known =
       (error as NodeJS.ErrnoException).code === 'ENOENT'
         ? `; there are ${recipeNames().join(', ')}${didYouMean(name, recipeNames())}`

@@ -1,6 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Generator, numThreads } from '@conquer/torch';
+import { counted } from '../counted.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
@@ -36,7 +37,7 @@ import { track, trackersOf } from './track.js';
 export async function describeDataset(settings: TrainSettings, out: Output): Promise<string> {
   const dataset = await openDatasetOf(settings, out);
   const line = ({ name, paths, classNames }: Dataset['train']) =>
-    `${dataset.name}, ${name}: ${paths.length} images of ${classNames.length} classes\n`;
+    `${dataset.name}, ${name}: ${counted(paths.length, 'image')} of ${counted(classNames.length, 'class', 'classes')}\n`;
   const { train: training, test, validation, gallery, testSets = [test] } = dataset;
   return [training, ...(validation ? [validation] : []), ...testSets, ...(gallery ? [gallery] : [])]
     .map(line)

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Dataset } from './dataset.js';
 import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
 import { MatlabError } from './matlab/matlab-error.js';
@@ -6,17 +7,31 @@ import type { MatlabValue } from './matlab/matlab-value.js';
 
 const file = 'cars_annos.mat';
 
+/** The other distribution, of the classification benchmark: its lists, the folders of their images, where they may lie. */
+const devkit = [
+  { list: 'cars_train_annos.mat', images: 'cars_train' },
+  { list: 'cars_test_annos_withlabels.mat', images: 'cars_test' },
+] as const;
+const devkitFolders = ['', 'devkit', 'car_devkit/devkit'];
+
 /**
  * Cars196 (Krause et al. 2013). `cars196/car_ims/*.jpg` and `cars196/cars_annos.mat`, whose struct array `annotations`
- * gives each image's `relative_im_path` and `class`; classes 1–98 train, 99–196 test, in the order of the file.
+ * gives each image's `relative_im_path` and `class`; classes 1–98 train, 99–196 test, in the order of the file. Without
+ * that file, the two lists of the development kit are read, `cars_train_annos.mat` and `cars_test_annos_withlabels.mat`,
+ * in this order, with the images in `cars_train` and `cars_test`: the same images.
  *
  * 16,185 images of 196 classes: 8,054 to train, 8,131 to test.
  * @throws UserError if it is not there, or not whole and `allowPartial` is not set
  */
 export async function openCars(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://ai.stanford.edu/~jkrause/cars/car_dataset.html';
-  const data = new Distribution('cars', 'cars196', page, options, ['car_ims']);
-  const listed = readAnnotations(data, await data.read(file));
+  const names = {
+    documented: 'cars196',
+    others: ['cars', 'Cars196', 'Stanford Cars', 'Stanford Cars Dataset'],
+    holds: [file, ...devkitFolders.map((folder) => join(folder, devkit[0].list)), 'car_ims'],
+  };
+  const data = await Distribution.open('cars', names, page, options, ['car_ims', 'cars_train', 'cars_test']);
+  const listed = await readLists(data);
   const [annotatedTrain, annotatedTest] = [
     listed.filter(({ id }) => id <= 98),
     listed.filter(({ id }) => id > 98),
@@ -42,7 +57,40 @@ export async function openCars(options: DistributionOptions): Promise<Dataset> {
   });
 }
 
-function readAnnotations(data: Distribution, bytes: Uint8Array): ListedImage<number>[] {
+async function readLists(data: Distribution): Promise<ListedImage<number>[]> {
+  const read = async (file: string, columns: { path: string; below: string }) =>
+    readAnnotations(data, file, await data.read(file), columns);
+  const find = async (paths: readonly string[]) => {
+    for (const path of paths) if (await data.has(path)) return path;
+    return undefined;
+  };
+  const lists = await Promise.all(
+    devkit.map(({ list }) => find(devkitFolders.map((folder) => join(folder, list)))),
+  );
+  if (lists.every((list) => list === undefined) || (await data.has(file)))
+    return await read(file, { path: 'relative_im_path', below: '' });
+  const listed: ListedImage<number>[] = [];
+  for (const [half, { list, images }] of devkit.entries()) {
+    const found = lists[half];
+    if (found === undefined) {
+      throw data.error(
+        `expected ${file} in ${data.folder}, or both ${devkit.map((each) => each.list).join(' and ')}, but of these it lacks ${list}: the classes 99–196, which are tested on, need the labels of both halves`,
+      );
+    }
+    // Some copies have the folder twice, one in the other.
+    const below = (await find([join(images, images)])) ?? images;
+    listed.push(...(await read(found, { path: 'fname', below })));
+  }
+  return listed;
+}
+
+/** @param columns the field of an image's path, and the folder it is relative to */
+function readAnnotations(
+  data: Distribution,
+  file: string,
+  bytes: Uint8Array,
+  columns: { path: string; below: string },
+): ListedImage<number>[] {
   let annotations: MatlabValue | undefined;
   try {
     annotations = parseMatlab(bytes).get('annotations');
@@ -51,21 +99,22 @@ function readAnnotations(data: Distribution, bytes: Uint8Array): ListedImage<num
     throw error;
   }
   const fields = annotations?.kind === 'struct' ? annotations.fields : null;
-  const paths = fields?.get('relative_im_path');
+  const paths = fields?.get(columns.path);
   const classes = fields?.get('class');
   if (!paths || !classes) {
     throw data.error(
-      `${file}: expected a struct array annotations with the fields relative_im_path and class`,
+      `${file}: expected a struct array annotations with the fields ${columns.path} and class`,
     );
   }
   return paths.map((path, index) => {
     const where = `${file}, annotation ${index + 1},`;
     const listed = path.kind === 'char' && path.rows.length === 1 ? path.rows[0] : undefined;
-    if (listed === undefined) throw data.error(`${where} has no text as relative_im_path`);
+    if (listed === undefined) throw data.error(`${where} has no text as ${columns.path}`);
     const value = classes[index];
     const id = value?.kind === 'numeric' && value.values.length === 1 ? value.values[0] : undefined;
     if (id === undefined || !(Number.isInteger(id) && id >= 1 && id <= 196))
       throw data.error(`${where} has no class from 1 to 196`);
-    return { path: data.resolve(listed, where), id };
+    data.resolve(listed, where);
+    return { path: data.resolve(join(columns.below, listed), where), id };
   });
 }

@@ -9,7 +9,8 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-csv-'));
   mkdirSync(join(folder, 'a'));
-  for (const name of ['1', '2', '3', '4', '5, "six"']) writeFileSync(join(folder, 'a', `${name}.png`), '');
+  for (const name of ['1', '2', '3', '4', '5, "six"', '6', '7', '8', '9'])
+    writeFileSync(join(folder, 'a', `${name}.png`), '');
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -29,7 +30,7 @@ const train = 'a/1.png,x,train\na/2.png,x,train\na/3.png,y,train\n';
 describe('openCsv', () => {
   it('reads quoted cells, a header, any line ends and a byte order mark', async () => {
     const rows = ['path,label,split', 'a/1.png,x,train', ' a/2.png , x ,train', '', 'a/3.png,"y, z",train'];
-    const tests = ['"a/5, ""six"".png",t,test', 'a/4.png,"multi\nline",test', 'a/4.png,t,test'];
+    const tests = ['"a/5, ""six"".png",t,test', 'a/6.png,"multi\nline",test', ' "a/4.png" , "t",test'];
     const dataset = await open(`\uFEFF${[...rows, ...tests].join('\r\n')}`);
     expect(dataset.name).toBe('list');
     expect(dataset.train.classNames).toEqual(['x', 'y, z']);
@@ -44,8 +45,8 @@ describe('openCsv', () => {
   it('follows links within its folder, and refuses those that lead outside', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'conquer-csv-elsewhere-'));
     writeFileSync(join(elsewhere, '1.png'), '');
-    const tests = 'a/4.png,t,test\na/4.png,t,test\na/1.png,u,test\n';
-    symlinkSync(join(folder, 'a', '1.png'), join(folder, 'a', 'inside.png'));
+    const tests = 'a/4.png,t,test\na/6.png,t,test\na/7.png,u,test\n';
+    symlinkSync(join(folder, 'a', '8.png'), join(folder, 'a', 'inside.png'));
     expect((await open(`${train}a/inside.png,x,train\n${tests}`)).train.paths).toHaveLength(4);
     symlinkSync(elsewhere, join(folder, 'b'));
     symlinkSync(join(elsewhere, '1.png'), join(folder, 'a', 'outside.png'));
@@ -62,7 +63,7 @@ describe('openCsv', () => {
   });
 
   it('tells queries from the gallery, with labels of one numbering', async () => {
-    const tests = 'a/1.png,q,test,query\na/2.png,p,test,gallery\na/3.png,q,test,gallery\n';
+    const tests = 'a/6.png,q,test,query\na/7.png,p,test,gallery\na/8.png,q,test,gallery\n';
     const { test, gallery } = await open(train + tests);
     expect([test.name, test.classNames, [...test.labels]]).toEqual(['query', ['p', 'q'], [1]]);
     expect([gallery?.classNames, [...(gallery?.labels ?? [])]]).toEqual([
@@ -86,20 +87,80 @@ describe('openCsv', () => {
     ['/etc/passwd,t,test', /leads outside/],
     ['a\\..\\..\\4.png,t,test', /leads outside/],
     ['C:\\4.png,t,test', /leads outside/],
+    ['.,t,test', /leads outside/],
+    ['a/gone.png,t,test\na\\\\4.png,t,test', /missing, the first is .*gone\.png \(/],
+    [
+      'a\\\\4.png,t,test\na\\\\5.png,t,test',
+      /missing, the first is .* it has backslashes: write paths with slashes/,
+    ],
+    ['a/4.png;t;test', /line 4: .*semicolons: save it with commas/],
+    ['a/4.png\tt\ttest', /line 4: .*tabs: save it with commas/],
+    ['a/4.png,t,test\r', /line 4: a carriage return/],
+    ['a/4.png,t,\rtest', /line 4: a carriage return/],
     ['a/4.png,x,test\na/3.png,t,test', /the class "x" is in train and in test/],
     ['a/4.png,t,test\na/3.png,t,test,query', /query or gallery in each test line or in none/],
     [
-      'a/4.png,t,test\na/9.png,t,test',
-      /1 of the 2 images that list\.csv lists are missing, the first is .*9\.png/,
+      'a/4.png,t,test\na/gone.png,t,test',
+      /1 of the 2 images that list\.csv lists are missing, the first is .*gone\.png/,
     ],
-    ['a/4.png,t,test', /at least 2 classes and a class with 2 images for test, found 1 images of 1 classes/],
+    ['a/4.png,t,test', /at least 2 classes and a class with 2 images for test, found 1 image of 1 class in/],
     ['a/4.png,t,test,query\na/3.png,s,test,gallery', /queries whose class is in the gallery/],
   ])('refuses %j', async (line, message) => {
     expect(await problem(train + line)).toMatch(message);
   });
 
+  it('takes Train and TEST, and paths that go up and down inside', async () => {
+    const dataset = await open(
+      'Path,Label,Split,Role\na/../a/1.png,x,Train\n./a//2.png,x,TRAIN\na/3.png,y,train\na/4.png,t,Test,Query\na/6.png,t,test,GALLERY\n',
+    );
+    expect(dataset.train.paths.slice(0, 2)).toEqual(
+      ['1', '2'].map((name) => join(folder, 'a', `${name}.png`)),
+    );
+    expect(dataset.gallery?.paths).toHaveLength(1);
+  });
+
+  it('without a split column, divides the classes as it is told', async () => {
+    const rows = 'a/1.png,x\na/2.png,x\na/3.png,y\na/4.png,t,\na/6.png,t\na/7.png,z\na/8.png,z\n';
+    for (const text of [rows, `path,label\n${rows}`, `path,label,split\n${rows}`]) {
+      const { train: trains, test } = await open(text);
+      expect([trains.classNames, test.classNames]).toEqual([
+        ['t', 'x'],
+        ['y', 'z'],
+      ]);
+    }
+    writeFileSync(join(folder, 'list.txt'), 'y\nz\n');
+    const split = { kind: 'list', file: join(folder, 'list.txt') } as const;
+    const file = join(folder, 'list.csv');
+    writeFileSync(file, rows);
+    const listed = await openCsv({ folder: file, split });
+    expect(listed.train.classNames).toEqual(['y', 'z']);
+    const drawn = await openCsv({ folder: file, split: { kind: 'fraction', fraction: 0.5, seed: 1 } });
+    expect(drawn.train.classNames).toHaveLength(2);
+    writeFileSync(file, `${train}a/4.png,t,test\n`);
+    await expect(openCsv({ folder: file, split })).rejects.toThrow(/has a split column/);
+    expect(await problem(`${rows}a/9.png,w,test`)).toMatch(/line 1: expected path,label,train/);
+  });
+
+  it.each<[string, Buffer, RegExp]>([
+    [
+      'Latin-1',
+      Buffer.from(`${train}a/4.png,caf\xe9,test\n`, 'latin1'),
+      /line 4: expected UTF-8, got the byte 0xe9/,
+    ],
+    [
+      'UTF-16',
+      Buffer.from(`\uFEFF${train}`, 'utf16le'),
+      /list\.csv: expected UTF-8, it is in UTF-16; save it/,
+    ],
+    ['UTF-16 without a mark', Buffer.from(train, 'utf16le'), /line 1: expected UTF-8, got a zero byte/],
+    ['CR alone', Buffer.from(train.replaceAll('\n', '\r')), /its lines end in CR alone/],
+  ])('names %s for what it is', async (_, bytes, message) => {
+    writeFileSync(join(folder, 'list.csv'), bytes);
+    await expect(openCsv({ folder })).rejects.toThrow(message);
+  });
+
   it('takes what is there of the images with allowPartial', async () => {
-    const tests = 'a/1.png,q,test\na/9.png,p,test\na/3.png,q,test\na/4.png,r,test\n';
+    const tests = 'a/6.png,q,test\na/gone.png,p,test\na/7.png,q,test\na/4.png,r,test\n';
     expect((await open(train + tests, true)).test.classNames).toEqual(['q', 'r']);
   });
 

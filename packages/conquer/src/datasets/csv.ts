@@ -1,31 +1,41 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../error.js';
+import { type ClassSplit, splitClasses } from './class-split.js';
+import { byCodePoint } from './code-point-order.js';
+import { type CsvRow, parseCsv } from './csv-rows.js';
 import type { Dataset } from './dataset.js';
 import {
-  byCodePoint,
   Distribution,
   type DistributionOptions,
   isInside,
   type ListedImage,
   sortedIds,
 } from './distribution.js';
+import { readTextFile } from './text-file.js';
 
 const parts = ['train', 'test', 'query', 'gallery'] as const;
 type Part = (typeof parts)[number];
 
+export interface CsvOptions extends DistributionOptions {
+  /** How the classes are divided where the file has no split column; default `halves`. */
+  split?: ClassSplit | undefined;
+}
+
 /**
  * Images of one's own, listed in a CSV file: `path,label,split[,query|gallery]`, `split` being train or test. Paths are
  * relative to the file's folder; a first line `path,label,split` is a header; cells may be quoted as RFC 4180 has it.
- * With a fourth column, test images are either queries or in the gallery in which queries are looked for.
+ * With a fourth column, test images are either queries or in the gallery in which queries are looked for. Without a third
+ * one, `split` divides the classes.
  *
  * @param options `folder`: the file, or a folder with one `.csv` in it
  * @throws UserError if it cannot work, or an image is missing and `allowPartial` is not set
  */
-export async function openCsv(options: DistributionOptions): Promise<Dataset> {
+export async function openCsv(options: CsvOptions): Promise<Dataset> {
   const file = await findFile(resolve(options.folder));
-  const data = new Distribution('csv', '.', `the paths in ${file}`, { ...options, folder: dirname(file) });
-  const images = await readImages(file);
+  const folder = dirname(file);
+  const data = new Distribution('csv', folder, `the paths in ${file}`, options);
+  const images = await readImages(file, options.split ?? { kind: 'halves' });
   const present = async (part: Part) => await data.present(images[part], basename(file));
   const [train, gallery] = [await present('train'), await present('gallery')];
   const test = [...(await present('test')), ...(await present('query'))];
@@ -40,13 +50,14 @@ export async function openCsv(options: DistributionOptions): Promise<Dataset> {
     );
   }
   const searched = sortedIds([...test, ...gallery]);
-  return data.checked({
+  const dataset: Dataset = {
     name: basename(file, '.csv'),
     train: data.split('train', train),
     test: data.split(images.query.length > 0 ? 'query' : 'test', test, searched),
     ...(images.gallery.length > 0 && { gallery: data.split('gallery', gallery, searched) }),
     recallAt: [1, 2, 4, 8],
-  });
+  };
+  return await data.checked(dataset, { source: file, published: false });
 }
 
 async function findFile(path: string): Promise<string> {
@@ -62,54 +73,78 @@ async function findFile(path: string): Promise<string> {
   );
 }
 
-async function readImages(file: string): Promise<Record<Part, ListedImage<string>[]>> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${file}: expected a CSV file, but it cannot be read (${error.code})`);
-  });
+async function readImages(file: string, split: ClassSplit): Promise<Record<Part, ListedImage<string>[]>> {
+  const rows = parseCsv(await readTextFile(file, 'a CSV file'), file);
+  const [first] = rows;
+  const header = first?.cells.map((cell) => cell.toLowerCase()) ?? [];
+  if (header[0] === 'path' && header[1] === 'label' && ['split', '', undefined].includes(header[2]))
+    rows.shift();
+  return rows.some(({ cells: [, , part = ''] }) => part !== '')
+    ? readDivided(rows, file, split)
+    : await divide(rows, file, split);
+}
+
+/** Rows that say themselves what trains. */
+function readDivided(
+  rows: readonly CsvRow[],
+  file: string,
+  split: ClassSplit,
+): Record<Part, ListedImage<string>[]> {
+  if (split.kind !== 'halves') {
+    throw new UserError(
+      `${file}: it has a split column, train and test, which another way to divide the classes contradicts; leave one of them out`,
+    );
+  }
   const images: Record<Part, ListedImage<string>[]> = { train: [], test: [], query: [], gallery: [] };
-  const rows = parseCsv(text.replace(/^\uFEFF/, ''), file);
-  for (const [index, { cells, line }] of rows.entries()) {
-    const [path = '', id = '', split = '', role = '', ...rest] = cells.map((cell) => cell.trim());
-    if (index === 0 && path === 'path' && id === 'label' && split === 'split') continue;
-    const where = `${file}, line ${line}`;
-    const part =
-      split === 'test' && role !== '' ? role : split === 'train' || split === 'test' ? split : undefined;
+  for (const row of rows) {
+    const [path = '', id = '', splitCell = '', roleCell = '', ...rest] = row.cells;
+    const [half, role] = [splitCell.toLowerCase(), roleCell.toLowerCase()];
+    const part = half === 'test' && role !== '' ? role : half;
     const known = parts.find((name) => name === part);
-    const roleFits = role === '' || (split === 'test' && (role === 'query' || role === 'gallery'));
-    if (path === '' || id === '' || known === undefined || !roleFits || rest.length > 0) {
-      throw new UserError(
-        `${where}: expected path,label,train or path,label,test[,query|gallery], got ${JSON.stringify(cells.join(','))}`,
-      );
-    }
-    if (!isInside(path)) {
-      throw new UserError(
-        `${where}: expected a path inside ${dirname(file)}, ${JSON.stringify(path)} leads outside`,
-      );
-    }
-    images[known].push({ path: join(dirname(file), path), id });
+    const fits = half === 'train' ? role === '' : half === 'test' && ['', 'query', 'gallery'].includes(role);
+    if (path === '' || id === '' || known === undefined || !fits || rest.length > 0)
+      throw unexpected(row, file, 'path,label,train or path,label,test[,query|gallery]');
+    images[known].push({ path: imagePath(path, row, file), id });
   }
   return images;
 }
 
-/** RFC 4180: cells apart by commas; in a quoted cell commas, line breaks and doubled quotes stand for themselves. */
-function parseCsv(text: string, file: string): { cells: string[]; line: number }[] {
-  const rows: { cells: string[]; line: number }[] = [];
-  const token = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/y;
-  let cells: string[] = [];
-  let [line, start] = [1, 1];
-  while (token.lastIndex < text.length) {
-    const found = token.exec(text);
-    if (!found)
-      throw new UserError(`${file}, line ${line}: a quotation mark is out of place or never closed`);
-    const [whole, quoted, plain = '', end] = found;
-    cells.push(quoted?.replaceAll('""', '"') ?? plain);
-    line += whole.split('\n').length - 1;
-    const atEnd = token.lastIndex >= text.length;
-    if (end === ',' && !atEnd) continue;
-    if (end === ',') cells.push('');
-    if (cells.some((cell) => cell.trim() !== '')) rows.push({ cells, line: start });
-    cells = [];
-    start = line;
+/** Rows of `path,label`: whole classes train or test. */
+async function divide(
+  rows: readonly CsvRow[],
+  file: string,
+  split: ClassSplit,
+): Promise<Record<Part, ListedImage<string>[]>> {
+  const classes = new Map<string, string[]>();
+  for (const row of rows) {
+    const [path = '', id = '', ...rest] = row.cells;
+    if (path === '' || id === '' || rest.some((cell) => cell !== ''))
+      throw unexpected(row, file, 'path,label[,train|test[,query|gallery]]');
+    const known = classes.get(id);
+    if (known) known.push(imagePath(path, row, file));
+    else classes.set(id, [imagePath(path, row, file)]);
   }
-  return rows;
+  const sorted = [...classes.keys()]
+    .sort(byCodePoint)
+    .map((name) => ({ name, paths: classes.get(name) ?? [] }));
+  const { train, test } = await splitClasses(sorted, file, split);
+  const listed = (some: typeof train) =>
+    some.flatMap(({ name, paths }) => paths.map((path) => ({ path, id: name })));
+  return { train: listed(train), test: listed(test), query: [], gallery: [] };
+}
+
+function unexpected({ cells, line }: CsvRow, file: string, expected: string): UserError {
+  const text = cells.join(',');
+  const other =
+    cells.length === 1 ? [';', '\t', '|'].find((separator) => text.includes(separator)) : undefined;
+  const names: Record<string, string> = { ';': 'semicolons', '\t': 'tabs', '|': 'bars' };
+  const found = other ? `; its cells seem to be apart by ${names[other]}: save it with commas` : '';
+  return new UserError(`${file}, line ${line}: expected ${expected}, got ${JSON.stringify(text)}${found}`);
+}
+
+function imagePath(path: string, { line }: CsvRow, file: string): string {
+  if (isInside(path)) return join(dirname(file), path);
+  throw new UserError(
+    `${file}, line ${line}: expected a path inside ${dirname(file)}, ${JSON.stringify(path)} leads outside`,
+  );
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Dataset } from './dataset.js';
-import { byCodePoint, Distribution, type DistributionOptions, type ListedImage } from './distribution.js';
+import { Distribution, type DistributionOptions, type ListedImage } from './distribution.js';
 
 /** What torchvision's ImageFolder takes for images. */
 const image = /\.(jpe?g|png|ppm|bmp|pgm|tiff?|webp)$/i;
@@ -14,17 +14,20 @@ const image = /\.(jpe?g|png|ppm|bmp|pgm|tiff?|webp)$/i;
  */
 export async function openCub(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://www.vision.caltech.edu/datasets/cub_200_2011/';
-  const data = new Distribution('cub', 'cub-200-2011', page, options);
+  const names = {
+    documented: 'cub-200-2011',
+    others: ['CUB_200_2011', 'CUB-200', 'CUB'],
+    holds: ['images', 'train_test_split.txt'],
+  };
+  const data = await Distribution.open('cub', names, page, options);
   const folders = (await data.list('images'))
-    .filter((entry) => !entry.name.startsWith('.') && (entry.isDirectory() || entry.isSymbolicLink()))
-    .map((entry) => entry.name)
-    .sort(byCodePoint);
+    .filter(({ kind }) => kind === 'folder' || kind === 'link')
+    .map(({ name }) => name);
   const images: ListedImage<string>[] = [];
   for (const id of folders) {
     const files = (await data.list(join('images', id)))
-      .filter((entry) => !entry.name.startsWith('.') && !entry.isDirectory() && image.test(entry.name))
-      .map((entry) => entry.name)
-      .sort(byCodePoint);
+      .filter(({ name, kind }) => kind !== 'folder' && image.test(name))
+      .map(({ name }) => name);
     for (const file of files) images.push({ path: join(data.folder, 'images', id, file), id });
   }
 

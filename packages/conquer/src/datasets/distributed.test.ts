@@ -155,4 +155,45 @@ output = base64.b64encode(file.getvalue()).decode()`,
     put('cars196/cars_annos.mat', annotations([['../../x.jpg', 1]]));
     await expect(openCars(partial())).rejects.toThrow(/leads outside/);
   });
+
+  it('reads the development kit where the labels of its test half are there, and says so where not', async () => {
+    const kit = (images: [path: string, label: number][]) =>
+      Buffer.from(
+        runPython<string>(
+          `
+import base64, io, numpy, scipy.io
+annotations = numpy.zeros((1, len(input)), dtype=[('bbox_x1', 'O'), ('class', 'O'), ('fname', 'O')])
+for i, (path, label) in enumerate(input):
+    annotations[0, i] = (1, numpy.uint8(label), path)
+file = io.BytesIO()
+scipy.io.savemat(file, {'annotations': annotations})
+output = base64.b64encode(file.getvalue()).decode()`,
+          images,
+        ),
+        'base64',
+      );
+    const half: [string, number][] = [1, 1, 99, 2, 100].map((label, i) => [`0000${i}.jpg`, label]);
+    put('stanford_cars/devkit/cars_train_annos.mat', kit(half));
+    put('stanford_cars/devkit/cars_test_annos.mat');
+    for (const [path] of half) {
+      put(`stanford_cars/cars_train/${path}`);
+      put(`stanford_cars/cars_test/cars_test/${path}`);
+    }
+    await expect(openCars(partial())).rejects.toThrow(
+      /expected cars_annos\.mat in .*, or both cars_train_annos\.mat and cars_test_annos_withlabels\.mat, but of these it lacks cars_test_annos_withlabels\.mat/,
+    );
+    put('stanford_cars/cars_test_annos_withlabels.mat', kit(half));
+    const { train, test } = await openCars(partial());
+    expect(below(train.paths)).toEqual(
+      [
+        'cars_train/00000',
+        'cars_train/00001',
+        'cars_train/00003',
+        'cars_test/cars_test/00000',
+        'cars_test/cars_test/00001',
+        'cars_test/cars_test/00003',
+      ].map((path) => `stanford_cars/${path}.jpg`),
+    );
+    expect([...test.labels]).toEqual([0, 1, 0, 1]);
+  });
 });

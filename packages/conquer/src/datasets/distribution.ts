@@ -1,8 +1,14 @@
-import type { Dirent } from 'node:fs';
-import { readdir, readFile, realpath } from 'node:fs/promises';
+import { access, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { counted } from '../counted.js';
 import { UserError } from '../error.js';
+import { type ArchiveNames, archiveFolder } from './archive-folder.js';
+import { withCheckedFiles } from './checked-files.js';
+import { byCodePoint } from './code-point-order.js';
 import { type Dataset, labelsOf, type Split } from './dataset.js';
+import { type FolderEntry, folderEntries } from './folder-entries.js';
+import { withoutMatch } from './matches.js';
+import { decodeText } from './text-file.js';
 
 /** How the readers of published data sets are called. */
 export interface DistributionOptions {
@@ -28,8 +34,6 @@ export type SizeCheck = [what: string, found: number, expected: number];
 
 const number = (n: number) => n.toLocaleString('en-US');
 
-export const byCodePoint = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
 /** A published data set on the disk, in the layout it is distributed in: finds files and says what is missing. */
 export class Distribution {
   readonly name: string;
@@ -41,28 +45,46 @@ export class Distribution {
   /** The entries of folders, and whether they are links. */
   readonly #listings = new Map<string, Map<string, boolean>>();
   readonly #imageFolders: readonly string[];
+  /** Where else it was looked for, in words. */
+  #elsewhere = '';
   /** Where the data set really lies; null: not looked up yet. */
   #roots: string[] | null = null;
 
   /**
    * @param name as the command line knows it
-   * @param subfolder where it lies under `--dataset-dir`
+   * @param folder the data set's own
    * @param page where to get the data
    * @param imageFolders its folders of images: each may be a link to anywhere, as the data set's own folder may
    */
   constructor(
     name: string,
-    subfolder: string,
+    folder: string,
     page: string,
     options: DistributionOptions,
     imageFolders: readonly string[] = [],
   ) {
     this.name = name;
-    this.folder = join(options.folder, subfolder);
+    this.folder = folder;
     this.allowPartial = options.allowPartial ?? false;
     this.#page = page;
     this.#imageFolders = imageFolders;
     this.#onWarning = options.onWarning;
+  }
+
+  /** One in a folder of its own, found by its names. */
+  static async open(
+    name: string,
+    names: ArchiveNames,
+    page: string,
+    options: DistributionOptions,
+    imageFolders: readonly string[] = [],
+  ): Promise<Distribution> {
+    const found = await archiveFolder(options.folder, names);
+    const folder = found ?? join(options.folder, names.documented);
+    const data = new Distribution(name, folder, page, options, imageFolders);
+    if (found === null)
+      data.#elsewhere = ` (or in a folder named ${names.others.join(', ')}, or in ${options.folder} itself)`;
+    return data;
   }
 
   error(what: string): UserError {
@@ -93,29 +115,37 @@ export class Distribution {
   async read(file: string): Promise<Buffer> {
     const path = join(this.folder, file);
     return await readFile(path).catch(async (error: NodeJS.ErrnoException) => {
-      throw this.error(`expected the file ${path}, but ${await this.#absence(path, error)}`);
+      throw this.error(
+        `expected the file ${path}${this.#elsewhere}, but ${await this.#absence(path, error)}`,
+      );
     });
   }
 
   /** The lines of a text file with their numbers, from 1; blank ones are left out. */
   async lines(file: string): Promise<{ text: string; line: number }[]> {
-    const text = (await this.read(file)).toString('utf8').replace(/^\uFEFF/, '');
-    return text
+    return decodeText(await this.read(file), join(this.folder, file))
       .split('\n')
       .map((content, index) => ({ text: content.trim(), line: index + 1 }))
       .filter((line) => line.text !== '');
   }
 
-  async list(subfolder: string): Promise<Dirent[]> {
+  /** What one of its folders holds, by name; names that begin with a dot are left out. */
+  async list(subfolder: string): Promise<FolderEntry[]> {
     const path = join(this.folder, subfolder);
-    return await readdir(path, { withFileTypes: true }).catch(async (error: NodeJS.ErrnoException) => {
-      throw this.error(`expected the folder ${path}, but ${await this.#absence(path, error)}`);
+    const { entries, notUtf8 } = await folderEntries(path).catch(async (error: NodeJS.ErrnoException) => {
+      throw this.error(
+        `expected the folder ${path}${this.#elsewhere}, but ${await this.#absence(path, error)}`,
+      );
     });
+    const [first] = notUtf8;
+    if (first)
+      this.warn(`${notUtf8.length} names in ${path} are not UTF-8, the first is ${first.name}: left out`);
+    return entries.filter(({ name }) => !name.startsWith('.'));
   }
 
-  /** Whether the data set has this folder. */
-  async hasFolder(subfolder: string): Promise<boolean> {
-    return await readdir(join(this.folder, subfolder)).then(
+  /** Whether the data set has this file or folder. */
+  async has(path: string): Promise<boolean> {
+    return await access(join(this.folder, path)).then(
       () => true,
       () => false,
     );
@@ -142,7 +172,8 @@ export class Distribution {
     if (first !== null) {
       const missing = images.length - there.length;
       this.deviation(
-        `${number(missing)} of the ${number(images.length)} images that ${file} lists are missing, the first is ${first}`,
+        `${number(missing)} of the ${number(images.length)} images that ${file} lists are missing, the first is ${first}` +
+          (first.includes('\\') ? '; it has backslashes: write paths with slashes (/)' : ''),
       );
     }
     return there;
@@ -164,23 +195,29 @@ export class Distribution {
     };
   }
 
-  /** The data set, if something can be learnt and measured on it: a subset may be too small. */
-  checked(dataset: Dataset): Dataset {
+  /**
+   * The data set, if something can be learnt and measured on it: a subset may be too small. Files that it lists more than
+   * once are as `withoutRepeatedFiles` has them; queries that can find nothing are counted in a warning.
+   */
+  async checked(
+    dataset: Dataset,
+    { source = this.name, published = true }: { source?: string; published?: boolean } = {},
+  ): Promise<Dataset> {
     const { train, test, gallery, testSets = [] } = dataset;
+    const onWarning = this.#onWarning;
     for (const split of [train, test, ...testSets]) {
       const counts = new Map<number, number>();
       for (const label of split.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
       if (split === test && gallery) {
-        const found = new Set(gallery.labels);
-        if (counts.size === 0 || ![...counts.keys()].some((label) => found.has(label)))
+        if (withoutMatch(test, gallery) === test.labels.length)
           throw this.error(`expected queries whose class is in the gallery, found none in ${this.folder}`);
       } else if (counts.size < 2 || [...counts.values()].every((count) => count < 2)) {
         throw this.error(
-          `expected at least 2 classes and a class with 2 images for ${split.name}, found ${number(split.paths.length)} images of ${number(counts.size)} classes in ${this.folder}`,
+          `expected at least 2 classes and a class with 2 images for ${split.name}, found ${counted(split.paths.length, 'image')} of ${counted(counts.size, 'class', 'classes')} in ${this.folder}`,
         );
       }
     }
-    return dataset;
+    return await withCheckedFiles(dataset, { source, published, onWarning });
   }
 
   /** Also refuses links that lead outside of where the data set really lies. */
@@ -188,9 +225,9 @@ export class Distribution {
     const folder = dirname(path);
     let listing = this.#listings.get(folder);
     if (!listing) {
-      const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+      const { entries } = await folderEntries(folder).catch(() => ({ entries: [] }));
       if (entries.length > 0) await this.#checkLink(folder);
-      listing = new Map(entries.map((entry) => [entry.name, entry.isSymbolicLink()]));
+      listing = new Map(entries.map(({ name, kind }) => [name, kind === 'link']));
       this.#listings.set(folder, listing);
     }
     const isLink = listing.get(path.slice(folder.length + 1));
@@ -229,21 +266,23 @@ export class Distribution {
   }
 }
 
-/** Whether a listed path stays inside the folder it is relative to. */
+/** Whether a listed path leads to something inside the folder it is relative to, and is never outside on its way. */
 export function isInside(listed: string): boolean {
-  const parts = listed.split(/[/\\]/);
-  return (
-    listed !== '' &&
-    parts[0] !== '' &&
-    !/^[a-z]:/i.test(listed) &&
-    !parts.includes('..') &&
-    !listed.includes('\0')
-  );
+  if (/^([/\\]|[a-z]:)/i.test(listed) || listed.includes('\0')) return false;
+  let depth = 0;
+  for (const part of listed.split(/[/\\]/)) {
+    if (part === '..') depth--;
+    else if (part !== '' && part !== '.') depth++;
+    if (depth < 0) return false;
+  }
+  return depth > 0;
 }
 
 /** The classes that occur, sorted: numbers by size, names by code point. */
 export function sortedIds<Id extends number | string>(images: readonly { id: Id }[]): Id[] {
-  return [...new Set(images.map(({ id }) => id))].sort((a, b) => (a < b ? -1 : 1));
+  return [...new Set(images.map(({ id }) => id))].sort((a, b) =>
+    typeof a === 'number' && typeof b === 'number' ? a - b : byCodePoint(String(a), String(b)),
+  );
 }
 
 /** A whole number as lists write it, or NaN. */

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type Dirent, type PathLike, promises } from 'node:fs';
+import { byCodePoint } from './code-point-order.js';
 
 /** What a folder holds under a name; a link is not followed. `other`: a socket, a pipe, a device. */
 export interface FolderEntry {
@@ -10,8 +11,8 @@ export interface FolderEntry {
 export interface FolderEntries {
   /** By name, in the order of code points. */
   entries: FolderEntry[];
-  /** Names that are not UTF-8, their bytes beyond ASCII as `\xe9`: no string opens such a file. */
-  notUtf8: string[];
+  /** Those whose names are not UTF-8, with bytes beyond ASCII as `\\xe9`: no string opens such a file. */
+  notUtf8: FolderEntry[];
 }
 
 // As an overload for Node's types: with an encoding of 'buffer' the names are bytes.
@@ -27,23 +28,22 @@ const readdirOfBytes = promises.readdir as (
  */
 export async function folderEntries(folder: string): Promise<FolderEntries> {
   const entries: FolderEntry[] = [];
-  const notUtf8: string[] = [];
+  const notUtf8: FolderEntry[] = [];
   for (const entry of await readdirOfBytes(folder, { withFileTypes: true, encoding: 'buffer' })) {
-    if (!isUtf8(entry.name)) {
-      notUtf8.push(
-        entry.name.toString('latin1').replace(/[\x80-\xff]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`),
-      );
-      continue;
-    }
-    const kind = entry.isFile()
-      ? 'file'
-      : entry.isDirectory()
-        ? 'folder'
-        : entry.isSymbolicLink()
-          ? 'link'
-          : 'other';
-    entries.push({ name: entry.name.toString(), kind });
+    const kind = kindOf(entry);
+    if (isUtf8(entry.name)) entries.push({ name: entry.name.toString(), kind });
+    else notUtf8.push({ name: escaped(entry.name), kind });
   }
-  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { entries, notUtf8: notUtf8.sort() };
+  const byName = (a: FolderEntry, b: FolderEntry) => byCodePoint(a.name, b.name);
+  return { entries: entries.sort(byName), notUtf8: notUtf8.sort(byName) };
+}
+
+function kindOf(entry: Pick<Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink'>): FolderEntry['kind'] {
+  if (entry.isFile()) return 'file';
+  if (entry.isDirectory()) return 'folder';
+  return entry.isSymbolicLink() ? 'link' : 'other';
+}
+
+function escaped(name: Buffer): string {
+  return name.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`);
 }

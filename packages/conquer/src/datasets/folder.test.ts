@@ -52,8 +52,79 @@ describe('openFolder', () => {
     const warnings: string[] = [];
     const dataset = await openFolder({ folder, onWarning: (message) => warnings.push(message) });
     expect(classes(dataset).flat()).toEqual(['a', 'b', 'c', 'd']);
-    expect(warnings).toHaveLength(2);
-    expect(warnings[0]).toMatch(/empty is left out: it holds no images \(\.jpg, /);
+    expect(warnings).toEqual([
+      `${folder}: 1 file left out: 1 .txt (other/text.txt); 2 folders left out: 2 without images (the first is empty)`,
+    ]);
+  });
+
+  it('counts all that it leaves out by kind', async () => {
+    addClasses('a', 'b', 'c', 'd');
+    addClass('.', '1.jpg', '2.png', '3.jpg');
+    addClass('a', '1.heic', '2.HEIC', '3.jfif', '3.xyz');
+    const warnings: string[] = [];
+    const dataset = await openFolder({ folder, onWarning: (message) => warnings.push(message) });
+    expect(dataset.train.paths).toHaveLength(5);
+    expect(warnings).toEqual([
+      `${folder}: 6 files left out: 3 loose (the first is 1.jpg), 2 .heic (the first is a/1.heic; convert them, for example with heif-convert), 1 .xyz (a/3.xyz)`,
+    ]);
+  });
+
+  it('reads nested folders into the class above them, and says so', async () => {
+    addClasses('a', 'b', 'c', 'd');
+    addClass('a/x/y', '3.jpg');
+    const warnings: string[] = [];
+    const dataset = await openFolder({ folder, onWarning: (message) => warnings.push(message) });
+    expect(dataset.train.paths.slice(0, 3)).toEqual(
+      ['a/1.jpg', 'a/2.png', 'a/x/y/3.jpg'].map((path) => join(folder, path)),
+    );
+    expect(warnings[0]).toMatch(
+      /1 image lies in deeper folders, the first is .*a\/x\/y\/3\.jpg; of 1 class,/,
+    );
+    const only = mkdtempSync(join(tmpdir(), 'folder-'));
+    for (const name of ['a', 'b']) mkdirSync(join(only, 'images', name), { recursive: true });
+    for (const name of ['a', 'b']) writeFileSync(join(only, 'images', name, '1.jpg'), '');
+    await expect(openFolder({ folder: only })).rejects.toThrow(
+      /found only images; if its 2 folders are the classes, give .*images$/,
+    );
+    rmSync(only, { recursive: true });
+  });
+
+  it.each([
+    [['train', 'val'], undefined],
+    [['Train', 'Test'], undefined],
+    [
+      ['train', 'val', 'test'],
+      ['c', 'd'],
+    ],
+  ])('takes %j as parts', async (names, chosen) => {
+    const [train = '', ...others] = names;
+    addClasses(`${train}/a`, `${train}/b`);
+    for (const [i, name] of others.entries()) addClasses(`${name}/${'ce'[i]}`, `${name}/${'df'[i]}`);
+    addClass('.', 'loose.jpg');
+    addClass('unsorted', '1.jpg');
+    const warnings: string[] = [];
+    const dataset = await openFolder({ folder, onWarning: (message) => warnings.push(message) });
+    expect(dataset.train.classNames).toEqual(['a', 'b']);
+    expect(dataset.validation?.classNames).toEqual(chosen);
+    expect(dataset.test.classNames).toEqual(chosen ? ['e', 'f'] : ['c', 'd']);
+    expect(warnings[0]).toMatch(/divide it: 2 classes to train on, .*2 to test on/);
+    expect(warnings[1]).toMatch(/2 files left out: 1 beside .* \(unsorted\/1\.jpg\), 1 loose \(loose\.jpg\)/);
+  });
+
+  it('refuses parts that share classes, unless it divides them anew', async () => {
+    addClasses('train/a', 'train/b', 'val/a', 'val/b', 'val/c', 'train/d');
+    await expect(openFolder({ folder })).rejects.toThrow(
+      /2 classes are in the folders for train and for test, the first is a/,
+    );
+    const split = { kind: 'fraction', fraction: 0.5, seed: 1 } as const;
+    const dataset = await openFolder({ folder, split });
+    expect(classes(dataset).flat().sort()).toEqual(['a', 'b', 'c', 'd']);
+    expect([...dataset.train.paths, ...dataset.test.paths]).toHaveLength(12);
+  });
+
+  it('takes train for a class where there are no classes in it', async () => {
+    addClasses('train', 'test', 'bus', 'car');
+    expect(classes(await openFolder({ folder })).flat()).toEqual(['bus', 'car', 'test', 'train']);
   });
 
   it('reads the training classes from a list', async () => {
@@ -66,10 +137,10 @@ describe('openFolder', () => {
     ]);
     writeFileSync(file, 'a\nx y\n');
     await expect(openFolder({ folder, split: { kind: 'list', file } })).rejects.toThrow(
-      /train\.txt, line 2: expected the name of a subfolder with images in .*, got "x y"$/,
+      /train\.txt, line 2: expected the name of a class in .*, got "x y"$/,
     );
     const missing = openFolder({ folder, split: { kind: 'list', file: join(folder, 'none.txt') } });
-    await expect(missing).rejects.toThrow(/none\.txt: expected a text file .*\(ENOENT\)/);
+    await expect(missing).rejects.toThrow(/none\.txt: expected half, random, or a text file .*\(ENOENT\)/);
   });
 
   it('draws a fraction of the classes by a seed', async () => {

@@ -77,7 +77,8 @@ describe('findImages', () => {
     const { images, leftOut } = await findImages(folder);
     expect(images.map(({ path }) => path)).toEqual(['café.jpg', '\uFFFD.jpg']);
     expect(String(leftOut)).toBe(
-      '2 files left out: 2 with a name that is not UTF-8 (the first is caf\\xe9.jpg; rename them, for example with convmv)',
+      '1 file left out: 1 with a name that is not UTF-8 (caf\\xe9.jpg; rename them, for example with convmv); ' +
+        '1 folder left out: 1 with a name that is not UTF-8 (d\\xe8; rename them, for example with convmv)',
     );
   });
 

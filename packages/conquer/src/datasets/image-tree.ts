@@ -31,6 +31,8 @@ export interface ImageFile {
 export interface ImageTree {
   /** Folder by folder, names in the order of code points. */
   images: ImageFile[];
+  /** The folders that were read, relative to the folder; its own is ''. */
+  folders: string[];
   /** All other files whose names do not begin with a dot, and folders that were not entered. */
   leftOut: LeftOut;
 }
@@ -49,7 +51,7 @@ const AT_ONCE = 256;
  */
 export async function findImages(folder: string): Promise<ImageTree> {
   const root = resolve(folder);
-  const tree: ImageTree = { images: [], leftOut: new LeftOut() };
+  const tree: ImageTree = { images: [], folders: [], leftOut: new LeftOut() };
   const entered = [
     await realpath(root).catch((error: NodeJS.ErrnoException) => {
       throw unreadable(folder, error);
@@ -62,8 +64,11 @@ export async function findImages(folder: string): Promise<ImageTree> {
       tree.leftOut.addFolder(error.code === 'ENOENT' ? 'gone meanwhile' : 'unreadable', inside);
     });
     if (!found) return;
-    for (const name of found.notUtf8)
-      tree.leftOut.addFile('with a name that is not UTF-8', join(inside, name));
+    tree.folders.push(inside);
+    for (const { name, kind } of found.notUtf8) {
+      if (kind === 'folder') tree.leftOut.addFolder('with a name that is not UTF-8', join(inside, name));
+      else tree.leftOut.addFile('with a name that is not UTF-8', join(inside, name));
+    }
     const entries = found.entries.filter(({ name }) => !name.startsWith('.'));
     for (let start = 0; start < entries.length; start += AT_ONCE) {
       const some = entries.slice(start, start + AT_ONCE);

@@ -75,7 +75,7 @@ describe('openInshop', () => {
     expect(warnings).toEqual([
       expect.stringMatching(/announces 12 images and lists 8: it seems cut short/),
       expect.stringMatching(/expected 25,882/),
-      expect.stringMatching(/1 classes of queries are not in the gallery, the first is id_00000031/),
+      expect.stringMatching(/1 class of queries is not in the gallery, the first is id_00000031/),
       expect.stringMatching(/1 of the 3 images that .*partition\.txt lists are missing, .*id_00000031/),
     ]);
     put('Eval/list_eval_partition.txt', 'image_name item_id evaluation_status\n');
@@ -86,7 +86,7 @@ describe('openInshop', () => {
 
   it('names the folder and what is there instead', async () => {
     await expect(open()).rejects.toThrow(
-      /expected the file .*list_eval_partition\.txt, but .* has nothing in it; the data are at https/,
+      /expected the file .*list_eval_partition\.txt \(or in a folder named In-shop Clothes Retrieval Benchmark, .* itself\), but .* has nothing in it; the data are at https/,
     );
     putList(whole);
     renameSync(join(folder, 'in-shop/Eval'), join(folder, 'in-shop/eval'));

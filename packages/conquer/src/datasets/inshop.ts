@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { counted } from '../counted.js';
 import type { Dataset } from './dataset.js';
 import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
 
@@ -16,7 +17,12 @@ type Part = (typeof parts)[number];
  */
 export async function openInshop(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html';
-  const data = new Distribution('inshop', 'in-shop', page, options, ['img', 'Img', 'Img/img']);
+  const names = {
+    documented: 'in-shop',
+    others: ['In-shop Clothes Retrieval Benchmark', 'In-shop Clothes Retrieval', 'DeepFashion'],
+    holds: [file],
+  };
+  const data = await Distribution.open('inshop', names, page, options, ['img', 'Img', 'Img/img']);
   const listed = await readPartition(data);
   data.checkSizes([
     ['training images', listed.train.length, 25_882],
@@ -30,7 +36,7 @@ export async function openInshop(options: DistributionOptions): Promise<Dataset>
   const lost = sortedIds(listed.query).filter((id) => !inGallery.has(id));
   if (lost.length > 0)
     data.deviation(
-      `${lost.length} classes of queries are not in the gallery, the first is ${className(lost[0] ?? 0)}`,
+      `${counted(lost.length, 'class of queries is', 'classes of queries are')} not in the gallery, the first is ${className(lost[0] ?? 0)}`,
     );
 
   const [train, query, gallery] = [
@@ -58,7 +64,7 @@ async function readPartition(data: Distribution): Promise<Record<Part, ListedIma
     throw data.error(
       `${file}, line 1, expected the number of images, got ${JSON.stringify(count?.text ?? '')}`,
     );
-  const root = (await data.hasFolder('img')) || !(await data.hasFolder('Img/img')) ? '' : 'Img';
+  const root = (await data.has('img')) || !(await data.has('Img/img')) ? '' : 'Img';
   const images: Record<Part, ListedImage<number>[]> = { train: [], query: [], gallery: [] };
   for (const { text, line } of lines) {
     const where = `${file}, line ${line},`;

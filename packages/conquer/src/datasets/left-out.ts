@@ -1,3 +1,5 @@
+import { counted } from '../counted.js';
+
 /** What was not read of a folder, counted by kind, with an example of each. */
 export class LeftOut {
   readonly #files = new Map<string, Kind>();
@@ -68,6 +70,5 @@ function describe(what: string, kinds: ReadonlyMap<string, Kind>): string {
       const example = count === 1 ? first : `the first is ${first}`;
       return `${count} ${kind} (${[example, advice[kind]].filter((text) => text !== undefined).join('; ')})`;
     });
-  const all = total(kinds);
-  return `${all} ${what}${all === 1 ? '' : 's'} left out: ${each.join(', ')}`;
+  return `${counted(total(kinds), what)} left out: ${each.join(', ')}`;
 }

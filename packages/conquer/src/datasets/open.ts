@@ -1,11 +1,12 @@
 import { UserError } from '../error.js';
 import { openCars } from './cars.js';
+import type { ClassSplit } from './class-split.js';
 import { openCsv } from './csv.js';
 import { openCub } from './cub.js';
 import type { Dataset } from './dataset.js';
 import type { DistributionOptions } from './distribution.js';
 import { openEmoji } from './emoji.js';
-import { type FolderSplit, openFolder } from './folder.js';
+import { openFolder } from './folder.js';
 import { openInshop } from './inshop.js';
 import { openSop } from './sop.js';
 import { openVehicleId } from './vehicle-id.js';
@@ -31,7 +32,7 @@ export interface OpenDatasetOptions {
   /** The folder of images (`folder`), the file (`csv`), or the folder that holds the data set's own; not for emoji. */
   folder?: string | undefined;
   /** How `folder` divides its classes. */
-  split?: FolderSplit | undefined;
+  split?: ClassSplit | undefined;
   /** Take a published data set that is not whole, with a warning. Default false. */
   allowPartial?: boolean | undefined;
   /** Called while something is prepared that will be there the next time. */
@@ -41,7 +42,6 @@ export interface OpenDatasetOptions {
 }
 
 const distributed: Partial<Record<string, (options: DistributionOptions) => Promise<Dataset>>> = {
-  csv: openCsv,
   cub: openCub,
   cars: openCars,
   sop: openSop,
@@ -58,7 +58,7 @@ export async function openDataset(name: string, options: OpenDatasetOptions = {}
   if (name === 'emoji' || name === 'emoji-tones')
     return await openEmoji({ tones: name === 'emoji-tones', onProgress });
   const open = Object.hasOwn(distributed, name) ? distributed[name] : undefined;
-  if (name !== 'folder' && !open) {
+  if (name !== 'folder' && name !== 'csv' && !open) {
     throw new UserError(
       `expected one of the data sets ${datasetNames.join(', ')}, got ${JSON.stringify(name)}`,
     );
@@ -72,6 +72,7 @@ export async function openDataset(name: string, options: OpenDatasetOptions = {}
           : 'the path of the folder it lies in';
     throw new UserError(`the data set "${name}" needs ${what}: give --dataset-dir`);
   }
+  if (name === 'csv') return await openCsv({ folder, split, allowPartial, onWarning });
   if (!open) return await openFolder({ folder, split, onWarning });
   return await open({ folder, allowPartial, onWarning });
 }

@@ -16,7 +16,12 @@ import {
  */
 export async function openSop(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://cvgl.stanford.edu/projects/lifted_struct/';
-  const data = new Distribution('sop', 'sop', page, options);
+  const names = {
+    documented: 'sop',
+    others: ['Stanford_Online_Products', 'Online_Products'],
+    holds: ['Ebay_train.txt', 'Ebay_test.txt'],
+  };
+  const data = await Distribution.open('sop', names, page, options);
   const train = await readList(data, 'train', { first: 1, last: 11_318 });
   const test = await readList(data, 'test', { first: 11_319, last: 22_634 });
   data.checkSizes([

@@ -21,6 +21,11 @@ function classesOf(split: Split, name: string, labels: readonly number[]): Split
  */
 export function withValidation(dataset: Dataset, fraction: number): Dataset {
   if (fraction === 0) return dataset;
+  if (dataset.validation) {
+    throw new UserError(
+      `--val-fraction ${fraction}: the data set has classes to choose the best epoch on already, ${dataset.validation.classNames.length} of them; leave it out`,
+    );
+  }
   const { train } = dataset;
   const classes = train.classNames.length;
   const count = Math.round(classes * fraction);

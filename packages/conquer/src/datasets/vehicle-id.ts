@@ -25,7 +25,12 @@ const sizes = [
  */
 export async function openVehicleId(options: DistributionOptions): Promise<Dataset> {
   const page = 'https://www.pkuml.org/resources/pku-vehicleid.html';
-  const data = new Distribution('vid', 'vehicle-id/VehicleID_V1.0', page, options, ['image']);
+  const names = {
+    documented: 'vehicle-id/VehicleID_V1.0',
+    others: ['VehicleID_V1.0', 'VehicleID', 'PKU-VehicleID', 'VID'],
+    holds: ['train_test_split/train_list.txt'],
+  };
+  const data = await Distribution.open('vid', names, page, options, ['image']);
   const listed = await readList(data, 'train_list.txt');
   const vehicles = sortedIds(listed).length;
   if (vehicles !== 13_164) data.warn(`expected 13,164 vehicles in train_list.txt, found ${vehicles}`);

@@ -1,0 +1,30 @@
+import { UserError } from '../error.js';
+import type { Dataset } from './dataset.js';
+import { ownInGallery } from './file-identity.js';
+import { withoutMatch, withoutMatchWarning } from './matches.js';
+import { type RepeatedFilesOptions, withoutRepeatedFiles } from './repeated-files.js';
+
+/**
+ * A data set whose files stand for one image each, see `withoutRepeatedFiles`, and a warning for each set of queries of
+ * which some can find nothing.
+ *
+ * @throws UserError where there are files with two labels, in training and in test, or no query that can find anything
+ */
+export async function withCheckedFiles(dataset: Dataset, options: RepeatedFilesOptions): Promise<Dataset> {
+  const { source, onWarning } = options;
+  const checked = await withoutRepeatedFiles(dataset, options);
+  const { test, gallery = null, validation, testSets = [test] } = checked;
+  const own = gallery ? await ownInGallery(test.paths, gallery.paths) : undefined;
+  for (const queries of [validation, ...testSets]) {
+    if (!queries) continue;
+    const searched = queries === test ? gallery : null;
+    if (withoutMatch(queries, searched, own) === queries.labels.length) {
+      throw new UserError(
+        `${source}: expected ${queries.name} images of which some have another one of their class to find, and not only their own file`,
+      );
+    }
+    const warning = withoutMatchWarning(queries, searched, own);
+    if (warning !== null) onWarning?.(`${source}: ${warning}`);
+  }
+  return checked;
+}

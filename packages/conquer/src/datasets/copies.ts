@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/** A file by a path, and its size in bytes. */
+export interface SizedFile {
+  path: string;
+  size: number;
+}
+
+/** Files of which another has the same size, and bytes to read of them, beyond which nothing is compared. */
+export const MOST_COMPARED = { files: 20_000, bytes: 2 ** 30 };
+
+/** Of each such file this much is read first, at its end, where image files of one size differ. */
+const TAIL = 4096;
+/** Files read at once. */
+const AT_ONCE = 32;
+
+/**
+ * Files of equal bytes. Only those of equal size are read at all, and to the end only those that also end alike.
+ *
+ * @param files distinct; empty ones are no copies of each other
+ * @returns groups of two or more, by positions; null where there is too much to read, see MOST_COMPARED
+ */
+export async function findCopies(files: readonly SizedFile[]): Promise<number[][] | null> {
+  const bySize = groups([...files.keys()], (i) => files[i]!.size).filter(([i]) => files[i!]!.size > 0);
+  const candidates = bySize.flat();
+  if (candidates.length > MOST_COMPARED.files) return null;
+  const tails = await hashes(candidates, (i) => tailOf(files[i]!));
+  const alike = groups(candidates, (i) => `${files[i]!.size} ${tails.get(i)}`);
+  const long = alike.flat().filter((i) => files[i]!.size > TAIL);
+  if (long.reduce((bytes, i) => bytes + files[i]!.size, 0) > MOST_COMPARED.bytes) return null;
+  const wholes = await hashes(long, (i) => wholeOf(files[i]!));
+  return groups(alike.flat(), (i) => `${files[i]!.size} ${tails.get(i)} ${wholes.get(i)}`);
+}
+
+/** Positions of one key together, where there are at least two; in their order. */
+function groups(positions: readonly number[], keyOf: (position: number) => unknown): number[][] {
+  const found = new Map<unknown, number[]>();
+  for (const position of positions) {
+    const key = keyOf(position);
+    const known = found.get(key);
+    if (known) known.push(position);
+    else found.set(key, [position]);
+  }
+  return [...found.values()].filter(({ length }) => length > 1);
+}
+
+/** Of each position; a file that cannot be read has a hash of its own. */
+async function hashes(
+  positions: readonly number[],
+  hashOf: (position: number) => Promise<string>,
+): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  for (let start = 0; start < positions.length; start += AT_ONCE) {
+    const some = positions.slice(start, start + AT_ONCE);
+    const each = await Promise.all(some.map((i) => hashOf(i).catch(() => `unreadable ${i}`)));
+    for (const [i, position] of some.entries()) found.set(position, each[i]!);
+  }
+  return found;
+}
+
+async function tailOf({ path, size }: SizedFile): Promise<string> {
+  const file = await open(path);
+  try {
+    const tail = Buffer.alloc(Math.min(TAIL, size));
+    const { bytesRead } = await file.read(tail, 0, tail.length, Math.max(0, size - TAIL));
+    return createHash('sha256').update(tail.subarray(0, bytesRead)).digest('hex');
+  } finally {
+    await file.close();
+  }
+}
+
+async function wholeOf({ path }: SizedFile): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}

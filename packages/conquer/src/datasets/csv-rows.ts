@@ -1,0 +1,43 @@
+import { UserError } from '../error.js';
+
+/** A line of a CSV file: its cells, without blanks around them, and where it begins, from line 1. */
+export interface CsvRow {
+  cells: string[];
+  line: number;
+}
+
+/**
+ * RFC 4180: cells apart by commas; in a quoted cell commas, line breaks and doubled quotes stand for themselves. Blanks
+ * around a quoted cell are allowed; rows of empty cells are passed over.
+ *
+ * @param file as messages name it
+ * @throws UserError where it is none
+ */
+export function parseCsv(text: string, file: string): CsvRow[] {
+  const rows: CsvRow[] = [];
+  const token = /(?:[ \t]*"((?:[^"]|"")*)"[ \t]*|([^",\r\n]*))(,|\r?\n|$)/y;
+  let cells: string[] = [];
+  let [line, start] = [1, 1];
+  while (token.lastIndex < text.length) {
+    const from = token.lastIndex;
+    const found = token.exec(text);
+    if (!found) throw new UserError(`${file}, line ${line}: ${problemOf(text.slice(from))}`);
+    const [whole, quoted, plain = '', end] = found;
+    cells.push((quoted?.replaceAll('""', '"') ?? plain).trim());
+    line += whole.split('\n').length - 1;
+    const atEnd = token.lastIndex >= text.length;
+    if (end === ',' && !atEnd) continue;
+    if (end === ',') cells.push('');
+    if (cells.some((cell) => cell !== '')) rows.push({ cells, line: start });
+    cells = [];
+    start = line;
+  }
+  return rows;
+}
+
+/** Why no cell can be read here. */
+function problemOf(rest: string): string {
+  return /^[^",\n]*\r/.test(rest)
+    ? 'a carriage return (CR) stands without a line feed; end lines with LF or CRLF'
+    : 'a quotation mark is out of place or never closed';
+}

@@ -1,0 +1,56 @@
+import { realpath, stat } from 'node:fs/promises';
+
+/** Which file a path leads to. */
+export interface FileIdentity {
+  /** The same for two paths of one file: device and inode, or where there are none the path without links. */
+  id: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** Files asked for at once. */
+const AT_ONCE = 256;
+
+/** The files that paths lead to, through links of either kind; null where there is none that can be asked for. */
+export async function fileIdentities(paths: readonly string[]): Promise<(FileIdentity | null)[]> {
+  const found: (FileIdentity | null)[] = [];
+  for (let start = 0; start < paths.length; start += AT_ONCE)
+    found.push(...(await Promise.all(paths.slice(start, start + AT_ONCE).map(identityOf))));
+  return found;
+}
+
+async function identityOf(path: string): Promise<FileIdentity | null> {
+  try {
+    // Inodes may be larger than a double holds.
+    const { dev, ino, size } = await stat(path, { bigint: true });
+    return { id: ino === 0n ? await realpath(path) : `${dev}:${ino}`, size: Number(size) };
+  } catch {
+    return null; // read later, which says what is wrong with it
+  }
+}
+
+/**
+ * For queries by position: where in the gallery their own files stand, which their searches leave out. Queries whose
+ * files are not in the gallery are not in it.
+ */
+export type OwnInGallery = ReadonlyMap<number, readonly number[]>;
+
+/** Finds them by the files' identities, so that another name or a link makes no difference. A copy is another file. */
+export async function ownInGallery(
+  queries: readonly string[],
+  gallery: readonly string[],
+): Promise<OwnInGallery> {
+  const places = new Map<string, number[]>();
+  for (const [position, identity] of (await fileIdentities(gallery)).entries()) {
+    if (identity === null) continue;
+    const known = places.get(identity.id);
+    if (known) known.push(position);
+    else places.set(identity.id, [position]);
+  }
+  const own = new Map<number, readonly number[]>();
+  for (const [query, identity] of (await fileIdentities(queries)).entries()) {
+    const found = identity && places.get(identity.id);
+    if (found) own.set(query, found);
+  }
+  return own;
+}
