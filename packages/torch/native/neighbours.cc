@@ -205,15 +205,16 @@ struct Settled {
   bool operator<(const Settled& other) const { return square < other.square || (square == other.square && index < other.index); }
 };
 
-// settleNeighbours(keys, counts, thresholds, keep, queries, gallery, queryNorms, galleryNorms, relative, absolute, scale, k, exact) →
+// settleNeighbours(keys, counts, thresholds, keep, queries, gallery, queryNorms, galleryNorms, relative, absolute, scale, k, ordered, cuts, exact) →
 //   [indices (rows, k) int32, distances (rows, k) float32, unsettled (rows) uint8]
 // The k nearest of each row's candidates. An offered squared distance, which is scale² times that of the vectors, may be
 // wrong by relative · (query norm + gallery norm)² + absolute; those that this may have put in the wrong order are computed
-// anew from the vectors (exact: all of the k are). Unsettled is a row for which something that was dropped may belong among
+// anew from the vectors (exact: all of the k are). Only the first `ordered` come in order; of those behind them, which are
+// among the first so many is right for each of the ascending `cuts` (int32) and for k. Unsettled is a row for which something that was dropped may belong among
 // the k, and a row with fewer than `keep` candidates.
 napi_value settle_neighbours(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    Arguments<13> arguments(env, info);
+    Arguments<15> arguments(env, info);
     const Candidates from = to_candidates(env, arguments[0], arguments[1], arguments[2], to_int64(env, arguments[3], "keep"));
     const at::Tensor& queries = require(to_tensor(env, arguments[4]), "queries", at::kFloat, 2);
     const at::Tensor& gallery = require(to_tensor(env, arguments[5]), "gallery", at::kFloat, 2);
@@ -223,7 +224,9 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     const double absolute = to_double(env, arguments[9], "absolute");
     const double scale = to_double(env, arguments[10], "scale");
     const int64_t k = to_int64(env, arguments[11], "k");
-    const bool exact = to_bool(env, arguments[12], "exact");
+    const int64_t ordered = to_int64(env, arguments[12], "ordered");
+    const at::Tensor& cuts = require(to_tensor(env, arguments[13]), "cuts", at::kInt, 1);
+    const bool exact = to_bool(env, arguments[14], "exact");
     const int64_t rows = to_tensor(env, arguments[0]).size(0);
     const int64_t dimensions = gallery.size(1), size = gallery.size(0);
     if (queries.size(0) != rows || query_norms.size(0) != rows || queries.size(1) != dimensions || gallery_norms.size(0) != size) {
@@ -273,15 +276,12 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
         // No more than this are the k. What lies within has a norm of no more than the query's and that distance.
         const double farthest = offered(k - 1) + wrong;
         marks[row] = !(offered(count - 1) - error(2 * norm + std::sqrt(farthest)) > farthest);
-        for (int64_t first = 0; first < k;) {
-          int64_t after = first + 1;
-          while (after < count && close(after - 1, after)) ++after;
-          if (after - first == 1 && !exact) {
-            all_indices[row * k + first] = index_of(keys[first]);
-            all_distances[row * k + first] = static_cast<float>(std::sqrt(offered(first)) / scale);
-            first = after;
-            continue;
-          }
+        const auto put = [&](int64_t place, int64_t candidate) {
+          all_indices[row * k + place] = index_of(keys[candidate]);
+          all_distances[row * k + place] = static_cast<float>(std::sqrt(offered(candidate)) / scale);
+        };
+        const auto put_in_order = [&](int64_t first, int64_t after) {
+          if (after - first == 1 && !exact) return put(first, first);
           near.clear();
           for (int64_t i = first; i < after; ++i) {
             const int32_t index = index_of(keys[i]);
@@ -292,6 +292,29 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
             all_indices[row * k + i] = near[i - first].index;
             all_distances[row * k + i] = static_cast<float>(std::sqrt(near[i - first].square));
           }
+        };
+        int64_t first = 0;
+        while (first < std::min(ordered, k)) {
+          int64_t after = first + 1;
+          while (after < count && close(after - 1, after)) ++after;
+          put_in_order(first, after);
+          first = after;
+        }
+        for (int64_t next = 0; first < k;) {
+          const auto cut_at = [&](int64_t i) { return i < cuts.size(0) ? std::min<int64_t>(cuts.data_ptr<int32_t>()[i], k) : k; };
+          while (next < cuts.size(0) && cut_at(next) <= first) ++next;
+          // Those that may be on either side of the cut; the next cut's may be some of them.
+          int64_t cut = cut_at(next), from_here = cut - 1;
+          while (from_here > first && close(from_here - 1, cut - 1)) --from_here;
+          int64_t after = cut;
+          for (bool more = true; more;) {
+            while (after < count && close(cut - 1, after)) ++after;
+            more = next < cuts.size(0) && cut < k && after > cut && close(after - 1, cut_at(next + 1) - 1);
+            if (more) cut = cut_at(++next), after = std::max(after, cut);
+          }
+          const bool sure = after == cut;  // nothing behind the cut may belong before it
+          for (int64_t i = first; i < (sure ? after : from_here); ++i) put(i, i);
+          if (!sure) put_in_order(from_here, after);
           first = after;
         }
       }

@@ -90,6 +90,8 @@ export interface Native {
     absolute: number,
     scale: number,
     k: number,
+    ordered: number,
+    cuts: Handle,
     exact: boolean,
   ): [Handle, Handle, Handle];
   distanceWeights(

@@ -26,6 +26,9 @@ export interface SettleOptions {
   /** The offered distances are so many times those of the vectors; a power of two. */
   scale: number;
   k: number;
+  /** So many come in order; behind them only which are among the first of each of `cuts`, int32 and ascending, and of k. */
+  ordered: number;
+  cuts: Tensor;
   /** Compute all k distances from the vectors, not only those that decide the order. */
   exact: boolean;
 }
@@ -107,6 +110,8 @@ export class NeighbourCandidates {
       of.absolute,
       of.scale,
       of.k,
+      of.ordered,
+      of.cuts.handle,
       of.exact,
     );
     using indices = new Tensor(handles[0]);

@@ -1,6 +1,6 @@
 import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { Random } from '../random.js';
-import type { NeighbourBlock } from './nearest.js';
+import type { NearestOptions, NeighbourBlock } from './nearest.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { type Search, SLACK } from './nearest-candidates.js';
 import { centre, filterError, squaredNorms } from './product-filter.js';
@@ -25,7 +25,7 @@ export function* neighboursByBlocks(
   search: Search,
   k: number,
   blockSize: number | undefined,
-  exactDistances: boolean,
+  order: NearestOptions['order'],
   mostBytes = MOST_CANDIDATE_BYTES,
 ): Generator<NeighbourBlock | null, void, undefined> {
   const { queries, all, own, space } = search;
@@ -33,7 +33,8 @@ export function* neighboursByBlocks(
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
   const available = all.size(0) - (own ? 1 : 0);
-  const keep = Math.min(k + SLACK, available);
+  const keep = Math.min(k + SLACK + Math.floor(k / SLACK), available);
+  const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort()).keep();
   const perPart = own ? Math.max(rows, Math.floor(mostBytes / (16 * keep))) : rows;
   const part = Math.min(numQueries, perPart);
   const vectors = scope(() => noGrad(() => asProducts(search)));
@@ -64,7 +65,9 @@ export function* neighboursByBlocks(
               ...error,
               scale: space.scale,
               k,
-              exact: exactDistances,
+              ordered: order?.first ?? k,
+              cuts,
+              exact: order === undefined,
             });
             const { indices, distances } = found;
             const open = keep < available ? found.unsettled : [];
@@ -84,7 +87,7 @@ export function* neighboursByBlocks(
   } finally {
     candidates.dispose();
     expectation?.dispose();
-    for (const held of new Set(Object.values(vectors))) held.dispose();
+    for (const held of new Set([...Object.values(vectors), cuts])) held.dispose();
   }
 }
 

@@ -60,8 +60,8 @@ describe('nearest neighbours are those of differences in float64', () => {
         const wanted = bruteForce(few ?? x, few ? x : null, k);
         for (const precise of [x, x.to({ dtype: 'float64' })]) {
           const queries = few ? precise.narrow(0, 0, 40) : precise;
-          for (const exactDistances of [true, false]) {
-            const found = nearestNeighbours(queries, few ? precise : null, k, { exactDistances });
+          for (const order of [undefined, { first: k, cuts: [] }]) {
+            const found = nearestNeighbours(queries, few ? precise : null, k, { order });
             expect(differences(found.indices, wanted, k, few ?? x, x)).toBe(0);
           }
         }
@@ -92,4 +92,34 @@ describe('nearest neighbours are those of differences in float64', () => {
     expect(() => nearestNeighbours(sound, x, 1)).toThrow(RangeError);
     expect(() => nearestNeighbours(x, sound, 1)).toThrow(RangeError);
   });
+});
+
+describe('only some of the order', () => {
+  for (const { name, rows } of hardRows) {
+    it(`holds the same sets at the cuts: ${name}`, () => {
+      const x = rows(400, 8, 21);
+      const k = 120;
+      const all = nearestNeighbours(x, null, k);
+      for (const order of [
+        { first: 10, cuts: [1, 20, 21, 100] },
+        { first: 0, cuts: [64, 5] },
+        { first: 1, cuts: [] },
+        { first: 120, cuts: [1000] },
+      ]) {
+        const found = nearestNeighbours(x, null, k, { order });
+        const from = (start: number, until: number) => {
+          const of = (indices: Int32Array) => [...indices.subarray(start, until)];
+          return [of(found.indices), of(all.indices)] as const;
+        };
+        for (let row = 0; row < 400; row++) {
+          const [some, wanted] = from(row * k, row * k + Math.min(k, order.first));
+          expect(some).toEqual(wanted);
+          for (const cut of [...order.cuts, k]) {
+            const [set, wantedSet] = from(row * k, row * k + Math.min(k, cut));
+            expect(set.sort((a, b) => a - b)).toEqual(wantedSet.sort((a, b) => a - b));
+          }
+        }
+      }
+    });
+  }
 });

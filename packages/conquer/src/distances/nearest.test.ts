@@ -85,14 +85,14 @@ describe('nearestNeighbours', () => {
     // k = 40 begins with guessed thresholds, k = 3 does not; the second way holds distances that are not exact.
     for (const k of [3, 40]) {
       const wanted = nearestNeighbours(precise, null, k);
-      for (const exactDistances of [true, false]) {
-        const found = nearestNeighbours(x, null, k, { exactDistances });
+      for (const order of [undefined, { first: k, cuts: [] }]) {
+        const found = nearestNeighbours(x, null, k, { order });
         const equal = found.indices.filter((index, i) => index === wanted.indices[i]).length;
         expect(equal / wanted.indices.length).toBeGreaterThan(0.9999);
         const gaps = wanted.distances.map((distance, i) =>
           Math.abs(distance - (found.distances[i] as number)),
         );
-        expect(gaps.reduce((a, b) => Math.max(a, b))).toBeLessThan(exactDistances ? 1e-6 : 1e-3);
+        expect(gaps.reduce((a, b) => Math.max(a, b))).toBeLessThan(order ? 1e-3 : 1e-6);
       }
     }
   });
@@ -103,7 +103,9 @@ describe('nearestNeighbours', () => {
     const search = { queries: x, all: x, space: spaceOf('rows', x, null), own: true };
     const wanted = nearestNeighbours(x, null, 10);
     for (const [rows, bytes] of [[64, 16 * 26 * 300] as const, [50, 16 * 26 * 101] as const]) {
-      const found = [...neighboursByBlocks(search, 10, rows, true, bytes)].filter((block) => block !== null);
+      const found = [...neighboursByBlocks(search, 10, rows, undefined, bytes)].filter(
+        (block) => block !== null,
+      );
       expect(found.length).toBeGreaterThan(1000 / 64);
       expect(found.flatMap(({ indices }) => [...indices])).toEqual([...wanted.indices]);
     }

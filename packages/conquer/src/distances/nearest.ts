@@ -10,10 +10,11 @@ export interface NearestOptions {
    */
   blockSize?: number;
   /**
-   * Default true. false: distances are good to about 1e-3 of the largest only, which saves most of the time for a large
-   * k. The order is exact.
+   * By default all k come in order, with exact distances. With this only the first `first` come in order; behind them it is
+   * exact which are among the first so many, for each of `cuts` and for k. Distances are then good to about 1e-3 of the
+   * largest. It saves most of the time for a large k.
    */
-  exactDistances?: boolean;
+  order?: { first: number; cuts: readonly number[] };
 }
 
 export interface Neighbours {
@@ -97,7 +98,7 @@ function* search(
   queries: Tensor,
   gallery: Tensor | null,
   k: number,
-  { blockSize, exactDistances = true }: NearestOptions,
+  { blockSize, order }: NearestOptions,
 ): Generator<NeighbourBlock | null, void, undefined> {
   const width = clampedK(queries, gallery, k);
   if (width === 0) return;
@@ -116,7 +117,7 @@ function* search(
   try {
     const onCpu = queries.device === 'cpu' && precise === 'float32';
     yield* onCpu
-      ? neighboursByBlocks(searched, width, blockSize, exactDistances)
+      ? neighboursByBlocks(searched, width, blockSize, order)
       : neighboursByRows(searched, width, blockSize);
   } finally {
     for (const held of [searched.queries, searched.all, searched.space.mean]) held.dispose();

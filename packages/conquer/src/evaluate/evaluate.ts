@@ -71,11 +71,8 @@ export function* evaluateSteps(
 
   const galleryLabels = gallery?.labels ?? labels;
   const relevant = countRelevant(labels, gallery?.labels ?? null);
-  const deepest = Math.max(
-    1,
-    ...recallAt,
-    relevant.reduce((a, b) => Math.max(a, b), 0),
-  );
+  const mostRelevant = relevant.reduce((a, b) => Math.max(a, b), 1);
+  const deepest = Math.max(mostRelevant, ...recallAt);
   const metrics: Metrics = {};
   for (const k of recallAt) metrics[`R@${k}`] = 0;
   metrics['MAP@R'] = 0;
@@ -91,7 +88,8 @@ export function* evaluateSteps(
     add('MAP@R', meanAveragePrecisionAtR(some, galleryLabels, indices, relevantSome) * share);
     add('mARP', meanAverageRPrecisionOfHits(some, galleryLabels, indices, relevantSome) * share);
   };
-  const approximate = { blockSize, exactDistances: false };
+  // MAP@R and mARP look at the order of the first R, R@k at which are the first k.
+  const approximate = { blockSize, order: { first: mostRelevant, cuts: recallAt } };
   yield* nearestNeighbourSteps(embeddings, gallery?.embeddings ?? null, deepest, approximate, onBlock);
   if (extended) {
     const [at1000, all] = meanAveragePrecision(embeddings, labels, relevant, [1000, Infinity], {
