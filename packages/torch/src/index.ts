@@ -43,8 +43,14 @@ export {
   useDeterministicAlgorithms,
 } from './runtime.js';
 export { OpenScope, scope } from './scope.js';
-export { readPickle, readPth, writePth } from './serialization/pth.js';
-export { readSafetensors, type SafetensorsContents, writeSafetensors } from './serialization/safetensors.js';
+export { type ReadPthOptions, readPickle, readPth, writePth } from './serialization/pth.js';
+export {
+  type ReadSafetensorsOptions,
+  readSafetensors,
+  type SafetensorsContents,
+  writeSafetensors,
+} from './serialization/safetensors.js';
 export { SerializationError } from './serialization/serialization-error.js';
+export { StateDictFile, type StoredTensor } from './serialization/state-dict-file.js';
 export { aten, type NestedNumbers, Tensor, type ValuesIndices } from './tensor.js';
 export { F, nn, optim };

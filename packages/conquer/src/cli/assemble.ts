@@ -122,7 +122,7 @@ async function loadWeightsOf(
 ): Promise<void> {
   if (weights === null) return;
   if (weights !== 'imagenet') {
-    loadWeights(backbone, weights);
+    loadWeights(backbone, weights, { onNote: (text) => void out.write(`weights: ${text}\n`) });
     return;
   }
   const published = imageNetWeights(arch);

@@ -1,5 +1,6 @@
 import { nn, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { firstThree, weightFaults } from './weight-faults.js';
 
 /**
  * What a backbone expects of its images: `(scale * pixel / 255 - mean) / std` for each channel, the channels in the
@@ -25,6 +26,9 @@ export const imageNetInput: InputFormat = {
   std: [0.229, 0.224, 0.225],
 };
 
+/** What to do about weights that do not fit. */
+export const FITTING = 'take the network that they were trained with, or name them as torchvision does';
+
 /** A network without its classifier: images (B, 3, H, W) to feature maps (B, featureSize, h, w). */
 export abstract class Backbone extends nn.Module {
   /** As openModel knows it. */
@@ -47,7 +51,7 @@ export abstract class Backbone extends nn.Module {
    *
    * @param weights a state dict with the names torchvision gives; it is not changed, and stays the caller's
    * @returns the names that were left out: those of the classifier
-   * @throws UserError that names what does not fit
+   * @throws UserError that names what does not fit, or is not finite, or a variance below 0
    */
   loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
     const leftOut: string[] = [];
@@ -56,13 +60,24 @@ export abstract class Backbone extends nn.Module {
       if (this.classifierPrefixes.some((prefix) => name.startsWith(prefix))) leftOut.push(name);
       else kept.set(name, value);
     }
+    const faults = this.integersIn(kept) ?? weightFaults(kept);
+    if (faults !== null) throw new UserError(`the weights cannot be used: ${faults}`);
     try {
       this.loadStateDict(kept);
     } catch (error) {
-      throw new UserError(
-        `the weights do not fit ${this.name}: ${error instanceof Error ? error.message : error}`,
-      );
+      const reason = error instanceof Error ? error.message.replace(/^.*nothing was loaded: /, '') : error;
+      throw new UserError(`the weights do not fit ${this.name}: ${reason}; ${FITTING}`);
     }
     return leftOut;
+  }
+
+  /** Integers would be taken for the weights that they are a code of (of 8 bits, with scales beside them). */
+  private integersIn(weights: ReadonlyMap<string, Tensor>): string | null {
+    const names = [...this.stateDict()]
+      .filter(
+        ([name, own]) => own.dtype.includes('float') && weights.get(name)?.dtype.includes('float') === false,
+      )
+      .map(([name]) => name);
+    return names.length > 0 ? `integers in ${firstThree(names)}` : null;
   }
 }

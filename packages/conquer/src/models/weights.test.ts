@@ -4,7 +4,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Generator, liveTensors, scope, writePth, writeSafetensors, zeros } from '@conquer/torch';
+import {
+  Generator,
+  liveTensors,
+  scope,
+  type Tensor,
+  writePth,
+  writeSafetensors,
+  zeros,
+} from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../error.js';
 import { openModel } from './open.js';
@@ -281,6 +289,149 @@ describe('loadWeights', () => {
     expect(liveTensors() - before).toBe(own);
   });
 
+  const small = (seed: number) => new SmallResNet({ widths: [4, 8], generator: new Generator(seed) });
+
+  /** Writes the weights of a network, changed, loads them into another one, and returns the notes. */
+  function roundTrip(
+    change: (weights: Map<string, Tensor>) => Map<string, Tensor>,
+    file = 'weights',
+    write: (path: string, weights: Map<string, Tensor>) => void = writePth,
+  ): string[] {
+    using source = small(1);
+    using target = small(2);
+    const path = join(folder, file);
+    scope(() =>
+      write(path, change(new Map([...source.stateDict()].map(([name, value]) => [name, value.clone()])))),
+    );
+    const before = target.conv1.weight.toNumbers();
+    const notes: string[] = [];
+    try {
+      loadWeights(target, path, { onNote: (text) => notes.push(text.replace(path, 'FILE')) });
+    } catch (error) {
+      expect(target.conv1.weight.toNumbers(), 'nothing may be loaded').toEqual(before);
+      throw error;
+    }
+    for (const [name, value] of target.stateDict())
+      expect(value.toNumbers(), name).toEqual(source.stateDict().get(name)?.toNumbers());
+    return notes;
+  }
+
+  const renamed = (rename: (name: string) => string) => (weights: Map<string, Tensor>) =>
+    new Map([...weights].map(([name, value]) => [rename(name), value]));
+  const withMore =
+    (...names: string[]) =>
+    (weights: Map<string, Tensor>) =>
+      new Map([...weights, ...names.map((name) => [name, zeros([2])] as const)]);
+
+  it.each([
+    ...[
+      'module.',
+      'backbone.',
+      'model.',
+      'encoder.',
+      '_orig_mod.',
+      'module.backbone.',
+      '_orig_mod.module.model.',
+    ],
+    'trunk.',
+  ])('takes %s off the names, and says so', (prefix) => {
+    expect(roundTrip(renamed((name) => prefix + name))).toEqual([`FILE: took '${prefix}' off 36 names`]);
+  });
+
+  it('leaves out a classifier, and what lies outside of the prefix, and says so', () => {
+    expect(roundTrip((weights) => weights)).toEqual([]);
+    expect(roundTrip(withMore('fc.weight', 'fc.bias', 'head.weight', 'classifier.0.weight'))).toEqual([
+      'FILE: left out fc.weight, fc.bias, head.weight and 1 more: no part of the network',
+    ]);
+    const wrapped = renamed((name) => `module.backbone.${name}`);
+    expect(
+      roundTrip((weights) =>
+        withMore('module.head.weight', 'queue', 'module.backbone.fc.bias')(wrapped(weights)),
+      ),
+    ).toEqual([
+      "FILE: took 'module.backbone.' off 36 names",
+      'FILE: left out module.head.weight, queue, module.backbone.fc.bias: no part of the network',
+    ]);
+    const twice = (one: string, other: string) => (weights: Map<string, Tensor>) =>
+      new Map(
+        [...weights].flatMap(([name, value]) =>
+          [one, other].map((prefix) => [prefix + name, value] as const),
+        ),
+      );
+    expect(roundTrip(twice('model.', 'shadow.'))[0]).toBe("FILE: took 'model.' off 36 names");
+    expect(() => roundTrip(twice('student.', 'shadow.'))).toThrow(
+      /2 times, behind the names student\., shadow\.:/,
+    );
+  });
+
+  it.each([
+    'model.pth.tar',
+    'model.pth.tar-60',
+    'model.ckpt',
+    'pytorch_model.bin',
+    'model',
+    'a.safetensors',
+    'a.pt',
+  ])('knows a file by its content: %s', (name) => {
+    expect(roundTrip((weights) => weights, name)).toEqual([]);
+    expect(roundTrip((weights) => weights, name, writeSafetensors)).toEqual([]);
+  });
+
+  it('names three of the tensors that do not fit, not all, and what to do', () => {
+    const message =
+      /^.*weights: the weights do not fit small-resnet: unexpected 5 \(a, b, c and 2 more\); take the network/;
+    expect(() => roundTrip(withMore('a', 'b', 'c', 'd', 'e'))).toThrow(message);
+    expect(() =>
+      roundTrip((weights) => renamed((name) => `module.${name}`)(new Map([...weights].slice(8)))),
+    ).toThrow(
+      /do not fit small-resnet, 'module\.' taken off: missing 7 \(conv1\.weight, bn1\.weight, bn1\.bias and 4 more\);/,
+    );
+    expect(() => roundTrip(renamed((name) => name.replaceAll('.', '/')))).toThrow(
+      /missing 30 \(.*unexpected 36 \(/,
+    );
+    using other = new SmallResNet({ widths: [4, 6] });
+    scope(() => writePth(join(folder, 'wide.pth'), small(1).stateDict()));
+    expect(() => loadWeights(other, join(folder, 'wide.pth'))).toThrow(
+      /do not fit small-resnet: wrong shape \d+ \(.* and \d+ more\); take/,
+    );
+  });
+
+  it.each<[string, string, (value: Tensor) => Tensor, string]>([
+    ['NaN', 'conv1.weight', (value) => value.mul(Number.NaN), 'NaN in conv1.weight'],
+    [
+      'NaN in half precision',
+      'conv1.weight',
+      (value) => value.mul(Number.NaN).to('float16'),
+      'NaN in conv1.weight',
+    ],
+    [
+      'infinity',
+      'bn1.running_mean',
+      (value) => value.sub(Number.POSITIVE_INFINITY),
+      'infinity in bn1.running_mean',
+    ],
+    [
+      'float64 beyond float32',
+      'bn1.weight',
+      (value) => value.to('float64').mul(1e60),
+      'numbers that float32 has no room for in bn1.weight',
+    ],
+    [
+      'negative variances',
+      'layer1.0.bn2.running_var',
+      (value) => value.sub(2),
+      'variances below 0 in layer1.0.bn2.running_var',
+    ],
+    ['integers', 'conv1.weight', (value) => value.mul(100).to('int8'), 'integers in conv1.weight'],
+  ])('refuses %s by the name of the tensor', (_, name, spoil, message) => {
+    for (const prefix of ['', 'module.']) {
+      const spoiled = (weights: Map<string, Tensor>) =>
+        new Map([...weights].map(([own, value]) => [prefix + own, own === name ? spoil(value) : value]));
+      expect(() => roundTrip(spoiled)).toThrow(`the weights cannot be used: ${message}`);
+      expect(() => roundTrip(spoiled, 'weights', writeSafetensors)).toThrow(UserError);
+    }
+  });
+
   it('reads .pth and .safetensors, and refuses others', () => {
     using source = new SmallResNet({ widths: [4, 8], generator: new Generator(1) });
     scope(() => {
@@ -295,8 +446,12 @@ describe('loadWeights', () => {
       loadWeights(target, join(folder, name));
       expect(target.conv1.weight.toNumbers()).toEqual(source.conv1.weight.toNumbers());
     }
-    expect(() => loadWeights(source, join(folder, 'a.onnx'))).toThrow(/expected imagenet, or a \.pth/);
-    expect(() => loadWeights(source, join(folder, 'bad.pth'))).toThrow(/bad\.pth cannot be read/);
+    expect(() => loadWeights(source, join(folder, 'imagenett'))).toThrow(
+      /expected 'imagenet' or a file, but there is no file '.*imagenett'/,
+    );
+    expect(() => loadWeights(source, join(folder, 'bad.pth'))).toThrow(
+      /weights cannot be read: .*bad\.pth: expected a file of torch\.save or/,
+    );
     using other = new SmallResNet({ widths: [4, 6] });
     expect(() => loadWeights(other, join(folder, 'a.pth'))).toThrow(/do not fit small-resnet/);
   });

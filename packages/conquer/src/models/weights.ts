@@ -1,9 +1,12 @@
-import { extname, join } from 'node:path';
-import { readPth, readSafetensors, type Tensor } from '@conquer/torch';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer/torch';
 import { cacheFolder } from '../cache-folder.js';
 import { UserError } from '../error.js';
-import type { Backbone } from './backbone.js';
+import { type Backbone, FITTING } from './backbone.js';
 import { download } from './download.js';
+import { matchStoredNames } from './stored-names.js';
+import { firstThree } from './weight-faults.js';
 
 /** A file of published weights; its name ends in the first digits of its SHA-256 sum. */
 export interface PublishedWeights {
@@ -81,46 +84,81 @@ export async function fetchWeights(
   return path;
 }
 
+export interface LoadWeightsOptions {
+  /** Told in a line of what was taken off the names, and what of the file was left out. */
+  onNote?: (text: string) => void;
+}
+
 /**
- * Copies the weights of a .pth or .safetensors file into a backbone, all but the classifier's; of a checkpoint of
- * a run, its backbone.
+ * Copies the weights of a file into a backbone: of `torch.save` or safetensors, told apart by its content; all of them
+ * or, where it throws, none. A prefix that all names have (`module.`, `backbone.`, ...) is taken off, a classifier and
+ * what lies outside of the prefix is left out. Of a checkpoint of a run, its backbone.
  *
- * @throws UserError for a file that cannot be read or does not fit
+ * @throws UserError for a file that cannot be read, does not fit, or holds what cannot be weights: NaN, infinity,
+ *   a negative variance
  */
-export function loadWeights(backbone: Backbone, file: string): void {
-  const weights = readWeights(file);
-  try {
-    backbone.loadPretrained(weights);
-  } finally {
-    for (const tensor of weights.values()) tensor.dispose();
+export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWeightsOptions = {}): void {
+  if (!existsSync(file)) {
+    throw new UserError(`the weights: expected 'imagenet' or a file, but there is no file '${file}'`);
   }
+  const notes = scope(() => {
+    using stored = reading(() => new StateDictFile(file));
+    const isRun = stored.metadata.format?.startsWith('conquer-checkpoint') ?? false;
+    const all = [...stored.tensors.keys()];
+    const candidates = isRun ? all.filter(isBackbone) : all;
+    const own = new Set(backbone.stateDict().keys());
+    const names = matchStoredNames(own, candidates, backbone.classifierPrefixes);
+    const { prefix, byOwnName, leftOut } = names;
+    const wrong = (['missing', 'unexpected'] as const)
+      .filter((kind) => names[kind].length > 0)
+      .map((kind) => `${kind} ${names[kind].length} (${firstThree(names[kind])})`);
+    if (wrong.length > 0) {
+      const without = prefix === '' ? '' : `, '${prefix}' taken off`;
+      throw new UserError(
+        `${file}: the weights do not fit ${backbone.name}${without}: ${wrong.join('; ')}; ${FITTING}`,
+      );
+    }
+    const wanted = new Set(byOwnName.values());
+    const tensors = reading(() => stored.read((name) => wanted.has(name)));
+    const weights = new Map(
+      Array.from(byOwnName, ([name, storedName]) => [name, tensors.get(storedName) as Tensor]),
+    );
+    try {
+      backbone.loadPretrained(weights);
+    } catch (error) {
+      throw error instanceof UserError ? new UserError(`${file}: ${error.message}`) : error;
+    }
+    return isRun ? [] : notesOf(stored, { prefix, leftOut, count: weights.size });
+  });
+  for (const note of notes) onNote?.(`${file}: ${note}`);
 }
 
-/** The backbone of a run's checkpoint (see train/checkpoint.ts), or all tensors of another file. */
-function readSafetensorsWeights(file: string): Map<string, Tensor> {
-  const { tensors, metadata } = readSafetensors(file);
-  if (!metadata.format?.startsWith('conquer-checkpoint')) return tensors;
-  const backbone = new Map<string, Tensor>();
-  for (const [name, value] of tensors) {
-    if (/^model\.(?!embedding\.|masks\.)/.test(name)) backbone.set(name.slice('model.'.length), value);
-    else value.dispose();
+/** Of a run's checkpoint (see train/checkpoint.ts): what of the model is neither its last layer nor its masks. */
+const isBackbone = (name: string) => /^model\.(?!embedding\.|masks\.)/.test(name);
+
+function notesOf(
+  { path, passedOver, others }: StateDictFile,
+  { prefix, leftOut, count }: { prefix: string; leftOut: string[]; count: number },
+): string[] {
+  const notes: string[] = [];
+  if (passedOver.length > 0) {
+    const elsewhere = passedOver.map((key) => `'${key}'`);
+    notes.push(
+      `took the weights under '${path.join("', '")}'; there are others under ${firstThree(elsewhere)}`,
+    );
   }
-  return backbone;
+  if (prefix !== '') notes.push(`took '${prefix}' off ${count} names`);
+  const unused = [...leftOut, ...others.keys()];
+  if (unused.length > 0) notes.push(`left out ${firstThree(unused)}: no part of the network`);
+  return notes;
 }
 
-function readWeights(file: string): ReadonlyMap<string, Tensor> {
-  const read = {
-    '.pth': readPth,
-    '.pt': readPth,
-    '.safetensors': readSafetensorsWeights,
-  };
-  const reader = read[extname(file).toLowerCase() as keyof typeof read];
-  if (!reader) {
-    throw new UserError(`--weights: expected imagenet, or a .pth or .safetensors file, got '${file}'`);
-  }
+/** Errors of the file are the user's. */
+function reading<T>(read: () => T): T {
   try {
-    return reader(file);
+    return read();
   } catch (error) {
-    throw new UserError(`--weights: ${file} cannot be read: ${(error as Error).message}`);
+    if (!(error instanceof SerializationError)) throw error;
+    throw new UserError(`the weights cannot be read: ${error.message}`);
   }
 }

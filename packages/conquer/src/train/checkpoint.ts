@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readSafetensors, SerializationError, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
+import { weightFaults } from '../models/weight-faults.js';
 import type { TrainingOptimizerState } from './optimizer.js';
 import type { BestEpoch, Settings } from './run-folder.js';
 
@@ -86,7 +87,7 @@ export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
  * Reads a checkpoint that `saveCheckpoint` wrote. The tensors, on the CPU, belong to the caller, who disposes
  * them.
  *
- * @throws UserError when the file is missing, damaged, or no checkpoint.
+ * @throws UserError when the file is missing, damaged, or no checkpoint, or its numbers are not finite
  */
 export function loadCheckpoint(path: string): Checkpoint {
   let file: ReturnType<typeof readSafetensors>;
@@ -123,7 +124,25 @@ export function loadCheckpoint(path: string): Checkpoint {
   const known = new Set(parts.flatMap((tensorsOfPart) => [...tensorsOfPart.values()]));
   // The clusters, which were copied, and what has a name that nobody asked for.
   for (const value of tensors.values()) if (!known.has(value)) value.dispose();
-  return checkpoint;
+  const faults = checkpointFaults(checkpoint);
+  if (faults === null) return checkpoint;
+  disposeCheckpoint(checkpoint);
+  throw new UserError(
+    `the checkpoint ${path} cannot be used: ${faults}: training diverged; take an earlier checkpoint, or train anew with a lower learning rate`,
+  );
+}
+
+function checkpointFaults({ model, loss, optimizer }: Checkpoint): string | null {
+  const parts: [string, ReadonlyMap<string, Tensor>][] = [
+    ['the weights hold', model],
+    ["the loss's own weights hold", loss],
+    ["the optimiser's state holds", optimizer],
+  ];
+  for (const [which, tensors] of parts) {
+    const faults = weightFaults(tensors);
+    if (faults !== null) return `${which} ${faults}`;
+  }
+  return null;
 }
 
 /** What must be there for a run to go on; the numbers themselves are the checksum's business. */

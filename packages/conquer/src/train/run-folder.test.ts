@@ -1,11 +1,17 @@
 import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tensor } from '@conquer/torch';
+import { liveTensors, tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import { UserError } from '../error.js';
-import { type Checkpoint, disposeCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import {
+  type Checkpoint,
+  disposeCheckpoint,
+  loadCheckpoint,
+  loadFirstWhole,
+  saveCheckpoint,
+} from './checkpoint.js';
 import { RunFolder } from './run-folder.js';
 
 let folder: string;
@@ -87,6 +93,45 @@ describe('checkpoint', () => {
     ]);
     expect(loaded.loss.get('beta')?.tolist()).toEqual([1.2]);
     disposeCheckpoint(loaded);
+  });
+
+  it.each<[string, (saved: Checkpoint) => void, RegExp]>([
+    [
+      'weights',
+      ({ model }) => model.set('conv1.weight', tensor([1, Number.NaN])),
+      /x\.safetensors cannot be used: the weights hold NaN in conv1\.weight: training diverged; take an/,
+    ],
+    [
+      'running statistics',
+      ({ model }) => model.set('bn1.running_var', tensor([1, -1])),
+      /the weights hold variances below 0 in bn1\.running_var: training/,
+    ],
+    [
+      'loss',
+      ({ loss }) => loss.set('beta', tensor([Number.POSITIVE_INFINITY])),
+      /the loss's own weights hold infinity in beta: training diverged/,
+    ],
+    [
+      "optimiser's state",
+      ({ optimizer }) => optimizer.set('backbone.0.exp_avg', tensor([Number.NaN])),
+      /the optimiser's state holds NaN in backbone\.0\.exp_avg: training diverged/,
+    ],
+  ])('whose %s is not finite is refused by name, and passed over for one that is', (_, spoil, message) => {
+    const [whole, spoiled] = [join(folder, 'whole.safetensors'), join(folder, 'x.safetensors')];
+    saveCheckpoint(whole, checkpoint());
+    const saved = checkpoint();
+    spoil(saved);
+    saveCheckpoint(spoiled, saved);
+    const before = liveTensors();
+    expect(() => loadCheckpoint(spoiled)).toThrow(UserError);
+    expect(() => loadCheckpoint(spoiled)).toThrow(message);
+    expect(liveTensors()).toBe(before);
+    const notes: string[] = [];
+    const loaded = loadFirstWhole([spoiled, whole], (text) => notes.push(text));
+    expect(notes).toEqual([expect.stringMatching(message)]);
+    if (loaded) disposeCheckpoint(loaded);
+    expect(loaded?.state.epoch).toBe(4);
+    expect(() => loadFirstWhole([spoiled], () => {})).toThrow(message);
   });
 
   it('that is missing, damaged or foreign is refused in one line', () => {

@@ -25,7 +25,7 @@ export interface TrainEmbeddingOptions {
   arch?: string;
   /** Further options of the network. */
   model?: Omit<ModelOptions, 'embeddingDim' | 'generator' | 'dropoutGenerator'>;
-  /** 'imagenet' (torchvision's, fetched once), a .pth or .safetensors file, or null: drawn at random (default). */
+  /** 'imagenet' (torchvision's, fetched once), a file of `torch.save` or safetensors, or null: drawn at random (default). */
   weights?: string | null;
   /** Dimensions of the embedding; default 128. */
   embeddingDim?: number;
@@ -100,8 +100,11 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     generator,
     dropoutGenerator,
   });
-  if (weights !== null && !resume)
-    loadWeights(model.backbone, weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights);
+  if (weights === 'imagenet' && !resume)
+    loadWeights(model.backbone, await fetchWeights(imageNetWeights(arch)));
+  else if (weights !== null && !resume) {
+    loadWeights(model.backbone, weights, { onNote: (text) => options.observer?.onNote?.(text) });
+  }
   model.to({ device });
   using defaultLoss = options.loss ? null : new MarginLoss();
   const loss = (options.loss ?? (defaultLoss as MarginLoss)).to({ device });

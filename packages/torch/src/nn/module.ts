@@ -143,7 +143,8 @@ export abstract class Module {
    *
    * `strict: false` lets missing and unexpected keys pass, and returns them; a wrong shape is an error
    * always.
-   * @throws Error that lists every missing, unexpected and mis-shaped key; then nothing has been loaded
+   * @throws Error that counts the missing, unexpected and mis-shaped keys and names the first three of each; then
+   *   nothing has been loaded
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true } = {}): LoadResult {
     const missing: string[] = [];
@@ -161,11 +162,11 @@ export abstract class Module {
       else missing.push(name);
     }
     const wrong = [
-      ...(strict && missing.length > 0 ? [`missing ${missing.length} (${missing.join(', ')})`] : []),
+      ...(strict && missing.length > 0 ? [`missing ${missing.length} (${firstOf(missing, ', ')})`] : []),
       ...(strict && unexpected.size > 0
-        ? [`unexpected ${unexpected.size} (${[...unexpected].join(', ')})`]
+        ? [`unexpected ${unexpected.size} (${firstOf([...unexpected], ', ')})`]
         : []),
-      ...(misshaped.length > 0 ? [`wrong shape ${misshaped.length} (${misshaped.join('; ')})`] : []),
+      ...(misshaped.length > 0 ? [`wrong shape ${misshaped.length} (${firstOf(misshaped, '; ')})`] : []),
     ];
     if (wrong.length > 0) {
       throw new Error(
@@ -226,4 +227,10 @@ export abstract class Module {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Three of many, as a message names them. */
+function firstOf(all: readonly string[], separator: string): string {
+  const more = all.length > 3 ? ` and ${all.length - 3} more` : '';
+  return all.slice(0, 3).join(separator) + more;
 }

@@ -104,6 +104,36 @@ describe('optimizer state', () => {
     expect(() => make().loadStateDict(longer)).toThrow("group 'backbone' has 2 parameters, got 3");
   });
 
+  it('takes the algorithm from the program, and says where the state came from another', () => {
+    const source = make();
+    step(source);
+    const saved = source.stateDict();
+    const params = source.groups.map(({ name, params }) => ({ name, params: [...params] }));
+    using adam = new optim.Adam(params);
+    expect(() => adam.loadStateDict(saved)).toThrow(
+      'nothing was loaded: it is the state of AdamW, expected Adam',
+    );
+    // Nor does a switch in the file make another optimiser of it, as Adam of PyTorch 2.13 becomes AdamW.
+    const switched = viaFiles(saved);
+    Object.assign(switched.groups[0]?.options ?? {}, { decoupledWeightDecay: true });
+    expect(() => make().loadStateDict(switched)).toThrow(
+      "nothing was loaded: group 'backbone' has no decoupledWeightDecay, got true",
+    );
+    using sgd = new optim.SGD(params, { momentum: 0.9 });
+    using nesterov = new optim.SGD(params, { momentum: 0.9, nesterov: true });
+    expect(() => sgd.loadStateDict(nesterov.stateDict())).toThrow(
+      "nothing was loaded: group 'backbone' has nesterov false, got true",
+    );
+    const hostile = viaFiles(saved);
+    Object.assign(hostile.groups[0]?.options ?? {}, { params: [], lr: '1' });
+    expect(() => make().loadStateDict(hostile)).toThrow(
+      /backbone' has lr 0\.1, got "1".*has no params, got \[\]/,
+    );
+    const beyond = viaFiles(saved);
+    Object.assign(beyond.groups[0]?.options ?? {}, { eps: -1 });
+    expect(() => make().loadStateDict(beyond)).toThrow(RangeError);
+  });
+
   it('starts anew for a group that was removed and added again', () => {
     const optimizer = make();
     step(optimizer);

@@ -38,6 +38,8 @@ export interface OptimizerState<Options extends BaseOptions = BaseOptions> {
     /** How often each of the group's parameters was updated. */
     steps: number[];
   }[];
+  /** The class of the optimiser; older files do not have it. */
+  algorithm?: string;
 }
 
 /** The parameters of a group that have a gradient, their gradients and states, position by position. */
@@ -64,6 +66,11 @@ export abstract class Optimizer<Options extends BaseOptions> {
   constructor(groups: readonly GroupInit<Options>[], defaults: Options) {
     this.#defaults = defaults;
     for (const group of groups) this.addGroup(group);
+  }
+
+  /** What a saved state must have come from. */
+  get algorithm(): string {
+    return this.constructor.name;
   }
 
   /** Throws when an option is out of its range. */
@@ -184,18 +191,20 @@ export abstract class Optimizer<Options extends BaseOptions> {
       options: optionsOf(group),
       steps: group.params.map((param) => this.#state.get(param)?.step ?? 0),
     }));
-    return { tensors, groups };
+    return { tensors, groups, algorithm: this.algorithm };
   }
 
   /**
    * Takes over options, step counts and copies of the state tensors. The groups must have the same names,
-   * sizes and shapes.
+   * sizes and shapes, and the state must have come from the same algorithm.
    * @throws Error that says what differs; then nothing is loaded
    */
   loadStateDict(saved: OptimizerState<Options>): void {
     const wrong: string[] = [];
     const loads: { param: Tensor; step: number; tensors: [string, Tensor][] }[] = [];
     const unexpected = new Set(saved.tensors.keys());
+    if (saved.algorithm !== undefined && saved.algorithm !== this.algorithm)
+      wrong.push(`it is the state of ${saved.algorithm}, expected ${this.algorithm}`);
     for (const { name } of saved.groups) {
       if (!this.#groups.some((group) => group.name === name)) wrong.push(`unexpected group '${name}'`);
     }
@@ -209,6 +218,7 @@ export abstract class Optimizer<Options extends BaseOptions> {
         wrong.push(`group '${group.name}' has ${group.params.length} parameters, got ${stored.steps.length}`);
         continue;
       }
+      wrong.push(...this.#differences(group, stored.options));
       for (const [index, param] of group.params.entries()) {
         const step = stored.steps[index] ?? 0;
         const tensors: [string, Tensor][] = [];
@@ -225,8 +235,12 @@ export abstract class Optimizer<Options extends BaseOptions> {
       }
     }
     for (const key of unexpected) wrong.push(`unexpected ${key}`);
-    if (wrong.length > 0)
-      throw new Error(`The optimizer's state does not fit, nothing was loaded: ${wrong.join('; ')}`);
+    if (wrong.length > 0) {
+      const more = wrong.length > 3 ? ` and ${wrong.length - 3} more` : '';
+      throw new Error(
+        `The optimizer's state does not fit, nothing was loaded: ${wrong.slice(0, 3).join('; ')}${more}`,
+      );
+    }
 
     for (const group of this.#groups) {
       Object.assign(group, saved.groups.find(({ name }) => name === group.name)?.options);
@@ -240,6 +254,24 @@ export abstract class Optimizer<Options extends BaseOptions> {
         if (step > 0) this.#state.set(param, { step, tensors: new Map(copies) });
       }
     });
+  }
+
+  /** What of the saved options this optimiser cannot take over. Switches decide the algorithm: they are the program's. */
+  #differences(group: Group<Options>, saved: Options): string[] {
+    const own = new Map<string, unknown>(Object.entries(optionsOf(group)));
+    const form = (value: unknown) =>
+      Array.isArray(value) ? `${value.map((item) => typeof item)}` : typeof value;
+    const wrong: string[] = [];
+    for (const [name, value] of Object.entries(saved)) {
+      const ours = own.get(name);
+      if (!own.has(name) || form(value) !== form(ours) || (typeof ours === 'boolean' && value !== ours)) {
+        wrong.push(
+          `group '${group.name}' has ${own.has(name) ? `${name} ${JSON.stringify(ours)}` : `no ${name}`}, got ${JSON.stringify(value)}`,
+        );
+      }
+    }
+    if (wrong.length === 0) this.validate({ ...group, ...saved });
+    return wrong;
   }
 
   /** Frees the state of all parameters, which then start anew; the parameters stay. */

@@ -76,6 +76,18 @@ describe('a pickle', () => {
     ['keys a dictionary by a dictionary', '}}Ns.', /a key or set element/],
     ['claims a string of 2^63 bytes', '\x8d\0\0\0\0\0\0\0\x80abc.', /cut short/],
     ['claims an integer of 2^31 bytes', '\x8b\xff\xff\xff\x7f\x01.', /an integer has 2147483647 bytes/],
+    [
+      'calls with arguments by name',
+      `ccollections\nOrderedDict\n)}${'X\x01\0\0\0aNs'}\x92.`,
+      /arguments by name/,
+    ],
+    [
+      'makes a Counter of text',
+      'ccollections\nCounter\nX\x01\0\0\0a\x85R.',
+      /a dictionary can only be made of/,
+    ],
+    ['makes a device of a list', 'ctorch\ndevice\n]\x85R.', /the kind of a device/],
+    ['makes a complex number of text', 'cbuiltins\ncomplex\nX\x01\0\0\0a\x85R.', /complex number/],
     ['never stops', ']]]', /cut short at byte 3/],
     ['names a class without end', 'ctorch', /cut short/],
     ['reads outside its storage', tensor('K\x01K\x04\x85K\x01\x85'), /out of the bounds of storage 0/],
@@ -212,6 +224,18 @@ describe.runIf(existsSync('/proc/self/clear_refs'))('what is made to exhaust mem
       readPickle,
     ],
     [
+      'objects of many classes',
+      () =>
+        pth(
+          manyKeys((k) => k)
+            .toString('latin1')
+            .replace(/"(\w+)",?/g, 'c$1\nx\n'),
+          '.',
+        ),
+      readPickle,
+    ],
+    ['an object called again and again', () => pth('cx\ny\nq\0', repeat('h\0)R', size), '.'), readPickle],
+    [
       'copies of a long text',
       () =>
         pth(
@@ -247,6 +271,16 @@ describe.runIf(existsSync('/proc/self/clear_refs'))('what is made to exhaust mem
     [
       'nested JSON',
       () => safetensors(Buffer.concat([Buffer.from('{"a":'), repeat('[', size)])),
+      readSafetensors,
+    ],
+    [
+      'nested JSON in a field that is passed over',
+      () => safetensors(Buffer.concat([Buffer.from('{"a":{"x":'), repeat('[', size)])),
+      readSafetensors,
+    ],
+    [
+      'a long field that is passed over',
+      () => safetensors(Buffer.concat([Buffer.from('{"a":{"x":['), repeat('{"":0},', size)])),
       readSafetensors,
     ],
     ['spaces', () => safetensors(Buffer.concat([Buffer.from('{'), repeat(' ', size)])), readSafetensors],

@@ -4,10 +4,13 @@ const DIGIT_0 = 48;
 const DIGIT_9 = 57;
 const BACKSLASH = 92;
 const QUOTE = 34;
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+/** As the format's own library has it. */
+const MAX_NESTING = 127;
 
 /**
  * Reads JSON of a known form piece by piece. `JSON.parse` would first build whatever the text says, which for a
- * hostile text is many times its size, and would let a repeated key pass.
+ * hostile text is many times its size, and would not tell of a repeated key.
  */
 export class JsonScanner {
   readonly #text: string;
@@ -20,15 +23,12 @@ export class JsonScanner {
     this.#source = source;
   }
 
-  /** Calls `entry` for every key of an object, placed before its value. A repeated key is an error. */
+  /** Calls `entry` for every key of an object, placed before its value; for a repeated one, each time. */
   object(entry: (key: string) => void): void {
     this.#expect('{');
     if (this.#take('}')) return;
-    const seen = new Set<string>();
     do {
       const key = this.string();
-      if (seen.has(key)) throw this.error(`the key ${quoted(key)} appears twice`);
-      seen.add(key);
       this.#expect(':');
       entry(key);
     } while (this.#take(','));
@@ -48,6 +48,78 @@ export class JsonScanner {
     return values;
   }
 
+  /** Whether a string comes next. */
+  atString(): boolean {
+    this.#space();
+    return this.#text.charCodeAt(this.#position) === QUOTE;
+  }
+
+  /** Takes `null` if it comes next. */
+  null(): boolean {
+    return this.#word('null');
+  }
+
+  /** Passes over a value of any kind, and returns its text. */
+  skip(): string {
+    this.#space();
+    const start = this.#position;
+    // What closes the containers that are open: no recursion, so that no nesting overflows the stack.
+    const closing: string[] = [];
+    do {
+      if (closing.length > MAX_NESTING)
+        throw this.error(`values are nested deeper than ${MAX_NESTING} at character ${this.#position}`);
+      if (this.#take('{')) {
+        if (!this.#take('}')) {
+          this.#key();
+          closing.push('}');
+          continue;
+        }
+      } else if (this.#take('[')) {
+        if (!this.#take(']')) {
+          closing.push(']');
+          continue;
+        }
+      } else this.#scalar();
+      this.#close(closing);
+    } while (closing.length > 0);
+    return this.#text.slice(start, this.#position);
+  }
+
+  /** After a value: closes the containers that end here, up to the comma before the next value. */
+  #close(closing: string[]): void {
+    for (let end = closing.at(-1); end !== undefined; end = closing.at(-1)) {
+      if (this.#take(',')) {
+        if (end === '}') this.#key();
+        return;
+      }
+      this.#expect(end);
+      closing.pop();
+    }
+  }
+
+  #key(): void {
+    this.string();
+    this.#expect(':');
+  }
+
+  #scalar(): void {
+    this.#space();
+    if (this.#text.charCodeAt(this.#position) === QUOTE) this.string();
+    else if (!['null', 'true', 'false'].some((word) => this.#word(word))) {
+      NUMBER.lastIndex = this.#position;
+      const [number] = NUMBER.exec(this.#text) ?? [];
+      if (number === undefined) throw this.#expected('a value');
+      this.#position += number.length;
+    }
+  }
+
+  #word(word: string): boolean {
+    this.#space();
+    if (!this.#text.startsWith(word, this.#position)) return false;
+    this.#position += word.length;
+    return true;
+  }
+
   string(): string {
     this.#space();
     const start = this.#position;
@@ -58,10 +130,12 @@ export class JsonScanner {
     }
     this.#position = end + 1;
     try {
-      return JSON.parse(this.#text.slice(start, end + 1)) as string;
+      const text = JSON.parse(this.#text.slice(start, end + 1)) as string;
+      if (!/\p{Surrogate}/u.test(text)) return text;
     } catch {
-      throw this.error(`the string at character ${start} is not valid JSON`);
+      // As below.
     }
+    throw this.error(`the string at character ${start} is not valid JSON`);
   }
 
   /** Nothing but space may follow. */
@@ -85,6 +159,8 @@ export class JsonScanner {
       if (value > Number.MAX_SAFE_INTEGER) throw this.error(`the number at character ${start} is over 2^53`);
     }
     if (this.#position === start) throw this.#expected('an integer of at least 0');
+    if (this.#position > start + 1 && this.#text.charCodeAt(start) === DIGIT_0)
+      throw this.error(`the number at character ${start} begins with 0`);
     return value;
   }
 

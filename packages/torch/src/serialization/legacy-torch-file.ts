@@ -28,7 +28,7 @@ export function readLegacyTorchFile(file: FileReader, budget: MemoryBudget): Tor
       );
     }
     const numel = file.read(position, 8).readBigInt64LE();
-    const bytes = storage.numel * storage.type.bytes;
+    const bytes = storage.numel * (storage.type.bits / 8);
     if (numel !== BigInt(storage.numel) || position + 8 + bytes > file.size) {
       throw new SerializationError(
         `${file.path}: storage ${quoted(storage.key)} should have ${storage.numel} elements and has ${numel}, or the file is cut short`,

@@ -1,48 +1,66 @@
-import { empty } from '../creation.js';
 import { scope } from '../scope.js';
-import { aten, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import { AtomicFile } from './atomic-file.js';
 import { elementType } from './element-types.js';
 import { FileReader } from './file-reader.js';
 import { readLegacyTorchFile } from './legacy-torch-file.js';
 import { MemoryBudget } from './memory-budget.js';
 import { isReference } from './pickle-globals.js';
-import type { Pickled, PickleItem, StorageReference, TensorReference } from './pickle-values.js';
+import type { Pickled, PickleItem, TensorReference } from './pickle-values.js';
 import { encodeStateDict } from './pickle-writer.js';
 import { quoted, SerializationError } from './serialization-error.js';
-import { TensorFileReader, tensorBytes } from './tensor-file.js';
+import { findStateDict, NO_CODE, wrongEntry } from './state-dict-search.js';
+import { TensorBuilder } from './tensor-builder.js';
+import { tensorBytes } from './tensor-file.js';
 import { readTorchArchive } from './torch-archive.js';
 import type { TorchFile } from './torch-file.js';
-import { checkCrc, looksLikeZip } from './zip-reader.js';
+import { looksLikeZip } from './zip-reader.js';
 import { ZipWriter } from './zip-writer.js';
 
-/** Where checkpoints commonly keep the state dict beside other things. */
-const STATE_DICT_KEYS = ['state_dict', 'model_state_dict', 'model'];
+export interface ReadPthOptions {
+  /** Which tensors are wanted; all when left out. What is not wanted is not read, and may be of any kind. */
+  only?: (name: string) => boolean;
+}
 
 /**
- * Reads a state dict from a file of PyTorch's `torch.save`: the file's own dictionary, or the one under
- * `state_dict`, `model_state_dict` or `model`. Tensors come to the CPU, whatever device they were on, with
- * the strides they had; those that shared memory share it again.
+ * Reads a state dict from a file of PyTorch's `torch.save`: the file's own dictionary, or the one that a checkpoint
+ * keeps under `state_dict`, `model`, `net` or another usual key. Tensors come to the CPU, whatever device they were
+ * on, with the strides they had; those that shared memory share it again, except negated ones. 8-bit floats come as
+ * float32, unsigned integers as the next wider kind with a sign.
  *
- * Nothing of the file is executed: it can hold tensors, parameters, numbers, text and containers, and a file
- * that asks for anything else is refused with the name of what it asks for.
+ * Nothing of the file is executed. Objects beside the state dict are passed over, whatever they are.
  *
  * @returns tensors by name, which belong to the innermost open scope(), or else to the caller
- * @throws SerializationError where the file is missing, damaged, asks for more, or holds no state dict
+ * @throws SerializationError where the file is missing or damaged, holds no state dict, or the state dict holds what
+ *   cannot be read: an object of another class, a complex tensor
  */
-export function readPth(path: string): Map<string, Tensor> {
+export function readPth(path: string, { only = () => true }: ReadPthOptions = {}): Map<string, Tensor> {
   using file = new FileReader(path);
   const contents = readContents(file);
-  const references = findStateDict(path, contents.root);
+  const { tensors, others } = findStateDict(path, contents.root);
+  for (const [name, what] of others) if (only(name)) throw wrongEntry(path, quoted(name), what);
+  return buildTensors(file, contents, tensors, only);
+}
+
+/** The tensors of a state dict that are wanted. */
+export function buildTensors(
+  file: FileReader,
+  contents: TorchFile,
+  references: ReadonlyMap<string, TensorReference>,
+  only: (name: string) => boolean,
+): Map<string, Tensor> {
   return scope(() => {
     const builder = new TensorBuilder(file, contents);
-    return new Map([...references].map(([name, reference]) => [name, builder.build(reference)]));
+    const wanted = [...references].filter(([name]) => only(name));
+    return new Map(
+      wanted.map(([name, reference]) => [name, builder.build(reference, `tensor ${quoted(name)}`)]),
+    );
   });
 }
 
 /**
- * Reads whatever a file of `torch.save` holds, under the same restrictions as {@link readPth}. Lists and
- * tuples are arrays, dictionaries maps; an object that appears twice in the file, or within itself, does so
+ * Reads whatever a file of `torch.save` holds, without running anything of it. Lists and tuples are
+ * arrays, dictionaries maps, a complex number is `[re, im]`; objects of other classes are refused by name; an object that appears twice in the file, or within itself, does so
  * in the result. Its tensors belong to the innermost open scope(), or else to the caller.
  *
  * @throws SerializationError where the file is missing, damaged, or asks for more
@@ -86,90 +104,9 @@ export function writePth(path: string, tensors: ReadonlyMap<string, Tensor>): vo
 }
 
 /** Reads the pickle of either format, and checks that every storage it names is there in full. */
-function readContents(file: FileReader): TorchFile {
+export function readContents(file: FileReader): TorchFile {
   const budget = new MemoryBudget(file.path, file.size);
   return looksLikeZip(file) ? readTorchArchive(file, budget) : readLegacyTorchFile(file, budget);
-}
-
-function findStateDict(path: string, root: PickleItem): Map<string, TensorReference> {
-  if (!(root instanceof Map)) {
-    throw new SerializationError(
-      `${path}: expected a state dict, found ${describe(root)}: readPickle() reads it`,
-    );
-  }
-  const nested = STATE_DICT_KEYS.map((key) => root.get(key)).find((value) => value instanceof Map);
-  const result = new Map<string, TensorReference>();
-  for (const [name, value] of nested ?? root) {
-    if (typeof name !== 'string' || !isReference(value) || value.kind !== 'tensor') {
-      const entry = typeof name === 'string' ? quoted(name) : `of ${describe(name)}`;
-      throw new SerializationError(
-        `${path}: expected a state dict of tensors by name, but its entry ${entry} is ${describe(value)}: readPickle() reads it`,
-      );
-    }
-    result.set(name, value);
-  }
-  return result;
-}
-
-function describe(item: PickleItem): string {
-  if (item === null) return 'None';
-  if (Array.isArray(item)) return 'a list';
-  if (item instanceof Map) return 'a dictionary';
-  if (item instanceof Set) return 'a set';
-  if (item instanceof Uint8Array) return 'bytes';
-  if (typeof item !== 'object') return `a ${typeof item}`;
-  return `a ${item.kind}`;
-}
-
-/** Makes the tensors that a pickle describes; each storage is read once. */
-class TensorBuilder {
-  readonly tensors: Tensor[] = [];
-  readonly #file: FileReader;
-  readonly #contents: TorchFile;
-  readonly #reader: TensorFileReader;
-  /** By key, one-dimensional. They only lend their memory, and end with the surrounding scope. */
-  readonly #storages = new Map<string, Tensor>();
-  readonly #built = new Map<TensorReference, Tensor>();
-
-  constructor(file: FileReader, contents: TorchFile) {
-    this.#file = file;
-    this.#contents = contents;
-    this.#reader = new TensorFileReader(file);
-  }
-
-  build(reference: TensorReference): Tensor {
-    const known = this.#built.get(reference);
-    if (known !== undefined) return known;
-    const { storage, offset, shape, strides, requiresGrad } = reference;
-    // As torch.load does: a tensor on the storage itself, not a view that autograd would follow to its base.
-    const tensor = empty([0], { dtype: storage.type.dtype });
-    aten.set_$source_Tensor_storage_offset(
-      tensor,
-      this.#storage(storage),
-      storage.start + offset,
-      shape,
-      strides,
-    );
-    if (requiresGrad) tensor.requiresGrad_();
-    this.#built.set(reference, tensor);
-    this.tensors.push(tensor);
-    return tensor;
-  }
-
-  #storage({ key, type, numel }: StorageReference): Tensor {
-    const known = this.#storages.get(key);
-    if (known !== undefined) return known;
-    const stored = this.#contents.storages.get(key);
-    if (stored === undefined)
-      throw new SerializationError(`${this.#file.path}: storage ${quoted(key)} is missing`);
-    const tensor = empty([numel], { dtype: type.dtype });
-    const { position, entry } = stored;
-    const bytes = numel * type.bytes;
-    if (entry === null) this.#reader.fill(tensor, position, bytes);
-    else checkCrc(this.#file, entry, this.#reader.fillAndSum(tensor, position, bytes));
-    this.#storages.set(key, tensor);
-    return tensor;
-  }
 }
 
 /** Puts tensors in the place of their references, in the containers themselves: cycles and shared parts stay. */
@@ -186,10 +123,10 @@ function resolve(path: string, root: PickleItem, builder: TensorBuilder): Pickle
       return item as Pickled<Tensor>;
     }
     if (!isReference(item)) return item;
-    if (item.kind === 'tensor') return builder.build(item);
-    throw new SerializationError(
-      `${path}: refused ${item.kind === 'storage' ? 'a storage' : item.name} by itself: only tensors, numbers, text and containers are read`,
-    );
+    if (item.kind === 'tensor') return builder.build(item, 'a tensor');
+    if (item.kind === 'storage')
+      throw new SerializationError(`${path}: refused a storage by itself: ${NO_CODE}`);
+    throw new SerializationError(`${path}: refused to load ${item.name}: ${NO_CODE}`);
   };
   const result = visit(root);
   for (let container = pending.pop(); container !== undefined; container = pending.pop()) {
@@ -197,13 +134,15 @@ function resolve(path: string, root: PickleItem, builder: TensorBuilder): Pickle
       const items = container as Pickled<Tensor>[];
       for (const [index, item] of container.entries()) items[index] = visit(item);
     } else if (container instanceof Map) {
-      const entries = container as Map<PickleItem, Pickled<Tensor>>;
-      for (const [key, item] of container) {
-        visit(key);
-        entries.set(key, visit(item));
-      }
+      const entries = [...container];
+      container.clear();
+      const resolved = container as Map<Pickled<Tensor>, Pickled<Tensor>>;
+      for (const [key, item] of entries) resolved.set(visit(key), visit(item));
     } else {
-      for (const item of container) visit(item);
+      const items = [...container];
+      container.clear();
+      const resolved = container as Set<Pickled<Tensor>>;
+      for (const item of items) resolved.add(visit(item));
     }
   }
   return result;

@@ -32,7 +32,7 @@ export function readTorchArchive(file: FileReader, budget: MemoryBudget): TorchF
   const storages = new Map<string, StoredBytes>();
   for (const [key, storage] of unpickler.storages) {
     const entry = entries.get(`${folder}data/${key}`);
-    const bytes = storage.numel * storage.type.bytes;
+    const bytes = storage.numel * (storage.type.bits / 8);
     if (entry === undefined || entry.size !== bytes) {
       throw new SerializationError(
         `${file.path}: storage ${quoted(key)} of ${bytes} bytes ${entry === undefined ? 'is missing' : `has ${entry.size}`} in the archive`,

@@ -199,6 +199,10 @@ export class Unpickler {
       case 0x81: // NEWOBJ
         this.#reduce();
         return;
+      case 0x92: // NEWOBJ_EX
+        if (!isEmpty(this.#pop())) this.#refuseNames();
+        this.#reduce();
+        return;
       case 0x62: {
         // BUILD
         const state = this.#pop();
@@ -206,7 +210,7 @@ export class Unpickler {
         return;
       }
       case 0x51: // BINPERSID
-        this.#push(this.#globals.storage(this.#pop()));
+        this.#push(this.#globals.persistent(this.#pop()));
         return;
       default:
         throw this.#fail(
@@ -256,6 +260,7 @@ export class Unpickler {
 
   #append(items: PickleItem[]): void {
     const list = this.#top();
+    if (isOpaque(list)) return;
     if (!Array.isArray(list)) throw this.#fail('it appends to something that is not a list');
     this.#budget.charge(COST.slot * items.length);
     for (const item of items) list.push(item);
@@ -270,6 +275,7 @@ export class Unpickler {
 
   #setItems(items: PickleItem[]): void {
     const dict = this.#top();
+    if (isOpaque(dict)) return;
     if (!(dict instanceof Map) || items.length % 2 !== 0) {
       throw this.#fail('it sets items of something that is not a dictionary, or a key without a value');
     }
@@ -281,6 +287,7 @@ export class Unpickler {
 
   #addItems(items: PickleItem[]): void {
     const set = this.#top();
+    if (isOpaque(set)) return;
     if (!(set instanceof Set)) throw this.#fail('it adds items to something that is not a set');
     this.#budget.charge(COST.entry * items.length);
     for (const item of items) set.add(this.#globals.key(item));
@@ -312,12 +319,14 @@ export class Unpickler {
 
   #reduce(): void {
     const args = this.#pop();
-    const global = this.#pop();
-    if (!isReference(global) || global.kind !== 'global' || global.call === undefined) {
-      throw this.#fail('refused to call something that is not a known class or function');
-    }
-    if (!Array.isArray(args)) throw this.#fail('it calls with something that is not a tuple');
-    this.#push(global.call(args));
+    const callable = this.#pop();
+    this.#push(this.#globals.call(callable, args));
+  }
+
+  /** Arguments by name: none of the classes that are ours takes them. */
+  #refuseNames(): void {
+    const [callable] = this.#stack.slice(-2);
+    if (!isOpaque(callable)) throw this.#fail('refused to call a known class with arguments by name');
   }
 
   #take(length: number): Buffer {
@@ -354,9 +363,11 @@ export class Unpickler {
 
   #string(length: number): string {
     const bytes = this.#take(length);
-    if (!isUtf8(bytes)) throw this.#fail('a string is not UTF-8');
     this.#budget.charge(COST.text + 2 * length);
-    return bytes.toString('utf8');
+    if (isUtf8(bytes)) return bytes.toString('utf8');
+    const text = decodeSurrogates(bytes);
+    if (text === null) throw this.#fail('a string is not UTF-8');
+    return text;
   }
 
   /** Python 2 had one type for text and bytes. */
@@ -391,4 +402,28 @@ export class Unpickler {
       `${this.#source}: the pickle is refused at byte ${this.position}: ${message}`,
     );
   }
+}
+
+const isOpaque = (item: PickleItem | undefined) => isReference(item) && item.kind === 'opaque';
+
+const isEmpty = (item: PickleItem) => item instanceof Map && item.size === 0;
+
+/**
+ * UTF-8 that may hold lone surrogates: so Python writes what is left of file names that are not UTF-8 (its
+ * 'surrogatepass'). Null for anything else.
+ */
+function decodeSurrogates(bytes: Buffer): string | null {
+  let text = '';
+  let done = 0;
+  const isSurrogate = (at: number) => (bytes[at + 1] ?? 0) >= 0xa0 && (bytes[at + 2] ?? 0) >> 6 === 2;
+  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
+    if (!isSurrogate(at)) continue;
+    const piece = bytes.subarray(done, at);
+    if (!isUtf8(piece)) return null;
+    const unit = 0xd000 | (((bytes[at + 1] ?? 0) & 63) << 6) | ((bytes[at + 2] ?? 0) & 63);
+    text += piece.toString('utf8') + String.fromCharCode(unit);
+    done = at + 3;
+  }
+  const rest = bytes.subarray(done);
+  return isUtf8(rest) ? text + rest.toString('utf8') : null;
 }

@@ -83,9 +83,13 @@ export function readZipEntry(file: FileReader, entry: ZipEntry): Buffer {
   return bytes;
 }
 
-/** Throws unless `actual` is the checksum that the archive gives for the entry. */
+/**
+ * Throws unless `actual` is the checksum that the archive gives for the entry. 0 stands for none: PyTorch
+ * writes it after `torch.serialization.set_crc32_options(False)`.
+ */
 export function checkCrc(file: FileReader, entry: ZipEntry, actual: number): void {
-  if (actual !== entry.crc32) throw damaged(file, `the entry ${quoted(entry.name)} has a wrong checksum`);
+  if (entry.crc32 !== 0 && actual !== entry.crc32)
+    throw damaged(file, `the entry ${quoted(entry.name)} has a wrong checksum`);
 }
 
 function damaged(file: FileReader, message: string): SerializationError {

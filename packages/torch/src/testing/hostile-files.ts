@@ -67,8 +67,13 @@ export function fuzzSafetensors(inputs: number, seed: number): Promise<FuzzRepor
       none: tensor('U8', [0, 7], 16, 16),
     },
     {},
+    {
+      __metadata__: null,
+      h: tensor('F8_E4M3', [3], 16, 19),
+      u: { ...tensor('U64', [2], 0, 16), more: [-1.5e3, { x: null, y: [true, 'z'] }, []] },
+    },
   ].map((header) => JSON.stringify(header));
-  const sizes = [33, 16, 0];
+  const sizes = [33, 16, 0, 19];
   const build = (text: string, size: number): Buffer => {
     const json = Buffer.from(text);
     const head = Buffer.alloc(8);

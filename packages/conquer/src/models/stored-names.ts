@@ -1,0 +1,78 @@
+import { UserError } from '../error.js';
+
+/** How the names of a file of weights stand to a network's own. */
+export interface StoredNames {
+  /** What stands before each of the network's names in the file; '' for nothing. */
+  prefix: string;
+  /** The file's name of each of the network's tensors that it has. */
+  byOwnName: Map<string, string>;
+  /** The file's names that belong to a classifier, or, where there is a prefix, lie outside of it. */
+  leftOut: string[];
+  /** The file's names that nothing in the network has. */
+  unexpected: string[];
+  /** The network's names that the file lacks; files before PyTorch 0.4.1 do not count batches, and need not. */
+  missing: string[];
+}
+
+/** Names under which others hold a network within a larger one. */
+const WRAPPERS = /^((module|_orig_mod|model|net|network|backbone|encoder)\.)*$/;
+
+/** What others call the last layer, which a network of features does not have. */
+const CLASSIFIERS = ['fc.', 'head.', 'heads.', 'classifier.', 'last_linear.', 'logits.'];
+
+/** The share of a network's names that a prefix must lead to which is not a usual one. */
+const ENOUGH = 0.5;
+
+/**
+ * Finds the network in a file of weights: with its names as they are, or all of them behind a prefix such as `module.`
+ * (DataParallel), `_orig_mod.` (torch.compile) or `model.backbone.`.
+ *
+ * @param own the network's names
+ * @param classifierPrefixes further beginnings of the classifier's names
+ * @throws UserError where it is there twice, behind two prefixes of which neither is a usual one
+ */
+export function matchStoredNames(
+  own: ReadonlySet<string>,
+  stored: readonly string[],
+  classifierPrefixes: readonly string[] = [],
+): StoredNames {
+  const prefix = prefixOf(own, stored);
+  const classifiers = [...CLASSIFIERS, ...classifierPrefixes];
+  const names: StoredNames = { prefix, byOwnName: new Map(), leftOut: [], unexpected: [], missing: [] };
+  for (const name of stored) {
+    const rest = name.startsWith(prefix) ? name.slice(prefix.length) : null;
+    if (rest !== null && own.has(rest)) names.byOwnName.set(rest, name);
+    else if (rest === null || classifiers.some((start) => rest.startsWith(start))) names.leftOut.push(name);
+    else names.unexpected.push(name);
+  }
+  for (const name of own)
+    if (!names.byOwnName.has(name) && !name.endsWith('num_batches_tracked')) names.missing.push(name);
+  return names;
+}
+
+function prefixOf(own: ReadonlySet<string>, stored: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of stored) {
+    for (let dot = -1; ; ) {
+      if (own.has(name.slice(dot + 1))) {
+        const prefix = name.slice(0, dot + 1);
+        counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
+      }
+      dot = name.indexOf('.', dot + 1);
+      if (dot < 0) break;
+    }
+  }
+  const candidates = [...counts].filter(
+    ([prefix, count]) => WRAPPERS.test(prefix) || count >= ENOUGH * own.size,
+  );
+  const most = Math.max(0, ...candidates.map(([, count]) => count));
+  const best = candidates.filter(([, count]) => count === most).map(([prefix]) => prefix);
+  const usual = best.filter((prefix) => WRAPPERS.test(prefix)).sort((a, b) => a.length - b.length);
+  const [first] = usual.length > 0 ? usual : best;
+  if (usual.length === 0 && best.length > 1) {
+    throw new UserError(
+      `the weights hold the network ${best.length} times, behind the names ${best.slice(0, 3).join(', ')}: write the one that is meant into a file of its own`,
+    );
+  }
+  return first ?? '';
+}
