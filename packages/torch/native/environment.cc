@@ -223,6 +223,7 @@ NAPI_MODULE_INIT() {
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
     conquer::register_pixels(env, exports);
+    conquer::register_blocked_layout(env, exports);
     return exports;
   });
 }

@@ -217,5 +217,6 @@ void register_neighbours(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
+void register_blocked_layout(napi_env env, napi_value exports);
 
 }  // namespace conquer

@@ -142,16 +142,6 @@ napi_value use_deterministic_algorithms(napi_env env, napi_callback_info info) {
   });
 }
 
-// hasBlockedLayout() → whether this libtorch has oneDNN (once MKL-DNN).
-napi_value has_blocked_layout(napi_env env, napi_callback_info) {
-  return guarded(env, [&] { return from_bool(env, at::hasMKLDNN()); });
-}
-
-// isBlocked(handle) → whether a tensor has oneDNN's blocked layout.
-napi_value is_blocked(napi_env env, napi_callback_info info) {
-  return guarded(env, [&] { return from_bool(env, to_tensor(env, Arguments<1>(env, info)[0]).is_mkldnn()); });
-}
-
 napi_value cuda_device_count(napi_env env, napi_callback_info) {
   return guarded(env, [&] {
     return from_double(env, at::globalContext().hasCUDA() ? static_cast<double>(at::getNumGPUs()) : 0);
@@ -176,8 +166,6 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "setFlushDenormal", set_flush_denormal);
   define(env, exports, "keepFreedMemory", keep_freed_memory);
   define(env, exports, "useDeterministicAlgorithms", use_deterministic_algorithms);
-  define(env, exports, "hasBlockedLayout", has_blocked_layout);
-  define(env, exports, "isBlocked", is_blocked);
   define(env, exports, "cudaDeviceCount", cuda_device_count);
   define(env, exports, "version", version);
 }

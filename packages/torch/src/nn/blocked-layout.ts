@@ -7,10 +7,11 @@ import { aten, type Tensor } from '../tensor.js';
  * the CPU compute in it anyway: given plain tensors, each of them copies its input there and its output back, forward
  * and backward. One change at either end spares these copies, 8 to 15 % of a ResNet's training step.
  *
- * oneDNN's ReLU makes a NaN a zero. In training it still shows: in the gradient, where zero times NaN is NaN.
+ * NaN stays NaN, as in the plain layout: oneDNN's own ReLU and maximum pooling would make it a zero or the smallest
+ * number, so others take their place (native/blocked-layout.cc).
  *
  * Inside, the layers have to be convolutions, BatchNorm, ReLU, sums and pooling; parameters and their gradients stay
- * plain. Where the layout does not exist (another device or dtype, a build without oneDNN, an empty batch), `network`
+ * plain. Where the layout does not exist (another device or dtype, a build without oneDNN or whose tensors cannot be reached, an empty batch), `network`
  * gets x as it is.
  */
 export function inBlockedLayout(x: Tensor, network: (x: Tensor) => Tensor): Tensor {
