@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { UserError } from '../error.js';
+import { requireFiniteRows } from '../train/finite-rows.js';
 import type { FileStamp } from './image-files.js';
 
 const FORMAT = 'conquer-index-1';
@@ -74,6 +75,16 @@ export class ImageIndex {
     );
     paths.dispose();
     stamps.dispose();
+    try {
+      if (embeddings.ndim !== 2 || embeddings.size(0) !== files.size || numbers.length !== 2 * files.size)
+        throw new UserError(
+          `it holds ${files.size} paths, ${numbers.length} stamps and embeddings [${embeddings.shape}]`,
+        );
+      requireFiniteRows(embeddings, (row) => names[row]!);
+    } catch (error) {
+      embeddings.dispose();
+      throw new UserError(`${file}: ${(error as Error).message}; index the folder again`);
+    }
     const which = checkpoint === 'last' ? 'last' : 'best';
     return new ImageIndex({ folder, run, sha256, checkpoint: which, files }, embeddings);
   }

@@ -216,6 +216,33 @@ describe('an index', () => {
     expect(warnings).toEqual([expect.stringMatching(/b\.png: .*; it is left out$/)]);
   });
 
+  it('does not index by damaged weights, nor open an index that holds NaN', async () => {
+    const damaged = join(folder, 'damaged');
+    save(RunFolder.create(damaged, settings).bestCheckpoint, 3);
+    using model = TrainedModel.open(damaged);
+    const buffers = new Map(model.model.namedBuffers());
+    buffers.get('layer2.0.bn2.running_var')?.fill_(-1);
+    const before = liveTensors();
+    await expect(indexFolder(model, images)).rejects.toThrow(UserError);
+    await expect(indexFolder(model, images)).rejects.toThrow(
+      /^the embeddings of 12 of 12 images are NaN or infinite \(.*class-0\/0\.svg, .* and others\): the weights are damaged/,
+    );
+    expect(liveTensors()).toBe(before);
+
+    using sound = TrainedModel.open(run);
+    using index = (await indexFolder(sound, images)).index;
+    using row = index.embeddings.narrow(0, 4, 1);
+    row.fill_(Number.NaN);
+    const file = join(folder, 'nan.safetensors');
+    index.save(file);
+    const live = liveTensors();
+    expect(() => ImageIndex.open(file)).toThrow(UserError);
+    expect(() => ImageIndex.open(file)).toThrow(
+      /nan\.safetensors: the embeddings of 1 of 12 images are NaN or infinite \(class-1\/1\.svg\)/,
+    );
+    expect(liveTensors()).toBe(live);
+  });
+
   it('says what is wrong with a file or a folder', async () => {
     using model = TrainedModel.open(run);
     await expect(indexFolder(model, join(folder, 'nowhere'))).rejects.toThrow(/expected a folder of images/);

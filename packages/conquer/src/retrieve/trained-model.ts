@@ -95,7 +95,8 @@ export class TrainedModel {
    *
    * @param paths of N images
    * @returns float32 (N, D), rows of length 1, on the model's device; it belongs to the caller
-   * @throws ImageError naming the file that cannot be read; RangeError for no file at all
+   * @throws ImageError naming the file that cannot be read; RangeError for no file at all; UserError naming the
+   *   files whose embeddings are not finite
    */
   embed(paths: readonly string[], options: EmbedFilesOptions = {}): Promise<Tensor> {
     const { batchSize = 64, onProgress } = options;
@@ -108,7 +109,8 @@ export class TrainedModel {
       random: new Random(0),
       device: this.device,
     });
-    return embedImages(this.model, batches, { ...this.embedding, ...(onProgress && { onProgress }) });
+    const nameOf = (row: number) => paths[row]!;
+    return embedImages(this.model, batches, { ...this.embedding, nameOf, ...(onProgress && { onProgress }) });
   }
 
   /** Frees the network. */

@@ -1,6 +1,7 @@
 import { cat, nn, noGrad, scope, type Tensor } from '@conquer/torch';
 import { Interrupted } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import { requireFiniteRows } from './finite-rows.js';
 import type { Profile } from './profile.js';
 
 /** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
@@ -13,6 +14,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
   onProgress?: (images: number) => void;
   /** Ends the work after the batch it is at. */
   signal?: AbortSignal | undefined;
+  /** What the image of a row is called in messages; by its number in the split when left out. */
+  nameOf?: (row: number) => string;
   /** Told how long it took. */
   profile?: Profile | undefined;
 }
@@ -24,6 +27,7 @@ export interface EmbedImagesOptions extends EmbedOptions {
  * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
  * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
  * @throws RangeError when there is not a single image
+ * @throws UserError when embeddings are not finite: the weights are damaged, or have diverged
  * @throws Interrupted after `signal` was aborted
  */
 export async function embedImages(
@@ -31,7 +35,7 @@ export async function embedImages(
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
-  const { layer = 'final', onProgress, signal, profile, ...embed } = options;
+  const { layer = 'final', onProgress, signal, profile, nameOf, ...embed } = options;
   const start = performance.now();
   const training = model.training;
   const parts: Tensor[] = [];
@@ -51,7 +55,11 @@ export async function embedImages(
     }
     if (parts.length === 0)
       throw new RangeError('embedImages: expected at least one batch of images, got none');
-    return scope(() => cat(parts)).keep();
+    return scope(() => {
+      const rows = cat(parts);
+      requireFiniteRows(rows, nameOf ?? ((row) => `image ${row + 1}`));
+      return rows;
+    }).keep();
   } finally {
     for (const part of parts) part.dispose();
     profile?.addEmbedding((performance.now() - start) / 1000);

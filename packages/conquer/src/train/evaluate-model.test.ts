@@ -1,5 +1,6 @@
 import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
+import { UserError } from '../error.js';
 import { openModel } from '../models/open.js';
 import type { Batch } from '../transforms/loader.js';
 import { evaluateModel } from './evaluate-model.js';
@@ -43,5 +44,35 @@ it('measures without the images that others stand in for', async () => {
   for (const { dispose } of [replaced, without, whole]) dispose();
   model.dispose();
   images.dispose();
+  expect(liveTensors()).toBe(before);
+});
+
+it('stops where embeddings are not finite, in one line that names the images', async () => {
+  using model = openModel('small-resnet', { smallResNet: { widths: [4, 8] }, embeddingDim: 6 });
+  const labels = Int32Array.of(0, 0, 1, 1);
+  // In the second batch the activations overflow: 3e38 times the weights.
+  async function* plain(split: string): AsyncGenerator<Batch> {
+    for (const [start, scale] of [
+      [0, 1],
+      [2, split === 'gallery' ? 3e38 : 1],
+    ] as const) {
+      const indices = Int32Array.of(start, start + 1);
+      using plainly = randn([2, 3, 16, 16]);
+      const images = plainly.mul(scale);
+      using sound = images.narrow(0, 0, 1);
+      sound.fill_(0.5);
+      yield { images, labels: indices.map((at) => labels[at]!), indices };
+    }
+  }
+  const before = liveTensors();
+  const evaluation = evaluateModel(
+    model,
+    { testLabels: labels, galleryLabels: labels, plain },
+    { recallAt: [1] },
+  );
+  await expect(evaluation).rejects.toThrow(
+    /^the embeddings of 1 of 4 images are NaN or infinite \(gallery image 4\): the weights are damaged, or/,
+  );
+  await expect(evaluation).rejects.toThrow(UserError);
   expect(liveTensors()).toBe(before);
 });

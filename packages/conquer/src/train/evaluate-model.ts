@@ -1,6 +1,5 @@
 import { noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { inScope, withPauses } from '../distances/steps.js';
-import { UserError } from '../error.js';
 import { type EvaluateOptions, evaluateSteps, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { Batch } from '../transforms/loader.js';
@@ -51,7 +50,7 @@ export interface ModelEvaluation {
  *
  * @returns metrics and embeddings, which belong to the caller: dispose() frees them
  * @throws RangeError when the data have no such split
- * @throws UserError when the embeddings are not finite: the weights have diverged
+ * @throws UserError when embeddings are not finite: the weights are damaged, or have diverged
  * @throws Interrupted after `signal` was aborted
  */
 export async function evaluateModel(
@@ -76,6 +75,7 @@ export async function evaluateModel(
     const embeddings = await embedImages(model, noteReplaced(data.plain(name), replaced), {
       ...embed,
       signal,
+      nameOf: (row) => `${name} image ${row + 1}`,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
     });
     const images = without(embeddings, labels, replaced);
@@ -85,10 +85,6 @@ export async function evaluateModel(
   try {
     const queries = await measured(split, labels, 0);
     const radius = radiusOf(queries.embeddings);
-    if (!Number.isFinite(radius))
-      throw new UserError(
-        'the embeddings are not finite: the weights have diverged; lower the learning rate (--lr)',
-      );
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const measure = evaluateSteps(queries.embeddings, queries.labels, {
       recallAt,
