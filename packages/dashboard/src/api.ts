@@ -51,7 +51,10 @@ export interface RunsAnswer {
 export type RunStatus = 'running' | 'finished' | 'stopped' | 'cut off' | 'damaged';
 
 export interface RunSummary {
-  /** For addresses: encodeURIComponent it. The folder's name, so unique, and possibly very long or strange. */
+  /**
+   * For addresses: encodeURIComponent it. The folder's way from the folder that is shown ('name', 'group/name'), so
+   * unique, and possibly very long or strange.
+   */
   id: string;
   name: string;
   status: RunStatus;
@@ -77,10 +80,16 @@ export interface BestEpoch {
 }
 
 export interface RunDetail extends RunSummary {
+  /** An epoch each; a long run is thinned out to at most MAX_RECORDS, with the best epoch and the last one among them. */
   records: EpochRecord[];
   /** About a line a second of training; a long run is thinned out to at most MAX_STEPS by averaging neighbours. */
   steps: StepRecord[];
+  /** How many steps the epochs have. */
+  epochSteps: EpochSteps[];
+  /** The last MAX_DIVISIONS at most. */
   divisions: DivisionView[];
+  /** Divisions before those. */
+  divisionsBefore: number;
   /** Between consecutive divisions: flows[i] is from divisions[i] to divisions[i + 1]. */
   flows: DivisionFlow[];
   tree: LearnerTree;
@@ -93,6 +102,14 @@ export interface RunDetail extends RunSummary {
 }
 
 export const MAX_STEPS = 5000;
+export const MAX_RECORDS = 2000;
+export const MAX_DIVISIONS = 1000;
+
+/** From this epoch on each has so many steps, until the next of these. */
+export interface EpochSteps {
+  epoch: number;
+  steps: number;
+}
 
 /** A line of metrics.jsonl as the run wrote it, as far as it could be read; its profile is left out. */
 export type EpochRecord = Omit<RunEpochRecord, 'seconds' | 'profile'> & {
@@ -156,7 +173,7 @@ export interface TreeLevel {
 }
 
 export interface MasksIndex {
-  /** One for each epoch that has masks, in order. */
+  /** One for each epoch that has masks, in order; of a long run every so many, MAX_RECORDS at most. */
   epochs: {
     epoch: number;
     numLearners: number;
@@ -339,15 +356,28 @@ export const EVENT_TYPES = ['runs', 'append', 'reset', 'embedding', 'map'] as co
 // ---- Report --------------------------------------------------------------------------------------------------------
 
 /**
- * The id of the <script type="application/json"> that holds a ReportData. Where the page finds it, it shows that run
+ * The id of the <script type="application/json"> that holds a ReportData. Where the page finds it, it shows its runs
  * and asks no server.
  */
 export const REPORT_ELEMENT = 'conquer-report';
 
 export interface ReportData {
-  format: 'conquer-report-1';
+  format: 'conquer-report-2';
   /** ISO 8601. */
   created: string;
+  /** As RunsAnswer has it. */
+  differing: string[];
+  runs: RunReport[];
+  /**
+   * data: URLs by the `src` of an ImageRef, which here is 'RUN/query/INDEX' or 'RUN/gallery/INDEX' (RUN: the place in
+   * `runs`), so that the image of a point of the map is found too. As many as a file of a few megabytes can hold; an image
+   * that is not in it has src null.
+   */
+  images: Record<string, string>;
+}
+
+/** What a report holds of a run. No text in it names a folder of the machine it was made on. */
+export interface RunReport {
   run: RunDetail;
   masks: MasksOfEpoch[];
   embedding: EmbeddingInfo | null;
@@ -359,9 +389,4 @@ export interface ReportData {
    * are their query indices in these orders. To show the neighbours of a point of the map, look for its item.
    */
   retrieval: { items: RetrievalItem[]; worst: number[]; random: number[] };
-  /**
-   * data: URLs by the `src` of an ImageRef, which here is 'query/INDEX' or 'gallery/INDEX', so that the image of a point
-   * of the map is found too. As many as a file of a few megabytes can hold; an image that is not in it has src null.
-   */
-  images: Record<string, string>;
 }

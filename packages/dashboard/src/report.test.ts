@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REPORT_ELEMENT, type ReportData } from './api.js';
+import { REPORT_ELEMENT, type ReportData, type RunReport } from './api.js';
 import { writeReport } from './report.js';
 import { HOSTILE, type RunFiles, writeRunFiles } from './testing/run-files.js';
 
@@ -43,12 +43,18 @@ function scriptsOf(html: string): { attributes: string; text: string }[] {
   );
 }
 
-const dataOf = (html: string): ReportData =>
+const reportOf = (html: string): ReportData =>
   JSON.parse(scriptsOf(html).find(({ attributes }) => attributes.includes(REPORT_ELEMENT))?.text ?? '');
+/** Of the only run. */
+const dataOf = (html: string) => {
+  const { runs, images } = reportOf(html);
+  expect(runs).toHaveLength(1);
+  return { ...(runs[0] as RunReport), images };
+};
 
 describe('writeReport', () => {
   it('writes one file with the page, the data and the pictures inside', async () => {
-    const { file, bytes } = await writeReport({ run: run.path, pageDir });
+    const { file, bytes } = await writeReport({ runs: [run.path], pageDir });
     expect(file).toBe(join(run.path, 'report.html'));
     const html = readFileSync(file, 'utf8');
     expect(Buffer.byteLength(html)).toBe(bytes);
@@ -70,14 +76,14 @@ describe('writeReport', () => {
     expect(data.retrieval.worst.slice(0, 2).sort((a, b) => a - b)).toEqual([0, 12]);
     expect(new Set(data.retrieval.random)).toEqual(new Set(data.retrieval.worst));
     const src = data.retrieval.items[0]?.query.src as string;
-    expect(src).toBe('query/0');
+    expect(src).toBe('0/query/0');
     const picture = Buffer.from((data.images[src] as string).split(',')[1] as string, 'base64');
     expect((await sharp(picture).metadata()).format).toBe('webp');
   });
 
   it('allows its own script only', async () => {
     const out = join(folder, 'other.html');
-    await writeReport({ run: run.path, out, pageDir });
+    await writeReport({ runs: [run.path], out, pageDir });
     const html = readFileSync(out, 'utf8');
     const policy = html.match(/Content-Security-Policy" content="([^"]+)"/)?.[1];
     expect(policy).toMatch(/^default-src 'none'; script-src 'sha256-[\w+/=]+' 'unsafe-eval'; /);
@@ -90,22 +96,90 @@ describe('writeReport', () => {
     const old = join(folder, 'runs', 'old');
     mkdirSync(old);
     writeFileSync(join(old, 'config.json'), '{"epochs": 2}');
-    const { file } = await writeReport({ run: old, pageDir });
+    const { file } = await writeReport({ runs: [old], pageDir });
     const data = dataOf(readFileSync(file, 'utf8'));
     expect(data).toMatchObject({ embedding: null, maps: [], images: {}, masks: [] });
     writeFileSync(join(old, 'embeddings.safetensors'), 'broken');
-    const again = dataOf(readFileSync((await writeReport({ run: old, pageDir })).file, 'utf8'));
+    const again = dataOf(readFileSync((await writeReport({ runs: [old], pageDir })).file, 'utf8'));
     expect(again.run.problems).toEqual([expect.stringMatching(/^embeddings.safetensors cannot be read/)]);
   });
 
+  it('holds several runs, of folders of runs too, under names of their own', async () => {
+    const cmp = join(folder, 'cmp');
+    for (const [name, lr] of Object.entries({ a: 1, 'deep/b': 2 }))
+      await writeRunFiles(join(cmp, name), { dataDir: join(folder, 'data'), settings: { lr } });
+    const { file } = await writeReport({ runs: [cmp], pageDir });
+    expect(file).toBe(join(cmp, 'report.html'));
+    const { runs, differing, images } = reportOf(readFileSync(file, 'utf8'));
+    expect(runs.map(({ run }) => run.id).sort()).toEqual(['a', 'deep/b']);
+    expect(differing).toEqual(['lr']);
+    for (const { retrieval, maps } of runs) {
+      expect(maps[0]?.x).toHaveLength(24);
+      for (const { query, neighbours } of retrieval.items)
+        for (const { src } of [query, ...neighbours.map(({ image }) => image)])
+          expect(images).toHaveProperty([src as string]);
+    }
+    // The same run once, others of the same name under two.
+    const out = join(folder, 'several.html');
+    await writeReport({ runs: [join(cmp, 'a'), cmp, join(cmp, 'deep', 'b')], out, pageDir });
+    const { runs: all } = reportOf(readFileSync(out, 'utf8'));
+    expect(all.map(({ run }) => run.id).sort()).toEqual(['a', 'deep/b']);
+    const other = join(folder, 'other', 'a');
+    await writeRunFiles(other, { dataDir: join(folder, 'data') });
+    await writeReport({ runs: [join(cmp, 'a'), other], out, pageDir });
+    const { runs: named } = reportOf(readFileSync(out, 'utf8'));
+    expect(named.map(({ run }) => run.id)).toEqual(['a', 'a (2)']);
+    // Both with the pictures.
+    expect(named.map(({ retrieval }) => retrieval.items[0]?.query.src)).toEqual(['0/query/0', '1/query/0']);
+  });
+
+  it('names no folder of this machine', async () => {
+    const secret = join(folder, 'home', 'alice');
+    const { path } = await writeRunFiles(join(secret, 'runs', 'private'), {
+      dataDir: join(secret, 'photos of dogs'),
+      settings: {
+        weights: join(secret, 'weights.pth'),
+        split: '../alice/split.txt',
+        note: `like ${secret}/runs/first, see https://example.org/a/b`,
+        'runs-dir': join(secret, 'runs'),
+        'image-folder': 'C:\\Users\\alice\\photos',
+      },
+    });
+    const { file } = await writeReport({ runs: [path], pageDir });
+    const html = readFileSync(file, 'utf8');
+    expect(html).not.toContain('alice');
+    expect(html).not.toContain(folder);
+    const { run, images } = dataOf(html);
+    expect(run.settings).toMatchObject({
+      'dataset-dir': '…/photos of dogs',
+      weights: '…/weights.pth',
+      split: '…/split.txt',
+      note: 'like …/first, see https://example.org/a/b',
+      'image-folder': '…/photos',
+    });
+    // And still shows the pictures.
+    expect(Object.keys(images)).toHaveLength(24);
+  });
+
   it('says in one line what is wrong', async () => {
-    await expect(writeReport({ run: join(folder, 'runs'), pageDir })).rejects.toThrow(/there is no run in/);
-    await expect(writeReport({ run: join(folder, 'none'), pageDir })).rejects.toThrow(
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    await expect(writeReport({ runs: [empty], pageDir })).rejects.toThrow(/there is no run in/);
+    await expect(writeReport({ runs: [run.path, empty], pageDir })).rejects.toThrow(
+      /give its name \(--out\)/,
+    );
+    await expect(writeReport({ runs: [join(folder, 'none')], pageDir })).rejects.toThrow(
       /expected a run or a folder of runs/,
     );
     const out = join(folder, 'none', 'report.html');
-    await expect(writeReport({ run: run.path, out, pageDir })).rejects.toThrow(/cannot be written/);
-    await expect(writeReport({ run: run.path, pageDir: join(folder, 'none') })).rejects.toThrow(
+    const onProgress = () => expect.unreachable('nothing is computed for a file that cannot be written');
+    await expect(writeReport({ runs: [run.path], out, pageDir, onProgress })).rejects.toThrow(
+      /cannot be written/,
+    );
+    await expect(writeReport({ runs: [run.path], out: folder, pageDir, onProgress })).rejects.toThrow(
+      /it is a folder/,
+    );
+    await expect(writeReport({ runs: [run.path], pageDir: join(folder, 'none') })).rejects.toThrow(
       /is not built/,
     );
   });

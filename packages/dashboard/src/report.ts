@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { writeFileAtomic } from 'conquer/run-folder';
 import {
   type ImageRef,
@@ -8,6 +9,8 @@ import {
   REPORT_ELEMENT,
   type ReportData,
   type RetrievalItem,
+  type RunDetail,
+  type RunReport,
 } from './api.js';
 import type { Embedding } from './embedding.js';
 import { EmbeddingMaps } from './embedding-maps.js';
@@ -16,8 +19,12 @@ import { DamagedFile } from './files.js';
 import { type PageFile, pageFiles } from './page-files.js';
 import type { Retrieval, RetrievalRequest } from './retrieval.js';
 import type { Run } from './run.js';
-import { Runs } from './runs.js';
+import { differingSettings, Runs } from './runs.js';
+import { evenly } from './thinning.js';
 import { imageFolders, liesInOneOf, thumbnail } from './thumbnails.js';
+import { withoutFolders } from './without-folders.js';
+
+// Of all runs of a report together:
 
 /** Epochs whose masks are held; of more, some are left out evenly. */
 const MAX_MASKS = 100;
@@ -32,11 +39,11 @@ const THUMBNAIL = 72;
 const MAX_IMAGE_BYTES = 8 << 20;
 
 export interface ReportOptions {
-  /** The run's folder. */
-  run: string;
-  /** The HTML file; default report.html in the run's folder. */
+  /** Run folders, and folders of runs. */
+  runs: readonly string[];
+  /** The HTML file; of one path by default report.html in it. */
   out?: string | undefined;
-  /** Folders, other than the run's own --dataset-dir, whose images may be shown. */
+  /** Folders, other than the runs' own --dataset-dir, whose images may be shown. */
   dataDirs?: readonly string[] | undefined;
   /** Called with a line about what takes time. */
   onProgress?: ((what: string) => void) | undefined;
@@ -45,21 +52,46 @@ export interface ReportOptions {
 }
 
 /**
- * Writes a run's page into one HTML file that needs no server and no network.
+ * Writes the page of a run, or of several to compare, into one HTML file that needs no server and no network. It names no
+ * folder of this machine.
  *
  * @returns the file and its size
  * @throws UserError when there is no run, or the file cannot be written
  */
 export async function writeReport(options: ReportOptions): Promise<{ file: string; bytes: number }> {
   const { onProgress = () => {}, dataDirs = [], pageDir } = options;
-  const runs = await Runs.open(options.run);
-  await runs.refresh();
-  const [summary, another] = runs.answer().runs;
-  const run = summary && runs.get(summary.id);
-  if (!run || another || !runs.single)
-    throw new UserError(`there is no run in ${options.run}: expected a folder with a config.json`);
-  const html = selfContained(pageFiles(pageDir), await reportData(runs, run, dataDirs, onProgress));
-  const file = options.out ?? join(run.folder.path, 'report.html');
+  const file = outOf(options);
+  const found: { runs: Runs; run: Run }[] = [];
+  for (const path of options.runs) {
+    const runs = await Runs.open(path);
+    await runs.refresh();
+    const ids = runs.answer().runs.map(({ id }) => id);
+    if (ids.length === 0)
+      throw new UserError(
+        `there is no run in ${path}: expected a folder with a config.json, or one of such folders`,
+      );
+    for (const id of ids) {
+      const run = runs.get(id);
+      if (run && !found.some((other) => other.run.folder.path === run.folder.path)) found.push({ runs, run });
+    }
+  }
+  const images: Record<string, string> = {};
+  const data: ReportData = {
+    format: 'conquer-report-2',
+    created: new Date().toISOString(),
+    differing: [],
+    runs: [],
+    images,
+  };
+  for (const { runs, run } of found) {
+    const place = data.runs.length;
+    const say = (what: string) => onProgress(found.length > 1 ? `${run.id}: ${what}` : what);
+    const share = { dataDirs, place, images, share: 1 / found.length, onProgress: say };
+    data.runs.push(await reportOfRun(runs, run, share));
+  }
+  distinguish(data.runs.map(({ run }) => run));
+  data.differing = differingSettings(data.runs.map(({ run }) => run));
+  const html = selfContained(pageFiles(pageDir), data);
   try {
     writeFileAtomic(file, html);
   } catch (error) {
@@ -68,76 +100,122 @@ export async function writeReport(options: ReportOptions): Promise<{ file: strin
   return { file, bytes: Buffer.byteLength(html) };
 }
 
-async function reportData(
+/** Where the report goes; refused before anything is computed where that cannot be. */
+function outOf({ runs: [path, another], out }: ReportOptions): string {
+  if (path === undefined) throw new UserError('expected a run or a folder of runs');
+  if (out === undefined && another !== undefined)
+    throw new UserError('a report of several paths needs a file to be written to: give its name (--out)');
+  const file = out ?? join(path, 'report.html');
+  const folder = dirname(file);
+  try {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new Error('it is a folder');
+    if (out !== undefined) accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new UserError(`the report ${file} cannot be written: ${(error as Error).message}`);
+  }
+  return file;
+}
+
+/** Runs of several folders may have one name. */
+function distinguish(runs: RunDetail[]): void {
+  const names = new Map<string, number>();
+  for (const run of runs) {
+    const times = (names.get(run.id) ?? 0) + 1;
+    names.set(run.id, times);
+    if (times > 1) run.id = run.name = `${run.id} (${times})`;
+  }
+}
+
+interface RunReportOptions {
+  dataDirs: readonly string[];
+  /** The run's place in the report. */
+  place: number;
+  /** Takes the pictures. */
+  images: Record<string, string>;
+  /** The run's part of what a report may hold. */
+  share: number;
+  onProgress: (what: string) => void;
+}
+
+async function reportOfRun(
   runs: Runs,
   run: Run,
-  dataDirs: readonly string[],
-  onProgress: (what: string) => void,
-): Promise<ReportData> {
-  const data: ReportData = {
-    format: 'conquer-report-1',
-    created: new Date().toISOString(),
-    run: await run.detail(),
-    masks: await masksOf(run),
+  { dataDirs, place, images, share, onProgress }: RunReportOptions,
+): Promise<RunReport> {
+  const detail = structuredClone(await run.detail());
+  const report: RunReport = {
+    run: detail,
+    masks: await masksOf(run, Math.max(1, Math.floor(MAX_MASKS * share))),
     embedding: null,
     maps: [],
     classes: null,
     retrieval: { items: [], worst: [], random: [] },
-    images: {},
   };
+  // Found by the folders as they are.
+  const folders = await imageFolders(detail.settings, runs.parent, dataDirs);
+  hideFolders(detail);
   const retrieval = await runs.retrieval(run).catch((error) => {
     if (!(error instanceof DamagedFile)) throw error;
-    data.run.problems.push(`embeddings.safetensors cannot be read: ${error.message}`);
+    detail.problems.push(`embeddings.safetensors cannot be read: ${error.message}`);
     return null;
   });
-  if (retrieval === null) return data;
-  data.embedding = retrieval.embedding.info();
-  data.classes = structuredClone(retrieval.classes());
-  data.retrieval = await heldQueries(retrieval);
-  data.maps = await mapsOf(run.folder.path, retrieval, onProgress);
+  if (retrieval === null) return report;
+  report.embedding = retrieval.embedding.info();
+  report.classes = structuredClone(retrieval.classes());
+  report.retrieval = await heldQueries(retrieval, share);
+  report.maps = await mapsOf(run.folder.path, retrieval, share, onProgress);
   onProgress('making thumbnails');
-  const folders = await imageFolders(data.run.settings, runs.parent, dataDirs);
-  data.images = await heldImages(retrieval.embedding, shownImages(data), folders);
-  for (const image of shownImages(data)) {
+  const pictures = await heldImages(retrieval.embedding, shownImages(report), folders, share);
+  for (const [key, picture] of Object.entries(pictures)) images[`${place}/${key}`] = picture;
+  for (const image of shownImages(report)) {
     const key = `${image.set}/${image.index}`;
-    image.src = Object.hasOwn(data.images, key) ? key : null;
+    image.src = Object.hasOwn(pictures, key) ? `${place}/${key}` : null;
   }
-  return data;
+  return report;
+}
+
+/** A report is sent to others. */
+function hideFolders(run: RunDetail): void {
+  for (const [name, value] of Object.entries(run.settings))
+    if (typeof value === 'string') run.settings[name] = withoutFolders(value);
+  run.problems = run.problems.map(withoutFolders);
+  for (const division of run.divisions) division.notes = division.notes.map(withoutFolders);
 }
 
 async function mapsOf(
   folder: string,
   retrieval: Retrieval,
+  share: number,
   onProgress: (what: string) => void,
 ): Promise<MapPoints[]> {
   const { numLearners, numQueries } = retrieval.embedding;
+  const maps = Math.floor((share * MAX_MAP_POINTS) / numQueries);
   // The learner of a run that has one is the full embedding.
-  const fitting = numLearners > 1 ? Math.min(numLearners, Math.floor(MAX_MAP_POINTS / numQueries) - 1) : 0;
+  const fitting = numLearners > 1 ? Math.min(numLearners, maps - 1) : 0;
   const learners = Array.from({ length: Math.max(0, fitting) }, (_, learner) => learner);
-  const maps = new EmbeddingMaps();
+  const layouts = new EmbeddingMaps();
   const found: MapPoints[] = [];
   for (const learner of ['full', ...learners] as const) {
     onProgress(
       `laying out the map of the ${learner === 'full' ? 'full embedding' : `embedding of learner ${learner + 1}`}`,
     );
-    const map = await maps.wait(folder, retrieval, learner);
+    const map = await layouts.wait(folder, retrieval, learner);
     if (map) found.push(map);
   }
-  await maps.close();
+  await layouts.close();
   return found;
 }
 
-async function masksOf(run: Run): Promise<MasksOfEpoch[]> {
+async function masksOf(run: Run, most: number): Promise<MasksOfEpoch[]> {
   const { epochs } = await run.masksIndex();
-  const each = Math.ceil(epochs.length / MAX_MASKS);
-  const chosen = epochs.filter((_, i) => (epochs.length - 1 - i) % Math.max(1, each) === 0);
-  const masks = await Promise.all(chosen.map(({ epoch }) => run.masksOf(epoch)));
+  const masks = await Promise.all(evenly(epochs, most).map(({ epoch }) => run.masksOf(epoch)));
   return masks.filter((some) => some !== null);
 }
 
-async function heldQueries(retrieval: Retrieval): Promise<ReportData['retrieval']> {
+async function heldQueries(retrieval: Retrieval, share: number): Promise<RunReport['retrieval']> {
   const { numQueries } = retrieval.embedding;
-  const limit = numQueries <= ALL_QUERIES ? numQueries : SOME_QUERIES;
+  const some = Math.max(20, Math.round(SOME_QUERIES * share));
+  const limit = numQueries <= ALL_QUERIES * share ? numQueries : Math.min(numQueries, some);
   const request: RetrievalRequest = {
     order: 'worst',
     seed: 1,
@@ -157,7 +235,7 @@ async function heldQueries(retrieval: Retrieval): Promise<ReportData['retrieval'
 }
 
 /** All images that the report's parts refer to, those of the worst retrievals first. */
-function shownImages({ retrieval, classes }: ReportData): ImageRef[] {
+function shownImages({ retrieval, classes }: RunReport): ImageRef[] {
   const byQuery = new Map(retrieval.items.map((item) => [item.query.index, item]));
   const ordered = [...retrieval.worst.slice(0, SOME_QUERIES), ...retrieval.random.slice(0, SOME_QUERIES)];
   const items = new Set([...ordered.flatMap((query) => byQuery.get(query) ?? []), ...retrieval.items]);
@@ -172,6 +250,7 @@ async function heldImages(
   embedding: Embedding,
   shown: ImageRef[],
   folders: readonly string[],
+  share: number,
 ): Promise<Record<string, string>> {
   const images: Record<string, string> = {};
   const others = Array.from(
@@ -183,7 +262,7 @@ async function heldImages(
   let bytes = 0;
   const keys = [...wanted.entries()];
   // A few at a time: sharp has threads of its own.
-  for (let at = 0; at < keys.length && bytes < MAX_IMAGE_BYTES; at += 8) {
+  for (let at = 0; at < keys.length && bytes < share * MAX_IMAGE_BYTES; at += 8) {
     const some = keys.slice(at, at + 8).map(async ([key, { set, index }]) => {
       const path = embedding.imagePath(set, index);
       if (path === null || !(await liesInOneOf(path, folders))) return;

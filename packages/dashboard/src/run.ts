@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { RunFolder } from 'conquer/run-folder';
 import {
   type AppendEvent,
   type DashboardEvent,
   type EpochRecord,
-  MAX_STEPS,
+  MAX_RECORDS,
   type MasksIndex,
   type MasksOfEpoch,
   type RunDetail,
@@ -27,6 +27,7 @@ import {
   stepRecord,
   summaryFacts,
 } from './records.js';
+import { epochSteps, evenly, lastDivisions, thinnedRecords, thinnedSteps } from './thinning.js';
 
 const MAX_CONFIG = 1 << 20;
 
@@ -35,7 +36,6 @@ const MAX_CONFIG = 1 << 20;
  * divisions and masks are read from the first `open` on.
  */
 export class Run {
-  readonly id: string;
   readonly folder: RunFolder;
   readonly masks: MaskLine[] = [];
   records: EpochRecord[] = [];
@@ -59,9 +59,11 @@ export class Run {
   private polling: Promise<DashboardEvent[]> | null = null;
 
   /** @throws UserError (conquer's) when there is no run */
-  constructor(path: string) {
+  constructor(
+    path: string,
+    readonly id: string,
+  ) {
     this.folder = RunFolder.open(path);
-    this.id = basename(this.folder.path);
     this.files = {
       records: new JsonLines(this.folder.metricsFile, epochRecord),
       steps: new JsonLines(this.folder.stepsFile, stepRecord),
@@ -91,7 +93,8 @@ export class Run {
   private async read(): Promise<DashboardEvent[]> {
     const { folder } = this;
     const settings = settingsOf(await this.json('config.json'));
-    if (settings === null) this.damagedFiles.add('config.json');
+    // A run always has some.
+    if (settings === null || Object.keys(settings).length === 0) this.damagedFiles.add('config.json');
     this.settings = settings ?? {};
     this.ended = summaryFacts(await this.json('summary.json'));
     this.running = await this.isRunning();
@@ -100,7 +103,12 @@ export class Run {
     const event: AppendEvent = { type: 'append', run: this.id };
     const records = await this.files.records.poll();
     if (records.reset) this.records = [];
-    for (const record of records.added) this.records.push(record);
+    for (const record of records.added) {
+      // Of an epoch that was logged twice the later line counts, as when it is resumed.
+      const again = this.records.findLastIndex(({ epoch }) => epoch <= record.epoch);
+      const same = this.records[again]?.epoch === record.epoch;
+      this.records.splice(same ? again : again + 1, same ? 1 : 0, record);
+    }
     if (records.added.length > 0) event.records = { at: records.at, lines: records.added };
     let reset = records.reset;
     if (this.opened) reset = (await this.readDetails(event)) || reset;
@@ -217,12 +225,19 @@ export class Run {
     const images = await openRegularFile(this.folder.testImagesFile);
     await images?.close();
     const { records, steps, divisions, masks } = this.files;
+    const summary = this.summary();
     return {
-      ...this.summary(),
-      records: this.records,
-      steps: thinned(this.steps),
-      divisions: this.divisions.views,
-      flows: this.divisions.flows,
+      ...summary,
+      records: thinnedRecords(this.records, summary.best?.epoch ?? null),
+      steps: thinnedSteps(this.steps),
+      epochSteps: epochSteps(
+        new Map(
+          [...this.records, ...this.steps].flatMap(({ epoch, steps }) =>
+            epoch >= 0 && steps ? [[epoch, steps]] : [],
+          ),
+        ),
+      ),
+      ...lastDivisions(this.divisions.views, this.divisions.flows),
       tree: this.divisions.tree(),
       lines: {
         records: records.count,
@@ -242,7 +257,7 @@ export class Run {
 
   async masksIndex(): Promise<MasksIndex> {
     await this.open();
-    return { epochs: this.maskIndex };
+    return { epochs: evenly(this.maskIndex, MAX_RECORDS) };
   }
 
   async masksOf(epoch: number): Promise<MasksOfEpoch | null> {
@@ -250,28 +265,4 @@ export class Run {
     const line = this.masks.findLast((masks) => masks.epoch === epoch);
     return line ? masksOfEpoch(line) : null;
   }
-}
-
-/** At most MAX_STEPS records, each the mean of as many neighbours of one epoch. */
-export function thinned(steps: readonly StepRecord[]): StepRecord[] {
-  const each = Math.ceil(steps.length / MAX_STEPS);
-  if (each <= 1) return [...steps];
-  const groups: StepRecord[][] = [];
-  for (const step of steps) {
-    const group = groups.at(-1);
-    if (group && group.length < each && group[0]?.epoch === step.epoch) group.push(step);
-    else groups.push([step]);
-  }
-  return groups.map((group) => ({
-    ...(group.at(-1) as StepRecord),
-    metricLoss: mean(group.map(({ metricLoss }) => metricLoss)),
-    maskLoss: mean(group.map(({ maskLoss }) => maskLoss)),
-    imagesPerSecond: mean(group.map(({ imagesPerSecond }) => imagesPerSecond)),
-    skipped: group.reduce((sum, { skipped }) => sum + skipped, 0),
-  }));
-}
-
-function mean(values: (number | null)[]): number | null {
-  const known = values.filter((value) => value !== null);
-  return known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null;
 }

@@ -1,7 +1,7 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { RunFolder } from 'conquer/run-folder';
-import type { DashboardEvent, RunsAnswer } from './api.js';
+import type { DashboardEvent, RunSummary, RunsAnswer } from './api.js';
 import { Embedding } from './embedding.js';
 import { UserError } from './error.js';
 import { liesWithin } from './files.js';
@@ -10,8 +10,10 @@ import { Run } from './run.js';
 
 /** Embeddings that are held in memory at once: a comparison of a few runs. */
 const MAX_EMBEDDINGS = 4;
+/** Runs may lie in folders of the folder, such as one for each comparison, this deep. */
+const MAX_DEPTH = 3;
 
-/** The runs of a folder (or the one run that the folder is), read anew at each `refresh`, which tells what is new. */
+/** The runs of a folder and its subfolders (or the one run that the folder is), read anew at each `refresh`, which tells what is new. */
 export class Runs {
   private readonly runs = new Map<string, Run>();
   /** Least recently used first. */
@@ -32,7 +34,7 @@ export class Runs {
     const dir = await realpath(given).catch(() => null);
     if (dir === null || !(await stat(dir)).isDirectory()) {
       throw new UserError(
-        `expected a run or a folder of runs, ${path} is none: train one first (conquer demo), or give its path`,
+        `expected a run or a folder of runs, ${path} is none: train one first (npx conquer demo), or give its path`,
       );
     }
     return new Runs(dir, RunFolder.exists(dir), tell);
@@ -53,16 +55,15 @@ export class Runs {
 
   private async look(): Promise<void> {
     const paths = await this.paths();
-    for (const [path] of this.runs) if (!paths.includes(path)) this.runs.delete(path);
-    for (const path of paths) {
-      let run = this.runs.get(path);
-      if (!run) {
-        if (!RunFolder.exists(path)) continue;
-        run = new Run(path);
-        this.runs.set(path, run);
-        // Nobody knows it yet, so that nobody needs to hear what is in it.
-        await run.poll();
-      } else for (const event of await run.poll()) this.tell(event);
+    for (const [path] of this.runs) if (!paths.has(path)) this.runs.delete(path);
+    for (const [path, id] of paths) {
+      // What goes wrong with one run is no reason to lose the others: it may be gone by now.
+      try {
+        await this.lookAt(path, id);
+      } catch (error) {
+        process.stderr.write(`dashboard: ${path} cannot be read: ${(error as Error).message}\n`);
+        this.runs.delete(path);
+      }
     }
     const answer = this.answer();
     // `updated` changes all the time.
@@ -71,30 +72,45 @@ export class Runs {
     this.lastAnswer = text;
   }
 
-  private async paths(): Promise<string[]> {
-    if (this.single) return RunFolder.exists(this.dir) ? [this.dir] : [];
-    const names = await readdir(this.dir).catch(() => []);
-    const paths: string[] = [];
-    for (const name of names) {
-      const path = join(this.dir, name);
-      // A link may lead anywhere.
-      if (RunFolder.exists(path) && (await liesWithin(path, this.dir))) paths.push(path);
+  private async lookAt(path: string, id: string): Promise<void> {
+    const known = this.runs.get(path);
+    if (known) {
+      for (const event of await known.poll()) this.tell(event);
+      return;
     }
-    return paths;
+    if (!RunFolder.exists(path)) return;
+    const run = new Run(path, id);
+    this.runs.set(path, run);
+    // Nobody knows it yet, so that nobody needs to hear what is in it.
+    await run.poll();
+  }
+
+  /** The runs' folders, and what they are called: the way from this folder. */
+  private async paths(): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    if (this.single) {
+      if (RunFolder.exists(this.dir)) found.set(this.dir, basename(this.dir));
+      return found;
+    }
+    const lookIn = async (dir: string, depth: number): Promise<void> => {
+      const names = (await readdir(dir).catch(() => [])).filter((name) => !name.startsWith('.'));
+      for (const name of names) {
+        const path = join(dir, name);
+        // A link may lead anywhere.
+        if (RunFolder.exists(path)) {
+          if (await liesWithin(path, this.dir))
+            found.set(path, relative(this.dir, path).replaceAll(sep, '/'));
+        } else if (depth < MAX_DEPTH && (await isFolder(path))) await lookIn(path, depth + 1);
+      }
+    };
+    await lookIn(this.dir, 1);
+    return found;
   }
 
   answer(): RunsAnswer {
     const runs = [...this.runs.values()].map((run) => run.summary());
     runs.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
-    // What a run does not say is no difference: a damaged run's settings are not known, and trainEmbedding(), or an
-    // older version, records fewer than the command line.
-    const known = runs.filter(({ status }) => status !== 'damaged');
-    const names = new Set(known.flatMap(({ settings }) => Object.keys(settings)));
-    const differing = [...names].filter((name) => {
-      const values = known.flatMap(({ settings }) => (Object.hasOwn(settings, name) ? [settings[name]] : []));
-      return values.some((value) => value !== values[0]);
-    });
-    return { runsDir: this.dir, runs, differing: differing.sort() };
+    return { runsDir: this.dir, runs, differing: differingSettings(runs) };
   }
 
   /** The run of that id: a name that was found in the folder, never a path that is made of it. */
@@ -118,4 +134,26 @@ export class Runs {
     }
     return await retrieval;
   }
+}
+
+/**
+ * Settings whose values are not the same in all runs, sorted. What a run does not say is no difference: a damaged run's
+ * settings are not known, and trainEmbedding(), or an older version, records fewer than the command line.
+ */
+export function differingSettings(runs: readonly RunSummary[]): string[] {
+  const known = runs.filter(({ status }) => status !== 'damaged');
+  const names = new Set(known.flatMap(({ settings }) => Object.keys(settings)));
+  const differing = [...names].filter((name) => {
+    const values = known.flatMap(({ settings }) => (Object.hasOwn(settings, name) ? [settings[name]] : []));
+    return values.some((value) => value !== values[0]);
+  });
+  return differing.sort();
+}
+
+/** Whether a path is a folder itself, no link to one. */
+async function isFolder(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }

@@ -149,6 +149,124 @@ describe('runs', () => {
   });
 });
 
+describe('one damaged run', () => {
+  const names = ['empty', 'null', 'list', 'object', 'number', 'text', 'lines', 'folder'];
+  const path = (name: string) => join(folder, 'runs', `damaged-${name}`);
+  afterAll(() => {
+    for (const name of names) rmSync(path(name), { recursive: true, force: true });
+  });
+
+  it('is named as such, whatever is in its files, and all others are shown', async () => {
+    const configs = { empty: '', null: 'null', list: '[]', object: '{}', number: '7', text: '"x"' };
+    for (const [name, text] of Object.entries(configs)) {
+      mkdirSync(path(name));
+      writeFileSync(join(path(name), 'config.json'), text);
+    }
+    mkdirSync(join(path('folder'), 'config.json'), { recursive: true });
+    mkdirSync(path('lines'));
+    writeFileSync(join(path('lines'), 'config.json'), '{"epochs": 3}');
+    const lines = [
+      '{"epoch": 0, "metrics": {"R@1": 0.5}}',
+      'null',
+      '{"epoch": 1, "metrics": {"R@1": NaN}}',
+      '[]',
+    ];
+    // An epoch that stands twice, the later line counting.
+    lines.push('{"epoch": 0, "metrics": {"R@1": 0.25}}', '{"epoch": 1, "metrics": {"R@1": 0.5}}');
+    writeFileSync(join(path('lines'), 'metrics.jsonl'), `${lines.join('\n')}\n`);
+    const { runs, differing } = await get<RunsAnswer>('api/runs');
+    for (const name of [...Object.keys(configs), 'folder']) {
+      const run = runs.find(({ id }) => id === `damaged-${name}`);
+      expect(run, name).toMatchObject({ status: 'damaged', problems: ['config.json cannot be read'] });
+      expect((await get<RunDetail>(`api/runs/damaged-${name}`)).records).toEqual([]);
+    }
+    const cut = runs.find(({ id }) => id === 'damaged-lines');
+    expect(cut).toMatchObject({
+      status: 'cut off',
+      epochs: 2,
+      of: 3,
+      problems: ['metrics.jsonl: 3 damaged lines are left out'],
+    });
+    const { records } = await get<RunDetail>('api/runs/damaged-lines');
+    expect(records.map(({ epoch, metrics }) => [epoch, metrics?.['R@1']])).toEqual([
+      [0, 0.25],
+      [1, 0.5],
+    ]);
+    expect(runs.find(({ id }) => id === 'plain')?.status).toBe('finished');
+    expect(differing).toContain('lr');
+  });
+});
+
+describe('runs in folders of the folder', () => {
+  it('are shown by their way from it, with all that belongs to them', async () => {
+    const path = join(folder, 'runs', 'cmp', 'of lr', 'nested');
+    await writeRunFiles(path, { dataDir: join(folder, 'data') });
+    const { runs } = await get<RunsAnswer>('api/runs');
+    const id = 'cmp/of lr/nested';
+    expect(runs.find((run) => run.id === id)?.name).toBe(id);
+    const of = `api/runs/${encodeURIComponent(id)}`;
+    expect((await get<RunDetail>(of)).records).toHaveLength(5);
+    const item = await get<RetrievalItem>(`${of}/neighbours/3`);
+    expect(item.query.src).toBe(`${of}/images/query/3`);
+    expect((await fetch(address(item.query.src as string))).status).toBe(200);
+    // Neither the insides of runs nor links are looked into.
+    mkdirSync(join(path, 'inner'));
+    writeFileSync(join(path, 'inner', 'config.json'), '{"epochs": 1}');
+    symlinkSync(join(folder, 'data'), join(folder, 'runs', 'cmp', 'link'));
+    expect((await get<RunsAnswer>('api/runs')).runs.filter((run) => run.id.startsWith('cmp'))).toHaveLength(
+      1,
+    );
+    rmSync(join(folder, 'runs', 'cmp'), { recursive: true });
+  });
+});
+
+describe('a very long run', () => {
+  it('is thinned out', async () => {
+    const path = join(folder, 'runs', 'long');
+    mkdirSync(path);
+    writeFileSync(join(path, 'config.json'), '{"epochs": 6000}');
+    const epochs = Array.from({ length: 6001 }, (_, i) => i - 1);
+    const lines = (make: (epoch: number) => object[]) =>
+      epochs
+        .flatMap(make)
+        .map((line) => `${JSON.stringify(line)}\n`)
+        .join('');
+    const metrics = (epoch: number) => ({ 'R@1': epoch === 1234 ? 0.9 : 0.5 });
+    writeFileSync(
+      join(path, 'metrics.jsonl'),
+      lines((epoch) => [{ epoch, metrics: metrics(epoch), steps: 3 }]),
+    );
+    writeFileSync(
+      join(path, 'steps.jsonl'),
+      lines((epoch) =>
+        epoch < 0 ? [] : [0, 1, 2].map((step) => ({ epoch, step, steps: 3, metricLoss: 1 })),
+      ),
+    );
+    const division = { numClusters: 2, sizes: [1, 1], classCounts: [1, 1], clusters: [0, 1] };
+    writeFileSync(
+      join(path, 'divisions.jsonl'),
+      lines((epoch) => (epoch < 0 ? [] : [{ epoch, ...division }])),
+    );
+    writeFileSync(
+      join(path, 'masks.jsonl'),
+      lines((epoch) => [{ epoch, masks: [[1, 0]] }]),
+    );
+    const run = await get<RunDetail>('api/runs/long');
+    expect(run.records.length).toBeLessThanOrEqual(2000);
+    expect(run.records.find(({ epoch }) => epoch === 1234)).toBeDefined();
+    expect(run.steps.length).toBeLessThanOrEqual(5000);
+    expect(run.steps.at(-1)).toMatchObject({ epoch: 5999, step: 2 });
+    expect(run.epochSteps).toEqual([{ epoch: 0, steps: 3 }]);
+    expect([run.divisions.length, run.divisionsBefore, run.flows.length]).toEqual([1000, 5000, 999]);
+    expect(run.lines).toMatchObject({ records: 6001, steps: 18_000, divisions: 6000 });
+    expect(run).toMatchObject({ epochs: 6000, best: { epoch: 1234 } });
+    const { epochs: masks } = await get<MasksIndex>('api/runs/long/masks');
+    expect(masks.length).toBeLessThanOrEqual(2000);
+    expect(masks.at(-1)?.epoch).toBe(5999);
+    rmSync(path, { recursive: true });
+  });
+});
+
 describe('embedding', () => {
   it('is described, with hostile class names as they are', async () => {
     const info = await get<EmbeddingInfo>('api/runs/plain/embedding');
@@ -455,7 +573,7 @@ describe('a hostile run folder', () => {
     symlinkSync(outside.path, join(folder, 'runs', 'linked'));
     const path = join(folder, 'runs', 'files');
     mkdirSync(path);
-    writeFileSync(join(path, 'config.json'), '{}');
+    writeFileSync(join(path, 'config.json'), '{"epochs": 1}');
     symlinkSync(join(outside.path, 'metrics.jsonl'), join(path, 'metrics.jsonl'));
     const { runs } = await get<RunsAnswer>('api/runs');
     expect(runs.map(({ id }) => id)).not.toContain('linked');

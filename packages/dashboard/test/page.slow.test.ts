@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DivisionView, EpochRecord, MapAnswer, MapPoints, StepRecord } from '../src/api.js';
 import {
@@ -121,10 +121,13 @@ describe('Runs', () => {
       expect(words).toContain(percent(best().metrics?.['R@1']));
       expect(words).toContain(percent(best().metrics?.['MAP@R']));
       expect(words).toContain(`epoch ${best().epoch + 1}`);
-      expect(words).toContain('chosen on the test classes');
-      expect(await page.getByRole('row', { name: new RegExp(`Pick ${LONG}`) }).innerText()).toContain(
-        'chosen on validation classes',
+      const other = await page.getByRole('row', { name: new RegExp(`Pick ${LONG}`) }).innerText();
+      expect([words, other].map((text) => text.includes('†'))).toEqual([false, true]);
+      // Said once, not in each row.
+      const said = page.getByText(
+        /where it bears no †, is the highest of all epochs on the very test classes/,
       );
+      expect(await said.count()).toBe(1);
       expect(await page.getByRole('row', { name: /Pick old/ }).innerText()).toContain('finished');
       expect(await page.getByRole('row', { name: /Pick broken/ }).innerText()).toContain(
         'config.json cannot be read',
@@ -145,6 +148,37 @@ describe('Runs', () => {
       await page.getByLabel(/only those that differ/).check();
       expect(await settings.getByRole('row', { name: /^batch-size/ }).count()).toBe(0);
     }));
+
+  it('shows first what the numbers are of, and the numbers before all else', () =>
+    visit('runs', [], async (page) => {
+      const names = await page.locator('thead').first().getByRole('button').allInnerTexts();
+      expect(names.slice(0, 6).map((name) => name.replace(/ [↓↑]$/, ''))).toEqual([
+        'Run',
+        'Best R@1',
+        'Status',
+        'Epochs',
+        'MAP@R',
+        'NMI',
+      ]);
+      expect(names[6]).toBe('num-learners');
+    }));
+
+  it('shows the best R@1 and all tabs on a phone, without scrolling', () =>
+    visit(
+      'runs',
+      [],
+      async (page) => {
+        const inside = async (locator: Locator, least = 0) => {
+          const { x, width } = (await locator.boundingBox()) as { x: number; width: number };
+          expect(x).toBeGreaterThanOrEqual(least);
+          expect(x + width).toBeLessThanOrEqual(400);
+        };
+        await inside(page.getByRole('row', { name: /Pick first/ }).locator('.best strong'));
+        for (const name of ['Runs', 'Curves', 'Division', 'Embedding map', 'Retrieval'])
+          await inside(page.getByRole('link', { name, exact: true }));
+      },
+      { width: 400 },
+    ));
 
   it('sorts by what a header names', () =>
     visit('runs', [], async (page) => {
@@ -244,7 +278,7 @@ describe('Curves', () => {
       ]);
       await page.getByText('The numbers of first, epoch by epoch').click();
       const table = page.getByRole('group', { name: 'Numbers of first' });
-      expect(await table.getByRole('row').count()).toBe(1 + epochs().length);
+      await expect.poll(() => table.getByRole('row').count()).toBe(1 + epochs().length);
       expect(await table.getByRole('row').nth(1).innerText()).toContain(
         percent(epochs()[0]?.metrics?.['R@1']),
       );
@@ -585,6 +619,24 @@ describe('every view', () => {
     await visit('curves', ['broken'], (page) => page.getByText('No curves yet').waitFor());
   });
 
+  it('says that a run of the address is not there, and shows no other for it', async () => {
+    for (const view of VIEWS)
+      await visit(view, ['gone'], async (page) => {
+        await page.getByText('There is no run “gone” here').waitFor();
+        expect(await accessibilityProblems(page), view).toEqual([]);
+        if (view === 'runs') return;
+        expect(await page.locator('[data-chart], section').count(), view).toBe(0);
+        await page.getByRole('link', { name: 'See the runs that are here' }).click();
+        await page.getByRole('row', { name: /Pick first/ }).waitFor();
+      });
+    await visit('curves', ['gone', 'first'], async (page) => {
+      await page.getByText('There is no run “gone” here').waitFor();
+      expect(await page.locator('[data-chart]').count()).toBeGreaterThan(3);
+      await page.getByRole('button', { name: 'Go on without' }).click();
+      await expect.poll(() => new URL(page.url()).hash).toBe('#/curves?run=first');
+    });
+  });
+
   it('turns light and dark by hand', () =>
     visit('curves', ['first'], async (page) => {
       const background = () => page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
@@ -646,6 +698,65 @@ it('follows a run that begins, trains and ends while the page is open', async ()
   } finally {
     await page.context().close();
     live.process.kill('SIGINT');
+  }
+});
+
+it('holds 20,000 epochs', async () => {
+  const long = join(folder, 'long');
+  mkdirSync(long);
+  cpSync(file('config.json'), join(long, 'config.json'));
+  const [, first] = epochs() as [EpochRecord, EpochRecord];
+  const step = lines<StepRecord>(file('steps.jsonl'))[0] as StepRecord;
+  const all = Array.from({ length: 20_000 }, (_, epoch) => epoch);
+  const write = (name: string, records: object[]) =>
+    writeFileSync(join(long, name), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  write('metrics.jsonl', [epochs()[0] as object, ...all.map((epoch) => ({ ...first, epoch, steps: 2 }))]);
+  write(
+    'steps.jsonl',
+    all.flatMap((epoch) => [0, 1].map((at) => ({ ...step, epoch, step: at, steps: 2 }))),
+  );
+  const { url, process } = await startDashboard(long);
+  const { page, problems } = await openPage(browser, `${url}#/curves`);
+  try {
+    const place = page.locator('[data-chart="recall"] .place');
+    await expect.poll(() => place.innerText(), { timeout: 30_000 }).toBe('after 20000 epochs');
+    await page.getByRole('button', { name: 'Steps' }).click();
+    await expect.poll(() => place.innerText()).toBe('after 40000 steps');
+    await page.getByText('The numbers, epoch by epoch').click();
+    await page.getByText(/^Of 20,000 epochs, 1,\d{3} are shown/).waitFor();
+    const rows = page.getByRole('group', { name: /^Numbers of/ }).getByRole('row');
+    expect(await rows.count()).toBe(201);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await expect.poll(() => rows.count()).toBe(401);
+    expect(problems).toEqual([]);
+  } finally {
+    await page.context().close();
+    process.kill('SIGINT');
+  }
+});
+
+it('compares runs in one report', async () => {
+  const out = join(folder, 'several.html');
+  await conquer('report', file(''), file('', LONG), '--out', out);
+  expect(readFileSync(out, 'utf8')).not.toContain(folder);
+  const { page, problems } = await openPage(browser, `${pathToFileURL(out)}#/runs`);
+  try {
+    await page.getByRole('checkbox', { name: 'Pick first' }).check();
+    await page.getByRole('checkbox', { name: `Pick ${LONG}` }).check();
+    for (const view of VIEWS) {
+      await page.locator(`nav a[href^="#/${view}"]`).click();
+      await settled(page);
+      expect(await accessibilityProblems(page), view).toEqual([]);
+      if (view === 'retrieval') expect(await page.locator('section[aria-label]').count()).toBe(2);
+    }
+    // Each run's own pictures.
+    for (const name of ['first', LONG]) {
+      const picture = page.getByRole('region', { name, exact: true }).locator('.items img').first();
+      await expect.poll(() => picture.evaluate((one: DomNode) => one.naturalWidth)).toBeGreaterThan(0);
+    }
+    expect(problems).toEqual([]);
+  } finally {
+    await page.context().close();
   }
 });
 

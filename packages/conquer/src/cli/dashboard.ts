@@ -13,7 +13,7 @@ export interface DashboardModule {
     dataDirs: string[];
   }): Promise<{ url: string; token: string | null; close(): Promise<void> }>;
   writeReport(options: {
-    run: string;
+    runs: string[];
     out?: string;
     dataDirs: string[];
     onProgress(what: string): void;

@@ -199,14 +199,14 @@ program
 
 program
   .command('report')
-  .description('write what the dashboard shows of a run into one HTML file')
-  .argument('<run>', 'the run folder')
-  .option('--out <file>', 'the file (default: report.html in the run folder)')
+  .description('write what the dashboard shows of a run, or of several, into one HTML file')
+  .argument('<runs...>', 'run folders, or folders of runs')
+  .option('--out <file>', 'the file (default, of one path: report.html in it)')
   .addHelpText('after', '\nExample: conquer report runs/demo --out demo.html')
-  .action(async (run: string, { out: file }: { out?: string }) => {
+  .action(async (runs: string[], { out: file }: { out?: string }) => {
     const { runReport } = await import('./report.js');
     await runReport({
-      run,
+      runs,
       ...(file !== undefined && { file }),
       progress: process.stderr,
       out: process.stdout,

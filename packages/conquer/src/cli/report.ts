@@ -1,18 +1,19 @@
 import { loadDashboard, pictureFolders } from './dashboard.js';
 
 export interface ReportCommand {
-  run: string;
+  /** Run folders, and folders of runs. */
+  runs: string[];
   file?: string;
   /** Takes the lines about what is under way. */
   progress: NodeJS.WritableStream;
   out: NodeJS.WritableStream;
 }
 
-/** `conquer report`: a run's page as one file. */
-export async function runReport({ run, file, progress, out }: ReportCommand): Promise<void> {
+/** `conquer report`: the page of a run, or of several, as one file. */
+export async function runReport({ runs, file, progress, out }: ReportCommand): Promise<void> {
   const { writeReport } = await loadDashboard();
   const written = await writeReport({
-    run,
+    runs,
     dataDirs: pictureFolders(),
     onProgress: (what) => progress.write(`${what}\n`),
     ...(file !== undefined && { out: file }),

@@ -153,7 +153,8 @@ export class CurvePlot {
   private drawMarks(plot: uPlot): void {
     const { ctx, bbox } = plot;
     const ratio = uPlot.pxRatio;
-    const several = new Set(this.spec?.marks.map(({ run }) => run)).size > 1;
+    const runs = [...new Set(this.spec?.marks.map(({ run }) => run))];
+    const several = runs.length > 1;
     const soft = cssColour('--soft');
     ctx.save();
     ctx.beginPath();
@@ -162,11 +163,13 @@ export class CurvePlot {
     ctx.font = `${11 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
     ctx.textAlign = 'left';
     ctx.textBaseline = 'top';
-    ctx.setLineDash([3 * ratio, 4 * ratio]);
+    // Runs that were divided at one place take turns.
+    ctx.setLineDash([3 * ratio, (several ? 4 * runs.length - 3 : 4) * ratio]);
     ctx.lineWidth = ratio;
     let [run, learners] = ['', 0];
     for (const mark of this.spec?.marks ?? []) {
       const x = Math.round(plot.valToPos(mark.x, 'x', true));
+      ctx.lineDashOffset = -4 * runs.indexOf(mark.run) * ratio;
       ctx.strokeStyle = ctx.fillStyle = several ? mark.colour : soft;
       ctx.globalAlpha = 0.6;
       ctx.beginPath();

@@ -28,11 +28,13 @@ const run: RunDetail = {
     { epoch: 0, metrics: null, steps: 4, learningRates: { backbone: 0.01, loss: 0 } },
     { epoch: 1, metrics: { 'R@1': 0.3, 'R@10': 0.5, 'R@2': 0.4, NMI: 0.4 }, steps: 4 },
   ],
+  epochSteps: [{ epoch: 0, steps: 4 }],
   steps: [step(0, 1, 4), step(0, 3, 3), step(1, 1, null), step(1, 3, 1)],
   divisions: [
     { epoch: 0, numClusters: 1, sizes: [9], classCounts: [3], leftOut: 0, moved: 0, notes: [] },
     { epoch: 1, numClusters: 2, sizes: [5, 4], classCounts: [2, 1], leftOut: 0, moved: 0, notes: [] },
   ],
+  divisionsBefore: 0,
   flows: [],
   tree: { levels: [], links: [] },
   lines: { records: 3, steps: 4, divisions: 2, masks: 0 },
@@ -69,6 +71,43 @@ describe('charts', () => {
     expect(chart('learning-rates', [run]).map(({ name }) => name)).toEqual(['backbone']);
   });
 
+  it('draw lines of runs that lie on each other in turns', () => {
+    const other = { ...run, id: 'b', name: 'b' };
+    const third = { ...run, id: 'c', name: 'c', records: run.records.slice(0, 1) };
+    const colourOf = (id: string) => id;
+    const nmi = (runs: RunDetail[]) =>
+      charts(runs, { ...options, colourOf }).find(({ id }) => id === 'nmi')?.series ?? [];
+    const lines = nmi([run, other, third]);
+    expect(lines.map(({ dash, liesOn }) => [dash, liesOn])).toEqual([
+      [[], null],
+      [[14, 7], 'a'],
+      [[7, 14], 'a'],
+    ]);
+    const far = { ...other, records: run.records.map((record) => ({ ...record, metrics: { NMI: 0.9 } })) };
+    expect(nmi([run, far]).map(({ liesOn }) => liesOn)).toEqual([null, null]);
+  });
+
+  it('mark of many divisions those that change the number of learners', () => {
+    const many = {
+      ...run,
+      divisionsBefore: 5000,
+      tree: {
+        levels: [1, 2].map((numLearners, i) => ({
+          numLearners,
+          fromEpoch: 4 * i,
+          toEpoch: 0,
+          sizes: [],
+          classCounts: [],
+        })),
+        links: [],
+      },
+    };
+    expect(marks(many, options).map(({ x, learners }) => [x, learners])).toEqual([
+      [0, 1],
+      [4, 2],
+    ]);
+  });
+
   it('name the run where several are laid over each other', () => {
     expect(chart('nmi', [run, { ...run, id: 'b', name: 'b' }]).map(({ label }) => label)).toEqual([
       'a: NMI',
@@ -96,6 +135,19 @@ describe('appended', () => {
     const next = appended(run, { ...event, steps: { at: 3, lines } });
     expect(next?.steps).toEqual([...run.steps, lines[1]]);
     expect(next?.lines.steps).toBe(5);
+  });
+
+  it('asks for all anew where the server has to thin out a long run', () => {
+    const lines = Array.from({ length: 10_001 }, (_, i) => step(2 + Math.floor(i / 4), i % 4, 1));
+    expect(appended(run, { ...event, steps: { at: 4, lines } })).toBeNull();
+  });
+
+  it('notes epochs of another number of steps', () => {
+    const lines = [{ ...step(2, 1, 1), steps: 5 }];
+    expect(appended(run, { ...event, steps: { at: 4, lines } })?.epochSteps).toEqual([
+      { epoch: 0, steps: 4 },
+      { epoch: 2, steps: 5 },
+    ]);
   });
 
   it('asks for all anew after a gap, or where flows change too', () => {

@@ -1,4 +1,4 @@
-import type { DivisionView, EpochRecord, RunDetail } from '../../src/api.js';
+import type { EpochRecord, RunDetail } from '../../src/api.js';
 import { categorical } from './colours.js';
 
 /** A line of a chart. */
@@ -9,6 +9,8 @@ export interface Series {
   label: string;
   colour: string;
   dash: number[];
+  /** The run (or, of the same run, the line) on whose line this one lies. */
+  liesOn: string | null;
   x: number[];
   y: (number | null)[];
 }
@@ -66,7 +68,7 @@ export function charts(runs: readonly RunDetail[], options: CurvesOptions): Char
     title,
     format,
     log: id === 'learning-rates',
-    series: lines.flatMap(of).filter(({ y }) => y.some((value) => value !== null)),
+    series: sideBySide(lines.flatMap(of).filter(({ y }) => y.some((value) => value !== null))),
   });
   return [
     chart('metric-loss', 'Metric loss', 'number', (run) => [run.steps('metricLoss')]),
@@ -79,14 +81,67 @@ export function charts(runs: readonly RunDetail[], options: CurvesOptions): Char
   ].filter(({ series }) => series.length > 0) as ChartSpec[];
 }
 
+/** Length of a dash of lines that share a place. */
+const SHARED_DASH = 7;
+
+/**
+ * Lines that lie on each other would hide each other: each after the first has gaps, in which those before show.
+ */
+function sideBySide(series: Series[]): Series[] {
+  const groups: Series[][] = [];
+  for (const line of series) {
+    const group = groups.find(([first]) => first && first.colour !== line.colour && liesOn(first, line));
+    if (group) group.push(line);
+    else groups.push([line]);
+  }
+  return series.map((line) => {
+    const group = groups.find((some) => some.includes(line)) ?? [];
+    const place = group.indexOf(line);
+    if (place <= 0) return line;
+    const dash = [SHARED_DASH * (group.length - place), SHARED_DASH * place];
+    const first = group[0] as Series;
+    return {
+      ...line,
+      dash,
+      liesOn: first.run !== line.run && first.name === line.name ? first.run : first.label,
+    };
+  });
+}
+
+/** Whether two lines are the same, to the eye, over a good part of the places that both have. */
+function liesOn(a: Series, b: Series): boolean {
+  const known = new Map(a.x.map((x, i) => [x, a.y[i]]));
+  let [both, same, stretches, before] = [0, 0, 0, false];
+  for (const [i, x] of b.x.entries()) {
+    const [there, here] = [known.get(x) ?? null, b.y[i] ?? null];
+    if (there === null || here === null) continue;
+    const equal = Math.abs(there - here) <= 1e-3 * Math.max(Math.abs(there), Math.abs(here));
+    both++;
+    same += Number(equal);
+    stretches += Number(equal && before);
+    before = equal;
+  }
+  return both === 1 ? same === 1 : stretches > 0 && stretches >= (both - 1) / 4;
+}
+
+/** More divisions than these are not drawn one by one. */
+const MOST_MARKS = 60;
+
+/** The divisions; of many, those alone from which on there are more or fewer learners. */
 export function marks(run: RunDetail, { axis, colourOf }: Pick<CurvesOptions, 'axis' | 'colourOf'>): Mark[] {
   const place = timeAxis(run, axis);
-  return run.divisions.map(({ epoch, numClusters }: DivisionView) => ({
+  const divisions = run.divisions.map(({ epoch, numClusters }) => ({ epoch, learners: numClusters }));
+  const levels = run.tree.levels.map(({ fromEpoch, numLearners }) => ({
+    epoch: fromEpoch,
+    learners: numLearners,
+  }));
+  const drawn = run.divisionsBefore + divisions.length > MOST_MARKS ? levels : divisions;
+  return drawn.map(({ epoch, learners }) => ({
     run: run.id,
     colour: colourOf(run.id),
     x: place(epoch, 0),
     epoch,
-    learners: numClusters,
+    learners,
   }));
 }
 
@@ -96,16 +151,22 @@ export function marks(run: RunDetail, { axis, colourOf }: Pick<CurvesOptions, 'a
  */
 function timeAxis(run: RunDetail, axis: Axis): (epoch: number, share: number) => number {
   if (axis === 'epoch') return (epoch, share) => epoch + share;
-  const steps = new Map<number, number>();
-  for (const record of run.records) if (record.steps) steps.set(record.epoch, record.steps);
-  for (const step of run.steps) steps.set(step.epoch, step.steps);
-  const last = Math.max(-1, ...steps.keys());
-  const starts = [0];
-  for (let epoch = 0; epoch <= last; epoch++)
-    starts.push((starts[epoch] as number) + (steps.get(epoch) ?? 0));
+  /** The step that each stretch of epochs begins at. */
+  const starts: number[] = [];
+  for (const [i, { epoch }] of run.epochSteps.entries()) {
+    const before = run.epochSteps[i - 1];
+    starts.push(before ? (starts[i - 1] as number) + (epoch - before.epoch) * before.steps : 0);
+  }
   return (epoch, share) => {
-    const start = starts[Math.min(epoch, starts.length - 1)] ?? 0;
-    return Math.round(start + share * (steps.get(epoch) ?? 0));
+    let [low, high] = [0, run.epochSteps.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((run.epochSteps[middle]?.epoch ?? 0) <= epoch) low = middle;
+      else high = middle - 1;
+    }
+    const stretch = run.epochSteps[low];
+    if (!stretch) return 0;
+    return Math.round((starts[low] as number) + (epoch - stretch.epoch + share) * stretch.steps);
   };
 }
 
@@ -187,6 +248,7 @@ class RunLines {
       label: this.overlaid ? `${this.run.name}: ${name}` : name,
       colour: this.overlaid ? this.options.colourOf(this.run.id) : categorical(i),
       dash: dotted ? [2, 3] : several,
+      liesOn: null,
       x,
       y: x.map((at) => unique.get(at) ?? null),
     };

@@ -1,4 +1,4 @@
-import type { BestEpoch, RunStatus, SettingValue } from '../../src/api.js';
+import type { RunStatus, SettingValue } from '../../src/api.js';
 
 const SPACE = '\u00a0';
 
@@ -43,10 +43,6 @@ export function ago(then: number, now: number): string {
 
 export const setting = (value: SettingValue | undefined): string =>
   value === null || value === undefined || value === '' ? '–' : String(value);
-
-/** Says how honest the number is. */
-export const chosenOn = (best: BestEpoch): string =>
-  best.chosenOn === 'validation' ? 'on validation classes' : 'on the test classes';
 
 export const STATUS_SIGNS: Record<RunStatus, string> = {
   running: '▶',

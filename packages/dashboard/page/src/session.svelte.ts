@@ -1,5 +1,13 @@
 import { SvelteMap } from 'svelte/reactivity';
-import type { AppendEvent, DashboardEvent, RunDetail, RunSummary, RunsAnswer } from '../../src/api.js';
+import {
+  type AppendEvent,
+  type DashboardEvent,
+  MAX_RECORDS,
+  MAX_STEPS,
+  type RunDetail,
+  type RunSummary,
+  type RunsAnswer,
+} from '../../src/api.js';
 import type { Source } from './source.js';
 
 /** Progress of a map that is being computed; `turn` grows when it should be asked for again. */
@@ -100,7 +108,7 @@ export class Session {
 
 export const mapKey = (run: string, learner: string | number): string => `${learner} ${run}`;
 
-/** The run with the event's lines added; null where it must be fetched anew. */
+/** The run with the event's lines added; null where it must be fetched anew, also as it has become long. */
 export function appended(detail: RunDetail, event: AppendEvent): RunDetail | null {
   if (event.divisions) return null;
   const lines = { ...detail.lines };
@@ -114,12 +122,25 @@ export function appended(detail: RunDetail, event: AppendEvent): RunDetail | nul
   const records = fresh('records', event.records);
   const steps = fresh('steps', event.steps);
   if (!records || !steps) return null;
+  const [allRecords, allSteps] = [
+    [...detail.records, ...records],
+    [...detail.steps, ...steps],
+  ];
+  // The server thins them out.
+  if (allRecords.length > 2 * MAX_RECORDS || allSteps.length > 2 * MAX_STEPS) return null;
+  const epochSteps = [...detail.epochSteps];
+  for (const { epoch, steps: count } of [...records, ...steps]) {
+    const last = epochSteps.at(-1);
+    if (count && epoch > (last?.epoch ?? -1) && count !== last?.steps)
+      epochSteps.push({ epoch, steps: count });
+  }
   if (event.masks) lines.masks = Math.max(lines.masks, event.masks.at + event.masks.epochs.length);
   return {
     ...detail,
     lines,
-    records: [...detail.records, ...records],
-    steps: [...detail.steps, ...steps],
+    records: allRecords,
+    steps: allSteps,
+    epochSteps,
     has: { ...detail.has, masks: detail.has.masks || event.masks !== undefined },
   };
 }
