@@ -31,6 +31,8 @@ export class Embedding {
     readonly queries: EmbeddedSet,
     /** null: the queries are searched among themselves. */
     readonly gallery: EmbeddedSet | null,
+    /** By query: rows of the gallery that are its own file, which its search leaves out. */
+    private readonly own: ReadonlyMap<number, readonly number[]>,
     /** (N, K) indices of what is searched, nearest first, and their distances. */
     readonly neighbours: Int32Array,
     readonly distances: Float32Array,
@@ -93,6 +95,7 @@ export class Embedding {
         dim,
         kept.queries,
         kept.gallery,
+        await readOwn(tensors, n, m ?? 0),
         kept.neighbours.neighbours,
         kept.neighbours.distances,
         kept.neighbours.depth,
@@ -169,7 +172,15 @@ export class Embedding {
   relevant(): Int32Array {
     const counts = new Map<number, number>();
     for (const label of this.searched.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
-    return this.queries.labels.map((label) => (counts.get(label) ?? 0) - (this.gallery ? 0 : 1));
+    const { labels } = this.searched;
+    return this.queries.labels.map((label, query) => {
+      const itself = this.gallery ? this.ownOf(query).filter((row) => labels[row] === label).length : 1;
+      return (counts.get(label) ?? 0) - itself;
+    });
+  }
+
+  private ownOf(query: number): readonly number[] {
+    return this.own.get(query) ?? [];
   }
 
   /** The k nearest of a query: those of the file or, for a learner, searched now. */
@@ -189,6 +200,7 @@ export class Embedding {
     const { vectors, labels } = this.searched;
     const mask = this.maskOf(learner);
     const used = Array.from(mask.keys()).filter((d) => mask[d] !== 0);
+    const itself = this.ownOf(query);
     const own = used.map((d) => (this.queries.vectors[query * dim + d] as number) * (mask[d] as number));
     const length = Math.hypot(...own);
     // The other's mask goes into the query too, so that it is applied once and not for each image.
@@ -200,7 +212,7 @@ export class Embedding {
     const nearest: { index: number; distance: number }[] = [];
     let worst = Number.POSITIVE_INFINITY;
     for (let index = 0; index < labels.length; index++) {
-      if (!this.gallery && index === query) continue;
+      if (this.gallery ? itself.includes(index) : index === query) continue;
       let dot = 0;
       const start = index * dim;
       for (let i = 0; i < columns.length; i++)
@@ -254,6 +266,23 @@ export class Embedding {
     }
     return result;
   }
+}
+
+/** Pairs of a query and a row of the gallery that are one file, by query; older files have none. */
+async function readOwn(tensors: SafetensorsFile, n: number, m: number): Promise<Map<number, number[]>> {
+  const own = new Map<number, number[]>();
+  const [pairs] = tensors.shape('own') ?? [];
+  if (!pairs) return own;
+  const values = await tensors.int32('own', [pairs, 2]);
+  for (let at = 0; at < values.length; at += 2) {
+    const [query, row] = [values[at] as number, values[at + 1] as number];
+    if (!(query >= 0 && query < n && row >= 0 && row < m))
+      throw new DamagedFile('a number in own is out of range');
+    const known = own.get(query);
+    if (known) known.push(row);
+    else own.set(query, [row]);
+  }
+  return own;
 }
 
 /** The images of the rows; null where the run's list is not of them: it would show wrong pictures. */

@@ -316,6 +316,27 @@ describe('embedding', () => {
     expect(learner.neighbours.every(({ image }) => image.set === 'gallery' && image.label === 1)).toBe(true);
   });
 
+  it("leaves a query's own file in the gallery out of its search, whichever learner searches", async () => {
+    const path = join(folder, 'runs', 'own');
+    const { vectors, labels } = plain;
+    await writeRunFiles(path, { dataDir: join(folder, 'data') });
+    const own = labels.map((_, i): [number, number] => [i, i]);
+    writeEmbeddings(path, { epoch: 3, vectors, labels, gallery: { vectors, labels, own } });
+    for (const query of [0, 13]) {
+      for (const learner of ['', '&learner=1']) {
+        const item = await get<RetrievalItem>(`api/runs/own/neighbours/${query}?k=5${learner}`);
+        const alone = await get<RetrievalItem>(`api/runs/plain/neighbours/${query}?k=5${learner}`);
+        expect(item.relevant).toBe(alone.relevant);
+        expect(item.neighbours.map(({ image }) => image.index)).toEqual(
+          alone.neighbours.map(({ image }) => image.index),
+        );
+      }
+    }
+    writeEmbeddings(path, { epoch: 3, vectors, labels, gallery: { vectors, labels, own: [[0, 24]] } });
+    expect(await refused('api/runs/own/embedding')).toMatchObject({ code: 'damaged' });
+    rmSync(path, { recursive: true });
+  });
+
   it('pages through retrievals, worst first, at random and by class', async () => {
     const worst = await get<RetrievalPage>('api/runs/plain/retrieval?limit=100');
     expect(worst).toMatchObject({ total: 24, offset: 0 });

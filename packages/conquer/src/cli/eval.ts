@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Generator } from '@conquer/torch';
 import type { Split } from '../datasets/dataset.js';
+import { ownInGallery } from '../datasets/file-identity.js';
 import { UserError } from '../error.js';
 import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
@@ -114,7 +115,14 @@ async function evaluateByFiles({
       recallAt: Object.keys(logged).flatMap((name) => (name.startsWith('R@') ? [Number(name.slice(2))] : [])),
       nmi: { seeds: Array.from({ length: 10 }, (_, seed) => seed) },
       extended: allMetrics ?? false,
-      ...(among && gallery && { gallery: { embeddings: among, labels: Int32Array.from(gallery.labels) } }),
+      ...(among &&
+        gallery && {
+          gallery: {
+            embeddings: among,
+            labels: Int32Array.from(gallery.labels),
+            own: await ownInGallery(queries.paths, gallery.paths),
+          },
+        }),
     });
     const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
     const saved = loadCheckpoint(file);

@@ -1,4 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
+import type { OwnInGallery } from '../own-in-gallery.js';
 
 /** Which file a path leads to. */
 export interface FileIdentity {
@@ -30,12 +31,9 @@ async function identityOf(path: string): Promise<FileIdentity | null> {
 }
 
 /**
- * For queries by position: where in the gallery their own files stand, which their searches leave out. Queries whose
- * files are not in the gallery are not in it.
+ * Where in a gallery the queries' own files stand: by the files' identities, so that another name or a link makes no
+ * difference. A copy is another file.
  */
-export type OwnInGallery = ReadonlyMap<number, readonly number[]>;
-
-/** Finds them by the files' identities, so that another name or a link makes no difference. A copy is another file. */
 export async function ownInGallery(
   queries: readonly string[],
   gallery: readonly string[],

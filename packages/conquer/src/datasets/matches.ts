@@ -1,6 +1,6 @@
 import { counted } from '../counted.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Split } from './dataset.js';
-import type { OwnInGallery } from './file-identity.js';
 
 /**
  * Queries for which there is nothing to be found: no image of their class but their own.

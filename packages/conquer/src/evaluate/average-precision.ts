@@ -1,3 +1,5 @@
+import type { OwnInGallery } from '../own-in-gallery.js';
+
 /**
  * The mean over the queries of Σ_{i ≤ R} precision(i) · [neighbour i is a hit], divided by R ('relevant') or by
  * the number of hits ('hits'). Neighbours that `neighbours` does not reach count as misses.
@@ -32,15 +34,19 @@ export function averagePrecisionAtR(
  * @param galleryLabels (M,); null if the queries are the gallery
  * @param options.compat 'revisiting-dml' counts the query itself too, as that collection does, so that even a
  *   perfect ranking scores below 1
+ * @param options.own the queries' own images in the gallery, not counted
  * @returns (N,)
  */
 export function countRelevant(
   queryLabels: Int32Array,
   galleryLabels: Int32Array | null,
-  options: { compat?: 'revisiting-dml' } = {},
+  options: { compat?: 'revisiting-dml'; own?: OwnInGallery | undefined } = {},
 ): Int32Array {
   const sizes = new Map<number, number>();
   for (const label of galleryLabels ?? queryLabels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
   const itself = galleryLabels === null && options.compat !== 'revisiting-dml' ? 1 : 0;
-  return queryLabels.map((label) => (sizes.get(label) ?? 0) - itself);
+  return queryLabels.map((label, query) => {
+    const own = options.own?.get(query)?.filter((position) => galleryLabels?.[position] === label);
+    return (sizes.get(label) ?? 0) - itself - (own?.length ?? 0);
+  });
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
+import { cat, liveTensors, manualSeed, randn, scope, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { averagePrecisionAtR, countRelevant } from './average-precision.js';
@@ -94,6 +94,56 @@ describe('evaluateEmbeddings', () => {
     const gallery = { embeddings: tensor([[4], [1], [0]]), labels: Int32Array.of(0, 0, 1) };
     const metrics = evaluateEmbeddings(embeddings, Int32Array.of(0, 0), { recallAt: [1, 2], gallery });
     expect(metrics).toMatchObject({ 'R@1': 0.5, 'R@2': 1 });
+  });
+
+  it('leaves queries out of their own searches: a gallery of the queries themselves gives what none gives', () => {
+    manualSeed(7);
+    const random = new Random(7);
+    using embeddings = randn([40, 3]);
+    const labels = Int32Array.from({ length: 40 }, (_, i) => i % 7);
+    const order = random.permutation(40);
+    using shuffled = scope(() => embeddings.indexSelect(0, tensor(order, { dtype: 'int64' }))).keep();
+    const gallery = { embeddings: shuffled, labels: order.map((row) => labels[row] as number) };
+    const own = new Map([...order].map((row, position) => [row, [position]] as const));
+    const measure = (among?: Parameters<typeof evaluateEmbeddings>[2]['gallery'], blockSize?: number) =>
+      evaluateEmbeddings(embeddings, labels, {
+        recallAt: [1, 2, 39, 100],
+        extended: true,
+        ...(among && { gallery: among }),
+        ...(blockSize && { blockSize }),
+      });
+    const searches = [
+      'R@1',
+      'R@2',
+      'R@39',
+      'R@100',
+      'MAP@R',
+      'mARP',
+      'MAP@1000',
+      'MAP',
+      'NMI',
+      'F1',
+      'rho',
+      'intra',
+    ];
+    const wanted = measure();
+    for (const blockSize of [undefined, 7]) {
+      const found = measure({ ...gallery, own }, blockSize);
+      for (const name of searches) expect(found[name]).toBeCloseTo(wanted[name] as number, 12);
+    }
+    expect(measure(gallery)['R@1']).toBe(1);
+    // Own images of another class, and several, are left out too.
+    const twice = {
+      embeddings: cat([shuffled, embeddings]),
+      labels: Int32Array.from([...gallery.labels, ...labels.map(() => 9)]),
+    };
+    const both = new Map([...own].map(([row, places]) => [row, [...places, 40 + row]] as const));
+    const more = measure({ ...twice, own: both });
+    const others = measure({ ...twice, own });
+    expect(more['R@1']).toBeGreaterThan(others['R@1'] as number);
+    expect(others['R@1']).toBe(0);
+    expect(more.MAP).toBeGreaterThan(others.MAP as number);
+    twice.embeddings.dispose();
   });
 
   it('measures more when asked, with a gallery too', () => {

@@ -1,7 +1,9 @@
-import { cat, scope, type Tensor } from '@conquer/torch';
+import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
 import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
+import { mostOwn, withoutOwn } from '../distances/without-own.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
 import { classDistances } from './class-distances.js';
@@ -13,6 +15,16 @@ import { pairF1 } from './pair-f1.js';
 import { recallAtK } from './recall.js';
 import { spectralDecay } from './spectral-decay.js';
 
+/** Images that are searched. */
+export interface Gallery {
+  /** (M, D) */
+  embeddings: Tensor;
+  /** (M,) */
+  labels: Int32Array;
+  /** Where queries that are in the gallery too stand in it: a query is never compared with itself. Default: none is. */
+  own?: OwnInGallery;
+}
+
 export interface EvaluateOptions {
   /** The k's of Recall@k. Where the gallery is smaller, all of it counts. */
   recallAt: readonly number[];
@@ -21,8 +33,8 @@ export interface EvaluateOptions {
    * default one, of seed 0. false: no NMI.
    */
   nmi?: { seeds: readonly number[]; maxIterations?: number } | false;
-  /** Search here, (M, D) and (M,), instead of among the queries themselves. */
-  gallery?: { embeddings: Tensor; labels: Int32Array };
+  /** Search here instead of among the queries themselves. */
+  gallery?: Gallery;
   /** Queries at a time, as in `nearestNeighbours`. */
   blockSize?: number;
   /**
@@ -44,8 +56,8 @@ export type Metrics = Record<string, number>;
  * Retrieval and clustering quality of embeddings, by exact Euclidean neighbours.
  *
  * A query whose class has no other image has nothing to find and counts as a miss in R@k, MAP and mARP, as in the
- * published numbers. With a gallery, all that is no search (NMI, F1, rho, intra, inter) takes queries and gallery
- * together. 'intra' is left out where no class has two images, 'inter' where there is one class.
+ * published numbers. A query is never compared with itself. With a gallery, all that is no search (NMI, F1, rho, intra, inter) takes queries and gallery
+ * together, what is in both once. 'intra' is left out where no class has two images, 'inter' where there is one class.
  *
  * @param embeddings (N, D)
  * @param labels (N,)
@@ -70,7 +82,7 @@ export function* evaluateSteps(
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
 
   const galleryLabels = gallery?.labels ?? labels;
-  const relevant = countRelevant(labels, gallery?.labels ?? null);
+  const relevant = countRelevant(labels, gallery?.labels ?? null, { own: gallery?.own });
   const mostRelevant = relevant.reduce((a, b) => Math.max(a, b), 1);
   const deepest = Math.max(mostRelevant, ...recallAt);
   const metrics: Metrics = {};
@@ -80,7 +92,10 @@ export function* evaluateSteps(
   const add = (name: string, value: number) => {
     metrics[name] = (metrics[name] as number) + value;
   };
-  const onBlock = ({ start, count, indices }: NeighbourBlock) => {
+  const own: OwnInGallery = gallery?.own ?? new Map();
+  const onBlock = (block: NeighbourBlock) => {
+    const { start, count } = block;
+    const { indices } = withoutOwn(block, start, own, deepest);
     const some = labels.subarray(start, start + count);
     const relevantSome = relevant.subarray(start, start + count);
     const share = count / labels.length;
@@ -88,9 +103,13 @@ export function* evaluateSteps(
     add('MAP@R', meanAveragePrecisionAtR(some, galleryLabels, indices, relevantSome) * share);
     add('mARP', meanAverageRPrecisionOfHits(some, galleryLabels, indices, relevantSome) * share);
   };
-  // MAP@R and mARP look at the order of the first R, R@k at which are the first k.
-  const approximate = { blockSize, order: { first: mostRelevant, cuts: recallAt } };
-  yield* nearestNeighbourSteps(embeddings, gallery?.embeddings ?? null, deepest, approximate, onBlock);
+  // MAP@R and mARP look at the order of the first R, R@k at which are the first k; where up to `most` of them are left
+  // out, the first k are among the first k, k + 1, …
+  const most = mostOwn(own);
+  const cuts = recallAt.flatMap((k) => Array.from({ length: most + 1 }, (_, more) => k + more));
+  const approximate = { blockSize, order: { first: mostRelevant + most, cuts } };
+  const among = gallery?.embeddings ?? null;
+  yield* nearestNeighbourSteps(embeddings, among, deepest + most, approximate, onBlock);
   if (extended) {
     const [at1000, all] = meanAveragePrecision(embeddings, labels, relevant, [1000, Infinity], {
       ...(gallery && { gallery }),
@@ -99,9 +118,14 @@ export function* evaluateSteps(
     metrics['MAP@1000'] = at1000 as number;
     metrics.MAP = all as number;
   }
-  const everyLabel = gallery ? Int32Array.from([...labels, ...gallery.labels]) : labels;
+  // What is in both counts once.
+  const inBoth = new Set([...own.values()].flat());
+  const only = Int32Array.from(galleryLabels.keys()).filter((position) => !inBoth.has(position));
+  const everyLabel = gallery
+    ? Int32Array.from([...labels, ...Array.from(only, (position) => gallery.labels[position] as number)])
+    : labels;
   const measureAll = function* (): Steps<void> {
-    const every = gallery ? cat([embeddings, gallery.embeddings]) : embeddings;
+    const every = gallery ? together(embeddings, gallery.embeddings, only) : embeddings;
     if (nmi) {
       const clusterings: Int32Array[] = [];
       for (const seed of nmi.seeds)
@@ -122,6 +146,13 @@ export function* evaluateSteps(
   };
   yield* inScope(measureAll());
   return metrics;
+}
+
+/** The queries and those of the gallery's rows. */
+function together(queries: Tensor, gallery: Tensor, rows: Int32Array): Tensor {
+  if (rows.length === 0) return queries;
+  if (rows.length === gallery.size(0)) return cat([queries, gallery]);
+  return cat([queries, gallery.indexSelect(0, tensor(rows, { dtype: 'int64', device: gallery.device }))]);
 }
 
 /** The mean and, of several, the standard deviation. */

@@ -1,10 +1,11 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { exactSquares, squaredGaps } from '../distances/nearest-candidates.js';
 import { centre, filterError, type Space, spaceOf, squaredNorms } from '../distances/product-filter.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 
 export interface MeanAveragePrecisionOptions {
-  /** Search here, (M, D) and (M,), instead of among the queries themselves. */
-  gallery?: { embeddings: Tensor; labels: Int32Array };
+  /** Search here instead of among the queries themselves: (M, D), (M,), and where the queries themselves stand in it. */
+  gallery?: { embeddings: Tensor; labels: Int32Array; own?: OwnInGallery };
   /** Queries at a time; by default as many as keep a block of distances within 4 million numbers. */
   blockSize?: number;
 }
@@ -59,11 +60,15 @@ export function meanAveragePrecision(
         const targets = Array.from({ length: count }, (_, row) => {
           const ofClass = members.get(labels[start + row] as number) ?? [];
           // A query is not its own neighbour.
-          return gallery ? ofClass : ofClass.filter((position) => position !== start + row);
+          const itself = gallery ? (gallery.own?.get(start + row) ?? []) : [start + row];
+          return itself.length > 0 ? ofClass.filter((position) => !itself.includes(position)) : ofClass;
         });
         const others = scope(() => {
           const query = tensor(labels.subarray(start, start + count), { device: embeddings.device });
-          return nearerOthers(ranking, start, classOf.eq(query.unsqueeze(1)), targets);
+          const sameClass = classOf.eq(query.unsqueeze(1));
+          const itself =
+            gallery?.own && maskOf(gallery.own, start, [count, galleryLabels.length], sameClass.device);
+          return nearerOthers(ranking, start, itself ? sameClass.logicalOr(itself) : sameClass, targets);
         });
         const width = others.length / count;
         for (const [row, { length }] of targets.entries()) {
@@ -83,6 +88,15 @@ export function meanAveragePrecision(
   return totals.map((total) => total / labels.length);
 }
 
+/** (B, M) bool: what the queries from `start` on leave out of the gallery; null where that is nothing. */
+function maskOf(own: OwnInGallery, start: number, shape: [number, number], device: string): Tensor | null {
+  const [count, size] = shape;
+  const mask = new Uint8Array(count * size);
+  for (let row = 0; row < count; row++)
+    for (const position of own.get(start + row) ?? []) mask[row * size + position] = 1;
+  return mask.includes(1) ? tensor(mask, { shape, device }).gt(0) : null;
+}
+
 /** What is ranked, in one space. */
 interface Ranking {
   /** (N, D) */
@@ -98,7 +112,7 @@ interface Ranking {
  * How many images of other classes are at least as near as each target, nearest target first.
  *
  * @param start the first of the queries
- * @param sameClass (B, M) bool
+ * @param sameClass (B, M) bool, true also for a query itself
  * @param targets positions in the gallery, for each of B queries
  * @returns (B × width) row-major, width the largest number of targets; beyond a query's targets it means nothing
  */

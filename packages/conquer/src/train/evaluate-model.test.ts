@@ -39,6 +39,21 @@ it('measures without the images that others stand in for', async () => {
     expect([...(split?.labels ?? [])]).toEqual([0, 1, 2, 0, 1, 0, 1, 2]);
     expect(split?.total).toBe(9);
   }
+  // Where each query is its own file in the gallery, the same as without a gallery, of those that could be read too.
+  const own = new Map(all.map((at) => [at, [at]] as const));
+  for (const bad of [{}, { 5: 2 }] as Record<number, number>[]) {
+    const { galleryLabels: _, ...alone } = dataOf(all, bad);
+    const itself = await evaluateModel(model, { ...dataOf(all, bad), ownInGallery: own }, options);
+    const among = await evaluateModel(model, alone, options);
+    for (const name of ['R@1', 'R@2', 'MAP@R', 'mARP'])
+      expect(itself.metrics[name]).toBeCloseTo(among.metrics[name] as number, 12);
+    itself.dispose();
+    among.dispose();
+  }
+  // One query and one image to find are of one class: no word of a collapse.
+  const one = await evaluateModel(model, dataOf([0]), options);
+  expect(one.collapsed).toBe(false);
+  one.dispose();
   const whole = await evaluateModel(model, dataOf(all), options);
   expect(whole.metrics).not.toEqual(without.metrics);
   for (const { dispose } of [replaced, without, whole]) dispose();

@@ -1,7 +1,8 @@
-import { noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { inScope, withPauses } from '../distances/steps.js';
 import { type EvaluateOptions, evaluateSteps, type Metrics } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Batch } from '../transforms/loader.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 import type { TrainingData } from './loop.js';
@@ -39,7 +40,9 @@ export interface ModelEvaluation {
   queries: MeasuredImages;
   /** null where the queries are looked for among themselves. */
   gallery: MeasuredImages | null;
-  /** Whether all queries are embedded as one point, as good as: within 0.01 of their mean. */
+  /** Where, by rows, the queries' own files are in the gallery. */
+  own: OwnInGallery;
+  /** Whether all images of two or more classes are embedded as one point, as good as: within 0.01 of their mean. */
   collapsed: boolean;
   /** Frees the embeddings of `queries` and `gallery`. */
   dispose(): void;
@@ -55,7 +58,7 @@ export interface ModelEvaluation {
  */
 export async function evaluateModel(
   model: EmbeddingModel,
-  data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'plain'>,
+  data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'ownInGallery' | 'plain'>,
   { onProgress, signal, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
@@ -86,14 +89,15 @@ export async function evaluateModel(
     const queries = await measured(split, labels, 0);
     const radius = radiusOf(queries.embeddings);
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
+    const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const measure = evaluateSteps(queries.embeddings, queries.labels, {
       recallAt,
       extended,
       ...(nmi !== undefined && { nmi }),
-      ...(gallery && { gallery }),
+      ...(gallery && { gallery: { ...gallery, own } }),
     });
     const metrics = await withPauses(inScope(measure), signal);
-    return { metrics, queries, gallery, collapsed: radius < COLLAPSED, dispose };
+    return { metrics, queries, gallery, own, collapsed: collapsed(queries, gallery), dispose };
   } catch (error) {
     dispose();
     throw error;
@@ -124,6 +128,26 @@ function without(embeddings: Tensor, labels: Int32Array, rows: ReadonlySet<numbe
   } finally {
     embeddings.dispose();
   }
+}
+
+/** Of images by their positions in the splits, the rows of those that could be read. */
+function ownRows(own: OwnInGallery, queries: MeasuredImages, gallery: MeasuredImages): OwnInGallery {
+  const rowsOf = ({ positions }: MeasuredImages) => new Map([...positions].map((at, row) => [at, row]));
+  const [queryRows, galleryRows] = [rowsOf(queries), rowsOf(gallery)];
+  const rows = new Map<number, number[]>();
+  for (const [query, places] of own) {
+    const row = queryRows.get(query);
+    const among = places.map((place) => galleryRows.get(place)).filter((place) => place !== undefined);
+    if (row !== undefined && among.length > 0) rows.set(row, among);
+  }
+  return rows;
+}
+
+/** A single image, or images of one class, may well be one point. */
+function collapsed(queries: MeasuredImages, gallery: MeasuredImages | null): boolean {
+  const all = gallery ? [queries, gallery] : [queries];
+  if (new Set(all.flatMap(({ labels }) => [...labels])).size < 2) return false;
+  return scope(() => radiusOf(cat(all.map(({ embeddings }) => embeddings)))) < COLLAPSED;
 }
 
 /** The largest distance from the mean: between half of the largest distance of two embeddings and all of it. */

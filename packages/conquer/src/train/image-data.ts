@@ -1,5 +1,6 @@
 import { ImageFiles, type ImageSet } from '@conquer/image';
 import type { Dataset, Split } from '../datasets/dataset.js';
+import { ownInGallery } from '../datasets/file-identity.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
 import type { BadImages } from '../transforms/bad-images.js';
@@ -53,7 +54,10 @@ export async function imageData(dataset: Dataset, options: ImageDataOptions): Pr
     trainLabels: train.labels,
     testLabels: test.labels,
     ...(validation && { validationLabels: validation.labels }),
-    ...(gallery && { galleryLabels: gallery.labels }),
+    ...(gallery && {
+      galleryLabels: gallery.labels,
+      ownInGallery: await ownInGallery(test.paths, gallery.paths),
+    }),
     trainPaths: train.paths,
     augmented(batches, random, done) {
       // The loader draws a stream for each batch it reads.

@@ -14,6 +14,7 @@ import { Interrupted, UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
 import { disposeCheckpoint, type EpochPosition, loadFirstWhole, saveCheckpoint } from './checkpoint.js';
@@ -44,6 +45,8 @@ export interface TrainingData {
   validationLabels?: Int32Array;
   /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
   galleryLabels?: Int32Array;
+  /** Where the queries' own files stand in the gallery: they are left out of their searches. Default: nowhere. */
+  ownInGallery?: OwnInGallery;
   /** Files of the training images, to name those of a batch that goes wrong. */
   trainPaths?: readonly string[];
   /**

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { inOneGo } from '../distances/steps.js';
 import { openModel } from '../models/open.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
 import { RunFolder } from './run-folder.js';
 import { readTestEmbeddings, surroundings, writeTestEmbeddings } from './test-embeddings.js';
@@ -53,8 +54,8 @@ it('keeps what it takes to look at every learner, with and without a mask over t
     const file = join(folder, `${masks}.safetensors`);
     using embeddings = noGrad(() => model.embed(images, masks ? { masks } : {}));
     const queries = measured(embeddings, labels);
-    const around = inOneGo(surroundings({ queries, gallery: null }, model.numLearners));
-    writeTestEmbeddings(file, { queries, gallery: null, model, around, masks, epoch: 3 });
+    const around = inOneGo(surroundings({ queries, gallery: null, own: new Map() }, model.numLearners));
+    writeTestEmbeddings(file, { queries, gallery: null, own: new Map(), model, around, masks, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
     expect(metadata.epoch).toBe('3');
@@ -92,7 +93,7 @@ describe('readTestEmbeddings', () => {
   const never = () => Promise.reject(new Error('nobody need look at an image'));
 
   /** What the loop writes, of these rows of the list. */
-  function write(rows: number[], galleryRows: number[] | null): void {
+  function write(rows: number[], galleryRows: number[] | null, own: OwnInGallery = new Map()): void {
     const before = liveTensors();
     const generator = new Generator(1);
     const model = openModel('small-resnet', { smallResNet: { widths: [4] }, embeddingDim: 4, generator });
@@ -102,7 +103,7 @@ describe('readTestEmbeddings', () => {
       positions: Int32Array.from(positions),
       total: labels.length,
     });
-    const found = { queries: split(rows), gallery: galleryRows && split(galleryRows) };
+    const found = { queries: split(rows), gallery: galleryRows && split(galleryRows), own };
     const around = inOneGo(surroundings(found, 2));
     writeTestEmbeddings(run.embeddingsFile, { ...found, model, around, epoch: 0 });
     run.writeTestImages({ queries: list, gallery: galleryRows && list });
@@ -111,6 +112,29 @@ describe('readTestEmbeddings', () => {
     model.dispose();
     expect(liveTensors()).toBe(before);
   }
+
+  it("does not show a query's own file in the gallery as its neighbour", async () => {
+    write(
+      [0, 1, 3],
+      [0, 2, 3, 4],
+      new Map([
+        [0, [0]],
+        [2, [2]],
+      ]),
+    );
+    const { neighbours, depth, gallery } = await readTestEmbeddings(run, never);
+    expect(depth).toBe(3);
+    expect([...neighbours.subarray(0, 3)].sort()).toEqual([1, 2, 3]);
+    expect(new Set(neighbours.subarray(3, 6)).size).toBe(3);
+    expect([...neighbours.subarray(6)].sort()).toEqual([0, 1, 3]);
+    expect(gallery?.paths).toEqual(['a', 'c', 'd', 'e']);
+    const { tensors } = readSafetensors(run.embeddingsFile);
+    expect(tensors.get('own')?.tolist()).toEqual([
+      [0, 0],
+      [2, 2],
+    ]);
+    for (const value of tensors.values()) value.dispose();
+  });
 
   it('leaves out what was left out of the metrics, of queries and gallery', async () => {
     write([0, 2, 3, 4, 5], null);

@@ -2,6 +2,7 @@ import { noGrad, readSafetensors, scope, type Tensor, tensor, writeSafetensors }
 import { kMeansSteps } from '../distances/kmeans.js';
 import { allNeighbours, type Neighbours } from '../distances/nearest.js';
 import type { Steps } from '../distances/steps.js';
+import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import { UserError } from '../error.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
@@ -13,7 +14,7 @@ import type { ImageList, RunFolder } from './run-folder.js';
 /** Neighbours kept of each query: what a page shows of it. */
 const NEIGHBOURS = 20;
 
-export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'gallery'> {
+export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'> {
   model: EmbeddingModel;
   around: Surroundings;
   /** The mask that is in the embeddings already, if there is one. */
@@ -30,13 +31,14 @@ export interface Surroundings {
 
 /** Finds it, in steps. */
 export function* surroundings(
-  { queries, gallery }: Pick<ModelEvaluation, 'queries' | 'gallery'>,
+  { queries, gallery, own }: Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'>,
   numLearners: number,
 ): Steps<Surroundings> {
   const { embeddings } = queries;
   const among = gallery?.embeddings ?? null;
-  const k = Math.min(NEIGHBOURS, among ? among.size(0) : embeddings.size(0) - 1);
-  const neighbours = yield* allNeighbours(embeddings, among, k);
+  const k = Math.min(NEIGHBOURS, among ? among.size(0) - mostOwn(own) : embeddings.size(0) - 1);
+  const found = yield* allNeighbours(embeddings, among, k + mostOwn(own));
+  const neighbours = withoutOwn(found, 0, own, k);
   const numClusters = Math.min(Math.max(2, numLearners), embeddings.size(0));
   const { assignments, centroids } = yield* kMeansSteps(embeddings, numClusters, { random: new Random(0) });
   centroids.dispose();
@@ -49,7 +51,7 @@ export function* surroundings(
  * docs/run-folder.md lists the tensors.
  */
 export function writeTestEmbeddings(file: string, written: TestEmbeddings): void {
-  const { queries, gallery, model, around, masks, epoch } = written;
+  const { queries, gallery, own, model, around, masks, epoch } = written;
   const { k, indices, distances } = around.neighbours;
   const shape = [queries.labels.length, k];
   scope(() =>
@@ -67,6 +69,9 @@ export function writeTestEmbeddings(file: string, written: TestEmbeddings): void
         tensors.set('gallery_embeddings', gallery.embeddings.to('cpu'));
         tensors.set('gallery_labels', tensor(gallery.labels));
         tensors.set('gallery_positions', tensor(gallery.positions));
+        const pairs = [...own].flatMap(([query, places]) => places.flatMap((place) => [query, place]));
+        if (pairs.length > 0)
+          tensors.set('own', tensor(Int32Array.from(pairs), { shape: [pairs.length / 2, 2] }));
       }
       writeSafetensors(file, tensors, {
         format: 'conquer-embeddings-1',

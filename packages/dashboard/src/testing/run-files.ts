@@ -152,7 +152,7 @@ export interface EmbeddingFile {
   epoch: number;
   vectors: number[][];
   labels: number[];
-  gallery: { vectors: number[][]; labels: number[] } | null;
+  gallery: { vectors: number[][]; labels: number[]; own?: [query: number, row: number][] } | null;
   /** Where the rows stand in test-images.json, of so many images; without it, as older versions wrote the file. */
   rows?: { positions: number[]; of: number };
 }
@@ -164,8 +164,13 @@ export function writeEmbeddings(
 ): void {
   const dim = vectors[0]?.length ?? 0;
   const among = gallery?.vectors ?? vectors;
-  const ranked = vectors.map((vector, query) => nearestByHand(vector, among, gallery ? -1 : query));
-  const depth = Math.min(20, ranked[0]?.length ?? 0);
+  const own = gallery?.own ?? [];
+  const ranked = vectors.map((vector, query) =>
+    nearestByHand(vector, among, gallery ? -1 : query).filter(
+      ({ index }) => !own.some(([ofQuery, row]) => ofQuery === query && row === index),
+    ),
+  );
+  const depth = Math.min(20, ...ranked.map(({ length }) => length));
   const top = ranked.map((row) => row.slice(0, depth));
   const masks = [0, 1].map((parity) => Array.from({ length: dim }, (_, d) => Number(d % 2 === parity)));
   const tensors: Tensors = {
@@ -179,6 +184,7 @@ export function writeEmbeddings(
   if (gallery) {
     tensors.gallery_embeddings = ['F32', [gallery.labels.length, dim], gallery.vectors.flat()];
     tensors.gallery_labels = ['I32', [gallery.labels.length], gallery.labels];
+    if (own.length > 0) tensors.own = ['I32', [own.length, 2], own.flat()];
   }
   if (rows) tensors.positions = ['I32', [rows.positions.length], rows.positions];
   const metadata = { epoch: String(epoch), ...(rows && { images: String(rows.of) }) };
