@@ -87,7 +87,6 @@ export async function evaluateModel(
   };
   try {
     const queries = await measured(split, labels, 0);
-    const radius = radiusOf(queries.embeddings);
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const measure = evaluateSteps(queries.embeddings, queries.labels, {
