@@ -138,8 +138,8 @@ export const trainOptions = {
     kind: 'text',
     default: null,
     help:
-      "weights to start the backbone with: imagenet (torchvision's, fetched once), or a .pth or .safetensors file " +
-      'of its names',
+      "weights to start the backbone with: imagenet (torchvision's, fetched once), or a file of PyTorch's or " +
+      'safetensors with its names, see docs/weights.md',
   },
   bn: {
     group: MODEL,

@@ -79,7 +79,10 @@ it('has the parameters of the published trunk and its maps', () => {
   expect(() => shape(108)).toThrow(/224 or 256 pixels, got 13x13 before block 3c/);
 });
 
-it('takes BatchNorm vectors of shape (1, C), as the published file has them', () => {
+it.each([
+  ['(1, C), as the published file has them', [1, -1]],
+  ['(1, C, 1, 1), as from Caffe', [1, -1, 1, 1]],
+])('takes BatchNorm vectors of shape %s', (_, shape) => {
   using source = new BNInception({ generator: new Generator(1) });
   using target = new BNInception({ generator: new Generator(2) });
   scope(() => {
@@ -87,7 +90,7 @@ it('takes BatchNorm vectors of shape (1, C), as the published file has them', ()
     const published = new Map<string, Tensor>();
     for (const [name, value] of source.stateDict()) {
       if (name.endsWith('num_batches_tracked')) continue;
-      published.set(name, name.includes('_bn.') ? value.view([1, -1]) : value);
+      published.set(name, name.includes('_bn.') ? value.view(shape) : value);
     }
     target.loadPretrained(published);
     const loaded = target.stateDict();

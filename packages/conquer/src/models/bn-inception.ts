@@ -89,10 +89,10 @@ export class BNInception extends Backbone {
     }
   }
 
-  /** As every backbone's; the BatchNorm vectors may also come as (1, C), as the published file has them. */
+  /** As every backbone's; the BatchNorm vectors may also come as (1, C), as the published file has them, or (1, C, 1, 1). */
   override loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
     const isRow = (name: string, { shape }: Tensor) =>
-      name.includes('_bn.') && shape.length === 2 && shape[0] === 1;
+      name.includes('_bn.') && shape.length > 1 && shape.every((size, dim) => dim === 1 || size === 1);
     return scope(() => {
       const entries = Array.from(
         weights,

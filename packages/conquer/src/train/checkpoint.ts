@@ -185,8 +185,10 @@ export function loadFirstWhole(
       onDamaged(error.message);
     }
   }
-  if (problems.length === 0) return null;
-  throw new UserError(`no checkpoint of the run is whole; remove them to begin anew: ${problems.join('; ')}`);
+  const [first] = problems;
+  if (first === undefined) return null;
+  const more = problems.length > 1 ? `; and ${problems.length - 1} more` : '';
+  throw new UserError(`no checkpoint of the run can be used; remove them to begin anew: ${first}${more}`);
 }
 
 /** Frees the tensors of a checkpoint that was loaded. */

@@ -172,6 +172,21 @@ describe('marks of a tensor', () => {
   });
 });
 
+it('has integers that are marked negated read so, and boolean ones refused', () => {
+  const marked = (type: string, elements: string) =>
+    floats(`}${text('neg')}\x88s`)
+      .replace('FloatStorage', type)
+      .replace('K\x04tQ', `K${elements}tQ`);
+  scope(() => {
+    expect(lists(readPth(pickle(key('a'), marked('IntStorage', '\x04')))).a).toEqual(
+      [0x3f800000, 0x40000000, 0x40400000, 0x40800000].map((bits) => -bits),
+    );
+  });
+  expect(() => readPth(pickle(key('a'), marked('BoolStorage', '\x10')))).toThrow(
+    /the mark 'neg', .* for bool/,
+  );
+});
+
 describe('objects of other classes', () => {
   const object = `cmy.code\nThing\n(K\x01tR}${text('x')}K\x02sb`;
 

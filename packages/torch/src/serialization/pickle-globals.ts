@@ -203,7 +203,7 @@ export class PickleGlobals {
     let negated = false;
     for (const [mark, value] of metadata) {
       if (value === false) continue;
-      if (mark !== 'neg' || value !== true || !dtype.includes('float')) {
+      if (mark !== 'neg' || value !== true || !/^(b?float|int|uint8)/.test(dtype)) {
         const name = typeof mark === 'string' ? printable(mark) : 'metadata';
         return { negated: false, obstacle: `has the mark '${name}', which is not read for ${dtype}` };
       }
