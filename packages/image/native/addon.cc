@@ -269,7 +269,7 @@ class FilesTask : public Task {
   const double pixel_limit_;
 };
 
-// An image in a file of pixels: height×width×3 bytes from `offset` on.
+// An image in a file or an array of pixels: height×width×3 bytes from `offset` on.
 struct Place {
   size_t offset;
   int width, height;
@@ -277,12 +277,19 @@ struct Place {
   bool verify;
 };
 
+// Where the pixels of images are: in an open file, or where there is none in `bytes`.
+struct Pixels {
+  int descriptor;
+  const uint8_t* bytes;
+  size_t length;
+};
+
 class PixelsTask : public Task {
  public:
-  PixelsTask(int descriptor, View<double> places, Requests requests, View<uint8_t> out, View<uint8_t> outcomes,
+  PixelsTask(Pixels pixels, View<double> places, Requests requests, View<uint8_t> out, View<uint8_t> outcomes,
              size_t threads, const View<int32_t>& cancel)
       : Task(requests.requests.size(), threads, cancel),
-        descriptor_(descriptor),
+        pixels_(pixels),
         requests_(std::move(requests)),
         out_(out.data),
         outcomes_(outcomes.data) {
@@ -296,6 +303,8 @@ class PixelsTask : public Task {
       }
       places_.push_back({static_cast<size_t>(n[0]), static_cast<int>(n[1]), static_cast<int>(n[2]),
                          static_cast<uint32_t>(n[3]), n[4] != 0});
+      const size_t end = places_.back().offset + static_cast<size_t>(n[1]) * static_cast<size_t>(n[2]) * 3;
+      if (pixels.descriptor < 0 && end > pixels.length) throw std::invalid_argument("places: outside of the pixels");
     }
   }
 
@@ -317,13 +326,17 @@ class PixelsTask : public Task {
     const int last_column = std::min(place.width, static_cast<int>(std::ceil(box.left + box.width)));
     const size_t start = place.verify ? 0 : first * row_bytes;
     const size_t length = (place.verify ? place.height : last - first) * row_bytes;
-    if (space.file.size() < length + 1) space.file.resize(length + 1);
-    if (!read_fully(descriptor_, space.file.data(), length, place.offset + start)) return;
-    if (place.verify && checksum(space.file.data(), length) != place.checksum) return;
+    const uint8_t* bytes = pixels_.bytes + place.offset + start;
+    if (pixels_.descriptor >= 0) {
+      if (space.file.size() < length + 1) space.file.resize(length + 1);
+      if (!read_fully(pixels_.descriptor, space.file.data(), length, place.offset + start)) return;
+      bytes = space.file.data();
+    }
+    if (place.verify && checksum(bytes, length) != place.checksum) return;
 
     const size_t out_bytes = static_cast<size_t>(request.out_width) * 3;
     const size_t rows = static_cast<size_t>(last - first);
-    const uint8_t* row = space.file.data() + (first * row_bytes - start) + static_cast<size_t>(first_column) * 3;
+    const uint8_t* row = bytes + (first * row_bytes - start) + static_cast<size_t>(first_column) * 3;
     // In whole pixels and of the size that is there, nothing is resized.
     if (box.left == first_column && box.top == first && box.width == request.out_width &&
         box.height == request.out_height && !request.flip) {
@@ -343,7 +356,7 @@ class PixelsTask : public Task {
   }
 
  private:
-  const int descriptor_;
+  const Pixels pixels_;
   const Requests requests_;
   std::vector<Place> places_;
   uint8_t* const out_;
@@ -501,13 +514,20 @@ napi_value decode_files(napi_env env, napi_callback_info info) {
   });
 }
 
-// readPixels(descriptor, places: Float64Array, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, threads,
-// cancel); the descriptor stays open until the promise is resolved.
+// readPixels(pixels, places: Float64Array, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, threads, cancel);
+// pixels: a file's descriptor, which stays open until the promise is resolved, or a Uint8Array.
 napi_value read_pixels(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<7> a(env, info);
-    int32_t descriptor = -1;
-    check(napi_get_value_int32(env, a.values[0], &descriptor), "descriptor: expected a number");
+    bool in_memory = false;
+    check(napi_is_typedarray(env, a.values[0], &in_memory), "pixels: cannot be read");
+    Pixels pixels{-1, nullptr, 0};
+    if (in_memory) {
+      const View<uint8_t> bytes(env, a.values[0], napi_uint8_array, "pixels");
+      pixels = {-1, bytes.data, bytes.length};
+    } else if (napi_get_value_int32(env, a.values[0], &pixels.descriptor) != napi_ok || pixels.descriptor < 0) {
+      throw std::invalid_argument("pixels: expected a file's descriptor or a Uint8Array");
+    }
     const View<double> places(env, a.values[1], napi_float64_array, "places");
     const View<int32_t> numbers(env, a.values[2], napi_int32_array, "requests");
     const View<uint8_t> out(env, a.values[3], napi_uint8_array, "out");
@@ -515,7 +535,8 @@ napi_value read_pixels(napi_env env, napi_callback_info info) {
     const size_t threads = to_count(env, a.values[5], kMostThreads, "threads");
     const View<int32_t> cancel = to_cancel(env, a.values[6]);
     Requests requests(numbers, outcomes.length, out, outcomes);
-    auto task = std::make_unique<PixelsTask>(descriptor, places, std::move(requests), out, outcomes, threads, cancel);
+    auto task = std::make_unique<PixelsTask>(pixels, places, std::move(requests), out, outcomes, threads, cancel);
+    if (in_memory) return a.environment->submit(std::move(task), {a.values[0], a.values[3], a.values[4], a.values[6]});
     return a.environment->submit(std::move(task), {a.values[3], a.values[4], a.values[6]});
   });
 }

@@ -22,8 +22,9 @@ interface Native {
     threads: number,
     cancel: Int32Array,
   ): Promise<void>;
+  /** @param pixels a file's descriptor, or the pixels themselves */
   readPixels(
-    descriptor: number,
+    pixels: number | Uint8Array,
     places: Float64Array,
     requests: Int32Array,
     out: Uint8Array,

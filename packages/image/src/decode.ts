@@ -1,5 +1,5 @@
 import { native, outcome, runNative } from './binding.js';
-import { type DecodeOptions, forEachBounded } from './bounded.js';
+import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
 import { imageError, openImage, pixelLimit } from './pixels.js';
 import { encodeRequests, type ImageRequest, outsideReason, placesIn } from './request.js';
@@ -22,9 +22,10 @@ export interface DecodeRequest extends ImageRequest {
  *
  * A JPEG that was cut short is found whatever the crop; damage below the crop is not seen.
  *
- * When the promise rejects, nothing writes to `out` any more.
- * @throws ImageError naming the first file that cannot be read, that has more than `pixelLimit` pixels, or
- *   outside of which the crop lies; RangeError if `out` has another size; the reason of `options.signal`
+ * When the promise rejects, nothing writes to `out` any more. What `out` holds of an image that `options.onBad` was told of
+ * is undefined.
+ * @throws ImageError, unless `options.onBad` is told, naming the first file that cannot be read, that has more than
+ *   `pixelLimit` pixels, or outside of which the crop lies; RangeError if `out` has another size; the reason of `options.signal`
  *   after it was aborted
  */
 export async function decodeImages(
@@ -40,7 +41,7 @@ export async function decodeImages(
     native.decodeFiles(paths, encodeRequests(requests), out, outcomes, pixelLimit, threads, cancel),
   );
   const others = [...outcomes.keys()].filter((index) => outcomes[index] !== outcome.done);
-  await forEachBounded(others, options, async (index) => {
+  await forEachImage(others, options, async (index) => {
     const request = requests[index]!;
     // sharp reads no further than the crop, and what lacks only the marker of its end is whole.
     if (outcomes[index] === outcome.short) await decodeToTheEnd(request.path);

@@ -1,5 +1,6 @@
 import type { DecodeOptions } from './bounded.js';
 import { decodeImages } from './decode.js';
+import type { ImageError } from './error.js';
 import type { ImageSet, SetRequest } from './image-set.js';
 import { type ImageSize, imageSizes } from './pixels.js';
 
@@ -21,12 +22,18 @@ export class ImageFiles implements ImageSet {
   async sizes(indices: Iterable<number>, options: DecodeOptions = {}): Promise<ImageSize[]> {
     const wanted = [...indices];
     const missing = [...new Set(wanted)].filter((index) => !this.known[index]);
+    const { onBad } = options;
+    const bad = new Map<number, ImageError>();
     const found = await imageSizes(
       missing.map((index) => this.path(index)),
-      options,
+      { ...options, onBad: onBad && ((error, place) => bad.set(missing[place]!, error)) },
     );
-    for (const [place, index] of missing.entries()) this.known[index] = found[place];
-    return wanted.map((index) => this.known[index]!);
+    for (const [place, index] of missing.entries()) if (!bad.has(index)) this.known[index] = found[place];
+    return wanted.map((index, place) => {
+      const error = bad.get(index);
+      if (error) onBad?.(error, place);
+      return this.known[index] ?? { width: 0, height: 0 };
+    });
   }
 
   /** As decodeImages. @throws RangeError for an image that is not there */

@@ -1,5 +1,6 @@
 import { close } from 'node:fs';
-import { type NativeOptions, native, outcome, runNative } from './binding.js';
+import { native, outcome, runNative } from './binding.js';
+import type { DecodeOptions } from './bounded.js';
 import { ImageError } from './error.js';
 import type { ImageSet, SetRequest } from './image-set.js';
 import type { PackTable } from './pack-file.js';
@@ -30,25 +31,35 @@ export class ImagePack implements ImageSet {
     this.verified = new Uint8Array(paths.length);
   }
 
-  /** The sizes in the pack, reduced as they are. @throws RangeError for an image that is not there */
-  async sizes(indices: Iterable<number>): Promise<ImageSize[]> {
-    return Array.from(indices, (index) => this.size(index));
+  /** Images that could not be read when the pack was made, and have no pixels in it. */
+  get unread(): number[] {
+    return Array.from({ length: this.count }, (_, index) => index).filter((index) => this.isUnread(index));
+  }
+
+  /** As ImageSet.sizes: the sizes in the pack, reduced as they are. */
+  async sizes(indices: Iterable<number>, { onBad }: DecodeOptions = {}): Promise<ImageSize[]> {
+    return Array.from(indices, (index, place) => {
+      if (this.isUnread(index)) report(this.unreadError(index), place, onBad);
+      return this.size(index);
+    });
   }
 
   /**
    * As ImageSet.read; crops are in pixels of the reduced images.
-   * @throws ImageError naming the first image that is damaged in the pack, or outside of which the crop lies;
-   *   RangeError if `out` has another size or an image is not there; Error after `dispose`
+   * @throws ImageError, unless `options.onBad` is told, naming the first image that is not in the pack or damaged there,
+   *   or outside of which the crop lies; RangeError if `out` has another size or an image is not there; Error after `dispose`
    */
-  async read(requests: readonly SetRequest[], out: Uint8Array, options: NativeOptions = {}): Promise<void> {
+  async read(requests: readonly SetRequest[], out: Uint8Array, options: DecodeOptions = {}): Promise<void> {
     if (this.disposed) throw new Error('this ImagePack has been disposed');
     placesIn(out, requests);
     if (requests.length === 0) return;
     const places = new Float64Array(requests.length * 5);
     for (const [place, { index }] of requests.entries()) {
-      const { width, height } = this.size(index);
       const { offsets, checksums } = this.table;
-      const verify = this.verified[index] === 1 ? 0 : 1;
+      // In the place of one that is not there, a pixel is read that nobody uses.
+      const unread = this.isUnread(index);
+      const { width, height } = unread ? { width: 1, height: 1 } : this.size(index);
+      const verify = unread || this.verified[index] === 1 ? 0 : 1;
       places.set([offsets[index]!, width, height, checksums[index]!, verify], place * 5);
     }
     const outcomes = new Uint8Array(requests.length);
@@ -62,11 +73,12 @@ export class ImagePack implements ImageSet {
       if (this.disposed) this.close();
     }
     for (const [place, { index, crop }] of requests.entries()) {
-      if (outcomes[place] === outcome.done) this.verified[index] = 1;
-      else if (outcomes[place] === outcome.other && crop) throw this.error(index, outsideReason(crop));
+      if (this.isUnread(index)) report(this.unreadError(index), place, options.onBad);
+      else if (outcomes[place] === outcome.done) this.verified[index] = 1;
       else {
-        const remedy = 'delete that file, and it is made again';
-        throw this.error(index, `its pixels in ${this.name} are damaged: ${remedy}`);
+        const outside = outcomes[place] === outcome.other && crop;
+        const damaged = `its pixels in ${this.name} are damaged: delete that file, and it is made again`;
+        report(this.error(index, outside ? outsideReason(crop) : damaged), place, options.onBad);
       }
     }
   }
@@ -95,7 +107,20 @@ export class ImagePack implements ImageSet {
     return { width, height };
   }
 
+  private isUnread(index: number): boolean {
+    return this.size(index).width === 0;
+  }
+
+  private unreadError(index: number): ImageError {
+    return this.error(index, `it could not be read when ${this.name} was made`);
+  }
+
   private error(index: number, reason: string): ImageError {
     return new ImageError(this.paths[index]!, reason);
   }
+}
+
+function report(error: ImageError, place: number, onBad: DecodeOptions['onBad']): void {
+  if (!onBad) throw error;
+  onBad(error, place);
 }

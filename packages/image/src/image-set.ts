@@ -13,14 +13,16 @@ export interface ImageSet {
   /** The number of images; their positions are 0..count-1. */
   readonly count: number;
   /**
-   * The oriented sizes of the images at these positions, in their order, in pixels.
-   * @throws ImageError naming the first image that cannot be read; RangeError for a position that is not
-   *   there
+   * The oriented sizes of the images at these positions, in their order, in pixels; 0×0 for those that
+   * `options.onBad` was told of.
+   * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read; RangeError for
+   *   a position that is not there
    */
   sizes(indices: Iterable<number>, options?: DecodeOptions): Promise<ImageSize[]>;
   /**
-   * Reads what is requested into `out`, H×W×3 bytes of RGB each, one after the other.
-   * @throws ImageError naming the first image that cannot be read; RangeError if `out` has another size, or
+   * Reads what is requested into `out`, H×W×3 bytes of RGB each, one after the other. What it holds of an image that
+   * `options.onBad` was told of is undefined. Images may be found to be bad here only.
+   * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read; RangeError if `out` has another size, or
    *   for a position that is not there
    */
   read(requests: readonly SetRequest[], out: Uint8Array, options?: DecodeOptions): Promise<void>;

@@ -7,6 +7,8 @@ export type { ImageSet, SetRequest } from './image-set.js';
 export { imageLibraries } from './libraries.js';
 export { type PackOptions, type PackProgress, packImages } from './pack.js';
 export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
+export { ReducedImages } from './reduced-images.js';
+export type { Reduction } from './reduction.js';
 export type { Crop, ImageRequest } from './request.js';
 export { type Drawing, type RenderOptions, renderSvg, renderSvgs } from './svg.js';
 export { type WarpRequest, warpImages } from './warp.js';

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type DecodeOptions, forEachBounded } from './bounded.js';
-import { decodeImages } from './decode.js';
-import { ImageError } from './error.js';
+import type { ImageError } from './error.js';
 import { ImagePack } from './image-pack.js';
 import { type Fingerprint, openPackFile, type PackHeader, PackWriter, packVersion } from './pack-file.js';
-import { type ImageSize, imageSizes } from './pixels.js';
+import { imageError } from './pixels.js';
+import { decodeReduced, imagesAtOnce, type Reduction } from './reduction.js';
 
 /** Images that are in the pack, and in all. */
 export interface PackProgress {
@@ -14,33 +14,26 @@ export interface PackProgress {
   total: number;
 }
 
-export interface PackOptions extends DecodeOptions {
-  /** Length in pixels that the short side is reduced to. Smaller images stay as they are, unless `square`. */
-  size: number;
-  /**
-   * Resize every image to cover `size`×`size` and cut it at the centre, instead of keeping its ratio. Default
-   * false.
-   */
-  square?: boolean | undefined;
+export interface PackOptions extends DecodeOptions, Reduction {
   /** Where the pack lies; its folder is made. */
   file: string;
   /** Called after each block of images that has been written. */
   onProgress?: ((progress: PackProgress) => void) | undefined;
 }
 
-const blockImages = 256;
-const blockBytes = 2 ** 26;
-/** Of an image in a pack, in pixels. */
-const longestSide = 65_535;
-
 /**
  * Decodes every image once, reduced, into one file (see pack-file.ts), and opens it. The file is written
  * under a temporary name and renamed when it is complete. A pack of the same images in the same order,
  * unchanged since (by bytes and modification time), is used as it is; one that is cut short or damaged is
  * made again.
+ *
+ * Images that `options.onBad` is told of have no pixels in the pack, which is an ImageError of theirs when they are read
+ * from it. They are tried again, and told of again, whenever the pack is opened: it is made anew where one can be read.
+ *
  * @returns a pack in the order of `paths`, which belongs to the caller, who disposes it
- * @throws ImageError naming the first image that cannot be read; the reason of `options.signal` after it was
- *   aborted; what was being written is removed
+ * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read; the file system's
+ *   error where the pack cannot be written; the reason of `options.signal` after it was aborted; what was being
+ *   written is removed
  */
 export async function packImages(paths: readonly string[], options: PackOptions): Promise<ImagePack> {
   const { size, square = false, file } = options;
@@ -50,7 +43,10 @@ export async function packImages(paths: readonly string[], options: PackOptions)
     return found && new ImagePack(found.descriptor, file, paths, found.table);
   };
   const present = openPack();
-  if (present) return present;
+  if (present) {
+    if (await unreadStay(paths, present.unread, options)) return present;
+    present.dispose();
+  }
   await writePack(paths, header, options);
   const made = openPack();
   if (!made) throw new Error(`${file} is not what was written there: does another process write to it?`);
@@ -80,47 +76,51 @@ async function writeImages(
   paths: readonly string[],
   options: PackOptions,
 ): Promise<void> {
-  const { size, square = false, onProgress } = options;
+  const { onProgress, onBad } = options;
   for (let start = 0; start < paths.length; ) {
-    let block = paths.slice(start, start + blockImages);
-    let sizes = square
-      ? block.map(() => ({ width: size, height: size }))
-      : (await imageSizes(block, options)).map((image) => reduced(image, size));
-    // Long panoramas: as many as fit into memory, and at least one.
-    let bytes = 0;
-    const fitting = sizes.findIndex(({ width, height }) => {
-      bytes += width * height * 3;
-      return bytes > blockBytes;
+    const from = start;
+    const { sizes, pixels } = await decodeReduced(paths.slice(from, from + imagesAtOnce), options, {
+      ...options,
+      onBad: onBad && ((error, place) => onBad(error, from + place)),
     });
-    if (fitting >= 0) {
-      block = block.slice(0, Math.max(1, fitting));
-      sizes = sizes.slice(0, block.length);
-    }
-    const pixels = new Uint8Array(sizes.reduce((sum, { width, height }) => sum + width * height * 3, 0));
-    const fit = square ? 'cover' : 'fill';
-    await decodeImages(
-      block.map((path, index) => ({ path, size: sizes[index]!, fit })),
-      pixels,
-      options,
-    );
     await writer.add(sizes, pixels);
-    start += block.length;
+    start += sizes.length;
     onProgress?.({ done: start, total: paths.length });
   }
 }
 
-/** The size with a short side of at most `short`, the ratio kept. */
-function reduced({ width, height }: ImageSize, short: number): ImageSize {
-  const scale = Math.min(1, short / Math.min(width, height), longestSide / Math.max(width, height));
-  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+/**
+ * Whether none of these images can be read now either, and tells of them where so.
+ * @throws ImageError, unless `options.onBad` is told, naming the first of them that still cannot be read
+ */
+async function unreadStay(
+  paths: readonly string[],
+  unread: readonly number[],
+  options: PackOptions,
+): Promise<boolean> {
+  const { onBad } = options;
+  const errors: [ImageError, number][] = [];
+  for (let start = 0; start < unread.length; ) {
+    const places = unread.slice(start, start + imagesAtOnce);
+    const { sizes } = await decodeReduced(
+      places.map((place) => paths[place]!),
+      options,
+      { ...options, onBad: onBad && ((error, place) => errors.push([error, places[place]!])) },
+    );
+    start += sizes.length;
+  }
+  if (errors.length < unread.length) return false;
+  for (const [error, place] of errors) onBad?.(error, place);
+  return true;
 }
 
-async function fingerprints(paths: readonly string[], options: DecodeOptions): Promise<Fingerprint[]> {
+async function fingerprints(paths: readonly string[], options: PackOptions): Promise<Fingerprint[]> {
   const images: Fingerprint[] = new Array(paths.length);
   await forEachBounded(paths, options, async (path, index) => {
-    const entry = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'ENOENT' ? 'no such file' : `the file cannot be opened (${error.code})`;
-      throw new ImageError(path, reason, { cause: error });
+    const entry = await stat(path).catch(async (error: unknown) => {
+      // When it is decoded, it is told of.
+      if (options.onBad) return { size: 0, mtimeMs: 0 };
+      throw await imageError(path, error);
     });
     images[index] = [path, entry.size, Math.round(entry.mtimeMs)];
   });

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { native, runNative } from './binding.js';
-import { type DecodeOptions, forEachBounded } from './bounded.js';
+import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
 
 // libvips would remember decoded files by name and answer with the old pixels after a file has changed.
@@ -37,7 +37,8 @@ export async function imageSize(path: string): Promise<ImageSize> {
 
 /**
  * The same of many images, in their order.
- * @throws ImageError naming the first file that cannot be read; the reason of `options.signal` after it was
+ * @returns 0×0 for those that `options.onBad` was told of
+ * @throws ImageError, unless `options.onBad` is told, naming the first file that cannot be read; the reason of `options.signal` after it was
  *   aborted
  */
 export async function imageSizes(
@@ -54,7 +55,7 @@ export async function imageSizes(
     height: numbers[2 * index + 1]!,
   }));
   const others = [...sizes.keys()].filter((index) => sizes[index]?.width === 0);
-  await forEachBounded(others, options, async (index) => {
+  await forEachImage(others, options, async (index) => {
     sizes[index] = await sizeBySharp(paths[index]!);
   });
   return sizes;
@@ -83,7 +84,11 @@ async function fileProblem(path: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOENT' ? 'no such file' : `the file cannot be opened (${code})`;
+    if (code !== 'ENOENT') return `the file cannot be opened (${code})`;
+    // What Node puts in place of bytes that are not UTF-8.
+    return path.includes('\uFFFD')
+      ? 'no such file (a name that is not UTF-8 cannot be given: rename the file)'
+      : 'no such file';
   }
 }
 
