@@ -46,7 +46,7 @@ export class AngularLoss extends Loss {
     if (!this.hasEnough(labels))
       throw new Error('angular loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const pairs = pairSets(labels, tuples, embeddings.device);
+      const pairs = pairSets('angular loss', embeddings, labels, tuples);
       const angular = this.angularTerm(F.normalize(embeddings), pairs);
       const loss = angular.mul(this.angularWeight).add(nPairTerm(embeddings, pairs));
       return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));

@@ -1,4 +1,5 @@
-import { arange, F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
 import { Loss } from './loss.js';
 
 export interface ArcFaceOptions {
@@ -52,15 +53,14 @@ export class ArcFaceLoss extends Loss {
   forward(embeddings: Tensor, labels: Int32Array): Tensor {
     return scope(() => {
       const { device } = embeddings;
+      const own = classTargets('arcface loss', embeddings, labels, this.classWeights.size(0)).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
         this.compat === 'revisiting-dml' ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );
-      const targets = tensor(labels, { dtype: 'int64', device });
-      const own = targets.unsqueeze(1);
       const isOwn = arange(0, cosines.size(1), 1, { dtype: 'int64', device }).eq(own);
       const withMargin = this.withMargin(cosines.gather(1, own));
       const logits = cosines.where(isOwn.logicalNot(), withMargin).mul(this.featureScale);
-      return F.crossEntropy(logits, targets);
+      return F.crossEntropy(logits, own.squeeze(1));
     });
   }
 

@@ -27,9 +27,9 @@ export class ContrastiveLoss extends Loss {
     this.negMargin = negMargin;
   }
 
-  forward(embeddings: Tensor, _labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('contrastive', embeddings, tuples);
+      const { anchors, positives, negatives } = selectTuples('contrastive', embeddings, labels, tuples);
       const together = pairDistance(anchors, positives).sub(this.posMargin).relu().mean();
       const apart = pairDistance(anchors, negatives).neg().add(this.negMargin).relu().mean();
       return together.add(apart);

@@ -34,7 +34,7 @@ export class HistogramLoss extends Loss {
       throw new Error('histogram loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
       const similarities = embeddings.matmul(embeddings.t());
-      const masks = pairMasks(labels, embeddings.device);
+      const masks = pairMasks('histogram loss', embeddings, labels);
       const positives = this.histogram(similarities.maskedSelect(masks.positives));
       const negatives = this.histogram(similarities.maskedSelect(masks.negatives));
       return negatives.mul(positives.cumsum(0)).sum();

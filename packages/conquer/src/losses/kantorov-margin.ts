@@ -41,8 +41,8 @@ export class KantorovMarginLoss extends Loss {
       throw new Error('kantorov-margin loss: the batch has no positive and negative pair; skip such batches');
     }
     return scope(() => {
+      const { positives, negatives } = pairMasks('kantorov-margin loss', embeddings, labels);
       const distances = pairwiseDistances(embeddings);
-      const { positives, negatives } = pairMasks(labels, embeddings.device);
       const chosen = noGrad(() => {
         const count = Math.max(1, Math.floor(positives.sum().item() / labels.length));
         const far = negatives.logicalAnd(distances.ge(this.distanceThreshold));

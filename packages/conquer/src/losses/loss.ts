@@ -1,4 +1,5 @@
 import { nn, type Tensor, tensor } from '@conquer/torch';
+import { checkBatch } from '../batch-labels.js';
 import type { Tuples } from '../tuples.js';
 
 /**
@@ -15,6 +16,7 @@ export abstract class Loss extends nn.Module {
    *   0..numClasses-1
    * @param tuples from a miner, at least one; null for a loss that does not use them
    * @returns a scalar (), differentiable, which belongs to the caller
+   * @throws UserError for labels that are no Int32Array of B, or none of the loss's classes
    * @throws Error if there is nothing to compute a loss from: ask `hasEnough` (or count the tuples) first
    */
   abstract forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor;
@@ -32,8 +34,17 @@ export interface TupleEmbeddings {
   negatives: Tensor;
 }
 
-/** @throws Error without any tuple */
-export function selectTuples(loss: string, embeddings: Tensor, tuples: Tuples | null): TupleEmbeddings {
+/**
+ * @throws Error without any tuple
+ * @throws UserError for labels that do not belong to the embeddings, see checkBatch
+ */
+export function selectTuples(
+  loss: string,
+  embeddings: Tensor,
+  labels: Int32Array,
+  tuples: Tuples | null,
+): TupleEmbeddings {
+  checkBatch(`${loss} loss`, embeddings, labels);
   if (!tuples || tuples.anchors.length === 0) {
     throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
   }

@@ -9,6 +9,10 @@ import {
   tensor,
 } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
+import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
+import { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import { AngularLoss } from './angular.js';
 import { ArcFaceLoss } from './arcface.js';
@@ -117,6 +121,53 @@ describe('every loss', () => {
       }
     });
   }
+});
+
+describe('labels that do not fit', () => {
+  const withClasses = Object.entries(losses).filter(([name]) =>
+    ['margin', 'normalized softmax', 'proxy-nca', 'arcface', 'soft-triple'].includes(name),
+  );
+  for (const [name, make] of withClasses) {
+    it(`${name} refuses classes that there are not`, () => {
+      for (const bad of [-100, -1, 3, 2 ** 31 - 1]) {
+        const message = new RegExp(`expected labels 0…2 for its 3 classes, got ${bad} in row 3`);
+        const some = Int32Array.of(0, 0, 1, bad, 2);
+        expect(() => make().forward(embeddings().to('float32'), some, tuples)).toThrow(message);
+      }
+    });
+  }
+
+  it('are refused by the negatives of a boundary a class too', () => {
+    const distance = new MarginLoss({ numClasses: 3 }).zeroLossDistance() as (label: number) => number;
+    expect(() => distance(-100)).toThrow(/expected labels 0…2 for its 3 classes, got -100/);
+  });
+
+  for (const [name, make] of Object.entries(losses)) {
+    it(`${name} refuses labels of another length or kind`, () => {
+      const x = embeddings().to('float32');
+      expect(() => make().forward(x, Int32Array.of(0, 0, 1, 1), tuples)).toThrow(
+        /expected a label for each of the 5 embeddings, got 4/,
+      );
+      const floats: unknown = Float32Array.of(0, 0, 1.5, 1, 2);
+      expect(() => make().forward(x, floats as Int32Array, tuples)).toThrow(
+        /expected labels as an Int32Array, got Float32Array/,
+      );
+      expect(() => make().forward(x.sum(1), labels, tuples)).toThrow(/expected embeddings \(B, D\)/);
+    });
+  }
+
+  it('are refused by the miners', () => {
+    const random = new Random(1);
+    const miners = [
+      new DistanceWeightedMiner({ random, nonZeroLossCutoff: 1.4 }),
+      new EasyPositiveMiner(),
+      new FlexibleTripletMiner({ positive: 'hard', negative: 'hard', random }),
+    ];
+    for (const miner of miners)
+      expect(() => miner.mine(embeddings(), Int32Array.of(0, 0, 1, 1, 2, 2))).toThrow(
+        /miner: expected a label for each of the 5 embeddings, got 6/,
+      );
+  });
 });
 
 describe('a batch without anything to learn from', () => {

@@ -1,4 +1,6 @@
 import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
+import { UserError } from '../error.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
@@ -46,11 +48,8 @@ export class MarginLoss extends Loss {
 
   forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('margin', embeddings, tuples);
-      const anchorLabels = (tuples as Tuples).anchors.map((anchor) => labels[anchor] as number);
-      const ofAnchors = this.perClass
-        ? this.beta.indexSelect(0, tensor(anchorLabels, { dtype: 'int64', device: embeddings.device }))
-        : this.beta;
+      const { anchors, positives, negatives } = selectTuples('margin', embeddings, labels, tuples);
+      const ofAnchors = this.perClass ? this.betaOfAnchors(embeddings, labels, tuples as Tuples) : this.beta;
       const beta = this.compat === 'revisiting-dml' ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
@@ -69,14 +68,27 @@ export class MarginLoss extends Loss {
     });
   }
 
+  /** (T,) */
+  private betaOfAnchors(embeddings: Tensor, labels: Int32Array, { anchors }: Tuples): Tensor {
+    const classes = classTargets('margin loss', embeddings, labels, this.beta.size(0));
+    const rows = tensor(anchors, { dtype: 'int64', device: embeddings.device });
+    return this.beta.indexSelect(0, classes.indexSelect(0, rows));
+  }
+
   /**
    * From which distance on a negative has no loss at present, β + margin: one number, or a function of the anchor's
-   * class. DistanceWeightedMiner asks it for every batch.
+   * class, which throws UserError for a class that there is not. DistanceWeightedMiner asks it for every batch.
    */
   zeroLossDistance(): number | ((anchorLabel: number) => number) {
     const beta = this.beta.toNumbers();
     if (!this.perClass) return (beta[0] as number) + this.margin;
-    return (anchorLabel) => (beta[anchorLabel] as number) + this.margin;
+    return (anchorLabel) => {
+      const boundary = beta[anchorLabel];
+      if (boundary !== undefined) return boundary + this.margin;
+      throw new UserError(
+        `margin loss: expected labels 0…${beta.length - 1} for its ${beta.length} classes, got ${anchorLabel}`,
+      );
+    };
   }
 }
 

@@ -38,7 +38,7 @@ export class MultiClassNPairLoss extends Loss {
     if (!this.hasEnough(labels))
       throw new Error('mc-npair loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const pairs = pairSets(labels, tuples, embeddings.device);
+      const pairs = pairSets('mc-npair loss', embeddings, labels, tuples);
       const loss = nPairTerm(embeddings, pairs);
       return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));
     });

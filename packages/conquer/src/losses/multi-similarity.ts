@@ -58,8 +58,8 @@ export class MultiSimilarityLoss extends Loss {
         'multi-similarity loss: the batch has no positive and negative pair; skip such batches',
       );
     return scope(() => {
+      const { positives, negatives } = pairMasks('multi-similarity loss', embeddings, labels);
       const similarities = embeddings.matmul(embeddings.t());
-      const { positives, negatives } = pairMasks(labels, embeddings.device);
       const [hardPositives, hardNegatives] = noGrad(() => {
         const leastPositive = similarities.where(positives, Infinity).amin(1, true);
         const mostNegative = similarities.where(negatives, -Infinity).amax(1, true);

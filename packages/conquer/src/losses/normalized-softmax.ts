@@ -1,4 +1,5 @@
-import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
 import { Loss } from './loss.js';
 
 export interface NormalizedSoftmaxOptions {
@@ -38,8 +39,8 @@ export class NormalizedSoftmaxLoss extends Loss {
 
   forward(embeddings: Tensor, labels: Int32Array): Tensor {
     return scope(() => {
+      const targets = classTargets('normalized-softmax loss', embeddings, labels, this.classWeights.size(0));
       const logits = F.linear(embeddings, F.normalize(this.classWeights)).div(this.temperature);
-      const targets = tensor(labels, { dtype: 'int64', device: embeddings.device });
       return F.crossEntropy(logits, targets, { labelSmoothing: this.labelSmoothing });
     });
   }

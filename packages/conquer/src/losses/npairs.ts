@@ -32,7 +32,7 @@ export class NPairsLoss extends Loss {
     if (!this.hasEnough(labels))
       throw new Error('npairs loss: the batch has no positive pair; skip such batches');
     return scope(() => {
-      const { positives } = pairMasks(labels, embeddings.device);
+      const { positives } = pairMasks('npairs loss', embeddings, labels);
       const scaled = embeddings.matmul(embeddings.t()).mul(this.alpha);
       const others = scaled.maskedFill(eye(labels.length, { device: embeddings.device }).gt(0), -Infinity);
       const counts = positives.sum(1);

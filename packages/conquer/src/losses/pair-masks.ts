@@ -1,4 +1,5 @@
-import { eye, type Tensor, tensor } from '@conquer/torch';
+import { eye, type Tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
 
 /** Which pairs (row, column) of a batch are positive and which negative: (B, B) bool. The diagonal is neither. */
 export interface PairMasks {
@@ -6,8 +7,10 @@ export interface PairMasks {
   negatives: Tensor;
 }
 
-export function pairMasks(labels: Int32Array, device: string): PairMasks {
-  const column = tensor(labels, { dtype: 'int64', device }).unsqueeze(1);
+/** @throws UserError for labels that do not belong to the embeddings (B, D), see checkBatch */
+export function pairMasks(loss: string, embeddings: Tensor, labels: Int32Array): PairMasks {
+  const { device } = embeddings;
+  const column = classTargets(loss, embeddings, labels).unsqueeze(1);
   const negatives = column.ne(column.t());
   const diagonal = eye(labels.length, { device }).gt(0);
   return { positives: negatives.logicalOr(diagonal).logicalNot(), negatives };

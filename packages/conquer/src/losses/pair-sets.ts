@@ -1,4 +1,5 @@
 import { type Tensor, tensor } from '@conquer/torch';
+import { checkBatch } from '../batch-labels.js';
 import type { Tuples } from '../tuples.js';
 
 /** Positive pairs, each with the negatives that it meets. */
@@ -13,8 +14,17 @@ export interface PairSets {
 /**
  * Every ordered positive pair of a batch with all images of other classes; or, where tuples are given, the pairs
  * that occur among them with the negatives that occur beside each.
+ *
+ * @throws UserError for labels that do not belong to the embeddings (B, D), see checkBatch
  */
-export function pairSets(labels: Int32Array, tuples: Tuples | null, device: string): PairSets {
+export function pairSets(
+  loss: string,
+  embeddings: Tensor,
+  labels: Int32Array,
+  tuples: Tuples | null,
+): PairSets {
+  checkBatch(loss, embeddings, labels);
+  const { device } = embeddings;
   const size = labels.length;
   const rows = new Map<number, Set<number> | null>();
   if (tuples) {

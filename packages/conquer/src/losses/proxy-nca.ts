@@ -1,4 +1,5 @@
-import { F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
 import { Loss } from './loss.js';
 
 export interface ProxyNcaOptions {
@@ -37,11 +38,11 @@ export class ProxyNcaLoss extends Loss {
 
   forward(embeddings: Tensor, labels: Int32Array): Tensor {
     return scope(() => {
+      const own = classTargets('proxy-nca loss', embeddings, labels, this.proxies.size(0)).unsqueeze(1);
       // |x - p|² = 2 scale² (1 - cos) for vectors of length `scale`.
       const distances = F.linear(F.normalize(embeddings), F.normalize(this.proxies))
         .sub(1)
         .mul(-2 * this.scale ** 2);
-      const own = tensor(labels, { dtype: 'int64', device: embeddings.device }).unsqueeze(1);
       const others = distances.neg().scatter_(1, own, -Infinity);
       return distances.gather(1, own).squeeze(1).add(others.logsumexp(1)).mean();
     });

@@ -32,9 +32,9 @@ export class SnrLoss extends Loss {
     this.averageNonZeroOnly = averageNonZeroOnly;
   }
 
-  forward(embeddings: Tensor, _labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('snr', embeddings, tuples);
+      const { anchors, positives, negatives } = selectTuples('snr', embeddings, labels, tuples);
       const variance = (x: Tensor) => x.var(1, { unbiased: false });
       const noise = variance(anchors.sub(positives)).sub(variance(anchors.sub(negatives)));
       const losses = noise

@@ -1,4 +1,5 @@
-import { arange, F, type Generator, nn, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { classTargets } from '../batch-labels.js';
 import { Loss } from './loss.js';
 
 export interface SoftTripleOptions {
@@ -57,6 +58,7 @@ export class SoftTripleLoss extends Loss {
     return scope(() => {
       const { device } = embeddings;
       const [numClasses, perClass, dim] = this.centres.shape as [number, number, number];
+      const targets = classTargets('soft-triple loss', embeddings, labels, numClasses);
       const centres = F.normalize(this.centres, { dim: 2 });
       const toCentres = F.linear(embeddings, centres.reshape([numClasses * perClass, dim])).reshape([
         labels.length,
@@ -64,7 +66,6 @@ export class SoftTripleLoss extends Loss {
         perClass,
       ]);
       const similarities = F.softmax(toCentres.div(this.gamma), 2).mul(toCentres).sum(2);
-      const targets = tensor(labels, { dtype: 'int64', device });
       const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(targets.unsqueeze(1));
       const logits = similarities.where(isOwn.logicalNot(), similarities.sub(this.margin)).mul(this.scale);
       const loss = F.crossEntropy(logits, targets);

@@ -35,8 +35,8 @@ export class TripletAllLoss extends Loss {
     if (!this.hasEnough(labels))
       throw new Error('triplet-all loss: the batch has no triplet; skip such batches');
     return scope(() => {
+      const masks = pairMasks('triplet-all loss', embeddings, labels);
       const distances = pairwiseDistances(embeddings);
-      const masks = pairMasks(labels, embeddings.device);
       const negatives =
         this.compat === 'dcesml'
           ? masks.negatives.logicalOr(eye(labels.length, { device: embeddings.device }).gt(0))

@@ -37,8 +37,8 @@ export class TripletSemihardLoss extends Loss {
       throw new Error('triplet-semihard loss: the batch has no triplet; skip such batches');
     }
     return scope(() => {
+      const { positives, negatives } = pairMasks('triplet-semihard loss', embeddings, labels);
       const distances = pairwiseDistances(embeddings);
-      const { positives, negatives } = pairMasks(labels, embeddings.device);
       const chosen = noGrad(() => semihardNegatives(distances, negatives));
       const difference = distances.sub(distances.gather(1, chosen));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();

@@ -35,9 +35,9 @@ export class TripletLoss extends Loss {
     this.squared = squared;
   }
 
-  forward(embeddings: Tensor, _labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('triplet', embeddings, tuples);
+      const { anchors, positives, negatives } = selectTuples('triplet', embeddings, labels, tuples);
       const distance = this.squared ? squaredDistance : pairDistance;
       const difference = distance(anchors, positives).sub(distance(anchors, negatives));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();

@@ -1,4 +1,5 @@
 import { distanceWeights, noGrad, scope, type Tensor } from '@conquer/torch';
+import { checkBatch } from '../batch-labels.js';
 import { refuseNonFinite } from '../distances/pairwise.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
@@ -61,6 +62,7 @@ export class DistanceWeightedMiner implements Miner {
 
   /** @throws Error if an embedding is NaN or infinite */
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
+    checkBatch('distance-weighted miner', embeddings, labels);
     const far = this.nonZeroLossCutoff;
     const weights = scope(() =>
       negativeWeights(

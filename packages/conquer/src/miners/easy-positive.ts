@@ -1,4 +1,5 @@
 import type { Tensor } from '@conquer/torch';
+import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
@@ -25,6 +26,7 @@ export class EasyPositiveMiner implements Miner {
   }
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
+    checkBatch('easy-positive miner', embeddings, labels);
     return easyPositiveTuples(distanceMatrix(embeddings), labels, this.cutoff);
   }
 }

@@ -1,4 +1,5 @@
 import type { Tensor } from '@conquer/torch';
+import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
@@ -45,6 +46,7 @@ export class FlexibleTripletMiner implements Miner {
   }
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
+    checkBatch('triplet miner', embeddings, labels);
     return this.choose(distanceMatrix(embeddings), labels);
   }
 

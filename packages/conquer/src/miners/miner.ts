@@ -12,6 +12,7 @@ export interface Miner {
    * @param embeddings (B, D), L2-normalised
    * @param labels (B,), the class of each row
    * @returns tuples of rows of the batch, without any tensor
+   * @throws UserError for labels that are no Int32Array of B
    * @throws Error if an embedding is NaN or infinite
    */
   mine(embeddings: Tensor, labels: Int32Array): Tuples;
