@@ -23,13 +23,6 @@ export function lossOf(settings: TrainSettings, numClasses: number, generator: G
   return newLoss(settings, numClasses, generator).to({ device: settings.device });
 }
 
-/** What a person should know who trains class weights with a learning rate of 0, which is right for beta alone. */
-export function fixedWeightsWarning(settings: TrainSettings, loss: Loss): string | null {
-  const hasWeights = [...loss.namedParameters()].some(([, parameter]) => parameter.ndim > 1);
-  if (!hasWeights || settings['loss-lr'] > 0) return null;
-  return `the class weights of the ${settings.loss} loss stay as drawn: give them a learning rate, such as --loss-lr 0.01`;
-}
-
 function newLoss(settings: TrainSettings, numClasses: number, generator: Generator): Loss {
   const { loss, margin, beta, nu, alpha, temperature, average, compat } = settings;
   const soft = settings.soft === 'yes';

@@ -11,7 +11,7 @@ import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
 import { divisionOf, minerOf, modelOf, samplerOf, scheduleOf } from './assemble.js';
-import { fixedWeightsWarning, lossOf } from './assemble-loss.js';
+import { lossOf } from './assemble-loss.js';
 import { resolveSettings } from './options.js';
 
 const loss = (flags: Record<string, unknown>) => lossOf(resolveSettings(flags), 3, new Generator(0));
@@ -63,14 +63,6 @@ describe('losses', () => {
     ['soft-triple', { 'soft-triple-gamma': 0.3, 'soft-triple-tau': 0.4 }, { gamma: 0.3, tau: 0.4 }],
   ])('%s %j', (name, flags, wanted) => {
     expect(loss({ loss: name, ...flags })).toMatchObject(wanted);
-  });
-
-  it('warn of class weights that would not train', () => {
-    const warning = (flags: Record<string, unknown>) =>
-      fixedWeightsWarning(resolveSettings(flags), loss(flags));
-    expect(warning({ loss: 'arcface' })).toMatch(/arcface loss stay as drawn: .*--loss-lr/);
-    expect(warning({ loss: 'arcface', 'loss-lr': 0.01 })).toBe(null);
-    expect(warning({ loss: 'margin', 'beta-per-class': 'yes' })).toBe(null);
   });
 
   it('have weights for each class', () => {

@@ -151,7 +151,12 @@ export function minerOf(settings: TrainSettings, loss: Loss, random: Random): Mi
   }
 }
 
-export function optimizerOf(settings: TrainSettings, model: EmbeddingModel, loss: Loss): TrainingOptimizer {
+export function optimizerOf(
+  settings: TrainSettings,
+  model: EmbeddingModel,
+  loss: Loss,
+  out: Output,
+): TrainingOptimizer {
   const { lr } = settings;
   return new TrainingOptimizer(model, loss, {
     algorithm: settings.optimizer,
@@ -163,6 +168,7 @@ export function optimizerOf(settings: TrainSettings, model: EmbeddingModel, loss
     maskWeightDecay: settings['weight-decay'] * settings['mask-wd-mult'],
     decayVectors: settings['decay-vectors'] === 'yes',
     betas: [0.9, settings['adam-beta2']],
+    onWarning: (message) => out.write(`warning: ${message}; --loss-lr 0.01 would train it\n`),
   });
 }
 

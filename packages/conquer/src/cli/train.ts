@@ -22,7 +22,7 @@ import {
   samplerOf,
   scheduleOf,
 } from './assemble.js';
-import { fixedWeightsWarning, lossOf } from './assemble-loss.js';
+import { lossOf } from './assemble-loss.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import type { JsonLines } from './json-lines.js';
@@ -100,9 +100,7 @@ export async function runTraining({
   const weights = resumed?.hasCheckpoint ? null : settings.weights;
   const model = await stop.before(modelOf({ ...settings, weights }, generator, dropoutGenerator, out));
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
-  const warning = fixedWeightsWarning(settings, loss);
-  if (warning !== null) out.write(`warning: ${warning}\n`);
-  const optimizer = optimizerOf(settings, model, loss);
+  const optimizer = optimizerOf(settings, model, loss, out);
   const miner = minerOf(settings, loss, random);
   const data = await openImages(settings, dataset, model.backbone.input, out, { bad, signal: stop.signal });
   const run = resumed ?? take(RunFolder.create(path, plain));

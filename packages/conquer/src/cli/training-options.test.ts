@@ -16,7 +16,7 @@ describe('the optimiser', () => {
     const settings = resolveSettings(small, flags);
     using model = await modelOf(settings, new Generator(1), new Generator(1), process.stderr);
     const loss = lossOf(settings, 3, new Generator(1));
-    const optimizer = optimizerOf(settings, model, loss);
+    const optimizer = optimizerOf(settings, model, loss, process.stderr);
     const state = optimizer.stateDict();
     const rates = optimizer.currentLearningRates();
     optimizer.dispose();

@@ -61,6 +61,7 @@ function checkCase(
     learningRate: number('baseLearningRate'),
     weightDecay: number('weightDecay'),
     lossLearningRate: number('betaLearningRate'),
+    onWarning: () => {}, // the case says which parameters train
     maskLearningRate: number('maskLearningRate'),
     maskWeightDecay: number('maskWeightDecay'),
   });

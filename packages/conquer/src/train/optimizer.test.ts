@@ -1,11 +1,18 @@
 import { Generator, noGrad, randn, scope, type Tensor } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UserError } from '../error.js';
+import type { Loss } from '../losses/loss.js';
+import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { NPairsLoss } from '../losses/npairs.js';
+import { ProxyNcaLoss } from '../losses/proxy-nca.js';
+import { TripletLoss } from '../losses/triplet.js';
+import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskOptions } from '../models/masks.js';
 import { SmallResNet } from '../models/small-resnet.js';
 import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
+import { TrainingStep } from './step.js';
 
 const images = randn([4, 3, 8, 8], { generator: new Generator(2) });
 
@@ -58,6 +65,61 @@ afterEach(() => {
 });
 
 describe('TrainingOptimizer', () => {
+  describe('says what of a loss it does not train', () => {
+    const warnings = (of: Loss, options: Partial<OptimizerOptions>, other = of): string[] => {
+      const told: string[] = [];
+      const optimizer = setUp(options); // makes the model
+      made.push(of, other);
+      optimizer.dispose();
+      const again = new TrainingOptimizer(model, of, {
+        learningRate: 0.1,
+        ...options,
+        onWarning: (message) => told.push(message),
+      });
+      made.push(again);
+      for (const _ of [1, 2])
+        new TrainingStep({
+          model,
+          loss: other,
+          miner: new EasyPositiveMiner(),
+          optimizer: again,
+          maskLambda: 0,
+        });
+      return told;
+    };
+    const proxies = () => new ProxyNcaLoss({ numClasses: 3, embeddingDim: 6 });
+
+    it.each<[string, () => Loss, RegExp]>([
+      ['class weights', proxies, /^ProxyNcaLoss: proxies \[3,6\] stays as drawn, as the learning rate/],
+      ['a boundary', () => new MarginLoss(), /^MarginLoss: beta stays at 1.2, as/],
+      ['boundaries', () => new MarginLoss({ numClasses: 3 }), /^MarginLoss: beta \[3\] stays as drawn/],
+      ['a scale', () => new NPairsLoss(), /^NPairsLoss: alpha stays at 1, as/],
+    ])('%s without a learning rate, or with one of 0, once', (_, make, wanted) => {
+      for (const options of [{}, { lossLearningRate: 0 }]) {
+        const told = warnings(make(), options);
+        expect(told).toHaveLength(1);
+        expect(told[0]).toMatch(wanted);
+      }
+      expect(warnings(make(), { lossLearningRate: 0.1 })).toEqual([]);
+    });
+
+    it('nothing of a loss without parameters', () => {
+      expect(warnings(new TripletLoss(), {})).toEqual([]);
+    });
+
+    it('a loss that the step has and the optimiser has not', () => {
+      const told = warnings(proxies(), { lossLearningRate: 0.1 }, proxies());
+      expect(told).toEqual([expect.stringMatching(/proxies .* as the optimiser was not given it/)]);
+    });
+
+    it('by a warning of the process where nobody asked to be told', () => {
+      const emitted = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+      setUp();
+      expect(emitted.mock.calls).toEqual([[expect.stringMatching(/class_weights/)]]);
+      emitted.mockRestore();
+    });
+  });
+
   it('gives every part its own learning rate', () => {
     const rates = {
       backboneLearningRate: 0.2,

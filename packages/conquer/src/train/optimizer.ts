@@ -12,7 +12,7 @@ export interface OptimizerOptions {
   backboneLearningRate?: number;
   /** Default `learningRate`. */
   embeddingLearningRate?: number;
-  /** Of the loss's own parameters; 0 (default) keeps them as they are. */
+  /** Of the loss's own parameters; 0 (default) keeps them as they are, which is said in a warning. */
   lossLearningRate?: number;
   /** Of learned masks; default `learningRate`. */
   maskLearningRate?: number;
@@ -36,6 +36,8 @@ export interface OptimizerOptions {
   betas?: [number, number];
   /** Added to the root of the second moment; default 1e-8. */
   eps?: number;
+  /** Told in a line what of the loss will not be trained; by default process.emitWarning(). */
+  onWarning?: (message: string) => void;
 }
 
 /** The parts of what is trained, each with its own learning rate. */
@@ -61,12 +63,14 @@ export class TrainingOptimizer {
   private readonly inner: optim.Adam | optim.AdamW;
   private readonly learningRates: Record<Part, number>;
   private readonly maskWeightDecay: number;
+  private readonly onWarning: (message: string) => void;
+  private readonly warnedOf = new WeakSet<Loss>();
   private readonly frozen = new Set<Part>();
   private factor = 1;
 
   /**
    * The parameters stay the model's and the loss's; those of a loss without a learning rate stop taking
-   * gradients.
+   * gradients, with a warning.
    * @throws UserError for a negative learning rate or weight decay
    * @throws RangeError for betas or eps out of their ranges
    */
@@ -78,6 +82,7 @@ export class TrainingOptimizer {
     const { learningRate, weightDecay = 0, decayVectors = true, betas, eps } = options;
     const embeddingWeightDecay = options.embeddingWeightDecay ?? weightDecay;
     this.maskWeightDecay = options.maskWeightDecay ?? 0;
+    this.onWarning = options.onWarning ?? ((message) => process.emitWarning(message));
     this.learningRates = {
       backbone: options.backboneLearningRate ?? learningRate,
       embedding: options.embeddingLearningRate ?? learningRate,
@@ -106,6 +111,30 @@ export class TrainingOptimizer {
     this.inner = new Algorithm(groups, { lr: learningRate, weightDecay: 0, betas, eps });
     this.addMasks();
     this.apply();
+    this.warnOfUntrained(loss);
+  }
+
+  /**
+   * Says once of a loss which of its parameters this optimiser does not train, as it was not given them or with a
+   * learning rate of 0: a loss computed from proxies that stay as drawn looks like any other.
+   */
+  warnOfUntrained(loss: Loss): void {
+    const trained = new Set(
+      this.inner.groups.flatMap(({ name, params }) => (name.startsWith('loss') ? params : [])),
+    );
+    const untrained = [...loss.namedParameters()].filter(([, parameter]) => !trained.has(parameter));
+    if (untrained.length === 0 || this.warnedOf.has(loss)) return;
+    this.warnedOf.add(loss);
+    const stay = untrained.map(([name, parameter]) =>
+      parameter.numel() === 1
+        ? `${name} stays at ${Number(parameter.item().toPrecision(6))}`
+        : `${name} [${parameter.shape}] stays as drawn`,
+    );
+    const why =
+      trained.size > 0 || this.learningRates.loss > 0
+        ? 'the optimiser was not given it'
+        : "the learning rate of the loss's own parameters is 0";
+    this.onWarning(`${loss.constructor.name}: ${stay.join(', ')}, as ${why}`);
   }
 
   /** Updates every parameter that has a gradient. */

@@ -35,7 +35,11 @@ function setUp(
   const loss = parts.softmax
     ? new NormalizedSoftmaxLoss({ numClasses: 3, embeddingDim: 6, generator })
     : new MarginLoss();
-  const optimizer = new TrainingOptimizer(model, loss, { learningRate: 0.01, ...options });
+  const optimizer = new TrainingOptimizer(model, loss, {
+    learningRate: 0.01,
+    onWarning: () => {},
+    ...options,
+  });
   const miner = parts.softmax ? null : (parts.miner ?? new EasyPositiveMiner({ cutoff: 0 }));
   const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: parts.maskLambda ?? 0.5 });
   made.push(model, loss, optimizer);

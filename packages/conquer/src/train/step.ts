@@ -57,6 +57,7 @@ export class TrainingStep {
     if (parts.loss.usesTuples && parts.miner === null) {
       throw new RangeError('this loss takes tuples, so it needs a miner: got null');
     }
+    parts.optimizer.warnOfUntrained(parts.loss);
   }
 
   /**
