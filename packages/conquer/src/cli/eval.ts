@@ -8,6 +8,7 @@ import { TrainedModel } from '../retrieve/trained-model.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { RunFolder } from '../train/run-folder.js';
+import { readTestEmbeddings } from '../train/test-embeddings.js';
 import { badImagesOf, fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
@@ -103,7 +104,10 @@ async function evaluateByFiles({
   setUpEngine(null, device);
   const trained = TrainedModel.open(path, { checkpoint, ...(device && { device }) });
   try {
-    const { queries, gallery } = run.testImages();
+    // Those that the run's own metrics are of.
+    const { queries, gallery } = existsSync(run.embeddingsFile)
+      ? await readTestEmbeddings(run)
+      : run.testImages();
     const embed = (paths: string[], name: string) => {
       const tell = progressBar(out, `embedding ${name}`);
       return trained.embed(paths, { onProgress: (done) => tell({ done, total: paths.length }) });

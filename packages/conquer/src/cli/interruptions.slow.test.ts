@@ -12,6 +12,8 @@ import {
   writeDiscs,
 } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+import { RunFolder } from '../train/run-folder.js';
+import { readTestEmbeddings } from '../train/test-embeddings.js';
 
 let folder: string;
 let expected: ReturnType<typeof outcome>;
@@ -264,6 +266,13 @@ describe('--on-bad-image skip', () => {
       const rest = await conquer(['train', '--resume', 'runs/stopped'], { folder: place });
       expect(rest.code, rest.stderr).toBe(0);
       expect(outcome(join(place, 'runs', 'stopped'))).toEqual(outcome(join(place, 'runs', 'whole')));
+      // No metric has the bad test image, nor has what is kept to be looked at.
+      const { queries, embeddings, dim } = await readTestEmbeddings(
+        RunFolder.open(join(place, 'runs', 'whole')),
+      );
+      expect(queries.paths).toHaveLength(8 * 8 - 1);
+      expect(embeddings).toHaveLength(queries.paths.length * dim);
+      expect(queries.paths.filter((path) => path.endsWith('class-12/3.svg'))).toEqual([]);
       rmSync(place, { recursive: true });
     },
   );

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { decodeImages, ImageError } from '@conquer/image';
+import { ImageError } from '@conquer/image';
 import type { RunFolder, Summary } from '../train/run-folder.js';
 import { type ReadTestEmbeddings, readTestEmbeddings } from '../train/test-embeddings.js';
 import { EventFile } from './event-file.js';
@@ -51,7 +51,7 @@ export class TensorBoard implements Tracker {
   async end(_how: RunEnd, _summary: Summary | null): Promise<void> {
     const { file, folder } = this;
     if (!file || !folder || !existsSync(folder.embeddingsFile) || !existsSync(folder.testImagesFile)) return;
-    const embeddings = await readTestEmbeddings(folder, isReadable);
+    const embeddings = await readTestEmbeddings(folder);
     this.writeProjector(embeddings);
     try {
       for (const { tag, image } of await retrievalStrips(embeddings)) file.image(tag, image, this.epochs);
@@ -98,18 +98,5 @@ export class TensorBoard implements Tracker {
       '  metadata_path: "metadata.tsv"',
       '}',
     ]);
-  }
-}
-
-/** One that is not there is not known to be bad. */
-async function isReadable(path: string): Promise<boolean> {
-  if (!existsSync(path)) return true;
-  const size = { width: 8, height: 8 };
-  try {
-    await decodeImages([{ path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));
-    return true;
-  } catch (error) {
-    if (error instanceof ImageError) return false;
-    throw error;
   }
 }

@@ -462,6 +462,66 @@ describe('train', () => {
     expect(summary.best?.epoch).not.toBe(test.indexOf(Math.max(...test)));
   });
 
+  it('begins to tell when the log holds what happened before, and then tells each line as it is logged', async () => {
+    const path = join(folder, 'told');
+    /** Has the log as it was at the start, and adds what it is told. */
+    const follow = () => {
+      const held: string[] = [];
+      const hold = (kind: string, { epoch, step }: { epoch: number; step?: number }) =>
+        held.push(`${kind} ${epoch}${step === undefined ? '' : ` ${step}`}`);
+      const observer: TrainObserver = {
+        onStart: () => {
+          const run = RunFolder.open(path);
+          for (const record of run.epochs()) hold('epoch', record);
+          for (const record of run.steps()) hold('steps', record);
+          for (const record of run.divisions()) hold('division', record);
+        },
+        onSteps: (record) => hold('steps', record),
+        onDivision: (record) => hold('division', record),
+        onEpochEnd: (record) => hold('epoch', record),
+      };
+      return { held, observer };
+    };
+    const logged = () => {
+      const run = RunFolder.open(path);
+      return [
+        ...run.epochs().map(({ epoch }) => `epoch ${epoch}`),
+        ...run.steps().map(({ epoch, step }) => `steps ${epoch} ${step}`),
+        ...run.divisions().map(({ epoch }) => `division ${epoch}`),
+      ].sort();
+    };
+    const first = follow();
+    const abort = new AbortController();
+    const stopped = prepare(path, {
+      epochs: 3,
+      signal: abort.signal,
+      observer: {
+        ...first.observer,
+        onStep: ({ epoch, step }) => {
+          if (epoch === 1 && step === 1) abort.abort();
+        },
+      },
+    });
+    await expect(train(stopped.options)).rejects.toThrow(Interrupted);
+    stopped.free();
+    expect(first.held.sort()).toEqual(logged());
+    // The step that it was stopped after is not lost.
+    expect(first.held).toContain('steps 1 1');
+
+    const second = follow();
+    const rest = prepare(path, { epochs: 3, resume: true, observer: second.observer });
+    await train(rest.options);
+    rest.free();
+    expect(second.held.sort()).toEqual(logged());
+
+    const third = follow();
+    writeFileSync(RunFolder.open(path).lastCheckpoint, 'damaged');
+    const again = prepare(path, { epochs: 4, resume: true, observer: third.observer });
+    await train(again.options);
+    again.free();
+    expect(third.held.sort()).toEqual(logged());
+  });
+
   it('logs steps and masks, keeps the best embeddings, and rewinds the logs of a run that goes on', async () => {
     const path = join(folder, 'logged');
     const first = prepare(path, { epochs: 3 });

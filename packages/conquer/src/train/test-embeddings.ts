@@ -1,4 +1,14 @@
-import { noGrad, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import { existsSync } from 'node:fs';
+import { decodeImages, ImageError } from '@conquer/image';
+import {
+  noGrad,
+  readSafetensors,
+  SerializationError,
+  scope,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
 import { allNeighbours, type Neighbours } from '../distances/nearest.js';
 import type { Steps } from '../distances/steps.js';
@@ -98,14 +108,14 @@ export interface ReadTestEmbeddings {
 }
 
 /**
- * @param isReadable of an older file, asked of images in whose place another may stand
- * @throws UserError or SerializationError when a file is missing or damaged, or they do not fit each other
+ * @param isReadable of an older file, asked of images in whose place another may stand; default: decodes them
+ * @throws UserError when a file is missing or damaged, or they do not fit each other
  */
 export async function readTestEmbeddings(
   run: RunFolder,
-  isReadable: (path: string) => Promise<boolean>,
+  isReadable: (path: string) => Promise<boolean> = canBeDecoded,
 ): Promise<ReadTestEmbeddings> {
-  const { tensors, metadata } = readSafetensors(run.embeddingsFile);
+  const { tensors, metadata } = readFile(run.embeddingsFile);
   const arrays = new Map([...tensors].map(([name, value]) => [name, value.toTypedArray()]));
   const [, dim = 0] = tensors.get('embeddings')?.shape ?? [];
   const [, depth = 0] = tensors.get('neighbours')?.shape ?? [];
@@ -156,6 +166,28 @@ export async function readTestEmbeddings(
     queries: listWithout(queries, bad),
     gallery: gallery && listWithout(gallery, badGallery ?? new Set()),
   };
+}
+
+function readFile(file: string): ReturnType<typeof readSafetensors> {
+  try {
+    return readSafetensors(file);
+  } catch (error) {
+    if (!(error instanceof SerializationError)) throw error;
+    throw new UserError(`the embeddings of the test images cannot be read: ${error.message}`);
+  }
+}
+
+/** One that is not there is not known to be bad. */
+async function canBeDecoded(path: string): Promise<boolean> {
+  if (!existsSync(path)) return true;
+  const size = { width: 8, height: 8 };
+  try {
+    await decodeImages([{ path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));
+    return true;
+  } catch (error) {
+    if (error instanceof ImageError) return false;
+    throw error;
+  }
 }
 
 /** (K, D): what turns the embeddings, as they are, into a learner's: normalise(embeddings * mask). */
