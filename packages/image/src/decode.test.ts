@@ -110,12 +110,29 @@ describe('decodeImages', () => {
     writeFileSync(inFolder('bad.svg'), '<svg xmlns="http://www.w3.org/2000/svg"><rect');
     writeFileSync(inFolder('cut.png'), readFileSync(inFolder('photo.png')).subarray(0, 20_000));
     mkdirSync(inFolder('folder.png'));
+    const bitmap = readFileSync(inFolder('RGB.bmp'));
+    writeFileSync(inFolder('cut.bmp'), bitmap.subarray(0, 3000));
+    writeFileSync(inFolder('header.bmp'), bitmap.subarray(0, 30));
+    const huge = Buffer.from(bitmap);
+    huge.writeInt32LE(2 ** 30, 18);
+    writeFileSync(inFolder('huge.bmp'), huge);
+    writeFileSync(inFolder('BM.bmp'), 'BM is not enough to be a picture of this kind');
+    const heic = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from('ftypheic\0\0\0\0mif1heic')]);
+    writeFileSync(inFolder('photo-of-a-telephone.jpg'), heic);
     const reasons: [string, RegExp][] = [
       ['truncated.jpg', /premature end/i],
       ['empty.png', /: the file is empty$/],
       ['text.jpg', /unsupported image format/],
       ['bad.svg', /XML|SVG|unsupported|corrupt/i],
       ['cut.png', /png|end of/i],
+      ['cut.bmp', /: it is cut short$/],
+      ['header.bmp', /: it is cut short$/],
+      ['huge.bmp', /more than 134217728 pixels, which is the limit$/],
+      ['BM.bmp', /unsupported image format/],
+      [
+        'photo-of-a-telephone.jpg',
+        /: it is HEIC, which is not read: convert it, for example with heif-convert$/,
+      ],
       ['folder.png', /: it is a folder$/],
       ['missing.png', /: no such file$/],
     ];

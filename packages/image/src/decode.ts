@@ -1,7 +1,7 @@
 import { native, outcome, runNative } from './binding.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
-import { imageError, openImage, pixelLimit } from './pixels.js';
+import { pixelLimit, withImage } from './pixels.js';
 import { encodeRequests, type ImageRequest, outsideReason, placesIn } from './request.js';
 
 /** What is wanted of one image file. */
@@ -16,7 +16,7 @@ export interface DecodeRequest extends ImageRequest {
  * JPEG goes through libjpeg-turbo on the addon's own threads, which decodes only the rows and columns of the
  * crop and reduces a much larger image while it decodes. JPEG in CMYK, with a colour profile other than sRGB
  * or with errors, and everything else (PNG, WebP, SVG, GIF, TIFF, AVIF) goes through sharp on libuv's
- * threads. Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
+ * threads; BMP, which sharp does not read, through `decodeBitmap` before. Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
  * transparency lies over white; of an animation the first frame counts. Resizing is bilinear with
  * antialiasing (a triangle filter as wide as the reduction), as Pillow's.
  *
@@ -50,32 +50,33 @@ export async function decodeImages(
 }
 
 async function decodeToTheEnd(path: string): Promise<void> {
-  try {
-    await openImage(path).stats();
-  } catch (error) {
-    throw await imageError(path, error);
-  }
+  await withImage(path, (image) => image.stats());
 }
 
-async function decodeBySharp(request: DecodeRequest): Promise<Uint8Array> {
-  const { path, crop, size, fit = 'fill', flip = false } = request;
-  try {
-    let pipeline = openImage(path);
-    if (crop) pipeline = pipeline.extract(crop);
-    pipeline = pipeline.resize({ width: size.width, height: size.height, fit, kernel: 'linear' });
-    if (flip) pipeline = pipeline.flop();
-    const { data, info } = await pipeline
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3)
-      throw new ImageError(path, `it decodes to ${info.channels} channels instead of 3`);
-    return data;
-  } catch (error) {
-    if (crop && error instanceof Error && /extract/.test(error.message)) {
-      throw new ImageError(path, outsideReason(crop), { cause: error });
+async function decodeBySharp({
+  path,
+  crop,
+  size,
+  fit = 'fill',
+  flip = false,
+}: DecodeRequest): Promise<Uint8Array> {
+  return await withImage(path, async (image) => {
+    try {
+      let pipeline = crop ? image.extract(crop) : image;
+      pipeline = pipeline.resize({ width: size.width, height: size.height, fit, kernel: 'linear' });
+      if (flip) pipeline = pipeline.flop();
+      const { data, info } = await pipeline
+        .flatten({ background: '#ffffff' })
+        .toColourspace('srgb')
+        .raw({ depth: 'uchar' })
+        .toBuffer({ resolveWithObject: true });
+      if (info.channels !== 3)
+        throw new ImageError(path, `it decodes to ${info.channels} channels instead of 3`);
+      return data;
+    } catch (error) {
+      if (crop && error instanceof Error && /extract/.test(error.message))
+        throw new ImageError(path, outsideReason(crop), { cause: error });
+      throw error;
     }
-    throw await imageError(path, error);
-  }
+  });
 }

@@ -5,6 +5,7 @@ with the expected pixels, H x W x 3 bytes.
 """
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -111,5 +112,46 @@ Image.fromarray(photo(60, 60)).save(
 case("webp-first-frame", "animated.webp", (60, 60))
 Image.fromarray(photo(100, 80)).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
 case("jpeg-cmyk", "cmyk.jpg", (100, 80))
+
+for mode, source in (("1", grey > 128), ("L", grey), ("P", None), ("RGB", photo(51, 40)), ("RGBA", rgba)):
+    made = palette if source is None else Image.fromarray(source)
+    made.save(folder / f"{mode}.bmp")
+    case(f"bmp-{mode}", f"{mode}.bmp", made.size)
+case("bmp-crop-flip", "RGB.bmp", (20, 24), crop=(5, 9, 40, 28), flip=True)
+
+
+def bmp(name, width, height, bits, data, compression=0, size=40, masks=(), colours=(), top_down=False):
+    """A BMP file written by hand: what Pillow reads but does not write."""
+    if size == 12:
+        header = struct.pack("<IHHHH", 12, width, height, 1, bits)
+        table = b"".join(bytes(colour[::-1]) for colour in colours)
+    else:
+        header = struct.pack(
+            "<IiiHHIIiiII", size, width, -height if top_down else height, 1, bits, compression, len(data), 0, 0, len(colours), 0
+        )
+        header += b"".join(struct.pack("<I", mask) for mask in masks)
+        header += bytes(max(0, size - len(header)))
+        table = b"".join(bytes([*colour[::-1], 0]) for colour in colours)
+    start = 14 + len(header) + len(table)
+    (folder / f"{name}.bmp").write_bytes(struct.pack("<2sIHHI", b"BM", start + len(data), 0, 0, start) + header + table + data)
+    case(f"bmp-{name}", f"{name}.bmp", (width, height))
+
+
+colours = [tuple(int(v) for v in rng.randint(0, 256, 3)) for _ in range(16)]
+noise = lambda width, height, bits: rng.randint(0, 256, (width * bits + 31) // 32 * 4 * height).astype(np.uint8).tobytes()
+bmp("4-bit", 37, 11, 4, noise(37, 11, 4), colours=colours)
+bmp("4-bit-top-down", 37, 11, 4, noise(37, 11, 4), colours=colours, top_down=True)
+bmp("1-bit-coloured", 37, 11, 1, noise(37, 11, 1), colours=colours[:2])
+bmp("os2", 37, 11, 4, noise(37, 11, 4), size=12, colours=colours)
+bmp("24-bit-os2", 37, 11, 24, noise(37, 11, 24), size=12)
+bmp("555", 37, 11, 16, noise(37, 11, 16))
+bmp("565", 37, 11, 16, noise(37, 11, 16), compression=3, masks=(0xF800, 0x7E0, 0x1F))
+bmp("32-bit", 37, 11, 32, noise(37, 11, 32), top_down=True)
+bmp("32-bit-other-order", 37, 11, 32, noise(37, 11, 32), compression=3, masks=(0xFF000000, 0xFF0000, 0xFF00))
+bmp("32-bit-alpha", 37, 11, 32, noise(37, 11, 32), compression=3, size=108, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000))
+run = bytes([5, 3, 0, 4, 1, 2, 3, 4, 0, 3, 7, 8, 9, 0, 0, 0, 12, 15, 0, 0, 3, 1, 9, 6, 0, 0, 12, 2, 0, 0, 12, 9, 0, 1])
+bmp("rle8", 12, 5, 8, run, compression=1, colours=colours)
+run = bytes([5, 0x3A, 0, 4, 0x12, 0x34, 3, 0x67, 0, 0, 12, 0xF1, 0, 0, 3, 0x77, 9, 0x6B, 0, 0, 12, 2, 0, 0, 12, 9, 0, 1])
+bmp("rle4", 12, 5, 4, run, compression=2, colours=colours)
 
 (folder / "cases.json").write_text(json.dumps(cases))

@@ -1,6 +1,7 @@
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { native, runNative } from './binding.js';
+import { BITMAP_HEADER_BYTES, BitmapError, bitmapSize, decodeBitmap } from './bitmap.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
 
@@ -9,6 +10,8 @@ sharp.cache(false);
 
 /** Images of more pixels are refused by their header: a small file can hold more than the memory does. */
 export const pixelLimit = 2 ** 27;
+
+const tooLarge = `it holds more than ${pixelLimit} pixels, which is the limit`;
 
 /** Width and height in pixels, after the EXIF orientation has been applied. */
 export interface ImageSize {
@@ -66,7 +69,56 @@ async function sizeBySharp(path: string): Promise<ImageSize> {
     const { width, height } = (await openImage(path).metadata()).autoOrient;
     return { width, height };
   } catch (error) {
-    throw await imageError(path, error);
+    const size = await ofBitmap(path, BITMAP_HEADER_BYTES, bitmapSize);
+    if (!size) throw await imageError(path, error);
+    if (size.width * size.height > pixelLimit) throw new ImageError(path, tooLarge);
+    return { width: size.width, height: size.height };
+  }
+}
+
+/**
+ * What `use` makes of an image that is open; of a BMP file, which libvips does not read, its pixels decoded here.
+ *
+ * @throws ImageError where neither reads it, or what `use` throws as one
+ */
+export async function withImage<T>(path: string, use: (image: Sharp) => Promise<T>): Promise<T> {
+  try {
+    return await use(openImage(path));
+  } catch (error) {
+    if (error instanceof ImageError) throw error;
+    const bitmap = await ofBitmap(path, pixelLimit * 4, (bytes) => decodeBitmap(bytes, pixelLimit));
+    if (!bitmap) throw await imageError(path, error);
+    const { width, height, pixels } = bitmap;
+    try {
+      return await use(sharp(pixels, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }));
+    } catch (second) {
+      throw await imageError(path, second);
+    }
+  }
+}
+
+/** What `read` makes of the beginning of a file; null of one that is no BMP file. */
+async function ofBitmap<T>(
+  path: string,
+  most: number,
+  read: (bytes: Uint8Array) => T | null,
+): Promise<T | null> {
+  if (path.includes('\0')) return null;
+  const file = await open(path).catch(() => null);
+  if (!file) return null;
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) return null;
+    const two = await file.read(Buffer.alloc(2), 0, 2, 0);
+    if (two.buffer.toString('latin1') !== 'BM') return null;
+    const bytes = Buffer.alloc(Math.min(stats.size, most));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+    return read(bytes.subarray(0, bytesRead));
+  } catch (error) {
+    if (error instanceof BitmapError) throw new ImageError(path, error.message, { cause: error });
+    throw error;
+  } finally {
+    await file.close();
   }
 }
 
@@ -81,6 +133,7 @@ async function fileProblem(path: string): Promise<string | undefined> {
     const entry = await stat(path);
     if (entry.isDirectory()) return 'it is a folder';
     if (entry.size === 0) return 'the file is empty';
+    if (await isHeic(path)) return 'it is HEIC, which is not read: convert it, for example with heif-convert';
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -92,11 +145,21 @@ async function fileProblem(path: string): Promise<string | undefined> {
   }
 }
 
+/** By the brands in its first box; AVIF, its relative, has another. */
+async function isHeic(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(12), 0, 12, 0);
+    return /^.{4}ftyp(hei|hev|mif1|msf1)/s.test(buffer.toString('latin1', 0, bytesRead));
+  } finally {
+    await file.close();
+  }
+}
+
 /** libvips' messages hold a line per layer, often twice, and sharp puts the file's name in front. */
 function firstReason(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
-  if (/exceeds pixel limit/.test(message))
-    return `it holds more than ${pixelLimit} pixels, which is the limit`;
+  if (/exceeds pixel limit/.test(message)) return tooLarge;
   const lines = message
     .split('\n')
     .map((line) => line.replace(/^(.*: )?(?=Input (file|buffer) )/, '').trim());

@@ -10,6 +10,7 @@ export const imageExtensions = [
   '.jpeg',
   '.jfif',
   '.png',
+  '.bmp',
   '.webp',
   '.svg',
   '.gif',
