@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Generator, numThreads } from '@conquer/torch';
 import { counted } from '../counted.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
+import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
 import { train } from '../train/loop.js';
@@ -91,6 +92,12 @@ export async function runTraining({
 
   const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
+  if (!resumed?.hasCheckpoint)
+    refuseTooManyClusters(
+      schedule.mostClusters(settings.epochs),
+      dataset.train.labels,
+      settings['cluster-by'],
+    );
   const terminal = new TerminalObserver(out);
   const onBad = (message: string) => terminal.onNote(message);
   const bad = await badImagesOf(settings, dataset, out, onBad, stop.signal);

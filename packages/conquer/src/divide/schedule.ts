@@ -125,6 +125,20 @@ export class DivisionSchedule {
     };
   }
 
+  /** The most clusters that any division of the first `epochs` epochs makes; 1 where none divides. */
+  mostClusters(epochs: number): number {
+    const { divideFrom, modEpoch } = this.options;
+    let most = 1;
+    // The learners double or halve at each division: after 64 of them nothing becomes more.
+    for (let i = 0; i < 64; i++) {
+      const epoch = divideFrom + i * modEpoch;
+      if (epoch >= epochs) break;
+      const { redivide, numClusters, numLearners } = this.at(epoch);
+      if (redivide) most = Math.max(most, numClusters, numLearners);
+    }
+    return most;
+  }
+
   /** Epochs since `divideFrom` at whose start the learners have their final number. */
   private stopEpoch(): number {
     const { hierarchy, modEpoch, modEpochFreeze } = this.options;

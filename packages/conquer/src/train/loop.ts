@@ -10,6 +10,7 @@ import {
 } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
+import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
@@ -160,6 +161,9 @@ export async function train(options: TrainOptions): Promise<Summary> {
   const { trainLabels } = data;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
+  // A run that goes on was let in before.
+  if (!options.resume || !run.hasCheckpoint)
+    refuseTooManyClusters(schedule.mostClusters(epochs), trainLabels, options.clusterBy);
   let division = undivided(trainLabels);
   let masksTrain = true;
   let best: BestEpoch | null = null;

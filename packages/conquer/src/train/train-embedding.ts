@@ -1,6 +1,7 @@
 import { Generator } from '@conquer/torch';
 import { commonFolder, type Dataset, type Split } from '../datasets/dataset.js';
 import { DivisionSchedule } from '../divide/schedule.js';
+import { refuseTooManyClusters } from '../divide/trainable.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
@@ -91,6 +92,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const random = new Random(seed);
 
   const schedule = new DivisionSchedule({ numLearners, modEpoch });
+  if (!resume) refuseTooManyClusters(schedule.mostClusters(epochs), dataset.train.labels);
   const start = schedule.at(0).numLearners;
   using model = openModel(arch, {
     frozenBatchNorm: weights !== null,
