@@ -21,7 +21,7 @@ export interface EmbeddedSet {
 /** The embeddings of a run's test images, as its best epoch so far left them in embeddings.safetensors. */
 export class Embedding {
   /** By learner: 1 / ‖vector · mask‖ of what is searched, (M,). */
-  private readonly scales = new Map<LearnerChoice, Float32Array>();
+  private readonly scales = new Map<LearnerChoice, Float64Array>();
 
   private constructor(
     readonly runId: string,
@@ -194,7 +194,7 @@ export class Embedding {
     }));
   }
 
-  /** In the space of normalise(vector · mask): ‖a − b‖² = 2 − 2 a·b. */
+  /** In the space of normalise(vector · mask), by differences: 2 − 2 a·b would lose distances between nearly equal ones. */
   private search(query: number, learner: number, k: number): { index: number; distance: number }[] {
     const { dim } = this;
     const { vectors, labels } = this.searched;
@@ -203,21 +203,22 @@ export class Embedding {
     const itself = this.ownOf(query);
     const own = used.map((d) => (this.queries.vectors[query * dim + d] as number) * (mask[d] as number));
     const length = Math.hypot(...own);
-    // The other's mask goes into the query too, so that it is applied once and not for each image.
-    const weights = Float64Array.from(own, (value, i) =>
-      length > 0 ? (value / length) * (mask[used[i] as number] as number) : 0,
-    );
+    const point = Float64Array.from(own, (value) => (length > 0 ? value / length : 0));
     const columns = Int32Array.from(used);
+    const weights = Float64Array.from(used, (d) => mask[d] as number);
     const scales = this.scalesOf(learner, mask, columns);
     const nearest: { index: number; distance: number }[] = [];
     let worst = Number.POSITIVE_INFINITY;
     for (let index = 0; index < labels.length; index++) {
       if (this.gallery ? itself.includes(index) : index === query) continue;
-      let dot = 0;
+      let squared = 0;
       const start = index * dim;
-      for (let i = 0; i < columns.length; i++)
-        dot += (weights[i] as number) * (vectors[start + (columns[i] as number)] as number);
-      const squared = 2 - 2 * dot * (scales[index] as number);
+      const scale = scales[index] as number;
+      for (let i = 0; i < columns.length; i++) {
+        const other = (weights[i] as number) * (vectors[start + (columns[i] as number)] as number) * scale;
+        const gap = other - (point[i] as number);
+        squared += gap * gap;
+      }
       if (!(squared < worst)) continue;
       let at = nearest.length;
       while (at > 0 && (nearest[at - 1] as { distance: number }).distance > squared) at--;
@@ -225,18 +226,18 @@ export class Embedding {
       if (nearest.length > k) nearest.pop();
       if (nearest.length === k) worst = nearest.at(-1)?.distance ?? worst;
     }
-    return nearest.map(({ index, distance }) => ({ index, distance: Math.sqrt(Math.max(0, distance)) }));
+    return nearest.map(({ index, distance }) => ({ index, distance: Math.sqrt(distance) }));
   }
 
   maskOf(learner: number): Float32Array {
     return this.masks.subarray(learner * this.dim, (learner + 1) * this.dim);
   }
 
-  private scalesOf(learner: number, mask: Float32Array, columns: Int32Array): Float32Array {
+  private scalesOf(learner: number, mask: Float32Array, columns: Int32Array): Float64Array {
     const known = this.scales.get(learner);
     if (known) return known;
     const { vectors, labels } = this.searched;
-    const scales = new Float32Array(labels.length);
+    const scales = new Float64Array(labels.length);
     for (let index = 0; index < scales.length; index++) {
       let sum = 0;
       for (const d of columns) sum += ((vectors[index * this.dim + d] as number) * (mask[d] as number)) ** 2;

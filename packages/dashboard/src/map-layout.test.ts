@@ -63,6 +63,25 @@ describe('nearestOfAll', () => {
     expect(recall(vectors, nearestOfAll(vectors, DIM, 10, known), 10)).toBeGreaterThan(0.95);
   });
 
+  it('is exact for vectors of length 1 that differ by 1e-5, and takes equal ones by index', () => {
+    const random = randomNumbers(5);
+    const point = Float64Array.from({ length: DIM }, () => random() - 0.5);
+    const vectors = new Float32Array(100 * DIM);
+    for (let i = 0; i < 100; i++) {
+      const own = point.map((value) => value + 1e-5 * (random() - 0.5));
+      vectors.set(
+        own.map((value) => value / Math.hypot(...own)),
+        i * DIM,
+      );
+    }
+    for (let i = 60; i < 100; i++) vectors.copyWithin(i * DIM, 0, DIM);
+    const { indices } = nearestOfAll(vectors, DIM, 50);
+    for (let i = 0; i < 100; i++) {
+      const expected = exact(vectors, i, 50).map(({ index }) => index);
+      expect([...indices.subarray(i * 50, i * 50 + 50)]).toEqual(expected);
+    }
+  });
+
   it('takes equal and broken vectors', () => {
     const equal = new Float32Array(10 * DIM).fill(Math.sqrt(1 / DIM));
     expect(nearestOfAll(equal, DIM, 3).distances.every((distance) => distance < 1e-3)).toBe(true);

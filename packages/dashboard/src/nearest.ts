@@ -85,8 +85,8 @@ export function nearestOfAll(
 /** The k nearest of each point so far. */
 class NearestLists {
   private readonly indices: Int32Array;
-  /** 2 − 2 a·b */
-  private readonly squared: Float32Array;
+  /** By differences: 2 − 2 a·b would lose distances between nearly equal ones. */
+  private readonly squared: Float64Array;
   /** Which point each one was last compared with, so that a pair is compared once. */
   private readonly seen: Int32Array;
 
@@ -97,7 +97,7 @@ class NearestLists {
   ) {
     const n = vectors.length / dim;
     this.indices = new Int32Array(n * k).fill(-1);
-    this.squared = new Float32Array(n * k).fill(Number.POSITIVE_INFINITY);
+    this.squared = new Float64Array(n * k).fill(Number.POSITIVE_INFINITY);
     this.seen = new Int32Array(n).fill(-1);
   }
 
@@ -110,7 +110,7 @@ class NearestLists {
       const other = candidates[i] as number;
       if (seen[other] === point) continue;
       seen[other] = point;
-      const distance = 2 - 2 * dotProduct(this.vectors, this.dim, point, other);
+      const distance = squaredDistance(this.vectors, this.dim, point, other);
       if (!(distance < (squared[last] as number))) continue;
       let at = last;
       for (; at > from && (squared[at - 1] as number) > distance; at--) {
@@ -152,7 +152,7 @@ class NearestLists {
       indices[at] = first ? Math.floor(at / k) : (indices[at - 1] as number);
       squared[at] = first ? 0 : (squared[at - 1] as number);
     }
-    return { indices, distances: squared.map((value) => Math.sqrt(Math.max(0, value))) };
+    return { indices, distances: Float32Array.from(squared, Math.sqrt) };
   }
 }
 
@@ -176,6 +176,26 @@ function cellFinder(vectors: Float32Array, dim: number): (point: number) => numb
 }
 
 /** Four sums at once: a single one would wait for each addition. */
+function squaredDistance(vectors: Float32Array, dim: number, a: number, b: number): number {
+  const startA = a * dim;
+  const startB = b * dim;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let d = 0;
+  for (; d + 3 < dim; d += 4) {
+    const g0 = (vectors[startA + d] as number) - (vectors[startB + d] as number);
+    const g1 = (vectors[startA + d + 1] as number) - (vectors[startB + d + 1] as number);
+    const g2 = (vectors[startA + d + 2] as number) - (vectors[startB + d + 2] as number);
+    const g3 = (vectors[startA + d + 3] as number) - (vectors[startB + d + 3] as number);
+    s0 += g0 * g0;
+    s1 += g1 * g1;
+    s2 += g2 * g2;
+    s3 += g3 * g3;
+  }
+  for (; d < dim; d++) s0 += ((vectors[startA + d] as number) - (vectors[startB + d] as number)) ** 2;
+  return s0 + s1 + s2 + s3;
+}
+
+/** Which cell's centre a vector of length 1 is near; likewise four sums at once. */
 function dotProduct(vectors: Float32Array, dim: number, a: number, b: number): number {
   const startA = a * dim;
   const startB = b * dim;

@@ -129,6 +129,23 @@ describeWithPython('functional against PyTorch', ['torch', 'numpy'], () => {
 });
 
 describe('functional', () => {
+  it.each(['float16', 'bfloat16'] as const)(
+    'normalize in %s keeps zero vectors zero and long ones finite',
+    (dtype) => {
+      const rows = tensor([
+        [0, 0, 0],
+        [60_000, 60_000, 0],
+        [1e-4, 0, 0],
+      ]).to({ dtype });
+      const result = F.normalize(rows);
+      expect(result.dtype).toBe(dtype);
+      const half = Math.SQRT1_2;
+      const wanted = [0, 0, 0, half, half, 0, 1, 0, 0];
+      const numbers = result.to('float32').toNumbers();
+      for (const [i, value] of wanted.entries()) expect(numbers[i]).toBeCloseTo(value, 2);
+    },
+  );
+
   it('normalize leaves a zero vector zero', () => {
     expect(F.normalize(zeros([1, 3])).tolist()).toEqual([[0, 0, 0]]);
   });

@@ -138,9 +138,19 @@ export interface NormalizeOptions {
   eps?: number;
 }
 
-/** x / max(‖x‖ₚ, eps) along `dim`, of the shape of x, as F.normalize. */
-export function normalize(x: Tensor, { p = 2, dim = 1, eps = 1e-12 }: NormalizeOptions = {}): Tensor {
-  return scope(() => x.div(x.norm(p, dim, true).clamp({ min: eps }).expand(x.shape)));
+/**
+ * x / max(‖x‖ₚ, eps) along `dim`, of the shape and dtype of x, as F.normalize. float16 and bfloat16 are normalised in
+ * float32 and rounded at the end: in float16 eps is 0, so that a zero vector would become NaN, and a norm beyond 65,504
+ * infinite.
+ */
+export function normalize(x: Tensor, options: NormalizeOptions = {}): Tensor {
+  const { p = 2, dim = 1, eps = 1e-12 } = options;
+  return scope(() => {
+    if (x.dtype === 'float16' || x.dtype === 'bfloat16') {
+      return normalize(x.to({ dtype: 'float32' }), options).to({ dtype: x.dtype });
+    }
+    return x.div(x.norm(p, dim, true).clamp({ min: eps }).expand(x.shape));
+  });
 }
 
 export interface CrossEntropyOptions {

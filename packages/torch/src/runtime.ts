@@ -33,9 +33,11 @@ export function keepFreedMemory(): boolean {
 
 /**
  * Makes operators take algorithms that give the same bits for the same input, as torch.use_deterministic_algorithms
- * and torch.backends.cudnn.deterministic. On a card many add in the order in which threads happen to finish; on the
- * CPU one number of threads gives one result anyway. An operator that has no such algorithm warns. For the whole
- * process; call it before the first operator on a card.
+ * and torch.backends.cudnn.deterministic. On a card many add in the order in which threads happen to finish. On the CPU
+ * most give one result for one number of threads anyway, but the gradient of indexing by a tensor (`aten.index`) does
+ * not: with two threads, from 32,768 elements on, it differs from call to call unless this is on. `indexSelect` and
+ * `gather` repeat without it. An operator that has no such algorithm warns. For the whole process; call it before the
+ * first operator on a card.
  */
 export function useDeterministicAlgorithms(enabled: boolean): void {
   // cuBLAS reads this when it starts; without fixed workspaces its products are not repeatable.

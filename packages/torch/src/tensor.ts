@@ -503,18 +503,23 @@ export class Tensor {
 
   // Order
 
-  /** The k largest (or smallest) along `dim`, by default the last, in order unless `sorted` is false. */
+  /**
+   * The k largest (or smallest) along `dim`, by default the last, in order unless `sorted` is false. Which of equal ones are
+   * taken, and in which order they come, is left open; where it matters, sort stably.
+   */
   topk(k: number, options: { dim?: number; largest?: boolean; sorted?: boolean } = {}): ValuesIndices {
     const { dim = -1, largest = true, sorted = true } = options;
     const [values, indices] = aten.topk(this, k, dim, largest, sorted);
     return { values, indices };
   }
-  sort(dim = -1, descending = false): ValuesIndices {
-    const [values, indices] = aten.sort(this, dim, descending);
+  /** Along `dim`. Equal ones keep their order if `stable`; without it, only up to 16 elements do. */
+  sort(dim = -1, descending = false, stable = false): ValuesIndices {
+    const [values, indices] = aten.sort$stable(this, stable, dim, descending);
     return { values, indices };
   }
-  argsort(dim = -1, descending = false): Tensor {
-    return aten.argsort(this, dim, descending);
+  /** int64: the positions of the elements in order; `stable` as in `sort`. */
+  argsort(dim = -1, descending = false, stable = false): Tensor {
+    return this.sort(dim, descending, stable).indices;
   }
   /** Positions of the elements that are not zero: int64 (count, ndim). */
   nonzero(): Tensor {

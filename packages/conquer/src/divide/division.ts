@@ -1,10 +1,13 @@
-import { stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import { aten, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { reassignClusters } from './reassign.js';
 import { dropSingles } from './singles.js';
 import { splitClusters } from './split.js';
+
+/** Rows that are added up at a time in float64. */
+const MEAN_ROWS = 4096;
 
 /**
  * Where k-means starts: 'kmeans' anew (k-means++), 'adaptive-centroids' at the means that the clusters of the
@@ -157,8 +160,10 @@ function clusterMeans(features: Tensor, clusters: Int32Array, numClusters: numbe
   const members = Array.from({ length: numClusters }, () => [] as number[]);
   for (const [image, cluster] of clusters.entries()) members[cluster]?.push(image);
   if (members.some((images) => images.length === 0)) return null;
-  const mean = (images: number[]) =>
-    features.indexSelect(0, tensor(images, { dtype: 'int64', device: features.device })).mean(0);
+  const mean = (images: number[]) => {
+    const own = features.indexSelect(0, tensor(images, { dtype: 'int64', device: features.device }));
+    return aten.mean$dim(own, [0], false, 'float64').to({ dtype: features.dtype });
+  };
   return stack(members.map(mean));
 }
 
@@ -167,10 +172,19 @@ function classMeans(features: Tensor, labels: Int32Array): Tensor {
   const numClasses = labels.reduce((most, label) => Math.max(most, label + 1), 0);
   const { device } = features;
   const index = tensor(labels, { dtype: 'int64', device });
-  const counts = index.bincount(numClasses).to(features.dtype).unsqueeze(1);
-  const sums = zeros([numClasses, features.size(1)], { dtype: features.dtype, device });
-  sums.indexAdd_(0, index, features);
-  return sums.div(counts.clamp({ min: 1 })).indexSelect(0, index);
+  const counts = index.bincount(numClasses).to('float64').unsqueeze(1);
+  // In float64: features far from the origin would lose what tells classes apart.
+  const sums = zeros([numClasses, features.size(1)], { dtype: 'float64', device });
+  for (let start = 0; start < labels.length; start += MEAN_ROWS) {
+    scope(() => {
+      const count = Math.min(MEAN_ROWS, labels.length - start);
+      sums.indexAdd_(0, index.narrow(0, start, count), features.narrow(0, start, count).to('float64'));
+    });
+  }
+  return sums
+    .div(counts.clamp({ min: 1 }))
+    .to({ dtype: features.dtype })
+    .indexSelect(0, index);
 }
 
 function checkDoubling(from: number, to: number): void {

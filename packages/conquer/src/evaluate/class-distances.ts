@@ -12,6 +12,8 @@ export interface ClassDistances {
 
 /** Rows at a time in float64. */
 const BLOCK_ROWS = 4096;
+/** A norm below this is that of a row of zeros: rows of any scale have a direction. */
+const SMALLEST = 1e-150;
 
 /**
  * How compact and how far apart classes lie (Roth et al., "Revisiting training strategies and generalization
@@ -38,7 +40,9 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
       for (let start = 0; start < labels.length; start += BLOCK_ROWS) {
         scope(() => {
           const count = Math.min(BLOCK_ROWS, labels.length - start);
-          const rows = F.normalize(embeddings.detach().narrow(0, start, count).to('float64'));
+          const rows = F.normalize(embeddings.detach().narrow(0, start, count).to('float64'), {
+            eps: SMALLEST,
+          });
           const of = tensor(classOf.subarray(start, start + count), { dtype: 'int64', device });
           centres.indexAdd_(0, of, rows);
         });

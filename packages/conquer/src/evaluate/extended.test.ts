@@ -169,6 +169,16 @@ describe('classDistances', () => {
     expect(inter).toBeCloseTo(1 - (cosine(160) + cosine(60) + cosine(100)) / 3, 12);
   });
 
+  it('are the same at every scale', () => {
+    const classes = Int32Array.of(4, 4, 7, 7, 9);
+    const wanted = classDistances(degrees(0, 60, 180, 200, 90), classes);
+    for (const scale of [1e-20, 1e-30, 1e18]) {
+      const found = classDistances(degrees(0, 60, 180, 200, 90).mul(scale), classes);
+      expect(found.intra).toBeCloseTo(wanted.intra as number, 12);
+      expect(found.inter).toBeCloseTo(wanted.inter as number, 12);
+    }
+  });
+
   it('are missing where there is no pair', () => {
     expect(classDistances(degrees(0, 90), Int32Array.of(0, 1))).toEqual({ intra: null, inter: 1 });
     expect(classDistances(degrees(0, 90), Int32Array.of(3, 3)).inter).toBe(null);

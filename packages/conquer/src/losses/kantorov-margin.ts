@@ -46,7 +46,8 @@ export class KantorovMarginLoss extends Loss {
       const chosen = noGrad(() => {
         const count = Math.max(1, Math.floor(positives.sum().item() / labels.length));
         const far = negatives.logicalAnd(distances.ge(this.distanceThreshold));
-        const nearest = distances.where(far, Infinity).topk(count, { dim: 1, largest: false }).indices;
+        // Of equally near ones the first: topk would take any.
+        const nearest = distances.where(far, Infinity).argsort(1, false, true).narrow(1, 0, count);
         return zerosLike(distances).scatter_(1, nearest, 1).gt(0).logicalAnd(far);
       });
       const fromBoundary = distances.sub(this.beta);

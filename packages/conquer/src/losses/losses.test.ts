@@ -281,3 +281,24 @@ describe('NPairsLoss', () => {
     expect(Number.isFinite(value)).toBe(true);
   });
 });
+
+describe('KantorovMarginLoss', () => {
+  it('takes the first of 40 equally near negatives, also with one farther away before them', () => {
+    for (const farther of [false, true]) {
+      // Two of one class, and each of the others of its own.
+      const points = [
+        [1, 0],
+        [1, 0],
+        ...(farther ? [[-1, 0]] : []),
+        ...Array.from({ length: 40 }, () => [0, 1]),
+      ];
+      const x = tensor(points, { dtype: 'float64' }).requiresGrad_();
+      const own = Int32Array.from(points.keys()).map((i) => Math.max(0, i - 1));
+      new KantorovMarginLoss({ beta: 2 }).forward(x, own).backward();
+      const gradient = x.grad?.tolist() as number[][];
+      const [first, ...others] = gradient.slice(farther ? 3 : 2);
+      expect(others.filter((row) => row[0] !== others[0]?.[0])).toEqual([]);
+      expect(first?.[0]).not.toBe(others[0]?.[0]);
+    }
+  });
+});
