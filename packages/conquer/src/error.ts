@@ -15,3 +15,8 @@ export class UserError extends Error {
 export class Interrupted extends Error {
   override name = 'Interrupted';
 }
+
+/** Whether the operating system refused something: the disk is full, a folder may not be written to, … */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}

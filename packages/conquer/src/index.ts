@@ -95,5 +95,11 @@ export type { ImageSource } from './transforms/image-source.js';
 export { type Batch, Loader, type LoaderOptions } from './transforms/loader.js';
 export { Normalize } from './transforms/normalize.js';
 export { RandomResizedCrop } from './transforms/random-resized-crop.js';
-export { evaluationView, trainingView, type View, type ViewOptions } from './transforms/view.js';
+export {
+  type EvaluationViewOptions,
+  evaluationView,
+  trainingView,
+  type View,
+  type ViewOptions,
+} from './transforms/view.js';
 export type { Tuples } from './tuples.js';

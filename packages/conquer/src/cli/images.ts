@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { ImageError, ImageFiles, type ImageSet, packImages } from '@conquer/image';
+import { type ImageSet, packImages, type Reduction } from '@conquer/image';
 import { cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import { UserError } from '../error.js';
+import { isSystemError, UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { imageData } from '../train/image-data.js';
 import type { TrainingData } from '../train/loop.js';
@@ -13,34 +13,39 @@ import type { BadImages } from '../transforms/bad-images.js';
 import { ColorMix } from '../transforms/color-mix.js';
 import { Compose } from '../transforms/compose.js';
 import { Normalize } from '../transforms/normalize.js';
+import { preprocessingOf } from '../transforms/preprocessing.js';
 import { RandomResizedCrop } from '../transforms/random-resized-crop.js';
 import { evaluationView, trainingView, type View } from '../transforms/view.js';
 import type { TrainSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
 
-/**
- * The images of a data set as the settings want them: from files, or decoded once into a pack.
- *
- * @param bad images in whose places others are read
- */
+export interface OpenImagesOptions {
+  /** Images in whose places others are read. */
+  bad?: BadImages | null;
+  /**
+   * Whether decoded images are kept on the disk; by default as the settings have it. What the network sees of an image
+   * is the same in both cases, and the settings' alone.
+   */
+  cached?: boolean;
+  signal?: AbortSignal;
+}
+
+/** The images of a data set as the settings want them: from files, or decoded once into a pack. */
 export async function openImages(
   settings: TrainSettings,
   dataset: Dataset,
   input: InputFormat,
   out: Output,
-  { bad, signal }: { bad?: BadImages | null; signal?: AbortSignal } = {},
+  { bad, cached = settings.cache === 'yes', signal }: OpenImagesOptions = {},
 ): Promise<TrainingData> {
-  const { resize, augmentation, device, threads } = settings;
-  const size = settings['image-size'];
-  const packed = settings.cache === 'yes';
+  const { augmentation, device, threads } = settings;
+  const preprocessing = preprocessingOf(settings);
+  const { size, resize, reduction } = preprocessing;
   if (resize < size)
     throw new UserError(`--resize ${resize} is smaller than --image-size ${size}: images are cut out of it`);
-  // Icons are used whole, and brought to size from the cached ones.
-  const square = packed && (augmentation === 'icons' || augmentation === 'none');
 
   const normalize = new Normalize(input);
-  const view = { size, resize, input };
-  const plain = evaluationView(view, square);
+  const view = { ...preprocessing, input };
   const cutOut = new RandomResizedCrop({ size });
   const family = (name: AugmentationFamily): View => ({
     cropping: cutOut,
@@ -55,41 +60,42 @@ export async function openImages(
       cropping: iconGeometry(size, resize),
       transform: new Compose([new ColorMix({ contrast: 0.3, saturation: 0.3, mixing: 0.1 }), normalize]),
     },
-    none: plain,
+    none: evaluationView(view),
   }[augmentation];
 
-  const imagesOf = async (split: Split): Promise<ImageSet> => {
-    if (!packed) return new ImageFiles(split.paths);
-    // What is in a bad image's place is never read.
-    const good = split.paths.find((path) => !bad?.has(path));
-    const paths = split.paths.map((path) => (bad?.has(path) ? (good ?? path) : path));
+  const packOf = async ({ paths, name }: Split, reducing: Reduction): Promise<ImageSet> => {
     const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
-    const shape = square ? resize : `short-${resize}`;
-    const packing = packImages(paths, {
-      size: resize,
-      square,
-      file: join(cacheFolder(), 'packs', `${dataset.name}-${split.name}-${shape}-${key}.pack`),
-      threads: threads ?? undefined,
-      signal,
-      onProgress: progressBar(out, `decoding the ${split.name} images, once`),
-    });
-    return await packing.catch((error: unknown) => {
-      if (!bad || !(error instanceof ImageError) || bad.has(error.path)) throw error;
-      bad.add(error);
-      return imagesOf(split);
-    });
+    const shape = reducing.square ? resize : `short-${resize}`;
+    const file = join(cacheFolder(), 'packs', `${dataset.name}-${name}-${shape}-${key}.pack`);
+    try {
+      return await packImages(paths, {
+        ...reducing,
+        file,
+        threads: threads ?? undefined,
+        signal,
+        onBad: bad ? (error) => bad.add(error) : undefined,
+        onProgress: progressBar(out, `decoding the ${name} images, once`),
+      });
+    } catch (error) {
+      throw isSystemError(error) ? notCached(file, error) : error;
+    }
   };
-  const prefetch = packed ? 2 : 3;
-  const decoding = { threads: threads ?? undefined, prefetch };
+  const packed = cached ? reduction : null;
   return imageData(dataset, {
     ...view,
     augmented,
-    plain,
-    imagesOf,
+    ...(packed && { imagesOf: (split: Split) => packOf(split, packed) }),
     device,
     bad: bad ?? undefined,
-    ...decoding,
+    threads: threads ?? undefined,
+    prefetch: packed ? 2 : 3,
   });
+}
+
+function notCached(file: string, { message }: Error): UserError {
+  return new UserError(
+    `decoded images cannot be kept in ${file} (${message}): make room, name a folder elsewhere by the environment variable CONQUER_CACHE, or give --cache no`,
+  );
 }
 
 /** Drawings are whole in the picture and face one way: turn, zoom and shift them a little, do not cut or mirror. */

@@ -1,4 +1,4 @@
-import { decodeImages, ImageError } from '@conquer/image';
+import { decodeImages } from '@conquer/image';
 import { BadImages } from '../transforms/bad-images.js';
 import type { Dataset } from './dataset.js';
 
@@ -28,22 +28,14 @@ export async function checkImages(
   const paths = [...new Set(splits.flatMap((split) => split.paths))];
   const bad = new BadImages(paths.length, onBad);
   for (let start = 0; start < paths.length; start += BLOCK) {
-    let block = paths.slice(start, start + BLOCK);
-    while (block.length > 0) {
-      const requests = block.map((path) => ({
-        path,
-        size: { width: SIDE, height: SIDE },
-        fit: 'cover' as const,
-      }));
-      try {
-        await decodeImages(requests, new Uint8Array(block.length * SIDE * SIDE * 3), { signal });
-        break;
-      } catch (error) {
-        if (!(error instanceof ImageError) || !block.includes(error.path)) throw error;
-        bad.add(error);
-        block = block.filter((path) => path !== error.path);
-      }
-    }
+    const block = paths.slice(start, start + BLOCK);
+    const requests = block.map((path) => ({
+      path,
+      size: { width: SIDE, height: SIDE },
+      fit: 'cover' as const,
+    }));
+    const out = new Uint8Array(block.length * SIDE * SIDE * 3);
+    await decodeImages(requests, out, { signal, onBad: (error) => bad.add(error) });
     onProgress?.({ done: Math.min(start + BLOCK, paths.length), total: paths.length });
   }
   return bad;

@@ -1,15 +1,13 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Generator, liveTensors, noGrad, randn } from '@conquer/torch';
+import { Generator, liveTensors, randn } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openImages } from '../cli/images.js';
 import { resolveSettings } from '../cli/options.js';
 import { openFolder } from '../datasets/folder.js';
-import { undivided } from '../divide/division.js';
 import { UserError } from '../error.js';
-import { openModel } from '../models/open.js';
-import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
+import { drawnModel, drawnSettings, saveDrawn } from '../testing/saved-run.js';
 import { embedImages } from '../train/embed.js';
 import { RunFolder } from '../train/run-folder.js';
 import { trainEmbedding } from '../train/train-embedding.js';
@@ -26,55 +24,8 @@ function draw(path: string, hue: number): void {
   writeFileSync(path, `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">${disc}</svg>`);
 }
 
-const settings = resolveSettings({
-  arch: 'small-resnet',
-  widths: '8,16',
-  'embedding-dim': 16,
-  'image-size': 24,
-  resize: 28,
-  'full-embedding-masks': 'sum',
-});
-
-function newModel(seed: number) {
-  const generator = new Generator(seed);
-  const model = openModel('small-resnet', {
-    smallResNet: { widths: [8, 16] },
-    embeddingDim: 16,
-    masks: { initialisation: 'normal', numLearners: 4 },
-    generator,
-  });
-  // Statistics that matter, which a network has only after training.
-  noGrad(() => {
-    for (const [name, value] of model.stateDict())
-      if (name.endsWith('running_mean')) value.copy_(randn(value.shape, { generator }).mul(0.1));
-  });
-  return model;
-}
-
-function save(path: string, seed: number): void {
-  const model = newModel(seed);
-  const { clusters, ...division } = undivided(new Int32Array(4));
-  saveCheckpoint(path, {
-    model: model.stateDict(),
-    loss: new Map(),
-    optimizer: new Map(),
-    clusters,
-    state: {
-      settings,
-      epoch: 0,
-      numLearners: 4,
-      masksTrain: true,
-      division,
-      optimizer: { algorithm: 'adam', groups: [] } as unknown as CheckpointState['optimizer'],
-      random: [],
-      generator: '',
-      best: null,
-      seconds: { divide: 0, train: 0, evaluate: 0, total: 0 },
-      images: 0,
-    },
-  });
-  model.dispose();
-}
+const settings = resolveSettings(drawnSettings);
+const save = (path: string, seed: number) => saveDrawn(path, settings, seed);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-retrieve-'));
@@ -92,7 +43,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('TrainedModel', () => {
   it("embeds files as the run's evaluation does", async () => {
     const dataset = await openFolder({ folder: images });
-    using network = newModel(1);
+    using network = drawnModel(1);
     const data = await openImages(settings, dataset, network.backbone.input, process.stderr);
     using expected = await embedImages(network, data.plain('test'), { masks: 'sum' });
     using model = TrainedModel.open(run);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { ImageFiles } from '@conquer/image';
+import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
 import { Generator, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
@@ -13,7 +13,8 @@ import { embedImages } from '../train/embed.js';
 import { RunFolder, type Settings } from '../train/run-folder.js';
 import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
-import { evaluationView, type View } from '../transforms/view.js';
+import { type Preprocessing, preprocessingOf } from '../transforms/preprocessing.js';
+import { evaluationView } from '../transforms/view.js';
 
 export interface OpenTrainedModelOptions {
   /** Which weights of the run; default 'best'. */
@@ -25,8 +26,15 @@ export interface OpenTrainedModelOptions {
 export interface EmbedFilesOptions {
   /** Images of a batch; default 64. */
   batchSize?: number;
-  /** Called with the number of images done so far. */
+  /** Threads that decode; default one a core. */
+  threads?: number | undefined;
+  /** Called with the number of images embedded so far. */
   onProgress?: (images: number) => void;
+  /**
+   * Told of each image that cannot be read, in their order, with its place among the paths: its row is left out, and the
+   * others are embedded all the same. Without it such an image is an error.
+   */
+  onBad?: ((error: ImageError, place: number) => void) | undefined;
 }
 
 /** A run's network with its trained weights, and the images as it was trained to see them: files in, embeddings out. */
@@ -37,7 +45,8 @@ export class TrainedModel {
     readonly run: string,
     /** SHA-256 of the checkpoint file, in hexadecimal: embeddings of two models compare only if it is the same. */
     readonly sha256: string,
-    private readonly view: View,
+    /** What its run's evaluation saw of an image, and `embed` sees. */
+    readonly preprocessing: Preprocessing,
     private readonly embedding: EmbedOptions,
     private readonly device: string,
   ) {}
@@ -57,6 +66,12 @@ export class TrainedModel {
         `${path} has no ${checkpoint} checkpoint yet: it is written at the end of the first epoch`,
       );
     const settings = run.settings();
+    const size = required(settings, 'image-size', 'number');
+    const preprocessing = preprocessingOf({
+      ...settings,
+      'image-size': size,
+      resize: Number(settings.resize ?? size),
+    });
     const saved = loadCheckpoint(file);
     try {
       const model = modelOf(settings);
@@ -76,7 +91,7 @@ export class TrainedModel {
         model.to({ device }),
         run.path,
         createHash('sha256').update(readFileSync(file)).digest('hex'),
-        viewOf(settings, model),
+        preprocessing,
         masks === 'sum' || masks === 'sum-l1' ? { masks } : {},
         device,
       );
@@ -91,26 +106,46 @@ export class TrainedModel {
   }
 
   /**
-   * Embeds image files, the centre of each, as the evaluation of its run does.
+   * Embeds image files, the centre of each, as the evaluation of its run does: see `Preprocessing`.
    *
    * @param paths of N images
-   * @returns float32 (N, D), rows of length 1, on the model's device; it belongs to the caller
-   * @throws ImageError naming the file that cannot be read; RangeError for no file at all; UserError naming the
-   *   files whose embeddings are not finite
+   * @returns float32 (N, D), rows of length 1, on the model's device, without rows of those that `onBad` was told of; it
+   *   belongs to the caller
+   * @throws ImageError, unless `onBad` is told, naming the file that cannot be read; RangeError for no file at all;
+   *   TypeError for what is no list of paths; UserError naming the files whose embeddings are not finite
    */
-  embed(paths: readonly string[], options: EmbedFilesOptions = {}): Promise<Tensor> {
-    const { batchSize = 64, onProgress } = options;
-    const { cropping, transform } = this.view;
+  async embed(paths: readonly string[], options: EmbedFilesOptions = {}): Promise<Tensor> {
+    requirePaths(paths);
+    const { batchSize = 64, threads, onProgress, onBad } = options;
+    const { reduction } = this.preprocessing;
+    const { cropping, transform } = evaluationView({
+      ...this.preprocessing,
+      input: this.model.backbone.input,
+    });
+    const images = reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
+    const bad = new Set<number>();
     const batches = new Loader({
-      source: new CropSource({ images: new ImageFiles(paths), cropping }),
+      source: new CropSource({ images, cropping, threads }),
       labels: new Int32Array(paths.length),
       batches: new InOrderBatches(paths.length, batchSize),
       transform,
       random: new Random(0),
       device: this.device,
+      onBad:
+        onBad &&
+        ((error, place) => {
+          bad.add(place);
+          onBad(error, place);
+        }),
     });
-    const nameOf = (row: number) => paths[row]!;
-    return embedImages(this.model, batches, { ...this.embedding, nameOf, ...(onProgress && { onProgress }) });
+    const nameOf = (row: number) => paths.filter((_, place) => !bad.has(place))[row]!;
+    const { embedding } = this;
+    return await embedImages(this.model, batches, {
+      ...embedding,
+      nameOf,
+      mayBeEmpty: onBad !== undefined && paths.length > 0,
+      ...(onProgress && { onProgress }),
+    });
   }
 
   /** Frees the network. */
@@ -121,6 +156,18 @@ export class TrainedModel {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function requirePaths(paths: readonly unknown[]): void {
+  const shown = (value: unknown) => (value instanceof Uint8Array ? 'bytes' : typeof value);
+  const files = 'an image is embedded from its file (bytes have to be written to one first)';
+  if (!Array.isArray(paths))
+    throw new TypeError(`TrainedModel.embed: expected an array of paths, got ${shown(paths)}; ${files}`);
+  const other = paths.findIndex((path) => typeof path !== 'string');
+  if (other >= 0)
+    throw new TypeError(
+      `TrainedModel.embed: expected paths, got ${shown(paths[other])} at ${other}; ${files}`,
+    );
 }
 
 function required<Kind extends 'string' | 'number'>(settings: Settings, name: string, kind: Kind) {
@@ -160,12 +207,4 @@ function smallResNetOf(settings: Settings): SmallResNetOptions {
       `the run's config.json: expected small-resnet to be JSON, got ${JSON.stringify(all)}`,
     );
   }
-}
-
-/** What the run's own evaluation sees of an image. */
-function viewOf(settings: Settings, model: EmbeddingModel): View {
-  const size = required(settings, 'image-size', 'number');
-  const resize = Number(settings.resize ?? size);
-  const icons = settings.augmentation === 'icons' || settings.augmentation === 'none';
-  return evaluationView({ size, resize, input: model.backbone.input }, icons && settings.cache === 'yes');
 }

@@ -1,4 +1,4 @@
-import { cat, nn, noGrad, scope, type Tensor } from '@conquer/torch';
+import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
 import { Interrupted } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { requireFiniteRows } from './finite-rows.js';
@@ -16,6 +16,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
   signal?: AbortSignal | undefined;
   /** What the image of a row is called in messages; by its number in the split when left out. */
   nameOf?: (row: number) => string;
+  /** Whether (0, D) may be the result, where there is not a single image; default false. */
+  mayBeEmpty?: boolean;
   /** Told how long it took. */
   profile?: Profile | undefined;
 }
@@ -26,7 +28,7 @@ export interface EmbedImagesOptions extends EmbedOptions {
  *
  * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
  * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
- * @throws RangeError when there is not a single image
+ * @throws RangeError when there is not a single image, unless the result may be empty
  * @throws UserError when embeddings are not finite: the weights are damaged, or have diverged
  * @throws Interrupted after `signal` was aborted
  */
@@ -35,7 +37,7 @@ export async function embedImages(
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
-  const { layer = 'final', onProgress, signal, profile, nameOf, ...embed } = options;
+  const { layer = 'final', onProgress, signal, profile, nameOf, mayBeEmpty = false, ...embed } = options;
   const start = performance.now();
   const training = model.training;
   const parts: Tensor[] = [];
@@ -53,6 +55,8 @@ export async function embedImages(
       await new Promise((resolve) => setImmediate(resolve));
       if (signal?.aborted) throw new Interrupted(`stopped after ${done} images were embedded`);
     }
+    if (parts.length === 0 && mayBeEmpty)
+      return zeros([0, layer === 'final' ? model.embeddingDim : model.featureSize]);
     if (parts.length === 0)
       throw new RangeError('embedImages: expected at least one batch of images, got none');
     return scope(() => {

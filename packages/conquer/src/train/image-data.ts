@@ -1,4 +1,4 @@
-import { ImageFiles, type ImageSet } from '@conquer/image';
+import { ImageFiles, type ImageSet, ReducedImages } from '@conquer/image';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { ownInGallery } from '../datasets/file-identity.js';
 import { Random } from '../random.js';
@@ -7,15 +7,13 @@ import type { BadImages } from '../transforms/bad-images.js';
 import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
 import { Substitutes } from '../transforms/substitutes.js';
-import { evaluationView, trainingView, type View, type ViewOptions } from '../transforms/view.js';
+import { type EvaluationViewOptions, evaluationView, trainingView, type View } from '../transforms/view.js';
 import type { TrainingData } from './loop.js';
 
-export interface ImageDataOptions extends ViewOptions {
+export interface ImageDataOptions extends EvaluationViewOptions {
   /** What a training image goes through; by default a random crop and flip, see `trainingView`. */
   augmented?: View;
-  /** What an image goes through that is embedded; by default its centre, see `evaluationView`. */
-  plain?: View;
-  /** The images of a split; by default its files, decoded each time. */
+  /** The images of a split, reduced as `reduction` says; by default its files, decoded each time. */
   imagesOf?: (split: Split) => Promise<ImageSet>;
   /** Images known to be bad: others take their places, and those of images that go bad later. Default: none may be. */
   bad?: BadImages | undefined;
@@ -37,8 +35,12 @@ export interface ImageDataOptions extends ViewOptions {
  *   UserError where there are too many
  */
 export async function imageData(dataset: Dataset, options: ImageDataOptions): Promise<TrainingData> {
-  const { augmented = trainingView(options), plain = evaluationView(options), prefetch = 3 } = options;
-  const { imagesOf = async ({ paths }) => new ImageFiles(paths), evaluationBatch = 256 } = options;
+  const { augmented = trainingView(options), prefetch = 3 } = options;
+  const plain = evaluationView(options);
+  const { reduction, evaluationBatch = 256 } = options;
+  const filesOf = async ({ paths }: Split) =>
+    reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
+  const { imagesOf = filesOf } = options;
   const { device, threads, bad } = options;
   const { train, test, validation, gallery } = dataset;
   const read = async (split: Split) => ({ split, images: await imagesOf(split) });

@@ -1,8 +1,8 @@
-import { type ImageSet, type SetRequest, warpImages } from '@conquer/image';
+import { type ImageError, type ImageSet, type SetRequest, warpImages } from '@conquer/image';
 import { type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { Cropping } from './cropping.js';
-import type { ImageSource } from './image-source.js';
+import type { ImageSource, OnBadImage } from './image-source.js';
 
 export interface CropSourceOptions {
   /** Files, decoded each time, or a pack of images that were decoded once. */
@@ -28,24 +28,38 @@ export class CropSource implements ImageSource {
 
   /**
    * Reads a crop of each image, drawn in the order of the positions.
-   * @returns uint8 (B, size, size, 3) on the CPU, RGB; the caller disposes it
-   * @throws ImageError naming the file that cannot be read; RangeError for a position that is not there
+   * @returns uint8 (B, size, size, 3) on the CPU, RGB, without rows of those that `onBad` was told of; the caller
+   *   disposes it
+   * @throws ImageError, unless `onBad` is told, naming the file that cannot be read; RangeError for a position that is
+   *   not there
    */
-  async read(positions: Int32Array, random: Random, signal: AbortSignal): Promise<Tensor> {
+  async read(
+    positions: Int32Array,
+    random: Random,
+    signal: AbortSignal,
+    onBad?: OnBadImage,
+  ): Promise<Tensor> {
     const { images, cropping, threads } = this.options;
     const { size, warp } = cropping;
     const side = warp?.from ?? size;
-    const sizes = await images.sizes(positions, { threads, signal });
-    const decisions = sizes.map((image) => cropping.draw(image, random));
+    const bad = new Map<number, ImageError>();
+    const noting = (places?: readonly number[]) => ({
+      threads,
+      signal,
+      onBad: onBad && ((error: ImageError, at: number) => void bad.set(places ? places[at]! : at, error)),
+    });
+    const sizes = await images.sizes(positions, noting());
+    const places = [...positions.keys()].filter((place) => !bad.has(place));
+    const decisions = places.map((place) => cropping.draw(sizes[place]!, random));
     const requests = decisions.map(
-      ({ crop, flip }, place): SetRequest => ({
-        index: positions[place]!,
+      ({ crop, flip }, at): SetRequest => ({
+        index: positions[places[at]!]!,
         size: { width: side, height: side },
         crop,
         flip,
       }),
     );
-    const bytes = (of: number) => positions.length * of * of * 3;
+    const bytes = (of: number) => places.length * of * of * 3;
     const lent: Uint8Array[] = [];
     const borrow = (of: number) => {
       const buffer = this.takeBuffer(bytes(of));
@@ -54,16 +68,24 @@ export class CropSource implements ImageSource {
     };
     try {
       let pixels = borrow(side);
-      await images.read(requests, pixels, { threads, signal });
-      if (warp) {
-        const matrices = new Float32Array(positions.length * 6);
-        for (const [place, { matrix = [] }] of decisions.entries()) matrices.set(matrix, place * 6);
+      await images.read(requests, pixels, noting(places));
+      if (warp && places.length > 0) {
+        const matrices = new Float32Array(places.length * 6);
+        for (const [at, { matrix = [] }] of decisions.entries()) matrices.set(matrix, at * 6);
         const request = { side, matrices, outSide: size, fill: warp.fill };
         const warped = borrow(size);
         await warpImages(pixels, request, warped, { threads, signal });
         pixels = warped;
       }
-      return tensor(pixels, { shape: [positions.length, size, size, 3] }).keep();
+      const rows = places.flatMap((place, at) => (bad.has(place) ? [] : [at]));
+      const row = size * size * 3;
+      for (const [to, from] of rows.entries())
+        if (to < from) pixels.copyWithin(to * row, from * row, (from + 1) * row);
+      const result = tensor(pixels.subarray(0, rows.length * row), {
+        shape: [rows.length, size, size, 3],
+      }).keep();
+      for (const [place, error] of [...bad].sort(([a], [b]) => a - b)) onBad?.(error, place);
+      return result;
     } finally {
       this.buffers.push(...lent);
     }

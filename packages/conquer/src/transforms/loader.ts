@@ -1,7 +1,8 @@
+import type { ImageError } from '@conquer/image';
 import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
-import type { ImageSource } from './image-source.js';
+import type { ImageSource, OnBadImage } from './image-source.js';
 import type { Substitutes } from './substitutes.js';
 
 /** A batch, ready for the network. Its tensor belongs to whoever receives it, and is to be disposed there. */
@@ -10,7 +11,7 @@ export interface Batch {
   images: Tensor;
   /** (B,), the class of each image. */
   labels: Int32Array;
-  /** (B,), positions in the split of the images that were read: those asked for, or their substitutes. */
+  /** (B,), positions in the split of the images that were read: those asked for, or their substitutes, or what is left. */
   indices: Int32Array;
 }
 
@@ -30,10 +31,23 @@ export interface LoaderOptions {
   random: Random;
   /** Stand in for images that cannot be read; without them such an image is an error. */
   substitutes?: Substitutes | undefined;
+  /**
+   * Told of each image that cannot be read, and its position, when its batch is due; it is left out of the batch, and a
+   * batch of which nothing is left is not given. Not together with substitutes. Without both such an image is an error.
+   */
+  onBad?: OnBadImage | undefined;
   /** Default `cpu`. */
   device?: string | undefined;
   /** Batches that are read ahead, at least 1; default 2. */
   prefetch?: number | undefined;
+}
+
+/** A batch as it was read, with the images that could not be, by their positions. */
+interface ReadBatch {
+  indices: Int32Array;
+  /** uint8 (B, H, W, 3) */
+  pixels: Tensor;
+  bad: ReadonlyMap<number, ImageError>;
 }
 
 /**
@@ -46,9 +60,10 @@ export interface LoaderOptions {
 export class Loader implements AsyncIterable<Batch> {
   private readonly options: LoaderOptions;
 
-  /** @throws RangeError if there are not as many labels as images, or `prefetch` is not a positive integer */
+  /** @throws RangeError if there are not as many labels as images, bad ones have two fates, or `prefetch` is not a positive integer */
   constructor(options: LoaderOptions) {
-    const { source, labels, prefetch = 2 } = options;
+    const { source, labels, substitutes, onBad, prefetch = 2 } = options;
+    if (substitutes && onBad) throw new RangeError('Loader: expected either substitutes or onBad, got both');
     if (labels.length !== source.count) {
       throw new RangeError(`Loader: got ${labels.length} labels for ${source.count} images`);
     }
@@ -59,18 +74,16 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
-    const { source, substitutes, batches, random, prefetch = 2 } = this.options;
+    const { batches, random, onBad, prefetch = 2 } = this.options;
     const abort = new AbortController();
     const positions = batches[Symbol.iterator]();
-    const ahead: { stream: Random; read: Promise<{ indices: Int32Array; pixels: Tensor }> }[] = [];
+    const ahead: { stream: Random; read: Promise<ReadBatch> }[] = [];
     const ask = () => {
       while (ahead.length < prefetch) {
         const next = positions.next();
         if (next.done) return;
         const stream = random.fork();
-        const read = substitutes
-          ? substitutes.read(source, next.value, stream, abort.signal)
-          : source.read(next.value, stream, abort.signal).then((pixels) => ({ indices: next.value, pixels }));
+        const read = this.read(next.value, stream, abort.signal);
         // A failure is reported when its batch is due; until then it must not count as unhandled.
         read.catch(() => {});
         ahead.push({ stream, read });
@@ -79,8 +92,14 @@ export class Loader implements AsyncIterable<Batch> {
     try {
       ask();
       for (let batch = ahead[0]; batch; batch = ahead[0]) {
-        const { pixels, indices } = await batch.read;
+        const { pixels, indices, bad } = await batch.read;
         ahead.shift();
+        for (const [position, error] of bad) onBad?.(error, position);
+        if (indices.length === 0) {
+          pixels.dispose();
+          ask();
+          continue;
+        }
         const finished = this.finish(pixels, indices, batch.stream);
         // Only now: reading would take the cores from finishing this one. It has the whole step.
         ask();
@@ -93,6 +112,15 @@ export class Loader implements AsyncIterable<Batch> {
         if (result.status === 'fulfilled') result.value.pixels.dispose();
       }
     }
+  }
+
+  private async read(positions: Int32Array, stream: Random, signal: AbortSignal): Promise<ReadBatch> {
+    const { source, substitutes, onBad } = this.options;
+    const bad = new Map<number, ImageError>();
+    if (substitutes) return { ...(await substitutes.read(source, positions, stream, signal)), bad };
+    const note: OnBadImage = (error, place) => bad.set(positions[place]!, error);
+    const pixels = await source.read(positions, stream, signal, onBad && note);
+    return { indices: positions.filter((position) => !bad.has(position)), pixels, bad };
   }
 
   /** uint8 (B, H, W, 3) → float (B, 3, H, W) in [0, 1], transformed. Disposes `pixels`. */

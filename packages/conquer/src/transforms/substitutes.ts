@@ -1,4 +1,4 @@
-import { ImageError } from '@conquer/image';
+import type { ImageError } from '@conquer/image';
 import type { Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 import type { Random } from '../random.js';
@@ -28,7 +28,7 @@ export class Substitutes {
    * Reads the images at these positions, or others in their places.
    *
    * @returns the positions that were read, and their pixels as ImageSource.read gives them
-   * @throws UserError where too many images are bad
+   * @throws UserError where too many images are bad; ImageError of a file that the split does not have
    */
   async read(
     source: ImageSource,
@@ -39,13 +39,15 @@ export class Substitutes {
     const start = random.getState();
     for (;;) {
       const indices = this.replace(positions, random);
-      try {
-        return { indices, pixels: await source.read(indices, random, signal) };
-      } catch (error) {
-        const ours = error instanceof ImageError && indices.some((at) => this.#paths[at] === error.path);
-        if (!ours) throw error;
+      const bad: ImageError[] = [];
+      const pixels = await source.read(indices, random, signal, (error) => bad.push(error));
+      if (bad.length === 0) return { indices, pixels };
+      // The crops of all are drawn again: what a batch holds must not depend on when its bad images were found.
+      pixels.dispose();
+      random.setState(start);
+      for (const error of bad) {
+        if (!this.#paths.includes(error.path)) throw error;
         this.#bad.add(error);
-        random.setState(start);
       }
     }
   }

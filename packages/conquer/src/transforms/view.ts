@@ -1,3 +1,4 @@
+import type { Reduction } from '@conquer/image';
 import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { CenterCrop } from './center-crop.js';
@@ -22,16 +23,20 @@ export interface ViewOptions {
   input: NormalizeOptions;
 }
 
+export interface EvaluationViewOptions extends ViewOptions {
+  /** How the images are reduced before they are given to this view; default: not at all. */
+  reduction?: Reduction | null | undefined;
+}
+
 /**
- * What evaluation and search see: the centre of the image.
+ * What evaluation and search see: the centre of the image; of one that was reduced to a square all of it, brought to
+ * size as in training with icons.
  *
- * @param whole the whole square of `resize`, brought to size as in training with icons;
- *   default false
- * @throws RangeError for a `resize` below `size` without `whole`, or a size that is not positive
+ * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive
  */
-export function evaluationView({ size, resize = size, input }: ViewOptions, whole = false): View {
+export function evaluationView({ size, resize = size, input, reduction }: EvaluationViewOptions): View {
   const normalize = new Normalize(input);
-  return whole
+  return reduction?.square
     ? { cropping: new AffineCrop({ size, from: resize }), transform: normalize }
     : { cropping: new CenterCrop({ size, resize }), transform: normalize };
 }

@@ -1,0 +1,108 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { openImages } from '../cli/images.js';
+import { resolveSettings } from '../cli/options.js';
+import { openCsv } from '../datasets/csv.js';
+import type { Dataset } from '../datasets/dataset.js';
+import { drawnModel, drawnRun, drawnSettings } from '../testing/saved-run.js';
+import { embedImages } from '../train/embed.js';
+import { TrainedModel } from './trained-model.js';
+
+let folder: string;
+let dataset: Dataset;
+
+// Smaller than --resize, odd, wide, high, and much larger.
+const shapes = [
+  [26, 26],
+  [41, 29],
+  [33, 64],
+  [20, 61],
+  [300, 211],
+  [64, 64],
+] as const;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-preprocessing-'));
+  vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
+  mkdirSync(join(folder, 'images'));
+  const lines: string[] = [];
+  for (const [i, part] of ['train', 'train', 'test,query', 'test,gallery'].entries()) {
+    for (const [j, [width, height]] of shapes.entries()) {
+      // Where every pixel differs, half a pixel makes another embedding.
+      const noise = Uint8Array.from(
+        { length: width * height * 3 },
+        (_, at) => (at * at * 31 + i * 77 + j * 13) % 251,
+      );
+      const name = `images/${i}-${j}.${j % 2 ? 'png' : 'jpg'}`;
+      await sharp(noise, { raw: { width, height, channels: 3 } }).toFile(join(folder, name));
+      lines.push(`${name},${i < 2 ? `a${i}` : `b${j % 2}`},${part}${i < 2 ? ',' : ''}`);
+    }
+  }
+  writeFileSync(join(folder, 'list.csv'), `path,label,split,part\n${lines.join('\n')}\n`);
+  dataset = await openCsv({ folder });
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+const augmentations = ['standard', 'geom', 'icons', 'none'];
+it.each(augmentations.flatMap((name) => ['yes', 'no'].map((cache) => [name, cache])))(
+  'is one for evaluation, index and search: --augmentation %s --cache %s',
+  async (augmentation, cache) => {
+    const settings = resolveSettings({ ...drawnSettings, augmentation, cache });
+    using network = drawnModel(1);
+    using model = TrainedModel.open(drawnRun(join(folder, `${augmentation}-${cache}`), settings));
+    // Where decoded images are kept makes no difference.
+    for (const cached of [true, false]) {
+      const data = await openImages(settings, dataset, network.backbone.input, process.stderr, { cached });
+      for (const part of ['test', 'gallery'] as const) {
+        using evaluated = await embedImages(network, data.plain(part), { masks: 'sum' });
+        using found = await model.embed(dataset[part]!.paths);
+        expect(found.shape).toEqual([6, 16]);
+        using difference = found.sub(evaluated).abs().max();
+        expect(difference.item()).toBeLessThan(1e-6);
+      }
+    }
+  },
+);
+
+it('leaves out images that cannot be read, whatever is reduced', async () => {
+  for (const cache of ['yes', 'no']) {
+    using model = TrainedModel.open(
+      drawnRun(join(folder, `bad-${cache}`), { ...drawnSettings, cache, augmentation: 'geom' }),
+    );
+    const good = dataset.test.paths;
+    const gone = join(folder, 'gone.jpg');
+    const empty = join(folder, 'empty.jpg');
+    writeFileSync(empty, '');
+    const told: [string, number][] = [];
+    const onBad = ({ path }: Error & { path: string }, place: number) => told.push([path, place]);
+    using found = await model.embed([gone, ...good.slice(0, 3), empty, ...good.slice(3)], {
+      batchSize: 2,
+      onBad,
+    });
+    expect(told.splice(0)).toEqual([
+      [gone, 0],
+      [empty, 4],
+    ]);
+    using expected = await model.embed(good);
+    using difference = found.sub(expected).abs().max();
+    expect(difference.item()).toBeLessThan(1e-6);
+    using none = await model.embed([gone, empty], { onBad });
+    expect(none.shape).toEqual([0, 16]);
+    await expect(model.embed([good[0]!, gone])).rejects.toThrow(/gone\.jpg: no such file/);
+  }
+});
+
+it('is of files: bytes and a single path are refused in words', async () => {
+  using model = TrainedModel.open(drawnRun(join(folder, 'files'), drawnSettings));
+  const embed = model.embed.bind(model) as (paths: unknown) => Promise<unknown>;
+  await expect(embed([Buffer.alloc(3)])).rejects.toThrow(
+    /^TrainedModel\.embed: expected paths, got bytes at 0; an image is embedded from its file/,
+  );
+  await expect(embed('x.jpg')).rejects.toThrow(/expected an array of paths, got string/);
+});

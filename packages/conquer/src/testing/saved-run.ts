@@ -1,0 +1,66 @@
+import { Generator, noGrad, randn } from '@conquer/torch';
+import { undivided } from '../divide/division.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import { openModel } from '../models/open.js';
+import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
+import { RunFolder, type Settings } from '../train/run-folder.js';
+
+// A run as training leaves it, in no time: a small network of drawn weights.
+
+/** Settings that `drawnModel` fits: widths 8,16 and an embedding of 16. */
+export const drawnSettings = {
+  arch: 'small-resnet',
+  widths: '8,16',
+  'embedding-dim': 16,
+  'image-size': 24,
+  resize: 28,
+  'full-embedding-masks': 'sum',
+} as const;
+
+/** The caller disposes it. */
+export function drawnModel(seed: number): EmbeddingModel {
+  const generator = new Generator(seed);
+  const model = openModel('small-resnet', {
+    smallResNet: { widths: [8, 16] },
+    embeddingDim: 16,
+    masks: { initialisation: 'normal', numLearners: 4 },
+    generator,
+  });
+  // Statistics that matter, which a network has only after training.
+  noGrad(() => {
+    for (const [name, value] of model.stateDict())
+      if (name.endsWith('running_mean')) value.copy_(randn(value.shape, { generator }).mul(0.1));
+  });
+  return model;
+}
+
+/** Writes its checkpoint. @param path of the file */
+export function saveDrawn(path: string, settings: Settings, seed: number): void {
+  using model = drawnModel(seed);
+  const { clusters, ...division } = undivided(new Int32Array(4));
+  saveCheckpoint(path, {
+    model: model.stateDict(),
+    loss: new Map(),
+    optimizer: new Map(),
+    clusters,
+    state: {
+      settings,
+      epoch: 0,
+      numLearners: 4,
+      masksTrain: true,
+      division,
+      optimizer: { algorithm: 'adam', groups: [] } as unknown as CheckpointState['optimizer'],
+      random: [],
+      generator: '',
+      best: null,
+      seconds: { divide: 0, train: 0, evaluate: 0, total: 0 },
+      images: 0,
+    },
+  });
+}
+
+/** A run folder with a best checkpoint; its path. */
+export function drawnRun(path: string, settings: Settings, seed = 1): string {
+  saveDrawn(RunFolder.create(path, settings).bestCheckpoint, settings, seed);
+  return path;
+}
