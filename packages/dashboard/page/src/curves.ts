@@ -108,14 +108,20 @@ function sideBySide(series: Series[]): Series[] {
   });
 }
 
+/** The width of a line, as a share of what a chart shows. */
+const LINE = 0.005;
+
 /** Whether two lines are the same, to the eye, over a good part of the places that both have. */
 function liesOn(a: Series, b: Series): boolean {
   const known = new Map(a.x.map((x, i) => [x, a.y[i]]));
+  const values = [...a.y, ...b.y].filter((value) => value !== null);
+  const low = values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
+  const high = values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   let [both, same, stretches, before] = [0, 0, 0, false];
   for (const [i, x] of b.x.entries()) {
     const [there, here] = [known.get(x) ?? null, b.y[i] ?? null];
     if (there === null || here === null) continue;
-    const equal = Math.abs(there - here) <= 1e-3 * Math.max(Math.abs(there), Math.abs(here));
+    const equal = Math.abs(there - here) <= LINE * (high - low);
     both++;
     same += Number(equal);
     stretches += Number(equal && before);
