@@ -2,10 +2,12 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Generator, numThreads } from '@conquer/torch';
 import { counted } from '../counted.js';
-import type { Dataset, Split } from '../datasets/dataset.js';
+import type { Dataset } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
 import { Random } from '../random.js';
+import { refuseOtherDataset, refuseOtherSettings } from '../train/continuation.js';
 import { train } from '../train/loop.js';
 import { joinObservers } from '../train/observers.js';
 import { Profile } from '../train/profile.js';
@@ -92,6 +94,11 @@ export async function runTraining({
 
   const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
+  // train() refuses these too; here it is before anything is decoded or built.
+  if (resumed) {
+    refuseOtherSettings(path, resumed.settings(), plain);
+    refuseOtherDataset(path, { record: resumed.dataset() }, recordOf(dataset));
+  }
   if (!resumed?.hasCheckpoint)
     refuseTooManyClusters(
       schedule.mostClusters(settings.epochs),
@@ -111,10 +118,6 @@ export async function runTraining({
   const miner = minerOf(settings, loss, random);
   const data = await openImages(settings, dataset, model.backbone.input, out, { bad, signal: stop.signal });
   const run = resumed ?? take(RunFolder.create(path, plain));
-
-  const { test, gallery } = dataset;
-  const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
-  run.writeTestImages({ queries: list(test), gallery: gallery ? list(gallery) : null });
   const threads = numThreads();
   out.write(announcement(settings, { dataset, threads, path }));
   events?.start({ run: path, dataset, device: settings.device, threads, settings: plain });
@@ -142,6 +145,7 @@ export async function runTraining({
       generator: dropoutGenerator,
       run,
       settings: plain,
+      dataset,
       resume,
       signal: stop.signal,
       observer: joinObservers([terminal, ...(events ? [events] : []), tracking.observer]),

@@ -16,6 +16,8 @@ export interface Split {
 export interface Dataset {
   /** As reports call it: a name of `datasetNames`, or that of one's own folder or file. */
   name: string;
+  /** The folder it lies in, an absolute path; by default the deepest that holds all its images. */
+  folder?: string;
   /** Its labels are counted apart from those of the other splits. */
   train: Split;
   /** Where classes of the training data were set aside: the best epoch is chosen on these, not on `test`. */

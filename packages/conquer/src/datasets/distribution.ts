@@ -217,7 +217,7 @@ export class Distribution {
         );
       }
     }
-    return await withCheckedFiles(dataset, { source, published, onWarning });
+    return await withCheckedFiles({ ...dataset, folder: this.folder }, { source, published, onWarning });
   }
 
   /** Also refuses links that lead outside of where the data set really lies. */

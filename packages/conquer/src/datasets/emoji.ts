@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Drawing, renderSvgs } from '@conquer/image';
 import { cacheFolder } from '../cache-folder.js';
 import { Random } from '../random.js';
@@ -52,7 +52,8 @@ export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
   const versions = await emojiVersions();
   // Another version of a set draws other pictures, so that it gets another folder.
   const key = createHash('sha256').update(versions.join('\n')).digest('hex').slice(0, 8);
-  const folder = join(options.folder ?? join(cacheFolder(), 'emoji'), `${emojiSize}px-${key}`);
+  const kept = options.folder ?? join(cacheFolder(), 'emoji');
+  const folder = join(kept, `${emojiSize}px-${key}`);
   const names = await readNames(folder);
   const chosen = tones ? names : names.filter(([name]) => !hasSkinTone(name));
   await drawMissing(chosen, folder, options);
@@ -66,6 +67,7 @@ export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
   const byName = (a: ImageClass, b: ImageClass) => (a.name < b.name ? -1 : 1);
   return {
     name: tones ? 'emoji-tones' : 'emoji',
+    folder: resolve(kept), // the pictures' version is in the paths that are relative to it
     train: splitOfClasses('train', classes.slice(0, half).sort(byName)),
     test: splitOfClasses('test', classes.slice(half).sort(byName)),
     recallAt: [1, 2, 4, 8],

@@ -50,6 +50,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
   }
   const dataset: Dataset = {
     name: basename(folder),
+    folder,
     train: splitOfClasses('train', parts.train),
     ...(parts.validation.length > 0 && { validation: splitOfClasses('validation', parts.validation) }),
     test: splitOfClasses('test', parts.test),

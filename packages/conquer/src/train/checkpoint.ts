@@ -1,9 +1,18 @@
 import { existsSync } from 'node:fs';
-import { readSafetensors, SerializationError, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import {
+  type Generator,
+  readSafetensors,
+  SerializationError,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from '@conquer/torch';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
+import type { Loss } from '../losses/loss.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
 import { weightFaults } from '../models/weight-faults.js';
-import type { TrainingOptimizerState } from './optimizer.js';
+import type { TrainingOptimizer, TrainingOptimizerState } from './optimizer.js';
 import type { BestEpoch, Settings } from './run-folder.js';
 
 const FORMAT = 'conquer-checkpoint-2';
@@ -25,6 +34,8 @@ export interface EpochPosition {
 /** What a run needs to go on as if it had never stopped, besides its tensors. Plain JSON. */
 export interface CheckpointState {
   settings: Settings;
+  /** Of the data set, see DatasetRecord; not there where it was not recorded. */
+  dataset?: string;
   /** The last whole epoch that is in these weights, counted from 0; -1: none. */
   epoch: number;
   /** The steps of the epoch after it that are in them too; null or not there: none. */
@@ -196,4 +207,43 @@ export function disposeCheckpoint(checkpoint: Checkpoint): void {
   for (const part of [checkpoint.model, checkpoint.loss, checkpoint.optimizer]) {
     for (const value of part.values()) value.dispose();
   }
+}
+
+/**
+ * Copies a checkpoint into a model, loss and optimiser that were made for it: as many learners, and the masks removed
+ * from the optimiser if they were.
+ *
+ * @param run named in errors
+ * @throws UserError when it is of another model or loss; then these are not to be used
+ */
+export function loadParts(
+  run: string,
+  parts: { model: EmbeddingModel; loss: Loss; optimizer: TrainingOptimizer },
+  checkpoint: Checkpoint,
+): void {
+  try {
+    parts.model.loadStateDict(checkpoint.model);
+    parts.loss.loadStateDict(checkpoint.loss);
+    parts.optimizer.loadStateDict({ ...checkpoint.state.optimizer, tensors: checkpoint.optimizer });
+  } catch (error) {
+    throw new UserError(
+      `the checkpoint of ${run} is of another model, loss or optimiser than it is to go on with: ${(error as Error).message}`,
+    );
+  }
+}
+
+/**
+ * Sets the generator of dropout to where it was. False for one of another kind of processor, whose state says nothing
+ * here: this one stays as it is.
+ */
+export function loadGenerator(generator: Generator, state: CheckpointState): boolean {
+  const kindOf = (device: string) => device.split(':')[0];
+  const { device = generator.device } = state.settings;
+  if (kindOf(String(device)) !== kindOf(generator.device)) return false;
+  try {
+    generator.setState(new Uint8Array(Buffer.from(state.generator, 'base64')));
+  } catch (error) {
+    throw new UserError(`the checkpoint's random state is damaged: ${(error as Error).message}`);
+  }
+  return true;
 }

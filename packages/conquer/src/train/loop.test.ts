@@ -177,7 +177,9 @@ describe('train', () => {
     expect(records[3]?.learningRates).toHaveProperty('masks');
     expect(records[5]?.learningRates).not.toHaveProperty('masks');
     expect(summary.best?.metrics['R@1']).toBeGreaterThan(0.3);
-    expect(JSON.parse(readFileSync(run.summaryFile, 'utf8'))).toEqual(summary);
+    expect(run.summary()).toEqual(summary);
+    // A run may move: its files do not say where they were.
+    expect(readFileSync(run.summaryFile, 'utf8')).not.toContain(folder);
     // Nothing is left behind by an epoch, once the learners no longer grow and their moments are there.
     expect(alive.at(-1)).toBe(alive.at(-2));
     free();

@@ -1,4 +1,6 @@
 import { type Generator, noGrad, scope } from '@conquer/torch';
+import type { Dataset } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
 import { withPauses } from '../distances/steps.js';
 import {
   type ClusterBy,
@@ -18,7 +20,16 @@ import type { MaskSum } from '../models/masks.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import type { Batch } from '../transforms/loader.js';
-import { disposeCheckpoint, type EpochPosition, loadFirstWhole, saveCheckpoint } from './checkpoint.js';
+import {
+  type Checkpoint,
+  disposeCheckpoint,
+  type EpochPosition,
+  loadFirstWhole,
+  loadGenerator,
+  loadParts,
+  saveCheckpoint,
+} from './checkpoint.js';
+import { refuseOtherExperiment, refuseOtherLength } from './continuation.js';
 import { embedImages, type Layer } from './embed.js';
 import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
 import { NotFiniteGuard, type OnNan } from './not-finite.js';
@@ -31,6 +42,7 @@ import {
   type Settings,
   type Summary,
   scoreOf,
+  testImagesOf,
 } from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
 import { StepLog, type StepRecord } from './step-log.js';
@@ -98,8 +110,11 @@ export interface TrainOptions {
   data: TrainingData;
   /** To train in all, those before a resumption included. */
   epochs: number;
-  /** Factor of all learning rates at a point of the training, in epochs (2.5 = half-way through the third). */
-  learningRate: (epoch: number) => number;
+  /**
+   * Factor of all learning rates at a point of the training, in epochs (2.5 = half-way through the third); null: they
+   * stay as they were at the step before.
+   */
+  learningRate: (epoch: number) => number | null;
   /** The features that are clustered; default 'penultimate'. */
   clusterLayer?: Layer;
   /** What is clustered; default 'image'. */
@@ -131,6 +146,11 @@ export interface TrainOptions {
   /** As config.json and the checkpoints are to keep them. */
   settings: Settings;
   /**
+   * What `data` is of. The run keeps a record of it, and goes on with the same data set only; without it that is the
+   * caller's business.
+   */
+  dataset?: Dataset;
+  /**
    * Go on from the run's last checkpoint that is whole; from the beginning where there is none yet. Default
    * false.
    */
@@ -152,13 +172,14 @@ export interface TrainOptions {
  *
  * @throws Interrupted after `signal` was aborted; every step that was finished is in the last checkpoint
  * @throws UserError when nothing can be learnt from the data, a loss or gradient is not finite (see `onNan`),
- *   the run folder cannot be written, or a run is resumed whose epochs are all trained or whose checkpoints
- *   are all damaged
+ *   the run folder cannot be written, or a run is resumed whose epochs are all trained, whose checkpoints
+ *   are all damaged, or which was trained with other settings or on another data set
  */
 export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal, profile } = options;
   const { trainLabels } = data;
+  const record = options.dataset ? recordOf(options.dataset) : null;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
   // A run that goes on was let in before.
@@ -207,6 +228,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       clusters,
       state: {
         settings,
+        ...(record && { dataset: record.sha256 }),
         epoch,
         within: position,
         numLearners: model.numLearners,
@@ -251,36 +273,48 @@ export async function train(options: TrainOptions): Promise<Summary> {
   let firstEpoch = 0;
   const note = (text: string) => observer.onNote?.(text);
   const checkpoint = options.resume ? loadFirstWhole(run.resumable, note) : null;
-  if (checkpoint) {
-    const { state } = checkpoint;
+  const restore = ({ state, ...saved }: Checkpoint): EpochPosition | null => {
     const ended = run.summary();
     if (ended?.status === 'finished' && ended.epochs === state.epoch + 1 && ended.epochs >= epochs) {
-      disposeCheckpoint(checkpoint);
       throw new UserError(
         `the run has trained its ${state.epoch + 1} epochs: to go on, give --epochs a larger number`,
       );
     }
-    run.updateSettings(settings);
     model.setNumLearners(state.numLearners);
     optimizer.replaceMasks();
     masksTrain = state.masksTrain;
     if (!masksTrain) optimizer.removeMasks();
-    model.loadStateDict(checkpoint.model);
-    loss.loadStateDict(checkpoint.loss);
-    optimizer.loadStateDict({ ...state.optimizer, tensors: checkpoint.optimizer });
-    division = { ...state.division, clusters: checkpoint.clusters };
+    loadParts(run.path, { model, loss, optimizer }, { ...saved, state });
+    division = { ...state.division, clusters: saved.clusters };
     random.setState(state.random);
-    generator.setState(new Uint8Array(Buffer.from(state.generator, 'base64')));
+    if (!loadGenerator(generator, state))
+      note(
+        'dropout is drawn anew from here on, as the state of a generator does not move between processors',
+      );
     best = state.best;
     images = state.images;
     Object.assign(seconds, state.seconds);
-    position = state.within ?? null;
     firstEpoch = state.epoch + 1;
-    run.rewindTo(state.epoch, position);
-    disposeCheckpoint(checkpoint);
-  } else {
-    run.rewindTo(-2);
+    return state.within ?? null;
+  };
+  if (options.resume) {
+    // Nothing in the folder changes before it is sure that the run can go on.
+    try {
+      refuseOtherExperiment(run, checkpoint?.state ?? null, { settings, record, note });
+      if (checkpoint) {
+        refuseOtherLength(checkpoint, trainLabels.length);
+        position = restore(checkpoint);
+      }
+    } finally {
+      if (checkpoint) disposeCheckpoint(checkpoint);
+    }
+    run.updateSettings(settings);
   }
+  if (options.dataset && record) {
+    run.writeDataset(record);
+    run.writeTestImages(testImagesOf(options.dataset));
+  }
+  run.rewindTo(checkpoint ? firstEpoch - 1 : -2, position);
   observer.onStart?.();
   if (!checkpoint && (options.evaluateUntrained ?? true)) {
     const stopEvaluating = clock('evaluate');
@@ -397,7 +431,8 @@ export async function train(options: TrainOptions): Promise<Summary> {
       profile?.lap('data');
       const at = position.step;
       const learner = batches[at]?.learner ?? 0;
-      optimizer.setFactor(options.learningRate(epoch + at / steps));
+      const factor = options.learningRate(epoch + at / steps);
+      if (factor !== null) optimizer.setFactor(factor);
       const { labels } = batch;
       const input = { images: batch.images, labels, learner, fullEmbedding: plan.fullEmbedding };
       const result = guard.run(at, { ...input, ...fullEmbedding }, batch.indices);

@@ -13,7 +13,9 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import type { DatasetRecord } from '../datasets/dataset-record.js';
 import type { Division } from '../divide/division.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
@@ -82,6 +84,12 @@ export interface ImageList {
   classNames: string[];
 }
 
+/** What of a data set is tested on. */
+export function testImagesOf({ test, gallery }: Pick<Dataset, 'test' | 'gallery'>): TestImages {
+  const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
+  return { queries: list(test), gallery: gallery ? list(gallery) : null };
+}
+
 /** A line of masks.jsonl: the learners' masks at the end of an epoch, as they are applied. (K, D) */
 export interface MaskRecord {
   epoch: number;
@@ -108,7 +116,7 @@ export interface Summary {
   seconds: { divide: number; train: number; evaluate: number; total: number };
   /** Training images a second, while training. */
   imagesPerSecond: number;
-  /** Absolute paths. */
+  /** Absolute paths; relative to the run folder in the file, which may move. */
   checkpoints: { best: string; last: string };
 }
 
@@ -244,6 +252,9 @@ export class RunFolder {
   get testImagesFile(): string {
     return join(this.path, 'test-images.json');
   }
+  get datasetFile(): string {
+    return join(this.path, 'dataset.json');
+  }
   get embeddingsFile(): string {
     return join(this.path, 'embeddings.safetensors');
   }
@@ -320,13 +331,17 @@ export class RunFolder {
     }
   }
 
-  /** What config.json holds. @throws UserError when it cannot be read */
+  /** What config.json holds. @throws UserError when it cannot be read, or is no list of settings */
   settings(): Settings {
-    try {
-      return JSON.parse(readFileSync(this.configFile, 'utf8'));
-    } catch (error) {
-      throw new UserError(`${this.configFile} cannot be read: ${(error as Error).message}`);
+    const settings = readObject(this.configFile);
+    for (const [name, value] of Object.entries(settings)) {
+      if (value !== null && !['string', 'number', 'boolean'].includes(typeof value)) {
+        throw new UserError(
+          `${this.configFile} is damaged: expected a number or text for ${name}, got ${JSON.stringify(value)}`,
+        );
+      }
     }
+    return settings as Settings;
   }
 
   /** For a run that goes on with more epochs. @throws UserError when it cannot be written */
@@ -376,16 +391,43 @@ export class RunFolder {
 
   /** @throws UserError when the run has none, or they are damaged */
   testImages(): TestImages {
-    try {
-      return JSON.parse(readFileSync(this.testImagesFile, 'utf8')) as TestImages;
-    } catch (error) {
-      throw new UserError(`${this.testImagesFile} cannot be read: ${(error as Error).message}`);
+    const { queries, gallery } = readObject(this.testImagesFile) as Partial<TestImages>;
+    if (!isImageList(queries) || !(gallery === null || isImageList(gallery)))
+      throw new UserError(
+        `${this.testImagesFile} is damaged: expected lists of paths, labels and classNames`,
+      );
+    return { queries, gallery };
+  }
+
+  /** Writes dataset.json. @throws UserError when it cannot be written */
+  writeDataset(record: DatasetRecord): void {
+    writeFileAtomic(this.datasetFile, `${JSON.stringify(record)}\n`);
+  }
+
+  /**
+   * The data set that the run was trained on; null for a run of before it was recorded.
+   * @throws UserError when the record is damaged
+   */
+  dataset(): DatasetRecord | null {
+    if (!existsSync(this.datasetFile)) return null;
+    const record = readObject(this.datasetFile) as Partial<DatasetRecord>;
+    const { sha256, folder, splits } = record;
+    const whole =
+      typeof sha256 === 'string' &&
+      typeof folder === 'string' &&
+      splits instanceof Object &&
+      Object.values(splits).every(isImageList);
+    if (!whole) {
+      throw new UserError(
+        `${this.datasetFile} is damaged: restore it, or remove it if the data set is the one that the run was trained on`,
+      );
     }
+    return record as DatasetRecord;
   }
 
   /** The lines of metrics.jsonl; none where it is not there. @throws UserError when it is damaged */
   epochs(): EpochRecord[] {
-    return readLines<EpochRecord>(this.metricsFile);
+    return readLines<EpochRecord>(this.metricsFile, isEpochRecord);
   }
 
   /** The lines of steps.jsonl; none where it is not there. @throws UserError when it is damaged */
@@ -429,31 +471,74 @@ export class RunFolder {
    */
   summary(): Summary | null {
     if (!existsSync(this.summaryFile)) return null;
-    try {
-      return JSON.parse(readFileSync(this.summaryFile, 'utf8'));
-    } catch (error) {
-      throw new UserError(`${this.summaryFile} cannot be read: ${(error as Error).message}`);
-    }
+    const summary = readObject(this.summaryFile) as Omit<Summary, 'checkpoints'>;
+    return { ...summary, checkpoints: { best: this.bestCheckpoint, last: this.lastCheckpoint } };
   }
 
   /** Writes summary.json. @throws UserError when it cannot be written */
   writeSummary(summary: Summary): void {
-    writeFileAtomic(this.summaryFile, `${JSON.stringify(summary, null, 2)}\n`);
+    const { best, last } = summary.checkpoints;
+    const checkpoints = { best: relative(this.path, best), last: relative(this.path, last) };
+    writeFileAtomic(this.summaryFile, `${JSON.stringify({ ...summary, checkpoints }, null, 2)}\n`);
   }
 }
 
+function isImageList(value: unknown): value is ImageList {
+  if (!(value instanceof Object)) return false;
+  const { paths, labels, classNames } = value as Partial<ImageList>;
+  return (
+    [paths, labels, classNames].every(Array.isArray) &&
+    (paths ?? []).length === (labels ?? []).length &&
+    (paths ?? []).every((path) => typeof path === 'string')
+  );
+}
+
+/** The object that a JSON file holds. @throws UserError for anything else */
+function readObject(file: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UserError(
+      code === 'ENOENT' ? `${file} is not there` : `${file} is damaged or cannot be read: ${message}`,
+    );
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new UserError(`${file} is damaged: expected an object, got ${JSON.stringify(value).slice(0, 40)}`);
+}
+
+/** A record of any log: each belongs to an epoch. */
+function isRecord(value: unknown): value is { epoch: number } {
+  return typeof value === 'object' && value !== null && Number.isSafeInteger((value as EpochRecord).epoch);
+}
+
+/** A line of metrics.jsonl has metrics by name, or null. */
+function isEpochRecord(value: unknown): value is EpochRecord {
+  if (!isRecord(value)) return false;
+  const { metrics, validation } = value as Partial<EpochRecord>;
+  const isMetrics = (set: unknown) =>
+    typeof set === 'object' &&
+    set !== null &&
+    Object.values(set).every((number) => typeof number === 'number');
+  return (
+    ((metrics ?? null) === null || isMetrics(metrics)) && (validation === undefined || isMetrics(validation))
+  );
+}
+
 /** The records of a JSON-lines file; a last line that was cut off is left out. */
-function readLines<T>(file: string): T[] {
+function readLines<T>(file: string, isWhole: (value: unknown) => boolean = isRecord): T[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line !== '');
   return lines.flatMap((line, i) => {
     try {
-      return [JSON.parse(line) as T];
+      const value: unknown = JSON.parse(line);
+      if (isWhole(value)) return [value as T];
     } catch {
       if (i === lines.length - 1) return [];
-      throw new UserError(`${file} is damaged in line ${i + 1}: restore it, or remove the line`);
     }
+    throw new UserError(`${file} is damaged in line ${i + 1}: restore it, or remove the line`);
   });
 }

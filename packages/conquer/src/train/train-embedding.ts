@@ -1,7 +1,10 @@
+import { resolve as pathResolve } from 'node:path';
 import { Generator } from '@conquer/torch';
-import { commonFolder, type Dataset, type Split } from '../datasets/dataset.js';
+import { commonFolder, type Dataset } from '../datasets/dataset.js';
+import { classesTrainedAndTested } from '../datasets/dataset-record.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
+import { UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
@@ -11,9 +14,11 @@ import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import type { View } from '../transforms/view.js';
+import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { imageData } from './image-data.js';
 import { type TrainObserver, train } from './loop.js';
 import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
+import { optionsOf } from './part-options.js';
 import { RunFolder, type Settings, type Summary } from './run-folder.js';
 import { TrainingStep } from './step.js';
 
@@ -52,9 +57,10 @@ export interface TrainEmbeddingOptions {
   optimizer?: Omit<OptimizerOptions, 'learningRate'>;
   /**
    * Factor of the learning rates at a point of the training, in epochs (2.5: half-way through the third);
-   * default 1.
+   * default 1; null: they stay as they were at the step before. A run that goes on needs the one that it was trained
+   * with, for the epochs that are trained.
    */
-  learningRateFactor?: (epoch: number) => number;
+  learningRateFactor?: (epoch: number) => number | null;
   /** Side of the images that the network sees, in pixels; default 224. */
   imageSize?: number;
   /** Short side before the centre is cut out, in pixels; by default 8/7 of the image's side. */
@@ -79,7 +85,8 @@ export interface TrainEmbeddingOptions {
  * train() takes each part on its own.
  *
  * @returns the best and the last epoch's metrics, and where the checkpoints are
- * @throws UserError for a run that is there already, and for data or options that cannot work
+ * @throws UserError for a run that is there already, for data or options that cannot work, and to go on with a run of
+ *   other options, of another data set, or of the command line
  * @throws Interrupted after `signal` was aborted
  */
 export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Summary> {
@@ -87,6 +94,14 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, learningRate = 1e-5 } = options;
   const { batchSize = 80, samplesPerClass = 4, device = 'cpu', resume = false } = options;
   const { imageSize = 224, resize = Math.round((imageSize * 8) / 7) } = options;
+  const seen = classesTrainedAndTested(dataset);
+  if (seen.length > 0) {
+    throw new UserError(
+      `the data set ${dataset.name} tests on classes that it trains on (${seen.length}: ${seen.slice(0, 3).join(', ')}${seen.length > 3 ? ', …' : ''}): expected other classes in test, validation and gallery, or other names for them`,
+    );
+  }
+  const learningRateFactor = options.learningRateFactor ?? (() => 1);
+  const frozenBatchNorm = options.model?.frozenBatchNorm ?? weights !== null;
   const generator = new Generator(seed);
   const dropoutGenerator = new Generator(seed, device);
   const random = new Random(seed);
@@ -95,17 +110,17 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   if (!resume) refuseTooManyClusters(schedule.mostClusters(epochs), dataset.train.labels);
   const start = schedule.at(0).numLearners;
   using model = openModel(arch, {
-    frozenBatchNorm: weights !== null,
     ...options.model,
+    frozenBatchNorm,
     masks: { numLearners: start, ...options.model?.masks },
     embeddingDim,
     generator,
     dropoutGenerator,
   });
-  if (weights === 'imagenet' && !resume)
-    loadWeights(model.backbone, await fetchWeights(imageNetWeights(arch)));
-  else if (weights !== null && !resume) {
-    loadWeights(model.backbone, weights, { onNote: (text) => options.observer?.onNote?.(text) });
+  // A run that was stopped before its first checkpoint begins anew.
+  if (weights !== null && !(resume && RunFolder.open(options.run).hasCheckpoint)) {
+    const file = weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights;
+    loadWeights(model.backbone, file, { onNote: (text) => options.observer?.onNote?.(text) });
   }
   model.to({ device });
   using defaultLoss = options.loss ? null : new MarginLoss();
@@ -126,17 +141,26 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
 
   const settings: Settings = {
     arch,
+    bn: frozenBatchNorm ? 'frozen' : 'trained',
     'small-resnet': options.model?.smallResNet ? JSON.stringify(options.model.smallResNet) : null,
     'embedding-dim': embeddingDim,
     'features-pooling': options.model?.featuresPooling ?? 'avg',
     masks: options.model?.masks?.kind ?? 'learned',
     'mask-relu': options.model?.masks?.relu === false ? 'no' : 'yes',
+    'mask-init': options.model?.masks?.initialisation ?? 'ones',
+    'mask-lambda': maskLambda,
+    'features-dropout': options.model?.featuresDropout ?? 0,
+    'embedding-init': optionsOf(options.model?.embeddingInit ?? {}),
     'num-learners': numLearners,
     'mod-epoch': modEpoch,
     loss: loss.constructor.name,
+    'loss-options': optionsOf(loss),
     miner: miner?.constructor.name ?? null,
+    'miner-options': miner && optionsOf(miner),
     epochs,
     lr: learningRate,
+    optimizer: optionsOf(options.optimizer ?? {}),
+    augmentation: options.augmented ? 'own' : 'standard',
     'batch-size': batchSize,
     'samples-per-class': samplesPerClass,
     'image-size': imageSize,
@@ -144,18 +168,18 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     dataset: dataset.name,
     // Where `conquer dashboard` and `conquer report` may take the test images from.
     'image-folder': commonFolder([...dataset.test.paths, ...(dataset.gallery?.paths ?? [])]),
-    weights,
+    weights: weights === null || weights === 'imagenet' ? weights : pathResolve(weights),
     seed,
     device,
   };
   const run = resume ? RunFolder.open(options.run) : RunFolder.create(options.run, settings);
   const unlock = run.lock();
-  const list = ({ paths, labels, classNames }: Split) => ({ paths, labels: [...labels], classNames });
-  run.writeTestImages({
-    queries: list(dataset.test),
-    gallery: dataset.gallery ? list(dataset.gallery) : null,
-  });
   try {
+    if (resume) {
+      refuseOtherSettings(options.run, run.settings(), settings);
+      const rate = options.optimizer?.backboneLearningRate ?? learningRate;
+      refuseOtherLearningRates(run, rate, learningRateFactor);
+    }
     return await train({
       model,
       loss,
@@ -168,12 +192,13 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       },
       data,
       epochs,
-      learningRate: options.learningRateFactor ?? (() => 1),
+      learningRate: learningRateFactor,
       recallAt: dataset.recallAt,
       random,
       generator: dropoutGenerator,
       run,
       settings,
+      dataset,
       resume,
       ...(options.signal && { signal: options.signal }),
       ...(options.observer && { observer: options.observer }),

@@ -1,0 +1,228 @@
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { liveTensors, optim } from '@conquer/torch';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { splitOfClasses } from '../datasets/dataset.js';
+import { openFolder } from '../datasets/folder.js';
+import { UserError } from '../error.js';
+import { ContrastiveLoss } from '../losses/contrastive.js';
+import { MarginLoss } from '../losses/margin.js';
+import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
+import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
+import { Random } from '../random.js';
+import { settingsDifferences } from './continuation.js';
+import { RunFolder } from './run-folder.js';
+import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js';
+
+let folder: string;
+let images: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-continue-'));
+  images = join(folder, 'images');
+  for (let label = 0; label < 6; label++) {
+    mkdirSync(join(images, `c${label}`), { recursive: true });
+    for (let image = 0; image < 4; image++) {
+      const disc = `<circle cx="${6 + image}" cy="8" r="5" fill="hsl(${60 * label},90%,50%)"/>`;
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16">${disc}</svg>`;
+      writeFileSync(join(images, `c${label}`, `${image}.svg`), svg);
+    }
+  }
+  await trainEmbedding(await options('trained'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const options = async (
+  run: string,
+  more: Partial<TrainEmbeddingOptions> = {},
+): Promise<TrainEmbeddingOptions> => ({
+  dataset: await openFolder({ folder: images }),
+  run: join(folder, run),
+  arch: 'small-resnet',
+  model: { smallResNet: { widths: [4, 8] } },
+  embeddingDim: 8,
+  numLearners: 1,
+  epochs: 1,
+  batchSize: 4,
+  samplesPerClass: 2,
+  imageSize: 16,
+  ...more,
+});
+
+const files = ['config.json', 'dataset.json', 'test-images.json', 'metrics.jsonl', 'summary.json'];
+const contents = (run: string) => files.map((name) => readFileSync(join(folder, run, name), 'utf8'));
+
+/** The error with which a copy of the trained run does not go on, and nothing of it changes. */
+async function refusal(more: Partial<TrainEmbeddingOptions>, change = (_: string) => {}): Promise<unknown> {
+  const run = `copy-${Math.random()}`;
+  cpSync(join(folder, 'trained'), join(folder, run), { recursive: true });
+  change(join(folder, run));
+  const [before, tensors] = [contents(run), liveTensors()];
+  const going = trainEmbedding(await options(run, { resume: true, epochs: 2, ...more }));
+  const error = await going.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (error !== null) expect([contents(run), liveTensors()]).toEqual([before, tensors]);
+  return error;
+}
+
+const userError = (message: RegExp) =>
+  expect.objectContaining({ name: 'UserError', message: expect.stringMatching(message) });
+
+describe('a run that goes on', () => {
+  it('does, with the same options', async () => {
+    expect(await refusal({})).toBeNull();
+  });
+
+  it.each<[string, Partial<TrainEmbeddingOptions>, RegExp]>([
+    [
+      'learning rate and size',
+      { learningRate: 1e-3, embeddingDim: 16 },
+      /embedding-dim: 8 → 16; .*lr: 0\.00001 → 0\.001|lr: 0.00001 → 0.001/,
+    ],
+    ['batches', { batchSize: 8 }, /batch-size: 4 → 8/],
+    ['the optimiser', { optimizer: { weightDecay: 0.1 } }, /optimizer: .*weightDecay/],
+    [
+      'frozen BatchNorm',
+      { model: { smallResNet: { widths: [4, 8] }, frozenBatchNorm: true } },
+      /bn: "trained" → "frozen"/,
+    ],
+    [
+      'course of the learning rates',
+      { learningRateFactor: optim.cosine({ steps: 2 }) },
+      /epoch 1 ended at 0.00001, learningRateFactor would have it/,
+    ],
+  ])('is refused for another %s', async (_, more, message) => {
+    expect(await refusal(more)).toEqual(userError(message));
+  });
+
+  it('is refused for another loss or miner, or one set otherwise', async () => {
+    using margin = new MarginLoss({ margin: 0.5 });
+    expect(await refusal({ loss: margin })).toEqual(userError(/loss-options: .*0\.2.* → .*0\.5/));
+    using contrastive = new ContrastiveLoss();
+    expect(await refusal({ loss: contrastive })).toEqual(userError(/loss: "MarginLoss" → "ContrastiveLoss"/));
+    using same = new MarginLoss();
+    const miner = new FlexibleTripletMiner({
+      positive: 'random',
+      negative: 'hard',
+      margin: 0,
+      random: new Random(1),
+    });
+    expect(await refusal({ loss: same, miner })).toEqual(userError(/miner: "DistanceWeightedMiner" → /));
+    using perClass = new MarginLoss();
+    expect(await refusal({ loss: perClass })).toBeNull();
+  });
+
+  it('is refused by the checkpoint where config.json was edited since', async () => {
+    const edit = (run: string) => {
+      const file = join(run, 'config.json');
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"embedding-dim": 8', '"embedding-dim": 16'));
+    };
+    expect(await refusal({ embeddingDim: 16 }, edit)).toEqual(userError(/embedding-dim: 8 → 16/));
+  });
+
+  it('is refused where the loss has parameters of another shape', async () => {
+    const run = 'softmax';
+    const loss = () => new NormalizedSoftmaxLoss({ numClasses: 3, embeddingDim: 8 });
+    using first = loss();
+    await trainEmbedding(await options(run, { loss: first }));
+    using wider = new NormalizedSoftmaxLoss({ numClasses: 4, embeddingDim: 8 });
+    const going = trainEmbedding(await options(run, { loss: wider, resume: true, epochs: 2 }));
+    await expect(going).rejects.toEqual(userError(/is of another model, loss or optimiser/));
+    using second = loss();
+    await trainEmbedding(await options(run, { loss: second, resume: true, epochs: 2 }));
+  });
+
+  it('is refused, where it is of the command line', async () => {
+    const run = join(folder, 'of-the-command-line');
+    RunFolder.create(run, { 'dataset-dir': images, 'full-embedding-masks': 'sum', epochs: 1 });
+    const before = readFileSync(join(run, 'config.json'), 'utf8');
+    const going = trainEmbedding(await options('of-the-command-line', { resume: true, epochs: 2 }));
+    await expect(going).rejects.toEqual(userError(/npx conquer train --resume/));
+    expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+  });
+});
+
+describe('the data set of a run that goes on', () => {
+  const changed = async (change: () => void, undo: () => void) => {
+    change();
+    try {
+      return await refusal({});
+    } finally {
+      undo();
+    }
+  };
+  const at = (path: string) => join(images, path);
+
+  it('may lie elsewhere', async () => {
+    const elsewhere = join(folder, 'elsewhere', 'photos');
+    cpSync(images, elsewhere, { recursive: true });
+    expect(await refusal({ dataset: await openFolder({ folder: elsewhere }) })).toBeNull();
+  });
+
+  it('has the same images and classes, or nothing is trained', async () => {
+    const first = at('c0/+.svg');
+    expect(
+      await changed(
+        () => cpSync(at('c0/0.svg'), first),
+        () => rmSync(first),
+      ),
+    ).toEqual(
+      userError(/is not the one that .* was trained on: 1 image came \(c0\/\+\.svg\); nothing was done/),
+    );
+    expect(
+      await changed(
+        () => renameSync(at('c2'), at('b')),
+        () => renameSync(at('b'), at('c2')),
+      ),
+    ).toEqual(userError(/1 class came \(b\); 1 class went \(c2\); 4 images came .*; 4 images went/));
+    // The halves are others: a class that was trained on would be tested on.
+    expect(
+      await changed(
+        () => {
+          for (const name of ['a0', 'a1']) cpSync(at('c0'), at(name), { recursive: true });
+        },
+        () => {
+          for (const name of ['a0', 'a1']) rmSync(at(name), { recursive: true });
+        },
+      ),
+    ).toEqual(userError(/1 class moved \(c2 from train to test\)/));
+    expect(
+      await changed(
+        () => renameSync(at('c5/0.svg'), at('c5/00.svg')),
+        () => renameSync(at('c5/00.svg'), at('c5/0.svg')),
+      ),
+    ).toEqual(userError(/1 image came \(c5\/00\.svg\); 1 image went \(c5\/0\.svg\)/));
+  });
+
+  it('is told by the checkpoint where the record is gone; of an older run, only in number', async () => {
+    const dataset = await openFolder({ folder: images });
+    const shorter = { ...dataset, test: splitOfClasses('test', []) };
+    const noRecord = (run: string) => rmSync(join(run, 'dataset.json'));
+    files.splice(files.indexOf('dataset.json'), 1);
+    try {
+      expect(await refusal({ dataset: shorter }, noRecord)).toEqual(userError(/its files or classes differ/));
+      expect(await refusal({}, noRecord)).toBeNull();
+    } finally {
+      files.push('dataset.json');
+    }
+  });
+
+  it('does not test on what it trains on', async () => {
+    const dataset = await openFolder({ folder: images });
+    const going = trainEmbedding(await options('seen', { dataset: { ...dataset, test: dataset.train } }));
+    await expect(going).rejects.toEqual(userError(/tests on classes that it trains on \(3: c0, c1, c2\)/));
+    await expect(going).rejects.toThrow(UserError);
+  });
+});
+
+it('settings that are not the experiment may differ, and words are no files', () => {
+  const before = { 'dataset-dir': '/a', split: '/a/list.txt', device: 'cuda:0', lr: 1, epochs: 2, gone: 1 };
+  const now = { 'dataset-dir': '/b', split: '/b/list.txt', device: 'cpu', lr: 1, epochs: 3, added: 1 };
+  expect(settingsDifferences(before, now)).toEqual([]);
+  expect(settingsDifferences(before, { ...now, split: 'half', lr: 2 })).toEqual([
+    'split: "/a/list.txt" → "half"',
+    'lr: 1 → 2',
+  ]);
+});
