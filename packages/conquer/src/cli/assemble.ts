@@ -1,8 +1,9 @@
 import { type Generator, optim } from '@conquer/torch';
-import { checkImages } from '../datasets/check-images.js';
+import { checkImages, pathsOf } from '../datasets/check-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
 import type { ClassSplit } from '../datasets/class-split.js';
 import type { Dataset } from '../datasets/dataset.js';
+import { LeftOut } from '../datasets/left-out.js';
 import { openDataset } from '../datasets/open.js';
 import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
@@ -62,7 +63,11 @@ export async function badImagesOf(
 ): Promise<BadImages | null> {
   if (settings['on-bad-image'] === 'fail') return null;
   const onProgress = progressBar(out, 'checking the images');
-  return await checkImages(dataset, { onBad, onProgress, signal });
+  const bad = await checkImages(dataset, { onBad, onProgress, signal });
+  const broken = new LeftOut();
+  for (const path of pathsOf(dataset)) if (bad.has(path)) broken.addFile('broken', path);
+  if (broken.files > 0) onBad(`${dataset.name}: ${broken}`);
+  return bad;
 }
 
 function splitOf(settings: TrainSettings): ClassSplit {

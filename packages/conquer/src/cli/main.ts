@@ -329,8 +329,8 @@ const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
 
 /** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
+  const [command, ...rest] = process.argv.slice(2);
   try {
-    const [command, ...rest] = process.argv.slice(2);
     const args =
       command === 'train'
         ? ['train', ...chooseHelp(train, translateDcesmlFlags(rest))]
@@ -340,7 +340,10 @@ async function main(): Promise<void> {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
     } else if (error instanceof Error && MISTAKES.has(error.name)) {
-      process.stderr.write(`conquer: ${error.message}\n`);
+      const leaveOut = command === 'train' && error.name === 'ImageError';
+      process.stderr.write(
+        `conquer: ${error.message}${leaveOut ? ' (--on-bad-image skip leaves such images out)' : ''}\n`,
+      );
       process.exitCode = 2;
     } else if (error instanceof Interrupted) {
       process.stderr.write(`${error.message}\n`);

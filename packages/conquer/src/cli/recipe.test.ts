@@ -54,6 +54,13 @@ describe('readRecipe', () => {
     expect(readRecipe(demo).settings).toEqual({ ...readRecipe('demo').settings, epochs: 30 });
   });
 
+  it('takes a byte order mark off, and names other encodings', () => {
+    expect(readRecipe(write('mark.json', '\uFEFF{"lr": 0.5}')).settings).toEqual({ lr: 0.5 });
+    const latin = join(folder, 'latin.json');
+    writeFileSync(latin, Buffer.from('{"lr": 0.5,\n"about": "caf\xe9"}', 'latin1'));
+    expect(() => readRecipe(latin)).toThrow(/latin\.json, line 2: expected UTF-8, got the byte 0xe9/);
+  });
+
   it('says what is wrong', () => {
     expect(() => readRecipe('no-such')).toThrow(/the recipe no-such cannot be read.*there are .*demo/s);
     expect(() => readRecipe(write('text.json', '{"lr": '))).toThrow('text.json cannot be read');

@@ -63,3 +63,10 @@ it.each([
     /expected the (file|folder) .* \(or in a folder named .*, or in .* itself\), but/,
   );
 });
+
+it('refuses a way to divide a data set that says itself what trains', async () => {
+  for (const name of ['emoji', 'sop'])
+    await expect(
+      openDataset(name, { folder, split: { kind: 'fraction', fraction: 0.5, seed: 1 } }),
+    ).rejects.toThrow(`the data set "${name}" says itself which classes train: leave --split out`);
+});

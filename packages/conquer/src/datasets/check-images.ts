@@ -21,11 +21,10 @@ export interface CheckImagesOptions {
  * @throws UserError where more than 5 % are bad
  */
 export async function checkImages(
-  { train, validation, test, gallery, testSets = [] }: Dataset,
+  dataset: Dataset,
   { onBad, onProgress, signal }: CheckImagesOptions,
 ): Promise<BadImages> {
-  const splits = [train, validation, test, gallery, ...testSets].filter((split) => split !== undefined);
-  const paths = [...new Set(splits.flatMap((split) => split.paths))];
+  const paths = pathsOf(dataset);
   const bad = new BadImages(paths.length, onBad);
   for (let start = 0; start < paths.length; start += BLOCK) {
     const block = paths.slice(start, start + BLOCK);
@@ -39,4 +38,10 @@ export async function checkImages(
     onProgress?.({ done: Math.min(start + BLOCK, paths.length), total: paths.length });
   }
   return bad;
+}
+
+/** All files of a data set, each once. */
+export function pathsOf({ train, validation, test, gallery, testSets = [] }: Dataset): string[] {
+  const splits = [train, validation, test, gallery, ...testSets].filter((split) => split !== undefined);
+  return [...new Set(splits.flatMap((split) => split.paths))];
 }

@@ -8,7 +8,7 @@ import { byCodePoint } from './code-point-order.js';
 import { type Dataset, labelsOf, type Split } from './dataset.js';
 import { type FolderEntry, folderEntries } from './folder-entries.js';
 import { withoutMatch } from './matches.js';
-import { decodeText } from './text-file.js';
+import { decodeLines } from './text-file.js';
 
 /** How the readers of published data sets are called. */
 export interface DistributionOptions {
@@ -123,7 +123,7 @@ export class Distribution {
 
   /** The lines of a text file with their numbers, from 1; blank ones are left out. */
   async lines(file: string): Promise<{ text: string; line: number }[]> {
-    return decodeText(await this.read(file), join(this.folder, file))
+    return decodeLines(await this.read(file), join(this.folder, file))
       .split('\n')
       .map((content, index) => ({ text: content.trim(), line: index + 1 }))
       .filter((line) => line.text !== '');

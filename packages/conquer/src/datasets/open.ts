@@ -31,7 +31,7 @@ export type DatasetName = (typeof datasetNames)[number];
 export interface OpenDatasetOptions {
   /** The folder of images (`folder`), the file (`csv`), or the folder that holds the data set's own; not for emoji. */
   folder?: string | undefined;
-  /** How `folder` divides its classes. */
+  /** How the classes of `folder`, and of `csv` without a split column, are divided; the others say it themselves. */
   split?: ClassSplit | undefined;
   /** Take a published data set that is not whole, with a warning. Default false. */
   allowPartial?: boolean | undefined;
@@ -55,9 +55,11 @@ const distributed: Partial<Record<string, (options: DistributionOptions) => Prom
  */
 export async function openDataset(name: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
   const { folder, split, allowPartial, onProgress, onWarning } = options;
-  if (name === 'emoji' || name === 'emoji-tones')
-    return await openEmoji({ tones: name === 'emoji-tones', onProgress });
+  const isEmoji = name === 'emoji' || name === 'emoji-tones';
   const open = Object.hasOwn(distributed, name) ? distributed[name] : undefined;
+  if ((isEmoji || open) && split && split.kind !== 'halves')
+    throw new UserError(`the data set "${name}" says itself which classes train: leave --split out`);
+  if (isEmoji) return await openEmoji({ tones: name === 'emoji-tones', onProgress });
   if (name !== 'folder' && name !== 'csv' && !open) {
     throw new UserError(
       `expected one of the data sets ${datasetNames.join(', ')}, got ${JSON.stringify(name)}`,

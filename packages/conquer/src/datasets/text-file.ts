@@ -6,7 +6,7 @@ import { UserError } from '../error.js';
  * The text of a file of UTF-8, a byte order mark taken off.
  *
  * @param file as messages name it
- * @throws UserError for what is not UTF-8, with the line and what it seems to be, and where all lines end in CR alone
+ * @throws UserError for what is not UTF-8, with the line and what it seems to be
  */
 export function decodeText(bytes: Uint8Array, file: string): string {
   const starts = (...mark: number[]) => mark.every((byte, i) => bytes[i] === byte);
@@ -26,7 +26,16 @@ export function decodeText(bytes: Uint8Array, file: string): string {
       `${file}, line ${lineOf(position)}: expected UTF-8, got the byte 0x${byte}, as Latin-1 or Windows code pages have; save it as UTF-8`,
     );
   }
-  const text = new TextDecoder().decode(bytes);
+  return new TextDecoder().decode(bytes);
+}
+
+/**
+ * The same of a file that means its lines.
+ *
+ * @throws UserError also where they end in CR alone
+ */
+export function decodeLines(bytes: Uint8Array, file: string): string {
+  const text = decodeText(bytes, file);
   const end = text.indexOf('\r');
   if (end >= 0 && end < text.length - 1 && !text.includes('\n'))
     throw new UserError(
@@ -44,7 +53,7 @@ export async function readTextFile(file: string, expected: string): Promise<stri
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${file}: expected ${expected}, but it cannot be read (${error.code})`);
   });
-  return decodeText(bytes, file);
+  return decodeLines(bytes, file);
 }
 
 /** Where the first byte stands that begins no character of UTF-8. */
