@@ -34,7 +34,7 @@ export interface CsvOptions extends DistributionOptions {
 export async function openCsv(options: CsvOptions): Promise<Dataset> {
   const file = await findFile(resolve(options.folder));
   const folder = dirname(file);
-  const data = new Distribution('csv', folder, `the paths in ${file}`, options);
+  const data = new Distribution('csv', folder, `its paths are relative to ${folder}`, options);
   const images = await readImages(file, options.split ?? { kind: 'halves' });
   const present = async (part: Part) => await data.present(images[part], basename(file));
   const [train, gallery] = [await present('train'), await present('gallery')];

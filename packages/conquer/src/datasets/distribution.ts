@@ -40,7 +40,7 @@ export class Distribution {
   /** The data set's own folder. */
   readonly folder: string;
   readonly allowPartial: boolean;
-  readonly #page: string;
+  readonly #hint: string;
   readonly #onWarning: ((message: string) => void) | undefined;
   /** The entries of folders, and whether they are links. */
   readonly #listings = new Map<string, Map<string, boolean>>();
@@ -53,25 +53,29 @@ export class Distribution {
   /**
    * @param name as the command line knows it
    * @param folder the data set's own
-   * @param page where to get the data
+   * @param hint what every error ends in: where to get the data
    * @param imageFolders its folders of images: each may be a link to anywhere, as the data set's own folder may
    */
   constructor(
     name: string,
     folder: string,
-    page: string,
+    hint: string,
     options: DistributionOptions,
     imageFolders: readonly string[] = [],
   ) {
     this.name = name;
     this.folder = folder;
     this.allowPartial = options.allowPartial ?? false;
-    this.#page = page;
+    this.#hint = hint;
     this.#imageFolders = imageFolders;
     this.#onWarning = options.onWarning;
   }
 
-  /** One in a folder of its own, found by its names. */
+  /**
+   * One in a folder of its own, found by its names.
+   *
+   * @param page where to get the data
+   */
   static async open(
     name: string,
     names: ArchiveNames,
@@ -81,14 +85,14 @@ export class Distribution {
   ): Promise<Distribution> {
     const found = await archiveFolder(options.folder, names);
     const folder = found ?? join(options.folder, names.documented);
-    const data = new Distribution(name, folder, page, options, imageFolders);
+    const data = new Distribution(name, folder, `the data are at ${page}`, options, imageFolders);
     if (found === null)
       data.#elsewhere = ` (or in a folder named ${names.others.join(', ')}, or in ${options.folder} itself)`;
     return data;
   }
 
   error(what: string): UserError {
-    return new UserError(`${this.name}: ${what}; the data are at ${this.#page}`);
+    return new UserError(`${this.name}: ${what}; ${this.#hint}`);
   }
 
   warn(what: string): void {

@@ -63,7 +63,7 @@ export async function readParts(
   for (const { path } of tree.images) if (!path.includes(sep)) tree.leftOut.addFile('loose', path);
   const found: FolderParts = { train: [], validation: [], test: [] };
   for (const [name, part] of parts) found[part] = classesOf(folder, tree, name);
-  const names = [...parts.keys()].map((name) => `${name}${sep}`).join(', ');
+  const names = [...parts.keys()].map((name) => `${name}${sep}`).join(' and ');
   tellNested(allOf(found), folder, 2, onWarning);
   if (split.kind !== 'halves') {
     const merged = new Map<string, ImageClass>();

@@ -35,7 +35,7 @@ describe('findImages', () => {
     expect(String(leftOut)).toBe(
       '6 files left out: 3 .heic (the first is 1.heic; convert them, for example with heif-convert), ' +
         '1 without an extension (LICENSE), 1 .txt (notes.txt), ' +
-        '1 without an extension that hold an image (photo; name them .jpg, .png, …)',
+        '1 without an extension though an image (photo; name them .jpg, .png, …)',
     );
     expect([leftOut.count('.heic'), leftOut.files, leftOut.folders]).toEqual([3, 6, 0]);
   });
@@ -60,7 +60,7 @@ describe('findImages', () => {
     const { images, leftOut } = await findImages(folder);
     expect(images.map(({ path }) => path)).toEqual(['a/1.jpg', 'b.jpg', 'other/1.jpg']);
     expect(String(leftOut)).toBe(
-      '2 files left out: 2 broken links (the first is circle.jpg); ' +
+      '2 files left out: 2 linked to nothing (the first is circle.jpg); ' +
         '6 folders left out: 5 linked to what is read anyway (the first is a/self), 1 linked to a folder above (above)',
     );
     rmSync(elsewhere, { recursive: true });

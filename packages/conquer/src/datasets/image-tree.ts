@@ -117,13 +117,13 @@ async function look(folder: string, { name, kind }: FolderEntry): Promise<Seen> 
     const holdsImage = await beginsAsImage(path);
     return {
       kind: 'left out',
-      as: holdsImage ? 'without an extension that hold an image' : 'without an extension',
+      as: holdsImage ? 'without an extension though an image' : 'without an extension',
     };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const as =
       kind === 'link' && (code === 'ENOENT' || code === 'ELOOP')
-        ? 'broken links'
+        ? 'linked to nothing'
         : code === 'ENOENT'
           ? 'gone meanwhile'
           : 'unreadable';

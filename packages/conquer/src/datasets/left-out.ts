@@ -48,7 +48,7 @@ interface Kind {
 const advice: Record<string, string> = {
   '.heic': 'convert them, for example with heif-convert',
   '.heif': 'convert them, for example with heif-convert',
-  'without an extension that hold an image': 'name them .jpg, .png, …',
+  'without an extension though an image': 'name them .jpg, .png, …',
   'with a name that is not UTF-8': 'rename them, for example with convmv',
 };
 

@@ -148,7 +148,7 @@ async function tellCopies(
       `${across.length} in training and in ${rolesOf(dataset, across)}, ${example(across, roleIn)}`,
     twoLabels.length > 0 && `${twoLabels.length} with two labels, ${example(twoLabels, classOf)}`,
     own.length > 0 &&
-      `${own.length} among the queries and in the gallery, which find each other, ${example(own, splitOf)}`,
+      `${own.length} among the queries and in the gallery, which find each other and better the numbers, ${example(own, splitOf)}`,
     again.length > 0 && `${again.length} in one class, ${example(again, pathOf)}`,
   ].filter((text) => text !== false);
   if (each.length > 0)
