@@ -1,24 +1,28 @@
 import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import type { CentredRows } from './centred-rows.js';
 import type { NearestCentroids } from './nearest-centroids.js';
 
-/** Rows that are added at a time in their own precision. */
+/** Rows that are added at a time. */
 const ROWS = 4096;
+
+/** What must be left of Σ |x|² and its like, which are sums in float64, to be trusted. */
+const LEFT = 1e-4;
 
 /**
  * The sum and number of the rows of each cluster, kept while rows change clusters: only those are added and taken
  * away. In float64, so that little is lost on the way.
  */
 export class ClusterSums {
-  readonly #rows: Tensor;
+  readonly #points: CentredRows;
   /** (k, D) */
   readonly #sums: Tensor;
   readonly #counts: Float64Array;
   /** (N,) int64, of the last time; before the first time null. */
   #clusters: Tensor | null = null;
 
-  /** @param rows (N, D) */
-  constructor(rows: Tensor, k: number) {
-    this.#rows = rows;
+  constructor(points: CentredRows, k: number) {
+    const { rows } = points;
+    this.#points = points;
     this.#sums = zeros([k, rows.size(1)], { dtype: 'float64', device: rows.device });
     this.#counts = new Float64Array(k);
   }
@@ -27,7 +31,7 @@ export class ClusterSums {
   assign(clusters: Tensor): number {
     const before = this.#clusters;
     const changed = scope(() => {
-      const { device } = this.#rows;
+      const { device } = clusters;
       const which = before
         ? aten.nonzero(clusters.ne(before)).select(1, 0)
         : arange(0, clusters.size(0), 1, { device });
@@ -35,7 +39,7 @@ export class ClusterSums {
       for (let start = 0; start < count; start += ROWS) {
         scope(() => {
           const positions = which.narrow(0, start, Math.min(ROWS, count - start));
-          const some = this.#rows.indexSelect(0, positions);
+          const some = this.#points.preciseAt(positions);
           this.#add(clusters.indexSelect(0, positions), some, 1);
           if (before) this.#add(before.indexSelect(0, positions), some, -1);
         });
@@ -48,9 +52,7 @@ export class ClusterSums {
   }
 
   #add(clusters: Tensor, rows: Tensor, sign: number): void {
-    const { dtype, device } = rows;
-    const sums = zeros([this.#counts.length, rows.size(1)], { dtype, device }).indexAdd_(0, clusters, rows);
-    aten.add_$Tensor(this.#sums, sums, sign);
+    aten.index_add_(this.#sums, 0, clusters, rows, sign);
     for (const cluster of clusters.toNumbers())
       this.#counts[cluster] = (this.#counts[cluster] as number) + sign;
   }
@@ -65,14 +67,15 @@ export class ClusterSums {
    * sum of a cluster's n rows.
    *
    * @param total Σ |x|²
+   * @returns null where so little is left of the terms that it must come from the differences
    */
-  objective(centroids: Tensor, total: number): number {
-    return scope(() => {
+  objective(centroids: Tensor, total: number): number | null {
+    const objective = scope(() => {
       const precise = centroids.to({ dtype: 'float64' });
       const counts = tensor(this.#counts, { device: precise.device }).unsqueeze(1);
-      const rest = precise.mul(counts).sub(this.#sums.mul(2)).mul(precise).sum().item();
-      return Math.max(0, total + rest);
+      return total + precise.mul(counts).sub(this.#sums.mul(2)).mul(precise).sum().item();
     });
+    return objective > LEFT * total ? objective : null;
   }
 
   /**
@@ -82,9 +85,9 @@ export class ClusterSums {
   means(before: Tensor, nearest: NearestCentroids): Tensor {
     const counts = tensor(
       this.#counts.map((count) => Math.max(1, count)),
-      { device: this.#rows.device },
+      { device: before.device },
     );
-    const means = this.#sums.div(counts.unsqueeze(1)).to({ dtype: this.#rows.dtype });
+    const means = this.#sums.div(counts.unsqueeze(1)).to({ dtype: before.dtype });
     const empty = this.empty();
     if (empty.length > 0) {
       const gaps = nearest.gaps(before);
@@ -92,7 +95,7 @@ export class ClusterSums {
         (a, b) => (gaps[b] as number) - (gaps[a] as number) || a - b,
       );
       for (const [i, cluster] of empty.entries()) {
-        means.narrow(0, cluster, 1).copy_(this.#rows.narrow(0, farthest[i] as number, 1));
+        means.narrow(0, cluster, 1).copy_(this.#points.rows.narrow(0, farthest[i] as number, 1));
       }
     }
     return means;

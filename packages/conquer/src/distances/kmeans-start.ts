@@ -1,5 +1,7 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
+import type { CentredRows } from './centred-rows.js';
+import { filterError } from './product-filter.js';
 import type { Steps } from './steps.js';
 
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
@@ -7,6 +9,10 @@ const ONE_BY_ONE = 512;
 
 /** Rows among which k-means++ chooses, at the least and for each cluster: more of them cost a pass each, and change little. */
 const SAMPLE = { least: 20_480, perCluster: 256 };
+
+/** A squared distance of fewer times its own error than this is looked at again, so many at a time. */
+const ROUGH = 4;
+const PAIRS = 8192;
 
 /** k distinct rows of (N, D). */
 export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
@@ -17,30 +23,29 @@ export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
  * k-means++ (Arthur and Vassilvitskii 2007), greedy: of 2 + ln k draws the one that lowers the objective most. Beyond
  * 512 clusters each of 512 rounds draws several at once and keeps them all. Of more than 20,480 rows, and 256 for each
  * cluster, it looks at a random part.
- *
- * @param squares (N,), the squared norms of the rows
  */
-export function* plusPlusStart(rows: Tensor, squares: Tensor, k: number, random: Random): Steps<Tensor> {
+export function* plusPlusStart(points: CentredRows, k: number, random: Random): Steps<Tensor> {
   const sample = Math.max(SAMPLE.least, SAMPLE.perCluster * k);
-  if (rows.size(0) <= sample) return yield* chooseAmong(rows, squares, k, random);
-  const some = random.choice(rows.size(0), sample);
-  const [sampled, ofSampled] = [selectRows(rows, some), selectRows(squares, some)];
-  const start = yield* chooseAmong(sampled, ofSampled, k, random);
-  sampled.dispose();
-  return start;
+  if (points.count <= sample) return yield* chooseAmong(points, k, random);
+  const sampled = points.some(random.choice(points.count, sample));
+  return yield* chooseAmong(sampled, k, random);
 }
 
-function* chooseAmong(rows: Tensor, squares: Tensor, k: number, random: Random): Steps<Tensor> {
+/** What the start looks at: rows, their squared norms, and any of them precisely. */
+type Rows = Pick<CentredRows, 'rows' | 'squares' | 'preciseAt'>;
+
+function* chooseAmong(points: Rows, k: number, random: Random): Steps<Tensor> {
+  const { rows } = points;
   const trials = 2 + Math.floor(Math.log(k));
   const perRound = Math.ceil(k / ONE_BY_ONE);
   const chosen = [random.int(rows.size(0))];
-  let gaps = scope(() => squaredGaps(rows, squares, [chosen[0] as number]).reshape([rows.size(0)]));
+  let gaps = scope(() => squaredGaps(points, [chosen[0] as number]).reshape([rows.size(0)]));
   while (chosen.length < k) {
     const draws = perRound > 1 ? Math.min(perRound, k - chosen.length) : trials;
     const weights = gaps.toNumbers();
     const drawn = drawByWeight(weights, draws, chosen, random);
     const next = scope(() => {
-      const lowered = aten.minimum(squaredGaps(rows, squares, drawn), gaps.unsqueeze(1));
+      const lowered = aten.minimum(squaredGaps(points, drawn), gaps.unsqueeze(1));
       if (perRound > 1) {
         chosen.push(...drawn);
         return lowered.amin(1);
@@ -56,11 +61,29 @@ function* chooseAmong(rows: Tensor, squares: Tensor, k: number, random: Random):
   return selectRows(rows, Int32Array.from(chosen));
 }
 
-/** Squared distances of all rows to some of them: (N, some). */
-function squaredGaps(rows: Tensor, squares: Tensor, some: readonly number[]): Tensor {
-  const centres = selectRows(rows, Int32Array.from(some));
+/** Squared distances of all rows to some of them: (N, some). Those that products say little of come from the differences. */
+function squaredGaps(points: Rows, some: readonly number[]): Tensor {
+  const { rows, squares } = points;
+  const index = tensor(Int32Array.from(some), { dtype: 'int64', device: rows.device });
+  const centres = rows.indexSelect(0, index);
   const products = rows.matmul(centres.t());
-  return squares.unsqueeze(1).add(centres.mul(centres).sum(1)).sub(products.mul_(2)).clamp_({ min: 0 });
+  const ofCentres = squares.indexSelect(0, index);
+  const gaps = squares.unsqueeze(1).add(ofCentres).sub(products.mul_(2)).clamp_({ min: 0 });
+  const { relative, absolute } = filterError(rows.dtype === 'float64' ? 'float64' : 'float32', rows.size(1));
+  const norms = squares.sqrt().unsqueeze(1).add(ofCentres.sqrt());
+  const error = norms.mul_(norms).mul_(relative).add_(absolute);
+  const rough = aten.nonzero(gaps.lt(error.mul_(ROUGH)));
+  const precise = points.preciseAt(index);
+  for (let start = 0; start < rough.size(0); start += PAIRS) {
+    scope(() => {
+      const pairs = rough.narrow(0, start, Math.min(PAIRS, rough.size(0) - start));
+      const [row, column] = [pairs.select(1, 0), pairs.select(1, 1)];
+      const differences = points.preciseAt(row).sub_(precise.indexSelect(0, column));
+      const exact = differences.mul_(differences).sum(1).to({ dtype: gaps.dtype });
+      aten.index_copy_(gaps.view([-1]), 0, row.mul(some.length).add(column), exact);
+    });
+  }
+  return gaps;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
+import { CentredRows } from './centred-rows.js';
 import { ClusterSums } from './cluster-sums.js';
 import { plusPlusStart, randomStart } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
+import { centre } from './product-filter.js';
 import { inOneGo, inScope, type Steps } from './steps.js';
 
 export interface KMeansOptions {
@@ -35,7 +37,8 @@ export interface KMeansResult {
 /**
  * Lloyd's k-means on the rows of x (N, D), by blocks of rows: besides x and the centroids there is never more
  * than a block of distances, and a row whose nearest centroid cannot have changed is passed over. A cluster
- * that loses its last row moves to the row farthest from its own centroid.
+ * that loses its last row moves to the row farthest from its own centroid. It works on a copy of x less its mean, times a
+ * power of two: how far from the origin or how large the rows are makes no difference.
  *
  * The caller owns the centroids.
  * @throws RangeError if x is not (N, D), k is not a whole number from 1 to N, given centroids are not (k, D),
@@ -53,29 +56,29 @@ export function kMeansSteps(x: Tensor, k: number, options: KMeansOptions): Steps
 
 function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
   const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5 } = options;
-  const rows = x.detach().to({ dtype: x.dtype === 'float64' ? 'float64' : 'float32' });
-  const squares = rows.norm(2, 1).square();
-  const total = squares.to({ dtype: 'float64' }).sum().item();
-  if (!Number.isFinite(total)) {
-    throw new RangeError('k-means: expected finite features, got NaN or infinity');
-  }
-  let centroids: Tensor =
-    options.centroids?.detach().to({ dtype: rows.dtype, device: rows.device }).clone() ??
-    (init === 'random' ? randomStart(rows, k, random) : yield* plusPlusStart(rows, squares, k, random));
-  const clusters = new NearestCentroids(rows, squares);
-  const sums = new ClusterSums(rows, k);
+  const points = new CentredRows(x, options.centroids ?? null);
+  const { space, precision } = points;
+  const started: Tensor = options.centroids
+    ? centre(options.centroids.detach().to({ device: x.device }), space, precision)
+    : init === 'random'
+      ? randomStart(points.rows, k, random)
+      : yield* plusPlusStart(points, k, random);
+  let centroids = points.representable(started);
+  const clusters = new NearestCentroids(points);
+  const sums = new ClusterSums(points, k);
+  const objectiveOf = (of: Tensor) => sums.objective(of, points.total) ?? sum(clusters.gaps(of));
   yield* clusters.assignAll(centroids);
   sums.assign(clusters.nearest);
-  let objective = sums.objective(centroids, total);
+  let objective = objectiveOf(centroids);
   let iterations = 0;
   while (iterations < maxIterations) {
     const before: Tensor = centroids;
-    centroids = scope(() => sums.means(before, clusters));
+    centroids = scope(() => points.representable(sums.means(before, clusters)));
     yield* clusters.follow(before, centroids);
     before.dispose();
     iterations++;
     const changed = sums.assign(clusters.nearest);
-    const nextObjective = sums.objective(centroids, total);
+    const nextObjective = objectiveOf(centroids);
     const gained = objective - nextObjective;
     objective = nextObjective;
     // Nothing changes any more even where a cluster is empty: there are fewer distinct rows than clusters.
@@ -84,7 +87,16 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
   }
   const gaps = clusters.gaps(centroids);
   const assignments = Int32Array.from(clusters.nearest.toNumbers());
-  return { assignments, centroids, objective: gaps.reduce((a, b) => a + b, 0), iterations };
+  return {
+    assignments,
+    centroids: points.outOf(centroids),
+    objective: sum(gaps) / space.scale ** 2,
+    iterations,
+  };
+}
+
+function sum(numbers: Float64Array): number {
+  return numbers.reduce((a, b) => a + b, 0);
 }
 
 function checkInput(x: Tensor, k: number, centroids: Tensor | undefined): void {

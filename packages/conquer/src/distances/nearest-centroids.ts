@@ -1,4 +1,6 @@
 import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
+import type { CentredRows } from './centred-rows.js';
+import { type FilterError, filterError, type Precision } from './product-filter.js';
 import { inScope, type Steps } from './steps.js';
 
 /** Numbers in the largest temporary: 64 MB in float32. */
@@ -9,18 +11,21 @@ const PASS = 40;
 const GATHER = 200;
 
 /**
- * Which of k centroids is nearest to each row, kept while the centroids move. Exact (up to rounding), but a row is only
- * looked at again where the triangle inequality allows its nearest centroid to have changed (Elkan 2003, Hamerly 2010):
- * each row knows its distance to its own centroid and a lower bound of that to every other.
+ * Which of k centroids is nearest to each row, kept while the centroids move; of equally near ones the first. Exact: where
+ * products cannot decide, differences in float64 do. But a row is only looked at again where the triangle inequality allows
+ * its nearest centroid to have changed (Elkan 2003, Hamerly 2010): each row knows its distance to its own centroid and a
+ * lower bound of that to every other.
  *
  * All tensors are on the rows' device. There is never more than a block of distances.
  */
 export class NearestCentroids {
   /** (N,) int64 */
   readonly nearest: Tensor;
+  readonly #points: CentredRows;
   readonly #rows: Tensor;
   /** (N,), the rows' squared norms */
   readonly #squares: Tensor;
+  readonly #error: FilterError;
   /** (N,), at least the distance to the nearest centroid. */
   readonly #upper: Tensor;
   /** (N,), by how much `upper` may be too large. */
@@ -28,12 +33,14 @@ export class NearestCentroids {
   /** (N,), at most the distance to any other centroid. */
   readonly #lower: Tensor;
 
-  /** @param rows (N, D) @param squares (N,) their squared norms; both must outlive this */
-  constructor(rows: Tensor, squares: Tensor) {
-    const count = rows.size(0);
+  /** @param points must outlive this */
+  constructor(points: CentredRows) {
+    const { rows, squares, precision, count } = points;
     const { dtype, device } = rows;
+    this.#points = points;
     this.#rows = rows;
     this.#squares = squares;
+    this.#error = filterError(precision, rows.size(1));
     this.nearest = zeros([count], { dtype: 'int64', device });
     this.#upper = empty([count], { dtype, device });
     this.#lower = empty([count], { dtype, device });
@@ -60,9 +67,11 @@ export class NearestCentroids {
     const drift = after.sub(before).norm(2, 1);
     const moved = aten.nonzero(drift).select(1, 0);
     if (moved.size(0) === 0) return;
+    // Rounding must make no bound tighter.
+    drift.mul_(1 + this.#slop);
     const own = drift.indexSelect(0, this.nearest);
-    const upper = this.#upper.add(own);
-    const lower = this.#lower.sub(drift.max());
+    const upper = this.#upper.add(own).mul_(1 + this.#slop);
+    const lower = this.#lower.sub(drift.max()).sub(this.#lower.mul(this.#slop));
     const crossing = aten.nonzero(upper.gt(lower)).select(1, 0);
     const some = crossing.size(0);
     const loose = aten.nonzero(this.#excess.add(own)).size(0);
@@ -84,19 +93,25 @@ export class NearestCentroids {
     }
   }
 
-  /** (N,), the squared distances to the nearest centroids, from the differences. */
+  /** (N,), the squared distances to the nearest centroids, from the differences in float64. */
   gaps(centroids: Tensor): Float64Array {
     const gaps = new Float64Array(this.#rows.size(0));
-    for (const { start, count } of blocks(gaps.length, 16 * this.#rows.size(1))) {
-      const values = scope(() => this.#difference(centroids, start, count).norm(2, 1).square().toNumbers());
-      gaps.set(values, start);
-    }
+    scope(() => {
+      const precise = this.#points.preciseCentroids(centroids);
+      for (const { start, count } of blocks(gaps.length, 32 * this.#rows.size(1))) {
+        scope(() => {
+          const own = precise.indexSelect(0, this.nearest.narrow(0, start, count));
+          const differences = own.sub_(this.#points.precise(start, count));
+          gaps.set(differences.mul_(differences).sum(1).toNumbers(), start);
+        });
+      }
+    });
     return gaps;
   }
 
-  #difference(centroids: Tensor, start: number, count: number): Tensor {
-    const own = centroids.indexSelect(0, this.nearest.narrow(0, start, count));
-    return own.sub_(this.#rows.narrow(0, start, count));
+  /** By how much, relatively, the rounding of a bound may be wrong. */
+  get #slop(): number {
+    return this.#points.precision === 'float64' ? 1e-14 : 1e-6;
   }
 
   /** Some rows (their positions, or null: all) against all centroids. */
@@ -104,33 +119,109 @@ export class NearestCentroids {
     const total = which === null ? this.#rows.size(0) : which.size(0);
     const widest = Math.max(centroids.size(0), which === null ? 0 : this.#rows.size(1));
     const centroidSquares = centroids.mul(centroids).sum(1);
+    const norms = centroidSquares.sqrt();
+    let precise: Tensor | undefined;
     for (const { start, count } of blocks(total, widest)) {
-      scope(() => {
+      const undecided = scope(() => {
         const positions = which?.narrow(0, start, count);
         const take = (from: Tensor) =>
           positions ? from.indexSelect(0, positions) : from.narrow(0, start, count);
-        const put = (into: Tensor, values: Tensor) =>
-          positions
-            ? aten.index_copy_(into, 0, positions, values)
-            : into.narrow(0, start, count).copy_(values);
-        const { values, indices, second } = twoSmallest(
-          aten.addmm(centroidSquares, take(this.#rows), centroids.t(), 1, -2),
-        );
-        const squares = take(this.#squares);
-        put(this.nearest, indices);
-        put(this.#upper, toDistance(values, squares));
-        put(this.#lower, toDistance(second, squares));
-        put(this.#excess, zeros([count], { dtype: squares.dtype, device: squares.device }));
+        const found = twoSmallest(aten.addmm(centroidSquares, take(this.#rows), centroids.t(), 1, -2));
+        const bounds = this.#bounds(found, take(this.#squares), norms, this.#points.precision);
+        this.#put(positions ?? null, start, found.indices, bounds);
+        const open = aten.nonzero(bounds.open).select(1, 0);
+        return positions ? positions.indexSelect(0, open) : open.add(start);
       });
+      if (undecided.size(0) > 0) {
+        precise ??= this.#points.preciseCentroids(centroids);
+        this.#assignPrecisely(precise, undecided);
+      }
+      undecided.dispose();
       yield;
     }
   }
 
-  /** All rows against the centroids that moved, then the rows that need the others too. */
+  #put(positions: Tensor | null, start: number, nearest: Tensor, { upper, lower }: Bounds): void {
+    const count = nearest.size(0);
+    const put = (into: Tensor, values: Tensor) =>
+      positions ? aten.index_copy_(into, 0, positions, values) : into.narrow(0, start, count).copy_(values);
+    put(this.nearest, nearest);
+    put(this.#upper, upper);
+    put(this.#lower, lower);
+    put(this.#excess, zeros([count], { dtype: this.#excess.dtype, device: nearest.device }));
+  }
+
+  /**
+   * What products say of the distances to the nearest and to all other centroids. With the error E of a pair (see
+   * `filterError`): d² of the nearest is at most s₁ + E, so that it, and whatever is nearer, has a norm of at most |x| + d;
+   * and every other d² is at least s₂ - E, E taken for a norm of |x| + √s₂, as one that is nearer has no larger one (all of
+   * them, likewise, at least s₁ - E).
+   *
+   * @param found of |c|² - 2xc
+   * @param squares (B,), |x|²
+   * @param norms (k,) of the centroids
+   */
+  #bounds(found: TwoSmallest, squares: Tensor, norms: Tensor, precision: Precision): Bounds {
+    const { relative, absolute } =
+      precision === this.#points.precision ? this.#error : filterError(precision, this.#rows.size(1));
+    const slop = this.#slop;
+    const own = squares.sqrt();
+    const error = (together: Tensor) =>
+      together
+        .mul_(together)
+        .mul_(relative * 1.01)
+        .add_(absolute);
+    const first = found.values.add(squares).clamp_({ min: 0 });
+    const second = found.second.add(squares).clamp_({ min: 0 });
+    const most = first.add(error(norms.indexSelect(0, found.indices).add_(own)));
+    const least = (product: Tensor) => {
+      const bound = product.sub(error(product.sqrt().add_(own.mul(2)))).clamp_({ min: 0 });
+      // Of one centroid alone there is no second.
+      return aten.where$self(product.isfinite(), bound, product);
+    };
+    const other = least(second);
+    return {
+      upper: most.sqrt().mul_(1 + slop),
+      first: least(first)
+        .sqrt()
+        .mul_(1 - slop),
+      lower: other.sqrt().mul_(1 - slop),
+      open: most.mul_(1 + slop).ge(other),
+    };
+  }
+
+  /** Rows (their positions) against all centroids in float64: by products, and where even these cannot decide by differences. */
+  #assignPrecisely(precise: Tensor, which: Tensor): void {
+    const { dtype } = this.#rows;
+    const centroidSquares = precise.mul(precise).sum(1);
+    const norms = centroidSquares.sqrt();
+    const widest = 2 * Math.max(precise.size(0), precise.size(1));
+    for (const { start, count } of blocks(which.size(0), widest)) {
+      scope(() => {
+        const positions = which.narrow(0, start, count);
+        const rows = this.#points.preciseAt(positions);
+        const found = twoSmallest(aten.addmm(centroidSquares, rows, precise.t(), 1, -2));
+        const bounds = this.#bounds(found, rows.mul(rows).sum(1), norms, 'float64');
+        const open = aten.nonzero(bounds.open).select(1, 0).toNumbers();
+        for (const row of open) {
+          const gaps = precise.sub(rows.narrow(0, row, 1));
+          const direct = twoSmallest(gaps.mul_(gaps).sum(1).unsqueeze(0));
+          found.indices.narrow(0, row, 1).copy_(direct.indices);
+          bounds.upper.narrow(0, row, 1).copy_(direct.values.sqrt().mul_(1 + this.#slop));
+          bounds.lower.narrow(0, row, 1).copy_(direct.second.sqrt().mul_(1 - this.#slop));
+        }
+        const put = { ...bounds, upper: bounds.upper.to({ dtype }), lower: bounds.lower.to({ dtype }) };
+        this.#put(positions, 0, found.indices, put);
+      });
+    }
+  }
+
+  /** All rows against the centroids that moved, then the rows for which one of these may be the nearest now. */
   *#assignMoved(centroids: Tensor, moved: Tensor): Steps<void> {
     this.#tighten(centroids);
     const movers = centroids.indexSelect(0, moved);
     const moverSquares = movers.mul(movers).sum(1);
+    const norms = moverSquares.sqrt();
     const { device } = this.#rows;
     // Where each centroid stands among the movers; those that did not move: nowhere.
     const place = full([centroids.size(0)], -1, { dtype: 'int64', device });
@@ -148,17 +239,15 @@ export class NearestCentroids {
         const row = aten.nonzero(ownPlace.ge(0)).select(1, 0);
         const flat = row.mul(moved.size(0)).add(ownPlace.indexSelect(0, row));
         products.reshape([count * moved.size(0)]).indexFill_(0, flat, Infinity);
-        const { values, indices, second } = twoSmallest(products);
-        const squares = this.#squares.narrow(0, start, count);
-        const other = toDistance(values, squares);
-        const next = toDistance(second, squares);
-        const wins = other.lt(upper).logicalAnd(other.le(lower));
-        const open = aten.minimum(upper, other).gt(lower);
-        const newLower = aten.minimum(lower, aten.where$self(wins, aten.minimum(upper, next), other));
-        nearest.copy_(aten.where$self(wins, moved.indexSelect(0, indices), nearest));
-        upper.copy_(aten.minimum(upper, aten.where$self(wins, other, upper)));
-        lower.copy_(newLower);
-        return aten.nonzero(open).select(1, 0).add(start);
+        const found = twoSmallest(products);
+        const bounds = this.#bounds(
+          found,
+          this.#squares.narrow(0, start, count),
+          norms,
+          this.#points.precision,
+        );
+        lower.copy_(aten.minimum(lower, bounds.first));
+        return aten.nonzero(upper.ge(lower)).select(1, 0).add(start);
       });
       undecided.push(some);
       yield;
@@ -167,14 +256,25 @@ export class NearestCentroids {
     if (which.size(0) > 0) yield* this.#assign(centroids, which);
   }
 
-  /** Makes every upper bound the distance to the own centroid. */
+  /**
+   * Makes every upper bound the distance to the own centroid, from the differences. Their sum is wrong by (D + 2) u at most,
+   * relatively, and each row and centroid by a rounding of its own.
+   */
   #tighten(centroids: Tensor): void {
     const which = aten.nonzero(this.#excess).select(1, 0);
+    const { relative } = this.#error;
+    const rounding = relative / this.#rows.size(1);
+    const norms = centroids.norm(2, 1);
     for (const { start, count } of blocks(which.size(0), this.#rows.size(1))) {
       scope(() => {
         const positions = which.narrow(0, start, count);
-        const own = centroids.indexSelect(0, this.nearest.indexSelect(0, positions));
-        const distances = own.sub_(this.#rows.indexSelect(0, positions)).norm(2, 1);
+        const nearest = this.nearest.indexSelect(0, positions);
+        const differences = centroids.indexSelect(0, nearest).sub_(this.#rows.indexSelect(0, positions));
+        const together = this.#squares.indexSelect(0, positions).sqrt().add_(norms.indexSelect(0, nearest));
+        const distances = differences
+          .norm(2, 1)
+          .mul_(1 + relative)
+          .add_(together.mul_(2 * rounding));
         aten.index_copy_(this.#upper, 0, positions, distances);
       });
     }
@@ -188,14 +288,25 @@ function* blocks(total: number, width: number): Generator<{ start: number; count
   for (let start = 0; start < total; start += rows) yield { start, count: Math.min(rows, total - start) };
 }
 
-/** The smallest of each row, the first place of it, and the second smallest (Infinity if there is none). Overwrites. */
-function twoSmallest(numbers: Tensor): { values: Tensor; indices: Tensor; second: Tensor } {
+interface TwoSmallest {
+  /** (B,) the smallest of each row, where it first stands, and the second smallest (Infinity if there is none). */
+  values: Tensor;
+  indices: Tensor;
+  second: Tensor;
+}
+
+/** (B,) each, of distances: at least that to the nearest centroid; at most that to it; at most that to any other. */
+interface Bounds {
+  upper: Tensor;
+  first: Tensor;
+  lower: Tensor;
+  /** bool: another one may be as near. */
+  open: Tensor;
+}
+
+/** Overwrites. */
+function twoSmallest(numbers: Tensor): TwoSmallest {
   const { values, indices } = numbers.minDim(1);
   numbers.scatter_(1, indices.unsqueeze(1), Infinity);
   return { values, indices, second: numbers.amin(1) };
-}
-
-/** |x - c| from |c|² - 2xc and |x|². */
-function toDistance(partial: Tensor, squares: Tensor): Tensor {
-  return partial.add(squares).clamp_({ min: 0 }).sqrt();
 }

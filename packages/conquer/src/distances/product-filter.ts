@@ -1,7 +1,10 @@
-import { aten, scope, type Tensor } from '@conquer/torch';
+import { aten, empty, scope, type Tensor } from '@conquer/torch';
 
 // |x - y|² = |x|² - 2x·y + |y|² costs one matrix product, and loses all of a small distance between rows of large norm.
 // So here it only says which rows may be near; differences in float64 decide.
+
+/** Numbers whose norms are taken at a time. */
+const NORM_NUMBERS = 2 ** 22;
 
 export type Precision = 'float32' | 'float64';
 
@@ -26,7 +29,9 @@ export function spaceOf(what: string, all: Tensor, others: Tensor | null): Space
     return most;
   });
   const most = Math.max(...largest);
-  const scale = most === 0 ? 1 : 2 ** -Math.max(-1000, Math.min(1000, Math.floor(Math.log2(most))));
+  // A scale that the rows' precision holds itself.
+  const limit = all.dtype === 'float64' ? 1000 : 120;
+  const scale = most === 0 ? 1 : 2 ** -Math.max(-limit, Math.min(limit, Math.floor(Math.log2(most))));
   const mean = scope(() => aten.mean$dim(all, [0], true, 'float64').mul_(scale));
   return { scale, mean };
 }
@@ -39,29 +44,27 @@ function refuseNonFinite(what: string, rows: Tensor): never {
   );
 }
 
-/** The rows (N, D) in a space, (N, D) of the precision: the power of two is exact, the mean costs one rounding. */
+/** The rows (N, D) in a space, (N, D) of the precision, in one pass: a power of two is exact, the mean costs one rounding. */
 export function centre(rows: Tensor, { scale, mean }: Space, precision: Precision): Tensor {
-  return scope(() => {
-    // In float32 2^-127 and less would be lost.
-    const [half, rest] = halves(scale);
-    const moved = rows.to({ dtype: precision }).mul(half);
-    return (rest === 1 ? moved : moved.mul_(rest)).sub_(mean.to({ dtype: precision }));
-  });
-}
-
-/** A power of two as two factors that float32 holds. */
-function halves(scale: number): [number, number] {
-  const exponent = Math.log2(scale);
-  if (Math.abs(exponent) <= 100) return [scale, 1];
-  const half = 2 ** Math.trunc(exponent / 2);
-  return [half, scale / half];
+  return scope(() =>
+    aten.add$Tensor(mean.neg().to({ dtype: precision }), rows.to({ dtype: precision }), scale),
+  );
 }
 
 /** (N, 1) of the rows' precision, |x|² by sums in float64. */
 export function squaredNorms(centred: Tensor): Tensor {
-  return scope(() =>
-    aten.linalg_vector_norm(centred, 2, [1], true, 'float64').square().to({ dtype: centred.dtype }),
-  );
+  const [count, dimensions] = [centred.size(0), centred.size(1)];
+  const squares = empty([count, 1], { dtype: centred.dtype, device: centred.device });
+  // The norm makes a copy in float64.
+  const piece = Math.max(1, Math.floor(NORM_NUMBERS / dimensions));
+  for (let start = 0; start < count; start += piece) {
+    scope(() => {
+      const some = Math.min(piece, count - start);
+      const norms = aten.linalg_vector_norm(centred.narrow(0, start, some), 2, [1], true, 'float64');
+      squares.narrow(0, start, some).copy_(norms.square());
+    });
+  }
+  return squares;
 }
 
 /** |product - d²| ≤ relative · (|x| + |y|)² + absolute, for any two rows. */

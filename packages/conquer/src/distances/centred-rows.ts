@@ -1,0 +1,72 @@
+import { scope, type Tensor, tensor } from '@conquer/torch';
+import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
+
+/**
+ * The rows of a clustering in a space of their own (see `Space`), where products lose least; and the rows as they were
+ * given, from which what products cannot decide is decided. The tensors belong to the scope in which it was made.
+ */
+export class CentredRows {
+  readonly precision: Precision;
+  readonly space: Space;
+  /** (N, D) */
+  readonly rows: Tensor;
+  /** (N,), |x|² */
+  readonly squares: Tensor;
+  /** Σ |x|², summed in float64. */
+  readonly total: number;
+  readonly #given: Tensor;
+
+  /** @param given (N, D) @param others more rows (k, D) that the space is to hold @throws RangeError if one is not finite */
+  constructor(given: Tensor, others: Tensor | null) {
+    this.precision = given.dtype === 'float64' ? 'float64' : 'float32';
+    this.#given = given.detach().to({ dtype: this.precision });
+    this.space = spaceOf('k-means', this.#given, others);
+    this.rows = centre(this.#given, this.space, this.precision);
+    this.squares = squaredNorms(this.rows).select(1, 0);
+    this.total = scope(() => this.squares.to({ dtype: 'float64' }).sum().item());
+  }
+
+  /** N. */
+  get count(): number {
+    return this.rows.size(0);
+  }
+
+  /** The rows start, start + 1, … in float64, with no rounding but that of float64: (count, D). */
+  precise(start: number, count: number): Tensor {
+    return scope(() => centre(this.#given.narrow(0, start, count), this.space, 'float64'));
+  }
+
+  /** The rows at these positions (B,) int64, likewise: (B, D). */
+  preciseAt(positions: Tensor): Tensor {
+    return scope(() => centre(this.#given.indexSelect(0, positions), this.space, 'float64'));
+  }
+
+  /** Some of the rows alone; of these no space is looked for anew. */
+  some(which: Int32Array): Pick<CentredRows, 'rows' | 'squares' | 'preciseAt'> {
+    const index = tensor(which, { dtype: 'int64', device: this.rows.device });
+    return {
+      rows: this.rows.indexSelect(0, index),
+      squares: this.squares.indexSelect(0, index),
+      preciseAt: (positions) => scope(() => this.preciseAt(index.indexSelect(0, positions))),
+    };
+  }
+
+  /** Centroids (k, D) as numbers among the rows' own. */
+  outOf(centroids: Tensor): Tensor {
+    const { mean, scale } = this.space;
+    return scope(() => centroids.to({ dtype: 'float64' }).add(mean).div(scale).to({ dtype: this.precision }));
+  }
+
+  /**
+   * The centroids that are the nearest numbers which the rows' precision has where the rows lie: to what is returned, not
+   * to something more precise, rows are assigned.
+   */
+  representable(centroids: Tensor): Tensor {
+    return scope(() => centre(this.outOf(centroids), this.space, this.precision));
+  }
+
+  /** The same centroids in float64, with no rounding but that of float64. */
+  preciseCentroids(centroids: Tensor): Tensor {
+    return scope(() => centre(this.outOf(centroids), this.space, 'float64'));
+  }
+}
