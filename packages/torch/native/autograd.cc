@@ -31,7 +31,7 @@ napi_value grad(napi_env env, napi_callback_info info) {
     napi_value result;
     check(napi_create_array_with_length(env, gradients.size(), &result), "cannot create an array");
     for (size_t i = 0; i < gradients.size(); ++i) {
-      check(napi_set_element(env, result, i, from_tensor(env, std::move(gradients[i]))), "cannot fill an array");
+      set_element(env, result, i, from_tensor(env, std::move(gradients[i])));
     }
     return result;
   });

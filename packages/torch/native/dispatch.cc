@@ -165,7 +165,7 @@ napi_value from_ivalue(napi_env env, IValue&& value) {
     auto list = std::move(value).toList();
     check(napi_create_array_with_length(env, list.size(), &array), "cannot create an array");
     for (size_t i = 0; i < list.size(); ++i) {
-      check(napi_set_element(env, array, i, from_ivalue(env, IValue(list.get(i)))), "cannot fill an array");
+      set_element(env, array, i, from_ivalue(env, IValue(list.get(i))));
     }
     return array;
   }
@@ -316,7 +316,7 @@ napi_value call(napi_env env, napi_callback_info info) {
     check(napi_create_array_with_length(env, stack.size(), &results), "cannot create an array");
     for (size_t i = 0; i < stack.size(); ++i) {
       napi_value value = op.alias_of_argument[i] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[i]));
-      check(napi_set_element(env, results, i, value), "cannot fill an array");
+      set_element(env, results, i, value);
     }
     return results;
   });
@@ -345,11 +345,11 @@ napi_value find_operator(napi_env env, napi_callback_info info) {
       napi_value entry;
       check(napi_create_object(env, &entry), "cannot create an object");
       const auto& argument = schema.arguments()[i];
-      napi_set_named_property(env, entry, "name", from_string(env, argument.name()));
-      napi_set_named_property(env, entry, "type", from_string(env, argument.real_type()->str()));
-      napi_set_element(env, list, i, entry);
+      set_property(env, entry, "name", from_string(env, argument.name()));
+      set_property(env, entry, "type", from_string(env, argument.real_type()->str()));
+      set_element(env, list, i, entry);
     }
-    napi_set_named_property(env, result, "arguments", list);
+    set_property(env, result, "arguments", list);
     napi_value returns, aliases;
     check(napi_create_array(env, &returns), "cannot create an array");
     check(napi_create_array(env, &aliases), "cannot create an array");
@@ -363,16 +363,16 @@ napi_value find_operator(napi_env env, napi_callback_info info) {
         }
       }
       op.alias_of_argument.push_back(alias);
-      napi_set_element(env, returns, r, from_string(env, returned.type()->str()));
-      napi_set_element(env, aliases, r, from_double(env, alias));
+      set_element(env, returns, r, from_string(env, returned.type()->str()));
+      set_element(env, aliases, r, from_double(env, alias));
     }
-    napi_set_named_property(env, result, "returns", returns);
-    napi_set_named_property(env, result, "aliases", aliases);
+    set_property(env, result, "returns", returns);
+    set_property(env, result, "aliases", aliases);
     environment.operators.push_back(std::move(op));
     napi_value function;
     check(napi_create_function(env, schema.name().c_str(), NAPI_AUTO_LENGTH, call, &environment.operators.back(), &function),
           "cannot create a function");
-    napi_set_named_property(env, result, "call", function);
+    set_property(env, result, "call", function);
     return result;
   });
 }
@@ -391,29 +391,29 @@ napi_value schemas(napi_env env, napi_callback_info) {
       const auto& schema = op->schema();
       napi_value entry, list;
       check(napi_create_object(env, &entry), "cannot create an object");
-      napi_set_named_property(env, entry, "name", from_string(env, name.name.substr(6)));
-      napi_set_named_property(env, entry, "overload", from_string(env, name.overload_name));
+      set_property(env, entry, "name", from_string(env, name.name.substr(6)));
+      set_property(env, entry, "overload", from_string(env, name.overload_name));
       std::ostringstream text;
       text << schema;
-      napi_set_named_property(env, entry, "text", from_string(env, text.str()));
+      set_property(env, entry, "text", from_string(env, text.str()));
       check(napi_create_array(env, &list), "cannot create an array");
       for (size_t i = 0; i < schema.arguments().size(); ++i) {
         const auto& argument = schema.arguments()[i];
         napi_value item;
         check(napi_create_object(env, &item), "cannot create an object");
-        napi_set_named_property(env, item, "name", from_string(env, argument.name()));
-        napi_set_named_property(env, item, "type", from_string(env, argument.real_type()->str()));
-        napi_set_named_property(env, item, "fixedLength", from_bool(env, argument.N().has_value()));
-        napi_set_named_property(env, item, "optional", from_bool(env, argument.default_value().has_value()));
-        napi_set_element(env, list, i, item);
+        set_property(env, item, "name", from_string(env, argument.name()));
+        set_property(env, item, "type", from_string(env, argument.real_type()->str()));
+        set_property(env, item, "fixedLength", from_bool(env, argument.N().has_value()));
+        set_property(env, item, "optional", from_bool(env, argument.default_value().has_value()));
+        set_element(env, list, i, item);
       }
-      napi_set_named_property(env, entry, "arguments", list);
+      set_property(env, entry, "arguments", list);
       check(napi_create_array(env, &list), "cannot create an array");
       for (size_t i = 0; i < schema.returns().size(); ++i) {
-        napi_set_element(env, list, i, from_string(env, schema.returns()[i].type()->str()));
+        set_element(env, list, i, from_string(env, schema.returns()[i].type()->str()));
       }
-      napi_set_named_property(env, entry, "returns", list);
-      napi_set_element(env, result, count++, entry);
+      set_property(env, entry, "returns", list);
+      set_element(env, result, count++, entry);
     }
     return result;
   });

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <memory>
 #include <random>
 
 namespace conquer {
@@ -18,10 +19,12 @@ Environment& Environment::of(napi_env env) {
   return *static_cast<Environment*>(data);
 }
 
+void throw_error(napi_env env, const char* message) {
+  // This fails where an exception is pending, which is thrown then, or where JavaScript does not run any more.
+  if (napi_throw_error(env, nullptr, message) != napi_ok) return;
+}
+
 void throw_error(napi_env env, const std::exception& error) {
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (pending) return;
   std::string message;
   if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) {
     message = torch_error->what_without_backtrace();
@@ -30,7 +33,15 @@ void throw_error(napi_env env, const std::exception& error) {
     const size_t backtrace = message.find("\nException raised from");
     if (backtrace != std::string::npos) message.resize(backtrace);
   }
-  napi_throw_error(env, nullptr, message.c_str());
+  throw_error(env, message.c_str());
+}
+
+void set_property(napi_env env, napi_value object, const char* name, napi_value value) {
+  check(napi_set_named_property(env, object, name, value), name);
+}
+
+void set_element(napi_env env, napi_value array, size_t index, napi_value value) {
+  check(napi_set_element(env, array, static_cast<uint32_t>(index), value), "cannot fill an array");
 }
 
 double to_double(napi_env env, napi_value value, const char* what) {
@@ -123,7 +134,14 @@ at::ScalarType to_scalar_type(napi_env env, napi_value value) {
 }
 
 c10::Device to_device(napi_env env, napi_value value) {
-  const c10::Device device(to_string(env, value, "device"));
+  const std::string name = to_string(env, value, "device");
+  const c10::Device device = [&] {
+    try {
+      return c10::Device(name);
+    } catch (const c10::Error&) {  // which lists two dozen kinds of devices
+      throw std::runtime_error("unknown device '" + name + "': expected cpu, cuda, or one of several such as cuda:0");
+    }
+  }();
   if (device.is_cuda() && !at::globalContext().hasCUDA()) {
     throw std::runtime_error("device '" + device.str() +
                              "' was asked for, but CUDA is not to be had: the linked libtorch was built without it, or "
@@ -179,7 +197,7 @@ napi_value from_int64_list(napi_env env, at::IntArrayRef values) {
   napi_value result;
   check(napi_create_array_with_length(env, values.size(), &result), "cannot create an array");
   for (size_t i = 0; i < values.size(); ++i) {
-    check(napi_set_element(env, result, i, from_double(env, static_cast<double>(values[i]))), "cannot fill an array");
+    set_element(env, result, i, from_double(env, static_cast<double>(values[i])));
   }
   return result;
 }
@@ -202,7 +220,7 @@ napi_value from_tensor(napi_env env, at::Tensor tensor) {
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   check(napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function), name);
-  check(napi_set_named_property(env, exports, name, function), name);
+  set_property(env, exports, name, function);
 }
 
 }  // namespace conquer
@@ -210,11 +228,12 @@ void define(napi_env env, napi_value exports, const char* name, napi_callback ca
 NAPI_MODULE_INIT() {
   return conquer::guarded(env, [&]() -> napi_value {
     std::random_device random;
-    auto* environment = new conquer::Environment((uint64_t{random()} << 32) ^ random());
+    auto environment = std::make_unique<conquer::Environment>((uint64_t{random()} << 32) ^ random());
     conquer::check(napi_set_instance_data(
-                       env, environment,
+                       env, environment.get(),
                        [](napi_env, void* data, void*) { delete static_cast<conquer::Environment*>(data); }, nullptr),
                    "cannot keep the environment");
+    environment.release();  // the environment's own from here on
     conquer::register_dispatch(env, exports);
     conquer::register_tensor(env, exports);
     conquer::register_autograd(env, exports);

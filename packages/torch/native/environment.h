@@ -191,7 +191,12 @@ napi_value from_tensor(napi_env env, at::Tensor tensor);  // a new handle; null 
 napi_value undefined(napi_env env);
 const char* dtype_name(at::ScalarType type);
 
-// Message for JavaScript: libtorch's own without the backtrace it appends.
+void set_property(napi_env env, napi_value object, const char* name, napi_value value);
+void set_element(napi_env env, napi_value array, size_t index, napi_value value);
+
+// Throws in JavaScript, unless an exception is pending there already.
+void throw_error(napi_env env, const char* message);
+// The same: libtorch's own message without the backtrace it appends.
 void throw_error(napi_env env, const std::exception& error);
 
 template <typename F>
@@ -201,7 +206,7 @@ napi_value guarded(napi_env env, F&& body) {
   } catch (const std::exception& error) {
     throw_error(env, error);
   } catch (...) {
-    napi_throw_error(env, nullptr, "unknown C++ exception");
+    throw_error(env, "unknown C++ exception");
   }
   return nullptr;
 }

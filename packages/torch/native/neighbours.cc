@@ -129,6 +129,10 @@ Candidates to_candidates(napi_env env, napi_value keys, napi_value counts, napi_
   const at::Tensor& limits = require(to_tensor(env, thresholds), "thresholds", at::kFloat, 1);
   if (how_many.size(0) != all.size(0) || limits.size(0) != all.size(0)) throw std::runtime_error("keys, counts and thresholds must have as many rows");
   if (keep < 1 || keep > all.size(1)) throw std::runtime_error("keep must be 1 to the capacity");
+  const int32_t* const each = how_many.data_ptr<int32_t>();
+  if (!std::all_of(each, each + how_many.size(0), [&](int32_t count) { return count >= 0 && count <= all.size(1); })) {
+    throw std::runtime_error("counts must be 0 to the capacity");
+  }
   return {all.data_ptr<int64_t>(), how_many.data_ptr<int32_t>(), limits.data_ptr<float>(), all.size(1), keep};
 }
 
@@ -186,7 +190,10 @@ void sort_keys(int64_t* keys, int64_t count, int64_t keep, std::vector<int64_t>&
   const float low = distance_of(*least), range = distance_of(*most) - low;
   if (!(range > 0) || !std::isfinite(range)) return std::sort(keys, keys + count);
   const float scale = static_cast<float>(count - 1) / range;
-  const auto bucket = [&](int64_t key) { return std::min<int64_t>(count - 1, static_cast<int64_t>((distance_of(key) - low) * scale)); };
+  const auto bucket = [&](int64_t key) {
+    const float place = (distance_of(key) - low) * scale;
+    return place > 0 ? std::min<int64_t>(count - 1, static_cast<int64_t>(place)) : 0;
+  };
   starts.assign(count + 1, 0);
   for (int64_t i = 0; i < count; ++i) ++starts[bucket(keys[i]) + 1];
   for (int64_t b = 0; b < count; ++b) starts[b + 1] += starts[b];
@@ -234,6 +241,10 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     }
     if (!(relative >= 0) || !(absolute >= 0) || !(scale > 0)) throw std::runtime_error("relative and absolute must be 0 or more, scale above 0");
     if (k < 1 || k > from.keep) throw std::runtime_error("k must be 1 to keep");
+    const int32_t* const first_cut = cuts.data_ptr<int32_t>();
+    if (!std::is_sorted(first_cut, first_cut + cuts.size(0)) || (cuts.size(0) > 0 && *first_cut < 1)) {
+      throw std::runtime_error("cuts must be 1 or more and ascending");
+    }
     at::Tensor indices = at::empty({rows, k}, at::kInt);
     at::Tensor distances = at::empty({rows, k}, at::kFloat);
     at::Tensor unsettled = at::zeros({rows}, at::kByte);
@@ -285,7 +296,9 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
           near.clear();
           for (int64_t i = first; i < after; ++i) {
             const int32_t index = index_of(keys[i]);
-            near.push_back({squared_distance(query, vectors + index * dimensions, dimensions), index});
+            const double square = squared_distance(query, vectors + index * dimensions, dimensions);
+            // NaN, which is for the caller to refuse, would be in no order at all, and sorting go astray.
+            near.push_back({square >= 0 ? square : std::numeric_limits<double>::infinity(), index});
           }
           std::sort(near.begin(), near.end());
           for (int64_t i = first; i < std::min(after, k); ++i) {
@@ -322,9 +335,9 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     if (wrong_index) throw std::runtime_error("a candidate's index is not in the gallery");
     napi_value result;
     check(napi_create_array_with_length(env, 3, &result), "cannot make the result");
-    check(napi_set_element(env, result, 0, from_tensor(env, indices)), "cannot make the result");
-    check(napi_set_element(env, result, 1, from_tensor(env, distances)), "cannot make the result");
-    check(napi_set_element(env, result, 2, from_tensor(env, unsettled)), "cannot make the result");
+    set_element(env, result, 0, from_tensor(env, indices));
+    set_element(env, result, 1, from_tensor(env, distances));
+    set_element(env, result, 2, from_tensor(env, unsettled));
     return result;
   });
 }

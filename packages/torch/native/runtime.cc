@@ -5,8 +5,11 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
-#include <cstdlib>
+#include <atomic>
 #include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -90,11 +93,52 @@ napi_value manual_seed(napi_env env, napi_callback_info info) {
   });
 }
 
+// Whether a number of threads was chosen, by anybody in the process: it is the same for all of its threads.
+std::atomic<bool> threads_chosen{false};
+
+int to_num_threads(napi_env env, napi_value value) {
+  const int64_t count = to_int64(env, value, "the number of threads");
+  if (count < 1 || count > 1024) throw std::runtime_error("the number of threads must be 1 to 1024, got " + std::to_string(count));
+  return static_cast<int>(count);
+}
+
+// How many of `count` threads the system lets start, at once. OpenMP ends the process where it cannot start one.
+int startable_threads(int count) {
+  std::mutex gate;
+  gate.lock();  // none ends before all have been started
+  std::vector<std::thread> started;
+  started.reserve(static_cast<size_t>(count));
+  try {
+    while (started.size() < static_cast<size_t>(count)) {
+      started.emplace_back([&] { const std::lock_guard<std::mutex> wait(gate); });
+    }
+  } catch (const std::system_error&) {
+  }
+  gate.unlock();
+  for (std::thread& thread : started) thread.join();
+  return static_cast<int>(started.size());
+}
+
 napi_value set_num_threads(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const int64_t count = to_int64(env, Arguments<1>(env, info)[0], "the number of threads");
-    if (count < 1 || count > 1024) throw std::runtime_error("the number of threads must be 1 to 1024, got " + std::to_string(count));
-    at::set_num_threads(static_cast<int>(count));
+    const int count = to_num_threads(env, Arguments<1>(env, info)[0]);
+    // The thread that calls is one of them.
+    const int able = 1 + startable_threads(count - 1);
+    if (able < count) {
+      throw std::runtime_error("expected to use " + std::to_string(count) + " threads, but the system lets only " +
+                               std::to_string(able) + " run: use fewer, or raise its limit of processes (ulimit -u)");
+    }
+    threads_chosen = true;
+    at::set_num_threads(count);
+    return undefined(env);
+  });
+}
+
+// setDefaultNumThreads(count): as many, or what the system lets run, unless a number was chosen already.
+napi_value set_default_num_threads(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const int count = to_num_threads(env, Arguments<1>(env, info)[0]);
+    if (!threads_chosen.exchange(true)) at::set_num_threads(1 + startable_threads(count - 1));
     return undefined(env);
   });
 }
@@ -162,6 +206,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "disposeGenerator", dispose_generator);
   define(env, exports, "manualSeed", manual_seed);
   define(env, exports, "setNumThreads", set_num_threads);
+  define(env, exports, "setDefaultNumThreads", set_default_num_threads);
   define(env, exports, "numThreads", num_threads);
   define(env, exports, "setFlushDenormal", set_flush_denormal);
   define(env, exports, "keepFreedMemory", keep_freed_memory);

@@ -44,10 +44,10 @@ namespace {
 napi_value from_buffer(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<3> arguments(env, info);
-    const HostView view = host_view(env, arguments[0]);
     const auto shape = to_int64_list(env, arguments[1], "shape");
     const auto dtype = to_scalar_type(env, arguments[2]);
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+    const HostView view = host_view(env, arguments[0]);  // last: reading the shape may run getters
     if (tensor.nbytes() != view.bytes) {
       throw std::runtime_error("the buffer has " + std::to_string(view.bytes) + " bytes, the shape and dtype need " +
                                std::to_string(tensor.nbytes()));
@@ -117,7 +117,7 @@ napi_value dispose(napi_env env, napi_callback_info info) {
     tensors.erase(handle);
     if (bytes > 0) {
       int64_t total;
-      napi_adjust_external_memory(env, -bytes, &total);
+      check(napi_adjust_external_memory(env, -bytes, &total), "cannot tell the garbage collector");
     }
     return undefined(env);
   });
@@ -135,7 +135,7 @@ napi_value leave_to_collector(napi_env env, napi_callback_info info) {
     if (tensor.is_mkldnn()) bytes = static_cast<int64_t>(tensor.nbytes());  // blocked: no storage of its own to ask
     if (bytes >= 65536 && tensors.external_bytes(handle) == 0) {
       int64_t total;
-      napi_adjust_external_memory(env, bytes, &total);
+      check(napi_adjust_external_memory(env, bytes, &total), "cannot tell the garbage collector");
       tensors.external_bytes(handle) = bytes;
     }
     return undefined(env);

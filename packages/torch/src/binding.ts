@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 
 /** A tensor or generator in the native table: an integer below 2^53. Zero is never a handle. */
 export type Handle = number;
@@ -120,6 +121,7 @@ export interface Native {
   mixColors(images: Handle, matrices: Float32Array): Handle;
 
   setNumThreads(count: number): void;
+  setDefaultNumThreads(count: number): void;
   numThreads(): number;
   setFlushDenormal(enabled: boolean): boolean;
   keepFreedMemory(): boolean;
@@ -128,6 +130,23 @@ export interface Native {
   isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;
   version(): string;
+}
+
+/**
+ * What libtorch itself does not do for a program that trains, before its first operator; a program may set it otherwise
+ * afterwards (setNumThreads, setFlushDenormal), and the environment beforehand.
+ */
+function setUp(loaded: Native): void {
+  // libtorch's own default takes some virtual machines for one core.
+  const asked = Number.parseInt(process.env.OMP_NUM_THREADS ?? '', 10);
+  loaded.setDefaultNumThreads(Math.min(asked >= 1 ? asked : availableParallelism(), 1024));
+  // Adam's moments of weights that no longer get a gradient decay to denormals, which are many times slower. Threads that
+  // have started already would keep theirs.
+  loaded.setFlushDenormal(true);
+  // A training step allocates the same activations again and again.
+  const chosen = ['MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_', 'MALLOC_TOP_PAD_', 'MALLOC_MMAP_MAX_'];
+  const tuned = process.env.GLIBC_TUNABLES?.includes('glibc.malloc') ?? false;
+  if (!tuned && chosen.every((name) => process.env[name] === undefined)) loaded.keepFreedMemory();
 }
 
 function load(): Native {
@@ -139,7 +158,9 @@ function load(): Native {
   process.env.GOMP_SPINCOUNT ??= '2000';
   const path = '../build/conquer_torch.node';
   try {
-    return createRequire(import.meta.url)(path) as Native;
+    const loaded = createRequire(import.meta.url)(path) as Native;
+    setUp(loaded);
+    return loaded;
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     throw new Error(`the native binding could not be loaded (${reason}). Build it with: npm run setup`);

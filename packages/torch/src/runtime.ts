@@ -1,8 +1,9 @@
 import { native } from './binding.js';
 
 /**
- * Threads that one operator uses, for the whole process, as torch.set_num_threads.
- * @throws Error unless 1 to 1024
+ * Threads that one operator uses, for the whole process, as torch.set_num_threads. Until it is called: OMP_NUM_THREADS,
+ * else one a core.
+ * @throws Error unless 1 to 1024, or where the system lets no more threads start
  */
 export function setNumThreads(count: number): void {
   native.setNumThreads(count);
@@ -15,8 +16,9 @@ export function numThreads(): number {
 
 /**
  * Lets libtorch treat denormal numbers as zero, as torch.set_flush_denormal: they are many times slower. It holds for
- * the operators and gradients that the calling thread asks for; JavaScript's own arithmetic keeps its denormals. Set it
- * before the first operator: threads that libtorch has started already keep what they have. False where the CPU cannot.
+ * the operators and gradients that the calling thread asks for; JavaScript's own arithmetic keeps its denormals. It is
+ * on from the start. Set it otherwise before the first operator: threads that libtorch has started already keep what they
+ * have. False where the CPU cannot.
  */
 export function setFlushDenormal(enabled: boolean): boolean {
   return native.setFlushDenormal(enabled);
@@ -24,8 +26,9 @@ export function setFlushDenormal(enabled: boolean): boolean {
 
 /**
  * Lets the process keep freed memory of up to a gigabyte for the next allocation, instead of handing it back to the
- * system in between: a training step allocates the same activations again and again. False where the C library (other
- * than glibc) has no such setting.
+ * system in between: a training step allocates the same activations again and again. It is so from the start, unless the
+ * environment tunes the allocator (MALLOC_…, GLIBC_TUNABLES). False where the C library (other than glibc) has no such
+ * setting.
  */
 export function keepFreedMemory(): boolean {
   return native.keepFreedMemory();

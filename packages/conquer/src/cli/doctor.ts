@@ -68,9 +68,9 @@ function threadFindings({ cores, environment }: Machine): Finding[] {
   const spins = policy !== null && policy.toLowerCase() !== 'passive';
   const fix =
     "unset OMP_WAIT_POLICY: spinning threads take image decoding's cores (a step of 0.7 s took 3.5 s)";
-  const few = threads !== null && Number(threads) < cores ? `, OMP_NUM_THREADS=${threads}` : '';
+  const used = threads === null ? `${cores}` : `OMP_NUM_THREADS=${threads} on ${cores} cores`;
   return [
-    { state: 'ok', what: 'threads', found: `${cores} (--threads changes it)${few}` },
+    { state: 'ok', what: 'threads', found: `${used} (--threads changes it)` },
     {
       state: spins ? 'slow' : 'ok',
       what: 'waiting',

@@ -23,7 +23,7 @@ export interface Machine {
     path: string | null;
     blas: string | null;
     cudaDevices: number;
-    /** Of single-precision products of 1024 × 1024 matrices on all cores. */
+    /** Of single-precision products of 1024 × 1024 matrices on as many threads as training would use. */
     gflops: number;
   }>;
   images: Part<{ jpeg: string | null; sharp: string; vips: string }>;
@@ -52,8 +52,7 @@ const reasonOf = (error: unknown) =>
 
 async function torchOf(): Promise<Machine['torch']> {
   try {
-    const { cudaDeviceCount, randn, setNumThreads, torchVersion } = await import('@conquer/torch');
-    setNumThreads(availableParallelism());
+    const { cudaDeviceCount, randn, torchVersion } = await import('@conquer/torch');
     using a = randn([1024, 1024]);
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 4; i++) {

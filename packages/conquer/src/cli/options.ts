@@ -656,7 +656,7 @@ export const trainOptions = {
     default: null,
     min: 1,
     max: 1024,
-    help: 'CPU threads of an operator (default: one a core)',
+    help: 'CPU threads of an operator (default: OMP_NUM_THREADS, else one a core)',
   },
   'evaluate-untrained': {
     group: RUN,

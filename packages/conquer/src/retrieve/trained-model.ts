@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
 import { Generator, type Tensor } from '@conquer/torch';
+import { prepareDevice } from '../device.js';
 import { UserError } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
@@ -59,6 +60,7 @@ export class TrainedModel {
    */
   static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
     const { checkpoint = 'best', device = 'cpu' } = options;
+    prepareDevice(device);
     const run = RunFolder.open(path);
     const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
     if (!existsSync(file))

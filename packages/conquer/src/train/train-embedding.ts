@@ -2,6 +2,7 @@ import { resolve as pathResolve } from 'node:path';
 import { Generator } from '@conquer/torch';
 import { commonFolder, type Dataset } from '../datasets/dataset.js';
 import { classesTrainedAndTested } from '../datasets/dataset-record.js';
+import { prepareDevice } from '../device.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { UserError } from '../error.js';
@@ -102,6 +103,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   }
   const learningRateFactor = options.learningRateFactor ?? (() => 1);
   const frozenBatchNorm = options.model?.frozenBatchNorm ?? weights !== null;
+  prepareDevice(device);
   const generator = new Generator(seed);
   const dropoutGenerator = new Generator(seed, device);
   const random = new Random(seed);
