@@ -9,8 +9,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
-    // OpenMP's spinning threads would steal the core of the other worker.
-    env: { OMP_WAIT_POLICY: 'passive' },
+    // A core for each worker; OpenMP's spinning threads would steal the other's.
+    env: { OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: '1' },
     alias: {
       '@conquer/torch': source('torch'),
       '@conquer/image': source('image'),
