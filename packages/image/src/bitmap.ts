@@ -64,6 +64,9 @@ export function decodeBitmap(bytes: Uint8Array, pixelLimit: number): Bitmap | nu
     throw new BitmapError(`it holds more than ${pixelLimit} pixels, which is the limit`);
   const palette = bits <= 8 ? readPalette(bytes, header) : null;
   if (compression === compressions.rle8 || compression === compressions.rle4) {
+    // Two bytes fill 255 pixels at most: a few bytes that say that they are a large picture take no room.
+    if (width * height > 128 * (bytes.length - header.start))
+      throw new BitmapError('its run lengths leave most of it empty');
     const pixels = new Uint8Array(width * height * 3);
     paint(pixels, runLengths(bytes, header), palette ?? new Uint8Array(), header);
     return { width, height, pixels };

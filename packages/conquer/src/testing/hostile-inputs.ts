@@ -339,7 +339,7 @@ export async function fuzzRecipes(inputs: number, seedNumber: number): Promise<F
 /** Images: their headers, and, where these promise no more than a page, their pixels. */
 export async function fuzzImages(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const names = readdirSync(SEEDS).filter((name) => /\.(jpg|png|webp|gif|tif|svg)$/.test(name));
+    const names = readdirSync(SEEDS).filter((name) => /\.(jpg|png|bmp|webp|gif|tif|svg)$/.test(name));
     const files = names.map(seed);
     let extension = '';
     const next = (mutations: Mutations) => {
