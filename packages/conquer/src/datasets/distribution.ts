@@ -176,7 +176,7 @@ export class Distribution {
     if (first !== null) {
       const missing = images.length - there.length;
       this.deviation(
-        `${number(missing)} of the ${number(images.length)} images that ${file} lists are missing, the first is ${first}` +
+        `${number(missing)} of the ${number(images.length)} images that ${file} lists ${missing === 1 ? 'is' : 'are'} missing, the first is ${first}` +
           (first.includes('\\') ? '; it has backslashes: write paths with slashes (/)' : ''),
       );
     }

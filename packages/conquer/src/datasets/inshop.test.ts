@@ -76,7 +76,7 @@ describe('openInshop', () => {
       expect.stringMatching(/announces 12 images and lists 8: it seems cut short/),
       expect.stringMatching(/expected 25,882/),
       expect.stringMatching(/1 class of queries is not in the gallery, the first is id_00000031/),
-      expect.stringMatching(/1 of the 3 images that .*partition\.txt lists are missing, .*id_00000031/),
+      expect.stringMatching(/1 of the 3 images that .*partition\.txt lists (is|are) missing, .*id_00000031/),
     ]);
     put('Eval/list_eval_partition.txt', 'image_name item_id evaluation_status\n');
     await expect(open()).rejects.toThrow(/line 1, expected the number of images, got "image_name/);
