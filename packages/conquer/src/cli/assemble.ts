@@ -1,4 +1,4 @@
-import { type Generator, optim } from '@conquer/torch';
+import type { Generator } from '@conquer/torch';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
 import type { ClassSplit } from '../datasets/class-split.js';
@@ -175,54 +175,6 @@ export function optimizerOf(
     betas: [0.9, settings['adam-beta2']],
     onWarning: (message) => out.write(`warning: ${message}; --loss-lr 0.01 would train it\n`),
   });
-}
-
-/**
- * Factor of the learning rates, by epochs passed. The divided training has a schedule of its own where it has a learning
- * rate of its own.
- *
- * @throws UserError for one without the other
- */
-export function learningRateOf(settings: TrainSettings): (epoch: number) => number {
-  const { epochs, lr } = settings;
-  const divideFrom = settings['divide-from'];
-  const divideLr = settings['divide-lr'];
-  const warmupEpochs = settings['warmup-epochs'];
-  const start = (length: number) => {
-    const course = courseOf(settings['lr-schedule'], length - warmupEpochs, settings);
-    return warmupEpochs > 0 ? optim.warmup({ steps: warmupEpochs, next: course }) : course;
-  };
-  if (divideLr === null) return start(epochs);
-  if (divideFrom === 0 || lr === 0) {
-    throw new UserError(
-      '--divide-lr is the learning rate from the first division on: expected --divide-from of 1 or more, and --lr above 0',
-    );
-  }
-  const before = start(divideFrom);
-  const divided = courseOf(settings['divide-lr-schedule'], epochs - divideFrom, settings);
-  return (epoch) => (epoch < divideFrom ? before(epoch) : (divideLr / lr) * divided(epoch - divideFrom));
-}
-
-/** @param length of the schedule, in epochs, where it has an end */
-function courseOf(
-  schedule: TrainSettings['lr-schedule'],
-  length: number,
-  settings: TrainSettings,
-): optim.ScheduleFunction {
-  switch (schedule) {
-    case 'constant':
-      return () => 1;
-    case 'step':
-      return optim.stepLR({ stepSize: settings['lr-step'], gamma: settings['lr-gamma'] });
-    case 'cosine':
-      return optim.cosine({ steps: Math.max(length, 1e-9) });
-    case 'one-cycle': {
-      // oneCycle counts steps; a thousand of them an epoch make it smooth, whatever the batches.
-      const steps = Math.max(1, Math.round(length * 1000));
-      const cycle = optim.oneCycle({ steps, pctStart: settings['lr-peak'] });
-      return (epoch) => cycle(epoch * 1000);
-    }
-  }
 }
 
 export function scheduleOf(settings: TrainSettings): DivisionSchedule {

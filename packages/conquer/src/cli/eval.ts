@@ -1,26 +1,32 @@
 import { existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { Generator } from '@conquer/torch';
-import type { Split } from '../datasets/dataset.js';
+import { counted } from '../counted.js';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { recordOf, recordOfSplits } from '../datasets/dataset-record.js';
 import { ownInGallery } from '../datasets/file-identity.js';
 import { UserError } from '../error.js';
 import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
-import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+import { type Checkpoint, disposeCheckpoint } from '../train/checkpoint.js';
+import { isOfCommandLine, notRecorded, refuseOtherDataset } from '../train/continuation.js';
 import { evaluateModel } from '../train/evaluate-model.js';
-import { RunFolder } from '../train/run-folder.js';
+import { loadCheckpointOf } from '../train/run-checkpoint.js';
+import { type ImageList, RunFolder } from '../train/run-folder.js';
 import { readTestEmbeddings } from '../train/test-embeddings.js';
 import { badImagesOf, fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
-import { resolveSettings } from './options.js';
+import { type OptionName, parseOption, type TrainSettings } from './options.js';
 import { type Output, progressBar } from './terminal.js';
+import { cachedOf, storedSettings } from './train.js';
 
 export interface EvalRequest {
   /** A run folder. */
   run: string;
   checkpoint: 'best' | 'last';
-  /** Overrides the device the run was trained on. */
-  device?: string;
+  /** Where the run's data are now and what this machine is like, by the names of the options: see `movable`. */
+  given?: Record<string, unknown>;
   /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
   allMetrics?: boolean;
   out: Output;
@@ -36,38 +42,67 @@ export interface EvalResult {
   testSets?: Record<string, Metrics>;
 }
 
-/** Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten k-means seeds. */
-export async function evaluateRun({
-  run: path,
-  checkpoint,
-  device,
-  allMetrics = false,
-  out,
-}: EvalRequest): Promise<EvalResult> {
+/**
+ * Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten
+ * k-means seeds.
+ *
+ * @throws UserError for a run that is damaged, or whose data set is not the one that it was trained on
+ */
+export async function evaluateRun(request: EvalRequest): Promise<EvalResult> {
+  const { run: path, checkpoint, given = {}, allMetrics = false, out } = request;
   const run = RunFolder.open(path);
   // What trainEmbedding() was given is code: its run holds the network and the test images, but no data set's folder.
-  if (!('dataset-dir' in run.settings()))
-    return await evaluateByFiles({ run: path, checkpoint, allMetrics, out, ...(device && { device }) });
-  const settings = resolveSettings(run.settings(), device === undefined ? {} : { device });
+  if (!isOfCommandLine(run.settings())) return await evaluateByFiles(request);
+  const note = (text: string) => void out.write(`note: ${text}\n`);
+  const { cache, ...others } = given;
+  const settings = storedSettings(path, others, note);
+  const cached = cache === undefined ? undefined : cachedOf(settings, cache, note);
   setUpEngine(settings.threads, settings.device);
-  const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
-  if (!existsSync(file)) {
-    throw new UserError(
-      `${path} has no ${checkpoint} checkpoint yet: it is written at the end of the first epoch`,
-    );
+  const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
+  try {
+    return await evaluateCheckpoint({ run, path, saved, file, settings, cached, allMetrics, note, out });
+  } finally {
+    disposeCheckpoint(saved);
   }
+}
+
+interface CheckpointEvaluation {
+  run: RunFolder;
+  path: string;
+  saved: Checkpoint;
+  file: string;
+  settings: TrainSettings;
+  cached: boolean | undefined;
+  allMetrics: boolean;
+  note: (text: string) => void;
+  out: Output;
+}
+
+async function evaluateCheckpoint(evaluation: CheckpointEvaluation): Promise<EvalResult> {
+  const { run, path, saved, file, settings, cached, allMetrics, note, out } = evaluation;
   const dataset = await openDatasetOf(settings, out);
+  if (!refuseOtherDataset(path, { record: run.dataset(), sha256: saved.state.dataset }, recordOf(dataset))) {
+    refuseOtherTest(run, path, dataset);
+    note(notRecorded);
+  }
   const bad = await badImagesOf(settings, dataset, out, (message) => out.write(`warning: ${message}\n`));
   const [generator, dropoutGenerator] = [new Generator(0), new Generator(0, settings.device)];
-  const model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
-  const saved = loadCheckpoint(file);
-  model.setNumLearners(saved.state.numLearners);
-  model.loadStateDict(saved.model);
-  disposeCheckpoint(saved);
+  using model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
+  try {
+    model.setNumLearners(saved.state.numLearners);
+    model.loadStateDict(saved.model);
+  } catch (error) {
+    throw new UserError(
+      `${file} does not hold the network that ${run.configFile} describes: ${(error as Error).message}`,
+    );
+  }
   const masks = fullEmbeddingMasksOf(settings);
   const seeds = Array.from({ length: 10 }, (_, seed) => seed);
   const evaluate = async (test: Split): Promise<Metrics> => {
-    const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out, { bad });
+    const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out, {
+      bad,
+      ...(cached !== undefined && { cached }),
+    });
     const onProgress = progressBar(out, `embedding ${test.name}`);
     const { metrics, dispose } = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
@@ -82,7 +117,6 @@ export async function evaluateRun({
   const testSets: Record<string, Metrics> = {};
   for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
   const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
-  model.dispose();
   return {
     run: path,
     checkpoint: file,
@@ -92,47 +126,96 @@ export async function evaluateRun({
   };
 }
 
+/**
+ * Of an older run, which did not record its data set, only the test images are known: others may hold classes that were
+ * trained on.
+ */
+function refuseOtherTest(run: RunFolder, path: string, { test, gallery }: Dataset): void {
+  if (!existsSync(run.testImagesFile)) return;
+  const before = run.testImages();
+  const splitsOf = <T>(queries: T, among: T | null | undefined) => ({
+    test: queries,
+    ...(among && { gallery: among }),
+  });
+  const record = recordOfSplits(splitsOf(before.queries, before.gallery));
+  refuseOtherDataset(path, { record }, recordOfSplits(splitsOf(test, gallery)));
+}
+
 /** Of a run that `trainEmbedding()` made: the images of its test-images.json. */
 async function evaluateByFiles({
   run: path,
   checkpoint,
-  device,
+  given = {},
   allMetrics,
   out,
 }: EvalRequest): Promise<EvalResult> {
   const run = RunFolder.open(path);
-  setUpEngine(null, device);
-  const trained = TrainedModel.open(path, { checkpoint, ...(device && { device }) });
+  const value = (name: OptionName) => (name in given ? parseOption(name, given[name]) : null);
+  const device = value('device') as string | null;
+  setUpEngine(value('threads') as number | null, device ?? 'cpu');
+  const trained = TrainedModel.open(path, { checkpoint, ...(device !== null && { device }) });
   try {
     // Those that the run's own metrics are of.
-    const { queries, gallery } = existsSync(run.embeddingsFile)
-      ? await readTestEmbeddings(run)
-      : run.testImages();
-    const embed = (paths: string[], name: string) => {
+    const tested = existsSync(run.embeddingsFile) ? await readTestEmbeddings(run) : run.testImages();
+    const skip = value('on-bad-image') === 'skip';
+    const moved = (list: ImageList) => listNow(run, list, value('dataset-dir') as string | null);
+    const lists = { queries: moved(tested.queries), gallery: tested.gallery && moved(tested.gallery) };
+    if (!skip) refuseMissing(path, [...lists.queries.paths, ...(lists.gallery?.paths ?? [])]);
+    const embed = async ({ paths, labels }: ImageList, name: string) => {
       const tell = progressBar(out, `embedding ${name}`);
-      return trained.embed(paths, { onProgress: (done) => tell({ done, total: paths.length }) });
+      const bad = new Set<number>();
+      const embeddings = await trained.embed(paths, {
+        onProgress: (done) => tell({ done, total: paths.length }),
+        ...(skip && {
+          onBad: (error: Error, place: number) => {
+            bad.add(place);
+            out.write(`warning: ${error.message}; it is left out\n`);
+          },
+        }),
+      });
+      const isGood = (_: unknown, place: number) => !bad.has(place);
+      return { embeddings, paths: paths.filter(isGood), labels: Int32Array.from(labels.filter(isGood)) };
     };
-    using embeddings = await embed(queries.paths, 'test');
-    using among = gallery && (await embed(gallery.paths, 'gallery'));
+    const queries = await embed(lists.queries, 'test');
+    using embeddings = queries.embeddings;
+    const gallery = lists.gallery && (await embed(lists.gallery, 'gallery'));
+    using _ = gallery?.embeddings;
     const logged = run.epochs().findLast((record) => record.metrics)?.metrics ?? {};
-    const metrics = evaluateEmbeddings(embeddings, Int32Array.from(queries.labels), {
+    const metrics = evaluateEmbeddings(embeddings, queries.labels, {
       recallAt: Object.keys(logged).flatMap((name) => (name.startsWith('R@') ? [Number(name.slice(2))] : [])),
       nmi: { seeds: Array.from({ length: 10 }, (_, seed) => seed) },
       extended: allMetrics ?? false,
-      ...(among &&
-        gallery && {
-          gallery: {
-            embeddings: among,
-            labels: Int32Array.from(gallery.labels),
-            own: await ownInGallery(queries.paths, gallery.paths),
-          },
-        }),
+      ...(gallery && {
+        gallery: {
+          embeddings: gallery.embeddings,
+          labels: gallery.labels,
+          own: await ownInGallery(queries.paths, gallery.paths),
+        },
+      }),
     });
-    const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
-    const saved = loadCheckpoint(file);
+    const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
     disposeCheckpoint(saved);
     return { run: path, checkpoint: file, epoch: saved.state.epoch, metrics };
   } finally {
     trained.dispose();
   }
+}
+
+/** The same images where the data set lies now, by where it lay. */
+function listNow(run: RunFolder, list: ImageList, folder: string | null): ImageList {
+  if (folder === null) return list;
+  const before = run.dataset()?.folder ?? run.settings()['image-folder'];
+  if (typeof before !== 'string')
+    throw new UserError(
+      `${run.path} does not say where its data set lay, so that --dataset-dir cannot tell where its images are now`,
+    );
+  return { ...list, paths: list.paths.map((path) => join(resolve(folder), relative(before, path))) };
+}
+
+function refuseMissing(run: string, paths: readonly string[]): void {
+  const missing = paths.filter((path) => !existsSync(path));
+  if (missing.length === 0) return;
+  throw new UserError(
+    `${missing.length} of the ${counted(paths.length, 'test image')} of ${run} are not there (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}): say by --dataset-dir where the data set lies now`,
+  );
 }

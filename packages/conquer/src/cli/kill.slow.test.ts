@@ -41,7 +41,7 @@ async function runAndKill(args: string[], kill: Kill | null): Promise<Ended> {
 function examine(path: string): string {
   if (!RunFolder.exists(path)) return 'before the run folder';
   const state = readRun(path);
-  expect(findRuns([join(path, '..')])).toContain(path);
+  expect(findRuns([join(path, '..')])).toContainEqual({ run: path, named: false });
   const run = RunFolder.open(path);
   run.divisions();
   run.masks();

@@ -1,8 +1,9 @@
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { Interrupted, UserError } from '../error.js';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
+import type { EvalResult } from './eval.js';
 import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
 import type { ResultRow } from './results.js';
 import { chooseHelp, trainHelpFooter } from './train-help.js';
@@ -73,7 +74,7 @@ train.configureHelp({ optionDescription: ({ description }) => description });
 train.action(async (options: TrainFlags) => {
   const { JsonLines } = await import('./json-lines.js');
   const { readRecipe } = await import('./recipe.js');
-  const { reportFiles, reportSummary, resumedSettings, runTraining } = await import('./train.js');
+  const { reportFiles, reportSummary, resumption, runTraining } = await import('./train.js');
   const flags = givenFlags(train);
   const { recipe, resume } = options;
   if (resume !== undefined && recipe !== undefined)
@@ -81,10 +82,12 @@ train.action(async (options: TrainFlags) => {
   if (options.json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
   const { settings: fromRecipe, published } =
     recipe === undefined ? { settings: {}, published: null } : readRecipe(recipe);
-  const settings =
+  const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+  const { findRun } = await import('./runs.js');
+  const { settings, cached } =
     resume === undefined
-      ? resolveSettings(fromRecipe, flags)
-      : { ...resumedSettings(resume, flags), name: basename(resume) };
+      ? { settings: resolveSettings(fromRecipe, flags), cached: undefined }
+      : resumption(findRun(resume), flags, note);
   if (options.dryRun) {
     const { describeDataset } = await import('./train.js');
     process.stdout.write(describeSettings(settings, { recipe: fromRecipe, flag: flags }));
@@ -94,6 +97,7 @@ train.action(async (options: TrainFlags) => {
   const summary = await runTraining({
     settings,
     resume: resume !== undefined,
+    cached,
     profile: options.profile ?? false,
     events: options.json ? new JsonLines(process.stdout) : undefined,
     out: process.stderr,
@@ -118,7 +122,11 @@ program
   .description('evaluate trained runs on their unseen classes')
   .argument('<run...>', 'run folders, or a folder of them')
   .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
+  .option('--dataset-dir <path>', 'where the data set lies now (default: as trained)')
   .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
+  .option('--threads <n>', 'CPU threads (default: as trained)')
+  .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
+  .addOption(new Option('--on-bad-image <name>', 'an image that cannot be read').choices(['fail', 'skip']))
   .option(
     '--all-metrics',
     'also MAP, MAP@1000, F1 by pairs, spectral decay rho, distances within and between classes',
@@ -128,27 +136,35 @@ program
   .action(
     async (
       paths: string[],
-      options: { checkpoint: 'best' | 'last'; device?: string; allMetrics?: boolean; json?: boolean },
+      options: { checkpoint: 'best' | 'last'; allMetrics?: boolean; json?: boolean },
+      command: Command,
     ) => {
       const { evaluateRun } = await import('./eval.js');
       const { resultsTable } = await import('./results.js');
       const { findRuns } = await import('./runs.js');
-      const { checkpoint, device, allMetrics = false } = options;
+      const { checkpoint, allMetrics = false } = options;
+      const given = givenFlags(command);
       const rows: ResultRow[] = [];
-      for (const run of findRuns(paths)) {
-        const result = await evaluateRun({
-          run,
-          checkpoint,
-          allMetrics,
-          out: process.stderr,
-          ...(device !== undefined && { device }),
-        });
+      const failures: string[] = [];
+      for (const { run, named } of findRuns(paths)) {
+        let result: EvalResult;
+        try {
+          result = await evaluateRun({ run, checkpoint, given, allMetrics, out: process.stderr });
+        } catch (error) {
+          // One of a folder does not hide the others.
+          if (named || !(error instanceof Error && MISTAKES.has(error.name))) throw error;
+          failures.push(`${run}: ${error.message}`);
+          process.stderr.write(`warning: ${run} is left out: ${error.message}\n`);
+          continue;
+        }
         const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
         const sets = Object.entries(result.testSets ?? {});
         if (sets.length === 0) rows.push({ name, metrics: result.metrics });
         for (const [set, metrics] of sets) rows.push({ name: `${name}, ${set}`, metrics });
         if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
       }
+      if (rows.length === 0)
+        throw new UserError(`none of ${failures.length} runs can be evaluated: ${failures[0]}`);
       if (!options.json)
         process.stdout.write(
           `${resultsTable(rows)}\nin per cent${allMetrics ? '; rho, intra and inter as they are' : ''}; ${allMetrics ? 'NMI and F1' : 'NMI'} over ten k-means seeds\n`,
@@ -165,20 +181,24 @@ program
   .option('--json', 'print a line of JSON for each run')
   .addHelpText('after', "\nExample: conquer runs --filter 'emoji*' --sort MAP@R")
   .action(async (paths: string[], options: { filter?: string; sort: string; json?: boolean }) => {
-    const { listRuns } = await import('./runs.js');
+    const { howToGoOn, listRuns } = await import('./runs.js');
     const { resultsTable } = await import('./results.js');
     const { filter, sort } = options;
-    const states = listRuns(paths, { sort, ...(filter !== undefined && { filter }) });
-    if (options.json) for (const state of states) process.stdout.write(`${JSON.stringify(state)}\n`);
-    else {
-      const rows = states.map(({ run, status, epochs, of, best }) => ({
-        name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}` : ''}`,
-        metrics: best?.metrics ?? {},
-      }));
-      process.stdout.write(
-        `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 on the test classes, where no --val-fraction set others aside\n`,
-      );
+    const { runs: states, damaged } = listRuns(paths, { sort, ...(filter !== undefined && { filter }) });
+    if (options.json) {
+      for (const state of [...states, ...damaged]) process.stdout.write(`${JSON.stringify(state)}\n`);
+      return;
     }
+    const rows = states.map(({ run, status, epochs, of, best }) => ({
+      name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}` : ''}`,
+      metrics: best?.metrics ?? {},
+    }));
+    const broken = damaged.map(({ run, problem }) => `${run} is damaged: ${problem}\n`).join('');
+    process.stdout.write(
+      `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 on the test classes, where no --val-fraction set others aside\n` +
+        howToGoOn(states) +
+        broken,
+    );
   });
 
 program

@@ -619,6 +619,19 @@ export const trainOptions = {
     max: 1,
     help: 'schedule one-cycle: share of the training before the peak',
   },
+  'lr-after': {
+    group: OPTIMISER,
+    kind: 'choice',
+    choices: ['restart', 'hold', 'stretch'],
+    default: null,
+    help: 'what a schedule with an end does in epochs that --resume adds: once more, its last rate, or laid out anew',
+  },
+  'lr-courses': {
+    group: OPTIMISER,
+    kind: 'text',
+    default: null,
+    help: 'epochs of each course of a schedule with an end: 10+4; 10+h4 holds the last rate (default: one, of all epochs)',
+  },
   'divide-lr': {
     group: OPTIMISER,
     kind: 'number',

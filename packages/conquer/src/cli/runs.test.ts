@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { UserError } from '../error.js';
 import { RunFolder, type Summary } from '../train/run-folder.js';
-import { findRuns, listRuns, readRun } from './runs.js';
+import { findRun, findRuns, howToGoOn, listRuns, readRun } from './runs.js';
 
 let folder: string;
 beforeEach(() => {
@@ -30,7 +31,9 @@ it('tells status, progress and the best epoch from the files', () => {
   makeRun('c', [], 4);
   const taken = makeRun('d', [0.1], 4);
   const unlock = taken.lock();
-  expect(listRuns([folder], { sort: 'name' }).map((r) => [r.status, r.epochs, r.of, r.best?.epoch])).toEqual([
+  expect(
+    listRuns([folder], { sort: 'name' }).runs.map((r) => [r.status, r.epochs, r.of, r.best?.epoch]),
+  ).toEqual([
     ['finished', 3, 3, 1],
     ['stopped', 1, 4, 0],
     ['cut off', 0, 4, undefined],
@@ -45,7 +48,7 @@ it('sorts and filters', () => {
   makeRun('emoji-four', [0.4], 1);
   makeRun('photos', [0.3], 1);
   const names = (options: Parameters<typeof listRuns>[1]) =>
-    listRuns([folder], options).map(({ run }) => run.slice(folder.length + 1));
+    listRuns([folder], options).runs.map(({ run }) => run.slice(folder.length + 1));
   expect(names({})).toEqual(['emoji-four', 'photos', 'emoji-one']);
   expect(names({ sort: 'MAP@R' })).toEqual(['emoji-one', 'photos', 'emoji-four']);
   expect(names({ filter: 'emoji' })).toEqual(['emoji-four', 'emoji-one']);
@@ -55,8 +58,8 @@ it('sorts and filters', () => {
 
 it('takes runs and folders of runs, and says where there is none', () => {
   makeRun('a', [], 1);
-  expect(findRuns([join(folder, 'a')])).toEqual([join(folder, 'a')]);
-  expect(findRuns([folder])).toEqual([join(folder, 'a')]);
+  expect(findRuns([join(folder, 'a')])).toEqual([{ run: join(folder, 'a'), named: true }]);
+  expect(findRuns([folder])).toEqual([{ run: join(folder, 'a'), named: false }]);
   expect(() => findRuns([join(folder, 'nothing')])).toThrow(/there is no run in .*nothing/);
 });
 
@@ -68,4 +71,61 @@ it('refuses a run that another process has, and takes over from a dead one', () 
   writeFileSync(lock, JSON.stringify({ pid: 2 ** 30, since: 'x' }));
   run.lock()();
   expect(run.runningProcess()).toBeNull();
+});
+
+it.each([
+  ['config.json', '', /config\.json is damaged or cannot be read/],
+  ['config.json', 'null', /config\.json is damaged: expected an object, got null/],
+  ['config.json', '[]', /config\.json is damaged: expected an object/],
+  ['config.json', '{}', /config\.json is damaged: expected a number of epochs, got null/],
+  ['config.json', '{"epochs": {}}', /config\.json is damaged: expected a number or text for epochs/],
+  ['metrics.jsonl', 'null\n{"epoch": 0}\n', /metrics\.jsonl is damaged in line 1/],
+  [
+    'metrics.jsonl',
+    '{"epoch": 0}\n{"epoch": 1, "metrics": {"R@1": NaN}}\n{"epoch": 2}\n',
+    /damaged in line 2/,
+  ],
+  ['metrics.jsonl', '{"epoch": 0, "metrics": 7}\n', /damaged in line 1/],
+  ['metrics.jsonl', '7\n', /damaged in line 1/],
+  ['summary.json', 'null', /summary\.json is damaged/],
+])('a run with a damaged %s (%j) does not hide the others', (file, text, problem) => {
+  makeRun('sound', [0.2], 1);
+  writeFileSync(join(makeRun('damaged', [0.3], 1).path, file), text);
+  const { runs, damaged } = listRuns([folder]);
+  expect(runs.map(({ run }) => run)).toEqual([join(folder, 'sound')]);
+  expect(damaged).toEqual([
+    { run: join(folder, 'damaged'), status: 'damaged', problem: expect.stringMatching(problem) },
+  ]);
+  expect(() => listRuns([join(folder, 'damaged')])).toThrow(UserError);
+  expect(() => listRuns([join(folder, 'damaged')])).toThrow(problem);
+});
+
+it('says how to go on with runs that are not whole', () => {
+  const stopped = makeRun('b', [0.3], 4, 'stopped').path;
+  makeRun('a', [0.2], 1, 'finished');
+  const state = listRuns([folder]).runs;
+  expect(howToGoOn(state)).toBe(
+    `go on with ${stopped}: call trainEmbedding() once more, with resume: true\n`,
+  );
+  const config = join(stopped, 'config.json');
+  writeFileSync(config, '{"epochs": 4, "dataset-dir": null}');
+  expect(howToGoOn(state)).toBe(`go on with it: npx conquer train --resume ${stopped}\n`);
+});
+
+it('finds a run by its name in the usual folder, unless there is one here', () => {
+  makeRun('runs/mine', [], 1);
+  makeRun('here', [], 1);
+  mkdirSync(join(folder, 'mine')); // photographs, not runs
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    expect(findRun('mine')).toBe('runs/mine');
+    expect(findRuns(['mine'])).toEqual([{ run: 'runs/mine', named: true }]);
+    expect(findRun('here')).toBe('here');
+    expect(findRun('gone')).toBe('gone');
+    process.chdir('here');
+    expect(findRun('.')).toBe(process.cwd());
+  } finally {
+    process.chdir(before);
+  }
 });

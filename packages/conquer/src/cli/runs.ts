@@ -1,6 +1,7 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, isAbsolute, join, resolve } from 'node:path';
 import { UserError } from '../error.js';
+import { isOfCommandLine } from '../train/continuation.js';
 import { type BestEpoch, RunFolder, scoreOf } from '../train/run-folder.js';
 
 /** A run as it stands, read from its folder's files only. */
@@ -25,27 +26,53 @@ function isFolder(path: string): boolean {
   return stats.isDirectory();
 }
 
+/** Where runs are kept unless `--runs-dir` says otherwise. */
+const USUAL = 'runs';
+
+/**
+ * The folder of a run: a path, or the name of one in `runs`. One in the working folder comes first.
+ *
+ * @returns the path as it was given where it is no run
+ */
+export function findRun(path: string): string {
+  // A name, `.` and the like: a run's name is the last part of its path.
+  const named = ['.', '..'].includes(basename(path)) ? resolve(path) : path;
+  if (RunFolder.exists(named) || isAbsolute(named)) return named;
+  const usual = join(USUAL, named);
+  return RunFolder.exists(usual) ? usual : named;
+}
+
+/** A run that was found, and whether it was the one asked for; else it was in a folder of runs. */
+export interface FoundRun {
+  run: string;
+  named: boolean;
+}
+
 /**
  * The run folders that are meant by paths: runs themselves, and the runs directly inside other folders, by name.
  *
  * @throws UserError for a path that holds no run
  */
-export function findRuns(paths: readonly string[]): string[] {
+export function findRuns(paths: readonly string[]): FoundRun[] {
   return paths.flatMap((path) => {
-    if (RunFolder.exists(path)) return [path];
+    if (RunFolder.exists(path)) return [{ run: path, named: true }];
     const inside = isFolder(path)
       ? readdirSync(path)
           .sort()
           .map((name) => join(path, name))
           .filter((inner) => RunFolder.exists(inner))
+          .map((run) => ({ run, named: false }))
       : [];
     if (inside.length > 0) return inside;
+    const usual = findRun(path);
+    if (RunFolder.exists(usual)) return [{ run: usual, named: true }];
     throw new UserError(
       `there is no run in ${path}: expected a run folder with a config.json, or a folder of such folders`,
     );
   });
 }
 
+/** @throws UserError for a run whose files are damaged, naming the first */
 export function readRun(path: string): RunState {
   const folder = RunFolder.open(path);
   const trained = folder.epochs().filter((record) => record.epoch >= 0);
@@ -54,7 +81,11 @@ export function readRun(path: string): RunState {
     const epochBest = metrics && { epoch, metrics, ...(validation && { validation }) };
     if (epochBest && (best === null || scoreOf(epochBest) > scoreOf(best))) best = epochBest;
   }
-  const of = Number(folder.settings().epochs);
+  const of = folder.settings().epochs;
+  if (typeof of !== 'number')
+    throw new UserError(
+      `${folder.configFile} is damaged: expected a number of epochs, got ${JSON.stringify(of ?? null)}`,
+    );
   const ended = folder.summary()?.status ?? 'cut off';
   const whole = trained.length >= of ? 'finished' : ended === 'finished' ? 'cut off' : ended;
   return { run: path, status: folder.runningProcess() ? 'running' : whole, epochs: trained.length, of, best };
@@ -67,12 +98,56 @@ export interface ListOptions {
   sort?: string;
 }
 
-/** The runs of some folders, filtered and sorted; by R@1 unless told otherwise. */
-export function listRuns(paths: readonly string[], { filter, sort = 'R@1' }: ListOptions = {}): RunState[] {
+/** A run that cannot be read, and why. */
+export interface DamagedRun {
+  run: string;
+  status: 'damaged';
+  problem: string;
+}
+
+/** Runs, and those among them that cannot be read. */
+export interface RunList {
+  runs: RunState[];
+  damaged: DamagedRun[];
+}
+
+/**
+ * The runs of some folders, filtered and sorted; by R@1 unless told otherwise. One of a folder that is damaged does not
+ * hide the others.
+ *
+ * @throws UserError for a path without a run, a damaged run that was named itself, or an unknown order
+ */
+export function listRuns(paths: readonly string[], { filter, sort = 'R@1' }: ListOptions = {}): RunList {
   const pattern = filter === undefined ? null : patternOf(filter);
+  const damaged: DamagedRun[] = [];
   const states = findRuns(paths)
-    .filter((path) => pattern?.test(path) ?? true)
-    .map(readRun);
+    .filter(({ run }) => pattern?.test(run) ?? true)
+    .flatMap(({ run, named }) => {
+      try {
+        return [readRun(run)];
+      } catch (error) {
+        if (named || !(error instanceof UserError)) throw error;
+        damaged.push({ run, status: 'damaged', problem: error.message });
+        return [];
+      }
+    });
+  return { runs: sorted(states, sort), damaged };
+}
+
+/** How to go on with runs that have not trained all their epochs, a line each, of three at most. */
+export function howToGoOn(states: readonly RunState[]): string {
+  const unfinished = states.filter(({ status }) => status === 'stopped' || status === 'cut off');
+  const lines = unfinished
+    .slice(0, 3)
+    .map(({ run }) =>
+      isOfCommandLine(RunFolder.open(run).settings())
+        ? `go on with it: npx conquer train --resume ${run}\n`
+        : `go on with ${run}: call trainEmbedding() once more, with resume: true\n`,
+    );
+  return lines.join('');
+}
+
+function sorted(states: RunState[], sort: string): RunState[] {
   if (sort === 'name') return states.sort((a, b) => a.run.localeCompare(b.run));
   if (sort === 'epochs') return states.sort((a, b) => b.epochs - a.epochs);
   const known = new Set(states.flatMap(({ best }) => Object.keys(best?.metrics ?? {})));

@@ -1,5 +1,5 @@
-import { renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, renameSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { Generator, numThreads } from '@conquer/torch';
 import { counted } from '../counted.js';
 import type { Dataset } from '../datasets/dataset.js';
@@ -17,7 +17,6 @@ import { announcement } from './announcement.js';
 import {
   badImagesOf,
   divisionOf,
-  learningRateOf,
   minerOf,
   modelOf,
   openDatasetOf,
@@ -29,7 +28,8 @@ import { lossOf } from './assemble-loss.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import type { JsonLines } from './json-lines.js';
-import { resolveSettings, type TrainSettings } from './options.js';
+import { learningRateOf, withEpochs } from './learning-rate.js';
+import { parseOption, resolveSettings, type TrainSettings } from './options.js';
 import type { Published } from './recipe.js';
 import { type ResultRow, resultsTable } from './results.js';
 import { StopSignals } from './stop-signals.js';
@@ -56,6 +56,8 @@ export interface RunRequest {
   settings: TrainSettings;
   /** The run folder to go on with. */
   resume?: boolean;
+  /** Keep decoded images on this machine's disk; by default as the settings have it. */
+  cached?: boolean | undefined;
   /** Measure where the time goes. */
   profile?: boolean;
   /** Told what happens, for programs. */
@@ -72,6 +74,7 @@ export interface RunRequest {
 export async function runTraining({
   settings,
   resume = false,
+  cached,
   profile = false,
   events,
   out,
@@ -79,7 +82,8 @@ export async function runTraining({
   const schedule = scheduleOf(settings);
   const name = settings.name ?? defaultName(settings);
   const path = join(settings['runs-dir'], name);
-  const plain: Settings = { ...settings, name };
+  if (!resume) requireNameOfRun(name);
+  const plain: Settings = { ...withAbsolutePaths(settings), name };
   using stop = new StopSignals(out);
   let unlock = () => {};
   using _ = { [Symbol.dispose]: () => unlock() };
@@ -116,7 +120,11 @@ export async function runTraining({
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
   const optimizer = optimizerOf(settings, model, loss, out);
   const miner = minerOf(settings, loss, random);
-  const data = await openImages(settings, dataset, model.backbone.input, out, { bad, signal: stop.signal });
+  const data = await openImages(settings, dataset, model.backbone.input, out, {
+    bad,
+    ...(cached !== undefined && { cached }),
+    signal: stop.signal,
+  });
   const run = resumed ?? take(RunFolder.create(path, plain));
   const threads = numThreads();
   out.write(announcement(settings, { dataset, threads, path }));
@@ -197,28 +205,139 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
 export function reportFiles(path: string, out: Output): void {
   const run = RunFolder.open(path);
   const relative = (file: string) => join(path, file.slice(run.path.length + 1));
+  const checkpoints = [run.bestCheckpoint, run.lastCheckpoint].map((file) =>
+    existsSync(file) ? relative(file) : `${relative(file)} (gone)`,
+  );
   out.write(
-    `\ncheckpoints  ${relative(run.bestCheckpoint)}, ${relative(run.lastCheckpoint)}\n` +
+    `\ncheckpoints  ${checkpoints.join(', ')}\n` +
       `run log      ${relative(run.metricsFile)}, ${relative(run.divisionsFile)}\n` +
       `summary      ${relative(run.summaryFile)}\n` +
       `look at it   npx conquer dashboard ${path}\n`,
   );
 }
 
-/** What may differ in a run that goes on: how long it is, and who follows it. */
-const mayChange = ['epochs', 'tensorboard', 'wandb', 'mlflow'];
+/** @throws UserError for a name that leads out of the folder of runs, or is none */
+function requireNameOfRun(name: string): void {
+  const inside = normalize(name).replace(/[/\\]+$/, '');
+  if (!isAbsolute(name) && inside !== '.' && inside.split(/[/\\]/)[0] !== '..' && !name.includes('\0'))
+    return;
+  throw new UserError(
+    `--name: expected a name for a folder in --runs-dir, got ${JSON.stringify(name)}; --runs-dir says where runs are kept`,
+  );
+}
 
-/** Settings of a run to go on with. */
-export function resumedSettings(path: string, flags: Record<string, unknown>): TrainSettings {
-  const stored = RunFolder.open(path).settings();
+/** The settings that name files, and words that they may hold instead. */
+const paths = { 'dataset-dir': [], split: ['half', 'random'], weights: ['imagenet', 'none'], 'runs-dir': [] };
+
+/** As config.json keeps them: it is read from other working folders too. */
+function withAbsolutePaths(settings: TrainSettings): TrainSettings {
+  const absolute = Object.entries(paths).flatMap(([name, words]: [string, string[]]) => {
+    const value = settings[name as keyof typeof paths];
+    return value === null || words.includes(value) ? [] : [[name, resolve(value)]];
+  });
+  return { ...settings, ...Object.fromEntries(absolute) };
+}
+
+/** Options of a run that goes on, or is evaluated: where its data are now, and what this machine is like. */
+export const movable = ['dataset-dir', 'device', 'threads', 'on-bad-image'] as const;
+
+/** What may differ in a run that goes on: how long it is, where it goes on, and who follows it. */
+const mayChange: readonly string[] = [
+  'epochs',
+  'lr-after',
+  ...movable,
+  'cache',
+  'split',
+  'on-nan',
+  'tensorboard',
+  'wandb',
+  'mlflow',
+];
+
+/**
+ * The settings of a run of the command line.
+ *
+ * @param given in the place of its own
+ * @param note told where a path was taken to lead that older runs keep relative to wherever they were started
+ * @throws UserError for a run of trainEmbedding(), settings that are damaged, or a path that leads nowhere
+ */
+export function storedSettings(
+  path: string,
+  given: Record<string, unknown>,
+  note: (text: string) => void,
+): TrainSettings {
+  const run = RunFolder.open(path);
+  const stored = run.settings();
+  refuseOtherSettings(path, stored, { 'dataset-dir': null });
+  let own: TrainSettings;
+  try {
+    own = resolveSettings(stored);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${run.configFile}: ${error.message}`) : error;
+  }
+  for (const name of ['dataset-dir', 'split'] as const) {
+    const value = own[name];
+    if (value === null || isAbsolute(value) || name in given || isWord(name, value)) continue;
+    const absolute = resolve(value);
+    if (!existsSync(absolute)) {
+      throw new UserError(
+        `${path} was started with --${name} ${value}, relative to a folder that it did not record, and ${absolute} is not there: give --${name} with the path that it has now`,
+      );
+    }
+    note(`--${name} ${value}, as ${path} was started with, is taken to be ${absolute}`);
+  }
+  return resolveSettings(own, given);
+}
+
+const isWord = (name: keyof typeof paths, value: string) =>
+  (paths[name] as readonly string[]).includes(value);
+
+/** A run to go on with. */
+export interface Resumption {
+  settings: TrainSettings;
+  cached?: boolean | undefined;
+}
+
+/**
+ * What to go on with, of a run and what was given with `--resume`.
+ *
+ * @param note told what will be other than it was, in a line each
+ * @throws UserError for what may not change, or a course of the learning rates that nobody has chosen
+ */
+export function resumption(
+  path: string,
+  flags: Record<string, unknown>,
+  note: (text: string) => void,
+): Resumption {
   const changed = Object.keys(flags).filter((name) => !mayChange.includes(name));
   if (changed.length > 0) {
     throw new UserError(
       `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --${mayChange.join(', --')} may change)`,
     );
   }
-  const parent = join(path, '..');
-  return resolveSettings(stored, flags, { 'runs-dir': parent === '' ? '.' : parent });
+  // The schedule and what the network sees of an image are the run's.
+  const { epochs, 'lr-after': after, cache, ...given } = flags;
+  const before = storedSettings(path, given, note);
+  const number = epochs === undefined ? before.epochs : Number(parseOption('epochs', epochs));
+  const chosen = parseOption('lr-after', after ?? null) as TrainSettings['lr-after'];
+  const parent = dirname(path);
+  return {
+    settings: { ...withEpochs(before, number, chosen, note), 'runs-dir': parent, name: basename(path) },
+    cached: cache === undefined ? undefined : cachedOf(before, cache, note),
+  };
+}
+
+/**
+ * Whether decoded images are kept where this was asked for. It changes nothing of what the network sees: where they
+ * are not reduced, as with `--cache no` from the start, there is nothing to keep.
+ */
+export function cachedOf(settings: TrainSettings, cache: unknown, note: (text: string) => void): boolean {
+  const cached = parseOption('cache', cache) === 'yes';
+  if (cached && settings.cache === 'no')
+    note(
+      '--cache yes has no effect: the run was trained on images as their files hold them, not reduced to --resize',
+    );
+  return cached;
 }
 
 /** Moves a run out of the way of a new one of its name; nothing is deleted. Returns where to, if there was one. */

@@ -25,7 +25,7 @@ function draw(path: string, hue: number): void {
 }
 
 const settings = resolveSettings(drawnSettings);
-const save = (path: string, seed: number) => saveDrawn(path, settings, seed);
+const save = (path: string, seed: number, saved = settings) => saveDrawn(path, saved, seed);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-retrieve-'));
@@ -58,20 +58,30 @@ describe('TrainedModel', () => {
     expect(() => TrainedModel.open(images)).toThrow(/there is no run in/);
     expect(() => TrainedModel.open(run, { checkpoint: 'last' })).toThrow(/no last checkpoint yet/);
     const other = join(folder, 'other');
-    save(RunFolder.create(other, { ...settings, arch: null }).bestCheckpoint, 1);
+    const { arch, ...nameless } = settings;
+    save(RunFolder.create(other, nameless).bestCheckpoint, 1);
     expect(() => TrainedModel.open(other)).toThrow(
-      new UserError("the run's config.json: expected arch to be a string, got null"),
+      new UserError("the run's config.json: expected arch to be a string, got undefined"),
     );
   });
 
   it('refuses a checkpoint of another network in one line, and frees what it made', () => {
     const other = join(folder, 'wider');
-    save(RunFolder.create(other, { ...settings, widths: '8,32' }).bestCheckpoint, 1);
+    const wider = { ...settings, widths: '8,32' };
+    save(RunFolder.create(other, wider).bestCheckpoint, 1, wider);
     const before = liveTensors();
     expect(() => TrainedModel.open(other)).toThrow(UserError);
     expect(() => TrainedModel.open(other)).toThrow(
       /does not hold the network that the run's config.json describes/,
     );
+    expect(liveTensors()).toBe(before);
+  });
+
+  it('refuses a config.json that was edited since, naming what differs', () => {
+    const edited = join(folder, 'edited');
+    save(RunFolder.create(edited, { ...settings, 'embedding-dim': 32 }).bestCheckpoint, 1);
+    const before = liveTensors();
+    expect(() => TrainedModel.open(edited)).toThrow(/config\.json was changed .*: embedding-dim: 16 → 32; /);
     expect(liveTensors()).toBe(before);
   });
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
 import { Generator, type Tensor } from '@conquer/torch';
 import { prepareDevice } from '../device.js';
@@ -9,8 +9,9 @@ import { openModel } from '../models/open.js';
 import type { SmallResNetOptions } from '../models/small-resnet.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
-import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
+import { loadCheckpointOf } from '../train/run-checkpoint.js';
 import { RunFolder, type Settings } from '../train/run-folder.js';
 import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
@@ -62,11 +63,6 @@ export class TrainedModel {
     const { checkpoint = 'best', device = 'cpu' } = options;
     prepareDevice(device);
     const run = RunFolder.open(path);
-    const file = checkpoint === 'best' ? run.bestCheckpoint : run.lastCheckpoint;
-    if (!existsSync(file))
-      throw new UserError(
-        `${path} has no ${checkpoint} checkpoint yet: it is written at the end of the first epoch`,
-      );
     const settings = run.settings();
     const size = required(settings, 'image-size', 'number');
     const preprocessing = preprocessingOf({
@@ -74,7 +70,7 @@ export class TrainedModel {
       'image-size': size,
       resize: Number(settings.resize ?? size),
     });
-    const saved = loadCheckpoint(file);
+    const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
     try {
       const model = modelOf(settings);
       try {

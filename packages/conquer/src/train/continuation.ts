@@ -15,7 +15,6 @@ export const mayChange: readonly string[] = [
   'image-folder',
   'device',
   'threads',
-  'cache',
   'on-bad-image',
   'on-nan',
   'tensorboard',

@@ -231,7 +231,7 @@ export class RunFolder {
     return existsSync(new RunFolder(resolve(path)).configFile);
   }
 
-  private get configFile(): string {
+  get configFile(): string {
     return join(this.path, 'config.json');
   }
   private get lockFile(): string {
