@@ -52,6 +52,11 @@ export function readRecipe(name: string, from: readonly string[] = []): Recipe {
   }
   if (typeof contents !== 'object' || contents === null || Array.isArray(contents))
     throw new UserError(`the recipe ${name} is no object: expected {"option": value, …}`);
+  if (isLibraryRun(contents)) {
+    throw new UserError(
+      `the recipe ${name} is the config.json of a run of trainEmbedding(), whose settings the command line does not have: write down those that are wanted as options`,
+    );
+  }
   const { about: _, extends: base, published, ...settings } = contents;
   if (base !== undefined && typeof base !== 'string')
     throw new UserError(
@@ -59,6 +64,11 @@ export function readRecipe(name: string, from: readonly string[] = []): Recipe {
     );
   const below = base === undefined ? {} : readRecipe(base, [...from, file]).settings;
   return { settings: { ...below, ...settings }, published: publishedOf(published) };
+}
+
+/** What trainEmbedding() records of every run, and the command line of none. */
+function isLibraryRun(contents: Record<string, unknown>): boolean {
+  return 'small-resnet' in contents && 'image-folder' in contents;
 }
 
 /** @param from the recipe that extends this one */

@@ -12,6 +12,7 @@ import { train } from '../train/loop.js';
 import { joinObservers } from '../train/observers.js';
 import { Profile } from '../train/profile.js';
 import { RunFolder, type Settings, type Summary } from '../train/run-folder.js';
+import { seenClassesWarning } from '../train/seen-classes.js';
 import { TrainingStep } from '../train/step.js';
 import { announcement } from './announcement.js';
 import {
@@ -116,6 +117,8 @@ export async function runTraining({
   const random = new Random(settings.seed);
   // A run that goes on has its weights in the checkpoint.
   const weights = resumed?.hasCheckpoint ? null : settings.weights;
+  const seen = weights === null || isWord('weights', weights) ? null : seenClassesWarning(weights, dataset);
+  if (seen !== null) out.write(`warning: ${seen}\n`);
   const model = await stop.before(modelOf({ ...settings, weights }, generator, dropoutGenerator, out));
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
   const optimizer = optimizerOf(settings, model, loss, out);

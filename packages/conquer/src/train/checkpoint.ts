@@ -236,7 +236,10 @@ export function loadParts(
  * Sets the generator of dropout to where it was. False for one of another kind of processor, whose state says nothing
  * here: this one stays as it is.
  */
-export function loadGenerator(generator: Generator, state: CheckpointState): boolean {
+export function loadGenerator(
+  generator: Generator,
+  state: Pick<CheckpointState, 'settings' | 'generator'>,
+): boolean {
   const kindOf = (device: string) => device.split(':')[0];
   const { device = generator.device } = state.settings;
   if (kindOf(String(device)) !== kindOf(generator.device)) return false;

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { liveTensors, optim } from '@conquer/torch';
+import { Generator, liveTensors, optim } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
 import { openFolder } from '../datasets/folder.js';
@@ -11,8 +11,10 @@ import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
+import { loadGenerator } from './checkpoint.js';
 import { settingsDifferences } from './continuation.js';
 import { RunFolder } from './run-folder.js';
+import { seenClassesWarning } from './seen-classes.js';
 import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js';
 
 let folder: string;
@@ -209,12 +211,39 @@ describe('the data set of a run that goes on', () => {
     }
   });
 
+  it('is warned of where the weights that it starts with have seen the classes to test on', async () => {
+    const dataset = await openFolder({ folder: images });
+    const weights = RunFolder.open(join(folder, 'trained')).bestCheckpoint;
+    expect(seenClassesWarning(weights, dataset)).toBeNull();
+    expect(seenClassesWarning(join(folder, 'else', 'where.pth'), dataset)).toBeNull();
+    const notes: string[] = [];
+    await trainEmbedding(
+      await options('fine-tuned', {
+        dataset: { ...dataset, train: dataset.test, test: dataset.train },
+        weights,
+        observer: { onNote: (text) => notes.push(text) },
+      }),
+    );
+    expect(notes).toContainEqual(expect.stringMatching(/^3 of the 3 classes to test on .*\(c0, c1, c2\)/));
+  });
+
   it('does not test on what it trains on', async () => {
     const dataset = await openFolder({ folder: images });
     const going = trainEmbedding(await options('seen', { dataset: { ...dataset, test: dataset.train } }));
     await expect(going).rejects.toEqual(userError(/tests on classes that it trains on \(3: c0, c1, c2\)/));
     await expect(going).rejects.toThrow(UserError);
   });
+});
+
+it('dropout goes on where it was, on the same kind of processor', () => {
+  const drawn = new Generator(7);
+  const state = { settings: { device: 'cpu' }, generator: Buffer.from(drawn.state()).toString('base64') };
+  const generator = new Generator(1);
+  expect(loadGenerator(generator, { ...state, settings: { device: 'cuda:0' } })).toBe(false);
+  expect(generator.state()).toEqual(new Generator(1).state());
+  expect(loadGenerator(generator, state)).toBe(true);
+  expect(generator.state()).toEqual(drawn.state());
+  expect(() => loadGenerator(generator, { ...state, generator: 'AAAA' })).toThrow(UserError);
 });
 
 it('settings that are not the experiment may differ, and words are no files', () => {

@@ -21,6 +21,7 @@ import { type TrainObserver, train } from './loop.js';
 import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
 import { optionsOf } from './part-options.js';
 import { RunFolder, type Settings, type Summary } from './run-folder.js';
+import { seenClassesWarning } from './seen-classes.js';
 import { TrainingStep } from './step.js';
 
 export interface TrainEmbeddingOptions {
@@ -123,6 +124,8 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   if (weights !== null && !(resume && RunFolder.open(options.run).hasCheckpoint)) {
     const file = weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights;
     loadWeights(model.backbone, file, { onNote: (text) => options.observer?.onNote?.(text) });
+    const warning = weights === 'imagenet' ? null : seenClassesWarning(weights, dataset);
+    if (warning !== null) options.observer?.onNote?.(warning);
   }
   model.to({ device });
   using defaultLoss = options.loss ? null : new MarginLoss();
