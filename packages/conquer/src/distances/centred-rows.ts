@@ -1,6 +1,9 @@
 import { scope, type Tensor, tensor } from '@conquer/torch';
 import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
 
+/** Scales of rows whose squares neither overflow nor vanish. */
+const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
+
 /**
  * The rows of a clustering in a space of their own (see `Space`), where products lose least; and the rows as they were
  * given, from which what products cannot decide is decided. The tensors belong to the scope in which it was made.
@@ -20,8 +23,16 @@ export class CentredRows {
   constructor(given: Tensor, others: Tensor | null) {
     this.precision = given.dtype === 'float64' ? 'float64' : 'float32';
     this.#given = given.detach().to({ dtype: this.precision });
-    this.space = spaceOf('k-means', this.#given, others);
-    this.rows = centre(this.#given, this.space, this.precision);
+    const space = spaceOf('k-means', this.#given, others);
+    const squares = squaredNorms(this.#given).select(1, 0);
+    const total = scope(() => squares.to({ dtype: 'float64' }).sum().item());
+    if (isCentred(space, total, given.size(0))) {
+      this.space = { scale: 1, mean: space.mean.zero_() };
+      [this.rows, this.squares, this.total] = [this.#given, squares, total];
+      return;
+    }
+    this.space = space;
+    this.rows = centre(this.#given, space, this.precision);
     this.squares = squaredNorms(this.rows).select(1, 0);
     this.total = scope(() => this.squares.to({ dtype: 'float64' }).sum().item());
   }
@@ -69,4 +80,14 @@ export class CentredRows {
   preciseCentroids(centroids: Tensor): Tensor {
     return scope(() => centre(this.outOf(centroids), this.space, 'float64'));
   }
+}
+
+/**
+ * Whether rows lie around the origin, of numbers near 1: a copy that is moved would be no better to take products of. Their
+ * mean is then no farther from the origin than they are from it, which doubles the largest |x|² at most.
+ */
+function isCentred({ scale, mean }: Space, total: number, count: number): boolean {
+  if (scale < NEAR_ONE.least || scale > NEAR_ONE.most) return false;
+  const meanSquare = scope(() => mean.div(scale).square().sum().item());
+  return 2 * count * meanSquare <= total;
 }

@@ -1,10 +1,10 @@
-import { aten, empty, scope, type Tensor } from '@conquer/torch';
+import { aten, empty, scope, type Tensor, zeros } from '@conquer/torch';
 
 // |x - y|² = |x|² - 2x·y + |y|² costs one matrix product, and loses all of a small distance between rows of large norm.
 // So here it only says which rows may be near; differences in float64 decide.
 
-/** Numbers whose norms are taken at a time. */
-const NORM_NUMBERS = 2 ** 22;
+/** Numbers that are summed in float64 at a time. */
+const PRECISE_NUMBERS = 2 ** 22;
 
 export type Precision = 'float32' | 'float64';
 
@@ -32,8 +32,24 @@ export function spaceOf(what: string, all: Tensor, others: Tensor | null): Space
   // A scale that the rows' precision holds itself.
   const limit = all.dtype === 'float64' ? 1000 : 120;
   const scale = most === 0 ? 1 : 2 ** -Math.max(-limit, Math.min(limit, Math.floor(Math.log2(most))));
-  const mean = scope(() => aten.mean$dim(all, [0], true, 'float64').mul_(scale));
-  return { scale, mean };
+  return { scale, mean: meanOf(all).mul_(scale) };
+}
+
+/** (1, D) float64 */
+function meanOf(rows: Tensor): Tensor {
+  const sum = zeros([1, rows.size(1)], { dtype: 'float64', device: rows.device });
+  for (const { start, count } of pieces(rows)) {
+    scope(() => sum.add_(aten.sum$dim_IntList(rows.narrow(0, start, count), [0], true, 'float64')));
+  }
+  return sum.div_(Math.max(1, rows.size(0)));
+}
+
+/** Sums in float64 make a copy in float64: so many rows at a time. */
+function* pieces(rows: Tensor): Generator<{ start: number; count: number }> {
+  const size = Math.max(1, Math.floor(PRECISE_NUMBERS / rows.size(1)));
+  for (let start = 0; start < rows.size(0); start += size) {
+    yield { start, count: Math.min(size, rows.size(0) - start) };
+  }
 }
 
 function refuseNonFinite(what: string, rows: Tensor): never {
@@ -46,22 +62,20 @@ function refuseNonFinite(what: string, rows: Tensor): never {
 
 /** The rows (N, D) in a space, (N, D) of the precision, in one pass: a power of two is exact, the mean costs one rounding. */
 export function centre(rows: Tensor, { scale, mean }: Space, precision: Precision): Tensor {
-  return scope(() =>
-    aten.add$Tensor(mean.neg().to({ dtype: precision }), rows.to({ dtype: precision }), scale),
-  );
+  return scope(() => {
+    // Numbers of less precision are widened within the pass.
+    const given = rows.dtype === 'float64' ? rows.to({ dtype: precision }) : rows;
+    return aten.add$Tensor(mean.neg().to({ dtype: precision }), given, scale);
+  });
 }
 
 /** (N, 1) of the rows' precision, |x|² by sums in float64. */
 export function squaredNorms(centred: Tensor): Tensor {
-  const [count, dimensions] = [centred.size(0), centred.size(1)];
-  const squares = empty([count, 1], { dtype: centred.dtype, device: centred.device });
-  // The norm makes a copy in float64.
-  const piece = Math.max(1, Math.floor(NORM_NUMBERS / dimensions));
-  for (let start = 0; start < count; start += piece) {
+  const squares = empty([centred.size(0), 1], { dtype: centred.dtype, device: centred.device });
+  for (const { start, count } of pieces(centred)) {
     scope(() => {
-      const some = Math.min(piece, count - start);
-      const norms = aten.linalg_vector_norm(centred.narrow(0, start, some), 2, [1], true, 'float64');
-      squares.narrow(0, start, some).copy_(norms.square());
+      const norms = aten.linalg_vector_norm(centred.narrow(0, start, count), 2, [1], true, 'float64');
+      squares.narrow(0, start, count).copy_(norms.square());
     });
   }
   return squares;
