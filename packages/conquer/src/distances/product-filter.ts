@@ -62,11 +62,9 @@ function refuseNonFinite(what: string, rows: Tensor): never {
 
 /** The rows (N, D) in a space, (N, D) of the precision, in one pass: a power of two is exact, the mean costs one rounding. */
 export function centre(rows: Tensor, { scale, mean }: Space, precision: Precision): Tensor {
-  return scope(() => {
-    // Numbers of less precision are widened within the pass.
-    const given = rows.dtype === 'float64' ? rows.to({ dtype: precision }) : rows;
-    return aten.add$Tensor(mean.neg().to({ dtype: precision }), given, scale);
-  });
+  return scope(() =>
+    aten.add$Tensor(mean.neg().to({ dtype: precision }), rows.to({ dtype: precision }), scale),
+  );
 }
 
 /** (N, 1) of the rows' precision, |x|² by sums in float64. */
