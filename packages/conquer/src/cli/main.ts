@@ -213,7 +213,8 @@ program
   .action(
     async (runsDir: string, options: { host?: string; port?: string; token?: string; open?: boolean }) => {
       const { runDashboard } = await import('./dashboard.js');
-      await runDashboard({ runsDir, ...options, out: process.stdout });
+      const { findRun } = await import('./runs.js');
+      await runDashboard({ runsDir: findRun(runsDir), ...options, out: process.stdout });
     },
   );
 
@@ -225,8 +226,9 @@ program
   .addHelpText('after', '\nExample: conquer report runs/demo --out demo.html')
   .action(async (runs: string[], { out: file }: { out?: string }) => {
     const { runReport } = await import('./report.js');
+    const { findRun } = await import('./runs.js');
     await runReport({
-      runs,
+      runs: runs.map(findRun),
       ...(file !== undefined && { file }),
       progress: process.stderr,
       out: process.stdout,
@@ -286,8 +288,9 @@ program
   .addHelpText('after', '\nExample: conquer sync runs/demo --wandb my-project')
   .action(async (run: string, options: { wandb?: string; mlflow?: string; tensorboard?: boolean }) => {
     const { runSync } = await import('./track.js');
+    const { findRun } = await import('./runs.js');
     const { wandb = null, mlflow = null, tensorboard = false } = options;
-    await runSync({ run, wandb, mlflow, tensorboard, out: process.stdout });
+    await runSync({ run: findRun(run), wandb, mlflow, tensorboard, out: process.stdout });
   });
 
 program

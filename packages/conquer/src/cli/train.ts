@@ -271,6 +271,8 @@ export function storedSettings(
 ): TrainSettings {
   const run = RunFolder.open(path);
   const stored = run.settings();
+  if (Object.keys(stored).length === 0)
+    throw new UserError(`${run.configFile} is damaged: expected the settings of the run, got none`);
   refuseOtherSettings(path, stored, { 'dataset-dir': null });
   let own: TrainSettings;
   try {

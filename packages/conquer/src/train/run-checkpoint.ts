@@ -28,10 +28,14 @@ export function loadCheckpointOf(
   }
   const checkpoint = loadCheckpoint(file);
   try {
-    const [before, now] = [checkpoint.state.settings, run.settings()];
-    if (Object.keys(before).length > 0 && isOfCommandLine(before) !== isOfCommandLine(now)) {
+    const before = checkpoint.state.settings;
+    // What was taken out of config.json would have its default.
+    const takenOut = Object.fromEntries(Object.keys(before).map((name) => [name, null]));
+    const own = run.settings();
+    const now = { ...takenOut, ...own };
+    if (Object.keys(before).length > 0 && isOfCommandLine(before) !== isOfCommandLine(own)) {
       throw new UserError(
-        `${run.configFile} was written over by ${isOfCommandLine(now) ? 'the command line' : 'trainEmbedding()'} since ${file} was saved, and does not describe it: restore it`,
+        `${run.configFile} was written over by ${isOfCommandLine(own) ? 'the command line' : 'trainEmbedding()'} since ${file} was saved, and does not describe it: restore it`,
       );
     }
     const differences = settingsDifferences(before, now);
