@@ -58,8 +58,8 @@ export {
   type PublishedWeights,
 } from './models/weights.js';
 export { Random } from './random.js';
-export { type FileStamp, imageFilesIn } from './retrieve/image-files.js';
-export { ImageIndex, type ImageIndexContents, type Match } from './retrieve/image-index.js';
+export { ImageIndex, type IndexModel, type Match, type OpenIndexOptions } from './retrieve/image-index.js';
+export type { FileStamp, ImageIndexContents } from './retrieve/index-contents.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
 export {
   type EmbedFilesOptions,

@@ -1,18 +1,24 @@
 import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UserError } from '../error.js';
 import { ImageIndex } from '../retrieve/image-index.js';
+import { whatWouldBeLost } from '../retrieve/index-contents.js';
 import { indexFolder } from '../retrieve/index-folder.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { setUpEngine } from './engine.js';
+import { requireWritable } from './output-file.js';
 import { type Output, progressBar } from './terminal.js';
 
 export interface IndexCommand {
   run: string;
   folder: string;
   /** Default: named after the folder, in the run's folder. */
-  file?: string;
+  file?: string | undefined;
   checkpoint: 'best' | 'last';
-  device?: string;
+  device?: string | undefined;
+  /** Null: one a core. */
+  threads: number | null;
+  onBadImage: 'skip' | 'fail';
   json: boolean;
   /** Takes progress and warnings. */
   progress: Output;
@@ -21,22 +27,32 @@ export interface IndexCommand {
 
 /** `conquer index`: embeds the images of a folder; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  const { run, folder, checkpoint, device, progress, out } = command;
-  const file = command.file ?? join(run, `${basename(resolve(folder))}.index.safetensors`);
-  setUpEngine(null, device);
+  const { run, checkpoint, device, threads, onBadImage, progress, out } = command;
+  const folder = resolve(command.folder);
+  const file = command.file ?? join(run, `${basename(folder)}.index.safetensors`);
+  if (command.file !== undefined) requireWritable('--out', file);
+  setUpEngine(threads, device);
   using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  if (command.file === undefined) requireWritable('the index', file);
   using previous = existsSync(file) ? ImageIndex.open(file) : null;
-  const { index, embedded, removed } = await indexFolder(model, folder, {
+  const next = { folder, run: model.run, sha256: model.sha256, checkpoint };
+  const lost = previous && whatWouldBeLost(previous.contents, next, dirname(resolve(file)));
+  if (lost !== null)
+    throw new UserError(`${file} is ${lost}: name another file for this one with --out, or delete that one`);
+  const { index, embedded, removed, leftOut } = await indexFolder(model, folder, {
     previous,
-    checkpoint,
+    onBadImage,
+    threads: threads ?? undefined,
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   });
+  if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
   index.save(file);
   const { count } = index;
   index.dispose();
   if (command.json) {
-    out.write(`${JSON.stringify({ index: file, images: count, embedded, removed })}\n`);
+    const counts = { images: count, embedded, removed, leftOut: leftOut.files };
+    out.write(`${JSON.stringify({ index: file, ...counts })}\n`);
     return;
   }
   const gone = removed > 0 ? `, ${removed} removed` : '';

@@ -55,11 +55,14 @@ interface IndexFlags {
   out?: string;
   checkpoint: 'best' | 'last';
   device?: string;
+  threads?: string;
+  onBadImage: 'skip' | 'fail';
   json?: boolean;
 }
 interface SearchFlags {
   top: string;
   run?: string;
+  folder?: string;
   device?: string;
   json?: boolean;
 }
@@ -243,6 +246,12 @@ program
   .option('--out <file>', 'the index (default: FOLDER.index.safetensors in the run folder)')
   .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
   .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+  .option('--threads <n>', 'of libtorch and of reading images [one a core]')
+  .addOption(
+    new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
+      .choices(['skip', 'fail'])
+      .default('skip'),
+  )
   .option('--json', 'print one line of JSON')
   .addHelpText(
     'after',
@@ -250,14 +259,14 @@ program
   )
   .action(async (run: string, folder: string, options: IndexFlags) => {
     const { runIndex } = await import('./index-images.js');
-    const { out: file, checkpoint, device, json = false } = options;
+    const { out: file, threads, json = false, ...others } = options;
     await runIndex({
       run,
       folder,
-      checkpoint,
+      file,
+      ...others,
+      threads: threads === undefined ? null : resolveSettings({}, { threads }).threads,
       json,
-      ...(file !== undefined && { file }),
-      ...(device !== undefined && { device }),
       progress: process.stderr,
       out: process.stdout,
     });
@@ -270,12 +279,21 @@ program
   .argument('<image...>', 'image files')
   .option('--top <k>', 'matches of each image', '10')
   .option('--run <folder>', 'the run, if it is no longer where it was')
+  .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
   .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
   .option('--json', 'print a line of JSON for each image')
   .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
   .action(async (file: string, images: string[], options: SearchFlags) => {
     const { runSearch } = await import('./search.js');
-    await runSearch({ file, images, ...options, json: options.json ?? false, out: process.stdout });
+    const unanswered = await runSearch({
+      file,
+      images,
+      ...options,
+      json: options.json ?? false,
+      out: process.stdout,
+      warnings: process.stderr,
+    });
+    if (unanswered > 0) process.exitCode = 2;
   });
 
 program

@@ -1,4 +1,5 @@
 import { loadDashboard, pictureFolders } from './dashboard.js';
+import { requireWritable } from './output-file.js';
 
 export interface ReportCommand {
   /** Run folders, and folders of runs. */
@@ -11,6 +12,7 @@ export interface ReportCommand {
 
 /** `conquer report`: the page of a run, or of several, as one file. */
 export async function runReport({ runs, file, progress, out }: ReportCommand): Promise<void> {
+  if (file !== undefined) requireWritable('--out', file);
   const { writeReport } = await loadDashboard();
   const written = await writeReport({
     runs,

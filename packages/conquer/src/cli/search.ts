@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
+import type { ImageError } from '@conquer/image';
 import { UserError } from '../error.js';
-import { ImageIndex } from '../retrieve/image-index.js';
+import { ImageIndex, type Match } from '../retrieve/image-index.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { setUpEngine } from './engine.js';
 import type { Output } from './terminal.js';
@@ -11,40 +13,68 @@ export interface SearchCommand {
   /** Matches of each image. */
   top: string;
   /** The run's folder, where it is no longer where the index was made. */
-  run?: string;
-  device?: string;
+  run?: string | undefined;
+  /** Where the images of the index are now, if they were moved. */
+  folder?: string | undefined;
+  device?: string | undefined;
   json: boolean;
   out: Output;
+  /** Takes what is to be said of images that cannot be read, or are no longer there. */
+  warnings: Output;
 }
 
-/** `conquer search`: the indexed images that are nearest to each of some images. */
-export async function runSearch(command: SearchCommand): Promise<void> {
-  const { file, images, top, device, out } = command;
+/**
+ * `conquer search`: the indexed images that are nearest to each of some images.
+ * @returns of how many images there is no answer, as they cannot be read
+ */
+export async function runSearch(command: SearchCommand): Promise<number> {
+  const { file, images, top, device, folder, out, warnings } = command;
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
   setUpEngine(null, device);
-  using index = ImageIndex.open(file);
-  const { run, checkpoint, sha256 } = index.contents;
-  using model = TrainedModel.open(command.run ?? run, {
-    checkpoint,
-    ...(device !== undefined && { device }),
-  });
-  if (model.sha256 !== sha256)
+  using index = ImageIndex.open(file, { folder });
+  const { checkpoint } = index.contents;
+  const run = command.run ?? index.contents.run;
+  if (command.run === undefined && !existsSync(run))
     throw new UserError(
-      `${file} was made with other weights than ${model.run} has now (it was trained on): run conquer index again`,
+      `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
     );
-  using embedded = await model.embed(images);
+  using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  try {
+    index.requireModel(model);
+  } catch (error) {
+    throw new UserError(`${file}: ${(error as Error).message}`);
+  }
+  const bad = new Map<number, ImageError>();
+  using embedded = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
   using queries = embedded.to('cpu');
-  const matches = index.search(queries, k);
-  for (const [i, query] of images.entries()) {
-    const found = matches[i] ?? [];
-    if (command.json) {
-      out.write(`${JSON.stringify({ query, matches: found })}\n`);
+  const matches = bad.size < images.length ? index.search(queries, k, model) : [];
+  let answered = 0;
+  let missing = 0;
+  for (const [place, query] of images.entries()) {
+    const error = bad.get(place);
+    if (error) {
+      warnings.write(`conquer: ${error.message}\n`);
+      if (command.json) out.write(`${JSON.stringify({ query, error: error.message })}\n`);
       continue;
     }
-    out.write(`${query}\n`);
-    for (const [rank, { path, distance }] of found.entries())
-      out.write(`${String(rank + 1).padStart(String(k).length + 2)}  ${distance.toFixed(3)}  ${path}\n`);
+    const found = (matches[answered++] ?? []).map((match) =>
+      existsSync(match.path) ? match : { ...match, missing: true },
+    );
+    missing += found.filter((match) => 'missing' in match).length;
+    if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
+    else out.write(`${query}\n${found.map((match, rank) => line(match, rank, k)).join('')}`);
   }
+  if (missing > 0)
+    warnings.write(
+      `warning: ${missing} of the images that were found are no longer in ${index.contents.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
+    );
+  return bad.size;
+}
+
+function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
+  const { path, distance, missing } = match;
+  const place = String(rank + 1).padStart(String(k).length + 2);
+  return `${place}  ${distance.toFixed(3)}  ${path}${missing ? '  (no longer there)' : ''}\n`;
 }

@@ -1,25 +1,15 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { UserError } from '../error.js';
 import { requireFiniteRows } from '../train/finite-rows.js';
-import type { FileStamp } from './image-files.js';
+import type { Preprocessing } from '../transforms/preprocessing.js';
+import { type ImageIndexContents, isSeenAlike, shareIn, whatWouldBeLost } from './index-contents.js';
 
-const FORMAT = 'conquer-index-1';
-
-/** What an index is of, besides its embeddings. */
-export interface ImageIndexContents {
-  /** Absolute path of the folder of images. */
-  folder: string;
-  /** Absolute path of the run whose model embedded them. */
-  run: string;
-  /** SHA-256 of that model's checkpoint. */
-  sha256: string;
-  /** Which of the run's checkpoints that is. */
-  checkpoint: 'best' | 'last';
-  /** Of N images: their stamps by path, relative to the folder. */
-  files: ReadonlyMap<string, FileStamp>;
-}
+const FORMAT = 'conquer-index-2';
+/** Without what was seen of an image, and where folder and run lie from the file. */
+const OLDER = 'conquer-index-1';
 
 /** An image that was found. */
 export interface Match {
@@ -27,6 +17,20 @@ export interface Match {
   path: string;
   /** Euclidean, between embeddings of length 1: 0 for the same, 2 for opposite ones. */
   distance: number;
+}
+
+/** A model whose embeddings are in an index, or are looked for in it: a TrainedModel is one. */
+export interface IndexModel {
+  /** Path of its run. */
+  readonly run: string;
+  /** SHA-256 of its checkpoint. */
+  readonly sha256: string;
+  readonly preprocessing: Preprocessing;
+}
+
+export interface OpenIndexOptions {
+  /** Where the folder of images is now; by default where it was, or where it lies as seen from the file. */
+  folder?: string | undefined;
 }
 
 /** Embeddings of a folder's images, searched exactly. */
@@ -48,10 +52,12 @@ export class ImageIndex {
   }
 
   /**
-   * Reads an index that `save` wrote; it belongs to the caller, who disposes it.
-   * @throws UserError when the file is missing, damaged, or no index
+   * Reads an index that `save` wrote; it belongs to the caller, who disposes it. Its folder and its run are found where they
+   * were, or where they lie as seen from the file, if all were moved together.
+   *
+   * @throws UserError when the file is missing, damaged, or no index, or the folder that is given is another one
    */
-  static open(file: string): ImageIndex {
+  static open(file: string, { folder: given }: OpenIndexOptions = {}): ImageIndex {
     let read: ReturnType<typeof readSafetensors>;
     try {
       read = readSafetensors(file);
@@ -60,12 +66,12 @@ export class ImageIndex {
     }
     const { tensors, metadata } = read;
     const [embeddings, paths, stamps] = ['embeddings', 'paths', 'stamps'].map((name) => tensors.get(name));
-    const { folder, run, sha256, checkpoint } = metadata;
+    const { format, folder, run, sha256, checkpoint } = metadata;
     const whole = embeddings && paths && stamps && folder && run && sha256;
-    if (metadata.format !== FORMAT || !whole) {
+    if ((format !== FORMAT && format !== OLDER) || !whole) {
       for (const value of tensors.values()) value.dispose();
       throw new UserError(
-        `${file} is no index of images: expected one that conquer index wrote (${FORMAT}), got ${metadata.format ?? 'another file'}`,
+        `${file} is no index of images: expected one that conquer index wrote (${FORMAT}), got ${format ?? 'another file'}`,
       );
     }
     const names = new TextDecoder().decode(paths.toTypedArray() as Uint8Array).split('\0');
@@ -75,27 +81,69 @@ export class ImageIndex {
     );
     paths.dispose();
     stamps.dispose();
+    if (given !== undefined && shareIn(given, files) === 0) {
+      embeddings.dispose();
+      throw new UserError(`${resolve(given)} holds none of the ${files.size} images of ${file}`);
+    }
     try {
       if (embeddings.ndim !== 2 || embeddings.size(0) !== files.size || numbers.length !== 2 * files.size)
         throw new UserError(
           `it holds ${files.size} paths, ${numbers.length} stamps and embeddings [${embeddings.shape}]`,
         );
       requireFiniteRows(embeddings, (row) => names[row]!);
+      const fromHere = (path: string | undefined) =>
+        path === undefined ? [] : [resolve(dirname(file), path)];
+      const folders = [folder, ...fromHere(metadata.relative_folder)];
+      const runs = [run, ...fromHere(metadata.relative_run)];
+      return new ImageIndex(
+        {
+          folder: given === undefined ? likeliest(folders, files) : resolve(given),
+          run: runs.find((path) => existsSync(path)) ?? run,
+          sha256,
+          checkpoint: checkpoint === 'last' ? 'last' : 'best',
+          preprocessing: metadata.preprocessing
+            ? (JSON.parse(metadata.preprocessing) as Preprocessing)
+            : null,
+          files,
+        },
+        embeddings,
+      );
     } catch (error) {
       embeddings.dispose();
       throw new UserError(`${file}: ${(error as Error).message}; index the folder again`);
     }
-    const which = checkpoint === 'last' ? 'last' : 'best';
-    return new ImageIndex({ folder, run, sha256, checkpoint: which, files }, embeddings);
   }
 
   /**
-   * Writes one safetensors file, whole or not at all: `embeddings` (N, D), `paths` (UTF-8, between zeros),
-   * `stamps` (N, 2).
+   * Sees to it that embeddings of a model are of use here.
+   * @throws UserError where they would be compared with others: of other weights, or of images seen otherwise
+   */
+  requireModel({ run, sha256, preprocessing }: IndexModel): void {
+    if (sha256 !== this.contents.sha256)
+      throw new UserError(
+        `the index was made with other weights than ${run} has now (it was trained on): run conquer index again`,
+      );
+    if (!isSeenAlike(this.contents.preprocessing, preprocessing))
+      throw new UserError(
+        `the index was made of images as ${run} does not see them (its settings changed, or an earlier version made it): run conquer index again`,
+      );
+  }
+
+  /**
+   * Writes one safetensors file, whole or not at all: `embeddings` (N, D), `paths` (UTF-8, between zeros, relative to the
+   * folder), `stamps` (N, 2). docs/run-folder.md has its metadata.
+   *
+   * @throws UserError where the file holds something else: an index of another folder or model, or no index
    * @throws SerializationError when it cannot be written
    */
   save(file: string): void {
-    const { files, folder, run, sha256, checkpoint } = this.contents;
+    const { files, folder, run, sha256, checkpoint, preprocessing } = this.contents;
+    const here = dirname(resolve(file));
+    if (existsSync(file)) {
+      using there = ImageIndex.open(file);
+      const lost = whatWouldBeLost(there.contents, this.contents, here);
+      if (lost !== null) throw new UserError(`${file} is ${lost}: it is not written over, give another file`);
+    }
     using paths = tensor(new TextEncoder().encode([...files.keys()].join('\0')));
     const numbers = [...files.values()].flatMap(({ size, modified }) => [size, modified]);
     using stamps = tensor(Float64Array.from(numbers), { shape: [files.size, 2] });
@@ -104,17 +152,29 @@ export class ImageIndex {
       ['paths', paths],
       ['stamps', stamps],
     ]);
-    writeSafetensors(file, tensors, { format: FORMAT, folder, run, sha256, checkpoint }, { checksum: true });
+    const metadata = {
+      format: preprocessing ? FORMAT : OLDER,
+      folder,
+      run,
+      sha256,
+      checkpoint,
+      relative_folder: relative(here, folder),
+      relative_run: relative(here, run),
+      ...(preprocessing && { preprocessing: JSON.stringify(preprocessing) }),
+    };
+    writeSafetensors(file, tensors, metadata, { checksum: true });
   }
 
   /**
    * The exact nearest images of each query.
    *
    * @param queries (Q, D) on the CPU, embedded by the model of this index; rows of length 1
+   * @param model that embedded them, to be sure of it
    * @returns for each query k matches, nearest first; fewer where the index has fewer images
-   * @throws RangeError unless k is a positive integer, or for another D
+   * @throws RangeError unless k is a positive integer, or for another D; UserError where the model is another one
    */
-  search(queries: Tensor, k: number): Match[][] {
+  search(queries: Tensor, k: number, model?: IndexModel): Match[][] {
+    if (model) this.requireModel(model);
     const names = [...this.contents.files.keys()];
     const found = nearestNeighbours(queries, this.embeddings, k);
     return Array.from({ length: queries.size(0) }, (_, query) =>
@@ -133,4 +193,10 @@ export class ImageIndex {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The folder that holds most of the files, the first of equals. */
+function likeliest(folders: readonly string[], files: ImageIndexContents['files']): string {
+  const shares = [...new Set(folders)].map((folder) => ({ folder, share: shareIn(folder, files) }));
+  return shares.reduce((best, next) => (next.share > best.share ? next : best)).folder;
 }

@@ -47,6 +47,8 @@ export class TrainedModel {
     readonly run: string,
     /** SHA-256 of the checkpoint file, in hexadecimal: embeddings of two models compare only if it is the same. */
     readonly sha256: string,
+    /** Which of the run's checkpoints it is. */
+    readonly checkpoint: 'best' | 'last',
     /** What its run's evaluation saw of an image, and `embed` sees. */
     readonly preprocessing: Preprocessing,
     private readonly embedding: EmbedOptions,
@@ -89,6 +91,7 @@ export class TrainedModel {
         model.to({ device }),
         run.path,
         createHash('sha256').update(readFileSync(file)).digest('hex'),
+        checkpoint,
         preprocessing,
         masks === 'sum' || masks === 'sum-l1' ? { masks } : {},
         device,
