@@ -249,7 +249,8 @@ describe('conquer search', () => {
     using stranger = TrainedModel.open(drawnRun(at('runs', 'b'), drawnSettings, 2));
     using queries = await stranger.embed(query());
     expect(() => found.search(queries, 1, stranger)).toThrow(UserError);
-    writeFileSync(join(run, 'config.json'), JSON.stringify({ ...drawnSettings, resize: 32 }));
+    const other = { size: 24, resize: 32, reduction: null };
+    new ImageIndex({ ...found.contents, preprocessing: other }, found.embeddings).save(file);
     await expect(search(file, query())).rejects.toThrow(
       /images as .* does not see them .* run conquer index again/,
     );
