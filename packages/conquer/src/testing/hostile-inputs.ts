@@ -24,6 +24,7 @@ import { readRecipe } from '../cli/recipe.js';
 import { readRun } from '../cli/runs.js';
 import { openCsv } from '../datasets/csv.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
+import { datasetDifferences, recordOf } from '../datasets/dataset-record.js';
 import type { DistributionOptions } from '../datasets/distribution.js';
 import { openFolder } from '../datasets/folder.js';
 import { openInshop } from '../datasets/inshop.js';
@@ -33,7 +34,7 @@ import { openSop } from '../datasets/sop.js';
 import { openVehicleId } from '../datasets/vehicle-id.js';
 import { UserError } from '../error.js';
 import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from '../train/checkpoint.js';
-import { RunFolder } from '../train/run-folder.js';
+import { RunFolder, testImagesOf } from '../train/run-folder.js';
 
 // Damaged copies of everything that conquer reads from files. Each ends in a result or in an error of one line.
 
@@ -289,6 +290,11 @@ export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<F
       [1, 0.5],
       [0, 1],
     ]);
+    const split = { name: 'test', paths: ['/data/a/1.png', '/data/b/1.png'], labels: Int32Array.of(0, 1) };
+    const classes = { ...split, classNames: ['a', 'b'] };
+    const record = recordOf({ name: 'data', train: classes, test: classes, recallAt: [1] });
+    run.writeDataset(record);
+    run.writeTestImages(testImagesOf({ test: classes, gallery: classes }));
     writeFileSync(run.summaryFile, '{"status":"stopped","epochs":3,"best":null}');
     writeFileSync(
       join(run.path, 'running.json'),
@@ -310,6 +316,8 @@ export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<F
         run.divisions();
         run.steps();
         run.masks();
+        run.testImages();
+        datasetDifferences(run.dataset() ?? record, record);
         if (input % 20 === 0) run.rewindTo(0); // as a resumed run does; it writes, and waits for the disk
       } finally {
         if (input % 20 === 0) for (const [file, original] of originals) put(join(run.path, file), original);
