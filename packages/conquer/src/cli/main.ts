@@ -56,6 +56,8 @@ interface IndexFlags {
   checkpoint: 'best' | 'last';
   device?: string;
   threads?: string;
+  datasetDir?: string;
+  cache?: string;
   onBadImage: 'skip' | 'fail';
   json?: boolean;
 }
@@ -126,6 +128,7 @@ program
   .argument('<run...>', 'run folders, or a folder of them')
   .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
   .option('--dataset-dir <path>', 'where the data set lies now (default: as trained)')
+  .option('--split <file>', 'where the list of training classes is now, if there is one')
   .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
   .option('--threads <n>', 'CPU threads (default: as trained)')
   .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
@@ -247,6 +250,9 @@ program
   .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
   .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
   .option('--threads <n>', 'of libtorch and of reading images [one a core]')
+  // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
+  .addOption(new Option('--dataset-dir <path>').hideHelp())
+  .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp())
   .addOption(
     new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
       .choices(['skip', 'fail'])
@@ -259,9 +265,13 @@ program
   )
   .action(async (run: string, folder: string, options: IndexFlags) => {
     const { runIndex } = await import('./index-images.js');
-    const { out: file, threads, json = false, ...others } = options;
+    const { findRun } = await import('./runs.js');
+    const { out: file, threads, json = false, datasetDir, cache, ...others } = options;
+    const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+    if (datasetDir !== undefined) note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
+    if (cache !== undefined) note('--cache has no effect: an index reads each image once');
     await runIndex({
-      run,
+      run: findRun(run),
       folder,
       file,
       ...others,
@@ -285,10 +295,12 @@ program
   .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
   .action(async (file: string, images: string[], options: SearchFlags) => {
     const { runSearch } = await import('./search.js');
+    const { findRun } = await import('./runs.js');
     const unanswered = await runSearch({
       file,
       images,
       ...options,
+      ...(options.run !== undefined && { run: findRun(options.run) }),
       json: options.json ?? false,
       out: process.stdout,
       warnings: process.stderr,

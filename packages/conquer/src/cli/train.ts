@@ -282,14 +282,16 @@ export function storedSettings(
   }
   for (const name of ['dataset-dir', 'split'] as const) {
     const value = own[name];
-    if (value === null || isAbsolute(value) || name in given || isWord(name, value)) continue;
+    if (value === null || name in given || isWord(name, value)) continue;
     const absolute = resolve(value);
+    const relative = isAbsolute(value) ? '' : ', relative to a folder that it did not record';
     if (!existsSync(absolute)) {
       throw new UserError(
-        `${path} was started with --${name} ${value}, relative to a folder that it did not record, and ${absolute} is not there: give --${name} with the path that it has now`,
+        `${path} was started with --${name} ${value}${relative}, and ${absolute} is not there: give --${name} with the path that it has now`,
       );
     }
-    note(`--${name} ${value}, as ${path} was started with, is taken to be ${absolute}`);
+    if (!isAbsolute(value))
+      note(`--${name} ${value}, as ${path} was started with, is taken to be ${absolute}`);
   }
   return resolveSettings(own, given);
 }
