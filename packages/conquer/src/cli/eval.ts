@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Generator } from '@conquer/torch';
 import { counted } from '../counted.js';
-import type { Dataset, Split } from '../datasets/dataset.js';
-import { recordOf, recordOfSplits } from '../datasets/dataset-record.js';
+import type { Split } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
 import { ownInGallery } from '../datasets/file-identity.js';
 import { UserError } from '../error.js';
 import { evaluateEmbeddings, type Metrics } from '../evaluate/evaluate.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { type Checkpoint, disposeCheckpoint } from '../train/checkpoint.js';
-import { isOfCommandLine, notRecorded, refuseOtherDataset } from '../train/continuation.js';
+import { isOfCommandLine, refuseOtherData } from '../train/continuation.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
 import { type ImageList, RunFolder } from '../train/run-folder.js';
@@ -81,10 +81,7 @@ interface CheckpointEvaluation {
 async function evaluateCheckpoint(evaluation: CheckpointEvaluation): Promise<EvalResult> {
   const { run, path, saved, file, settings, cached, allMetrics, note, out } = evaluation;
   const dataset = await openDatasetOf(settings, out);
-  if (!refuseOtherDataset(path, { record: run.dataset(), sha256: saved.state.dataset }, recordOf(dataset))) {
-    refuseOtherTest(run, path, dataset);
-    note(notRecorded);
-  }
+  refuseOtherData(run, saved.state.dataset, recordOf(dataset), note);
   const bad = await badImagesOf(settings, dataset, out, (message) => out.write(`warning: ${message}\n`));
   const [generator, dropoutGenerator] = [new Generator(0), new Generator(0, settings.device)];
   using model = await modelOf({ ...settings, weights: null }, generator, dropoutGenerator, out);
@@ -124,21 +121,6 @@ async function evaluateCheckpoint(evaluation: CheckpointEvaluation): Promise<Eva
     metrics,
     ...(dataset.testSets && { testSets }),
   };
-}
-
-/**
- * Of an older run, which did not record its data set, only the test images are known: others may hold classes that were
- * trained on.
- */
-function refuseOtherTest(run: RunFolder, path: string, { test, gallery }: Dataset): void {
-  if (!existsSync(run.testImagesFile)) return;
-  const before = run.testImages();
-  const splitsOf = <T>(queries: T, among: T | null | undefined) => ({
-    test: queries,
-    ...(among && { gallery: among }),
-  });
-  const record = recordOfSplits(splitsOf(before.queries, before.gallery));
-  refuseOtherDataset(path, { record }, recordOfSplits(splitsOf(test, gallery)));
 }
 
 /** Of a run that `trainEmbedding()` made: the images of its test-images.json. */

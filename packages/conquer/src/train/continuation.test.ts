@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Generator, liveTensors, optim } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
 import { openFolder } from '../datasets/folder.js';
 import { UserError } from '../error.js';
 import { ContrastiveLoss } from '../losses/contrastive.js';
@@ -12,7 +13,7 @@ import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
 import { loadGenerator } from './checkpoint.js';
-import { settingsDifferences } from './continuation.js';
+import { refuseOtherData, settingsDifferences } from './continuation.js';
 import { RunFolder } from './run-folder.js';
 import { seenClassesWarning } from './seen-classes.js';
 import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js';
@@ -209,6 +210,21 @@ describe('the data set of a run that goes on', () => {
     } finally {
       files.push('dataset.json');
     }
+  });
+
+  it('of an older run, which has no record, is compared as far as its test images are known', async () => {
+    cpSync(join(folder, 'trained'), join(folder, 'older'), { recursive: true });
+    rmSync(join(folder, 'older', 'dataset.json'));
+    const run = RunFolder.open(join(folder, 'older'));
+    const notes: string[] = [];
+    const note = (text: string) => void notes.push(text);
+    const dataset = await openFolder({ folder: images });
+    refuseOtherData(run, undefined, recordOf(dataset), note);
+    expect(notes).toEqual([expect.stringContaining('of an older version')]);
+    const swapped = { ...dataset, train: dataset.test, test: dataset.train };
+    expect(() => refuseOtherData(run, undefined, recordOf(swapped), note)).toThrow(
+      /3 classes came \(c0, c1, c2\); 3 classes went \(c3, c4, c5\)/,
+    );
   });
 
   it('is warned of where the weights that it starts with have seen the classes to test on', async () => {

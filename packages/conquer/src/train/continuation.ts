@@ -1,4 +1,6 @@
-import { type DatasetRecord, datasetDifferences } from '../datasets/dataset-record.js';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type DatasetRecord, datasetDifferences, recordOfSplits } from '../datasets/dataset-record.js';
 import { UserError } from '../error.js';
 import type { Checkpoint, CheckpointState } from './checkpoint.js';
 import type { RunFolder, Settings } from './run-folder.js';
@@ -86,13 +88,38 @@ export function refuseOtherExperiment(
   // config.json may have been edited since; the checkpoint says what was trained.
   for (const before of [run.settings(), ...(saved ? [saved.settings] : [])])
     refuseOtherSettings(run.path, before, settings);
-  if (record && !refuseOtherDataset(run.path, { record: run.dataset(), sha256: saved?.dataset }, record))
-    note(notRecorded);
+  if (record) refuseOtherData(run, saved?.dataset, record, note);
 }
 
-/** For a run of before data sets were recorded. */
-export const notRecorded =
-  'the run is of an older version, which did not record its data set: whether the images and classes are still the same cannot be checked';
+/**
+ * Refuses to go on with a run, or to evaluate it, on another data set than it was trained on; of a run of before data
+ * sets were recorded, on other test images than it had.
+ *
+ * @param sha256 as the checkpoint has it; undefined in older ones
+ * @param note told where the training images cannot be compared
+ * @throws UserError that says which images and classes came, went or moved
+ */
+export function refuseOtherData(
+  run: RunFolder,
+  sha256: string | undefined,
+  now: DatasetRecord,
+  note: (text: string) => void,
+): void {
+  if (refuseOtherDataset(run.path, { record: run.dataset(), sha256 }, now)) return;
+  if (existsSync(run.testImagesFile)) {
+    const { queries, gallery } = run.testImages();
+    const before = recordOfSplits({ test: queries, ...(gallery && { gallery }) });
+    const { train: _, validation: __, ...tested } = now.splits;
+    const absolute = Object.entries(tested).flatMap(([name, split]) => {
+      const paths = split.paths.map((path) => join(now.folder, path));
+      return name in before.splits ? [[name, { ...split, paths }] as const] : [];
+    });
+    refuseOtherDataset(run.path, { record: before }, recordOfSplits(Object.fromEntries(absolute)));
+  }
+  note(
+    'the run is of an older version, which did not record its data set: whether the training images and classes are still the same cannot be checked',
+  );
+}
 
 /**
  * Refuses a course of the learning rates that is not the one of the epochs that are trained: one that was made for
