@@ -5,6 +5,7 @@ import type { Tensor } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Dataset } from '../datasets/dataset.js';
 import { openDataset } from '../datasets/open.js';
+import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { Random } from '../random.js';
 import { openImages } from './images.js';
@@ -73,4 +74,17 @@ describe('--augmentation', () => {
       expect(await views(augmentation, 'yes')).toEqual(await views(augmentation, 'no'));
     }
   });
+});
+
+it('says in a line that decoded images cannot be kept, and where else they could be', async () => {
+  // A file where the folder is to be, as no test can fill a disk.
+  writeFileSync(join(cache, 'packs-taken'), '');
+  vi.stubEnv('CONQUER_CACHE', join(cache, 'packs-taken'));
+  const settings = resolveSettings({ cache: 'yes', 'image-size': 32, resize: 40 });
+  const opened = openImages(settings, dataset, input, process.stderr);
+  await expect(opened).rejects.toThrow(UserError);
+  await expect(openImages(settings, dataset, input, process.stderr)).rejects.toThrow(
+    /^decoded images cannot be kept in .*\.pack \(ENOTDIR.*\): make room there, .*CONQUER_CACHE/,
+  );
+  vi.stubEnv('CONQUER_CACHE', cache);
 });

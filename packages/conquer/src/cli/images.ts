@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type ImageSet, packImages, type Reduction } from '@conquer/image';
-import { cacheFolder } from '../cache-folder.js';
+import { cacheError, cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import { isSystemError, UserError } from '../error.js';
+import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { imageData } from '../train/image-data.js';
 import type { TrainingData } from '../train/loop.js';
@@ -77,7 +77,7 @@ export async function openImages(
         onProgress: progressBar(out, `decoding the ${name} images, once`),
       });
     } catch (error) {
-      throw isSystemError(error) ? notCached(file, error) : error;
+      throw cacheError('decoded images', file, error);
     }
   };
   const packed = cached ? reduction : null;
@@ -90,12 +90,6 @@ export async function openImages(
     threads: threads ?? undefined,
     prefetch: packed ? 2 : 3,
   });
-}
-
-function notCached(file: string, { message }: Error): UserError {
-  return new UserError(
-    `decoded images cannot be kept in ${file} (${message}): make room, name a folder elsewhere by the environment variable CONQUER_CACHE, or give --cache no`,
-  );
 }
 
 /** Drawings are whole in the picture and face one way: turn, zoom and shift them a little, do not cut or mirror. */

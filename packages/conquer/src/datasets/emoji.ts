@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Drawing, renderSvgs } from '@conquer/image';
-import { cacheFolder } from '../cache-folder.js';
+import { cacheError, cacheFolder } from '../cache-folder.js';
 import { Random } from '../random.js';
 import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
 import {
@@ -44,7 +44,7 @@ const splitSeed = 20190616;
  * Licences of the sets (npm packages `@iconify-json/…`): noto, noto-v1 (Google) and fxemoji (Mozilla) Apache
  * 2.0; fluent-emoji-flat and fluent-emoji-high-contrast (Microsoft) MIT; twemoji (Twitter) and emojione CC BY
  * 4.0; openmoji and emojione-v1 CC BY-SA 4.0.
- * @throws UserError if the packages of the sets are not installed
+ * @throws UserError if the packages of the sets are not installed, or the pictures cannot be kept
  * @throws the reason of `signal` after it was aborted
  */
 export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
@@ -56,7 +56,11 @@ export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
   const folder = join(kept, `${emojiSize}px-${key}`);
   const names = await readNames(folder);
   const chosen = tones ? names : names.filter(([name]) => !hasSkinTone(name));
-  await drawMissing(chosen, folder, options);
+  try {
+    await drawMissing(chosen, folder, options);
+  } catch (error) {
+    throw cacheError('the emoji pictures', folder, error);
+  }
 
   const classes = new Random(splitSeed).shuffle(
     chosen.map(
@@ -113,9 +117,15 @@ async function readNames(folder: string): Promise<EmojiName[]> {
     return JSON.parse(await readFile(file, 'utf8')) as EmojiName[];
   } catch {
     const names = sharedEmoji(await readIconSets());
-    await mkdir(folder, { recursive: true });
-    await writeFile(`${file}.${process.pid}.part`, JSON.stringify(names));
-    await rename(`${file}.${process.pid}.part`, file);
+    const temporary = `${file}.${process.pid}.part`;
+    try {
+      await mkdir(folder, { recursive: true });
+      await writeFile(temporary, JSON.stringify(names));
+      await rename(temporary, file);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw cacheError('the emoji pictures', folder, error);
+    }
     return names;
   }
 }
