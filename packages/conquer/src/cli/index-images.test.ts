@@ -146,6 +146,22 @@ describe('conquer index', () => {
     expect(liveTensors()).toBe(live);
   });
 
+  it('says each thing in one line, whatever a file is called', async () => {
+    const name = 'two\nlines\u001b[2J.svg';
+    writeFileSync(at('album', `bad ${name}`), '');
+    draw(at('album', name), 300);
+    draw(at('query.svg'), 300);
+    const { warnings } = await index(at('album'), { file: at('i.index') });
+    expect(
+      warnings
+        .trim()
+        .split('\n')
+        .map((text) => text.slice(0, 9)),
+    ).toEqual(['warning: ', 'warning: ']);
+    const { text } = await search(at('i.index'), [at('query.svg')], { json: false, top: '1' });
+    expect(text).toMatch(/^.*query\.svg\n {2}1 {2}0\.000 {2}.*two\?lines\?\[2J\.svg\n$/);
+  });
+
   it('gives each good image to the network once, however many are bad', async () => {
     for (let i = 0; i < 20; i++) writeFileSync(at('album', 'a', `bad${i}.jpg`), '');
     using model = TrainedModel.open(run);

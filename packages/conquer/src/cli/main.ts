@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { Interrupted, UserError } from '../error.js';
+import { Interrupted, isSystemError, UserError } from '../error.js';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
 import type { EvalResult } from './eval.js';
@@ -380,6 +380,11 @@ for (const command of [program, ...program.commands]) {
 /** Errors whose message is for the person at the keyboard: wrong options, broken images, broken weight files. */
 const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
 
+/** What the system refuses for reasons that are not in the program: room, permission, a broken disk, too many files. */
+const REFUSALS = new Set(
+  'ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ESTALE EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP'.split(' '),
+);
+
 /** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
@@ -397,6 +402,9 @@ async function main(): Promise<void> {
       process.stderr.write(
         `conquer: ${error.message}${leaveOut ? ' (--on-bad-image skip leaves such images out)' : ''}\n`,
       );
+      process.exitCode = 2;
+    } else if (isSystemError(error) && REFUSALS.has(error.code ?? '')) {
+      process.stderr.write(`conquer: the system refused something: ${error.message}\n`);
       process.exitCode = 2;
     } else if (error instanceof Interrupted) {
       process.stderr.write(`${error.message}\n`);

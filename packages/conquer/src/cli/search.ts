@@ -64,7 +64,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     );
     missing += found.filter((match) => 'missing' in match).length;
     if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
-    else out.write(`${query}\n${found.map((match, rank) => line(match, rank, k)).join('')}`);
+    else out.write(`${shown(query)}\n${found.map((match, rank) => line(match, rank, k)).join('')}`);
   }
   if (missing > 0)
     warnings.write(
@@ -76,5 +76,8 @@ export async function runSearch(command: SearchCommand): Promise<number> {
 function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
   const { path, distance, missing } = match;
   const place = String(rank + 1).padStart(String(k).length + 2);
-  return `${place}  ${distance.toFixed(3)}  ${path}${missing ? '  (no longer there)' : ''}\n`;
+  return `${place}  ${distance.toFixed(3)}  ${shown(path)}${missing ? '  (no longer there)' : ''}\n`;
 }
+
+/** A name may hold a line break, or what a terminal obeys. */
+const shown = (path: string) => path.replaceAll(/\p{Cc}/gu, '?');

@@ -35,7 +35,8 @@ export class LeftOut {
   toString(): string {
     return [describe('file', this.#files), describe('folder', this.#folders)]
       .filter((text) => text !== '')
-      .join('; ');
+      .join('; ')
+      .replaceAll(/\p{Cc}+\s*/gu, ' ');
   }
 }
 

@@ -131,7 +131,7 @@ export class ImageIndex {
 
   /**
    * Writes one safetensors file, whole or not at all: `embeddings` (N, D), `paths` (UTF-8, between zeros, relative to the
-   * folder), `stamps` (N, 2). docs/run-folder.md has its metadata.
+   * folder), `stamps` (N, 2). docs/search.md has its metadata.
    *
    * @throws UserError where the file holds something else: an index of another folder or model, or no index
    * @throws SerializationError when it cannot be written
