@@ -1,18 +1,23 @@
 // The addon's functions. Each of the asynchronous ones takes arrays with an entry for each image, and gives a promise
-// that is resolved when all have been worked on, or the flag `cancel[0]` was set and nothing is under way any more.
+// that is resolved when all have been worked on, or the job was cancelled and nothing is under way any more.
+//
+// JavaScript may transfer, resize or shrink the memory of an array at any time, whether or not somebody holds the array. So
+// no thread ever sees it: what is read is copied when a job begins, and what was written is copied when it has ended.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <memory>
-#include <new>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -84,12 +89,13 @@ void check(napi_status status, const char* what) {
   if (status != napi_ok) throw std::invalid_argument(what);
 }
 
-// A typed array; it stays where it is while a reference to it is held.
+// A typed array, to be used before JavaScript runs again.
 template <typename Element>
 struct View {
   Element* data = nullptr;
   size_t length = 0;
 
+  View() = default;
   View(napi_env env, napi_value value, napi_typedarray_type wanted, const char* name) {
     bool is = false;
     napi_typedarray_type type;
@@ -108,83 +114,197 @@ struct View {
   }
 };
 
-size_t to_count(napi_env env, napi_value value, double most, const char* name) {
-  double number = -1;
-  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 1 && number <= most)) {
-    throw std::invalid_argument(std::string(name) + ": expected a number from 1 to " + std::to_string(most));
+// A whole number from `least` to `most`. Node's own getters of integers take NaN for 0 and 1.5 for 1.
+double to_integer(napi_env env, napi_value value, double least, double most, const char* name) {
+  double number = 0;
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= least && number <= most) ||
+      std::trunc(number) != number) {
+    throw std::invalid_argument(std::string(name) + ": expected a whole number from " + std::to_string(static_cast<int64_t>(least)) +
+                                " to " + std::to_string(static_cast<int64_t>(most)));
   }
-  return static_cast<size_t>(number);
+  return number;
+}
+
+size_t to_count(napi_env env, napi_value value, double most, const char* name) {
+  return static_cast<size_t>(to_integer(env, value, 1, most, name));
 }
 
 std::vector<std::string> to_paths(napi_env env, napi_value value) {
   uint32_t count = 0;
   check(napi_get_array_length(env, value, &count), "paths: expected an array");
-  std::vector<std::string> paths(count);
+  std::vector<std::string> paths;  // grows with what is there: an array of four billion holes is soon made
   for (uint32_t i = 0; i < count; i++) {
+    napi_handle_scope scope;
+    check(napi_open_handle_scope(env, &scope), "paths: cannot be read");
     napi_value element;
     size_t length = 0;
-    check(napi_get_element(env, value, i, &element), "paths: cannot be read");
-    check(napi_get_value_string_utf8(env, element, nullptr, 0, &length), "paths: expected strings");
-    std::string& path = paths[i];
-    path.resize(length);
-    check(napi_get_value_string_utf8(env, element, &path[0], length + 1, &length), "paths: expected strings");
+    std::string path;
+    const bool read = napi_get_element(env, value, i, &element) == napi_ok &&
+                      napi_get_value_string_utf8(env, element, nullptr, 0, &length) == napi_ok &&
+                      (path.resize(length), napi_get_value_string_utf8(env, element, &path[0], length + 1, &length) == napi_ok);
+    check(napi_close_handle_scope(env, scope), "paths: cannot be read");
+    if (!read) throw std::invalid_argument("paths: expected strings");
     // The system would open the file of the shorter name.
     if (path.find('\0') != std::string::npos) path.clear();
+    paths.push_back(std::move(path));
   }
   return paths;
 }
 
-// A job with its promise, and the arrays that it reads and writes.
+// Memory for one job after the other: new memory costs about as much as resizing an image into it.
+class Buffers {
+ public:
+  struct Buffer {
+    std::unique_ptr<uint8_t[]> data;
+    size_t size = 0;
+  };
+
+  Buffer take(size_t size) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto fits = [&](const Buffer& buffer) { return buffer.size >= size && buffer.size / 4 <= size; };
+    const auto found = std::find_if(kept_.begin(), kept_.end(), fits);
+    if (found == kept_.end()) return {std::unique_ptr<uint8_t[]>(new uint8_t[size]), size};
+    Buffer buffer = std::move(*found);
+    kept_.erase(found);
+    return buffer;
+  }
+  void give_back(Buffer buffer) noexcept {
+    if (!buffer.data || buffer.size < kLeast || buffer.size > kLargest) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (kept_.size() == kMost) kept_.erase(kept_.begin());
+    kept_.push_back(std::move(buffer));
+  }
+
+ private:
+  static constexpr size_t kMost = 4;
+  static constexpr size_t kLeast = 4096;
+  static constexpr size_t kLargest = size_t{1} << 26;
+  std::mutex mutex_;
+  std::vector<Buffer> kept_ = [] {
+    std::vector<Buffer> some;
+    some.reserve(kMost);
+    return some;
+  }();
+};
+
+// The copy of an array's bytes that a job works on.
+class Copy {
+ public:
+  Copy(Buffers& buffers, const void* from, size_t size) : buffers_(buffers), buffer_(buffers.take(size)), size_(size) {
+    if (from != nullptr && size > 0) std::memcpy(buffer_.data.get(), from, size);
+  }
+  ~Copy() { buffers_.give_back(std::move(buffer_)); }
+  Copy(Copy&& other) noexcept : buffers_(other.buffers_), buffer_(std::move(other.buffer_)), size_(other.size_) {}
+  Copy(const Copy&) = delete;
+
+  template <typename Element = uint8_t>
+  Element* as() const {
+    return reinterpret_cast<Element*>(buffer_.data.get());
+  }
+  size_t size() const { return size_; }
+
+ private:
+  Buffers& buffers_;
+  Buffers::Buffer buffer_;
+  const size_t size_;
+};
+
+// A job with its promise, and the arrays that it fills.
 class Task : public Job {
  public:
-  Task(size_t items, size_t threads, const View<int32_t>& cancel) : Job(items, threads), cancel_(cancel.data) {}
+  Task(size_t items, size_t threads) : Job(items, threads) {}
 
-  bool cancelled() const override { return __atomic_load_n(cancel_, __ATOMIC_RELAXED) != 0; }
+  bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
+  void cancel() { cancelled_ = true; }
 
   void work(size_t item, Workspace& space) override {
     try {
       process(item, space);
-    } catch (const std::bad_alloc&) {
-      // The entry says that it was not done.
+    } catch (...) {
+      // No memory. The entry says that it was not done.
     }
   }
 
-  void hold(napi_env env, std::initializer_list<napi_value> arrays) {
+  // Gives the promise. The arrays will be filled when the job has ended.
+  napi_value begin(napi_env env, std::initializer_list<napi_value> arrays) {
+    references_.reserve(arrays.size());
     for (const napi_value array : arrays) {
-      references_.emplace_back();
-      check(napi_create_reference(env, array, 1, &references_.back()), "cannot hold an array");
+      napi_ref reference;
+      check(napi_create_reference(env, array, 1, &reference), "cannot hold an array");
+      references_.push_back(reference);
     }
-  }
-  napi_value promise(napi_env env) {
     napi_value result;
     check(napi_create_promise(env, &deferred_, &result), "cannot make a promise");
     return result;
   }
-  void release(napi_env env) {
-    for (const napi_ref reference : references_) napi_delete_reference(env, reference);
-    references_.clear();
-  }
-  void resolve(napi_env env) {
+
+  // Fills the arrays and settles the promise.
+  void end(napi_env env) {
+    napi_value value;
+    bool filled = false;
+    try {
+      fill(env);
+      filled = true;
+    } catch (const std::exception& error) {
+      napi_value message;
+      check(napi_create_string_utf8(env, error.what(), NAPI_AUTO_LENGTH, &message), "cannot make a message");
+      check(napi_create_error(env, nullptr, message, &value), "cannot make an error");
+    }
     release(env);
+    if (filled) {
+      check(napi_get_undefined(env, &value), "cannot make undefined");
+      check(napi_resolve_deferred(env, deferred_, value), "cannot resolve a promise");
+    } else {
+      check(napi_reject_deferred(env, deferred_, value), "cannot reject a promise");
+    }
+    deferred_ = nullptr;
+  }
+
+  // For a job that never began.
+  void give_up(napi_env env) noexcept {
+    release(env);
+    // Nobody has the promise; as an open one it would stay for ever.
     napi_value undefined;
-    napi_get_undefined(env, &undefined);
-    napi_resolve_deferred(env, deferred_, undefined);
+    if (deferred_ != nullptr && napi_get_undefined(env, &undefined) == napi_ok) {
+      if (napi_resolve_deferred(env, deferred_, undefined) == napi_ok) deferred_ = nullptr;
+    }
   }
 
  protected:
   virtual void process(size_t item, Workspace& space) = 0;
+  virtual void fill(napi_env env) = 0;
+
+  // The array's memory as it is now.
+  template <typename Element>
+  Element* array(napi_env env, size_t index, size_t length, napi_typedarray_type type) const {
+    napi_value value;
+    check(napi_get_reference_value(env, references_[index], &value), "cannot find an array");
+    const View<Element> view(env, value, type, "out");
+    if (view.length != length) {
+      throw std::runtime_error("an array was transferred, resized or shrunk while images were read into it: it must stay as it is "
+                               "until the promise is settled");
+    }
+    return view.data;
+  }
 
  private:
-  const int32_t* const cancel_;
+  void release(napi_env env) noexcept {
+    for (const napi_ref reference : references_) {
+      // It fails only where the environment is being taken down, and the references with it.
+      if (napi_delete_reference(env, reference) != napi_ok) break;
+    }
+    references_.clear();
+  }
+
+  std::atomic<bool> cancelled_{false};
   std::vector<napi_ref> references_;
   napi_deferred deferred_ = nullptr;
 };
 
 class SizesTask : public Task {
  public:
-  SizesTask(std::vector<std::string> paths, View<int32_t> sizes, double pixel_limit, size_t threads,
-            const View<int32_t>& cancel)
-      : Task(paths.size(), threads, cancel), paths_(std::move(paths)), sizes_(sizes.data), pixel_limit_(pixel_limit) {
+  SizesTask(std::vector<std::string> paths, View<int32_t> sizes, double pixel_limit, size_t threads)
+      : Task(paths.size(), threads), paths_(std::move(paths)), sizes_(sizes.data, sizes.data + sizes.length), pixel_limit_(pixel_limit) {
     sizes.expect(2 * paths_.size(), "sizes");
   }
 
@@ -207,13 +327,17 @@ class SizesTask : public Task {
     }
   }
 
+  void fill(napi_env env) override {
+    std::copy(sizes_.begin(), sizes_.end(), array<int32_t>(env, 0, sizes_.size(), napi_int32_array));
+  }
+
  private:
   const std::vector<std::string> paths_;
-  int32_t* const sizes_;
+  std::vector<int32_t> sizes_;
   const double pixel_limit_;
 };
 
-// The requests of a job, and where each result goes: one after the other.
+// The requests of a job, and where each result goes: one after the other; the last place is the end.
 struct Requests {
   std::vector<Request> requests;
   std::vector<size_t> places;
@@ -232,40 +356,63 @@ struct Requests {
       place += static_cast<size_t>(n[4]) * static_cast<size_t>(n[5]) * 3;
     }
     out.expect(place, "out");
+    places.push_back(place);
   }
 };
 
-class FilesTask : public Task {
+// A job that makes pixels of requests.
+class RequestsTask : public Task {
  public:
-  FilesTask(std::vector<std::string> paths, Requests requests, View<uint8_t> out, View<uint8_t> outcomes,
-            double pixel_limit, size_t threads, const View<int32_t>& cancel)
-      : Task(paths.size(), threads, cancel),
-        paths_(std::move(paths)),
+  RequestsTask(Requests requests, Buffers& buffers, size_t threads)
+      : Task(requests.requests.size(), threads),
         requests_(std::move(requests)),
-        out_(out.data),
-        outcomes_(outcomes.data),
-        pixel_limit_(pixel_limit) {}
+        out_(buffers, nullptr, requests_.places.back()),
+        outcomes_(requests_.requests.size(), kOpen) {}
+
+ protected:
+  const Request& request(size_t item) const { return requests_.requests[item]; }
+  uint8_t* out(size_t item) { return out_.as() + requests_.places[item]; }
+  uint8_t& outcome(size_t item) { return outcomes_[item]; }
+
+  // The pixels of those that are done; what is in the way of the others stays.
+  void fill(napi_env env) override {
+    std::copy(outcomes_.begin(), outcomes_.end(), array<uint8_t>(env, 1, outcomes_.size(), napi_uint8_array));
+    uint8_t* const pixels = array<uint8_t>(env, 0, out_.size(), napi_uint8_array);
+    for (size_t first = 0; first < outcomes_.size();) {
+      size_t after = first;
+      while (after < outcomes_.size() && outcomes_[after] == kDone) after++;
+      const size_t start = requests_.places[first];
+      if (after > first) std::memcpy(pixels + start, out_.as() + start, requests_.places[after] - start);
+      first = after + 1;
+    }
+  }
+
+ private:
+  const Requests requests_;
+  const Copy out_;
+  std::vector<uint8_t> outcomes_;
+};
+
+class FilesTask : public RequestsTask {
+ public:
+  FilesTask(std::vector<std::string> paths, Requests requests, double pixel_limit, Buffers& buffers, size_t threads)
+      : RequestsTask(std::move(requests), buffers, threads), paths_(std::move(paths)), pixel_limit_(pixel_limit) {}
 
  protected:
   void process(size_t item, Workspace& space) override {
-    outcomes_[item] = kOther;
+    outcome(item) = kOther;
     const File file(paths_[item].c_str());
     const size_t length = read_jpeg(file, file.length(), kMostFileBytes, space.file);
     if (length == 0) return;
-    const Request& request = requests_.requests[item];
-    uint8_t* out = out_ + requests_.places[item];
-    switch (decode_jpeg(space.file.data(), length, pixel_limit_, request, space, out)) {
-      case Decoded::yes: outcomes_[item] = kDone; break;
-      case Decoded::cut_short: outcomes_[item] = kShort; break;
+    switch (decode_jpeg(space.file.data(), length, pixel_limit_, request(item), space, out(item))) {
+      case Decoded::yes: outcome(item) = kDone; break;
+      case Decoded::cut_short: outcome(item) = kShort; break;
       case Decoded::no: break;
     }
   }
 
  private:
   const std::vector<std::string> paths_;
-  const Requests requests_;
-  uint8_t* const out_;
-  uint8_t* const outcomes_;
   const double pixel_limit_;
 };
 
@@ -280,21 +427,14 @@ struct Place {
 // Where the pixels of images are: in an open file, or where there is none in `bytes`.
 struct Pixels {
   int descriptor;
-  const uint8_t* bytes;
-  size_t length;
+  Copy bytes;
 };
 
-class PixelsTask : public Task {
+class PixelsTask : public RequestsTask {
  public:
-  PixelsTask(Pixels pixels, View<double> places, Requests requests, View<uint8_t> out, View<uint8_t> outcomes,
-             size_t threads, const View<int32_t>& cancel)
-      : Task(requests.requests.size(), threads, cancel),
-        pixels_(pixels),
-        requests_(std::move(requests)),
-        out_(out.data),
-        outcomes_(outcomes.data) {
-    const size_t count = requests_.requests.size();
-    places.expect(kPlaceNumbers * count, "places");
+  PixelsTask(Pixels pixels, View<double> places, Requests requests, Buffers& buffers, size_t threads)
+      : RequestsTask(std::move(requests), buffers, threads), pixels_(std::move(pixels)) {
+    const size_t count = places.length / kPlaceNumbers;
     for (size_t i = 0; i < count; i++) {
       const double* n = places.data + kPlaceNumbers * i;
       if (!(n[0] >= 0 && n[0] < 0x1p53 && n[1] >= 1 && n[1] <= 65535 && n[2] >= 1 && n[2] <= 65535 && n[3] >= 0 &&
@@ -303,20 +443,21 @@ class PixelsTask : public Task {
       }
       places_.push_back({static_cast<size_t>(n[0]), static_cast<int>(n[1]), static_cast<int>(n[2]),
                          static_cast<uint32_t>(n[3]), n[4] != 0});
-      const size_t end = places_.back().offset + static_cast<size_t>(n[1]) * static_cast<size_t>(n[2]) * 3;
-      if (pixels.descriptor < 0 && end > pixels.length) throw std::invalid_argument("places: outside of the pixels");
+      const Place& place = places_.back();
+      const size_t end = place.offset + static_cast<size_t>(place.width) * static_cast<size_t>(place.height) * 3;
+      if (pixels_.descriptor < 0 && end > pixels_.bytes.size()) throw std::invalid_argument("places: outside of the pixels");
     }
   }
 
  protected:
   void process(size_t item, Workspace& space) override {
-    outcomes_[item] = kDamaged;
-    const Request& request = requests_.requests[item];
+    outcome(item) = kDamaged;
+    const Request& request = this->request(item);
     const Place& place = places_[item];
-    uint8_t* out = out_ + requests_.places[item];
+    uint8_t* out = this->out(item);
     Box box;
     if (!wanted_box(request, place.width, place.height, box)) {
-      outcomes_[item] = kOther;
+      outcome(item) = kOther;
       return;
     }
     const size_t row_bytes = static_cast<size_t>(place.width) * 3;
@@ -326,7 +467,7 @@ class PixelsTask : public Task {
     const int last_column = std::min(place.width, static_cast<int>(std::ceil(box.left + box.width)));
     const size_t start = place.verify ? 0 : first * row_bytes;
     const size_t length = (place.verify ? place.height : last - first) * row_bytes;
-    const uint8_t* bytes = pixels_.bytes + place.offset + start;
+    const uint8_t* bytes = pixels_.bytes.as() + place.offset + start;
     if (pixels_.descriptor >= 0) {
       if (space.file.size() < length + 1) space.file.resize(length + 1);
       if (!read_fully(pixels_.descriptor, space.file.data(), length, place.offset + start)) return;
@@ -341,7 +482,7 @@ class PixelsTask : public Task {
     if (box.left == first_column && box.top == first && box.width == request.out_width &&
         box.height == request.out_height && !request.flip) {
       for (size_t y = 0; y < rows; y++, row += row_bytes) std::memcpy(out + y * out_bytes, row, out_bytes);
-      outcomes_[item] = kDone;
+      outcome(item) = kDone;
       return;
     }
     triangle_filter(box.left - first_column, box.left - first_column + box.width, last_column - first_column,
@@ -352,49 +493,57 @@ class PixelsTask : public Task {
       resize_row_rgb(row, space.across, space.rows.data() + y * out_bytes);
     }
     resize_columns(space.rows.data(), out_bytes, space.down, out);
-    outcomes_[item] = kDone;
+    outcome(item) = kDone;
   }
 
  private:
   const Pixels pixels_;
-  const Requests requests_;
   std::vector<Place> places_;
-  uint8_t* const out_;
-  uint8_t* const outcomes_;
 };
 
 class WarpTask : public Task {
  public:
-  WarpTask(View<uint8_t> pixels, int side, View<float> matrices, int fill, int out_side, View<uint8_t> out, size_t threads,
-           const View<int32_t>& cancel)
-      : Task(matrices.length / kMatrixNumbers, threads, cancel),
-        pixels_(pixels.data),
+  WarpTask(View<uint8_t> pixels, int side, View<float> matrices, int fill, int out_side, View<uint8_t> out, Buffers& buffers,
+           size_t threads)
+      : Task(matrices.length / kMatrixNumbers, threads),
         side_(side),
-        matrices_(matrices.data),
+        matrices_(matrices.data, matrices.data + matrices.length),
         fill_(fill),
         out_side_(out_side),
-        out_(out.data) {
-    const size_t count = matrices.length / kMatrixNumbers;
-    matrices.expect(count * kMatrixNumbers, "matrices");
-    pixels.expect(count * bytes(side), "pixels");
-    out.expect(count * bytes(out_side), "out");
-  }
+        pixels_(buffers, pixels.data, checked(pixels, matrices, side, "pixels")),
+        out_(buffers, nullptr, checked(out, matrices, out_side, "out")),
+        done_(matrices.length / kMatrixNumbers, 0) {}
 
  protected:
   void process(size_t item, Workspace&) override {
-    warp_rgb(pixels_ + item * bytes(side_), side_, matrices_ + item * kMatrixNumbers, fill_, out_side_,
-             out_ + item * bytes(out_side_));
+    warp_rgb(pixels_.as() + item * bytes(side_), side_, matrices_.data() + item * kMatrixNumbers, fill_, out_side_,
+             out_.as() + item * bytes(out_side_));
+    done_[item] = 1;
+  }
+
+  void fill(napi_env env) override {
+    uint8_t* const out = array<uint8_t>(env, 0, out_.size(), napi_uint8_array);
+    // Of a cancelled job some images are not there.
+    const size_t some = static_cast<size_t>(std::find(done_.begin(), done_.end(), 0) - done_.begin());
+    if (some > 0) std::memcpy(out, out_.as(), some * bytes(out_side_));
   }
 
  private:
   static size_t bytes(int side) { return static_cast<size_t>(side) * static_cast<size_t>(side) * 3; }
+  static size_t checked(const View<uint8_t>& images, const View<float>& matrices, int side, const char* name) {
+    const size_t count = matrices.length / kMatrixNumbers;
+    matrices.expect(count * kMatrixNumbers, "matrices");
+    images.expect(count * bytes(side), name);
+    return images.length;
+  }
 
-  const uint8_t* const pixels_;
   const int side_;
-  const float* const matrices_;
+  const std::vector<float> matrices_;
   const int fill_;
   const int out_side_;
-  uint8_t* const out_;
+  const Copy pixels_;
+  const Copy out_;
+  std::vector<uint8_t> done_;
 };
 
 // What an environment (the main thread, a worker) has of its own.
@@ -411,21 +560,45 @@ class Environment {
     check(napi_add_env_cleanup_hook(env, clean, this), "no cleanup hook");
   }
 
-  napi_value submit(std::unique_ptr<Task> task, std::initializer_list<napi_value> arrays) {
-    task->hold(env_, arrays);
-    const napi_value promise = task->promise(env_);
+  Buffers& buffers() { return buffers_; }
+
+  napi_value submit(std::unique_ptr<Task> task, double job, std::initializer_list<napi_value> arrays) {
     try {
-      pool_.submit(task.get());
-    } catch (const std::exception&) {
-      task->release(env_);
+      const napi_value promise = task->begin(env_, arrays);
+      under_way_.emplace_back(job, task.get());
+      try {
+        if (under_way_.size() == 1) check(napi_ref_threadsafe_function(env_, settle_), "cannot wait for a job");
+        pool_.submit(task.get());
+      } catch (...) {
+        forget(task.get());
+        throw;
+      }
+      task.release();
+      return promise;
+    } catch (const std::system_error& error) {
+      task->give_up(env_);
+      throw std::runtime_error(std::string("no thread can be started: ") + error.what());
+    } catch (...) {
+      task->give_up(env_);
       throw;
     }
-    task.release();
-    if (under_way_++ == 0) napi_ref_threadsafe_function(env_, settle_);
-    return promise;
+  }
+
+  // What is not under way any more is not cancelled.
+  void cancel(double job) {
+    for (const auto& [number, task] : under_way_) {
+      if (number == job) task->cancel();
+    }
   }
 
  private:
+  void forget(const Task* task) {
+    under_way_.erase(std::remove_if(under_way_.begin(), under_way_.end(), [&](const auto& entry) { return entry.second == task; }),
+                     under_way_.end());
+    if (under_way_.empty()) check(napi_unref_threadsafe_function(env_, settle_), "cannot end waiting");
+  }
+
+  // Called from a thread of the pool. It is refused only where the environment is being taken down.
   void finished(Task* task) {
     if (napi_call_threadsafe_function(settle_, task, napi_tsfn_nonblocking) != napi_ok) delete task;
   }
@@ -434,15 +607,21 @@ class Environment {
     const std::unique_ptr<Task> task(static_cast<Task*>(data));
     if (!env) return;  // the environment is being taken down
     Environment& self = *static_cast<Environment*>(context);
-    if (--self.under_way_ == 0) napi_unref_threadsafe_function(env, self.settle_);
-    task->resolve(env);
+    try {
+      self.forget(task.get());
+      task->end(env);
+    } catch (const std::exception& error) {
+      // Whoever awaits the promise would wait for ever; it fails only where no JavaScript can run any more.
+      if (napi_throw_error(env, nullptr, error.what()) != napi_ok) return;
+    }
   }
 
   static void clean(void* data) { static_cast<Environment*>(data)->pool_.stop(); }
 
   const napi_env env_;
+  Buffers buffers_;
   napi_threadsafe_function settle_ = nullptr;
-  size_t under_way_ = 0;
+  std::vector<std::pair<double, Task*>> under_way_;
   ThreadPool pool_;
 };
 
@@ -450,10 +629,13 @@ template <typename Body>
 napi_value guarded(napi_env env, Body body) {
   try {
     return body();
+  } catch (const std::invalid_argument& error) {
+    // This fails where an exception is pending, which is thrown then, or where JavaScript does not run any more.
+    if (napi_throw_type_error(env, nullptr, error.what()) != napi_ok) return nullptr;
   } catch (const std::exception& error) {
-    napi_throw_type_error(env, nullptr, error.what());
-    return nullptr;
+    if (napi_throw_error(env, nullptr, error.what()) != napi_ok) return nullptr;
   }
+  return nullptr;
 }
 
 template <size_t Count>
@@ -473,16 +655,13 @@ struct Arguments {
   }
 };
 
-View<int32_t> to_cancel(napi_env env, napi_value value) {
-  const View<int32_t> cancel(env, value, napi_int32_array, "cancel");
-  cancel.expect(1, "cancel");
-  return cancel;
-}
-
 constexpr double kMostThreads = 1024;
 constexpr double kMostPixels = 0x1p32;
 
-// imageSizes(paths, sizes: Int32Array, pixelLimit, threads, cancel): width and height of each, left as they are for
+// The number by which a job is cancelled.
+double to_job(napi_env env, napi_value value) { return to_integer(env, value, 0, 0x1p53, "job"); }
+
+// imageSizes(paths, sizes: Int32Array, pixelLimit, threads, job): width and height of each, left as they are for
 // what is not a JPEG that this addon decodes.
 napi_value image_sizes(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
@@ -491,13 +670,13 @@ napi_value image_sizes(napi_env env, napi_callback_info info) {
     const View<int32_t> sizes(env, a.values[1], napi_int32_array, "sizes");
     const double limit = static_cast<double>(to_count(env, a.values[2], kMostPixels, "pixelLimit"));
     const size_t threads = to_count(env, a.values[3], kMostThreads, "threads");
-    const View<int32_t> cancel = to_cancel(env, a.values[4]);
-    auto task = std::make_unique<SizesTask>(std::move(paths), sizes, limit, threads, cancel);
-    return a.environment->submit(std::move(task), {a.values[1], a.values[4]});
+    const double job = to_job(env, a.values[4]);
+    auto task = std::make_unique<SizesTask>(std::move(paths), sizes, limit, threads);
+    return a.environment->submit(std::move(task), job, {a.values[1]});
   });
 }
 
-// decodeFiles(paths, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, pixelLimit, threads, cancel)
+// decodeFiles(paths, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, pixelLimit, threads, job)
 napi_value decode_files(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<7> a(env, info);
@@ -507,57 +686,62 @@ napi_value decode_files(napi_env env, napi_callback_info info) {
     const View<uint8_t> outcomes(env, a.values[3], napi_uint8_array, "outcomes");
     const double limit = static_cast<double>(to_count(env, a.values[4], kMostPixels, "pixelLimit"));
     const size_t threads = to_count(env, a.values[5], kMostThreads, "threads");
-    const View<int32_t> cancel = to_cancel(env, a.values[6]);
+    const double job = to_job(env, a.values[6]);
     Requests requests(numbers, paths.size(), out, outcomes);
-    auto task = std::make_unique<FilesTask>(std::move(paths), std::move(requests), out, outcomes, limit, threads, cancel);
-    return a.environment->submit(std::move(task), {a.values[2], a.values[3], a.values[6]});
+    auto task = std::make_unique<FilesTask>(std::move(paths), std::move(requests), limit, a.environment->buffers(), threads);
+    return a.environment->submit(std::move(task), job, {a.values[2], a.values[3]});
   });
 }
 
-// readPixels(pixels, places: Float64Array, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, threads, cancel);
+// readPixels(pixels, places: Float64Array, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, threads, job);
 // pixels: a file's descriptor, which stays open until the promise is resolved, or a Uint8Array.
 napi_value read_pixels(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<7> a(env, info);
     bool in_memory = false;
     check(napi_is_typedarray(env, a.values[0], &in_memory), "pixels: cannot be read");
-    Pixels pixels{-1, nullptr, 0};
-    if (in_memory) {
-      const View<uint8_t> bytes(env, a.values[0], napi_uint8_array, "pixels");
-      pixels = {-1, bytes.data, bytes.length};
-    } else if (napi_get_value_int32(env, a.values[0], &pixels.descriptor) != napi_ok || pixels.descriptor < 0) {
-      throw std::invalid_argument("pixels: expected a file's descriptor or a Uint8Array");
-    }
+    const View<uint8_t> bytes = in_memory ? View<uint8_t>(env, a.values[0], napi_uint8_array, "pixels") : View<uint8_t>();
+    const int descriptor = in_memory ? -1 : static_cast<int>(to_integer(env, a.values[0], 0, 0x1p31 - 1, "pixels: a file's descriptor"));
     const View<double> places(env, a.values[1], napi_float64_array, "places");
     const View<int32_t> numbers(env, a.values[2], napi_int32_array, "requests");
     const View<uint8_t> out(env, a.values[3], napi_uint8_array, "out");
     const View<uint8_t> outcomes(env, a.values[4], napi_uint8_array, "outcomes");
     const size_t threads = to_count(env, a.values[5], kMostThreads, "threads");
-    const View<int32_t> cancel = to_cancel(env, a.values[6]);
+    const double job = to_job(env, a.values[6]);
     Requests requests(numbers, outcomes.length, out, outcomes);
-    auto task = std::make_unique<PixelsTask>(pixels, places, std::move(requests), out, outcomes, threads, cancel);
-    if (in_memory) return a.environment->submit(std::move(task), {a.values[0], a.values[3], a.values[4], a.values[6]});
-    return a.environment->submit(std::move(task), {a.values[3], a.values[4], a.values[6]});
+    places.expect(kPlaceNumbers * requests.requests.size(), "places");
+    Buffers& buffers = a.environment->buffers();
+    Pixels pixels{descriptor, Copy(buffers, bytes.data, bytes.length)};
+    auto task = std::make_unique<PixelsTask>(std::move(pixels), places, std::move(requests), buffers, threads);
+    return a.environment->submit(std::move(task), job, {a.values[3], a.values[4]});
   });
 }
 
-// warpImages(pixels: Uint8Array, side, matrices: Float32Array, fill, outSide, out: Uint8Array, threads, cancel); see warp.h
+// warpImages(pixels: Uint8Array, side, matrices: Float32Array, fill, outSide, out: Uint8Array, threads, job); see warp.h
 napi_value warp_images(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<8> a(env, info);
     const View<uint8_t> pixels(env, a.values[0], napi_uint8_array, "pixels");
     const int side = static_cast<int>(to_count(env, a.values[1], 65535, "side"));
     const View<float> matrices(env, a.values[2], napi_float32_array, "matrices");
-    int32_t fill = 0;
-    if (napi_get_value_int32(env, a.values[3], &fill) != napi_ok || fill < kFillBorder || fill > 255) {
-      throw std::invalid_argument("fill: expected a number from -1 to 255");
-    }
+    const int fill = static_cast<int>(to_integer(env, a.values[3], kFillBorder, 255, "fill"));
     const int out_side = static_cast<int>(to_count(env, a.values[4], 65535, "outSide"));
     const View<uint8_t> out(env, a.values[5], napi_uint8_array, "out");
     const size_t threads = to_count(env, a.values[6], kMostThreads, "threads");
-    const View<int32_t> cancel = to_cancel(env, a.values[7]);
-    auto task = std::make_unique<WarpTask>(pixels, side, matrices, fill, out_side, out, threads, cancel);
-    return a.environment->submit(std::move(task), {a.values[0], a.values[2], a.values[5], a.values[7]});
+    const double job = to_job(env, a.values[7]);
+    auto task = std::make_unique<WarpTask>(pixels, side, matrices, fill, out_side, out, a.environment->buffers(), threads);
+    return a.environment->submit(std::move(task), job, {a.values[5]});
+  });
+}
+
+// cancel(job): the images that have not been begun are left out.
+napi_value cancel(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const Arguments<1> a(env, info);
+    a.environment->cancel(to_job(env, a.values[0]));
+    napi_value result;
+    check(napi_get_undefined(env, &result), "no undefined");
+    return result;
   });
 }
 
@@ -594,6 +778,7 @@ NAPI_MODULE_INIT() {
     define(env, exports, "decodeFiles", decode_files);
     define(env, exports, "readPixels", read_pixels);
     define(env, exports, "warpImages", warp_images);
+    define(env, exports, "cancel", cancel);
     define(env, exports, "checksum", checksum_of);
     return exports;
   });

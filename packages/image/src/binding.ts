@@ -4,14 +4,17 @@ import { availableParallelism } from 'node:os';
 /** What became of an image, as in native/addon.cc. */
 export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as const;
 
-/** The addon in native/; what each array holds is said in native/addon.cc. Rejects never, throws TypeErrors. */
+/**
+ * The addon in native/; what each array holds is said in native/addon.cc. Throws TypeErrors; rejects where an array was
+ * transferred or resized meanwhile.
+ */
 interface Native {
   imageSizes(
     paths: readonly string[],
     sizes: Int32Array,
     pixelLimit: number,
     threads: number,
-    cancel: Int32Array,
+    job: number,
   ): Promise<void>;
   decodeFiles(
     paths: readonly string[],
@@ -20,7 +23,7 @@ interface Native {
     outcomes: Uint8Array,
     pixelLimit: number,
     threads: number,
-    cancel: Int32Array,
+    job: number,
   ): Promise<void>;
   /** @param pixels a file's descriptor, or the pixels themselves */
   readPixels(
@@ -30,7 +33,7 @@ interface Native {
     out: Uint8Array,
     outcomes: Uint8Array,
     threads: number,
-    cancel: Int32Array,
+    job: number,
   ): Promise<void>;
   warpImages(
     pixels: Uint8Array,
@@ -40,8 +43,10 @@ interface Native {
     outSide: number,
     out: Uint8Array,
     threads: number,
-    cancel: Int32Array,
+    job: number,
   ): Promise<void>;
+  /** Of the jobs with this number, the images that have not been begun are left out. */
+  cancel(job: number): void;
   checksum(bytes: Uint8Array): number;
 }
 
@@ -63,19 +68,23 @@ export interface NativeOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Runs a job of the addon, and ends it when the signal says so. @throws the signal's reason */
+let jobs = 0;
+
+/**
+ * Runs a job of the addon, and ends it when the signal says so.
+ * @throws the signal's reason
+ * @throws Error if an array that it fills was transferred or resized meanwhile
+ */
 export async function runNative(
   { threads = availableParallelism(), signal }: NativeOptions,
-  job: (threads: number, cancel: Int32Array) => Promise<void>,
+  run: (threads: number, job: number) => Promise<void>,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const cancel = new Int32Array(1);
-  const stop = () => {
-    cancel[0] = 1;
-  };
+  const job = ++jobs;
+  const stop = () => native.cancel(job);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    await job(threads, cancel);
+    await run(threads, job);
   } finally {
     signal?.removeEventListener('abort', stop);
   }

@@ -37,8 +37,8 @@ export async function decodeImages(
   if (requests.length === 0) return;
   const outcomes = new Uint8Array(requests.length);
   const paths = requests.map(({ path }) => path);
-  await runNative(options, (threads, cancel) =>
-    native.decodeFiles(paths, encodeRequests(requests), out, outcomes, pixelLimit, threads, cancel),
+  await runNative(options, (threads, job) =>
+    native.decodeFiles(paths, encodeRequests(requests), out, outcomes, pixelLimit, threads, job),
   );
   const others = [...outcomes.keys()].filter((index) => outcomes[index] !== outcome.done);
   await forEachImage(others, options, async (index) => {

@@ -65,8 +65,8 @@ export class ImagePack implements ImageSet {
     const outcomes = new Uint8Array(requests.length);
     this.reads++;
     try {
-      await runNative(options, (threads, cancel) =>
-        native.readPixels(this.descriptor, places, encodeRequests(requests), out, outcomes, threads, cancel),
+      await runNative(options, (threads, job) =>
+        native.readPixels(this.descriptor, places, encodeRequests(requests), out, outcomes, threads, job),
       );
     } finally {
       this.reads--;

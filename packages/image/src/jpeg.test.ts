@@ -19,7 +19,7 @@ import {
   packImages,
   pixelLimit,
 } from './index.js';
-import { encodeRequests, requestBytes } from './request.js';
+import { encodeRequests, type ImageRequest, requestBytes } from './request.js';
 
 interface Case {
   file: string;
@@ -52,7 +52,7 @@ async function decodeByAddon(requests: DecodeRequest[], threads = 2, limit = pix
   const out = new Uint8Array(requests.reduce((sum, request) => sum + requestBytes(request), 0));
   const outcomes = new Uint8Array(requests.length);
   const paths = requests.map(({ path }) => path);
-  await native.decodeFiles(paths, encodeRequests(requests), out, outcomes, limit, threads, new Int32Array(1));
+  await native.decodeFiles(paths, encodeRequests(requests), out, outcomes, limit, threads, 0);
   return { out, outcomes: [...outcomes] };
 }
 
@@ -205,28 +205,132 @@ describe('a pack', () => {
 
 describe('the addon', () => {
   it('refuses arguments that do not fit, and jobs of nothing end', async () => {
-    const cancel = new Int32Array(1);
+    const job = 0;
     const sizes = (...given: unknown[]) =>
       Reflect.apply(native.imageSizes, undefined, given) as Promise<void>;
     expect(() => sizes()).toThrow(TypeError);
-    expect(() => sizes(['a'], new Int32Array(1), 9, 1, cancel)).toThrow(/sizes: expected 2 elements, got 1/);
-    expect(() => sizes(['a'], new Float32Array(2), 9, 1, cancel)).toThrow(/sizes: .*typed array/);
-    expect(() => sizes([4], new Int32Array(2), 9, 1, cancel)).toThrow(/paths: expected strings/);
-    expect(() => sizes('a', new Int32Array(2), 9, 1, cancel)).toThrow(/paths: expected an array/);
+    expect(() => sizes(['a'], new Int32Array(1), 9, 1, job)).toThrow(/sizes: expected 2 elements, got 1/);
+    expect(() => sizes(['a'], new Float32Array(2), 9, 1, job)).toThrow(/sizes: .*typed array/);
+    expect(() => sizes([4], new Int32Array(2), 9, 1, job)).toThrow(/paths: expected strings/);
+    expect(() => sizes('a', new Int32Array(2), 9, 1, job)).toThrow(/paths: expected an array/);
     for (const threads of [0, Number.NaN, -1, 1e9, '2']) {
-      expect(() => sizes(['a'], new Int32Array(2), 9, threads, cancel)).toThrow(/threads: expected/);
+      expect(() => sizes(['a'], new Int32Array(2), 9, threads, job)).toThrow(/threads: expected/);
     }
-    const request = { path: 'x', size: { width: 70_000, height: 1 } };
-    await expect(decodeByAddon([request])).rejects.toThrow(/sizes from 1 to 65535/);
+    const large = { path: 'x', size: { width: 70_000, height: 1 } };
+    await expect(decodeByAddon([large])).rejects.toThrow(/sizes from 1 to 65535/);
     const places = Float64Array.of(-1, 4, 4, 0, 0);
     const numbers = encodeRequests([{ size: { width: 1, height: 1 } }]);
-    expect(() =>
-      native.readPixels(0, places, numbers, new Uint8Array(3), new Uint8Array(1), 1, cancel),
-    ).toThrow(/out of range/);
-    await native.imageSizes([], new Int32Array(0), 9, 1, cancel);
+    expect(() => native.readPixels(0, places, numbers, new Uint8Array(3), new Uint8Array(1), 1, job)).toThrow(
+      /out of range/,
+    );
+    await native.imageSizes([], new Int32Array(0), 9, 1, job);
     expect(await imageSizes([])).toEqual([]);
     // A name that the system would cut at the zero.
     await expect(imageSize(`${inFolder('grey.jpg')}\0.png`)).rejects.toThrow();
+  });
+
+  const request = { size: { width: 64, height: 48 } };
+  const bytes = 64 * 48 * 3;
+  const fits = () => new ArrayBuffer(20 * bytes);
+  const growable = () =>
+    Reflect.construct(ArrayBuffer, [20 * bytes, { maxByteLength: 40 * bytes }]) as ArrayBuffer;
+  const resize = (buffer: ArrayBuffer, to: number) =>
+    Reflect.apply(Reflect.get(buffer, 'resize'), buffer, [to]);
+  const changes: [string, () => ArrayBuffer, (buffer: ArrayBuffer) => void][] = [
+    ['transferred', fits, (buffer) => void structuredClone(buffer, { transfer: [buffer] })],
+    ['shrunk', growable, (buffer) => resize(buffer, 100)],
+    ['emptied', growable, (buffer) => resize(buffer, 0)],
+    ['resized', growable, (buffer) => resize(buffer, 30 * bytes)],
+  ];
+  it.each(changes)('rejects where an array was %s while it worked', async (_, make, change) => {
+    const paths = new Array<string>(20).fill(inFolder('1300-420.jpg'));
+    const numbers = encodeRequests(new Array<ImageRequest>(20).fill(request));
+    const refused = /an array was transferred, resized or shrunk while images were read into it/;
+
+    // Of pixels, of outcomes, of sizes; what is only read may go.
+    const pixels = make();
+    const decoding = native.decodeFiles(
+      paths,
+      numbers,
+      new Uint8Array(pixels),
+      new Uint8Array(20),
+      1e9,
+      2,
+      0,
+    );
+    change(pixels);
+    await expect(decoding).rejects.toThrow(refused);
+
+    const outcomes = make();
+    const out = new Uint8Array(20 * bytes);
+    const again = native.decodeFiles(
+      paths,
+      numbers,
+      out,
+      new Uint8Array(outcomes, 0).subarray(0, 20),
+      1e9,
+      2,
+      0,
+    );
+    change(outcomes);
+    if (outcomes.byteLength < 20) await expect(again).rejects.toThrow(refused);
+    else await again;
+
+    const sizes = make();
+    const measuring = native.imageSizes(paths, new Int32Array(sizes, 0, 40), 1e9, 2, 0);
+    change(sizes);
+    if (sizes.byteLength < 160) await expect(measuring).rejects.toThrow(refused);
+    else await measuring;
+
+    const side = 32;
+    const images = make();
+    const matrices = Float32Array.of(1, 0, 0, 0, 1, 0);
+    const [from, to] = [new Uint8Array(images, 0, side * side * 3), new Uint8Array(side * side * 3)];
+    from.fill(7);
+    const warping = native.warpImages(from, side, matrices, -1, side, to, 2, 0);
+    change(images);
+    await warping;
+    expect(to.every((value) => value === 7)).toBe(true);
+
+    const source = make();
+    const target = make();
+    new Uint8Array(source).fill(9);
+    const places = Float64Array.from({ length: 100 }, (__, i) => [0, 64, 48, 0, 0][i % 5]!);
+    const reading = native.readPixels(new Uint8Array(source), places, numbers, out, new Uint8Array(20), 2, 0);
+    change(source);
+    await reading;
+    expect(out.every((value) => value === 9)).toBe(true);
+    const last = native.readPixels(out, places, numbers, new Uint8Array(target), new Uint8Array(20), 2, 0);
+    change(target);
+    await expect(last).rejects.toThrow(refused);
+  });
+
+  it('fills shared memory, which may grow', async () => {
+    const shared = Reflect.construct(SharedArrayBuffer, [20 * bytes, { maxByteLength: 40 * bytes }]);
+    const out = new Uint8Array(shared as SharedArrayBuffer, 0, 20 * bytes);
+    const requests = new Array(20).fill({ path: inFolder('1300-420.jpg'), ...request });
+    const decoding = decodeImages(requests, out);
+    Reflect.apply(Reflect.get(shared, 'grow'), shared, [30 * bytes]);
+    await decoding;
+    const plain = new Uint8Array(20 * bytes);
+    await decodeImages(requests, plain);
+    expect(Buffer.compare(out, plain)).toBe(0);
+  });
+
+  it('cancels a job by its number, and no other', async () => {
+    const paths = new Array<string>(20).fill(inFolder('1300-420.jpg'));
+    const numbers = encodeRequests(new Array<ImageRequest>(20).fill(request));
+    const start = (job: number) => {
+      const outcomes = new Uint8Array(20);
+      const done = native.decodeFiles(paths, numbers, new Uint8Array(20 * bytes), outcomes, 1e9, 1, job);
+      return done.then(() => outcomes.filter((one) => one === outcome.done).length);
+    };
+    const [first, second] = [start(1001), start(1002)];
+    native.cancel(1001);
+    native.cancel(4242);
+    expect(await first).toBeLessThan(20);
+    expect(await second).toBe(20);
+    native.cancel(1002);
   });
 
   it('lets the process and a worker end while it works', () => {
@@ -238,7 +342,7 @@ describe('the addon', () => {
       const requests = new Int32Array(count * 8);
       for (let i = 0; i < count; i++) requests.set([0, 0, 0, 0, 64, 64, 0, 0], i * 8);
       const out = new Uint8Array(count * 64 * 64 * 3);
-      native.decodeFiles(paths, requests, out, new Uint8Array(count), 1e9, 3, new Int32Array(1));
+      native.decodeFiles(paths, requests, out, new Uint8Array(count), 1e9, 3, 0);
       if (isMainThread) {
         const worker = new Worker(process.argv[1] ?? __filename, { eval: false });
         worker.on('online', () => setTimeout(() => worker.terminate(), 30));

@@ -50,9 +50,7 @@ export async function imageSizes(
 ): Promise<ImageSize[]> {
   if (paths.length === 0) return [];
   const numbers = new Int32Array(paths.length * 2);
-  await runNative(options, (threads, cancel) =>
-    native.imageSizes(paths, numbers, pixelLimit, threads, cancel),
-  );
+  await runNative(options, (threads, job) => native.imageSizes(paths, numbers, pixelLimit, threads, job));
   const sizes = paths.map((_, index) => ({
     width: numbers[2 * index]!,
     height: numbers[2 * index + 1]!,

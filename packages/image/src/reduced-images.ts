@@ -85,8 +85,8 @@ async function cutOut(
     offset += width * height * 3;
     return width === 0 ? { size: request.size } : request;
   });
-  await runNative(options, (threads, cancel) =>
-    native.readPixels(pixels, places, encodeRequests(parts), out, outcomes, threads, cancel),
+  await runNative(options, (threads, job) =>
+    native.readPixels(pixels, places, encodeRequests(parts), out, outcomes, threads, job),
   );
   return outcomes;
 }

@@ -32,7 +32,7 @@ export async function warpImages(
   if (fill !== 'border' && !(fill >= 0 && fill <= 1))
     throw new RangeError(`fill: expected 'border' or a grey from 0 to 1, got ${fill}`);
   const filled = fill === 'border' ? -1 : Math.round(fill * 255);
-  await runNative(options, (threads, cancel) =>
-    native.warpImages(pixels, side, matrices, filled, outSide, out, threads, cancel),
+  await runNative(options, (threads, job) =>
+    native.warpImages(pixels, side, matrices, filled, outSide, out, threads, job),
   );
 }
