@@ -163,7 +163,8 @@ class Buffers {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto fits = [&](const Buffer& buffer) { return buffer.size >= size && buffer.size / 4 <= size; };
     const auto found = std::find_if(kept_.begin(), kept_.end(), fits);
-    if (found == kept_.end()) return {std::unique_ptr<uint8_t[]>(new uint8_t[size]), size};
+    // Rows are read four bytes at a time: of the last pixel that is one too many.
+    if (found == kept_.end()) return {std::unique_ptr<uint8_t[]>(new uint8_t[size + 1]), size};
     Buffer buffer = std::move(*found);
     kept_.erase(found);
     return buffer;

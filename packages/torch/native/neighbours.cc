@@ -50,6 +50,10 @@ struct Candidates {
       counts[row] = static_cast<int32_t>(keep);
       thresholds[row] = distance_of(own[keep - 1]);
       if (!(distance <= thresholds[row])) return;
+      if (keep == capacity) {  // the largest makes room
+        own[keep - 1] = std::min(own[keep - 1], key_of(distance, index));
+        return;
+      }
     }
     own[counts[row]++] = key_of(distance, index);
   }

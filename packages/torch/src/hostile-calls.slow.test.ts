@@ -62,7 +62,7 @@ describe('under AddressSanitizer', () => {
     }
     // Leaks of Node's own would be told at its end; libtorch's containers are not annotated.
     const options =
-      'detect_leaks=0:detect_container_overflow=0:alloc_dealloc_mismatch=0:protect_shadow_gap=0';
+      'detect_leaks=0:detect_container_overflow=0:alloc_dealloc_mismatch=0:protect_shadow_gap=0:allocator_may_return_null=1';
     attack(built.torch, Math.ceil(CALLS / 4), { LD_PRELOAD: built.runtime, ASAN_OPTIONS: options });
   });
 });

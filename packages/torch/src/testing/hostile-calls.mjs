@@ -20,6 +20,7 @@ function numbers(seed) {
 // These change the whole process, or take as long as they are told to.
 const LEFT_OUT = new Set([
   'setNumThreads',
+  'setDefaultNumThreads',
   'manualSeed',
   'keepFreedMemory',
   'useDeterministicAlgorithms',
@@ -172,12 +173,148 @@ function attack(path, calls, seed) {
     return int(7) - 2;
   };
 
+  // Calls of our own kernels that would be right, of which then an argument or two is not; their tensors hold anything.
+  const floats = (...shape) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const strange = [Number.NaN, Infinity, -Infinity, 3e38, -0, 1e-45];
+    const data = Float32Array.from({ length: size }, () =>
+      int(20) === 0 ? pick(strange) : int(1000) / 100 - 1,
+    );
+    return own(native.fromBuffer(data, shape, 'float32'));
+  };
+  const integers = (Kind, dtype, least, most, ...shape) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const number = () =>
+      int(30) === 0 ? pick([-1, -(2 ** 31), 2 ** 31 - 1]) : least + int(most - least + 1);
+    const data = Kind.from({ length: size }, () => (Kind === BigInt64Array ? BigInt(number()) : number()));
+    return own(native.fromBuffer(data, shape, dtype));
+  };
+  const made = [];
+  const own = (handle) => {
+    made.push(handle);
+    return handle;
+  };
+  // Keys as the kernels write them: the bits of a distance above an index.
+  const keys = (rows, capacity, size) => {
+    const bits = new Uint32Array(
+      Float32Array.from({ length: rows * capacity }, () => int(1000) / 100).buffer,
+    );
+    const all = BigInt64Array.from(bits, (high) =>
+      int(40) === 0
+        ? pick([-1n, 2n ** 63n - 1n, -(2n ** 63n), 1n << 31n])
+        : (BigInt(high) << 32n) | BigInt(int(size)),
+    );
+    return own(native.fromBuffer(all, [rows, capacity], 'int64'));
+  };
+  const kernels = {
+    offerDistances() {
+      const [rows, capacity, columns] = [1 + int(20), 1 + int(80), int(40)];
+      const block = int(2) === 0 ? [floats(rows, columns), false] : [floats(columns, rows), true];
+      const counts = integers(Int32Array, 'int32', 0, capacity, rows);
+      return [
+        block[0],
+        keys(rows, capacity, 50),
+        counts,
+        floats(rows),
+        1 + int(capacity),
+        0,
+        int(9),
+        block[1],
+      ];
+    },
+    settleNeighbours() {
+      const [rows, capacity, dimensions, size] = [1 + int(20), 1 + int(140), int(20), 1 + int(50)];
+      const keep = 1 + int(capacity);
+      const counts = integers(Int32Array, 'int32', keep, capacity, rows);
+      const cuts = own(native.fromBuffer(Int32Array.from([1 + int(5), 6 + int(9)]), [2], 'int32'));
+      const norms = [floats(rows), floats(size)];
+      const candidates = [keys(rows, capacity, size), counts, floats(rows), keep];
+      const bounds = [1e-6, 1e-6, 1];
+      const k = 1 + int(keep);
+      return [
+        ...candidates,
+        floats(rows, dimensions),
+        floats(size, dimensions),
+        ...norms,
+        ...bounds,
+        k,
+        int(k),
+        cuts,
+        int(2) === 0,
+      ];
+    },
+    distanceWeights() {
+      const size = int(20);
+      const labels = Int32Array.from({ length: size }, () => int(4));
+      const far = Float64Array.from({ length: size }, () => pick([1, 2, Infinity, Number.NaN, -1, 0]));
+      return [floats(size, size), labels, far, new Float32Array(size * size), -126, -62.5, 0.25, 1e-4, 0];
+    },
+    adam() {
+      const shapes = Array.from({ length: int(4) }, () => [int(5), 1 + int(9)]);
+      const lists = Array.from({ length: 4 }, () => shapes.map((shape) => floats(...shape)));
+      const numbers = Float64Array.from(shapes, () => 0.1);
+      return [...lists, numbers, numbers.slice(), new Float64Array(7).fill(0.5)];
+    },
+    imagesFromPixels() {
+      return [integers(Uint8Array, 'uint8', 0, 255, int(3), 1 + int(5), 1 + int(5), pick([3, 3, 3, 1, 4]))];
+    },
+    mixColors() {
+      const count = int(3);
+      return [floats(count, 3, 1 + int(5), int(5)), new Float32Array(count * 12).fill(0.3)];
+    },
+    fromBuffer() {
+      const shape = [1 + int(4), 2];
+      return [new Float32Array(shape[0] * 2), shape, 'float32'];
+    },
+    copyFromBuffer() {
+      return [floats(8), new Float32Array(1 + int(8)), 4 * int(9)];
+    },
+  };
+  const detach = (array) => structuredClone(array.buffer, { transfer: [array.buffer] });
+  /** Transfers or shrinks the memory of a typed array, or puts a getter that does so among the numbers before it. */
+  const pull = (args) => {
+    const at = args.findIndex((one) => ArrayBuffer.isView(one) && one.byteLength > 0);
+    if (at < 0) return;
+    const list = args.find((one) => Array.isArray(one) && one.length > 0);
+    if (list && int(2) === 0) {
+      const [first] = list;
+      const array = args[at];
+      const get = () => {
+        if (array.byteLength > 0) detach(array);
+        return first;
+      };
+      Object.defineProperty(list, 0, { get });
+    } else if (int(2) === 0) detach(args[at]);
+    else {
+      const { constructor: Kind, length, byteLength } = args[at];
+      const buffer = new ArrayBuffer(byteLength, { maxByteLength: byteLength });
+      args[at] = int(2) === 0 ? new Kind(buffer) : new Kind(buffer, 0, length);
+      buffer.resize(byteLength - 1);
+    }
+  };
+  const callKernel = () => {
+    const [name, build] = pick(Object.entries(kernels));
+    try {
+      const args = build();
+      if (int(4) === 0) pull(args);
+      for (let i = int(3); i > 0; i--) args[int(args.length)] = int(2) === 0 ? value() : int(2000) - 1000;
+      keep(native[name](...args));
+    } finally {
+      for (const handle of made.splice(0)) {
+        if (int(3) === 0) alive.push(handle);
+        else native.dispose(handle);
+      }
+    }
+  };
+
   for (let call = 0; call < calls; call++) {
     while (alive.length < 12) make();
     counts.calls++;
     try {
       const choice = int(10);
-      if (choice < 6) {
+      if (choice < 4) {
+        callKernel();
+      } else if (choice < 7) {
         const operator = pick(operators);
         keep(operator.call(...operator.arguments.map(({ type }) => fitting(type))));
       } else if (choice < 9) {
