@@ -1,4 +1,4 @@
-import { scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
 
 /** Scales of rows whose squares neither overflow nor vanish. */
@@ -42,14 +42,22 @@ export class CentredRows {
     return this.rows.size(0);
   }
 
-  /** The rows start, start + 1, … in float64, with no rounding but that of float64: (count, D). */
-  precise(start: number, count: number): Tensor {
-    return scope(() => centre(this.#given.narrow(0, start, count), this.space, 'float64'));
-  }
-
-  /** The rows at these positions (B,) int64, likewise: (B, D). */
+  /** The rows at these positions (B,) int64 in float64, with no rounding but that of float64: (B, D). */
   preciseAt(positions: Tensor): Tensor {
     return scope(() => centre(this.#given.indexSelect(0, positions), this.space, 'float64'));
+  }
+
+  /** The rows at these positions (B,) int64 as they were given, in float64: (B, D). */
+  givenAt(positions: Tensor): Tensor {
+    return scope(() => this.#given.indexSelect(0, positions).to({ dtype: 'float64' }));
+  }
+
+  /** (count,) float64, |x - c|² of the rows start, start + 1, … and as many points out of the space, by differences. */
+  squaredGaps(start: number, count: number, points: Tensor): Tensor {
+    return scope(() => {
+      const differences = points.sub(this.#given.narrow(0, start, count));
+      return aten.linalg_vector_norm(differences, 2, [1], false, 'float64').mul_(this.space.scale).square();
+    });
   }
 
   /** Some of the rows alone; of these no space is looked for anew. */

@@ -93,16 +93,15 @@ export class NearestCentroids {
     }
   }
 
-  /** (N,), the squared distances to the nearest centroids, from the differences in float64. */
+  /** (N,), the squared distances to the nearest centroids, from the differences. */
   gaps(centroids: Tensor): Float64Array {
     const gaps = new Float64Array(this.#rows.size(0));
     scope(() => {
-      const precise = this.#points.preciseCentroids(centroids);
-      for (const { start, count } of blocks(gaps.length, 32 * this.#rows.size(1))) {
+      const points = this.#points.outOf(centroids);
+      for (const { start, count } of blocks(gaps.length, 64 * this.#rows.size(1))) {
         scope(() => {
-          const own = precise.indexSelect(0, this.nearest.narrow(0, start, count));
-          const differences = own.sub_(this.#points.precise(start, count));
-          gaps.set(differences.mul_(differences).sum(1).toNumbers(), start);
+          const own = points.indexSelect(0, this.nearest.narrow(0, start, count));
+          gaps.set(this.#points.squaredGaps(start, count, own).toNumbers(), start);
         });
       }
     });

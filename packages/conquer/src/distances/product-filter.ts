@@ -3,8 +3,11 @@ import { aten, empty, scope, type Tensor, zeros } from '@conquer/torch';
 // |x - y|² = |x|² - 2x·y + |y|² costs one matrix product, and loses all of a small distance between rows of large norm.
 // So here it only says which rows may be near; differences in float64 decide.
 
-/** Numbers that are summed in float64 at a time. */
-const PRECISE_NUMBERS = 2 ** 22;
+/** Numbers that are summed in float64 at a time: 2 MB, which the processor's cache can hold. */
+const PRECISE_NUMBERS = 2 ** 18;
+
+/** Rows whose mean is taken. */
+const MEAN_ROWS = 4096;
 
 export type Precision = 'float32' | 'float64';
 
@@ -12,7 +15,7 @@ export type Precision = 'float32' | 'float64';
 export interface Space {
   /** A power of two that brings the largest number near 1, so that no square overflows or vanishes. */
   scale: number;
-  /** (1, D) float64, of the scaled rows. Which point it is does not matter to the distances, only to their rounding. */
+  /** (1, D) float64, of the scaled rows, or nearly so. Which point it is does not matter to the distances, only to their rounding. */
   mean: Tensor;
 }
 
@@ -32,16 +35,19 @@ export function spaceOf(what: string, all: Tensor, others: Tensor | null): Space
   // A scale that the rows' precision holds itself.
   const limit = all.dtype === 'float64' ? 1000 : 120;
   const scale = most === 0 ? 1 : 2 ** -Math.max(-limit, Math.min(limit, Math.floor(Math.log2(most))));
-  return { scale, mean: meanOf(all).mul_(scale) };
+  return { scale, mean: middleOf(all, scale) };
 }
 
-/** (1, D) float64 */
-function meanOf(rows: Tensor): Tensor {
-  const sum = zeros([1, rows.size(1)], { dtype: 'float64', device: rows.device });
-  for (const { start, count } of pieces(rows)) {
-    scope(() => sum.add_(aten.sum$dim_IntList(rows.narrow(0, start, count), [0], true, 'float64')));
-  }
-  return sum.div_(Math.max(1, rows.size(0)));
+/** (1, D) float64, the mean of some of the scaled rows: evenly many of all parts, as rows may be sorted. */
+function middleOf(rows: Tensor, scale: number): Tensor {
+  const count = rows.size(0);
+  if (count === 0) return zeros([1, rows.size(1)], { dtype: 'float64', device: rows.device });
+  return scope(() => {
+    const every = Math.ceil(count / MEAN_ROWS);
+    const some = aten.slice$Tensor(rows, 0, 0, count, every).to({ dtype: 'float64' });
+    // Scaled first: the sum of the largest numbers there are would be none.
+    return some.mul(scale).mean(0, true);
+  });
 }
 
 /** Sums in float64 make a copy in float64: so many rows at a time. */

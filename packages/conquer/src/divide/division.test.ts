@@ -26,6 +26,20 @@ describe('enoughToTrain', () => {
   });
 });
 
+describe('division far from the origin', () => {
+  it.each(['image', 'class'] as const)('is the one at the origin, by %s', (clusterBy) => {
+    manualSeed(3);
+    const { features, labels } = groups();
+    // On a grid, so that moving them costs no digit.
+    const near = features.mul(64).round().div(64);
+    const common = { labels, previous: null, numClusters: 4, clusterBy, epoch: 0 };
+    const wanted = divide({ ...common, features: near, random: new Random(1) });
+    const found = divide({ ...common, features: near.add(65536), random: new Random(1) });
+    expect(found.sizes).toEqual(wanted.sizes);
+    expect([...found.clusters]).toEqual([...wanted.clusters]);
+  });
+});
+
 describe('dropSingles', () => {
   it('leaves out an image that is alone of its class in its cluster', () => {
     const clusters = Int32Array.of(0, 0, 0, 1, 1, -1);
