@@ -61,7 +61,7 @@ export interface RunSummary {
   /** Epochs trained, of so many (null: not known). */
   epochs: number;
   of: number | null;
-  /** The epoch of the highest R@1. */
+  /** The epoch of the highest R@1, or of the metric that the run was to choose by. */
   best: BestEpoch | null;
   settings: Settings;
   /** When its files were last written, ms since 1970. */
@@ -77,6 +77,8 @@ export interface BestEpoch {
   validation?: Metrics;
   /** 'test': chosen on the very classes that `metrics` are of, so an optimistic number; say so where it is shown. */
   chosenOn: 'test' | 'validation';
+  /** The metric that is highest there. */
+  chosenBy: string;
 }
 
 export interface RunDetail extends RunSummary {

@@ -145,10 +145,15 @@ export function summaryFacts(value: unknown): SummaryFacts | null {
   };
 }
 
-/** The epoch of the highest R@1: on the validation classes where there are some, else on the test classes. */
-export function bestEpoch(records: readonly EpochRecord[]): BestEpoch | null {
+/**
+ * The epoch that is best by the metric of the settings, R@1 where they name none: on the validation classes where there
+ * are some, else on the test classes.
+ */
+export function bestEpoch(records: readonly EpochRecord[], settings: Settings): BestEpoch | null {
+  const { 'best-by': named } = settings;
+  const chosenBy = typeof named === 'string' ? named : 'R@1';
   const score = ({ metrics, validation }: Pick<EpochRecord, 'metrics' | 'validation'>) =>
-    (validation ?? metrics)?.['R@1'] ?? 0;
+    (validation ?? metrics)?.[chosenBy] ?? 0;
   let best: BestEpoch | null = null;
   for (const { epoch, metrics, validation } of records) {
     if (epoch < 0 || !metrics || (best && score({ metrics, validation }) <= score(best))) continue;
@@ -157,6 +162,7 @@ export function bestEpoch(records: readonly EpochRecord[]): BestEpoch | null {
       metrics,
       ...(validation && { validation }),
       chosenOn: validation ? 'validation' : 'test',
+      chosenBy,
     };
   }
   return best;

@@ -213,7 +213,7 @@ export class Run {
       status: this.status,
       epochs: this.trained,
       of: this.of,
-      best: bestEpoch(this.records),
+      best: bestEpoch(this.records, this.settings),
       settings: this.settings,
       updated: this.updated,
       problems,

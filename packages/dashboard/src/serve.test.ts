@@ -88,6 +88,7 @@ describe('runs', () => {
       epoch: 3,
       metrics: { 'R@1': 0.65, 'R@2': 0.6, 'MAP@R': 0.3, NMI: 0.4 },
       chosenOn: 'test',
+      chosenBy: 'R@1',
     });
   });
 

@@ -1,6 +1,6 @@
 import { counted } from '../counted.js';
 import type { Dataset } from '../datasets/dataset.js';
-import type { TrainSettings } from './options.js';
+import { startsAtRandom, type TrainSettings } from './options.js';
 
 /** The first lines of a run: what will happen, on which data, with which model, learners, device and threads. */
 export function announcement(
@@ -14,8 +14,12 @@ export function announcement(
   const searched = gallery
     ? `, looked for among ${gallery.paths.length} of a gallery (never their own files)`
     : '';
+  const tested =
+    test.paths.length === 0
+      ? 'all there are: nothing is left to test on'
+      : `${test.paths.length} of ${test.classNames.length} unseen classes to test on`;
   const { arch, epochs, device } = settings;
-  const weights = settings.weights === null ? '' : ` from ${settings.weights}`;
+  const weights = startsAtRandom(settings) ? '' : ` from ${settings.weights}`;
   const from = settings['divide-from'];
   const since = from > 0 ? ` from epoch ${from + 1} on` : '';
   const every = settings['mod-epoch'] === 1 ? 'epoch' : `${settings['mod-epoch']} epochs`;
@@ -25,7 +29,7 @@ export function announcement(
       : `${settings['num-learners']} learners${since} (${settings.masks} masks, redivided every ${every})`;
   return (
     `${dataset.name}: ${counted(train.paths.length, 'image')} of ${counted(train.classNames.length, 'class', 'classes')} to train on, ` +
-    `${test.paths.length} of ${test.classNames.length} unseen classes to test on${chosen}${searched}\n` +
+    `${tested}${chosen}${searched}\n` +
     `${arch}${weights}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ` +
     `${settings.loss} loss, ${learners}\n` +
     `${counted(epochs, 'epoch')} on ${device}, ${counted(threads, 'thread')}; run folder ${path}\n`

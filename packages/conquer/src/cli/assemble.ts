@@ -1,4 +1,5 @@
 import type { Generator } from '@conquer/torch';
+import { withAllClasses } from '../datasets/all-classes.js';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
 import { withClassRatio } from '../datasets/class-ratio.js';
 import type { ClassSplit } from '../datasets/class-split.js';
@@ -29,6 +30,7 @@ import { RandomBatchSampler } from '../samplers/random-batches.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
 import type { BadImages } from '../transforms/bad-images.js';
 import type { TrainSettings } from './options.js';
+import { withoutWeights } from './start.js';
 import { type Output, progressBar } from './terminal.js';
 
 // From settings to the parts of a run: the one place that knows both.
@@ -38,13 +40,20 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
   const name = settings.dataset;
   if (name === null)
     throw new UserError('which data set? Give --dataset emoji, or --dataset folder --dataset-dir PATH');
-  const dataset = await openDataset(name, {
+  const everyClass = settings['train-on'] === 'all';
+  if (everyClass && settings['val-fraction'] > 0) {
+    throw new UserError(
+      `--val-fraction ${settings['val-fraction']} sets classes aside and --train-on all trains on every class: leave one of them out`,
+    );
+  }
+  const opened = await openDataset(name, {
     folder: settings['dataset-dir'] ?? undefined,
     split: splitOf(settings),
     allowPartial: settings['allow-partial'] === 'yes',
     onProgress: progressBar(out, 'drawing the emoji, once'),
     onWarning: (message) => out.write(`warning: ${message}\n`),
   });
+  const dataset = everyClass ? withAllClasses(opened) : opened;
   return withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
 }
 
@@ -71,6 +80,7 @@ export async function badImagesOf(
 }
 
 function splitOf(settings: TrainSettings): ClassSplit {
+  if (settings['train-on'] === 'all') return { kind: 'all' };
   switch (settings.split) {
     case 'half':
       return { kind: 'halves' };
@@ -125,14 +135,18 @@ async function loadWeightsOf(
   backbone: Backbone,
   out: Output,
 ): Promise<void> {
-  if (weights === null) return;
+  if (weights === null || weights === 'none') return;
   if (weights !== 'imagenet') {
     loadWeights(backbone, weights, { onNote: (text) => void out.write(`weights: ${text}\n`) });
     return;
   }
   const published = imageNetWeights(arch);
   const onProgress = progressBar(out, `fetching ${published.file}, once, in bytes`);
-  loadWeights(backbone, await fetchWeights(published, { onProgress }));
+  const file = await fetchWeights(published, { onProgress }).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${error.message}; to start without: ${withoutWeights}`);
+  });
+  loadWeights(backbone, file);
 }
 
 /** null where the loss reads the whole batch. */

@@ -175,10 +175,11 @@ describe('a run', () => {
     expect([done.code, done.stderr]).toEqual([2, expect.stringContaining('--epochs')]);
   });
 
-  it('stopped by SIGINT or SIGTERM, says how to go on, and goes on exactly', async () => {
+  it('stopped by SIGINT, SIGTERM or SIGHUP, says how to go on, and goes on exactly', async () => {
     for (const [signal, expected] of [
       ['SIGINT', 130],
       ['SIGTERM', 143],
+      ['SIGHUP', 129],
     ] as const) {
       const name = `stopped-${signal}`;
       const child = start(['train', ...small, '--epochs', '3', '--name', name]);
@@ -211,7 +212,9 @@ describe('the losses of the Revisiting collection', () => {
     'arcface',
     'soft-triple',
   ])('%s trains', async (loss) => {
-    const args = ['--loss', loss, '--loss-lr', '1e-2', '--epochs', '3', '--name', loss];
+    const hasWeights = ['proxy-nca', 'arcface', 'soft-triple'].includes(loss);
+    const rate = hasWeights ? ['--loss-lr', '1e-2'] : [];
+    const args = ['--loss', loss, ...rate, '--epochs', '3', '--name', loss];
     const { code, stderr } = await conquer('train', ...small, ...args);
     expect(code, stderr).toBe(0);
     const [before, ...epochs] = epochsOf(loss);

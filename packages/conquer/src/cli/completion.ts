@@ -84,7 +84,7 @@ function valuesOf(option: Option, typed: string): Candidate[] {
     case 'device':
       return plain(['cpu', 'cuda:0']);
     case 'weights':
-      return plain(['imagenet']);
+      return plain(['imagenet', 'none']);
     case 'split':
       return plain(['half', 'random']);
     default:

@@ -5,7 +5,7 @@ import { isOptionName, resolveSettings } from './options.js';
 
 /** What old arguments resolve to, as `conquer train` would. */
 function settingsOf(args: string[]) {
-  const translated = translateDcesmlFlags(args);
+  const { args: translated } = translateDcesmlFlags(args);
   const layer: Record<string, string> = {};
   for (let i = 0; i < translated.length; i++) {
     const [name = '', value] = (translated[i] ?? '').replace(/^--/, '').split('=');
@@ -25,7 +25,9 @@ describe('old flags', () => {
       'init-method': 'xavier_normal_1',
       album: 'Geom',
     };
-    const pairs = Object.entries(dcesmlFlags).flatMap(([name, meaning]) => meaning(samples[name] ?? '1'));
+    const pairs = Object.entries(dcesmlFlags)
+      .filter(([name]) => name !== 'checkpoint')
+      .flatMap(([name, meaning]) => meaning(samples[name] ?? '1'));
     for (const [name] of [...pairs, ...Object.values(dcesmlSwitches).flat()]) {
       expect(isOptionName(name), name).toBe(true);
     }
@@ -74,6 +76,9 @@ describe('old flags', () => {
     [['--criterion=TripletLoss', '--soft-loss'], { loss: 'triplet', soft: 'yes' }],
     [['--num-workers', '4', '--verbose', '--lr', '0.5'], { lr: 0.5 }],
     [['-crs=7'], { 'cluster-seed': null }],
+    [['--lr-step', 'inf'], { 'lr-step': 30 }],
+    [['--clustering_method', 'kmeans_adaptive_centroids'], { clustering: 'adaptive-centroids' }],
+    [['--wandb-enabled', '--epochs', '2'], { wandb: 'DivideAndConquer', epochs: 2 }],
     [['--arch', 'bn_inception'], { arch: 'bn-inception' }],
     [['--lr-beta', '0.1'], { 'loss-lr': 0.1, 'beta-per-class': 'yes' }],
     [['--init-method', 'pt_splitted'], { 'embedding-init': 'default', 'embedding-init-split': 'yes' }],
@@ -83,7 +88,20 @@ describe('old flags', () => {
     expect(settingsOf(args)).toMatchObject(expected);
   });
 
+  it('are told apart from those that this program has too', () => {
+    const oldOf = (...args: string[]) => translateDcesmlFlags(args).old;
+    expect(oldOf('--dataset', 'cub', '--mod_epoch=2', '--seed', '1', '--optimizer', 'adam')).toEqual([]);
+    expect(oldOf('--arch', 'bn_inception', '--sampler', 'npairs', '--stop-recluster')).toEqual([]);
+    expect(oldOf('-seed=4', '--nb_clusters', '2', '--sampler=HPHN')).toEqual([
+      '-seed=4',
+      '--nb_clusters',
+      '--sampler=HPHN',
+    ]);
+  });
+
   it('with a wrong value are a mistake', () => {
+    expect(() => translateDcesmlFlags(['--fixed-mask', '2'])).toThrow(/expected 0 or 1 .* got '2'/);
+    expect(() => translateDcesmlFlags(['--checkpoint', 'x.pt'])).toThrow(/--resume RUN .* --weights FILE/);
     expect(() => translateDcesmlFlags(['--criterion', 'HingeLoss'])).toThrow(UserError);
     expect(() => translateDcesmlFlags(['--nb-epochs'])).toThrow('--nb-epochs: expected a value');
     expect(() => translateDcesmlFlags(['--init-method', 'zeros'])).toThrow(/--init-method: expected/);

@@ -1,5 +1,5 @@
 import { UserError } from '../error.js';
-import type { OptionName } from './options.js';
+import { isOptionName, type OptionName } from './options.js';
 
 /** The settings that an old flag's value stands for; [] where it has no effect here. */
 type Meaning = (value: string) => [name: OptionName, value: string][];
@@ -20,10 +20,18 @@ const choice =
     return [[name, found]];
   };
 
-const isTrue = (value: string) => ['1', 'true', 'yes', 't', 'y'].includes(value.toLowerCase());
+const truths: Record<string, boolean> = {
+  ...Object.fromEntries(['1', 'true', 'yes', 't', 'y'].map((word) => [word, true])),
+  ...Object.fromEntries(['0', 'false', 'no', 'f', 'n'].map((word) => [word, false])),
+};
 const yesOrNo =
   (name: OptionName, yes = 'yes', no = 'no'): Meaning =>
-  (value) => [[name, isTrue(value) ? yes : no]];
+  (value) => {
+    const truth = truths[value.toLowerCase()];
+    if (truth === undefined)
+      throw new UserError(`expected 0 or 1 for the old flag of --${name}, got '${value}'`);
+    return [[name, truth ? yes : no]];
+  };
 const noEffect: Meaning = () => [];
 
 const miners = {
@@ -120,6 +128,14 @@ export const dcesmlFlags: Record<string, Meaning> = {
   'reset-learners-fix': noEffect,
   'save-model': noEffect,
   'save-masks': noEffect,
+  'clustering-method': same('clustering'),
+  // Infinity, the default there, switches the steps off.
+  'lr-step': (value) => (/^[+]?inf(inity)?$/i.test(value) ? [] : [['lr-step', value]]),
+  checkpoint: (value) => {
+    throw new UserError(
+      `--checkpoint ${value}: checkpoints of the authors' code are not taken; --resume RUN goes on with a run of this program, --weights FILE starts with the backbone of a .pth or .safetensors file`,
+    );
+  },
 };
 
 /** Old flags that take no value. */
@@ -129,16 +145,28 @@ export const dcesmlSwitches: Record<string, [name: OptionName, value: string][]>
   'with-l1': [],
   'is-debug': [],
   verbose: [],
+  // The project that is written into the authors' code.
+  'wandb-enabled': [['wandb', 'DivideAndConquer']],
 };
+
+export interface TranslatedFlags {
+  /** The arguments as this program has them. */
+  args: string[];
+  /** The flags, as they were given, that only the authors' code has. */
+  old: string[];
+}
 
 /**
  * Translates the flags of dcesml's train.py in the arguments of `conquer train` to this program's; everything
  * else stays as it is. `-seed=4` and `--nb_epochs 3` are understood too, as argparse does.
  *
  * `--sampler` is the miner there and the batch sampler here: its value tells which is meant.
+ *
+ * @throws UserError for a value that the flag cannot have
  */
-export function translateDcesmlFlags(args: readonly string[]): string[] {
+export function translateDcesmlFlags(args: readonly string[]): TranslatedFlags {
   const result: string[] = [];
+  const old: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string;
     const match = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(arg);
@@ -148,13 +176,16 @@ export function translateDcesmlFlags(args: readonly string[]): string[] {
     if (!match || (single && !['i', 'seed', 'crs'].includes(name))) {
       result.push(arg);
     } else if (
-      name in dcesmlSwitches &&
+      Object.hasOwn(dcesmlSwitches, name) &&
       !(name === 'stop-recluster' && ['yes', 'no'].includes(match[2] ?? args[i + 1] ?? ''))
     ) {
+      if (!isOptionName(name)) old.push(arg);
       for (const [option, value] of dcesmlSwitches[name] ?? []) result.push(`--${option}`, value);
-    } else if (name === 'sampler' && (match[2] ?? args[i + 1] ?? '') in miners) {
+    } else if (name === 'sampler' && Object.hasOwn(miners, match[2] ?? args[i + 1] ?? '')) {
+      old.push(arg);
       result.push('--miner', miners[values() as keyof typeof miners]);
-    } else if (name in dcesmlFlags) {
+    } else if (Object.hasOwn(dcesmlFlags, name)) {
+      if (single || !isOptionName(name)) old.push(arg);
       const value = values();
       if (value === undefined) throw new UserError(`${arg}: expected a value`);
       for (const [option, text] of (dcesmlFlags[name] as Meaning)(value)) result.push(`--${option}`, text);
@@ -162,5 +193,5 @@ export function translateDcesmlFlags(args: readonly string[]): string[] {
       result.push(arg);
     }
   }
-  return result;
+  return { args: result, old };
 }

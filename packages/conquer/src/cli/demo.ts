@@ -22,7 +22,7 @@ export async function runDemo({ seed, out }: DemoRequest): Promise<void> {
     `\nWhat to try next\n` +
       `  evaluate again     npx conquer eval ${path}\n` +
       `  train longer       npx conquer train --resume ${path} --epochs ${settings.epochs + 4} --lr-after restart\n` +
-      `  your own images    npx conquer train --recipe demo --dataset folder --dataset-dir PATH --name mine\n` +
-      `                     (PATH: a subfolder of images for each class)\n`,
+      `  your own images    npx conquer train --recipe photos --dataset-dir PATH --name mine\n` +
+      `                     (PATH: a subfolder of photographs for each class; fetches ImageNet weights once)\n`,
   );
 }

@@ -57,6 +57,8 @@ export async function evaluateRun(request: EvalRequest): Promise<EvalResult> {
   const { cache, ...others } = given;
   const settings = storedSettings(path, others, note);
   const cached = cache === undefined ? undefined : cachedOf(settings, cache, note);
+  if (settings['train-on'] === 'all')
+    throw new UserError(`${path} trained on every class (--train-on all): none is left to evaluate on`);
   setUpEngine(settings.threads, settings.device);
   const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
   try {

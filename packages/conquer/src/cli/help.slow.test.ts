@@ -60,7 +60,7 @@ describe('help', () => {
     [['train', '--recipe', 'cuub'], /did you mean cub\?/],
     [['train', '--help', 'los'], /did you mean loss\?/],
     [['train', '--json', '--dry-run', '--dataset', 'emoji'], /exclude each other/],
-    [['train', '--dataset', 'emoji', '--mlflow', 'nowhere'], /expected an address/],
+    [['train', '--recipe', 'demo', '--mlflow', 'nowhere'], /expected an address/],
     [['sync', 'runs/none'], /sync with what\?/],
     [['search', 'none.safetensors', 'x.png', '--top', '0'], /--top: expected a whole number/],
   ])('%j is one line and code 2', (args, message) => {

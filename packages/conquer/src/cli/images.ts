@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { type ImageSet, packImages, type Reduction } from '@conquer/image';
+import { ImageFiles, type ImageSet, packImages, type Reduction } from '@conquer/image';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { UserError } from '../error.js';
@@ -64,6 +64,7 @@ export async function openImages(
   }[augmentation];
 
   const packOf = async ({ paths, name }: Split, reducing: Reduction): Promise<ImageSet> => {
+    if (paths.length === 0) return new ImageFiles(paths);
     const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
     const shape = reducing.square ? resize : `short-${resize}`;
     const file = join(cacheFolder(), 'packs', `${dataset.name}-${name}-${shape}-${key}.pack`);

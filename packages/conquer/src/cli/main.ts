@@ -4,6 +4,7 @@ import { Interrupted, isSystemError, UserError } from '../error.js';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
 import type { EvalResult } from './eval.js';
+import { withDashes } from './flag-names.js';
 import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
 import type { ResultRow } from './results.js';
 import { chooseHelp, trainHelpFooter } from './train-help.js';
@@ -35,7 +36,7 @@ const program = new Command('conquer')
   .version('0.1.0')
   .addHelpText(
     'after',
-    '\nExample: conquer demo\n         conquer train --dataset folder --dataset-dir photos --arch resnet18',
+    '\nExample: conquer demo\n         conquer train --recipe photos --dataset-dir PHOTOS --name mine',
   );
 
 const train = program
@@ -48,7 +49,7 @@ const train = program
   .option('--json', 'print lines of JSON; text for people on stderr')
   .addHelpText(
     'after',
-    `${trainHelpFooter}\nExample: conquer train --dataset emoji --recipe demo --name mine --epochs 4`,
+    `${trainHelpFooter}\nExample: conquer train --recipe photos --dataset-dir PHOTOS --name mine\n         (photographs of your own, a subfolder for each class)`,
   );
 for (const [name, spec] of Object.entries(trainOptions)) train.addOption(optionFor(name, spec));
 interface IndexFlags {
@@ -75,6 +76,9 @@ interface TrainFlags {
   profile?: boolean;
   json?: boolean;
 }
+/** Those of the arguments that only the authors' code has. */
+let oldFlags: readonly string[] = [];
+
 train.configureHelp({ optionDescription: ({ description }) => description });
 train.action(async (options: TrainFlags) => {
   const { JsonLines } = await import('./json-lines.js');
@@ -88,20 +92,32 @@ train.action(async (options: TrainFlags) => {
   const { settings: fromRecipe, published } =
     recipe === undefined ? { settings: {}, published: null } : readRecipe(recipe);
   const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+  const { isDefaultStart } = await import('./start.js');
   const { findRun } = await import('./runs.js');
+  // The authors' code starts from ImageNet weights whatever its flags say.
+  const fromOldFlags = recipe === undefined && oldFlags.length > 0 ? { weights: 'imagenet' } : {};
   const { settings, cached } =
     resume === undefined
-      ? { settings: resolveSettings(fromRecipe, flags), cached: undefined }
+      ? { settings: resolveSettings(fromOldFlags, fromRecipe, flags), cached: undefined }
       : resumption(findRun(resume), flags, note);
+  if (resume === undefined) {
+    const { refuseUnusedOptions, unusedOptions } = await import('./unused-options.js');
+    const given = Object.keys(flags);
+    // Commands for the authors' code have flags in them that do nothing there either.
+    if (oldFlags.length === 0) refuseUnusedOptions(settings, given);
+    else unusedOptions(settings, given).forEach(note);
+  }
   if (options.dryRun) {
     const { describeDataset } = await import('./train.js');
-    process.stdout.write(describeSettings(settings, { recipe: fromRecipe, flag: flags }));
+    const layers = { 'old flags': fromOldFlags, recipe: fromRecipe, flag: flags };
+    process.stdout.write(describeSettings(settings, layers));
     process.stdout.write(await describeDataset(settings, process.stderr));
     return;
   }
   const summary = await runTraining({
     settings,
     resume: resume !== undefined,
+    defaultStart: resume === undefined && isDefaultStart(fromOldFlags, fromRecipe, flags),
     cached,
     profile: options.profile ?? false,
     events: options.json ? new JsonLines(process.stdout) : undefined,
@@ -195,13 +211,13 @@ program
       for (const state of [...states, ...damaged]) process.stdout.write(`${JSON.stringify(state)}\n`);
       return;
     }
-    const rows = states.map(({ run, status, epochs, of, best }) => ({
-      name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}` : ''}`,
+    const rows = states.map(({ run, status, epochs, of, best, bestBy }) => ({
+      name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}${bestBy === 'R@1' ? '' : ` by ${bestBy}`}` : ''}`,
       metrics: best?.metrics ?? {},
     }));
     const broken = damaged.map(({ run, problem }) => `${run} is damaged: ${problem}\n`).join('');
     process.stdout.write(
-      `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 on the test classes, where no --val-fraction set others aside\n` +
+      `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 (unless it says otherwise) on the test classes, where no --val-fraction set others aside\n` +
         howToGoOn(states) +
         broken,
     );
@@ -361,9 +377,19 @@ program
 
 // A reader that goes away, such as head, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (isGone(error)) return;
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
+// Nor is a terminal: what SIGHUP stops is still to be saved.
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (!isGone(error) && error.code !== 'EPIPE') throw error;
+});
+
+/** A terminal that was closed cannot be written to. */
+function isGone({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'EIO';
+}
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
@@ -380,6 +406,20 @@ for (const command of [program, ...program.commands]) {
 /** Errors whose message is for the person at the keyboard: wrong options, broken images, broken weight files. */
 const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
 
+/** What was typed, in this program's words. */
+function argumentsOf(command: string | undefined, rest: readonly string[]): string[] {
+  if (command === undefined) return [];
+  let args = rest;
+  if (command === 'train') {
+    const translated = translateDcesmlFlags(rest);
+    oldFlags = translated.old;
+    args = translated.args;
+  }
+  const known = program.commands.find((each) => each.name() === command)?.options ?? [];
+  args = withDashes(args, ['--help-all', ...known.flatMap(({ long }) => long ?? [])]);
+  return [command, ...(command === 'train' ? chooseHelp(train, args) : args)];
+}
+
 /** What the system refuses for reasons that are not in the program: room, permission, a broken disk, too many files. */
 const REFUSALS = new Set(
   'ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ESTALE EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP'.split(' '),
@@ -389,11 +429,7 @@ const REFUSALS = new Set(
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
   try {
-    const args =
-      command === 'train'
-        ? ['train', ...chooseHelp(train, translateDcesmlFlags(rest))]
-        : process.argv.slice(2);
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(argumentsOf(command, rest), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;

@@ -109,6 +109,13 @@ export const trainOptions = {
     max: 0.99,
     help: 'with --split random: share of the classes to train on',
   },
+  'train-on': {
+    group: DATA,
+    kind: 'choice',
+    choices: ['split', 'all'],
+    default: 'split',
+    help: 'the training classes of the split, or all classes there are: for the model that goes live; then nothing is measured',
+  },
   'class-ratio': {
     group: DATA,
     kind: 'number',
@@ -138,8 +145,8 @@ export const trainOptions = {
     kind: 'text',
     default: null,
     help:
-      "weights to start the backbone with: imagenet (torchvision's, fetched once), or a file of PyTorch's or " +
-      'safetensors with its names, see docs/weights.md',
+      "weights to start the backbone with: imagenet (torchvision's, fetched once), a file of PyTorch's or safetensors " +
+      'with its names (docs/weights.md), or none: drawn at random',
   },
   bn: {
     group: MODEL,
@@ -671,6 +678,12 @@ export const trainOptions = {
     max: 1024,
     help: 'CPU threads of an operator (default: OMP_NUM_THREADS, else one a core)',
   },
+  'best-by': {
+    group: RUN,
+    kind: 'text',
+    default: 'R@1',
+    help: 'metric by which the best epoch is chosen: R@1, R@2, … (those that are reported), MAP@R, mARP or NMI',
+  },
   'evaluate-untrained': {
     group: RUN,
     kind: 'choice',
@@ -730,7 +743,12 @@ export type TrainSettings = {
 };
 
 export function isOptionName(name: string): name is OptionName {
-  return name in trainOptions;
+  return Object.hasOwn(trainOptions, name);
+}
+
+/** Whether the backbone's weights are drawn: nothing, or `none`, was said about them. */
+export function startsAtRandom({ weights }: Pick<TrainSettings, 'weights'>): boolean {
+  return weights === null || weights === 'none';
 }
 
 /**
@@ -740,7 +758,8 @@ export function isOptionName(name: string): name is OptionName {
  */
 export function parseOption(name: OptionName, value: unknown): string | number | null {
   const spec: OptionSpec = trainOptions[name];
-  if (value === null) return null;
+  // What is not set can only be said of what need not be.
+  if (value === null && spec.default === null) return null;
   switch (spec.kind) {
     case 'text':
       if (typeof value === 'string' && value !== '') return value;
@@ -748,8 +767,8 @@ export function parseOption(name: OptionName, value: unknown): string | number |
     case 'choice':
       if (typeof value === 'string') {
         if (spec.choices.includes(value)) return value;
-        const alias = spec.aliases?.[value.toLowerCase()];
-        if (alias !== undefined) return alias;
+        const alias = Object.entries(spec.aliases ?? {}).find(([name]) => name === value.toLowerCase());
+        if (alias) return alias[1];
       }
       throw new UserError(
         `--${name}: expected one of ${spec.choices.join(', ')}, got ${JSON.stringify(value)}` +

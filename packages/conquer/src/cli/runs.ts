@@ -14,6 +14,8 @@ export interface RunState {
   of: number;
   /** Epochs count from 0. */
   best: BestEpoch | null;
+  /** The metric by which it is. */
+  bestBy: string;
 }
 
 function isFolder(path: string): boolean {
@@ -76,10 +78,12 @@ export function findRuns(paths: readonly string[]): FoundRun[] {
 export function readRun(path: string): RunState {
   const folder = RunFolder.open(path);
   const trained = folder.epochs().filter((record) => record.epoch >= 0);
+  const { 'best-by': chosenBy } = folder.settings();
+  const bestBy = typeof chosenBy === 'string' ? chosenBy : 'R@1';
   let best: BestEpoch | null = null;
   for (const { epoch, metrics, validation } of trained) {
     const epochBest = metrics && { epoch, metrics, ...(validation && { validation }) };
-    if (epochBest && (best === null || scoreOf(epochBest) > scoreOf(best))) best = epochBest;
+    if (epochBest && (best === null || scoreOf(epochBest, bestBy) > scoreOf(best, bestBy))) best = epochBest;
   }
   const of = folder.settings().epochs;
   if (typeof of !== 'number')
@@ -88,7 +92,14 @@ export function readRun(path: string): RunState {
     );
   const ended = folder.summary()?.status ?? 'cut off';
   const whole = trained.length >= of ? 'finished' : ended === 'finished' ? 'cut off' : ended;
-  return { run: path, status: folder.runningProcess() ? 'running' : whole, epochs: trained.length, of, best };
+  return {
+    run: path,
+    status: folder.runningProcess() ? 'running' : whole,
+    epochs: trained.length,
+    of,
+    best,
+    bestBy,
+  };
 }
 
 export interface ListOptions {

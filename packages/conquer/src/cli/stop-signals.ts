@@ -1,9 +1,13 @@
 import { Interrupted } from '../error.js';
 import type { Output } from './terminal.js';
 
-const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const signals = Object.keys(CODES) as (keyof typeof CODES)[];
 
-/** SIGINT (Ctrl-C) and SIGTERM as an AbortSignal, until it is disposed. A second one ends the process at once. */
+/**
+ * SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal or the connection is gone) as an AbortSignal, until it is disposed. A
+ * second one ends the process at once, but for SIGHUP: shell and system may both send it.
+ */
 export class StopSignals {
   private readonly controller = new AbortController();
   readonly signal: AbortSignal = this.controller.signal;
@@ -12,12 +16,13 @@ export class StopSignals {
   constructor(out: Output) {
     this.onSignal = (name) => {
       process.exitCode = CODES[name as keyof typeof CODES];
+      if (this.signal.aborted && name === 'SIGHUP') return;
       if (this.signal.aborted) process.exit();
       out.write('\nstopping after this step; press again to stop at once\n');
       // Whoever ends by the signal throws its reason.
       this.controller.abort(new Interrupted('stopped before the training began'));
     };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, this.onSignal);
+    for (const name of signals) process.on(name, this.onSignal);
   }
 
   /** The work's result, unless a signal comes first: then it is left to itself, as the process ends. @throws Interrupted */
@@ -36,6 +41,6 @@ export class StopSignals {
   }
 
   [Symbol.dispose](): void {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, this.onSignal);
+    for (const name of signals) process.off(name, this.onSignal);
   }
 }

@@ -57,7 +57,11 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
   private at = { epoch: 0, epochs: 1, steps: 1 };
   private readonly time = new TimeLeft();
 
-  constructor(out: Output) {
+  /** @param bestBy the metric by which the best epoch is chosen */
+  constructor(
+    out: Output,
+    private readonly bestBy = 'R@1',
+  ) {
     this.out = out;
   }
 
@@ -166,12 +170,13 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
   onEpochEnd(record: EpochRecord, best: boolean): void {
     const { metrics, seconds } = record;
     this.time.epochEnded(record);
-    const scores =
-      metrics &&
-      `R@1 ${percent(metrics['R@1'])}  MAP@R ${percent(metrics['MAP@R'])}  NMI ${percent(metrics.NMI)}` +
-        (record.validation ? `  validation R@1 ${percent(record.validation['R@1'])}` : '');
+    const { bestBy } = this;
+    const scores = metrics
+      ? `  ${[...new Set(['R@1', 'MAP@R', 'NMI', bestBy])].map((name) => `${name} ${percent(metrics[name])}`).join('  ')}` +
+        (record.validation ? `  validation ${bestBy} ${percent(record.validation[bestBy])}` : '')
+      : '';
     if (record.epoch < 0) {
-      this.line(`untrained  ${scores}`);
+      this.line(`untrained${scores}`);
       if (record.collapsed) this.onNote(COLLAPSED);
       return;
     }
@@ -179,7 +184,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
       this.line(`  ${count} of ${record.steps} batches skipped: ${reason}`);
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate);
-    this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}  ${scores}${best ? '  best' : ''}`);
+    this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}${scores}${best ? '  best' : ''}`);
     if (record.collapsed) this.onNote(COLLAPSED);
     if (record.profile) this.line(profileTable(record.profile));
   }

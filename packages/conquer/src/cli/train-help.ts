@@ -10,7 +10,7 @@ const usual: Partial<Record<OptionName, string>> = {
   split: 'training classes of a folder: half, random, a file',
   'val-fraction': 'share of these that choose the best epoch [0]',
   arch: 'resnet18, resnet50, bn-inception, … [resnet50]',
-  weights: 'imagenet (fetched once), or a file',
+  weights: 'imagenet (fetched once), a file, or none',
   'embedding-dim': 'dimensions of the embedding [512]',
   'num-learners': 'learners in the end; 1: no division [4]',
   'mod-epoch': 'redivide every so many epochs [2]',

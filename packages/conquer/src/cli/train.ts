@@ -6,8 +6,10 @@ import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
+import { refuseOtherMetric } from '../evaluate/evaluate.js';
 import { Random } from '../random.js';
 import { refuseOtherDataset, refuseOtherSettings } from '../train/continuation.js';
+import { whetherLearnt } from '../train/learnt.js';
 import { train } from '../train/loop.js';
 import { joinObservers } from '../train/observers.js';
 import { Profile } from '../train/profile.js';
@@ -33,6 +35,7 @@ import { learningRateOf, withEpochs } from './learning-rate.js';
 import { parseOption, resolveSettings, type TrainSettings } from './options.js';
 import type { Published } from './recipe.js';
 import { type ResultRow, resultsTable } from './results.js';
+import { refuseDefaultStart, startWarning } from './start.js';
 import { StopSignals } from './stop-signals.js';
 import { type Output, TerminalObserver } from './terminal.js';
 import { track, trackersOf } from './track.js';
@@ -44,6 +47,7 @@ export async function describeDataset(settings: TrainSettings, out: Output): Pro
     `${dataset.name}, ${name}: ${counted(paths.length, 'image')} of ${counted(classNames.length, 'class', 'classes')}\n`;
   const { train: training, test, validation, gallery, testSets = [test] } = dataset;
   return [training, ...(validation ? [validation] : []), ...testSets, ...(gallery ? [gallery] : [])]
+    .filter(({ paths }) => paths.length > 0)
     .map(line)
     .join('');
 }
@@ -59,6 +63,8 @@ export interface RunRequest {
   resume?: boolean;
   /** Keep decoded images on this machine's disk; by default as the settings have it. */
   cached?: boolean | undefined;
+  /** Nothing was said of weights, BatchNorm and learning rate: a run that cannot learn is refused, not only warned of. */
+  defaultStart?: boolean;
   /** Measure where the time goes. */
   profile?: boolean;
   /** Told what happens, for programs. */
@@ -70,12 +76,13 @@ export interface RunRequest {
  * Trains one run from its settings to its summary.
  *
  * @throws UserError for settings or data that cannot work, before anything is written, and when the run folder cannot be
- * @throws Interrupted after SIGINT or SIGTERM; the run can be resumed
+ * @throws Interrupted after SIGINT, SIGTERM or SIGHUP; the run can be resumed
  */
 export async function runTraining({
   settings,
   resume = false,
   cached,
+  defaultStart = false,
   profile = false,
   events,
   out,
@@ -99,6 +106,7 @@ export async function runTraining({
 
   const trackers = await trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
+  if (defaultStart) refuseDefaultStart(settings);
   // train() refuses these too; here it is before anything is decoded or built.
   if (resumed) {
     refuseOtherSettings(path, resumed.settings(), plain);
@@ -110,7 +118,8 @@ export async function runTraining({
       dataset.train.labels,
       settings['cluster-by'],
     );
-  const terminal = new TerminalObserver(out);
+  if (dataset.test.paths.length > 0) refuseOtherMetric(settings['best-by'], dataset.recallAt);
+  const terminal = new TerminalObserver(out, settings['best-by']);
   const onBad = (message: string) => terminal.onNote(message);
   const bad = await badImagesOf(settings, dataset, out, onBad, stop.signal);
   const generator = new Generator(settings.seed);
@@ -121,6 +130,8 @@ export async function runTraining({
   if (seen !== null) out.write(`warning: ${seen}\n`);
   const model = await stop.before(modelOf({ ...settings, weights }, generator, dropoutGenerator, out));
   const loss = lossOf(settings, dataset.train.classNames.length, generator);
+  const warning = resumed?.hasCheckpoint ? null : startWarning(settings);
+  if (warning !== null) out.write(`warning: ${warning}\n`);
   const optimizer = optimizerOf(settings, model, loss, out);
   const miner = minerOf(settings, loss, random);
   const data = await openImages(settings, dataset, model.backbone.input, out, {
@@ -149,6 +160,7 @@ export async function runTraining({
       learningRate: learningRateOf(settings),
       ...divisionOf(settings),
       recallAt: dataset.recallAt,
+      bestBy: settings['best-by'],
       evaluateUntrained: settings['evaluate-untrained'] === 'yes',
       ...(settings.compat === 'dcesml' && { compat: settings.compat }),
       onNan: settings['on-nan'],
@@ -189,18 +201,56 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
   if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
   if (published) rows.push({ name: `published (${published.source})`, metrics: published.metrics });
   const marp = published !== null || summary.settings.compat === 'dcesml';
-  out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { marp })}\n`);
-  if (summary.best) {
+  if (summary.queries === 0) {
     out.write(
-      summary.best.chosenOn === 'validation'
-        ? 'The best epoch was chosen by R@1 on the validation classes, which are none of these.\n'
-        : 'The best epoch was chosen by R@1 on these same classes: an optimistic number (--val-fraction sets others aside).\n',
+      '\nNothing was measured: every class trained, so that no unseen ones are left. How good the model is only the same ' +
+        'settings without --train-on all tell.\n',
+    );
+  } else {
+    out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { marp })}\n`);
+  }
+  if (summary.best) {
+    const { chosenBy, chosenOn } = summary.best;
+    out.write(
+      chosenOn === 'validation'
+        ? `The best epoch was chosen by ${chosenBy} on the validation classes, which are none of these.\n`
+        : `The best epoch was chosen by ${chosenBy} on these same classes: an optimistic number (--val-fraction sets others aside).\n`,
     );
   }
+  const verdict = didNotLearn(summary);
+  if (verdict !== null) out.write(`${verdict}\n`);
   const { train: training, divide, evaluate, total } = summary.seconds;
   out.write(
     `${total.toFixed(0)} s: ${training.toFixed(0)} s training (${summary.imagesPerSecond.toFixed(0)} images/s), ` +
       `${divide.toFixed(0)} s dividing, ${evaluate.toFixed(0)} s evaluating\n`,
+  );
+}
+
+/** Where the best epoch is no better than chance makes it: that, and what to try. null where it is. */
+export function didNotLearn(summary: Summary): string | null {
+  const learnt = whetherLearnt(summary);
+  if (learnt === null || learnt.better) return null;
+  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`;
+  const { metric, before, best, standardError } = learnt;
+  if (before >= 1 && best >= 1) {
+    return (
+      `Whether it learnt cannot be told: ${metric} was 100 % before training already. Choose by another metric (--best-by), ` +
+      'or test on more classes.'
+    );
+  }
+  const { weights = null, lr, 'image-size': side } = summary.settings;
+  const tries = [
+    ...(weights === null || weights === 'none'
+      ? ['pretrained weights (--weights imagenet; --recipe photos for photographs)']
+      : []),
+    `another learning rate than ${lr} (--lr)`,
+    'more epochs (--epochs)',
+    `larger images than ${side} px (--image-size)`,
+    'more classes and images',
+  ];
+  return (
+    `It did not learn: the best epoch has ${metric} ${percent(best)}, the network before training ${percent(before)}, and the standard ` +
+    `error over ${counted(summary.queries, 'image')} is ${percent(standardError)}.\nTry ${tries.join(', ')}.`
   );
 }
 

@@ -16,7 +16,7 @@ export async function withCheckedFiles(dataset: Dataset, options: RepeatedFilesO
   const { test, gallery = null, validation, testSets = [test] } = checked;
   const own = gallery ? await ownInGallery(test.paths, gallery.paths) : undefined;
   for (const queries of [validation, ...testSets]) {
-    if (!queries) continue;
+    if (!queries || queries.paths.length === 0) continue;
     const searched = queries === test ? gallery : null;
     if (withoutMatch(queries, searched, own) === queries.labels.length) {
       throw new UserError(

@@ -25,7 +25,7 @@ export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
   return {
     ...dataset,
     train: firstClasses(train, ratio),
-    test: firstClasses(test, ratio),
+    test: test.classNames.length === 0 ? test : firstClasses(test, ratio),
     ...(gallery && { gallery: firstClasses(gallery, ratio) }),
     ...(testSets && { testSets: testSets.map((split) => firstClasses(split, ratio)) }),
   };

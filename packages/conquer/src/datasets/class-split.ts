@@ -8,12 +8,14 @@ import { readTextFile } from './text-file.js';
  * - `halves`: sorted by name (by code point), the first half trains (the larger one if their number is odd);
  * - `list`: the classes named in a text file train, the others test. UTF-8, a class name a line; blank lines and lines
  *   that begin with `#` are ignored, as are spaces around a name;
- * - `fraction`: that share of the classes, shuffled by the seed and rounded, trains.
+ * - `fraction`: that share of the classes, shuffled by the seed and rounded, trains;
+ * - `all`: every class trains, and the test set is empty.
  */
 export type ClassSplit =
   | { kind: 'halves' }
   | { kind: 'list'; file: string }
-  | { kind: 'fraction'; fraction: number; seed: number };
+  | { kind: 'fraction'; fraction: number; seed: number }
+  | { kind: 'all' };
 
 /**
  * @param classes in the order of their names
@@ -30,6 +32,8 @@ export async function splitClasses(
     test: classes.filter(({ name }, index) => !trains(name, index)),
   });
   switch (split.kind) {
+    case 'all':
+      return byTraining(() => true);
     case 'halves': {
       const half = Math.ceil(classes.length / 2);
       return byTraining((_, index) => index < half);

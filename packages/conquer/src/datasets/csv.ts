@@ -90,7 +90,7 @@ function readDivided(
   file: string,
   split: ClassSplit,
 ): Record<Part, ListedImage<string>[]> {
-  if (split.kind !== 'halves') {
+  if (split.kind !== 'halves' && split.kind !== 'all') {
     throw new UserError(
       `${file}: it has a split column, train and test, which another way to divide the classes contradicts; leave one of them out`,
     );

@@ -72,7 +72,8 @@ export async function readParts(
       merged.set(name, { name, paths: [...(known?.paths ?? []), ...images] });
     }
     const classes = [...merged.values()].sort((a, b) => byCodePoint(a.name, b.name));
-    onWarning?.(`${folder}: the classes of ${names} are taken together and divided anew`);
+    const divided = split.kind === 'all' ? '' : ' and divided anew';
+    onWarning?.(`${folder}: the classes of ${names} are taken together${divided}`);
     return { validation: [], ...(await splitClasses(classes, folder, split)) };
   }
   // Without a test folder, val is the test set: nothing else could be measured on.

@@ -22,7 +22,7 @@ export interface FolderOptions {
  * has the folder's name; recall is reported at 1, 2, 4 and 8.
  * @throws UserError if the folder, the list or the split cannot work: it cannot be read, a listed class is
  *   not there, the fraction is not in (0, 1), a class is in two parts, or the training or test part lacks a second class
- *   or a class with two images
+ *   or a class with two images (the test part only where there is to be one)
  */
 export async function openFolder(options: FolderOptions): Promise<Dataset> {
   const folder = resolve(options.folder);
@@ -36,7 +36,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
     test: parts.test,
   })) {
     const all = parts.train.length + parts.validation.length + parts.test.length;
-    if (name === 'validation' && part.length === 0) continue;
+    if (part.length === 0 && (name === 'validation' || (name === 'test' && split.kind === 'all'))) continue;
     if (part.length < 2) {
       throw new UserError(
         `${folder}: expected at least 2 classes for ${name}, the split leaves ${part.length} of ${all}; add class folders or choose another split`,

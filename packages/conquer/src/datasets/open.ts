@@ -57,7 +57,7 @@ export async function openDataset(name: string, options: OpenDatasetOptions = {}
   const { folder, split, allowPartial, onProgress, onWarning } = options;
   const isEmoji = name === 'emoji' || name === 'emoji-tones';
   const open = Object.hasOwn(distributed, name) ? distributed[name] : undefined;
-  if ((isEmoji || open) && split && split.kind !== 'halves')
+  if ((isEmoji || open) && split && split.kind !== 'halves' && split.kind !== 'all')
     throw new UserError(`the data set "${name}" says itself which classes train: leave --split out`);
   if (isEmoji) return await openEmoji({ tones: name === 'emoji-tones', onProgress });
   if (name !== 'folder' && name !== 'csv' && !open) {

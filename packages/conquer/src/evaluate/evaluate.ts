@@ -3,6 +3,7 @@ import { kMeansSteps } from '../distances/kmeans.js';
 import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
+import { UserError } from '../error.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
@@ -51,6 +52,18 @@ export interface EvaluateOptions {
  * classes).
  */
 export type Metrics = Record<string, number>;
+
+/** The metrics that the best epoch can be chosen by, where recall is reported at these k's: a higher one is better. */
+export function choosingMetrics(recallAt: readonly number[]): string[] {
+  return [...recallAt.map((k) => `R@${k}`), 'MAP@R', 'mARP', 'NMI'];
+}
+
+/** @throws UserError for a metric that the best epoch cannot be chosen by */
+export function refuseOtherMetric(name: string, recallAt: readonly number[]): void {
+  const known = choosingMetrics(recallAt);
+  if (!known.includes(name))
+    throw new UserError(`the best epoch is chosen by one of ${known.join(', ')}, got '${name}'`);
+}
 
 /**
  * Retrieval and clustering quality of embeddings, by exact Euclidean neighbours.

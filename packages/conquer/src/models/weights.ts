@@ -48,7 +48,8 @@ export function imageNetWeights(arch: string): PublishedWeights {
   const weights = imageNet.get(arch);
   if (weights !== undefined) return weights;
   const advice =
-    elsewhere.get(arch) ?? `leave --weights out, or choose one of ${[...imageNet.keys()].join(', ')}`;
+    elsewhere.get(arch) ??
+    `start without (weights 'none'), or choose one of ${[...imageNet.keys()].join(', ')}`;
   throw new UserError(`torchvision publishes no ImageNet weights for ${arch}: ${advice}`);
 }
 

@@ -14,6 +14,7 @@ import { interleavedLength, interleaveLearners, type LearnerBatches } from '../d
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
+import { refuseOtherMetric } from '../evaluate/evaluate.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
@@ -129,8 +130,10 @@ export interface TrainOptions {
   fullEmbeddingMasks?: MaskSum;
   /** The masks rest while there is one learner; default false. */
   freezeMasksWithOneLearner?: boolean;
-  /** The k's of Recall@k. The best epoch is chosen by R@1. */
+  /** The k's of Recall@k. */
   recallAt: readonly number[];
+  /** The metric by which the best epoch is chosen, one of `choosingMetrics(recallAt)`; default 'R@1'. */
+  bestBy?: string;
   /** Evaluate before the first epoch too; default true. */
   evaluateUntrained?: boolean;
   /** 'dcesml': cluster by cluster in the full-embedding phase too, and its reassignment. */
@@ -179,6 +182,10 @@ export async function train(options: TrainOptions): Promise<Summary> {
   const { model, loss, optimizer, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal, profile } = options;
   const { trainLabels } = data;
+  const bestBy = options.bestBy ?? 'R@1';
+  // Where every class trains there is nothing to measure on, and the last epoch is the one that stays.
+  const measures = data.testLabels.length > 0;
+  if (measures) refuseOtherMetric(bestBy, options.recallAt);
   const record = options.dataset ? recordOf(options.dataset) : null;
   const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
@@ -209,9 +216,10 @@ export async function train(options: TrainOptions): Promise<Summary> {
       status,
       settings,
       epochs,
-      best: best && { ...best, chosenOn: data.validationLabels ? 'validation' : 'test' },
+      best: best && { ...best, chosenOn: data.validationLabels ? 'validation' : 'test', chosenBy: bestBy },
       last: last?.metrics && last.epoch >= 0 ? { epoch: last.epoch, metrics: last.metrics } : null,
       untrained: records.find((record) => record.epoch === -1)?.metrics ?? null,
+      queries: data.testLabels.length,
       seconds,
       imagesPerSecond: seconds.train > 0 ? images / seconds.train : 0,
       checkpoints: { best: run.bestCheckpoint, last: run.lastCheckpoint },
@@ -316,7 +324,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
   }
   run.rewindTo(checkpoint ? firstEpoch - 1 : -2, position);
   observer.onStart?.();
-  if (!checkpoint && (options.evaluateUntrained ?? true)) {
+  if (!checkpoint && measures && (options.evaluateUntrained ?? true)) {
     const stopEvaluating = clock('evaluate');
     const { metrics, collapsed, dispose } = await evaluate('test');
     dispose();
@@ -466,10 +474,14 @@ export async function train(options: TrainOptions): Promise<Summary> {
     took.train += stopTraining();
 
     const stopEvaluating = clock('evaluate');
-    const { metrics, collapsed, ...evaluated } = await evaluate('test');
+    const evaluated = measures ? await evaluate('test') : null;
+    const metrics = evaluated?.metrics ?? null;
     const validation = await validate();
-    const isBest = best === null || scoreOf({ metrics, ...validation }) > scoreOf(best);
-    const looking = isBest ? withPauses(surroundings(evaluated, model.numLearners), signal) : null;
+    const isBest =
+      metrics !== null &&
+      (best === null || scoreOf({ metrics, ...validation }, bestBy) > scoreOf(best, bestBy));
+    const looking =
+      isBest && evaluated ? withPauses(surroundings(evaluated, model.numLearners), signal) : null;
     const around = looking && (await untilStopped(looking));
     images += sums.images;
     position = null;
@@ -488,7 +500,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       fullEmbedding: plan.fullEmbedding,
       backboneFrozen: plan.freezeBackbone,
       learningRates,
-      ...(collapsed && { collapsed }),
+      ...(evaluated?.collapsed && { collapsed: true }),
       seconds: { ...took, evaluate: stopEvaluating() },
       ...(profile && { profile: profile.take() }),
     };
@@ -496,12 +508,12 @@ export async function train(options: TrainOptions): Promise<Summary> {
     // The log first: a run cut off between the two trains this epoch again and forgets the line.
     run.appendEpoch(record);
     run.appendMasks(epoch, effectiveMasks(model));
-    if (around) {
+    if (around && evaluated) {
       const masks = options.fullEmbeddingMasks;
       writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, masks, epoch });
     }
-    evaluated.dispose();
-    if (isBest) save(run.bestCheckpoint, epoch);
+    evaluated?.dispose();
+    if (isBest || !measures) save(run.bestCheckpoint, epoch);
     save(run.lastCheckpoint, epoch);
     observer.onEpochEnd?.(record, isBest);
   }

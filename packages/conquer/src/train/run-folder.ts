@@ -58,7 +58,10 @@ export interface EpochRecord {
   profile?: EpochProfile;
 }
 
-/** The epoch of the highest R@1: on the validation classes where there are some, else on the test classes. */
+/**
+ * The epoch that was best by the metric that was asked for (R@1): on the validation classes where there are some, else on
+ * the test classes.
+ */
 export interface BestEpoch {
   epoch: number;
   /** On the test classes. */
@@ -66,9 +69,15 @@ export interface BestEpoch {
   validation?: Metrics;
 }
 
-/** What a line of metrics.jsonl is compared by for the best epoch. */
-export function scoreOf({ metrics, validation }: Pick<EpochRecord, 'metrics' | 'validation'>): number {
-  return (validation ?? metrics)?.['R@1'] ?? 0;
+/**
+ * What a line of metrics.jsonl is compared by for the best epoch.
+ * @param by name of a metric, see `choosingMetrics`
+ */
+export function scoreOf(
+  { metrics, validation }: Pick<EpochRecord, 'metrics' | 'validation'>,
+  by: string,
+): number {
+  return (validation ?? metrics)?.[by] ?? 0;
 }
 
 /** test-images.json: all images that are tested on; those of embeddings.safetensors are among them. */
@@ -107,11 +116,13 @@ export interface Summary {
   /** To train in all. */
   epochs: number;
   /** `chosenOn` 'test': on the very classes of `metrics`, so an optimistic number; say so where you quote it. */
-  best: (BestEpoch & { chosenOn: 'test' | 'validation' }) | null;
+  best: (BestEpoch & { chosenOn: 'test' | 'validation'; chosenBy: string }) | null;
   /** Of the last whole epoch, on the test classes. */
   last: { epoch: number; metrics: Metrics } | null;
   /** Of the network before training, on the test classes; null where that was not evaluated. */
   untrained: Metrics | null;
+  /** Images that were asked for, of which these metrics are means; 0: every class trained. */
+  queries: number;
   /** Wall-clock seconds by phase, over all sessions of the run. */
   seconds: { divide: number; train: number; evaluate: number; total: number };
   /** Training images a second, while training. */

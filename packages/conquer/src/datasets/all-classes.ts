@@ -1,0 +1,21 @@
+import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
+
+/**
+ * The data set with every class for training and an empty test set: for the model that goes live, of which nothing can
+ * be measured any more. Classes of one name are one, whatever split they are in; a file counts once.
+ */
+export function withAllClasses(dataset: Dataset): Dataset {
+  const { name, train, validation, test, gallery, testSets = [], recallAt } = dataset;
+  const classes = new Map<string, Set<string>>();
+  for (const split of [train, validation, test, gallery, ...testSets]) {
+    for (const className of split?.classNames ?? [])
+      if (!classes.has(className)) classes.set(className, new Set());
+    for (const [i, path] of split?.paths.entries() ?? [])
+      classes.get(split?.classNames[split.labels[i] as number] as string)?.add(path);
+  }
+  const all: ImageClass[] = [...classes].map(([className, paths]) => ({
+    name: className,
+    paths: [...paths],
+  }));
+  return { name, train: splitOfClasses(train.name, all), test: splitOfClasses(test.name, []), recallAt };
+}

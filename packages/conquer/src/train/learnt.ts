@@ -1,0 +1,22 @@
+import type { Summary } from './run-folder.js';
+
+/** Whether a run got anywhere, by the metric that its best epoch was chosen by. */
+export interface Learnt {
+  metric: string;
+  before: number;
+  best: number;
+  /** Of the best value: sqrt(p (1 - p) / queries), the largest that a mean of numbers in 0…1 can have. */
+  standardError: number;
+  /** The best epoch is better than the network before training by more than the standard error. */
+  better: boolean;
+}
+
+/** null where it cannot be said, as nothing was measured before training or afterwards. */
+export function whetherLearnt({ untrained, best, queries }: Summary): Learnt | null {
+  if (!untrained || !best || queries === 0) return null;
+  const metric = best.chosenBy;
+  const [before, after] = [untrained[metric], best.metrics[metric]];
+  if (before === undefined || after === undefined) return null;
+  const standardError = Math.sqrt((after * (1 - after)) / queries);
+  return { metric, before, best: after, standardError, better: after - before > standardError };
+}
