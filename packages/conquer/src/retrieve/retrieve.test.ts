@@ -188,7 +188,8 @@ describe('an index', () => {
     await expect(indexFolder(model, images)).rejects.toThrow(
       /^the embeddings of 12 of 12 images are NaN or infinite \(.*class-0\/0\.svg, .* and others\): the weights are damaged/,
     );
-    expect(liveTensors()).toBe(before);
+    // Fewer where what an earlier test let go of is collected meanwhile.
+    expect(liveTensors()).toBeLessThanOrEqual(before);
 
     using sound = TrainedModel.open(run);
     using index = (await indexFolder(sound, images)).index;
