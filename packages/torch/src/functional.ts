@@ -57,6 +57,7 @@ export interface BatchNormOptions {
 /**
  * x (B, C, ...), everything else (C): (x − mean) / √(var + eps) · weight + bias for each channel. In training
  * the running statistics are changed in place; null: none are kept.
+ * @throws RangeError in training for one value of a channel, which has no variance, as PyTorch does
  */
 export function batchNorm(
   x: Tensor,
@@ -64,6 +65,11 @@ export function batchNorm(
   runningVar: Tensor | null,
   { weight = null, bias = null, training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
 ): Tensor {
+  if (training && x.numel() === x.size(1)) {
+    throw new RangeError(
+      `batchNorm: expected more than one value of a channel to train with, got the shape [${x.shape.join(', ')}]`,
+    );
+  }
   return aten.batch_norm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true);
 }
 

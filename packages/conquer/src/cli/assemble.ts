@@ -125,8 +125,22 @@ export async function modelOf(
     generator,
     dropoutGenerator,
   });
-  await loadWeightsOf(settings, model.backbone, out);
+  try {
+    requireSize(model.backbone, settings['image-size']);
+    await loadWeightsOf(settings, model.backbone, out);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
   return model.to({ device: settings.device });
+}
+
+function requireSize(backbone: Backbone, side: number): void {
+  try {
+    backbone.requireImages([1, 3, side, side]);
+  } catch (error) {
+    throw new UserError(`--image-size: ${(error as Error).message}`);
+  }
 }
 
 /** Fills the backbone from a file, or from the published one, which is fetched once. */

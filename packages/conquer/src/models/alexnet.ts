@@ -14,6 +14,7 @@ export class AlexNet extends Backbone {
   readonly featureSize = 256;
   readonly input = imageNetInput;
   readonly classifierPrefixes = ['classifier.'];
+  override readonly smallestSide = 63;
   readonly features: nn.Sequential;
 
   constructor({ generator }: AlexNetOptions = {}) {
@@ -37,7 +38,7 @@ export class AlexNet extends Backbone {
     );
   }
 
-  /** Images (B, 3, H, W) of at least 63 pixels a side to (B, 256, h, w): 6x6 for 224 pixels. */
+  /** Images (B, 3, H, W) to (B, 256, h, w): 6x6 for 224 pixels. */
   forward(images: Tensor): Tensor {
     return nn.inBlockedLayout(images, (x) => this.features.forward(x));
   }

@@ -41,6 +41,37 @@ export abstract class Backbone extends nn.Module {
   abstract readonly classifierPrefixes: readonly string[];
 
   /**
+   * Side in pixels of the smallest image that leaves a feature map: one of a smaller side would vanish on the way. Default 1.
+   */
+  readonly smallestSide: number = 1;
+
+  /** Whether images of this height or width can go through. */
+  takesSide(side: number): boolean {
+    return side >= this.smallestSide;
+  }
+
+  /**
+   * @param shape of a batch of images
+   * @throws UserError for images that cannot go through, which says what can
+   */
+  requireImages(shape: readonly number[]): void {
+    const [, channels, height = 0, width = 0] = shape;
+    if (shape.length !== 4 || channels !== 3) {
+      throw new UserError(`${this.name}: expected images (B, 3, H, W), got the shape [${shape.join(', ')}]`);
+    }
+    for (const side of [height, width]) {
+      if (this.takesSide(side)) continue;
+      const below = nearest(side, -1, (other) => this.takesSide(other));
+      const above = nearest(side, 1, (other) => this.takesSide(other));
+      const next =
+        below === null
+          ? `at least ${above} pixels a side`
+          : `${below} or ${above} pixels, the nearest that it takes`;
+      throw new UserError(`${this.name}: expected images of ${next}, got ${height}×${width}`);
+    }
+  }
+
+  /**
    * Images (B, 3, H, W) as `input` says to feature maps (B, featureSize, h, w), which belong to the caller.
    */
   abstract forward(images: Tensor): Tensor;
@@ -80,4 +111,10 @@ export abstract class Backbone extends nn.Module {
       .map(([name]) => name);
     return names.length > 0 ? `integers in ${firstThree(names)}` : null;
   }
+}
+
+/** The nearest side in one direction that is fit; null where there is none of at least a pixel. */
+function nearest(side: number, step: 1 | -1, fits: (side: number) => boolean): number | null {
+  for (let other = side + step; other > 0; other += step) if (fits(other)) return other;
+  return null;
 }

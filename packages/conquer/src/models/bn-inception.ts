@@ -102,8 +102,17 @@ export class BNInception extends Backbone {
     });
   }
 
+  /** Where a block of stride 2 halves the maps, its convolutions round up and its pooling down. */
+  override takesSide(side: number): boolean {
+    // Past the first convolution and both poolings behind it, by the formulas of libtorch.
+    const pooled = (of: number) => Math.ceil((of - 3) / 2) + 1;
+    const before3c = pooled(pooled(Math.floor((side - 1) / 2) + 1));
+    return side >= 1 && before3c >= 4 && before3c % 4 === 0;
+  }
+
   /** Images (B, 3, H, W) to (B, 1024, h, w): 7x7 for 224 pixels. */
   forward(images: Tensor): Tensor {
+    this.requireImages(images.shape);
     return scope(() => {
       let maps = scope(() => {
         const stem = halve(this.unit('conv1_7x7_s2', images));
@@ -120,13 +129,6 @@ export class BNInception extends Backbone {
 
   private block({ name, single, projection, pool }: Block, x: Tensor): Tensor {
     const prefix = `inception_${name}_`;
-    const [height = 0, width = 0] = x.shape.slice(-2);
-    if (single === undefined && (height % 2 !== 0 || width % 2 !== 0)) {
-      // The strided convolutions round up and the pooling down.
-      throw new RangeError(
-        `bn-inception: images whose maps halve evenly are needed, such as 224 or 256 pixels, got ${height}x${width} before block ${name}`,
-      );
-    }
     return scope(() => {
       const double = this.unit(`${prefix}double_3x3_reduce`, x);
       const branches = [

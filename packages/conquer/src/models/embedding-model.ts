@@ -129,7 +129,8 @@ export class EmbeddingModel extends nn.Module {
   /**
    * Images (B, 3, H, W) to embeddings (B, D), each row of length 1: of one learner, of the whole embedding
    * (no learner), or of the whole embedding under the sum of the masks. They belong to the caller.
-   * @throws RangeError for both a learner and `masks`, or a learner that is not there
+   * @throws RangeError for both a learner and `masks`, or a learner that is not there; UserError for images that the
+   *   backbone does not take
    */
   embed(images: Tensor, { learner = null, masks }: EmbedOptions = {}): Tensor {
     if (learner !== null && masks !== undefined) {
@@ -152,6 +153,7 @@ export class EmbeddingModel extends nn.Module {
   }
 
   private pooledFeatures(images: Tensor): Tensor {
+    this.backbone.requireImages(images.shape);
     return scope(() => {
       const maps = this.backbone.forward(images);
       const pooled =

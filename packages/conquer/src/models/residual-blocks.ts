@@ -65,7 +65,9 @@ export class BasicBlock extends nn.Module {
   private identity(x: Tensor): Tensor {
     if (this.downsample === null) return x;
     const { poolStride: k } = this;
-    return this.downsample.forward(k === 1 ? x : aten.avg_pool2d(x, [k, k], [k, k]));
+    if (k === 1) return this.downsample.forward(x);
+    // Of an odd number of pixels the convolutions keep half, rounded up: the last window has fewer, and averages those.
+    return this.downsample.forward(aten.avg_pool2d(x, [k, k], [k, k], [0, 0], true, false));
   }
 }
 

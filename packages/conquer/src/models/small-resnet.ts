@@ -27,6 +27,8 @@ export class SmallResNet extends Backbone {
   readonly classifierPrefixes = ['fc.'];
   readonly conv1: nn.Conv2d;
   readonly bn1: nn.BatchNorm2d;
+  /** All layers but the first one pad what they need. */
+  override readonly smallestSide: number;
   private readonly maxPool: boolean;
   private readonly stages: BasicBlock[][];
 
@@ -43,6 +45,7 @@ export class SmallResNet extends Backbone {
     }
     this.input = options.input ?? { ...imageNetInput, size: 32 };
     this.maxPool = maxPool;
+    this.smallestSide = kernelSize % 2 === 0 ? 2 : 1;
     this.conv1 = convolution(3, firstWidth, kernelSize, stride, generator);
     this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: blockOptions.frozenBatchNorm });
     let inChannels = firstWidth;

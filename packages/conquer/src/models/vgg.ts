@@ -22,6 +22,7 @@ export class VGG extends Backbone {
   readonly featureSize = 512;
   readonly input = imageNetInput;
   readonly classifierPrefixes = ['classifier.'];
+  override readonly smallestSide = 32;
   readonly features: nn.Sequential;
 
   constructor(

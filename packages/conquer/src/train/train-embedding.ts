@@ -120,6 +120,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     generator,
     dropoutGenerator,
   });
+  model.backbone.requireImages([1, 3, imageSize, imageSize]);
   // A run that was stopped before its first checkpoint begins anew.
   if (weights !== null && !(resume && RunFolder.open(options.run).hasCheckpoint)) {
     const file = weights === 'imagenet' ? await fetchWeights(imageNetWeights(arch)) : weights;
