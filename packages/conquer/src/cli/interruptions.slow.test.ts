@@ -173,7 +173,12 @@ describe('the disk', () => {
   it.runIf(canMount)('read-only, from the start and under way', async () => {
     mkdirSync(join(folder, 'disk'), { recursive: true });
     mount('size=50m,ro');
-    const remount = (mode: string) => execFileSync('mount', ['-o', `remount,${mode}`, join(folder, 'disk')]);
+    // Busy while the run has a file open for writing.
+    const again = 'for i in $(seq 200); do mount -o "$1" "$2" && exit 0; sleep 0.01; done; exit 1';
+    const remount = (mode: string) =>
+      execFileSync('bash', ['-c', again, 'bash', `remount,${mode}`, join(folder, 'disk')], {
+        stdio: 'ignore',
+      });
     try {
       expectMistake(await onDisk('ro'), /the run folder disk\/ro cannot be written|read-only/);
       remount('rw');
