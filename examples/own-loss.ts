@@ -34,6 +34,10 @@ const summary = await trainEmbedding({
   dataset: await openFolder({ folder }),
   run,
   loss: new SupervisedContrastiveLoss(),
-  ...{ arch: 'small-resnet', imageSize: 32, learningRate: 1e-3, numLearners: 2, batchSize: 40, epochs: 8 },
+  arch: 'small-resnet',
+  imageSize: 32,
+  numLearners: 2,
+  batchSize: 40,
+  epochs: 8,
 });
 console.log(JSON.stringify({ untrained: summary.untrained, best: summary.best?.metrics }));

@@ -28,6 +28,10 @@ const summary = await trainEmbedding({
   run,
   miner: new SemiHard(),
   loss: new TripletLoss(),
-  ...{ arch: 'small-resnet', imageSize: 32, learningRate: 1e-3, numLearners: 2, batchSize: 40, epochs: 8 },
+  arch: 'small-resnet',
+  imageSize: 32,
+  numLearners: 2,
+  batchSize: 40,
+  epochs: 8,
 });
 console.log(JSON.stringify({ untrained: summary.untrained, best: summary.best?.metrics }));

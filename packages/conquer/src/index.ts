@@ -1,4 +1,5 @@
 // The library. Everything the command line does is made of these parts.
+export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
 export { openCub } from './datasets/cub.js';
@@ -49,7 +50,7 @@ export { Backbone, type InputFormat } from './models/backbone.js';
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
-export { type ModelOptions, modelNames, openModel } from './models/open.js';
+export { type ModelName, type ModelOptions, modelNames, openModel } from './models/open.js';
 export {
   type FetchWeightsOptions,
   fetchWeights,

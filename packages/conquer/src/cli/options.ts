@@ -2,9 +2,9 @@ import type { DatasetName } from '../datasets/open.js';
 import { UserError } from '../error.js';
 import type { EmbeddingInitKind } from '../models/embedding-init.js';
 import type { SmallClassAction } from '../samplers/adaptive.js';
+import { didYouMean } from '../suggest.js';
 import type { Settings } from '../train/run-folder.js';
 import { lossOptions } from './loss-options.js';
-import { didYouMean } from './suggest.js';
 
 interface OptionOf<Kind extends string, Value> {
   kind: Kind;

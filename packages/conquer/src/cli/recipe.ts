@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { decodeText } from '../datasets/text-file.js';
 import { UserError } from '../error.js';
 import type { Metrics } from '../evaluate/evaluate.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../suggest.js';
 
 const recipes = fileURLToPath(new URL('../../../../recipes/', import.meta.url));
 

@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { withCheckedFiles } from './checked-files.js';
 import type { ClassSplit } from './class-split.js';
 import { type Dataset, splitOfClasses } from './dataset.js';
@@ -15,6 +16,9 @@ export interface FolderOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<FolderOptions> = { folder: true, split: true, onWarning: true };
+
 /**
  * Images of one's own: a class per subfolder, whose image files (by extension, in it and in the folders in it) are its
  * images. Where there are the folders `train` and `val` or `test` with class folders in them, those divide the data set;
@@ -25,6 +29,7 @@ export interface FolderOptions {
  *   or a class with two images (the test part only where there is to be one)
  */
 export async function openFolder(options: FolderOptions): Promise<Dataset> {
+  refuseUnknownOptions('openFolder', options, optionNames);
   const folder = resolve(options.folder);
   const { split = { kind: 'halves' }, onWarning } = options;
   const tree = await findImages(folder);

@@ -1,4 +1,5 @@
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { openCars } from './cars.js';
 import type { ClassSplit } from './class-split.js';
 import { openCsv } from './csv.js';
@@ -41,6 +42,15 @@ export interface OpenDatasetOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<OpenDatasetOptions> = {
+  folder: true,
+  split: true,
+  allowPartial: true,
+  onProgress: true,
+  onWarning: true,
+};
+
 const distributed: Partial<Record<string, (options: DistributionOptions) => Promise<Dataset>>> = {
   cub: openCub,
   cars: openCars,
@@ -54,6 +64,7 @@ const distributed: Partial<Record<string, (options: DistributionOptions) => Prom
  * @throws UserError if there is no such data set, it needs a folder and has none, or it cannot be opened
  */
 export async function openDataset(name: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
+  refuseUnknownOptions('openDataset', options, optionNames);
   const { folder, split, allowPartial, onProgress, onWarning } = options;
   const isEmoji = name === 'emoji' || name === 'emoji-tones';
   const open = Object.hasOwn(distributed, name) ? distributed[name] : undefined;

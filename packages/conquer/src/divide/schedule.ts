@@ -1,4 +1,5 @@
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export const hierarchies = ['top-down', 'bottom-up', 'none'] as const;
 export type Hierarchy = (typeof hierarchies)[number];
@@ -33,6 +34,19 @@ export interface ScheduleOptions {
   compat?: 'dcesml';
 }
 
+/** All of its options. */
+const optionNames: OptionNames<ScheduleOptions> = {
+  numLearners: true,
+  modEpoch: true,
+  divideFrom: true,
+  modEpochFreeze: true,
+  forceFullEmbeddingEpoch: true,
+  hierarchy: true,
+  startLearners: true,
+  stopRecluster: true,
+  compat: true,
+};
+
 /** What the schedule says of one epoch. */
 export interface ScheduledEpoch {
   /** Make a new division before the epoch. */
@@ -62,6 +76,7 @@ export class DivisionSchedule {
 
   /** @throws UserError if a number is out of its range, or the options contradict each other */
   constructor(options: ScheduleOptions) {
+    refuseUnknownOptions('DivisionSchedule', options, optionNames);
     this.options = {
       modEpochFreeze: 0,
       divideFrom: 0,

@@ -4,6 +4,7 @@ import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
@@ -44,6 +45,15 @@ export interface EvaluateOptions {
    */
   extended?: boolean;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<EvaluateOptions> = {
+  recallAt: true,
+  nmi: true,
+  gallery: true,
+  blockSize: true,
+  extended: true,
+};
 
 /**
  * Fractions in 0…1 by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds,
@@ -90,6 +100,7 @@ export function* evaluateSteps(
   labels: Int32Array,
   options: EvaluateOptions,
 ): Steps<Metrics> {
+  refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
   const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);

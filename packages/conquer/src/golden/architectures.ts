@@ -23,7 +23,8 @@ export const checkArchitectures: GoldenCheck = (cases, on = FLOAT64) => {
   for (const [i, item] of readCases(cases).entries()) {
     const { arch } = item;
     if (typeof arch !== 'string') throw new GoldenFormatError(`expected a name for arch of case ${i}`);
-    if (!modelNames.includes(arch)) {
+    const known = modelNames.find((name) => name === arch);
+    if (known === undefined) {
       comparison.notYet(arch);
       continue;
     }
@@ -32,7 +33,7 @@ export const checkArchitectures: GoldenCheck = (cases, on = FLOAT64) => {
     const imageSize = readNumber(item.imageSize, `imageSize of case ${i}`);
     const batch = readNumber(item.batch, `batch of case ${i}`);
     const salt = readNumber(item.salt, `salt of case ${i}`);
-    using model = openModel(arch, { embeddingDim: bias.data.length }).to(on);
+    using model = openModel(known, { embeddingDim: bias.data.length }).to(on);
     const { backbone, embedding } = model.parameterGroups();
     const count = [...backbone, ...embedding].reduce((sum, parameter) => sum + parameter.numel(), 0);
     comparison.same(`${arch} parameters`, [count], [readNumber(item.parameterCount, 'parameterCount')]);

@@ -1,4 +1,5 @@
 import { F, scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
@@ -15,6 +16,13 @@ export interface AngularLossOptions {
   l2Weight?: number;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<AngularLossOptions> = {
+  alphaDegrees: true,
+  angularWeight: true,
+  l2Weight: true,
+};
+
 /**
  * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017,
  * equations 8 and 9):
@@ -30,8 +38,10 @@ export class AngularLoss extends Loss {
   readonly angularWeight: number;
   readonly l2Weight: number;
 
-  constructor({ alphaDegrees = 45, angularWeight = 2, l2Weight = 0 }: AngularLossOptions = {}) {
+  constructor(options: AngularLossOptions = {}) {
     super();
+    refuseUnknownOptions('AngularLoss', options, optionNames);
+    const { alphaDegrees = 45, angularWeight = 2, l2Weight = 0 } = options;
     this.alphaDegrees = alphaDegrees;
     this.angularWeight = angularWeight;
     this.l2Weight = l2Weight;

@@ -1,5 +1,6 @@
 import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { classTargets } from '../batch-labels.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 
 export interface ArcFaceOptions {
@@ -19,6 +20,16 @@ export interface ArcFaceOptions {
   /** Draws the class weights; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<ArcFaceOptions> = {
+  numClasses: true,
+  embeddingDim: true,
+  angularMargin: true,
+  featureScale: true,
+  compat: true,
+  generator: true,
+};
 
 /** Bounds the gradient of the sine at 0 and 180 degrees. */
 const LEAST_SQUARED_SINE = 1e-12;
@@ -41,6 +52,7 @@ export class ArcFaceLoss extends Loss {
 
   constructor(options: ArcFaceOptions) {
     super();
+    refuseUnknownOptions('ArcFaceLoss', options, optionNames);
     const { numClasses, embeddingDim, angularMargin = 0.5, featureScale = 16, compat, generator } = options;
     this.angularMargin = angularMargin;
     this.featureScale = featureScale;

@@ -1,4 +1,5 @@
 import { scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
@@ -9,6 +10,9 @@ export interface ContrastiveLossOptions {
   /** A negative pair farther than this has no loss. Default 1. */
   negMargin?: number;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<ContrastiveLossOptions> = { posMargin: true, negMargin: true };
 
 /**
  * Contrastive loss (Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR
@@ -21,8 +25,10 @@ export class ContrastiveLoss extends Loss {
   readonly posMargin: number;
   readonly negMargin: number;
 
-  constructor({ posMargin = 0, negMargin = 1 }: ContrastiveLossOptions = {}) {
+  constructor(options: ContrastiveLossOptions = {}) {
     super();
+    refuseUnknownOptions('ContrastiveLoss', options, optionNames);
+    const { posMargin = 0, negMargin = 1 } = options;
     this.posMargin = posMargin;
     this.negMargin = negMargin;
   }

@@ -1,4 +1,5 @@
 import { scope, type Tensor, zeros } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -6,6 +7,9 @@ export interface HistogramLossOptions {
   /** Nodes of the histograms, evenly spaced from -1 to 1 with one at each end. Default 65, at least 2. */
   numBins?: number;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<HistogramLossOptions> = { numBins: true };
 
 /**
  * Histogram loss (Ustinova and Lempitsky, "Learning deep embeddings with histogram loss", NIPS 2016): how likely a
@@ -17,8 +21,10 @@ export class HistogramLoss extends Loss {
   readonly numBins: number;
 
   /** @throws RangeError with fewer than two bins */
-  constructor({ numBins = 65 }: HistogramLossOptions = {}) {
+  constructor(options: HistogramLossOptions = {}) {
     super();
+    refuseUnknownOptions('HistogramLoss', options, optionNames);
+    const { numBins = 65 } = options;
     if (!(Number.isInteger(numBins) && numBins >= 2))
       throw new RangeError(`histogram loss: expected at least 2 bins, got ${numBins}`);
     this.numBins = numBins;

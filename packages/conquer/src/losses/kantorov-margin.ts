@@ -1,5 +1,6 @@
 import { noGrad, scope, type Tensor, zerosLike } from '@conquer/torch';
 import { pairwiseDistances } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -11,6 +12,9 @@ export interface KantorovMarginOptions {
   /** Negatives nearer than this are left out; default 0.5. */
   distanceThreshold?: number;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<KantorovMarginOptions> = { alpha: true, beta: true, distanceThreshold: true };
 
 /**
  * dcesml's KantorovMarginLoss: margin loss with a fixed boundary on all positive pairs and on each anchor's
@@ -24,8 +28,10 @@ export class KantorovMarginLoss extends Loss {
   readonly beta: number;
   readonly distanceThreshold: number;
 
-  constructor({ alpha = 0.2, beta = 1.2, distanceThreshold = 0.5 }: KantorovMarginOptions = {}) {
+  constructor(options: KantorovMarginOptions = {}) {
     super();
+    refuseUnknownOptions('KantorovMarginLoss', options, optionNames);
+    const { alpha = 0.2, beta = 1.2, distanceThreshold = 0.5 } = options;
     this.alpha = alpha;
     this.beta = beta;
     this.distanceThreshold = distanceThreshold;

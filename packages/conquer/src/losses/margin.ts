@@ -1,6 +1,7 @@
 import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
 import { classTargets } from '../batch-labels.js';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
@@ -20,6 +21,15 @@ export interface MarginLossOptions {
   compat?: 'revisiting-dml';
 }
 
+/** All of its options. */
+const optionNames: OptionNames<MarginLossOptions> = {
+  margin: true,
+  beta: true,
+  nu: true,
+  numClasses: true,
+  compat: true,
+};
+
 /**
  * Margin loss (Wu, Manmatha, Smola, Krähenbühl, "Sampling matters in deep embedding learning", ICCV 2017):
  *
@@ -37,8 +47,10 @@ export class MarginLoss extends Loss {
   /** (1,) or (numClasses,), float32 unless moved. */
   readonly beta: Tensor;
 
-  constructor({ margin = 0.2, beta = 1.2, nu = 0, numClasses, compat }: MarginLossOptions = {}) {
+  constructor(options: MarginLossOptions = {}) {
     super();
+    refuseUnknownOptions('MarginLoss', options, optionNames);
+    const { margin = 0.2, beta = 1.2, nu = 0, numClasses, compat } = options;
     this.margin = margin;
     this.nu = nu;
     this.perClass = numClasses !== undefined;

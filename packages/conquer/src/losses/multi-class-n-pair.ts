@@ -1,4 +1,5 @@
 import { scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
@@ -13,6 +14,9 @@ export interface MultiClassNPairOptions {
   l2Weight?: number;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<MultiClassNPairOptions> = { l2Weight: true };
+
 /**
  * N-pair loss as first published (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS
  * 2016, "N-pair-mc"): the mean over the positive pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)), n over the images of
@@ -24,8 +28,10 @@ export class MultiClassNPairLoss extends Loss {
   readonly usesTuples = false;
   readonly l2Weight: number;
 
-  constructor({ l2Weight = 0 }: MultiClassNPairOptions = {}) {
+  constructor(options: MultiClassNPairOptions = {}) {
     super();
+    refuseUnknownOptions('MultiClassNPairLoss', options, optionNames);
+    const { l2Weight = 0 } = options;
     this.l2Weight = l2Weight;
   }
 

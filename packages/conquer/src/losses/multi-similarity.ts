@@ -1,4 +1,5 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
@@ -21,6 +22,15 @@ export interface MultiSimilarityOptions {
   averageNonZeroOnly?: boolean;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<MultiSimilarityOptions> = {
+  posWeight: true,
+  negWeight: true,
+  margin: true,
+  threshold: true,
+  averageNonZeroOnly: true,
+};
+
 /**
  * Multi-similarity loss (Wang, Han, Huang, Dong, Scott, "Multi-similarity loss with general pair weighting
  * for deep metric learning", CVPR 2019, equation 13) of the cosine similarities s, with its own pair mining:
@@ -40,6 +50,7 @@ export class MultiSimilarityLoss extends Loss {
 
   constructor(options: MultiSimilarityOptions = {}) {
     super();
+    refuseUnknownOptions('MultiSimilarityLoss', options, optionNames);
     this.posWeight = options.posWeight ?? 2;
     this.negWeight = options.negWeight ?? 40;
     this.margin = options.margin ?? 0.1;

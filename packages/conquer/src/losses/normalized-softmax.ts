@@ -1,5 +1,6 @@
 import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { classTargets } from '../batch-labels.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 
 export interface NormalizedSoftmaxOptions {
@@ -15,6 +16,15 @@ export interface NormalizedSoftmaxOptions {
   generator?: Generator;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<NormalizedSoftmaxOptions> = {
+  numClasses: true,
+  embeddingDim: true,
+  temperature: true,
+  labelSmoothing: true,
+  generator: true,
+};
+
 /**
  * Normalised softmax (Zhai and Wu, "Classification is a strong baseline for deep metric learning", BMVC
  * 2019): cross entropy of x · w_c / (|w_c| temperature), without bias. The class weights are learned. Labels
@@ -29,6 +39,7 @@ export class NormalizedSoftmaxLoss extends Loss {
 
   constructor(options: NormalizedSoftmaxOptions) {
     super();
+    refuseUnknownOptions('NormalizedSoftmaxLoss', options, optionNames);
     const { numClasses, embeddingDim, temperature = 0.05, labelSmoothing = 0, generator } = options;
     this.temperature = temperature;
     this.labelSmoothing = labelSmoothing;

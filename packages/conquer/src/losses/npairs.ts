@@ -1,4 +1,5 @@
 import { eye, nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 import { pairMasks } from './pair-masks.js';
 
@@ -6,6 +7,9 @@ export interface NPairsOptions {
   /** Where the scale of the similarities starts. Default 1. */
   alpha?: number;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<NPairsOptions> = { alpha: true };
 
 /**
  * N-pairs loss (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS 2016) for
@@ -18,8 +22,10 @@ export class NPairsLoss extends Loss {
   /** (1,), the inverse of a temperature. */
   readonly alpha: Tensor;
 
-  constructor({ alpha = 1 }: NPairsOptions = {}) {
+  constructor(options: NPairsOptions = {}) {
     super();
+    refuseUnknownOptions('NPairsLoss', options, optionNames);
+    const { alpha = 1 } = options;
     this.alpha = nn.parameter(ones([1]).mul_(alpha));
   }
 

@@ -1,5 +1,6 @@
 import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { classTargets } from '../batch-labels.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 
 export interface ProxyNcaOptions {
@@ -12,6 +13,14 @@ export interface ProxyNcaOptions {
   /** Draws the proxies; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<ProxyNcaOptions> = {
+  numClasses: true,
+  embeddingDim: true,
+  scale: true,
+  generator: true,
+};
 
 /**
  * Proxy-NCA (Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No fuss distance metric learning using
@@ -26,8 +35,10 @@ export class ProxyNcaLoss extends Loss {
   readonly proxies: Tensor;
 
   /** @throws RangeError with fewer than two classes: there is nothing to tell a proxy from */
-  constructor({ numClasses, embeddingDim, scale = 3, generator }: ProxyNcaOptions) {
+  constructor(options: ProxyNcaOptions) {
     super();
+    refuseUnknownOptions('ProxyNcaLoss', options, optionNames);
+    const { numClasses, embeddingDim, scale = 3, generator } = options;
     if (!(numClasses >= 2))
       throw new RangeError(`proxy-nca loss: expected at least 2 classes, got ${numClasses}`);
     this.scale = scale;

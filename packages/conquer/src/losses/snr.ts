@@ -1,4 +1,5 @@
 import { scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
@@ -10,6 +11,9 @@ export interface SnrLossOptions {
   /** Divide by the number of tuples with a loss (default) instead of the number of all. */
   averageNonZeroOnly?: boolean;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<SnrLossOptions> = { margin: true, regLambda: true, averageNonZeroOnly: true };
 
 /** An anchor whose dimensions are all but equal has no signal; this keeps its ratio finite. */
 const LEAST_VARIANCE = 1e-8;
@@ -25,8 +29,10 @@ export class SnrLoss extends Loss {
   readonly regLambda: number;
   readonly averageNonZeroOnly: boolean;
 
-  constructor({ margin = 0.2, regLambda = 0.005, averageNonZeroOnly = true }: SnrLossOptions = {}) {
+  constructor(options: SnrLossOptions = {}) {
     super();
+    refuseUnknownOptions('SnrLoss', options, optionNames);
+    const { margin = 0.2, regLambda = 0.005, averageNonZeroOnly = true } = options;
     this.margin = margin;
     this.regLambda = regLambda;
     this.averageNonZeroOnly = averageNonZeroOnly;

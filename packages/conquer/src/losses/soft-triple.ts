@@ -1,5 +1,6 @@
 import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { classTargets } from '../batch-labels.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 
 export interface SoftTripleOptions {
@@ -24,6 +25,18 @@ export interface SoftTripleOptions {
   generator?: Generator;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<SoftTripleOptions> = {
+  numClasses: true,
+  embeddingDim: true,
+  centresPerClass: true,
+  scale: true,
+  margin: true,
+  gamma: true,
+  tau: true,
+  generator: true,
+};
+
 /**
  * SoftTriple loss (Qian, Shang, Sun, Hu, Li, Jin, "SoftTriple loss: deep metric learning without triplet
  * sampling", ICCV 2019, equations 7 to 9), with several learned centres a class:
@@ -45,6 +58,7 @@ export class SoftTripleLoss extends Loss {
 
   constructor(options: SoftTripleOptions) {
     super();
+    refuseUnknownOptions('SoftTripleLoss', options, optionNames);
     const { numClasses, embeddingDim, centresPerClass = 10, generator } = options;
     this.scale = options.scale ?? 20;
     this.margin = options.margin ?? 0.01;

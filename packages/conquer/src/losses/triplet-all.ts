@@ -1,5 +1,6 @@
 import { eye, scope, type Tensor } from '@conquer/torch';
 import { pairwiseDistances } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -9,6 +10,9 @@ export interface TripletAllOptions {
   /** 'dcesml': the anchor counts as one of its own negatives, which adds a constant push on all positives. */
   compat?: 'dcesml';
 }
+
+/** All of its options. */
+const optionNames: OptionNames<TripletAllOptions> = { margin: true, compat: true };
 
 /**
  * The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included: "batch
@@ -20,8 +24,10 @@ export class TripletAllLoss extends Loss {
   readonly margin: number;
   readonly compat: 'dcesml' | undefined;
 
-  constructor({ margin = 0.2, compat }: TripletAllOptions = {}) {
+  constructor(options: TripletAllOptions = {}) {
     super();
+    refuseUnknownOptions('TripletAllLoss', options, optionNames);
+    const { margin = 0.2, compat } = options;
     this.margin = margin;
     this.compat = compat;
   }

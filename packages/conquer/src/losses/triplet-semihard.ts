@@ -1,5 +1,6 @@
 import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 import { pairwiseDistances } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -9,6 +10,9 @@ export interface TripletSemihardOptions {
   /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. Default false. */
   soft?: boolean;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<TripletSemihardOptions> = { margin: true, soft: true };
 
 /**
  * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive
@@ -21,8 +25,10 @@ export class TripletSemihardLoss extends Loss {
   readonly margin: number;
   readonly soft: boolean;
 
-  constructor({ margin = 0.2, soft = false }: TripletSemihardOptions = {}) {
+  constructor(options: TripletSemihardOptions = {}) {
     super();
+    refuseUnknownOptions('TripletSemihardLoss', options, optionNames);
+    const { margin = 0.2, soft = false } = options;
     this.margin = margin;
     this.soft = soft;
   }

@@ -1,4 +1,5 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
@@ -14,6 +15,14 @@ export interface TripletLossOptions {
   squared?: boolean;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<TripletLossOptions> = {
+  margin: true,
+  soft: true,
+  averageNonZeroOnly: true,
+  squared: true,
+};
+
 /**
  * Triplet loss on a miner's tuples: the mean of [d_ap - d_an + margin]₊ (Schroff, Kalenichenko, Philbin,
  * "FaceNet", CVPR 2015) or of its soft form (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017).
@@ -28,6 +37,7 @@ export class TripletLoss extends Loss {
 
   constructor(options: TripletLossOptions = {}) {
     super();
+    refuseUnknownOptions('TripletLoss', options, optionNames);
     const { margin = 0.2, soft = false, averageNonZeroOnly = true, squared = false } = options;
     this.margin = margin;
     this.soft = soft;

@@ -1,6 +1,7 @@
 import { distanceWeights, noGrad, scope, type Tensor } from '@conquer/torch';
 import { checkBatch } from '../batch-labels.js';
 import { refuseNonFinite } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
@@ -28,6 +29,13 @@ export interface DistanceWeightedOptions {
   nonZeroLossCutoff?: Cutoff | CutoffSource;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<DistanceWeightedOptions> = {
+  random: true,
+  cutoff: true,
+  nonZeroLossCutoff: true,
+};
+
 type Weights = Float32Array | Float64Array;
 
 /** The weight of a negative without loss. */
@@ -54,7 +62,9 @@ export class DistanceWeightedMiner implements Miner {
   /** Those of the last batch: memory that the next one takes. */
   private weights?: Weights;
 
-  constructor({ random, cutoff = 0.5, nonZeroLossCutoff = 1.4 }: DistanceWeightedOptions) {
+  constructor(options: DistanceWeightedOptions) {
+    refuseUnknownOptions('DistanceWeightedMiner', options, optionNames);
+    const { random, cutoff = 0.5, nonZeroLossCutoff = 1.4 } = options;
     this.random = random;
     this.cutoff = cutoff;
     this.nonZeroLossCutoff = nonZeroLossCutoff;

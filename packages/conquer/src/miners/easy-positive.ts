@@ -1,6 +1,7 @@
 import type { Tensor } from '@conquer/torch';
 import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
 import { meanPositives, positivesOf } from './positives.js';
@@ -9,6 +10,9 @@ export interface EasyPositiveOptions {
   /** Negatives nearer than this are left out. Default 0.5. */
   cutoff?: number;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<EasyPositiveOptions> = { cutoff: true };
 
 /**
  * dcesml's "easy peasy" miner, without any chance: an anchor's negatives are the nearest images of other
@@ -21,7 +25,9 @@ export interface EasyPositiveOptions {
 export class EasyPositiveMiner implements Miner {
   readonly cutoff: number;
 
-  constructor({ cutoff = 0.5 }: EasyPositiveOptions = {}) {
+  constructor(options: EasyPositiveOptions = {}) {
+    refuseUnknownOptions('EasyPositiveMiner', options, optionNames);
+    const { cutoff = 0.5 } = options;
     this.cutoff = cutoff;
   }
 

@@ -1,6 +1,7 @@
 import type { Tensor } from '@conquer/torch';
 import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
@@ -24,6 +25,14 @@ export interface FlexibleTripletOptions {
   random: Random;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<FlexibleTripletOptions> = {
+  positive: true,
+  negative: true,
+  margin: true,
+  random: true,
+};
+
 /**
  * One triplet for each anchor, by a rule for its positive and one for its negative: hard positives with hard
  * negatives as in batch-hard (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017), semihard negatives of
@@ -38,7 +47,9 @@ export class FlexibleTripletMiner implements Miner {
   readonly margin: number;
   private readonly random: Random;
 
-  constructor({ positive, negative, margin = 0.2, random }: FlexibleTripletOptions) {
+  constructor(options: FlexibleTripletOptions) {
+    refuseUnknownOptions('FlexibleTripletMiner', options, optionNames);
+    const { positive, negative, margin = 0.2, random } = options;
     this.positive = positive;
     this.negative = negative;
     this.margin = margin;

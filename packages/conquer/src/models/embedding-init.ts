@@ -1,5 +1,6 @@
 import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export const embeddingInitKinds = [
   'default',
@@ -35,6 +36,14 @@ export interface EmbeddingInitOptions {
   generator?: Generator;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<EmbeddingInitOptions> = {
+  kind: true,
+  gain: true,
+  learners: true,
+  generator: true,
+};
+
 /**
  * Draws the weight (D, F) and bias (D) of the embedding anew, in place. The default kind in one piece leaves the
  * layer as its constructor made it, which is the same.
@@ -42,6 +51,7 @@ export interface EmbeddingInitOptions {
  * @throws UserError when the learners are no power of two or more than the dimensions, or for a gain that no kind would use
  */
 export function initEmbedding(embedding: nn.Linear, options: EmbeddingInitOptions = {}): void {
+  refuseUnknownOptions('embeddingInit', options, optionNames);
   const { kind = 'default', gain = 1, learners = 1, generator } = options;
   if (gain !== 1 && !kind.startsWith('xavier')) {
     throw new UserError(

@@ -1,5 +1,6 @@
 import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export interface MaskOptions {
   /**
@@ -16,6 +17,15 @@ export interface MaskOptions {
   /** Draws a 'normal' mask; without one, the generator that manualSeed() sets. */
   generator?: Generator;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<MaskOptions> = {
+  kind: true,
+  initialisation: true,
+  relu: true,
+  numLearners: true,
+  generator: true,
+};
 
 /** The way from the learners' masks to one for the whole embedding: their sum, each scaled to sum 1 for 'sum-l1'. */
 export type MaskSum = 'sum' | 'sum-l1';
@@ -37,9 +47,11 @@ export class LearnerMasks extends nn.Module {
    */
   constructor(
     readonly embeddingDim: number,
-    { kind = 'learned', initialisation = 'ones', relu = true, numLearners = 1, generator }: MaskOptions = {},
+    options: MaskOptions = {},
   ) {
     super();
+    refuseUnknownOptions('masks', options, optionNames);
+    const { kind = 'learned', initialisation = 'ones', relu = true, numLearners = 1, generator } = options;
     if (kind === 'fixed' && initialisation !== 'ones') {
       throw new UserError(
         `fixed masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,

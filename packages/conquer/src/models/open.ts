@@ -1,5 +1,7 @@
 import type { Generator } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { didYouMean } from '../suggest.js';
 import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';
 import { BNInception } from './bn-inception.js';
@@ -20,35 +22,58 @@ export interface BackboneOptions {
 /** The options of the backbone and of what is put on it; `generator` draws the weights of both. */
 export interface ModelOptions extends EmbeddingModelOptions, BackboneOptions {}
 
+/** All of its options. */
+const optionNames: OptionNames<ModelOptions> = {
+  embeddingDim: true,
+  featuresPooling: true,
+  featuresDropout: true,
+  embeddingInit: true,
+  masks: true,
+  generator: true,
+  dropoutGenerator: true,
+  frozenBatchNorm: true,
+  smallResNet: true,
+};
+
+/** The names that openModel knows. */
+export const modelNames = [...resNetNames, 'small-resnet', 'alexnet', ...vggNames, 'bn-inception'] as const;
+
+/** A name that openModel knows. */
+export type ModelName = (typeof modelNames)[number];
+
 type MakeBackbone = (options: BackboneOptions) => Backbone;
 
-const backbones: ReadonlyMap<string, MakeBackbone> = new Map<string, MakeBackbone>([
-  ...resNetNames.map((name): [string, MakeBackbone] => [name, (options) => resnet(name, options)]),
+const backbones: ReadonlyMap<string, MakeBackbone> = new Map<ModelName, MakeBackbone>([
+  ...resNetNames.map((name): [ModelName, MakeBackbone] => [name, (options) => resnet(name, options)]),
   [
     'small-resnet',
     ({ smallResNet, frozenBatchNorm, generator }) =>
       new SmallResNet({ ...smallResNet, frozenBatchNorm, generator }),
   ],
   ['alexnet', ({ generator }) => new AlexNet({ generator })],
-  ...vggNames.map((name): [string, MakeBackbone] => [
+  ...vggNames.map((name): [ModelName, MakeBackbone] => [
     name,
     ({ frozenBatchNorm, generator }) => new VGG(name, { frozenBatchNorm, generator }),
   ]),
   ['bn-inception', ({ frozenBatchNorm, generator }) => new BNInception({ frozenBatchNorm, generator })],
 ]);
 
-/** The names that openModel knows. */
-export const modelNames: readonly string[] = [...backbones.keys()];
-
 /**
  * Builds a backbone by its name, untrained.
  * @throws UserError for a name that is not known
  */
 export function openBackbone(name: string, options: BackboneOptions = {}): Backbone {
-  const make = backbones.get(name);
-  if (make === undefined)
-    throw new UserError(`unknown model '${name}': choose one of ${modelNames.join(', ')}`);
+  const make = backbones.get(modelNameOf(name)) as MakeBackbone;
   return make(options);
+}
+
+/** @throws UserError for text that is no name of a model */
+export function modelNameOf(text: string): ModelName {
+  const name = modelNames.find((known) => known === text);
+  if (name !== undefined) return name;
+  throw new UserError(
+    `unknown model '${text}'${didYouMean(text, modelNames)}: choose one of ${modelNames.join(', ')}`,
+  );
 }
 
 /**
@@ -58,6 +83,7 @@ export function openBackbone(name: string, options: BackboneOptions = {}): Backb
  * @throws UserError for a name that is not known, or options that cannot work; RangeError for widths and
  *   depths of small-resnet that do not fit
  */
-export function openModel(name: string, options: ModelOptions = {}): EmbeddingModel {
+export function openModel(name: ModelName, options: ModelOptions = {}): EmbeddingModel {
+  refuseUnknownOptions('openModel', options, optionNames);
   return new EmbeddingModel(openBackbone(name, options), options);
 }

@@ -1,4 +1,5 @@
 import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Backbone, type InputFormat, imageNetInput } from './backbone.js';
 import { BasicBlock, convolution, runStage } from './residual-blocks.js';
 
@@ -15,6 +16,17 @@ export interface SmallResNetOptions {
   frozenBatchNorm?: boolean;
   generator?: Generator;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<SmallResNetOptions> = {
+  widths: true,
+  depths: true,
+  stem: true,
+  shortcut: true,
+  input: true,
+  frozenBatchNorm: true,
+  generator: true,
+};
 
 /**
  * A ResNet for small images and CPUs: a 3x3 stem of stride 2, and by default one basic block a stage. Parameter
@@ -34,6 +46,7 @@ export class SmallResNet extends Backbone {
 
   constructor(options: SmallResNetOptions = {}) {
     super();
+    refuseUnknownOptions('SmallResNet', options, optionNames);
     const { widths = [32, 64, 128, 256], depths = 1, stem = {}, shortcut = 'average', generator } = options;
     const { kernelSize = 3, stride = 2, maxPool = false } = stem;
     const blockOptions = { frozenBatchNorm: options.frozenBatchNorm ?? false, shortcut, generator };

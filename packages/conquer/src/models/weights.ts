@@ -49,7 +49,7 @@ export function imageNetWeights(arch: string): PublishedWeights {
   if (weights !== undefined) return weights;
   const advice =
     elsewhere.get(arch) ??
-    `start without (weights 'none'), or choose one of ${[...imageNet.keys()].join(', ')}`;
+    `leave --weights out, or choose one of ${[...imageNet.keys()].join(', ')}; weights 'none' start without`;
   throw new UserError(`torchvision publishes no ImageNet weights for ${arch}: ${advice}`);
 }
 

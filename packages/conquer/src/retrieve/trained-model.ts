@@ -4,8 +4,9 @@ import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
 import { Generator, type Tensor } from '@conquer/torch';
 import { prepareDevice } from '../device.js';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
-import { openModel } from '../models/open.js';
+import { modelNameOf, openModel } from '../models/open.js';
 import type { SmallResNetOptions } from '../models/small-resnet.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
@@ -24,6 +25,9 @@ export interface OpenTrainedModelOptions {
   /** Where the model goes: 'cpu' (default), 'cuda:0', … */
   device?: string;
 }
+
+/** All of its options. */
+const optionNames: OptionNames<OpenTrainedModelOptions> = { checkpoint: true, device: true };
 
 export interface EmbedFilesOptions {
   /** Images of a batch; default 64. */
@@ -62,6 +66,7 @@ export class TrainedModel {
    *   fit the settings
    */
   static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
+    refuseUnknownOptions('TrainedModel.open', options, optionNames);
     const { checkpoint = 'best', device = 'cpu' } = options;
     prepareDevice(device);
     const run = RunFolder.open(path);
@@ -183,7 +188,7 @@ function required<Kind extends 'string' | 'number'>(settings: Settings, name: st
 /** The network of a run's settings; its weights come from the checkpoint. */
 function modelOf(settings: Settings): EmbeddingModel {
   const generator = new Generator(0);
-  return openModel(required(settings, 'arch', 'string'), {
+  return openModel(modelNameOf(required(settings, 'arch', 'string')), {
     frozenBatchNorm: true, // in evaluation both kinds are the same
     smallResNet: smallResNetOf(settings),
     embeddingDim: required(settings, 'embedding-dim', 'number'),

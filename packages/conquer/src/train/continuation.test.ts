@@ -49,6 +49,7 @@ const options = async (
   batchSize: 4,
   samplesPerClass: 2,
   imageSize: 16,
+  learningRate: 1e-5,
   ...more,
 });
 

@@ -15,6 +15,7 @@ import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { Interrupted, UserError } from '../error.js';
 import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
@@ -165,6 +166,40 @@ export interface TrainOptions {
   profile?: Profile | undefined;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<TrainOptions> = {
+  model: true,
+  loss: true,
+  optimizer: true,
+  step: true,
+  schedule: true,
+  sampler: true,
+  data: true,
+  epochs: true,
+  learningRate: true,
+  clusterLayer: true,
+  clusterBy: true,
+  clustering: true,
+  recluster: true,
+  clusterSeed: true,
+  fullEmbeddingMasks: true,
+  freezeMasksWithOneLearner: true,
+  recallAt: true,
+  bestBy: true,
+  evaluateUntrained: true,
+  compat: true,
+  onNan: true,
+  random: true,
+  generator: true,
+  run: true,
+  settings: true,
+  dataset: true,
+  resume: true,
+  signal: true,
+  observer: true,
+  profile: true,
+};
+
 /**
  * Divide, conquer, join (Sanakoyeu et al., arXiv 2109.04003, algorithm 1). From top to bottom, each epoch:
  * divide the training set among the learners where the schedule says so, double the learners, train them on
@@ -179,6 +214,7 @@ export interface TrainOptions {
  *   are all damaged, or which was trained with other settings or on another data set
  */
 export async function train(options: TrainOptions): Promise<Summary> {
+  refuseUnknownOptions('train', options, optionNames);
   const { model, loss, optimizer, schedule, data, epochs, random, generator, run, settings } = options;
   const { clusterLayer = 'penultimate', compat, observer = {}, signal, profile } = options;
   const { trainLabels } = data;

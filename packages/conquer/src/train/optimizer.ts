@@ -1,5 +1,6 @@
 import { aten, noGrad, optim, scope, stack, type Tensor, zeros } from '@conquer/torch';
 import { UserError } from '../error.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 
@@ -40,6 +41,23 @@ export interface OptimizerOptions {
   onWarning?: (message: string) => void;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<OptimizerOptions> = {
+  algorithm: true,
+  learningRate: true,
+  backboneLearningRate: true,
+  embeddingLearningRate: true,
+  lossLearningRate: true,
+  maskLearningRate: true,
+  weightDecay: true,
+  embeddingWeightDecay: true,
+  maskWeightDecay: true,
+  decayVectors: true,
+  betas: true,
+  eps: true,
+  onWarning: true,
+};
+
 /** The parts of what is trained, each with its own learning rate. */
 export type Part = 'backbone' | 'embedding' | 'loss' | 'masks';
 
@@ -79,6 +97,7 @@ export class TrainingOptimizer {
     loss: Loss,
     options: OptimizerOptions,
   ) {
+    refuseUnknownOptions('TrainingOptimizer', options, optionNames);
     const { learningRate, weightDecay = 0, decayVectors = true, betas, eps } = options;
     const embeddingWeightDecay = options.embeddingWeightDecay ?? weightDecay;
     this.maskWeightDecay = options.maskWeightDecay ?? 0;

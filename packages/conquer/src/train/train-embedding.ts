@@ -6,22 +6,26 @@ import { prepareDevice } from '../device.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
 import { UserError } from '../error.js';
+import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import type { Miner } from '../miners/miner.js';
-import { type ModelOptions, openModel } from '../models/open.js';
+import { type ModelName, type ModelOptions, openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import type { View } from '../transforms/view.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { imageData } from './image-data.js';
+import { whetherLearnt } from './learnt.js';
 import { type TrainObserver, train } from './loop.js';
 import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
 import { optionsOf } from './part-options.js';
 import { RunFolder, type Settings, type Summary } from './run-folder.js';
 import { seenClassesWarning } from './seen-classes.js';
+import { hindrances } from './start.js';
 import { TrainingStep } from './step.js';
 
 export interface TrainEmbeddingOptions {
@@ -30,10 +34,13 @@ export interface TrainEmbeddingOptions {
   /** Path of the run folder, which is made; an existing run is never written over. */
   run: string;
   /** A name of modelNames; default 'resnet50'. */
-  arch?: string;
+  arch?: ModelName;
   /** Further options of the network. */
   model?: Omit<ModelOptions, 'embeddingDim' | 'generator' | 'dropoutGenerator'>;
-  /** 'imagenet' (torchvision's, fetched once), a file of `torch.save` or safetensors, or null: drawn at random (default). */
+  /**
+   * 'imagenet' (torchvision's, fetched once), a file of `torch.save` or safetensors, or null or 'none': drawn at random
+   * (default).
+   */
   weights?: string | null;
   /** Dimensions of the embedding; default 128. */
   embeddingDim?: number;
@@ -53,7 +60,10 @@ export interface TrainEmbeddingOptions {
   batchSize?: number;
   /** Images of each class in a batch; default 4. */
   samplesPerClass?: number;
-  /** Of Adam; the masks learn a hundred times as fast. Default 1e-5, which is for weights that were trained before. */
+  /**
+   * Of Adam; the masks learn a hundred times as fast. Default 1e-5 for weights that were trained before, and 1e-3 for
+   * random ones, which learn next to nothing below 1e-4.
+   */
   learningRate?: number;
   /** Further options of the optimiser. */
   optimizer?: Omit<OptimizerOptions, 'learningRate'>;
@@ -69,6 +79,8 @@ export interface TrainEmbeddingOptions {
   resize?: number;
   /** What a training image goes through; by default a random crop and flip. */
   augmented?: View;
+  /** The metric by which the best epoch is chosen, one of those that are reported; default 'R@1'. */
+  bestBy?: `R@${number}` | 'MAP@R' | 'mARP' | 'NMI';
   /** Of everything that is drawn; default 1. */
   seed?: number;
   /** 'cpu' (default), 'cuda:0', … */
@@ -81,6 +93,36 @@ export interface TrainEmbeddingOptions {
   observer?: TrainObserver;
 }
 
+/** All of its options. */
+const optionNames: OptionNames<TrainEmbeddingOptions> = {
+  dataset: true,
+  run: true,
+  arch: true,
+  model: true,
+  weights: true,
+  embeddingDim: true,
+  loss: true,
+  miner: true,
+  numLearners: true,
+  modEpoch: true,
+  maskLambda: true,
+  epochs: true,
+  batchSize: true,
+  samplesPerClass: true,
+  learningRate: true,
+  optimizer: true,
+  learningRateFactor: true,
+  imageSize: true,
+  resize: true,
+  augmented: true,
+  bestBy: true,
+  seed: true,
+  device: true,
+  resume: true,
+  signal: true,
+  observer: true,
+};
+
 /**
  * Trains an embedding of a data set by divide and conquer, with the settings of the paper unless told otherwise, into a
  * run folder that `TrainedModel`, `conquer index` and `conquer dashboard` open. What it puts together is public too:
@@ -92,8 +134,11 @@ export interface TrainEmbeddingOptions {
  * @throws Interrupted after `signal` was aborted
  */
 export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Summary> {
-  const { dataset, arch = 'resnet50', weights = null, embeddingDim = 128, epochs = 20, seed = 1 } = options;
-  const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, learningRate = 1e-5 } = options;
+  refuseUnknownOptions('trainEmbedding', options, optionNames);
+  const { dataset, arch = 'resnet50', embeddingDim = 128, epochs = 20, seed = 1 } = options;
+  const weights = options.weights === 'none' ? null : (options.weights ?? null);
+  const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, bestBy = 'R@1' } = options;
+  const { learningRate = weights === null ? 1e-3 : 1e-5 } = options;
   const { batchSize = 80, samplesPerClass = 4, device = 'cpu', resume = false } = options;
   const { imageSize = 224, resize = Math.round((imageSize * 8) / 7) } = options;
   const seen = classesTrainedAndTested(dataset);
@@ -104,6 +149,16 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   }
   const learningRateFactor = options.learningRateFactor ?? (() => 1);
   const frozenBatchNorm = options.model?.frozenBatchNorm ?? weights !== null;
+  if (dataset.test.paths.length > 0) refuseOtherMetric(bestBy, dataset.recallAt);
+  const warn = options.observer?.onNote?.bind(options.observer) ?? ((text) => process.emitWarning(text));
+  const { backboneLearningRate = learningRate, embeddingLearningRate = learningRate } =
+    options.optimizer ?? {};
+  const start = {
+    randomWeights: weights === null,
+    frozenBatchNorm,
+    learningRate: Math.max(backboneLearningRate, embeddingLearningRate),
+  };
+  if (!resume) for (const text of hindrances(start)) warn(text);
   prepareDevice(device);
   const generator = new Generator(seed);
   const dropoutGenerator = new Generator(seed, device);
@@ -111,11 +166,10 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
 
   const schedule = new DivisionSchedule({ numLearners, modEpoch });
   if (!resume) refuseTooManyClusters(schedule.mostClusters(epochs), dataset.train.labels);
-  const start = schedule.at(0).numLearners;
   using model = openModel(arch, {
     ...options.model,
     frozenBatchNorm,
-    masks: { numLearners: start, ...options.model?.masks },
+    masks: { numLearners: schedule.at(0).numLearners, ...options.model?.masks },
     embeddingDim,
     generator,
     dropoutGenerator,
@@ -174,6 +228,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     dataset: dataset.name,
     // Where `conquer dashboard` and `conquer report` may take the test images from.
     'image-folder': commonFolder([...dataset.test.paths, ...(dataset.gallery?.paths ?? [])]),
+    'best-by': bestBy,
     weights: weights === null || weights === 'imagenet' ? weights : pathResolve(weights),
     seed,
     device,
@@ -186,7 +241,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       const rate = options.optimizer?.backboneLearningRate ?? learningRate;
       refuseOtherLearningRates(run, rate, learningRateFactor);
     }
-    return await train({
+    const summary = await train({
       model,
       loss,
       optimizer,
@@ -200,6 +255,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       epochs,
       learningRate: learningRateFactor,
       recallAt: dataset.recallAt,
+      bestBy,
       random,
       generator: dropoutGenerator,
       run,
@@ -209,6 +265,14 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       ...(options.signal && { signal: options.signal }),
       ...(options.observer && { observer: options.observer }),
     });
+    const learnt = whetherLearnt(summary);
+    if (learnt && !learnt.better) {
+      warn(
+        `the run did not learn: ${learnt.metric} was ${learnt.before.toFixed(4)} before training and is ${learnt.best.toFixed(4)} at best, standard ` +
+          `error ${learnt.standardError.toFixed(4)}; try pretrained weights, another learning rate, more epochs or more data`,
+      );
+    }
+    return summary;
   } finally {
     unlock();
   }
