@@ -76,7 +76,9 @@ it('has the parameters of the published trunk and its maps', () => {
   };
   expect(shape(224)).toEqual([1, 1024, 7, 7]);
   expect(shape(227)).toEqual([1, 1024, 7, 7]);
-  expect(() => shape(108)).toThrow(/expected images of 102 or 127 pixels, the nearest that it takes, got 108×108/);
+  expect(() => shape(108)).toThrow(
+    /expected images of 102 or 127 pixels, the nearest that it takes, got 108×108/,
+  );
 });
 
 it.each([

@@ -2,7 +2,7 @@ import { noGrad, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { openModel } from './open.js';
 
-it.each(['resnet18', 'resnet50', 'alexnet', 'vgg11', 'vgg11bn', 'bn-inception'])(
+it.each(['resnet18', 'resnet50', 'alexnet', 'vgg11', 'vgg11bn', 'bn-inception'] as const)(
   '%s takes the images that it says it takes, in training too',
   (arch) => {
     using model = openModel(arch, { embeddingDim: 4 });

@@ -1,7 +1,7 @@
 import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../error.js';
-import { openModel } from './open.js';
+import { modelNameOf, openModel } from './open.js';
 
 const sides = [...Array.from({ length: 36 }, (_, i) => i + 1), 49, 63, 64, 65, 100];
 
@@ -79,7 +79,7 @@ const refused: [string, [number, number], RegExp][] = [
 it.each(refused)(
   '%s refuses what would vanish on the way, %o, in words',
   (arch, [height, width], message) => {
-    using model = openModel(arch, { embeddingDim: 4 });
+    using model = openModel(modelNameOf(arch), { embeddingDim: 4 });
     using images = randn([2, 3, height, width]);
     expect(() => model.embed(images)).toThrow(message);
     expect(() => model.embed(images)).toThrow(UserError);
