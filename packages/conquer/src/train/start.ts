@@ -1,6 +1,6 @@
 /**
  * Adam moves a weight by about the learning rate a step. Weights that were drawn at random learn next to nothing below this:
- * docs/LOG.md has what was measured.
+ * docs/recipes.md has what was measured.
  */
 export const LEAST_LEARNING_RATE_AT_RANDOM = 1e-4;
 
