@@ -633,6 +633,8 @@ napi_value guarded(napi_env env, Body body) {
   } catch (const std::invalid_argument& error) {
     // This fails where an exception is pending, which is thrown then, or where JavaScript does not run any more.
     if (napi_throw_type_error(env, nullptr, error.what()) != napi_ok) return nullptr;
+  } catch (const std::bad_alloc&) {
+    if (napi_throw_range_error(env, nullptr, "Array buffer allocation failed") != napi_ok) return nullptr;  // as V8 says it
   } catch (const std::exception& error) {
     if (napi_throw_error(env, nullptr, error.what()) != napi_ok) return nullptr;
   }

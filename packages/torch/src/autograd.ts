@@ -1,6 +1,6 @@
 import { native } from './binding.js';
 import type { DType } from './dtype.js';
-import { TorchError } from './error.js';
+import { torchError } from './error.js';
 import { Tensor } from './tensor.js';
 
 /**
@@ -56,7 +56,7 @@ export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: 
       )
       .map((handle) => new Tensor(handle as number));
   } catch (error) {
-    throw new TorchError(`grad: ${error instanceof Error ? error.message : error}`);
+    throw torchError('grad', error);
   }
 }
 

@@ -1,6 +1,6 @@
 import { native, type TypedArray } from './binding.js';
 import { type DType, dtypeOf } from './dtype.js';
-import { TorchError } from './error.js';
+import { TorchError, torchError } from './error.js';
 import type { Generator } from './random.js';
 import { aten, type NestedNumbers, Tensor } from './tensor.js';
 
@@ -77,7 +77,7 @@ export function tensor(
   try {
     result = new Tensor(native.fromBuffer(values, shape, own));
   } catch (error) {
-    throw new TorchError(`tensor: ${error instanceof Error ? error.message : error}`);
+    throw torchError('tensor', error);
   }
   if (dtype !== own || device !== 'cpu') {
     const host = result;

@@ -1,5 +1,5 @@
 import { type Handle, type NativeOperator, native } from './binding.js';
-import { TorchError } from './error.js';
+import { TorchError, torchError } from './error.js';
 import type { Aten } from './generated/ops.js';
 import type { Generator } from './random.js';
 import type { Tensor } from './tensor.js';
@@ -88,8 +88,7 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
       result = call(...converted);
     } catch (error) {
       const given = args.map((value, i) => `${names[i] ?? i}: ${describe(value)}`).join(', ');
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new TorchError(`aten::${name}${overload && `.${overload}`}(${given}): ${reason}`);
+      throw torchError(`aten::${name}${overload && `.${overload}`}(${given})`, error);
     }
     // In-place operators return the very object they were given.
     if (returns.length === 1) return firstAlias >= 0 ? args[firstAlias] : wrap(firstType, result);

@@ -5,3 +5,28 @@
 export class TorchError extends Error {
   override name = 'TorchError';
 }
+
+/** A call into libtorch that failed because memory, the machine's or a card's, was not to be had. */
+export class OutOfMemoryError extends TorchError {
+  override name = 'OutOfMemoryError';
+}
+
+// libtorch has no kind of error for it on the CPU: its allocator's words, C++'s, oneDNN's, CUDA's and its libraries'.
+const outOfMemory =
+  /can't allocate memory|not enough memory|bad_alloc|could not create a memory|out of memory|_ALLOC_FAILED/i;
+
+/** The error for a failure in the binding. @param call what was called, with what */
+export function torchError(call: string, failure: unknown): TorchError {
+  const reason = failure instanceof Error ? failure.message : String(failure);
+  const Kind = outOfMemory.test(reason) ? OutOfMemoryError : TorchError;
+  return new Kind(`${call}: ${reason}`);
+}
+
+/** What `body` gives. @throws TorchError for what it throws; `call` is what it calls */
+export function attempt<T>(call: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw torchError(call, error);
+  }
+}

@@ -27,7 +27,7 @@ export {
 } from './creation.js';
 export { type DistanceDensity, distanceWeights } from './distance-weights.js';
 export type { DType } from './dtype.js';
-export { TorchError } from './error.js';
+export { OutOfMemoryError, TorchError } from './error.js';
 export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { Generator, manualSeed } from './random.js';

@@ -1,5 +1,6 @@
 import { native } from './binding.js';
 import { empty, full, zeros } from './creation.js';
+import { attempt } from './error.js';
 import { Tensor } from './tensor.js';
 
 export interface SettledNeighbours {
@@ -97,22 +98,24 @@ export class NeighbourCandidates {
     using keys = this.#keys.narrow(0, row, count);
     using counts = this.#counts.narrow(0, row, count);
     using thresholds = this.#thresholds.narrow(0, row, count);
-    const handles = native.settleNeighbours(
-      keys.handle,
-      counts.handle,
-      thresholds.handle,
-      this.#keep,
-      queries.handle,
-      gallery.handle,
-      of.queryNorms.handle,
-      of.galleryNorms.handle,
-      of.relative,
-      of.absolute,
-      of.scale,
-      of.k,
-      of.ordered,
-      of.cuts.handle,
-      of.exact,
+    const handles = attempt('settleNeighbours', () =>
+      native.settleNeighbours(
+        keys.handle,
+        counts.handle,
+        thresholds.handle,
+        this.#keep,
+        queries.handle,
+        gallery.handle,
+        of.queryNorms.handle,
+        of.galleryNorms.handle,
+        of.relative,
+        of.absolute,
+        of.scale,
+        of.k,
+        of.ordered,
+        of.cuts.handle,
+        of.exact,
+      ),
     );
     using indices = new Tensor(handles[0]);
     using distances = new Tensor(handles[1]);

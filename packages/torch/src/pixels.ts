@@ -1,6 +1,7 @@
 import { noGrad } from './autograd.js';
 import { native } from './binding.js';
 import { tensor } from './creation.js';
+import { attempt } from './error.js';
 import { scope } from './scope.js';
 import { aten, Tensor } from './tensor.js';
 
@@ -17,7 +18,10 @@ export function imagesFromPixels(pixels: Tensor): Tensor {
     throw new Error(`expected pixels of uint8 (B, H, W, 3), got ${dtype} (${shape.join(', ')})`);
   return noGrad(() =>
     scope(() => {
-      if (device === 'cpu') return new Tensor(native.imagesFromPixels(pixels.contiguous().handle));
+      if (device === 'cpu')
+        return new Tensor(
+          attempt('imagesFromPixels', () => native.imagesFromPixels(pixels.contiguous().handle)),
+        );
       // Reordered as bytes, which is faster than reordering floats.
       return pixels.permute([0, 3, 1, 2]).contiguous().to('float32').div_(255);
     }),
@@ -44,7 +48,7 @@ export function mixColors(images: Tensor, matrices: Float32Array): Tensor {
     scope(() => {
       // One pass on one thread for small batches: as operators it is four, each of which wakes all threads.
       if (device === 'cpu' && dtype === 'float32')
-        return new Tensor(native.mixColors(images.contiguous().handle, matrices));
+        return new Tensor(attempt('mixColors', () => native.mixColors(images.contiguous().handle, matrices)));
       const all = tensor(matrices, { shape: [batch, 3, 4] }).to({ dtype, device });
       const pixels = images.reshape([batch, 3, height * width]);
       const mixed = aten.baddbmm(all.narrow(2, 3, 1), all.narrow(2, 0, 3), pixels);

@@ -1,7 +1,7 @@
 import { type Handle, native, type TypedArray } from './binding.js';
 import { makeAten } from './dispatch.js';
 import { type DType, dtypeOf, typedArrayOver } from './dtype.js';
-import { TorchError } from './error.js';
+import { attempt, TorchError } from './error.js';
 import { enterScope, type Holder, leaveScope } from './scope.js';
 
 /** A number, or arrays in arrays of them, all of one depth. */
@@ -17,14 +17,6 @@ export interface ValuesIndices {
  * costs a good part of an operator. Synchronous loops never get here, so dispose or use scope().
  */
 const finalizer = new FinalizationRegistry<Handle>((handle) => native.dispose(handle));
-
-function attempt<T>(what: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw new TorchError(`${what}: ${error instanceof Error ? error.message : error}`);
-  }
-}
 
 const asList = (dim: number | readonly number[]): readonly number[] =>
   typeof dim === 'number' ? [dim] : dim;

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { Interrupted, isSystemError, UserError } from '../error.js';
+import { isOutOfMemory } from '../out-of-memory.js';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
 import type { EvalResult } from './eval.js';
@@ -425,6 +426,15 @@ const REFUSALS = new Set(
   'ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ESTALE EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP'.split(' '),
 );
 
+const LESS_MEMORY = ' (--batch-size, --image-size and --embedding-dim say how much is needed)';
+
+/** The options by which a mistake can be mended, where the library that found it does not know them. */
+function hintOf(error: Error, command: string | undefined): string {
+  if (command === 'train' && error.name === 'ImageError')
+    return ' (--on-bad-image skip leaves such images out)';
+  return isOutOfMemory(error.cause) ? LESS_MEMORY : '';
+}
+
 /** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
@@ -434,10 +444,10 @@ async function main(): Promise<void> {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
     } else if (error instanceof Error && MISTAKES.has(error.name)) {
-      const leaveOut = command === 'train' && error.name === 'ImageError';
-      process.stderr.write(
-        `conquer: ${error.message}${leaveOut ? ' (--on-bad-image skip leaves such images out)' : ''}\n`,
-      );
+      process.stderr.write(`conquer: ${error.message}${hintOf(error, command)}\n`);
+      process.exitCode = 2;
+    } else if (isOutOfMemory(error)) {
+      process.stderr.write(`conquer: out of memory: ${error.message.split('\n')[0]}${LESS_MEMORY}\n`);
       process.exitCode = 2;
     } else if (isSystemError(error) && REFUSALS.has(error.code ?? '')) {
       process.stderr.write(`conquer: the system refused something: ${error.message}\n`);

@@ -120,6 +120,12 @@ export async function runTraining({
     );
   if (dataset.test.paths.length > 0) refuseOtherMetric(settings['best-by'], dataset.recallAt);
   const terminal = new TerminalObserver(out, settings['best-by']);
+  const count = dataset.train.paths.length;
+  if (settings['batch-size'] > count) {
+    out.write(
+      `warning: --batch-size ${settings['batch-size']} is more than the ${count} training images: batches repeat images\n`,
+    );
+  }
   const onBad = (message: string) => terminal.onNote(message);
   const bad = await badImagesOf(settings, dataset, out, onBad, stop.signal);
   const generator = new Generator(settings.seed);

@@ -1,6 +1,7 @@
 import type { Generator } from '@conquer/torch';
 import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { inWords } from '../out-of-memory.js';
 import { didYouMean } from '../suggest.js';
 import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';
@@ -85,5 +86,14 @@ export function modelNameOf(text: string): ModelName {
  */
 export function openModel(name: ModelName, options: ModelOptions = {}): EmbeddingModel {
   refuseUnknownOptions('openModel', options, optionNames);
-  return new EmbeddingModel(openBackbone(name, options), options);
+  const backbone = openBackbone(name, options);
+  try {
+    return new EmbeddingModel(backbone, options);
+  } catch (error) {
+    backbone.dispose();
+    throw inWords(
+      error,
+      `a ${name} with an embedding of ${options.embeddingDim} dimensions: a smaller one needs less`,
+    );
+  }
 }

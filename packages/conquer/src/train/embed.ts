@@ -1,6 +1,7 @@
 import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
 import { Interrupted } from '../error.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import { inWords } from '../out-of-memory.js';
 import { requireFiniteRows } from './finite-rows.js';
 import type { Profile } from './profile.js';
 
@@ -46,7 +47,7 @@ export async function embedImages(
     model.eval();
     nn.keepFolded(model, true);
     for await (const { images } of batches) {
-      const part = noGrad(() => (layer === 'final' ? model.embed(images, embed) : model.features(images)));
+      const part = embedBatch(model, images, layer, embed);
       parts.push(part.keep());
       done += part.size(0);
       images.dispose();
@@ -69,5 +70,17 @@ export async function embedImages(
     profile?.addEmbedding((performance.now() - start) / 1000);
     nn.keepFolded(model, false);
     model.train(training);
+  }
+}
+
+function embedBatch(model: EmbeddingModel, images: Tensor, layer: Layer, options: EmbedOptions): Tensor {
+  try {
+    return noGrad(() => (layer === 'final' ? model.embed(images, options) : model.features(images)));
+  } catch (error) {
+    const [count, , height, width] = images.shape;
+    throw inWords(
+      error,
+      `${count} images of ${height}×${width} pixels, ${model.embeddingDim} dimensions, were embedded at once: smaller images or a smaller embedding need less`,
+    );
   }
 }

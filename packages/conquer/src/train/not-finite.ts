@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { UserError } from '../error.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { inWords } from '../out-of-memory.js';
 import type { RunFolder } from './run-folder.js';
 import { NotFiniteError, type StepInput, type StepResult, type TrainingStep } from './step.js';
 
@@ -37,7 +38,8 @@ export class NotFiniteGuard {
   /**
    * One step; the result of a batch that is left out says so. Its weights and running statistics are those before it.
    *
-   * @throws UserError that names the step, the batch's files and the last good checkpoint
+   * @throws UserError that names the step, the batch's files and the last good checkpoint; or, where there is not
+   *   enough memory for the batch, the sizes that it depends on
    */
   run(at: number, input: StepInput, indices: Int32Array): StepResult {
     const { onNan, model, step } = this.options;
@@ -47,12 +49,22 @@ export class NotFiniteGuard {
       this.inARow = 0;
       return result;
     } catch (error) {
-      if (!(error instanceof NotFiniteError)) throw error;
+      if (!(error instanceof NotFiniteError)) throw inWords(error, this.tooLarge(at, input));
       statistics?.restore();
       return this.leaveOut(at, indices, error);
     } finally {
       statistics?.dispose();
     }
+  }
+
+  private tooLarge(at: number, { images: { shape } }: StepInput): string {
+    const { epoch, steps, model, run } = this.options;
+    const [count, , height, width] = shape;
+    const kept = run.hasCheckpoint ? `; what was trained before is in ${run.lastCheckpoint}` : '';
+    return (
+      `epoch ${epoch + 1}, step ${at + 1} of ${steps}, a batch of ${count} images of ${height}×${width} pixels, ` +
+      `${model.embeddingDim} dimensions: a smaller batch, smaller images or a smaller embedding needs less${kept}`
+    );
   }
 
   private leaveOut(at: number, indices: Int32Array, { message: problem }: NotFiniteError): StepResult {

@@ -1,5 +1,6 @@
 import type { ImageError } from '@conquer/image';
 import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer/torch';
+import { inWords } from '../out-of-memory.js';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 import type { ImageSource, OnBadImage } from './image-source.js';
@@ -83,7 +84,10 @@ export class Loader implements AsyncIterable<Batch> {
         const next = positions.next();
         if (next.done) return;
         const stream = random.fork();
-        const read = this.read(next.value, stream, abort.signal);
+        const count = next.value.length;
+        const read = this.read(next.value, stream, abort.signal).catch((error: unknown) => {
+          throw inWords(error, tooMany(count));
+        });
         // A failure is reported when its batch is due; until then it must not count as unhandled.
         read.catch(() => {});
         ahead.push({ stream, read });
@@ -134,8 +138,14 @@ export class Loader implements AsyncIterable<Batch> {
         }),
       ).keep();
       return { images, labels: indices.map((position) => labels[position]!), indices };
+    } catch (error) {
+      throw inWords(error, tooMany(indices.length));
     } finally {
       pixels.dispose();
     }
   }
+}
+
+function tooMany(count: number): string {
+  return `a batch of ${count} images does not fit: a smaller batch or smaller images need less`;
 }

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { native } from '../binding.js';
+import { attempt } from '../error.js';
 import type { Tensor } from '../tensor.js';
 import type { FileReader } from './file-reader.js';
 
@@ -46,5 +47,5 @@ export class TensorFileReader {
 
 /** A copy of a tensor's elements as they stand in files: row-major, little-endian. */
 export function tensorBytes(tensor: Tensor): Uint8Array {
-  return new Uint8Array(native.toBuffer(tensor.handle));
+  return new Uint8Array(attempt('toBuffer', () => native.toBuffer(tensor.handle)));
 }
