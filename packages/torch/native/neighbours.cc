@@ -324,12 +324,13 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
           int64_t cut = cut_at(next), from_here = cut - 1;
           while (from_here > first && close(from_here - 1, cut - 1)) --from_here;
           int64_t after = cut;
+          bool sure = true;  // nothing behind a cut may belong before it
           for (bool more = true; more;) {
             while (after < count && close(cut - 1, after)) ++after;
+            sure = sure && after == cut;
             more = next < cuts.size(0) && cut < k && after > cut && close(after - 1, cut_at(next + 1) - 1);
             if (more) cut = cut_at(++next), after = std::max(after, cut);
           }
-          const bool sure = after == cut;  // nothing behind the cut may belong before it
           for (int64_t i = first; i < (sure ? after : from_here); ++i) put(i, i);
           if (!sure) put_in_order(from_here, after);
           first = after;

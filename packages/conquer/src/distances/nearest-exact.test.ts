@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@conquer/torch';
+import { cat, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { hardRows } from '../testing/hard-rows.js';
 import { nearestNeighbours } from './nearest.js';
@@ -95,6 +95,20 @@ describe('nearest neighbours are those of differences in float64', () => {
 });
 
 describe('only some of the order', () => {
+  it('holds at a cut whose undecided ones end at the next cut', () => {
+    const k = 5;
+    for (let seed = 0; seed < 40; seed++) {
+      const near = hardRows[2]!.rows(k, 64, seed).mul(1e-4);
+      const far = hardRows[2]!.rows(60, 64, 1000 + seed).mul(1e3);
+      const x = cat([near, far, near.narrow(0, 0, 1).mul(0)], 0);
+      const query = x.narrow(0, x.size(0) - 1, 1);
+      const gallery = x.narrow(0, 0, x.size(0) - 1);
+      const all = nearestNeighbours(query, gallery, k);
+      const found = nearestNeighbours(query, gallery, k, { order: { first: 0, cuts: [3] } });
+      expect([...found.indices.subarray(0, 3)].sort()).toEqual([...all.indices.subarray(0, 3)].sort());
+    }
+  });
+
   for (const { name, rows } of hardRows) {
     it(`holds the same sets at the cuts: ${name}`, () => {
       const x = rows(400, 8, 21);
