@@ -5,6 +5,7 @@
 // full, the `keep` smallest stay, and their largest is the threshold that a later distance must not exceed.
 #include "environment.h"
 #include "parallel.h"
+#include "squared-distance.h"
 
 #include <ATen/Functions.h>
 
@@ -160,30 +161,6 @@ napi_value offer_distances(napi_env env, napi_callback_info info) {
     (transposed ? offer_columns : offer_rows)(block.data_ptr<float>(), rows, columns, to, first_row, first_index);
     return undefined(env);
   });
-}
-
-// Σ (a - b)² in double, from the differences: the same for equal rows wherever they stand.
-double squared_distance(const float* a, const float* b, int64_t dimensions) {
-  using Floats = float __attribute__((vector_size(16)));
-  using Doubles = double __attribute__((vector_size(32)));
-  Doubles sums[2] = {};
-  int64_t d = 0;
-  for (; d + 8 <= dimensions; d += 8) {
-    for (int half = 0; half < 2; ++half) {
-      Floats x, y;
-      std::memcpy(&x, a + d + 4 * half, sizeof x);
-      std::memcpy(&y, b + d + 4 * half, sizeof y);
-      const Doubles difference = __builtin_convertvector(x, Doubles) - __builtin_convertvector(y, Doubles);
-      sums[half] += difference * difference;
-    }
-  }
-  double total = 0;
-  for (int lane = 0; lane < 4; ++lane) total += sums[0][lane] + sums[1][lane];
-  for (; d < dimensions; ++d) {
-    const double difference = static_cast<double>(a[d]) - b[d];
-    total += difference * difference;
-  }
-  return total;
 }
 
 // The first `keep` keys in order: by counting into as many buckets as there are keys, each of which then needs next to

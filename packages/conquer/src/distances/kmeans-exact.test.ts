@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import { type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { hardRows } from '../testing/hard-rows.js';
@@ -48,6 +48,30 @@ describe('k-means assigns by differences in float64', () => {
       }
     });
   }
+
+  it('gives a row that is as near to several centroids to the first of them', () => {
+    // Whole numbers, between centroids an even number apart; also far out, and where the mean is no whole number.
+    const line = Float32Array.from({ length: 25 }, (_, i) => i - 7);
+    const centres = [15, -5, 1, 5, -5, 11];
+    const wanted = [...line].map((value) => {
+      const gaps = centres.map((centre) => Math.abs(value - centre));
+      return gaps.indexOf(Math.min(...gaps));
+    });
+    for (const offset of [0, 0.5, 1e6]) {
+      const x = tensor(
+        line.map((value) => value + offset),
+        { shape: [25, 1] },
+      );
+      const centroids = tensor(
+        Float32Array.from(centres, (value) => value + offset),
+        { shape: [6, 1] },
+      );
+      for (const dtype of ['float32', 'float64'] as const) {
+        const options = { random: new Random(1), centroids: centroids.to({ dtype }), maxIterations: 0 };
+        expect([...kMeans(x.to({ dtype }), 6, options).assignments]).toEqual(wanted);
+      }
+    }
+  });
 
   it('finds the groups of one heap and of two, wherever they lie', () => {
     // Four groups of 50, ten times as far from each other as they are wide.

@@ -1,5 +1,5 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
-import type { Space } from './product-filter.js';
+import { type Space, sumOfSquares } from './product-filter.js';
 
 /** What a search looks at; of one dtype, float32 or float64, on one device. */
 export interface Search {
@@ -14,6 +14,8 @@ export interface Search {
 
 /** Numbers in the largest temporary: 64 MB in float32; on a card, whose kernels take long to start, 512 MB. */
 export const blockNumbers = (device: string) => (device === 'cpu' ? 16 : 128) * 2 ** 20;
+/** Numbers whose differences are taken at a time on the CPU, whose cache can hold them. */
+const EXACT_NUMBERS = 2 ** 18;
 /** Candidates beyond k. More equally near ones than this are looked up one query at a time. */
 export const SLACK = 16;
 
@@ -28,7 +30,8 @@ export const SLACK = 16;
 export function exactSquares(block: Tensor, all: Tensor, candidates: Tensor, scale: number): Tensor {
   const [count, width] = candidates.shape as [number, number];
   const dimensions = all.size(1);
-  const rows = Math.max(1, Math.floor(blockNumbers(all.device) / (2 * width * dimensions)));
+  const numbers = all.device === 'cpu' ? EXACT_NUMBERS : blockNumbers(all.device) / 2;
+  const rows = Math.max(1, Math.floor(numbers / (width * dimensions)));
   const result = aten.empty_like(candidates, 'float64');
   for (let start = 0; start < count; start += rows) {
     const some = Math.min(rows, count - start);
@@ -43,10 +46,10 @@ export function exactSquares(block: Tensor, all: Tensor, candidates: Tensor, sca
   return result;
 }
 
-/** Σ (a - b)² in float64 over the last dimension of two tensors that fit each other by broadcasting. */
+/** Σ (a - b)² in float64, see `sumOfSquares`, over the last dimension of two tensors that fit each other by broadcasting. */
 export function squaredGaps(a: Tensor, b: Tensor, scale: number): Tensor {
   return scope(() => {
     const gaps = b.to({ dtype: 'float64' }).sub(a).mul_(scale);
-    return gaps.mul_(gaps).sum(-1);
+    return sumOfSquares(gaps);
   });
 }

@@ -1,5 +1,6 @@
 import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
 import type { CentredRows } from './centred-rows.js';
+import { squaredGaps } from './nearest-candidates.js';
 import { type FilterError, filterError, type Precision } from './product-filter.js';
 import { inScope, type Steps } from './steps.js';
 
@@ -119,7 +120,7 @@ export class NearestCentroids {
     const widest = Math.max(centroids.size(0), which === null ? 0 : this.#rows.size(1));
     const centroidSquares = centroids.mul(centroids).sum(1);
     const norms = centroidSquares.sqrt();
-    let precise: Tensor | undefined;
+    let precise: { centred: Tensor; points: Tensor } | undefined;
     for (const { start, count } of blocks(total, widest)) {
       const undecided = scope(() => {
         const positions = which?.narrow(0, start, count);
@@ -132,8 +133,11 @@ export class NearestCentroids {
         return positions ? positions.indexSelect(0, open) : open.add(start);
       });
       if (undecided.size(0) > 0) {
-        precise ??= this.#points.preciseCentroids(centroids);
-        this.#assignPrecisely(precise, undecided);
+        precise ??= {
+          centred: this.#points.preciseCentroids(centroids),
+          points: this.#points.outOf(centroids),
+        };
+        this.#assignPrecisely(precise.centred, precise.points, undecided);
       }
       undecided.dispose();
       yield;
@@ -189,8 +193,13 @@ export class NearestCentroids {
     };
   }
 
-  /** Rows (their positions) against all centroids in float64: by products, and where even these cannot decide by differences. */
-  #assignPrecisely(precise: Tensor, which: Tensor): void {
+  /**
+   * Rows (their positions) against all centroids in float64: by products, and where even these cannot decide by differences
+   * of the numbers as they were given, as centring rounds.
+   *
+   * @param precise (k, D) in the space @param points (k, D) out of it
+   */
+  #assignPrecisely(precise: Tensor, points: Tensor, which: Tensor): void {
     const { dtype } = this.#rows;
     const centroidSquares = precise.mul(precise).sum(1);
     const norms = centroidSquares.sqrt();
@@ -203,8 +212,8 @@ export class NearestCentroids {
         const bounds = this.#bounds(found, rows.mul(rows).sum(1), norms, 'float64');
         const open = aten.nonzero(bounds.open).select(1, 0).toNumbers();
         for (const row of open) {
-          const gaps = precise.sub(rows.narrow(0, row, 1));
-          const direct = twoSmallest(gaps.mul_(gaps).sum(1).unsqueeze(0));
+          const own = this.#points.givenAt(positions.narrow(0, row, 1));
+          const direct = twoSmallest(squaredGaps(own, points, this.#points.space.scale).unsqueeze(0));
           found.indices.narrow(0, row, 1).copy_(direct.indices);
           bounds.upper.narrow(0, row, 1).copy_(direct.values.sqrt().mul_(1 + this.#slop));
           bounds.lower.narrow(0, row, 1).copy_(direct.second.sqrt().mul_(1 - this.#slop));

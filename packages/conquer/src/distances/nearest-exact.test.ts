@@ -1,5 +1,6 @@
 import { cat, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../random.js';
 import { hardRows } from '../testing/hard-rows.js';
 import { nearestNeighbours } from './nearest.js';
 
@@ -68,6 +69,50 @@ describe('nearest neighbours are those of differences in float64', () => {
       }
     });
   }
+
+  it('takes equally near ones by index where distances are sums of the same terms in other places', () => {
+    // Rows of signs, of length 1: few different distances, which plain sums tell apart by the last digit.
+    for (const [count, dimensions] of [
+      [200, 9],
+      [150, 130],
+      [90, 600],
+    ] as const) {
+      const random = new Random(count);
+      const signs = Int8Array.from({ length: count * dimensions }, () => (random.next() < 0.5 ? 1 : -1));
+      const x = tensor(
+        Float32Array.from(signs, (sign) => sign / Math.sqrt(dimensions)),
+        {
+          shape: [count, dimensions],
+        },
+      );
+      const apart = (a: number, b: number) => {
+        let sum = 0;
+        for (let d = 0; d < dimensions; d++)
+          sum += Number(signs[a * dimensions + d] !== signs[b * dimensions + d]);
+        return sum;
+      };
+      const wanted = Array.from({ length: count }, (_, row) =>
+        Array.from({ length: count }, (_, other) => other)
+          .filter((other) => other !== row)
+          .sort((a, b) => apart(row, a) - apart(row, b) || a - b),
+      );
+      for (const precise of [x, x.to({ dtype: 'float64' })]) {
+        for (const k of [1, 12, 40]) {
+          const { indices } = nearestNeighbours(precise, null, k);
+          expect([...indices]).toEqual(wanted.flatMap((row) => row.slice(0, k)));
+        }
+        // Which are the first 7, 20 and 40: cuts whose equally near ones meet.
+        const { indices } = nearestNeighbours(precise, null, 40, { order: { first: 3, cuts: [20, 7] } });
+        for (const [row, all] of wanted.entries()) {
+          const found = indices.subarray(row * 40, (row + 1) * 40);
+          expect([...found.subarray(0, 3)]).toEqual(all.slice(0, 3));
+          for (const cut of [7, 20, 40]) {
+            expect(new Set(found.subarray(0, cut))).toEqual(new Set(all.slice(0, cut)));
+          }
+        }
+      }
+    }
+  });
 
   it('equal distances come in the order of the index, one farther away behind 40 of them', () => {
     const rows = [0, 9, ...Array.from({ length: 40 }, () => 1), 2];

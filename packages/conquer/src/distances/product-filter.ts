@@ -109,3 +109,25 @@ export function filterError(precision: Precision, dimensions: number): FilterErr
     absolute: 16 * (dimensions + 2) * smallest,
   };
 }
+
+/**
+ * Σ x² over the last dimension of float64 numbers, which it overwrites.
+ *
+ * A plain sum depends on the order of its terms, so that equal distances with their terms in other places, as between rows
+ * of signs, come out unequal in the last digit, and chance would order them. Here each term is cut in two, at multiples so
+ * coarse that sums of them are exact in any order; what is left of the second cut is 2^-80 of the largest term. So equal
+ * sums of exact terms are equal.
+ */
+export function sumOfSquares(numbers: Tensor): Tensor {
+  return scope(() => {
+    const squares = numbers.mul_(numbers);
+    let terms = 4;
+    while (terms < 2 * squares.size(-1)) terms *= 2;
+    // (term + coarse) - coarse is a multiple of coarse / 2^53 or of twice that, and all together are less than coarse.
+    const coarse = squares.amax(-1, true).mul_(terms);
+    const parts = squares.add(coarse).sub_(coarse);
+    const rest = squares.sub_(parts);
+    const fine = coarse.mul_(2 ** -52 * terms);
+    return parts.sum(-1).add_(rest.add_(fine).sub_(fine).sum(-1));
+  });
+}

@@ -61,6 +61,20 @@ describe('mean average precision is that of differences in float64', () => {
     });
   }
 
+  it('takes distances as equal that are sums of the same terms in other places', () => {
+    const random = new Random(8);
+    const [count, dimensions] = [150, 130];
+    const signs = Float32Array.from({ length: count * dimensions }, () => (random.next() < 0.5 ? 1 : -1));
+    const labels = Int32Array.from({ length: count }, () => random.int(11));
+    const exact = tensor(signs, { shape: [count, dimensions] });
+    const rounded = exact.mul(0.1);
+    const relevant = countRelevant(labels, null);
+    const wanted = byRanking(exact, labels, Infinity);
+    for (const x of [exact, rounded, rounded.to({ dtype: 'float64' })]) {
+      expect(meanAveragePrecision(x, labels, relevant, [Infinity])[0]).toBeCloseTo(wanted, 12);
+    }
+  });
+
   it('and so are the metrics of the first neighbours, in float32 as in float64', () => {
     const random = new Random(5);
     for (const { name, rows } of hardRows) {
