@@ -5,7 +5,6 @@ import { Loss, openFolder, trainEmbedding } from 'conquer';
 
 class SupervisedContrastiveLoss extends Loss {
   readonly usesTuples = false; // it reads the whole batch, so it needs no miner
-
   constructor(readonly temperature = 0.1) {
     super();
   }
@@ -20,11 +19,8 @@ class SupervisedContrastiveLoss extends Loss {
       const similarities = embeddings.matmul(embeddings.t()).div(this.temperature);
       const sums = similarities.exp().mul(self.neg().add(1)).sum(1, true);
       const logs = similarities.sub(sums.log());
-      const ofEach = logs
-        .mul(positives)
-        .sum(1)
-        .div(positives.sum(1).clamp({ min: 1 }));
-      return ofEach.mean().neg();
+      const counts = positives.sum(1).clamp({ min: 1 });
+      return logs.mul(positives).sum(1).div(counts).mean().neg();
     });
   }
 }
