@@ -137,7 +137,9 @@ export class NearestCentroids {
           centred: this.#points.preciseCentroids(centroids),
           points: this.#points.outOf(centroids),
         };
-        this.#assignPrecisely(precise.centred, precise.points, undecided);
+        const { centred, points } = precise;
+        // What it makes would else be held, block after block, until the clustering ends.
+        scope(() => this.#assignPrecisely(centred, points, undecided));
       }
       undecided.dispose();
       yield;
