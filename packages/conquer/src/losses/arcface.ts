@@ -1,35 +1,26 @@
-import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Loss } from './loss.js';
+import type { Compat } from '../compat.js';
+import { part, withDefaults } from '../part.js';
+import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
-export interface ArcFaceOptions {
-  /** Of the training data. */
-  numClasses: number;
-  /** D. */
-  embeddingDim: number;
-  /** m, in radians. Default 0.5. */
-  angularMargin?: number;
-  /** s, the inverse of a temperature. Default 16; the paper's is 64. */
-  featureScale?: number;
+const options = z.strictObject({
+  angularMargin: z.number().min(0).max(3).default(0.5).describe('m, in radians'),
+  featureScale: z
+    .number()
+    .min(1e-3)
+    .default(16)
+    .describe("s, the inverse of a temperature; the paper's is 64"),
+});
+
+export interface ArcFaceOptions extends z.input<typeof options>, ClassWeightsContext {
   /**
    * 'revisiting-dml': similarities below 0 count as 0, as in that collection, so that an image more than 90° from a
    * class neither leaves nor approaches it.
    */
-  compat?: 'revisiting-dml';
-  /** Draws the class weights; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
+  compat?: Compat | null;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<ArcFaceOptions> = {
-  numClasses: true,
-  embeddingDim: true,
-  angularMargin: true,
-  featureScale: true,
-  compat: true,
-  generator: true,
-};
 
 /** Bounds the gradient of the sine at 0 and 180 degrees. */
 const LEAST_SQUARED_SINE = 1e-12;
@@ -46,17 +37,16 @@ export class ArcFaceLoss extends Loss {
   readonly usesTuples = false;
   readonly angularMargin: number;
   readonly featureScale: number;
-  readonly compat: 'revisiting-dml' | undefined;
+  private readonly asCollection: boolean;
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly classWeights: Tensor;
 
-  constructor(options: ArcFaceOptions) {
+  constructor({ numClasses, embeddingDim, generator, compat, ...given }: ArcFaceOptions) {
     super();
-    refuseUnknownOptions('ArcFaceLoss', options, optionNames);
-    const { numClasses, embeddingDim, angularMargin = 0.5, featureScale = 16, compat, generator } = options;
+    const { angularMargin, featureScale } = withDefaults('ArcFaceLoss', options, given);
     this.angularMargin = angularMargin;
     this.featureScale = featureScale;
-    this.compat = compat;
+    this.asCollection = compat === 'revisiting-dml';
     this.classWeights = nn.parameter(
       randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
     );
@@ -67,7 +57,7 @@ export class ArcFaceLoss extends Loss {
       const { device } = embeddings;
       const own = classTargets('arcface loss', embeddings, labels, this.classWeights.size(0)).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
-        this.compat === 'revisiting-dml' ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
+        this.asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );
       const isOwn = arange(0, cosines.size(1), 1, { dtype: 'int64', device }).eq(own);
       const withMargin = this.withMargin(cosines.gather(1, own));
@@ -84,3 +74,10 @@ export class ArcFaceLoss extends Loss {
     return shifted.where(cosine.gt(-cosM), cosine.sub(this.angularMargin * sinM));
   }
 }
+
+export const arcface = part({
+  name: 'arcface',
+  help: 'cross entropy with an additive angular margin (Deng et al. 2019)',
+  options,
+  build: (options, context: LossContext) => new ArcFaceLoss({ ...options, ...context }),
+});

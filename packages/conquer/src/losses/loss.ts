@@ -1,5 +1,7 @@
-import { nn, type Tensor, tensor } from '@conquer/torch';
+import { type Generator, nn, type Tensor, tensor } from '@conquer/torch';
 import { checkBatch } from '../batch-labels.js';
+import type { Compat } from '../compat.js';
+import type { AnyPart } from '../part.js';
 import type { Tuples } from '../tuples.js';
 
 /**
@@ -26,6 +28,24 @@ export abstract class Loss extends nn.Module {
     return labels.length > 0;
   }
 }
+
+/** What a loss with class weights or proxies has to know. */
+export interface ClassWeightsContext {
+  /** Of the training data. */
+  numClasses: number;
+  /** D. */
+  embeddingDim: number;
+  /** Draws the weights; without one, the generator that manualSeed() sets. */
+  generator?: Generator | undefined;
+}
+
+/** What is known when an experiment's loss is built: the data and the model. */
+export interface LossContext extends ClassWeightsContext {
+  compat: Compat | null;
+}
+
+/** A loss as an experiment names it. */
+export type LossPart = AnyPart<LossContext, Loss>;
 
 /** The embeddings (T, D) of the three images of each tuple. */
 export interface TupleEmbeddings {

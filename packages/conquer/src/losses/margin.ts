@@ -1,34 +1,34 @@
 import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
+import type { Compat } from '../compat.js';
 import { UserError } from '../error.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
-import { Loss, selectTuples } from './loss.js';
+import { Loss, type LossContext, selectTuples } from './loss.js';
 
-export interface MarginLossOptions {
-  /** α: how far from the boundary a pair has to be. Default 0.2. */
-  margin?: number;
-  /** Where β, the boundary between same and different, starts. Default 1.2. */
-  beta?: number;
-  /** ν: the weight of the boundaries in the loss; larger values push them down. Default 0. */
-  nu?: number;
+const options = z.strictObject({
+  margin: z.number().min(0).default(0.2).describe('α: how far from the boundary a pair has to be'),
+  beta: z
+    .number()
+    .default(1.2)
+    .describe('where β, the boundary between same and different, starts; it is learned'),
+  nu: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('ν: weight of the boundaries in the loss; larger values push them down'),
+});
+
+export interface MarginLossOptions extends z.input<typeof options> {
   /** A boundary for each of so many classes instead of a shared one, which is the default. */
-  numClasses?: number;
+  numClasses?: number | undefined;
   /**
    * 'revisiting-dml': divide by the number of tuples with a loss in either of their pairs, as that collection does,
    * instead of the number of pairs (up to twice the value), and round β to float32 whatever its precision.
    */
-  compat?: 'revisiting-dml';
+  compat?: Compat | null;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<MarginLossOptions> = {
-  margin: true,
-  beta: true,
-  nu: true,
-  numClasses: true,
-  compat: true,
-};
 
 /**
  * Margin loss (Wu, Manmatha, Smola, Krähenbühl, "Sampling matters in deep embedding learning", ICCV 2017):
@@ -43,18 +43,17 @@ export class MarginLoss extends Loss {
   readonly margin: number;
   readonly nu: number;
   readonly perClass: boolean;
-  readonly compat: 'revisiting-dml' | undefined;
+  private readonly asCollection: boolean;
   /** (1,) or (numClasses,), float32 unless moved. */
   readonly beta: Tensor;
 
-  constructor(options: MarginLossOptions = {}) {
+  constructor({ numClasses, compat, ...given }: MarginLossOptions = {}) {
     super();
-    refuseUnknownOptions('MarginLoss', options, optionNames);
-    const { margin = 0.2, beta = 1.2, nu = 0, numClasses, compat } = options;
+    const { margin, beta, nu } = withDefaults('MarginLoss', options, given);
     this.margin = margin;
     this.nu = nu;
     this.perClass = numClasses !== undefined;
-    this.compat = compat;
+    this.asCollection = compat === 'revisiting-dml';
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
@@ -62,16 +61,15 @@ export class MarginLoss extends Loss {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('margin', embeddings, labels, tuples);
       const ofAnchors = this.perClass ? this.betaOfAnchors(embeddings, labels, tuples as Tuples) : this.beta;
-      const beta = this.compat === 'revisiting-dml' ? ofAnchors.to('float32') : ofAnchors;
+      const beta = this.asCollection ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
       const negativeLoss = beta.sub(distance(anchors, negatives)).add(this.margin).relu();
 
       const [farPositive, nearNegative] = [positiveLoss.gt(0), negativeLoss.gt(0)];
-      const active =
-        this.compat === 'revisiting-dml'
-          ? farPositive.logicalOr(nearNegative).sum()
-          : farPositive.sum().add(nearNegative.sum());
+      const active = this.asCollection
+        ? farPositive.logicalOr(nearNegative).sum()
+        : farPositive.sum().add(nearNegative.sum());
       const total = positiveLoss
         .add(negativeLoss)
         .sum()
@@ -108,3 +106,13 @@ export class MarginLoss extends Loss {
 function distance(a: Tensor, b: Tensor): Tensor {
   return a.sub(b).square().sum(1).add(1e-8).sqrt();
 }
+
+export const margin = part({
+  name: 'margin',
+  help: 'margin loss with a learned boundary (Wu et al. 2017)',
+  options: options.extend({
+    betaPerClass: z.boolean().default(false).describe('a boundary for each class of the anchor'),
+  }),
+  build: ({ betaPerClass, ...options }, { numClasses, compat }: LossContext) =>
+    new MarginLoss({ ...options, compat, ...(betaPerClass && { numClasses }) }),
+});

@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import { UserError } from './error.js';
+import { didYouMean } from './suggest.js';
+
+/** A mistake in an experiment or in the options of a part. The command line says its flag in the place of its path. */
+export class OptionError extends UserError {
+  /**
+   * @param path of the option, such as `loss.margin`
+   * @param problem what was expected, what came, and what to do
+   * @param what whose option it is, in front of the path
+   */
+  constructor(
+    readonly path: string,
+    readonly problem: string,
+    what?: string,
+  ) {
+    const place = [what, path].filter(Boolean).join(': ');
+    super(place === '' ? problem : `${place}: ${problem}`);
+  }
+}
+
+/** What is used here of a JSON Schema. */
+export interface JsonSchema {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  enum?: unknown[];
+  const?: unknown;
+  minimum?: number;
+  maximum?: number;
+  minLength?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  items?: JsonSchema;
+  properties?: Record<string, JsonSchema>;
+  anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
+}
+
+/** JSON Schema of what may be given: defaults may be left out. */
+export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+}
+
+/** The alternatives of a schema, itself where it is none. */
+export const alternatives = (schema: JsonSchema): JsonSchema[] => schema.anyOf ?? schema.oneOf ?? [schema];
+
+/** The first mistake that zod found, in words. */
+export function mistakeIn(
+  what: string,
+  schema: z.ZodType,
+  given: unknown,
+  { issues }: z.ZodError,
+): OptionError {
+  const issue = issues[0]!;
+  const path = issue.path.map(String);
+  const value = path.reduce<unknown>(
+    (object, key) => (object as Record<string, unknown> | undefined)?.[key],
+    given,
+  );
+  const expectedThere = at(jsonSchemaOf(schema), path, given);
+  if (issue.code === 'unrecognized_keys') {
+    const known = Object.keys(expectedThere?.properties ?? {});
+    const key = issue.keys[0]!;
+    const choices = known.length > 0 ? `expected ${known.join(', ')}` : 'there are none';
+    return new OptionError(
+      [...path, key].join('.'),
+      `unknown option${didYouMean(key, known)}; ${choices}`,
+      what,
+    );
+  }
+  if (issue.code === 'custom') return new OptionError(path.join('.'), issue.message, what);
+  const expected = expectedThere ? inWords(expectedThere) : issue.message;
+  const names = expectedThere ? choicesOf(expectedThere) : [];
+  const near = typeof value === 'string' ? didYouMean(value, names) : '';
+  return new OptionError(path.join('.'), `expected ${expected}, got ${shown(value)}${near}`, what);
+}
+
+/** The schema of what stands at a path; of several alternatives that of the part's name, or that which has the key. */
+function at(schema: JsonSchema, path: readonly string[], given: unknown): JsonSchema | null {
+  const [key, ...rest] = path;
+  const all = alternatives(schema);
+  const { name } = (typeof given === 'object' && given !== null ? given : {}) as { name?: unknown };
+  const chosen =
+    all.find(({ properties }) => properties?.name?.const !== undefined && properties.name.const === name) ??
+    all.find(({ properties, items }) => key === undefined || (properties && key in properties) || items) ??
+    schema;
+  if (key === undefined) return all.length > 1 && chosen.properties?.name?.const === name ? chosen : schema;
+  // A part's own name may be that of any.
+  const names = all.flatMap(({ properties }) => properties?.name?.const ?? []);
+  if (key === 'name' && names.length > 1) return { enum: names };
+  const next = chosen.items ?? chosen.properties?.[key];
+  if (next === undefined) return null;
+  return at(next, rest, (given as Record<string, unknown> | undefined)?.[key]);
+}
+
+/** The texts that a schema lets one choose of. */
+export function choicesOf(schema: JsonSchema): string[] {
+  return alternatives(schema).flatMap(({ enum: values, const: value }) =>
+    [...(values ?? []), ...(value === undefined ? [] : [value])].filter((one) => typeof one === 'string'),
+  );
+}
+
+/** 'a number of at least 0', 'one of half, random', … */
+function inWords(schema: JsonSchema): string {
+  const all = alternatives(schema);
+  if (all.length > 1) {
+    const parts = all.flatMap(({ properties }) => properties?.name?.const ?? []);
+    const others = all.filter(({ properties }) => properties?.name?.const === undefined);
+    const words = others.map(inWords);
+    if (parts.length > 0) words.unshift(`an object with a name of ${parts.join(', ')}`);
+    return words.join(' or ');
+  }
+  const only = all[0]!;
+  const choices = choicesOf(only);
+  if (choices.length > 1) return `one of ${choices.join(', ')}`;
+  if (only.const !== undefined) return JSON.stringify(only.const);
+  switch (only.type) {
+    case 'number':
+    case 'integer': {
+      const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = only;
+      const bounds = [
+        minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER && `at least ${minimum}`,
+        maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER && `at most ${maximum}`,
+        above !== undefined && `more than ${above}`,
+        below !== undefined && `less than ${below}`,
+      ].filter(Boolean);
+      const range = bounds.length > 0 ? ` of ${bounds.join(' and ')}` : '';
+      return `${only.type === 'integer' ? 'an integer' : 'a number'}${range}`;
+    }
+    case 'boolean':
+      return 'true or false';
+    case 'string':
+      return 'text';
+    case 'array':
+      return only.items ? `a list, each ${inWords(only.items)}` : 'a list';
+    case 'null':
+      return 'null';
+    default:
+      return 'an object';
+  }
+}
+
+const shown = (value: unknown) =>
+  value === undefined
+    ? 'nothing'
+    : typeof value === 'number'
+      ? String(value)
+      : (JSON.stringify(value) ?? String(value));
