@@ -37,7 +37,7 @@ export class ArcFaceLoss extends Loss {
   readonly usesTuples = false;
   readonly angularMargin: number;
   readonly featureScale: number;
-  private readonly asCollection: boolean;
+  readonly #asCollection: boolean;
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly classWeights: Tensor;
 
@@ -46,7 +46,7 @@ export class ArcFaceLoss extends Loss {
     const { angularMargin, featureScale } = withDefaults('ArcFaceLoss', options, given);
     this.angularMargin = angularMargin;
     this.featureScale = featureScale;
-    this.asCollection = compat === 'revisiting-dml';
+    this.#asCollection = compat === 'revisiting-dml';
     this.classWeights = nn.parameter(
       randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
     );
@@ -57,7 +57,7 @@ export class ArcFaceLoss extends Loss {
       const { device } = embeddings;
       const own = classTargets('arcface loss', embeddings, labels, this.classWeights.size(0)).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
-        this.asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
+        this.#asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );
       const isOwn = arange(0, cosines.size(1), 1, { dtype: 'int64', device }).eq(own);
       const withMargin = this.withMargin(cosines.gather(1, own));

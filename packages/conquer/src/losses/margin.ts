@@ -43,7 +43,7 @@ export class MarginLoss extends Loss {
   readonly margin: number;
   readonly nu: number;
   readonly perClass: boolean;
-  private readonly asCollection: boolean;
+  readonly #asCollection: boolean;
   /** (1,) or (numClasses,), float32 unless moved. */
   readonly beta: Tensor;
 
@@ -53,7 +53,7 @@ export class MarginLoss extends Loss {
     this.margin = margin;
     this.nu = nu;
     this.perClass = numClasses !== undefined;
-    this.asCollection = compat === 'revisiting-dml';
+    this.#asCollection = compat === 'revisiting-dml';
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
@@ -61,13 +61,13 @@ export class MarginLoss extends Loss {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('margin', embeddings, labels, tuples);
       const ofAnchors = this.perClass ? this.betaOfAnchors(embeddings, labels, tuples as Tuples) : this.beta;
-      const beta = this.asCollection ? ofAnchors.to('float32') : ofAnchors;
+      const beta = this.#asCollection ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
       const negativeLoss = beta.sub(distance(anchors, negatives)).add(this.margin).relu();
 
       const [farPositive, nearNegative] = [positiveLoss.gt(0), negativeLoss.gt(0)];
-      const active = this.asCollection
+      const active = this.#asCollection
         ? farPositive.logicalOr(nearNegative).sum()
         : farPositive.sum().add(nearNegative.sum());
       const total = positiveLoss
