@@ -2,8 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 // Tests run against the sources, so that a test never sees an old build.
-const source = (name: string, file = 'index') =>
-  fileURLToPath(new URL(`packages/${name}/src/${file}.ts`, import.meta.url));
+const source = (name: string) => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
 
 export default defineConfig({
   test: {
@@ -14,8 +13,7 @@ export default defineConfig({
     alias: {
       '@conquer/torch': source('torch'),
       '@conquer/image': source('image'),
-      'conquer/embedding-rows': source('conquer', 'train/embedding-rows'),
-      'conquer/run-folder': source('conquer', 'train/run-folder'),
+      '@conquer/run': source('run'),
       conquer: source('conquer'),
     },
     projects: [

@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const PROJECTS = ['torch', 'image', 'conquer', 'dashboard'].map((name) => `packages/${name}`);
+const PROJECTS = ['torch', 'image', 'run', 'conquer', 'dashboard'].map((name) => `packages/${name}`);
 const all = process.argv.includes('--all');
 const total = { passed: 0, failed: 0 };
 

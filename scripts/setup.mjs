@@ -195,7 +195,7 @@ function nodePackages() {
 }
 
 function typescript() {
-  const projects = ['packages/torch', 'packages/image', 'packages/conquer', 'packages/dashboard'];
+  const projects = ['torch', 'image', 'run', 'conquer', 'dashboard'].map((name) => `packages/${name}`);
   say('TypeScript build: tsc -b, what changed since the last time');
   try {
     execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-b', ...projects], { cwd: ROOT, stdio: 'inherit' });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { resolveSettings } from '../../packages/conquer/dist/cli/options.js';
 import { readRecipe } from '../../packages/conquer/dist/cli/recipe.js';
 import { runTraining } from '../../packages/conquer/dist/cli/train.js';
-import { RunFolder } from '../../packages/conquer/dist/train/run-folder.js';
+import { RunFolder } from '../../packages/run/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
 
 const { recipe, images: _images, workers: _workers, ...flags } = sideArguments();

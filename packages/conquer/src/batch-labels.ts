@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { type Tensor, tensor } from '@conquer/torch';
-import { UserError } from './error.js';
 
 /**
  * Checks the labels of a batch: one that is left out, rounded or wrapped on the way to libtorch gives a loss of other

@@ -1,4 +1,14 @@
 // The library. Everything the command line does is made of these parts.
+export {
+  type Division,
+  type EpochRecord,
+  type FileStamp,
+  type ImageIndexContents,
+  type Metrics,
+  RunFolder,
+  type Summary,
+  UserError,
+} from '@conquer/run';
 export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
@@ -12,18 +22,18 @@ export { openSop } from './datasets/sop.js';
 export { type KMeansOptions, type KMeansResult, kMeans } from './distances/kmeans.js';
 export { nearestNeighbours } from './distances/nearest.js';
 export { pairwiseDistances } from './distances/pairwise.js';
-export { type DivideOptions, type Division, divide, undivided } from './divide/division.js';
+export { type DivideOptions, divide, undivided } from './divide/division.js';
 export { interleaveLearners, type LearnerBatches } from './divide/interleave.js';
 export { reassignClusters } from './divide/reassign.js';
 export { DivisionSchedule, type ScheduleOptions } from './divide/schedule.js';
-export { Interrupted, UserError } from './error.js';
 export { countRelevant } from './evaluate/average-precision.js';
 export { type ClassDistances, classDistances } from './evaluate/class-distances.js';
-export { type EvaluateOptions, evaluateEmbeddings, type Metrics } from './evaluate/evaluate.js';
+export { type EvaluateOptions, evaluateEmbeddings } from './evaluate/evaluate.js';
 export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evaluate/mean-average-precision.js';
 export { normalizedMutualInformation } from './evaluate/nmi.js';
 export { pairF1 } from './evaluate/pair-f1.js';
 export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
+export { Interrupted } from './interrupted.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
 export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
@@ -60,7 +70,6 @@ export {
 } from './models/weights.js';
 export { Random } from './random.js';
 export { ImageIndex, type IndexModel, type Match, type OpenIndexOptions } from './retrieve/image-index.js';
-export type { FileStamp, ImageIndexContents } from './retrieve/index-contents.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
 export {
   type EmbedFilesOptions,
@@ -80,7 +89,6 @@ export { type ImageDataOptions, imageData } from './train/image-data.js';
 export { type TrainingData, type TrainObserver, type TrainOptions, train } from './train/loop.js';
 export { joinObservers } from './train/observers.js';
 export { type OptimizerOptions, TrainingOptimizer } from './train/optimizer.js';
-export { type EpochRecord, RunFolder, type Summary } from './train/run-folder.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 export { Affine, type AffineOptions } from './transforms/affine.js';

@@ -1,9 +1,9 @@
+import { UserError } from '@conquer/run';
 import { Generator, manualSeed } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { openFolder } from './datasets/folder.js';
 import { openDataset } from './datasets/open.js';
 import { DivisionSchedule } from './divide/schedule.js';
-import { UserError } from './error.js';
 import { ArcFaceLoss } from './losses/arcface.js';
 import { MarginLoss } from './losses/margin.js';
 import { MultiSimilarityLoss } from './losses/multi-similarity.js';

@@ -1,5 +1,4 @@
-import { UserError } from './error.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean, UserError } from '@conquer/run';
 
 /** All names of a type of options: the compiler sees to it that none is missing. */
 export type OptionNames<Options> = { readonly [Name in keyof Required<Options>]: true };

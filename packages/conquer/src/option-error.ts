@@ -1,6 +1,5 @@
+import { didYouMean, UserError } from '@conquer/run';
 import { z } from 'zod';
-import { UserError } from './error.js';
-import { didYouMean } from './suggest.js';
 
 /** A mistake in an experiment or in the options of a part. The command line says its flag in the place of its path. */
 export class OptionError extends UserError {

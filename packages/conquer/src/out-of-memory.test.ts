@@ -1,13 +1,12 @@
+import { type RunFolder, UserError } from '@conquer/run';
 import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer/torch';
 import { describe, expect, it, vi } from 'vitest';
-import { UserError } from './error.js';
 import type { EmbeddingModel } from './models/embedding-model.js';
 import { openModel } from './models/open.js';
 import { inWords, isOutOfMemory } from './out-of-memory.js';
 import { Random } from './random.js';
 import { embedImages } from './train/embed.js';
 import { NotFiniteGuard } from './train/not-finite.js';
-import type { RunFolder } from './train/run-folder.js';
 import type { TrainingStep } from './train/step.js';
 import { Loader } from './transforms/loader.js';
 

@@ -1,3 +1,4 @@
+import type { EpochRecord as RunEpochRecord } from '@conquer/run';
 /**
  * What the page gets from the server, and what a report holds in itself. Only types and names: the page's bundle and
  * the server share this file, and the page compiles it without Node.
@@ -22,8 +23,6 @@
  * Addresses are relative to the page's. An error has a status of 400 and up and a body ApiError. What a run does not
  * have (an old run without embeddings) is a 404 with `code: 'absent'`: an empty state, not a failure.
  */
-
-import type { EpochRecord as RunEpochRecord } from 'conquer/run-folder';
 
 export interface ApiError {
   code: 'absent' | 'unknown' | 'bad-request' | 'damaged' | 'forbidden' | 'internal';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { writeFileAtomic } from 'conquer/run-folder';
+import { writeFileAtomic } from '@conquer/run';
 import type { DashboardEvent, LearnerChoice, MapAnswer, MapPoints } from './api.js';
 import type { Embedding } from './embedding.js';
 import { DamagedFile, readJson } from './files.js';

@@ -1,6 +1,11 @@
 import { dirname, join } from 'node:path';
-import { imagesOfRows, likelyStandIns, type NeighbourLists, neighboursWithout } from 'conquer/embedding-rows';
-import type { RunFolder } from 'conquer/run-folder';
+import {
+  imagesOfRows,
+  likelyStandIns,
+  type NeighbourLists,
+  neighboursWithout,
+  type RunFolder,
+} from '@conquer/run';
 import type { EmbeddingInfo, ImageRef, LearnerChoice } from './api.js';
 import { DamagedFile, fileVersion, openRegularFile, readJson } from './files.js';
 import { type ImageList, settingsOf, testImages } from './records.js';

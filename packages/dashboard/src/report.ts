@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeFileAtomic } from 'conquer/run-folder';
+import { writeFileAtomic } from '@conquer/run';
 import {
   type ImageRef,
   type MapPoints,

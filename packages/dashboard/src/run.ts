@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RunFolder } from 'conquer/run-folder';
+import { RunFolder } from '@conquer/run';
 import {
   type AppendEvent,
   type DashboardEvent,

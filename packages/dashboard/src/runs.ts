@@ -1,6 +1,6 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { RunFolder } from 'conquer/run-folder';
+import { RunFolder } from '@conquer/run';
 import type { DashboardEvent, RunSummary, RunsAnswer } from './api.js';
 import { Embedding } from './embedding.js';
 import { UserError } from './error.js';

@@ -1,4 +1,4 @@
-import { counted } from '../counted.js';
+import { counted } from '@conquer/run';
 import type { Dataset } from '../datasets/dataset.js';
 import { startsAtRandom, type TrainSettings } from './options.js';
 

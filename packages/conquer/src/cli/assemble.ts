@@ -1,3 +1,4 @@
+import { UserError } from '@conquer/run';
 import type { Generator } from '@conquer/torch';
 import { withAllClasses } from '../datasets/all-classes.js';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
@@ -9,7 +10,6 @@ import { openDataset } from '../datasets/open.js';
 import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
-import { UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { EpochRecord, Summary } from '@conquer/run';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EpochRecord, Summary } from '../train/run-folder.js';
 
 // The program as it is installed: dist/ must be current, which npm test sees to.
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { cacheFolder } from '../cache-folder.js';
-import { UserError } from '../error.js';
 
 /** What @conquer/dashboard offers. It is built after this package, whose run folder it reads, so that its types are told here. */
 export interface DashboardModule {

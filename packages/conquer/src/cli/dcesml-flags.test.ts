@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { dcesmlFlags, dcesmlSwitches, translateDcesmlFlags } from './dcesml-flags.js';
 import { isOptionName, resolveSettings } from './options.js';
 

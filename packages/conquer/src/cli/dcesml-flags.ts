@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { isOptionName, type OptionName } from './options.js';
 
 /** The settings that an old flag's value stands for; [] where it has no effect here. */

@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { setNumThreads } from '@conquer/torch';
 import { prepareDevice } from '../device.js';
-import { UserError } from '../error.js';
 
 /**
  * Sets libtorch up for a command that computes.

@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import type { Tensor } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Dataset } from '../datasets/dataset.js';
 import { openDataset } from '../datasets/open.js';
-import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { Random } from '../random.js';
 import { openImages } from './images.js';

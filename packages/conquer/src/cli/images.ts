@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { ImageFiles, type ImageSet, packImages, type Reduction } from '@conquer/image';
+import { UserError } from '@conquer/run';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import { UserError } from '../error.js';
 import type { InputFormat } from '../models/backbone.js';
 import { imageData } from '../train/image-data.js';
 import type { TrainingData } from '../train/loop.js';

@@ -13,14 +13,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { RunFolder, UserError } from '@conquer/run';
 import { liveTensors } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { ImageIndex } from '../retrieve/image-index.js';
 import { indexFolder } from '../retrieve/index-folder.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { drawnRun, drawnSettings, saveDrawn } from '../testing/saved-run.js';
-import { RunFolder } from '../train/run-folder.js';
 import { type IndexCommand, runIndex } from './index-images.js';
 import { runSearch, type SearchCommand } from './search.js';
 

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '../error.js';
+import { UserError, whatWouldBeLost } from '@conquer/run';
 import { ImageIndex } from '../retrieve/image-index.js';
-import { whatWouldBeLost } from '../retrieve/index-contents.js';
 import { indexFolder } from '../retrieve/index-folder.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { setUpEngine } from './engine.js';

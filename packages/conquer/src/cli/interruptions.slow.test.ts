@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   conquer,
@@ -12,7 +13,6 @@ import {
   writeDiscs,
 } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
-import { RunFolder } from '../train/run-folder.js';
 import { readTestEmbeddings } from '../train/test-embeddings.js';
 
 let folder: string;

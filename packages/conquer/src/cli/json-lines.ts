@@ -1,7 +1,6 @@
+import type { Division, EpochRecord, Settings, Summary } from '@conquer/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import type { Division } from '../divide/division.js';
 import type { TrainObserver } from '../train/loop.js';
-import type { EpochRecord, Settings, Summary } from '../train/run-folder.js';
 
 interface SplitSize {
   images: number;

@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { conquer, type Ended, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
-import { RunFolder } from '../train/run-folder.js';
 import { findRuns, readRun } from './runs.js';
 
 // The program as it is installed, killed with SIGKILL at random moments; dist/ must be current. `npm run kill-test`

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { optim } from '@conquer/torch';
-import { UserError } from '../error.js';
 import type { TrainSettings } from './options.js';
 
 /** Epochs in which the learning rates follow a schedule from its beginning to its end, or stay as they are. */

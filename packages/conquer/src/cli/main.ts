@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
+import { isSystemError, UserError } from '@conquer/run';
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { Interrupted, isSystemError, UserError } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 import { isOutOfMemory } from '../out-of-memory.js';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { Generator, noGrad, writePth } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { UserError } from '../error.js';
 import { modelOf } from './assemble.js';
 import { resolveSettings } from './options.js';
 

@@ -1,10 +1,10 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { conquer, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
-import { RunFolder } from '../train/run-folder.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 
 // Runs whose data, working folder or number of epochs is another one by now.

@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
 import { datasetNames } from '../datasets/open.js';
-import { UserError } from '../error.js';
 import { embeddingInitKinds } from '../models/embedding-init.js';
 import { modelNames } from '../models/open.js';
 import { smallClassActions } from '../samplers/adaptive.js';

@@ -1,9 +1,7 @@
+import { didYouMean, type Settings, UserError } from '@conquer/run';
 import type { DatasetName } from '../datasets/open.js';
-import { UserError } from '../error.js';
 import type { EmbeddingInitKind } from '../models/embedding-init.js';
 import type { SmallClassAction } from '../samplers/adaptive.js';
-import { didYouMean } from '../suggest.js';
-import type { Settings } from '../train/run-folder.js';
 import { lossOptions } from './loss-options.js';
 
 interface OptionOf<Kind extends string, Value> {

@@ -1,5 +1,5 @@
+import { type EpochProfile, epochParts, stepParts } from '@conquer/run';
 import Table from 'cli-table3';
-import { type EpochProfile, epochParts, stepParts } from '../train/profile.js';
 
 const NAMES: Readonly<Record<string, string>> = { data: 'waiting for data', optimizer: 'optimiser' };
 

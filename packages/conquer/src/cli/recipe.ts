@@ -1,10 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { didYouMean, type Metrics, UserError } from '@conquer/run';
 import { decodeText } from '../datasets/text-file.js';
-import { UserError } from '../error.js';
-import type { Metrics } from '../evaluate/evaluate.js';
-import { didYouMean } from '../suggest.js';
 
 const recipes = fileURLToPath(new URL('../../../../recipes/', import.meta.url));
 

@@ -1,5 +1,5 @@
+import type { Metrics } from '@conquer/run';
 import Table from 'cli-table3';
-import type { Metrics } from '../evaluate/evaluate.js';
 
 /** A row of metrics under a name, such as 'before training'. */
 export interface ResultRow {

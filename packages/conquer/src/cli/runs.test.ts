@@ -1,9 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder, type Summary, UserError } from '@conquer/run';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { UserError } from '../error.js';
-import { RunFolder, type Summary } from '../train/run-folder.js';
 import { findRun, findRuns, howToGoOn, listRuns, readRun } from './runs.js';
 
 let folder: string;

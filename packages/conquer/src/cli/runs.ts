@@ -1,8 +1,7 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
-import { UserError } from '../error.js';
+import { type BestEpoch, bestEpoch, choosingMetricOf, RunFolder, UserError } from '@conquer/run';
 import { isOfCommandLine } from '../train/continuation.js';
-import { type BestEpoch, RunFolder, scoreOf } from '../train/run-folder.js';
 
 /** A run as it stands, read from its folder's files only. */
 export interface RunState {
@@ -78,14 +77,10 @@ export function findRuns(paths: readonly string[]): FoundRun[] {
 export function readRun(path: string): RunState {
   const folder = RunFolder.open(path);
   const trained = folder.epochs().filter((record) => record.epoch >= 0);
-  const { 'best-by': chosenBy } = folder.settings();
-  const bestBy = typeof chosenBy === 'string' ? chosenBy : 'R@1';
-  let best: BestEpoch | null = null;
-  for (const { epoch, metrics, validation } of trained) {
-    const epochBest = metrics && { epoch, metrics, ...(validation && { validation }) };
-    if (epochBest && (best === null || scoreOf(epochBest, bestBy) > scoreOf(best, bestBy))) best = epochBest;
-  }
-  const of = folder.settings().epochs;
+  const settings = folder.settings();
+  const bestBy = choosingMetricOf(settings);
+  const best = bestEpoch(trained, bestBy);
+  const of = settings.epochs;
   if (typeof of !== 'number')
     throw new UserError(
       `${folder.configFile} is damaged: expected a number of epochs, got ${JSON.stringify(of ?? null)}`,

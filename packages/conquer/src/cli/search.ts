@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { ImageError } from '@conquer/image';
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { ImageIndex, type Match } from '../retrieve/image-index.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
 import { setUpEngine } from './engine.js';

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { hindrances } from '../train/start.js';
 import { startsAtRandom, type TrainSettings } from './options.js';
 

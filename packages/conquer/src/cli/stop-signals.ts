@@ -1,4 +1,4 @@
-import { Interrupted } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 import type { Output } from './terminal.js';
 
 const CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;

@@ -1,7 +1,6 @@
+import type { Division, EpochRecord } from '@conquer/run';
 import { Presets, SingleBar } from 'cli-progress';
-import type { Division } from '../divide/division.js';
 import type { TrainObserver } from '../train/loop.js';
-import type { EpochRecord } from '../train/run-folder.js';
 import { profileTable } from './profile-table.js';
 import { TimeLeft } from './time-left.js';
 
@@ -183,7 +182,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
     for (const [reason, count] of this.skipReasons)
       this.line(`  ${count} of ${record.steps} batches skipped: ${reason}`);
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
-    const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate);
+    const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + (seconds.evaluate ?? 0));
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}${scores}${best ? '  best' : ''}`);
     if (record.collapsed) this.onNote(COLLAPSED);
     if (record.profile) this.line(profileTable(record.profile));

@@ -1,5 +1,5 @@
+import type { EpochRecord } from '@conquer/run';
 import { expect, it } from 'vitest';
-import type { EpochRecord } from '../train/run-folder.js';
 import { TimeLeft } from './time-left.js';
 
 const record = (epoch: number, seconds: EpochRecord['seconds']): EpochRecord => ({

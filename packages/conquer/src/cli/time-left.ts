@@ -1,10 +1,10 @@
-import type { EpochRecord } from '../train/run-folder.js';
+import type { EpochRecord } from '@conquer/run';
 
 /** Epochs that are looked back on: a division changes how long they are. */
 const RECENT = 5;
 
 const lengthOf = ({ seconds }: EpochRecord) =>
-  (seconds.train ?? 0) + (seconds.divide ?? 0) + seconds.evaluate;
+  (seconds.train ?? 0) + (seconds.divide ?? 0) + (seconds.evaluate ?? 0);
 
 /** Estimates how long a training run still takes, from its last epochs and from the one under way. */
 export class TimeLeft {
@@ -13,7 +13,7 @@ export class TimeLeft {
 
   /** An epoch has ended; epoch -1, the network before training, tells how long an evaluation takes. */
   epochEnded(record: EpochRecord): void {
-    this.evaluation = record.seconds.evaluate;
+    this.evaluation = record.seconds.evaluate ?? 0;
     if (record.epoch >= 0) this.recent = [...this.recent, record].slice(-RECENT);
   }
 

@@ -1,9 +1,8 @@
-import { UserError } from '../error.js';
+import { RunFolder, type Summary, UserError } from '@conquer/run';
 import type { RunEnd, Tracker } from '../track/tracker.js';
 import { Tracking } from '../track/tracking.js';
 import type { TrainObserver } from '../train/loop.js';
 import { joinObservers } from '../train/observers.js';
-import { RunFolder, type Summary } from '../train/run-folder.js';
 import type { TrainSettings } from './options.js';
 import type { Output } from './terminal.js';
 

@@ -1,6 +1,5 @@
+import { didYouMean, UserError } from '@conquer/run';
 import type { Command } from 'commander';
-import { UserError } from '../error.js';
-import { didYouMean } from '../suggest.js';
 import { isOptionName, type OptionName, type OptionSpec, trainOptions } from './options.js';
 
 /** The settings that most people need, in words that fit a line: what `conquer train --help` shows, on one screen. */

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import type { OptionName, TrainSettings } from './options.js';
 
 type Use = [used: (settings: TrainSettings) => boolean, by: string];

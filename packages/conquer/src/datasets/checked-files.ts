@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import type { Dataset } from './dataset.js';
 import { ownInGallery } from './file-identity.js';
 import { withoutMatch, withoutMatchWarning } from './matches.js';

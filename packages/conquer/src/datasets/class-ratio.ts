@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import type { Dataset, Split } from './dataset.js';
 
 /** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { Random } from '../random.js';
 import type { ImageClass } from './dataset.js';
 import { readTextFile } from './text-file.js';

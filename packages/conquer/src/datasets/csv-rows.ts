@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 
 /** A line of a CSV file: its cells, without blanks around them, and where it begins, from line 1. */
 export interface CsvRow {

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { openCsv } from './csv.js';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { type ClassSplit, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import { type CsvRow, parseCsv } from './csv-rows.js';

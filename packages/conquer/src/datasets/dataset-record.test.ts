@@ -1,6 +1,7 @@
+import { datasetDifferences } from '@conquer/run';
 import { expect, it } from 'vitest';
 import { type Dataset, splitOfClasses } from './dataset.js';
-import { classesTrainedAndTested, datasetDifferences, recordOf } from './dataset-record.js';
+import { classesTrainedAndTested, recordOf } from './dataset-record.js';
 
 const classOf = (folder: string, name: string, files: string[]) => ({
   name,

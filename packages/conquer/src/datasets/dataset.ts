@@ -1,5 +1,3 @@
-import { dirname, sep } from 'node:path';
-
 /** Images and their classes, for training or for testing. */
 export interface Split {
   /** What the split is called in reports: `train`, `test`, ... */
@@ -30,14 +28,6 @@ export interface Dataset {
   testSets?: Split[];
   /** The k's at which the literature reports recall on this data set. Ascending. */
   recallAt: number[];
-}
-
-/** The deepest folder that holds all of these images (absolute paths), or null if only the root does. */
-export function commonFolder(paths: readonly string[]): string | null {
-  let folder = paths[0] === undefined ? '/' : dirname(paths[0]);
-  for (const path of paths)
-    while (!path.startsWith(`${folder}${sep}`) && folder !== dirname(folder)) folder = dirname(folder);
-  return folder === dirname(folder) ? null : folder;
 }
 
 /** A class and the absolute paths of its images. */

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
-import { UserError } from '../error.js';
 import { openCars } from './cars.js';
 import { openCub } from './cub.js';
 import { openSop } from './sop.js';

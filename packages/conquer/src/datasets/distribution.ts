@@ -1,7 +1,6 @@
 import { access, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { counted } from '../counted.js';
-import { UserError } from '../error.js';
+import { counted, UserError } from '@conquer/run';
 import { type ArchiveNames, archiveFolder } from './archive-folder.js';
 import { withCheckedFiles } from './checked-files.js';
 import { byCodePoint } from './code-point-order.js';

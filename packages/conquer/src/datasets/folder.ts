@@ -1,5 +1,5 @@
 import { basename, resolve } from 'node:path';
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { withCheckedFiles } from './checked-files.js';
 import type { ClassSplit } from './class-split.js';

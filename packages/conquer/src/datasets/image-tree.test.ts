@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { findImages } from './image-tree.js';
 
 let folder: string;

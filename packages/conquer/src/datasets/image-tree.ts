@@ -1,6 +1,6 @@
 import { open, realpath, stat } from 'node:fs/promises';
 import { extname, join, resolve, sep } from 'node:path';
-import { UserError } from '../error.js';
+import { type FileStamp, UserError } from '@conquer/run';
 import { type FolderEntry, folderEntries } from './folder-entries.js';
 import { LeftOut } from './left-out.js';
 
@@ -20,13 +20,9 @@ export const imageExtensions = [
 ];
 
 /** An image file as it stood when the folder was read. */
-export interface ImageFile {
+export interface ImageFile extends FileStamp {
   /** Relative to the folder. */
   path: string;
-  /** Bytes. */
-  size: number;
-  /** Milliseconds since 1970. */
-  modified: number;
 }
 
 export interface ImageTree {
@@ -96,7 +92,7 @@ export async function findImages(folder: string): Promise<ImageTree> {
 }
 
 type Seen =
-  | { kind: 'image'; stamp: Omit<ImageFile, 'path'> }
+  | { kind: 'image'; stamp: FileStamp }
   | { kind: 'left out'; as: string }
   /** `target`: where a link leads to. */
   | { kind: 'folder'; target: string | null };

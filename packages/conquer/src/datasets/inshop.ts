@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { counted } from '../counted.js';
+import { counted } from '@conquer/run';
 import type { Dataset } from './dataset.js';
 import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
 

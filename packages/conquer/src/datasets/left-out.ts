@@ -1,4 +1,4 @@
-import { counted } from '../counted.js';
+import { counted } from '@conquer/run';
 
 /** What was not read of a folder, counted by kind, with an example of each. */
 export class LeftOut {

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { openCars } from './cars.js';
 import type { ClassSplit } from './class-split.js';

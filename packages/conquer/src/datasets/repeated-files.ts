@@ -1,5 +1,4 @@
-import { counted } from '../counted.js';
-import { UserError } from '../error.js';
+import { counted, UserError } from '@conquer/run';
 import { findCopies, MOST_COMPARED } from './copies.js';
 import type { Dataset, Split } from './dataset.js';
 import { fileIdentities } from './file-identity.js';

@@ -1,6 +1,6 @@
 import { liveTensors, manualSeed, randn } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { Interrupted } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 import { Random } from '../random.js';
 import { kMeans, kMeansSteps } from './kmeans.js';
 import { allNeighbours, nearestNeighbours } from './nearest.js';

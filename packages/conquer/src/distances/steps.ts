@@ -1,5 +1,5 @@
 import { noGrad, OpenScope } from '@conquer/torch';
-import { Interrupted } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 
 /** Long work in steps: between two of them it can be left, or wait. */
 export type Steps<T> = Generator<void, T, void>;

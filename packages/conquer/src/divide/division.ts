@@ -1,3 +1,4 @@
+import type { Division } from '@conquer/run';
 import { aten, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import type { Random } from '../random.js';
@@ -26,25 +27,6 @@ export type ReclusterMethod = 'reassign' | 'reset' | 'random';
  * the classes' mean features, so that all images of a class, and all its positive pairs, go to one learner.
  */
 export type ClusterBy = 'image' | 'class';
-
-/** How the training images are shared out among the learners. */
-export interface Division {
-  /** (N,) the cluster, and so the learner, of each training image; -1: left out. */
-  clusters: Int32Array;
-  numClusters: number;
-  /** The epoch at whose start it was made. */
-  epoch: number;
-  /** Images in each cluster. */
-  sizes: number[];
-  /** Classes in each cluster. */
-  classCounts: number[];
-  /** Images that are the only one of their class in their cluster. */
-  leftOut: number;
-  /** Images whose learner is not the one of the division before (after the reassignment, before the split). */
-  moved: number;
-  /** What did not come out as wanted, in words. Empty where all did. */
-  notes: string[];
-}
 
 export interface DivideOptions {
   /** (N, F) features of all training images, in the order of `labels`; null will do for a single cluster. */

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { DivisionSchedule, type ScheduleOptions } from './schedule.js';
 
 const epochs = (options: ScheduleOptions, count: number) => {

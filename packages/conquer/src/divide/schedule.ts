@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export const hierarchies = ['top-down', 'bottom-up', 'none'] as const;

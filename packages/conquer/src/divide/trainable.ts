@@ -1,5 +1,4 @@
-import { counted } from '../counted.js';
-import { UserError } from '../error.js';
+import { counted, UserError } from '@conquer/run';
 import type { ClusterBy } from './division.js';
 
 /**

@@ -1,9 +1,9 @@
+import { type Metrics, UserError } from '@conquer/run';
 import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
 import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
@@ -54,14 +54,6 @@ const optionNames: OptionNames<EvaluateOptions> = {
   blockSize: true,
   extended: true,
 };
-
-/**
- * Fractions in 0…1 by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds,
- * 'NMI std'. Extended: 'MAP@1000' and 'MAP'; beside NMI 'F1' and 'F1 std', by the same clusters; and three
- * that are no fractions, 'rho' (spectral decay), 'intra' and 'inter' (cosine distances within and between
- * classes).
- */
-export type Metrics = Record<string, number>;
 
 /** The metrics that the best epoch can be chosen by, where recall is reported at these k's: a higher one is better. */
 export function choosingMetrics(recallAt: readonly number[]): string[] {

@@ -2,8 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { UserError } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { goldenReport } from './report.js';
 
 const fixtures = fileURLToPath(new URL('../../test/fixtures/golden', import.meta.url));

@@ -1,8 +1,8 @@
+import { UserError } from '@conquer/run';
 import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
-import { UserError } from '../error.js';
 import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, type LossContext, selectTuples } from './loss.js';

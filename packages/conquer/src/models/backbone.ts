@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { nn, type Tensor } from '@conquer/torch';
-import { UserError } from '../error.js';
 import { firstThree, weightFaults } from './weight-faults.js';
 
 /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 
 export interface DownloadRequest {
   url: string;

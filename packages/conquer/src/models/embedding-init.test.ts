@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { Generator, nn, scope, type Tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { EmbeddingModel } from './embedding-model.js';
 import { LearnerMasks } from './masks.js';

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer/torch';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export const embeddingInitKinds = [

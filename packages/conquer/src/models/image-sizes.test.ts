@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { modelNameOf, openModel } from './open.js';
 
 const sides = [...Array.from({ length: 36 }, (_, i) => i + 1), 49, 63, 64, 65, 100];

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer/torch';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 
 export interface MaskOptions {

@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { nn } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { modelNames, openModel } from './open.js';
 
 it('opens models by name, with their options', () => {

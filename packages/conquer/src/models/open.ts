@@ -1,8 +1,7 @@
+import { didYouMean, UserError } from '@conquer/run';
 import type { Generator } from '@conquer/torch';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { inWords } from '../out-of-memory.js';
-import { didYouMean } from '../suggest.js';
 import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';
 import { BNInception } from './bn-inception.js';

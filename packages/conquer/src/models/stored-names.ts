@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 
 /** How the names of a file of weights stand to a network's own. */
 export interface StoredNames {

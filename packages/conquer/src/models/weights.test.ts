@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import {
   Generator,
   liveTensors,
@@ -14,7 +15,6 @@ import {
   zeros,
 } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { openModel } from './open.js';
 import { resNetNames } from './resnet.js';
 import { SmallResNet } from './small-resnet.js';

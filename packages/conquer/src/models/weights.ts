@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer/torch';
 import { cacheFolder } from '../cache-folder.js';
-import { UserError } from '../error.js';
 import { type Backbone, FITTING } from './backbone.js';
 import { download } from './download.js';
 import { matchStoredNames } from './stored-names.js';

@@ -1,11 +1,16 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import {
+  type ImageIndexContents,
+  isSeenAlike,
+  type Preprocessing,
+  shareIn,
+  UserError,
+  whatWouldBeLost,
+} from '@conquer/run';
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import { nearestNeighbours } from '../distances/nearest.js';
-import { UserError } from '../error.js';
 import { requireFiniteRows } from '../train/finite-rows.js';
-import type { Preprocessing } from '../transforms/preprocessing.js';
-import { type ImageIndexContents, isSeenAlike, shareIn, whatWouldBeLost } from './index-contents.js';
 
 const FORMAT = 'conquer-index-2';
 /** Without what was seen of an image, and where folder and run lie from the file. */

@@ -1,10 +1,9 @@
 import { join, resolve } from 'node:path';
+import { type FileStamp, isIndexOf, isSeenAlike, UserError } from '@conquer/run';
 import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { findImages, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
-import { UserError } from '../error.js';
 import { ImageIndex } from './image-index.js';
-import { type FileStamp, isIndexOf, isSeenAlike } from './index-contents.js';
 import type { TrainedModel } from './trained-model.js';
 
 export interface IndexFolderOptions {

@@ -1,15 +1,14 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder, UserError } from '@conquer/run';
 import { Generator, liveTensors, randn } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openImages } from '../cli/images.js';
 import { resolveSettings } from '../cli/options.js';
 import { openFolder } from '../datasets/folder.js';
-import { UserError } from '../error.js';
 import { drawnModel, drawnSettings, saveDrawn } from '../testing/saved-run.js';
 import { embedImages } from '../train/embed.js';
-import { RunFolder } from '../train/run-folder.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 import { ImageIndex } from './image-index.js';
 import { indexFolder } from './index-folder.js';

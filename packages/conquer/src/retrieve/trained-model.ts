@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
+import { type Preprocessing, RunFolder, type Settings, UserError } from '@conquer/run';
 import { Generator, type Tensor } from '@conquer/torch';
 import { prepareDevice } from '../device.js';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { modelNameOf, openModel } from '../models/open.js';
@@ -13,10 +13,9 @@ import { InOrderBatches } from '../samplers/in-order.js';
 import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
-import { RunFolder, type Settings } from '../train/run-folder.js';
 import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
-import { type Preprocessing, preprocessingOf } from '../transforms/preprocessing.js';
+import { preprocessingOf } from '../transforms/preprocessing.js';
 import { evaluationView } from '../transforms/view.js';
 
 export interface OpenTrainedModelOptions {

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import type { Random } from '../random.js';
 
 /** Which images make the batches of an epoch. */

@@ -1,4 +1,4 @@
-import { UserError } from '../error.js';
+import { UserError } from '@conquer/run';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler, type SmallClassAction, smallClassActions } from './adaptive.js';
 import type { BatchSampler } from './batch-sampler.js';

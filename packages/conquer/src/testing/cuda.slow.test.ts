@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import { cudaIsAvailable } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RunFolder } from '../train/run-folder.js';
 import { conquer, outcome, type ProgramOptions, smallRun, writeDiscs } from './small-run.js';
 
 // Through the program as it is installed, on a card; only where there is one.

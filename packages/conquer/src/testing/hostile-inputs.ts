@@ -16,6 +16,7 @@ import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateSync } from 'node:zlib';
 import { decodeImages, ImageError, imageSize } from '@conquer/image';
+import { datasetDifferences, RunFolder, testImagesOf, UserError } from '@conquer/run';
 import { liveTensors, tensor } from '@conquer/torch';
 import { type FuzzReport, fuzz } from '../../../torch/src/testing/fuzz.js';
 import type { Mutations } from '../../../torch/src/testing/mutations.js';
@@ -24,7 +25,7 @@ import { readRecipe } from '../cli/recipe.js';
 import { readRun } from '../cli/runs.js';
 import { openCsv } from '../datasets/csv.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import { datasetDifferences, recordOf } from '../datasets/dataset-record.js';
+import { recordOf } from '../datasets/dataset-record.js';
 import type { DistributionOptions } from '../datasets/distribution.js';
 import { openFolder } from '../datasets/folder.js';
 import { openInshop } from '../datasets/inshop.js';
@@ -32,9 +33,7 @@ import { MatlabError } from '../datasets/matlab/matlab-error.js';
 import { parseMatlab } from '../datasets/matlab/matlab-file.js';
 import { openSop } from '../datasets/sop.js';
 import { openVehicleId } from '../datasets/vehicle-id.js';
-import { UserError } from '../error.js';
 import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from '../train/checkpoint.js';
-import { RunFolder, testImagesOf } from '../train/run-folder.js';
 
 // Damaged copies of everything that conquer reads from files. Each ends in a result or in an error of one line.
 

@@ -1,9 +1,9 @@
+import { RunFolder, type Settings } from '@conquer/run';
 import { Generator, noGrad, randn } from '@conquer/torch';
 import { undivided } from '../divide/division.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
 import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
-import { RunFolder, type Settings } from '../train/run-folder.js';
 
 // A run as training leaves it, in no time: a small network of drawn weights.
 

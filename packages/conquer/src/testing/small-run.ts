@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { RunFolder } from '@conquer/run';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
-import { RunFolder } from '../train/run-folder.js';
 
 // A run of seconds through the program as it is installed (dist/ must be current), for tests that cut it off.
 

@@ -1,10 +1,10 @@
 import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type EpochRecord, RunFolder, type Summary } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { undivided } from '../divide/division.js';
 import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
-import { type EpochRecord, RunFolder, type Summary } from '../train/run-folder.js';
 import { MLflow } from './mlflow.js';
 import { Tracking } from './tracking.js';
 

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../error.js';
-import { type Settings, type Summary, writeFileAtomic } from '../train/run-folder.js';
+import { type Settings, type Summary, UserError, writeFileAtomic } from '@conquer/run';
 import type { Report } from './report.js';
 import { placeOf, type Scalars, scalarsOf } from './scalars.js';
 import type { RunEnd, TrackedRun, Tracker } from './tracker.js';

@@ -1,6 +1,4 @@
-import type { Division } from '../divide/division.js';
-import type { EpochRecord, RunFolder } from '../train/run-folder.js';
-import type { StepRecord } from '../train/step-log.js';
+import type { Division, EpochRecord, RunFolder, StepRecord } from '@conquer/run';
 
 /** A line of a run's log, as trackers are told it. `step`: how many had been trained since the run began. */
 export type Report =

@@ -1,6 +1,4 @@
-import type { Division } from '../divide/division.js';
-import type { EpochRecord } from '../train/run-folder.js';
-import type { StepRecord } from '../train/step-log.js';
+import type { Division, EpochRecord, StepRecord } from '@conquer/run';
 import type { Report } from './report.js';
 
 /** Numbers by name, grouped by the part before the slash, as trackers show them. */

@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type EpochRecord, RunFolder } from '@conquer/run';
 import { Generator, randn, tensor, writeSafetensors } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { undivided } from '../divide/division.js';
-import { type EpochRecord, RunFolder } from '../train/run-folder.js';
 import { crc32c, maskedCrc32c } from './crc32c.js';
 import { TensorBoard } from './tensorboard.js';
 import { Tracking } from './tracking.js';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageError } from '@conquer/image';
-import type { RunFolder, Summary } from '../train/run-folder.js';
+import type { RunFolder, Summary } from '@conquer/run';
 import { type ReadTestEmbeddings, readTestEmbeddings } from '../train/test-embeddings.js';
 import { EventFile } from './event-file.js';
 import type { Report } from './report.js';

@@ -1,4 +1,4 @@
-import type { RunFolder, Settings, Summary } from '../train/run-folder.js';
+import type { RunFolder, Settings, Summary } from '@conquer/run';
 import type { Report } from './report.js';
 
 /** What a tracker is told of the run it follows. */

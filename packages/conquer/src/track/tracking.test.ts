@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type EpochRecord, RunFolder } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
-import { type EpochRecord, RunFolder } from '../train/run-folder.js';
 import type { Report } from './report.js';
 import type { TrackedRun, Tracker } from './tracker.js';
 import { Tracking } from './tracking.js';

@@ -1,8 +1,6 @@
 import { basename } from 'node:path';
-import type { Division } from '../divide/division.js';
+import type { Division, EpochRecord, RunFolder, StepRecord, Summary } from '@conquer/run';
 import type { TrainObserver } from '../train/loop.js';
-import type { EpochRecord, RunFolder, Summary } from '../train/run-folder.js';
-import type { StepRecord } from '../train/step-log.js';
 import { loggedReports, type Report, stepsOfWholeEpochs } from './report.js';
 import type { RunEnd, Tracker } from './tracker.js';
 

@@ -1,9 +1,9 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type EpochRecord, RunFolder, type Summary } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
-import { type EpochRecord, RunFolder, type Summary } from '../train/run-folder.js';
 import { Tracking } from './tracking.js';
 import { WeightsAndBiases } from './wandb.js';
 

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { type BestEpoch, type Division, type Settings, UserError } from '@conquer/run';
 import {
   type Generator,
   readSafetensors,
@@ -7,13 +8,10 @@ import {
   tensor,
   writeSafetensors,
 } from '@conquer/torch';
-import type { Division } from '../divide/division.js';
-import { UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { weightFaults } from '../models/weight-faults.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from './optimizer.js';
-import type { BestEpoch, Settings } from './run-folder.js';
 
 const FORMAT = 'conquer-checkpoint-2';
 /** Had no checksum. */

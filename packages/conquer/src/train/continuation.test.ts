@@ -1,12 +1,12 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder, UserError } from '@conquer/run';
 import { Generator, liveTensors, optim } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { openFolder } from '../datasets/folder.js';
-import { UserError } from '../error.js';
 import { ContrastiveLoss } from '../losses/contrastive.js';
 import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
@@ -14,7 +14,6 @@ import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
 import { loadGenerator } from './checkpoint.js';
 import { refuseOtherData, settingsDifferences } from './continuation.js';
-import { RunFolder } from './run-folder.js';
 import { seenClassesWarning } from './seen-classes.js';
 import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js';
 

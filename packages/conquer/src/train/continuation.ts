@@ -1,9 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DatasetRecord, datasetDifferences, recordOfSplits } from '../datasets/dataset-record.js';
-import { UserError } from '../error.js';
+import {
+  type DatasetRecord,
+  datasetDifferences,
+  type RunFolder,
+  recordOfSplits,
+  type Settings,
+  UserError,
+} from '@conquer/run';
 import type { Checkpoint, CheckpointState } from './checkpoint.js';
-import type { RunFolder, Settings } from './run-folder.js';
 
 /**
  * Settings that may differ in a run that goes on, as they are not the experiment: how long it is, where its files, images

@@ -1,5 +1,5 @@
 import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
-import { Interrupted } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { inWords } from '../out-of-memory.js';
 import { requireFiniteRows } from './finite-rows.js';

@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { UserError } from '../error.js';
 import { openModel } from '../models/open.js';
 import type { Batch } from '../transforms/loader.js';
 import { evaluateModel } from './evaluate-model.js';

@@ -1,6 +1,7 @@
+import type { Metrics } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { inScope, withPauses } from '../distances/steps.js';
-import { type EvaluateOptions, evaluateSteps, type Metrics } from '../evaluate/evaluate.js';
+import { type EvaluateOptions, evaluateSteps } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Batch } from '../transforms/loader.js';

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { noGrad, scope, type Tensor } from '@conquer/torch';
-import { UserError } from '../error.js';
 
 /** Rows named in a message. */
 const SHOWN = 3;

@@ -1,6 +1,6 @@
+import type { Summary } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
 import { whetherLearnt } from './learnt.js';
-import type { Summary } from './run-folder.js';
 
 const summary = (before: number, best: number, queries = 100, chosenBy = 'R@1'): Summary => ({
   status: 'finished',

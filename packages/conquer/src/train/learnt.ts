@@ -1,4 +1,4 @@
-import type { Summary } from './run-folder.js';
+import type { Summary } from '@conquer/run';
 
 /** Whether a run got anywhere, by the metric that its best epoch was chosen by. */
 export interface Learnt {

@@ -1,10 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type EpochRecord, RunFolder, type StepRecord } from '@conquer/run';
 import { Generator, liveTensors, noGrad, readSafetensors, tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DivisionSchedule } from '../divide/schedule.js';
-import { Interrupted } from '../error.js';
+import { Interrupted } from '../interrupted.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
@@ -13,9 +14,7 @@ import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { type TrainObserver, type TrainOptions, train } from './loop.js';
 import { TrainingOptimizer } from './optimizer.js';
-import { type EpochRecord, RunFolder } from './run-folder.js';
 import { TrainingStep } from './step.js';
-import type { StepRecord } from './step-log.js';
 
 const SIZE = 16;
 const NUM_CLASSES = 8;

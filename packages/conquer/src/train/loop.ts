@@ -1,3 +1,16 @@
+import {
+  type BestEpoch,
+  type Division,
+  type EpochRecord,
+  type RunFolder,
+  type Settings,
+  StepLog,
+  type StepRecord,
+  type Summary,
+  scoreOf,
+  testImagesOf,
+  UserError,
+} from '@conquer/run';
 import { type Generator, noGrad, scope } from '@conquer/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
@@ -5,7 +18,6 @@ import { withPauses } from '../distances/steps.js';
 import {
   type ClusterBy,
   type ClusteringMethod,
-  type Division,
   divideSteps,
   type ReclusterMethod,
   undivided,
@@ -13,8 +25,8 @@ import {
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
-import { Interrupted, UserError } from '../error.js';
 import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import { Interrupted } from '../interrupted.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
@@ -37,17 +49,7 @@ import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
 import { NotFiniteGuard, type OnNan } from './not-finite.js';
 import type { TrainingOptimizer } from './optimizer.js';
 import type { Profile } from './profile.js';
-import {
-  type BestEpoch,
-  type EpochRecord,
-  type RunFolder,
-  type Settings,
-  type Summary,
-  scoreOf,
-  testImagesOf,
-} from './run-folder.js';
 import type { StepResult, TrainingStep } from './step.js';
-import { StepLog, type StepRecord } from './step-log.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */

@@ -1,8 +1,7 @@
+import { type RunFolder, UserError } from '@conquer/run';
 import { noGrad, scope, type Tensor } from '@conquer/torch';
-import { UserError } from '../error.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { inWords } from '../out-of-memory.js';
-import type { RunFolder } from './run-folder.js';
 import { NotFiniteError, type StepInput, type StepResult, type TrainingStep } from './step.js';
 
 /** What happens to a batch whose loss or gradient is not finite: the run stops, or the batch is left out. */

@@ -1,6 +1,6 @@
+import { UserError } from '@conquer/run';
 import { Generator, noGrad, randn, scope, type Tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { UserError } from '../error.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';

@@ -1,5 +1,5 @@
+import { UserError } from '@conquer/run';
 import { aten, noGrad, optim, scope, stack, type Tensor, zeros } from '@conquer/torch';
-import { UserError } from '../error.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

@@ -1,3 +1,4 @@
+import type { EpochProfile } from '@conquer/run';
 import { Generator, randn } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { profileTable } from '../cli/profile-table.js';
@@ -7,7 +8,7 @@ import { openModel } from '../models/open.js';
 import { Random } from '../random.js';
 import { embedImages } from './embed.js';
 import { TrainingOptimizer } from './optimizer.js';
-import { type EpochProfile, Profile } from './profile.js';
+import { Profile } from './profile.js';
 import { TrainingStep } from './step.js';
 
 const sum = (parts: Record<string, number>) => Object.values(parts).reduce((total, part) => total + part, 0);

@@ -1,19 +1,5 @@
+import { type EpochPart, type EpochProfile, epochParts, type StepPart, stepParts } from '@conquer/run';
 import type { Tensor } from '@conquer/torch';
-
-/** The parts of a training step; 'other' is logging, progress and the turn of the event loop between two steps. */
-export const stepParts = ['data', 'forward', 'mining', 'loss', 'backward', 'optimizer', 'other'] as const;
-export type StepPart = (typeof stepParts)[number];
-
-/** The parts of an epoch; embedding images counts for itself, not for the division or evaluation that asked for it. */
-export const epochParts = ['train', 'divide', 'embed', 'evaluate'] as const;
-export type EpochPart = (typeof epochParts)[number];
-
-/** Where an epoch's time went, in seconds. `step` are the parts of `epoch.train`. */
-export interface EpochProfile {
-  steps: number;
-  step: Record<StepPart, number>;
-  epoch: Record<EpochPart, number>;
-}
 
 /**
  * A stopwatch for `--profile`. Each lap gives the time since the lap before to the part that has just ended. Whoever is

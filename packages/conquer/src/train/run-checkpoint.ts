@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { UserError } from '../error.js';
+import { type RunFolder, UserError } from '@conquer/run';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { isOfCommandLine, settingsDifferences } from './continuation.js';
-import type { RunFolder } from './run-folder.js';
 
 /**
  * The checkpoint of a run that is to be used as the run's config.json says.

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import type { Dataset } from '../datasets/dataset.js';
-import { RunFolder } from './run-folder.js';
 
 /**
  * Weights of another run have seen that run's training classes. Those among the classes to test on, by name, are not

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RunFolder } from '@conquer/run';
 import {
   F,
   Generator,
@@ -19,7 +20,6 @@ import { inOneGo } from '../distances/steps.js';
 import { openModel } from '../models/open.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
-import { RunFolder } from './run-folder.js';
 import { readTestEmbeddings, surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({

@@ -1,6 +1,14 @@
 import { existsSync } from 'node:fs';
 import { decodeImages, ImageError } from '@conquer/image';
 import {
+  type ImageList,
+  imagesOfRows,
+  likelyStandIns,
+  neighboursWithout,
+  type RunFolder,
+  UserError,
+} from '@conquer/run';
+import {
   noGrad,
   readSafetensors,
   SerializationError,
@@ -13,13 +21,10 @@ import { kMeansSteps } from '../distances/kmeans.js';
 import { allNeighbours, type Neighbours } from '../distances/nearest.js';
 import type { Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
-import { UserError } from '../error.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { Random } from '../random.js';
-import { imagesOfRows, likelyStandIns, neighboursWithout } from './embedding-rows.js';
 import type { ModelEvaluation } from './evaluate-model.js';
-import type { ImageList, RunFolder } from './run-folder.js';
 
 /** Neighbours kept of each query: what a page shows of it. */
 const NEIGHBOURS = 20;

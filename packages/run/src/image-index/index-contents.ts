@@ -1,10 +1,14 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ImageFile } from '../datasets/image-tree.js';
-import type { Preprocessing } from '../transforms/preprocessing.js';
+import type { Preprocessing } from './preprocessing.js';
 
 /** A file as it stood: when one of the numbers differs, it has changed. */
-export type FileStamp = Omit<ImageFile, 'path'>;
+export interface FileStamp {
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since 1970. */
+  modified: number;
+}
 
 /** What an index is of, besides its embeddings. */
 export interface ImageIndexContents {

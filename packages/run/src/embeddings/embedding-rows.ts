@@ -1,6 +1,6 @@
-import type { ImageList } from './run-folder.js';
+import type { ImageList } from '../records/test-images.js';
 
-// Which test image a row of embeddings.safetensors is of. Without libtorch, as the dashboard reads these files too.
+// Which test image a row of embeddings.safetensors is of.
 
 /**
  * The images of the rows of an embeddings file.

@@ -11,11 +11,6 @@ export class UserError extends Error {
   }
 }
 
-/** Training was asked to stop (Ctrl-C) and did, after the step it was in; its run can be resumed. */
-export class Interrupted extends Error {
-  override name = 'Interrupted';
-}
-
 /** Whether the operating system refused something: the disk is full, a folder may not be written to, … */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error && 'code' in error;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { commonFolder } from './dataset.js';
+import { commonFolder } from './common-folder.js';
 
 it('the common folder is the deepest that holds all images', () => {
   expect(commonFolder(['/data/cats/a.png', '/data/cats/b.png'])).toBe('/data/cats');

@@ -1,17 +1,10 @@
-import type { StepResult } from './step.js';
+import type { StepRecord } from './records/step.js';
 
-/** One line of steps.jsonl: means over the steps since the line before. */
-export interface StepRecord {
-  epoch: number;
-  /** The last of the steps, counted from 0, of so many in the epoch. */
-  step: number;
-  steps: number;
-  /** null where every step was skipped. */
+/** What a step trained: its losses, null where it was skipped, and why it was. */
+export interface StepOutcome {
   metricLoss: number | null;
   maskLoss: number | null;
-  imagesPerSecond: number;
-  /** Steps that trained nothing. */
-  skipped: number;
+  skipped: string | null;
 }
 
 /** A line a second is what a curve can show; a line a step would fill a disk in a long run. */
@@ -35,7 +28,7 @@ export class StepLog {
     this.since = performance.now();
   }
 
-  add(at: { epoch: number; step: number; steps: number; images: number }, result: StepResult): void {
+  add(at: { epoch: number; step: number; steps: number; images: number }, result: StepOutcome): void {
     if (result.skipped === null) {
       this.trained++;
       this.metricLoss += result.metricLoss ?? 0;

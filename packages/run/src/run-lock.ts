@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { UserError } from '../error.js';
+import { UserError } from './error.js';
 
 /** running.json: the process that trains the run; the file goes when it ends. */
 export interface RunningProcess {

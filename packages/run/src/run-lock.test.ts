@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { UserError } from '../error.js';
+import { UserError } from './error.js';
 import { lockHolder, takeLock } from './run-lock.js';
 
 let folder: string;
@@ -51,7 +51,7 @@ it('is taken over from the dead, from one whose number another process has now, 
 
 it('is had by exactly one of many that want a dead one’s at the same moment', async () => {
   const source = `
-    const { takeLock } = await import(${JSON.stringify(new URL('../../dist/train/run-lock.js', import.meta.url))});
+    const { takeLock } = await import(${JSON.stringify(new URL('../dist/run-lock.js', import.meta.url))});
     while (Date.now() < Number(process.argv[1]));
     try { takeLock(process.argv[2], 'a'); console.log('mine'); setTimeout(() => {}, 3000); } catch { console.log('refused'); }
   `;

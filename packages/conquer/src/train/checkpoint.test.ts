@@ -1,10 +1,10 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '@conquer/run';
 import { liveTensors, tensor } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
-import { UserError } from '../error.js';
 import {
   type Checkpoint,
   disposeCheckpoint,
@@ -12,48 +12,12 @@ import {
   loadFirstWhole,
   saveCheckpoint,
 } from './checkpoint.js';
-import { RunFolder } from './run-folder.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-run-'));
+  folder = mkdtempSync(join(tmpdir(), 'conquer-checkpoint-'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
-
-describe('RunFolder', () => {
-  it('is never written over', () => {
-    const path = join(folder, 'a');
-    RunFolder.create(path, { seed: 1 });
-    expect(RunFolder.open(path).settings()).toEqual({ seed: 1 });
-    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(UserError);
-    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(/--resume/);
-  });
-
-  it('says when there is no run, or it cannot be written', () => {
-    expect(() => RunFolder.open(join(folder, 'none'))).toThrow(/there is no run in/);
-    writeFileSync(join(folder, 'file'), '');
-    expect(() => RunFolder.create(join(folder, 'file', 'run'), {})).toThrow(/cannot be written/);
-  });
-
-  it('reads a log whose last line was cut off, and rewinds it', () => {
-    const run = RunFolder.create(join(folder, 'a'), {});
-    for (const epoch of [-1, 0, 1, 2])
-      run.appendEpoch({ epoch, metrics: { 'R@1': 0.5 }, seconds: { evaluate: 1 } });
-    run.appendDivision(undivided(new Int32Array([0, 0, 1, 1]), 2));
-    appendFileSync(run.metricsFile, '{"epoch":3,"metr');
-    expect(run.epochs().map((record) => record.epoch)).toEqual([-1, 0, 1, 2]);
-    run.rewindTo(0);
-    expect(run.epochs().map((record) => record.epoch)).toEqual([-1, 0]);
-    expect(run.divisions()).toEqual([]);
-    expect(readdirSync(run.path).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-  });
-
-  it('names the damaged line', () => {
-    const run = RunFolder.create(join(folder, 'a'), {});
-    writeFileSync(run.metricsFile, '{"epoch":0}\nnonsense\n{"epoch":1}\n');
-    expect(() => run.epochs()).toThrow(/metrics.jsonl is damaged in line 2/);
-  });
-});
 
 describe('checkpoint', () => {
   const checkpoint = (): Checkpoint => {

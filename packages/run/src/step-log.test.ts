@@ -1,8 +1,9 @@
 import { expect, it, vi } from 'vitest';
-import { StepLog, type StepRecord } from './step-log.js';
+import type { StepRecord } from './records/step.js';
+import { StepLog } from './step-log.js';
 
-const trained = (metricLoss: number) => ({ metricLoss, maskLoss: 0.5, numTuples: 1, skipped: null });
-const skipped = { metricLoss: null, maskLoss: null, numTuples: 0, skipped: 'why' };
+const trained = (metricLoss: number) => ({ metricLoss, maskLoss: 0.5, skipped: null });
+const skipped = { metricLoss: null, maskLoss: null, skipped: 'why' };
 
 it('writes means about every second, and at the end of an epoch', () => {
   vi.useFakeTimers({ toFake: ['performance'] });

@@ -1,0 +1,48 @@
+// What a run and an index of images are on the disk, for whoever writes and reads them.
+export { commonFolder } from './common-folder.js';
+export { counted } from './counted.js';
+export { writeFileAtomic } from './disk/write.js';
+export {
+  imagesOfRows,
+  likelyStandIns,
+  type NeighbourLists,
+  neighboursWithout,
+} from './embeddings/embedding-rows.js';
+export { isSystemError, UserError } from './error.js';
+export {
+  type FileStamp,
+  type ImageIndexContents,
+  isIndexOf,
+  isSeenAlike,
+  shareIn,
+  whatWouldBeLost,
+} from './image-index/index-contents.js';
+export type { Preprocessing } from './image-index/preprocessing.js';
+export {
+  type BestEpoch,
+  bestEpoch,
+  type ChosenEpoch,
+  choosingMetricOf,
+  scoreOf,
+} from './records/best-epoch.js';
+export { datasetDifferences } from './records/dataset-differences.js';
+export { type DatasetRecord, recordOfSplits, type SplitRecord } from './records/dataset-record.js';
+export { type Division, type DivisionView, divisionOf } from './records/division.js';
+export { type EpochRecord, epochRecordOf } from './records/epoch.js';
+export { type MaskRecord, maskRecordOf } from './records/masks.js';
+export type { Metrics } from './records/metrics.js';
+export {
+  type EpochPart,
+  type EpochProfile,
+  epochParts,
+  type StepPart,
+  stepParts,
+} from './records/profile.js';
+export { type Settings, settingsOf } from './records/settings.js';
+export { type StepRecord, stepRecordOf } from './records/step.js';
+export { type Summary, summaryOf } from './records/summary.js';
+export { type ImageList, readTestImages, type TestImages, testImagesOf } from './records/test-images.js';
+export { RunFolder } from './run-folder.js';
+export { lockHolder, type RunningProcess, takeLock } from './run-lock.js';
+export { StepLog } from './step-log.js';
+export { didYouMean } from './suggest.js';

@@ -1,0 +1,56 @@
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from './error.js';
+import { RunFolder } from './run-folder.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conquer-run-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('RunFolder', () => {
+  it('is never written over', () => {
+    const path = join(folder, 'a');
+    RunFolder.create(path, { seed: 1 });
+    expect(RunFolder.open(path).settings()).toEqual({ seed: 1 });
+    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(UserError);
+    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(/--resume/);
+  });
+
+  it('says when there is no run, or it cannot be written', () => {
+    expect(() => RunFolder.open(join(folder, 'none'))).toThrow(/there is no run in/);
+    writeFileSync(join(folder, 'file'), '');
+    expect(() => RunFolder.create(join(folder, 'file', 'run'), {})).toThrow(/cannot be written/);
+  });
+
+  it('reads a log whose last line was cut off, and rewinds it', () => {
+    const run = RunFolder.create(join(folder, 'a'), {});
+    for (const epoch of [-1, 0, 1, 2])
+      run.appendEpoch({ epoch, metrics: { 'R@1': 0.5 }, seconds: { evaluate: 1 } });
+    run.appendDivision({
+      clusters: Int32Array.of(0, 0, 0, 0),
+      numClusters: 1,
+      epoch: 2,
+      sizes: [4],
+      classCounts: [2],
+      leftOut: 0,
+      moved: 0,
+      notes: [],
+    });
+    appendFileSync(run.metricsFile, '{"epoch":3,"metr');
+    expect(run.epochs().map((record) => record.epoch)).toEqual([-1, 0, 1, 2]);
+    run.rewindTo(0);
+    expect(run.epochs().map((record) => record.epoch)).toEqual([-1, 0]);
+    expect(run.divisions()).toEqual([]);
+    expect(readdirSync(run.path).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('names the damaged line', () => {
+    const run = RunFolder.create(join(folder, 'a'), {});
+    writeFileSync(run.metricsFile, '{"epoch":0}\nnonsense\n{"epoch":1}\n');
+    expect(() => run.epochs()).toThrow(/metrics.jsonl is damaged in line 2/);
+  });
+});
