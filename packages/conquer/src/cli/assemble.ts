@@ -213,7 +213,7 @@ export function scheduleOf(settings: TrainSettings): DivisionSchedule {
     modEpoch: settings['mod-epoch'],
     divideFrom: settings['divide-from'],
     modEpochFreeze: settings['mod-epoch-freeze'],
-    forceFullEmbeddingEpoch: settings['force-full-embedding-epoch'] ?? Number.POSITIVE_INFINITY,
+    forceFullEmbeddingEpoch: settings['force-full-embedding-epoch'],
     hierarchy: settings.hierarchy,
     startLearners: settings['start-learners'],
     stopRecluster: settings['stop-recluster'] === 'yes',

@@ -1,6 +1,9 @@
 import type { Division } from '@conquer/run';
 import { aten, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import { z } from 'zod';
+import type { Compat } from '../compat.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
+import { withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { reassignClusters } from './reassign.js';
@@ -10,25 +13,32 @@ import { splitClusters } from './split.js';
 /** Rows that are added up at a time in float64. */
 const MEAN_ROWS = 4096;
 
-/**
- * Where k-means starts: 'kmeans' anew (k-means++), 'adaptive-centroids' at the means that the clusters of the
- * division before have in the present features. A division into another number of clusters starts anew.
- */
-export type ClusteringMethod = 'kmeans' | 'adaptive-centroids';
+/** How an experiment divides. Its field of the same name says what each option does. */
+export const divisionOptions = z.strictObject({
+  // A division into another number of clusters than before starts anew in any case.
+  clustering: z
+    .enum(['kmeans', 'adaptive-centroids'])
+    .default('kmeans')
+    .describe(
+      'start k-means anew each time, or at the means that the clusters there are have in the present features',
+    ),
+  recluster: z
+    .enum(['reassign', 'reset', 'random'])
+    .default('reassign')
+    .describe('learner of a new cluster: who has seen most of it, as k-means numbers them, or any'),
+  // By class, all positive pairs of a class go to one learner.
+  clusterBy: z
+    .enum(['image', 'class'])
+    .default('image')
+    .describe(
+      'cluster images, or whole classes by the mean of their features: all images of a class to one learner',
+    ),
+});
 
-/**
- * Which learner gets which new cluster: 'reassign' the one that has seen most of it, 'reset' as the clustering
- * numbers them, 'random' any.
- */
-export type ReclusterMethod = 'reassign' | 'reset' | 'random';
+/** What is clustered: see `divisionOptions`. */
+export type ClusterBy = z.output<typeof divisionOptions>['clusterBy'];
 
-/**
- * What is clustered: 'image' the images, as in the papers, so that a class may be shared by several learners; 'class'
- * the classes' mean features, so that all images of a class, and all its positive pairs, go to one learner.
- */
-export type ClusterBy = 'image' | 'class';
-
-export interface DivideOptions {
+export interface DivideOptions extends z.input<typeof divisionOptions> {
   /** (N, F) features of all training images, in the order of `labels`; null will do for a single cluster. */
   features: Tensor | null;
   /** (N,) the class of each training image. */
@@ -42,18 +52,12 @@ export interface DivideOptions {
    * Their ratio is a power of two.
    */
   numLearners?: number;
-  /** Default 'image'. */
-  clusterBy?: ClusterBy;
-  /** Default 'kmeans'. */
-  clustering?: ClusteringMethod;
-  /** Default 'reassign'. */
-  recluster?: ReclusterMethod;
   /** Noted in the division. */
   epoch: number;
   /** Draws the starts of the k-means, and the numbers for 'random'. */
   random: Random;
   /** 'dcesml': its reassignment, see `reassignClusters`. */
-  compat?: 'dcesml';
+  compat?: Compat | null;
 }
 
 /**
@@ -76,6 +80,11 @@ export function divideSteps(options: DivideOptions): Steps<Division> {
 
 function* division(options: DivideOptions): Steps<Division> {
   const { labels, previous, epoch, random, compat } = options;
+  const { clustering, recluster, clusterBy } = withDefaults('divide', divisionOptions, {
+    clustering: options.clustering,
+    recluster: options.recluster,
+    clusterBy: options.clusterBy,
+  });
   const notes: string[] = [];
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
   const numLearners = options.numLearners ?? numClusters;
@@ -83,20 +92,20 @@ function* division(options: DivideOptions): Steps<Division> {
   if (numLearners === 1) return undivided(labels, epoch);
   const given = options.features;
   if (!given) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
-  const features = options.clusterBy === 'class' ? classMeans(given, labels) : given;
+  const features = clusterBy === 'class' ? classMeans(given, labels) : given;
   const known = previous?.numClusters === numClusters ? previous.clusters : null;
-  const adaptive = options.clustering === 'adaptive-centroids' && known !== null;
+  const adaptive = clustering === 'adaptive-centroids' && known !== null;
   const start = adaptive ? clusterMeans(features, known, numClusters) : null;
   const clustered = yield* clusterFeatures(features, labels, numClusters, random, undefined, start);
   notes.push(...clustered.notes);
   let clusters = clustered.clusters;
-  if (options.recluster === 'random') {
+  if (recluster === 'random') {
     const numbers = random.permutation(numClusters);
     clusters = clusters.map((cluster) => numbers[cluster] as number);
   }
   let moved = 0;
   if (known) {
-    if ((options.recluster ?? 'reassign') === 'reassign') {
+    if (recluster === 'reassign') {
       clusters = reassignClusters(known, clusters, numClusters, { compat }).clusters;
     }
     moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);

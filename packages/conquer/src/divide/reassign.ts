@@ -1,4 +1,5 @@
 import { munkres } from 'munkres';
+import type { Compat } from '../compat.js';
 
 export interface Reassigned {
   /** (N,) the new clusters under the numbers of the old ones they resemble; -1 stays -1. */
@@ -23,7 +24,7 @@ export function reassignClusters(
   previous: Int32Array,
   current: Int32Array,
   numClusters: number,
-  options: { compat?: 'dcesml' } = {},
+  options: { compat?: Compat | null | undefined } = {},
 ): Reassigned {
   const costs = reassignmentCosts(previous, current, numClusters);
   const matrix = Array.from({ length: numClusters }, (_, row) =>

@@ -141,7 +141,7 @@ describe('DivisionSchedule', () => {
     const refuse = (options: ScheduleOptions) => expect(() => new DivisionSchedule(options));
     refuse({ numLearners: 6, modEpoch: 2 }).toThrow(UserError);
     refuse({ numLearners: 6, modEpoch: 2 }).toThrow(/use 4 or 8/);
-    refuse({ numLearners: 0, modEpoch: 2 }).toThrow(/positive integer, got 0/);
+    refuse({ numLearners: 0, modEpoch: 2 }).toThrow(/at least 1, got 0/);
     refuse({ numLearners: 4, modEpoch: 0 }).toThrow(/got 0/);
     refuse({ numLearners: 4, modEpoch: 1, startLearners: 4 }).toThrow(/1 or 2, got 4/);
     refuse({ numLearners: 4, modEpoch: 2, modEpochFreeze: 2 }).toThrow(/0 to 1/);

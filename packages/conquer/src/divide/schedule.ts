@@ -1,51 +1,48 @@
-import { UserError } from '@conquer/run';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import type { Compat } from '../compat.js';
+import { OptionError } from '../option-error.js';
+import { withDefaults } from '../part.js';
 
-export const hierarchies = ['top-down', 'bottom-up', 'none'] as const;
-export type Hierarchy = (typeof hierarchies)[number];
+/** When an experiment divides. Its field of the same name says what each option does. */
+export const scheduleOptions = z.strictObject({
+  numLearners: z
+    .int()
+    .min(1)
+    .default(4)
+    .describe('learners in the end (bottom-up: in the beginning), a power of two; 1: no division'),
+  hierarchy: z
+    .enum(['top-down', 'bottom-up', 'none'])
+    .default('top-down')
+    .describe('double the learners from few on, halve them down to one, or have all throughout'),
+  startLearners: z.int().min(1).max(2).default(1).describe('top-down: learners in the beginning'),
+  modEpoch: z.int().min(1).default(2).describe('redivide every so many epochs, counted from divideFrom'),
+  // Division pays from a well-trained start, and costs from a weak one (docs/results.md).
+  divideFrom: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('epochs that one learner trains on everything before the first division'),
+  modEpochFreeze: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('epochs after a redivision, fewer than modEpoch, in which the backbone is frozen'),
+  forceFullEmbeddingEpoch: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('from this epoch on train the whole embedding, without masks'),
+  stopRecluster: z
+    .boolean()
+    .default(false)
+    .describe('no more divisions or frozen backbones once there are as many learners as there will be'),
+});
 
-export interface ScheduleOptions {
-  /** The final number of learners, a power of two (bottom-up: the first one). */
-  numLearners: number;
-  /** Redivide every so many epochs, at least 1; counted from `divideFrom`. */
-  modEpoch: number;
-  /**
-   * Until this epoch one learner trains on everything: division pays from a well-trained start, and costs from a weak
-   * one (docs/results.md). Default 0.
-   */
-  divideFrom?: number;
-  /** For so many epochs after a redivision, fewer than `modEpoch`, the backbone is frozen; default 0. */
-  modEpochFreeze?: number;
-  /** From this epoch on the masks are left out and the whole embedding trains; default never. */
-  forceFullEmbeddingEpoch?: number;
-  /**
-   * 'top-down' (default) starts with few learners and doubles them, 'bottom-up' starts with all and halves
-   * them to one, 'none' has all of them throughout.
-   */
-  hierarchy?: Hierarchy;
-  /** Top-down: the learners to start with, 1 (default) or 2. */
-  startLearners?: number;
-  /**
-   * No more divisions, and no more freezing, once there are as many learners as there will be (without a
-   * hierarchy: after the first epochs with a frozen backbone). Default false.
-   */
-  stopRecluster?: boolean;
+export interface ScheduleOptions extends z.input<typeof scheduleOptions> {
   /** 'dcesml': it goes on redividing while the full embedding trains. */
-  compat?: 'dcesml';
+  compat?: Compat | null;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<ScheduleOptions> = {
-  numLearners: true,
-  modEpoch: true,
-  divideFrom: true,
-  modEpochFreeze: true,
-  forceFullEmbeddingEpoch: true,
-  hierarchy: true,
-  startLearners: true,
-  stopRecluster: true,
-  compat: true,
-};
 
 /** What the schedule says of one epoch. */
 export interface ScheduledEpoch {
@@ -72,57 +69,38 @@ export interface ScheduledEpoch {
  * any more.
  */
 export class DivisionSchedule {
-  private readonly options: Required<Omit<ScheduleOptions, 'compat'>> & Pick<ScheduleOptions, 'compat'>;
+  private readonly options: z.output<typeof scheduleOptions>;
+  /** Infinity: never. */
+  private readonly fullEmbeddingFrom: number;
+  private readonly asDcesml: boolean;
 
   /** @throws UserError if a number is out of its range, or the options contradict each other */
-  constructor(options: ScheduleOptions) {
-    refuseUnknownOptions('DivisionSchedule', options, optionNames);
-    this.options = {
-      modEpochFreeze: 0,
-      divideFrom: 0,
-      forceFullEmbeddingEpoch: Infinity,
-      hierarchy: 'top-down',
-      startLearners: 1,
-      stopRecluster: false,
-      ...options,
-    };
-    const { numLearners, modEpoch, modEpochFreeze, divideFrom, forceFullEmbeddingEpoch } = this.options;
-    if (!Number.isInteger(numLearners) || numLearners < 1) {
-      throw new UserError(`the number of learners must be a positive integer, got ${numLearners}`);
-    }
+  constructor({ compat, ...options }: ScheduleOptions = {}) {
+    this.options = withDefaults('DivisionSchedule', scheduleOptions, options);
+    const { numLearners, modEpoch, modEpochFreeze, forceFullEmbeddingEpoch } = this.options;
+    this.fullEmbeddingFrom = forceFullEmbeddingEpoch ?? Number.POSITIVE_INFINITY;
+    this.asDcesml = compat === 'dcesml';
     if (!Number.isInteger(Math.log2(numLearners))) {
       const below = 2 ** Math.floor(Math.log2(numLearners));
-      throw new UserError(
-        `the number of learners must be a power of two, because they double, got ${numLearners}; ` +
-          `use ${below} or ${below * 2}`,
+      throw new OptionError(
+        'divide.numLearners',
+        `expected a power of two, because learners double, got ${numLearners}; use ${below} or ${below * 2}`,
       );
     }
-    if (this.options.startLearners !== 1 && this.options.startLearners !== 2) {
-      throw new UserError(`the learners to start with must be 1 or 2, got ${this.options.startLearners}`);
-    }
-    if (!Number.isInteger(modEpoch) || modEpoch < 1) {
-      throw new UserError(`the epochs between redivisions must be a positive integer, got ${modEpoch}`);
-    }
-    if (!Number.isInteger(modEpochFreeze) || modEpochFreeze < 0 || modEpochFreeze >= modEpoch) {
-      throw new UserError(
-        `the epochs with a frozen backbone must be 0 to ${modEpoch - 1}, fewer than the ${modEpoch} between ` +
-          `redivisions, got ${modEpochFreeze}`,
+    if (modEpochFreeze >= modEpoch) {
+      throw new OptionError(
+        'divide.modEpochFreeze',
+        `expected 0 to ${modEpoch - 1}, fewer than the ${modEpoch} epochs between redivisions, got ${modEpochFreeze}`,
       );
-    }
-    if (!Number.isInteger(divideFrom) || divideFrom < 0) {
-      throw new UserError(`the first epoch that divides must be an integer of 0 or more, got ${divideFrom}`);
-    }
-    if (!(forceFullEmbeddingEpoch >= 0)) {
-      throw new UserError(`the first full-embedding epoch must be 0 or more, got ${forceFullEmbeddingEpoch}`);
     }
   }
 
   /** @param epoch counted from 0 */
   at(epoch: number): ScheduledEpoch {
-    const { modEpoch, modEpochFreeze, divideFrom, forceFullEmbeddingEpoch, compat } = this.options;
-    const fullEmbedding = epoch >= forceFullEmbeddingEpoch;
-    const dividing = !fullEmbedding || compat === 'dcesml';
-    const lastDivided = dividing ? epoch : forceFullEmbeddingEpoch - 1;
+    const { modEpoch, modEpochFreeze, divideFrom } = this.options;
+    const fullEmbedding = epoch >= this.fullEmbeddingFrom;
+    const dividing = !fullEmbedding || this.asDcesml;
+    const lastDivided = dividing ? epoch : this.fullEmbeddingFrom - 1;
     if (divideFrom > 0 && lastDivided < divideFrom) {
       const redivide = epoch === 0;
       return { redivide, numClusters: 1, numLearners: 1, freezeBackbone: false, fullEmbedding };

@@ -15,13 +15,7 @@ import { type Generator, noGrad, scope } from '@conquer/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { withPauses } from '../distances/steps.js';
-import {
-  type ClusterBy,
-  type ClusteringMethod,
-  divideSteps,
-  type ReclusterMethod,
-  undivided,
-} from '../divide/division.js';
+import { type ClusterBy, type DivideOptions, divideSteps, undivided } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
@@ -124,9 +118,9 @@ export interface TrainOptions {
   /** What is clustered; default 'image'. */
   clusterBy?: ClusterBy;
   /** Where k-means starts; default 'kmeans'. */
-  clustering?: ClusteringMethod;
+  clustering?: DivideOptions['clustering'];
   /** Which learner gets which cluster; default 'reassign'. */
-  recluster?: ReclusterMethod;
+  recluster?: DivideOptions['recluster'];
   /** Every division starts from this seed; without one it draws from `random`. */
   clusterSeed?: number;
   /** One mask for the whole embedding, in evaluation and while the full embedding trains; none by default. */
