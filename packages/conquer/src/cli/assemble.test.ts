@@ -42,8 +42,6 @@ describe('losses', () => {
   });
 
   it.each<[string, Record<string, unknown>, Record<string, unknown>]>([
-    ['margin', { compat: 'revisiting-dml' }, { compat: 'revisiting-dml' }],
-    ['margin', { compat: 'dcesml' }, { compat: undefined }],
     ['triplet', { 'squared-distances': 'yes' }, { squared: true }],
     ['triplet', {}, { squared: false }],
     ['contrastive', { 'pos-margin': 0.1, 'neg-margin': 0.9 }, { posMargin: 0.1, negMargin: 0.9 }],
@@ -58,7 +56,6 @@ describe('losses', () => {
     ['histogram', { 'histogram-bins': 33 }, { numBins: 33 }],
     ['proxy-nca', { 'proxy-scale': 4 }, { scale: 4 }],
     ['arcface', { 'arcface-margin': 0.3, 'arcface-scale': 64 }, { angularMargin: 0.3, featureScale: 64 }],
-    ['arcface', { compat: 'revisiting-dml' }, { compat: 'revisiting-dml' }],
     ['soft-triple', { 'soft-triple-scale': 9, 'soft-triple-margin': 0.1 }, { scale: 9, margin: 0.1 }],
     ['soft-triple', { 'soft-triple-gamma': 0.3, 'soft-triple-tau': 0.4 }, { gamma: 0.3, tau: 0.4 }],
   ])('%s %j', (name, flags, wanted) => {

@@ -143,10 +143,10 @@ describe('DivisionSchedule', () => {
     refuse({ numLearners: 6, modEpoch: 2 }).toThrow(/use 4 or 8/);
     refuse({ numLearners: 0, modEpoch: 2 }).toThrow(/at least 1, got 0/);
     refuse({ numLearners: 4, modEpoch: 0 }).toThrow(/got 0/);
-    refuse({ numLearners: 4, modEpoch: 1, startLearners: 4 }).toThrow(/1 or 2, got 4/);
+    refuse({ numLearners: 4, modEpoch: 1, startLearners: 4 }).toThrow(/at most 2, got 4/);
     refuse({ numLearners: 4, modEpoch: 2, modEpochFreeze: 2 }).toThrow(/0 to 1/);
     refuse({ numLearners: 4, modEpoch: 2, forceFullEmbeddingEpoch: -1 }).toThrow(/got -1/);
-    refuse({ numLearners: 4, modEpoch: 2, divideFrom: -1 }).toThrow(/first epoch that divides .* got -1/);
+    refuse({ numLearners: 4, modEpoch: 2, divideFrom: -1 }).toThrow(/divideFrom: .* got -1/);
     refuse({ numLearners: 4, modEpoch: 2, divideFrom: 1.5 }).toThrow(/got 1.5/);
   });
 });
