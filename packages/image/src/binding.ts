@@ -59,7 +59,20 @@ function load(): Native {
   }
 }
 
-export const native: Native = load();
+/**
+ * The addon, which is loaded when something of it is first asked for: what only imports this package does not wait for
+ * it. From then on its functions are this object's own properties.
+ *
+ * @throws Error where it is asked for and cannot be loaded
+ */
+export const native: Native = Object.create(
+  new Proxy(Object.prototype, {
+    get(prototype, name) {
+      Object.setPrototypeOf(Object.assign(native, load()), prototype);
+      return Reflect.get(native, name);
+    },
+  }),
+);
 
 export interface NativeOptions {
   /** Threads of the addon that work on the images; default one a core. */

@@ -352,6 +352,6 @@ describe('the addon', () => {
     writeFileSync(file, program);
     const said = execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 20_000 });
     expect(said).toBe('left\n');
-    expect(createRequire(import.meta.url)(addon)).toBe(native);
+    expect(createRequire(import.meta.url)(addon).decodeFiles).toBe(native.decodeFiles);
   });
 });

@@ -1,12 +1,10 @@
 import { open, stat } from 'node:fs/promises';
-import sharp, { type Sharp } from 'sharp';
+import type SharpModule from 'sharp';
+import type { Sharp } from 'sharp';
 import { native, runNative } from './binding.js';
 import { BITMAP_HEADER_BYTES, BitmapError, bitmapSize, decodeBitmap } from './bitmap.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
-
-// libvips would remember decoded files by name and answer with the old pixels after a file has changed.
-sharp.cache(false);
 
 /** Images of more pixels are refused by their header: a small file can hold more than the memory does. */
 export const pixelLimit = 2 ** 27;
@@ -23,7 +21,7 @@ export interface ImageSize {
  * A file as a lazy pipeline: EXIF-oriented, first frame only. Truncated and damaged files fail; harmless
  * oddities of the encoder do not.
  */
-export function openImage(path: string): Sharp {
+function openImage(sharp: typeof SharpModule, path: string): Sharp {
   // libvips would open the file of the name up to there.
   if (path.includes('\0')) throw new ImageError(path.replaceAll('\0', '\\0'), 'its name holds a zero');
   return sharp(path, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
@@ -63,8 +61,9 @@ export async function imageSizes(
 }
 
 async function sizeBySharp(path: string): Promise<ImageSize> {
+  const { sharp } = await import('./sharp.js');
   try {
-    const { width, height } = (await openImage(path).metadata()).autoOrient;
+    const { width, height } = (await openImage(sharp, path).metadata()).autoOrient;
     return { width, height };
   } catch (error) {
     const size = await ofBitmap(path, BITMAP_HEADER_BYTES, bitmapSize);
@@ -80,8 +79,9 @@ async function sizeBySharp(path: string): Promise<ImageSize> {
  * @throws ImageError where neither reads it, or what `use` throws as one
  */
 export async function withImage<T>(path: string, use: (image: Sharp) => Promise<T>): Promise<T> {
+  const { sharp } = await import('./sharp.js');
   try {
-    return await use(openImage(path));
+    return await use(openImage(sharp, path));
   } catch (error) {
     if (error instanceof ImageError) throw error;
     const bitmap = await ofBitmap(path, pixelLimit * 4, (bytes) => decodeBitmap(bytes, pixelLimit));

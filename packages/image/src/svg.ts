@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
-import sharp from 'sharp';
+import type SharpModule from 'sharp';
 import { type DecodeOptions, forEachBounded } from './bounded.js';
 import { ImageError } from './error.js';
 
@@ -24,9 +24,10 @@ export interface RenderOptions extends DecodeOptions {
  *   aborted
  */
 export async function renderSvgs(drawings: readonly Drawing[], options: RenderOptions): Promise<void> {
+  const { sharp } = await import('./sharp.js');
   let done = 0;
   await forEachBounded(drawings, { concurrency: 8, ...options }, async ({ svg, path }) => {
-    const png = await renderSvg(svg, options.size).catch((error: Error) => {
+    const png = await draw(sharp, svg, options.size).catch((error: Error) => {
       throw new ImageError(path, `its SVG cannot be drawn: ${error.message.split('\n')[0]}`, {
         cause: error,
       });
@@ -50,6 +51,11 @@ export async function renderSvgs(drawings: readonly Drawing[], options: RenderOp
  * @throws sharp's Error where the document is not valid
  */
 export async function renderSvg(svg: string, size: number): Promise<Uint8Array> {
+  const { sharp } = await import('./sharp.js');
+  return await draw(sharp, svg, size);
+}
+
+async function draw(sharp: typeof SharpModule, svg: string, size: number): Promise<Uint8Array> {
   return await sharp(Buffer.from(svg))
     .resize({ width: size, height: size, fit: 'contain', background: '#ffffff' })
     .flatten({ background: '#ffffff' })

@@ -151,7 +151,8 @@ function setUp(loaded: Native): void {
 
 function load(): Native {
   // OpenMP reads this when libtorch loads. Its threads otherwise spin while they wait, and take the core from
-  // image decoding: a training step went from 0.73 s to 3.5 s.
+  // image decoding: a training step went from 0.73 s to 3.5 s. (In a worker thread it is read only where the worker shares
+  // its environment with the process: env: SHARE_ENV.)
   process.env.OMP_WAIT_POLICY ??= 'passive';
   // Passive threads sleep at once, and waking them costs more than many an operator. So they spin for some
   // microseconds first (GNU's OpenMP only): a ResNet-50 step got 7 % faster.
@@ -167,4 +168,17 @@ function load(): Native {
   }
 }
 
-export const native: Native = load();
+/**
+ * The binding, which is loaded when something of it is first asked for: what only imports this package, to name a class
+ * or an option of it, does not wait for libtorch. From then on its functions are this object's own properties.
+ *
+ * @throws Error where it is asked for and cannot be loaded
+ */
+export const native: Native = Object.create(
+  new Proxy(Object.prototype, {
+    get(prototype, name) {
+      Object.setPrototypeOf(Object.assign(native, load()), prototype);
+      return Reflect.get(native, name);
+    },
+  }),
+);

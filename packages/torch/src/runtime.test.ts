@@ -28,7 +28,7 @@ it('says whether freed memory can be kept', () => {
 });
 
 it('waiting threads sleep, set before libtorch loads, unless the environment says otherwise', () => {
-  const program = `await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}); console.log(process.env.OMP_WAIT_POLICY)`;
+  const program = `await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}).then(({ torchVersion }) => torchVersion()); console.log(process.env.OMP_WAIT_POLICY)`;
   const policy = (given: Record<string, string>) => {
     const { OMP_WAIT_POLICY: _, ...env } = process.env;
     const args = ['--input-type=module', '-e', program];

@@ -82,8 +82,8 @@ async function torchOf(): Promise<Machine['torch']> {
 async function imagesOf(): Promise<Machine['images']> {
   try {
     const { imageLibraries } = await import('@conquer/image');
-    const jpeg = library(/libjpeg\.|libturbojpeg/, loadedLibraries());
-    return { works: true, jpeg, ...imageLibraries() };
+    const libraries = await imageLibraries();
+    return { works: true, jpeg: library(/libjpeg\.|libturbojpeg/, loadedLibraries()), ...libraries };
   } catch (error) {
     return { works: false, reason: reasonOf(error) };
   }

@@ -11,7 +11,7 @@ import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from
 import type { ResultRow } from './results.js';
 import { chooseHelp, trainHelpFooter } from './train-help.js';
 
-// Commands are imported when they run: --help must not wait for libtorch.
+// Commands are imported when they run: --help must not wait for all that they need.
 
 function optionFor(name: string, spec: OptionSpec): Option {
   const value = { integer: 'n', number: 'x', choice: 'name', text: 'text' }[spec.kind];

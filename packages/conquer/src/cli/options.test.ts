@@ -1,9 +1,5 @@
 import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import { datasetNames } from '../datasets/open.js';
-import { embeddingInitKinds } from '../models/embedding-init.js';
-import { modelNames } from '../models/open.js';
-import { smallClassActions } from '../samplers/adaptive.js';
 import { describeSettings, parseOption, resolveSettings, trainOptions } from './options.js';
 
 describe('settings', () => {
@@ -14,13 +10,6 @@ describe('settings', () => {
         settings[name as keyof typeof settings],
       );
     }
-  });
-
-  it('offers the names that exist', () => {
-    expect(trainOptions.dataset.choices).toEqual(datasetNames);
-    expect(trainOptions.arch.choices).toEqual(modelNames);
-    expect(trainOptions['embedding-init'].choices).toEqual(embeddingInitKinds);
-    expect(trainOptions['small-class-action'].choices).toEqual(smallClassActions);
   });
 
   it('flags override recipes override defaults', () => {

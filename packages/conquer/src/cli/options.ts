@@ -1,7 +1,8 @@
 import { didYouMean, type Settings, UserError } from '@conquer/run';
-import type { DatasetName } from '../datasets/open.js';
-import type { EmbeddingInitKind } from '../models/embedding-init.js';
-import type { SmallClassAction } from '../samplers/adaptive.js';
+import { datasetNames } from '../datasets/open.js';
+import { embeddingInitKinds } from '../models/embedding-init.js';
+import { modelNames } from '../models/open.js';
+import { smallClassActions } from '../samplers/adaptive.js';
 import { lossOptions } from './loss-options.js';
 
 interface OptionOf<Kind extends string, Value> {
@@ -27,44 +28,6 @@ export type OptionSpec =
   | NumberOption<'integer'>
   | NumberOption<'number'>
   | ChoiceOption;
-
-// The names are written out here, and checked by a test, so that --help need not load libtorch.
-const datasetNames = [
-  'emoji',
-  'emoji-tones',
-  'folder',
-  'csv',
-  'cub',
-  'cars',
-  'sop',
-  'inshop',
-  'vid',
-] as const satisfies readonly DatasetName[];
-const modelNames = [
-  'resnet18',
-  'resnet34',
-  'resnet50',
-  'resnet101',
-  'resnet152',
-  'small-resnet',
-  'alexnet',
-  'vgg11',
-  'vgg11bn',
-  'bn-inception',
-] as const;
-const embeddingInitKinds = [
-  'default',
-  'xavier-uniform',
-  'xavier-normal',
-  'kaiming-fan-in',
-  'kaiming-fan-out',
-  'truncated-normal',
-] as const satisfies readonly EmbeddingInitKind[];
-const smallClassActions = [
-  'duplicate',
-  'sample_other',
-  'smaller_batch',
-] as const satisfies readonly SmallClassAction[];
 
 const learningRateSchedules = ['constant', 'step', 'cosine', 'one-cycle'] as const;
 

@@ -1,0 +1,33 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it, vi } from 'vitest';
+
+it('is loaded by the first use, not by the import', async () => {
+  const dlopen = vi.spyOn(process, 'dlopen');
+  const { imageLibraries } = await import('./index.js');
+  const loaded = () => dlopen.mock.calls.map(([, file]) => file).filter((file) => /conquer|sharp/.test(file));
+  expect(loaded()).toEqual([]);
+  await imageLibraries();
+  expect(loaded()).toEqual([
+    expect.stringMatching(/conquer_image\.node$/),
+    expect.stringMatching(/sharp.*\.node$/),
+  ]);
+});
+
+it('that is not built can be imported, and says how to build it at each use', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'conquer-binding-'));
+  try {
+    mkdirSync(join(folder, 'src'));
+    const copy = join(folder, 'src/binding.ts');
+    copyFileSync(fileURLToPath(new URL('./binding.ts', import.meta.url)), copy);
+    const { native } = (await import(copy)) as typeof import('./binding.js');
+    const message =
+      /^the native image decoder could not be loaded \(Cannot find module [^\n]*\)\. Build it with: npm run setup$/;
+    expect(() => native.checksum(new Uint8Array(1))).toThrow(message);
+    expect(() => native.cancel(1)).toThrow(message);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
