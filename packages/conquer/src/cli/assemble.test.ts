@@ -28,8 +28,7 @@ describe('losses', () => {
     expect(loss({ loss: 'triplet' })).toMatchObject({ soft: false, averageNonZeroOnly: true });
     const all = loss({ loss: 'triplet-all', margin: 0.4 });
     expect(all).toBeInstanceOf(TripletAllLoss);
-    expect(all).toMatchObject({ margin: 0.4, compat: undefined });
-    expect(loss({ loss: 'triplet-all', compat: 'dcesml' })).toMatchObject({ compat: 'dcesml' });
+    expect(all).toMatchObject({ margin: 0.4 });
     const semihard = loss({ loss: 'triplet-semihard', margin: 0.4, soft: 'yes' });
     expect(semihard).toBeInstanceOf(TripletSemihardLoss);
     expect(semihard).toMatchObject({ margin: 0.4, soft: true });

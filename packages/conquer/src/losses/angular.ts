@@ -1,27 +1,25 @@
 import { F, scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
-import { nPairTerm } from './multi-class-n-pair.js';
+import { lengthWeight, nPairTerm } from './multi-class-n-pair.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
 
-export interface AngularLossOptions {
-  /** Upper bound of the angle at the negative, in degrees. Default 45. */
-  alphaDegrees?: number;
-  /** Weight of the angular term beside the N-pair term. Default 2. */
-  angularWeight?: number;
-  /** Weight of the mean length of the embeddings, as in MultiClassNPairOptions. Default 0. */
-  l2Weight?: number;
-}
+const options = z.strictObject({
+  alphaDegrees: z
+    .number()
+    .min(1)
+    .max(89)
+    .default(45)
+    .describe('bound of the angle at the negative, in degrees'),
+  angularWeight: z.number().min(0).default(2).describe('weight of the angular term beside the N-pair term'),
+  l2Weight: lengthWeight,
+});
 
-/** All of its options. */
-const optionNames: OptionNames<AngularLossOptions> = {
-  alphaDegrees: true,
-  angularWeight: true,
-  l2Weight: true,
-};
+export type AngularLossOptions = z.input<typeof options>;
 
 /**
  * N-pair and angular loss (Wang, Zhou, Wen, Liu, Lin, "Deep metric learning with angular loss", ICCV 2017,
@@ -38,10 +36,9 @@ export class AngularLoss extends Loss {
   readonly angularWeight: number;
   readonly l2Weight: number;
 
-  constructor(options: AngularLossOptions = {}) {
+  constructor(given: AngularLossOptions = {}) {
     super();
-    refuseUnknownOptions('AngularLoss', options, optionNames);
-    const { alphaDegrees = 45, angularWeight = 2, l2Weight = 0 } = options;
+    const { alphaDegrees, angularWeight, l2Weight } = withDefaults('AngularLoss', options, given);
     this.alphaDegrees = alphaDegrees;
     this.angularWeight = angularWeight;
     this.l2Weight = l2Weight;
@@ -72,3 +69,10 @@ export class AngularLoss extends Loss {
     return logOnePlusSumExp(toNegatives.sub(toPositive), negatives).mean();
   }
 }
+
+export const angular = part({
+  name: 'angular',
+  help: 'N-pair and angular loss (Wang et al. 2017)',
+  options,
+  build: (options) => new AngularLoss(options),
+});

@@ -1,18 +1,16 @@
 import { scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
 
-export interface ContrastiveLossOptions {
-  /** A positive pair nearer than this has no loss. Default 0. */
-  posMargin?: number;
-  /** A negative pair farther than this has no loss. Default 1. */
-  negMargin?: number;
-}
+const options = z.strictObject({
+  posMargin: z.number().min(0).default(0).describe('a positive pair nearer than this has no loss'),
+  negMargin: z.number().min(0).default(1).describe('a negative pair farther than this has no loss'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<ContrastiveLossOptions> = { posMargin: true, negMargin: true };
+export type ContrastiveLossOptions = z.input<typeof options>;
 
 /**
  * Contrastive loss (Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR
@@ -25,10 +23,9 @@ export class ContrastiveLoss extends Loss {
   readonly posMargin: number;
   readonly negMargin: number;
 
-  constructor(options: ContrastiveLossOptions = {}) {
+  constructor(given: ContrastiveLossOptions = {}) {
     super();
-    refuseUnknownOptions('ContrastiveLoss', options, optionNames);
-    const { posMargin = 0, negMargin = 1 } = options;
+    const { posMargin, negMargin } = withDefaults('ContrastiveLoss', options, given);
     this.posMargin = posMargin;
     this.negMargin = negMargin;
   }
@@ -42,3 +39,10 @@ export class ContrastiveLoss extends Loss {
     });
   }
 }
+
+export const contrastive = part({
+  name: 'contrastive',
+  help: 'contrastive loss, linear in the distances (Hadsell et al. 2006)',
+  options,
+  build: (options) => new ContrastiveLoss(options),
+});

@@ -1,15 +1,18 @@
 import { scope, type Tensor, zeros } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
-export interface HistogramLossOptions {
-  /** Nodes of the histograms, evenly spaced from -1 to 1 with one at each end. Default 65, at least 2. */
-  numBins?: number;
-}
+const options = z.strictObject({
+  numBins: z
+    .int()
+    .min(2)
+    .default(65)
+    .describe('nodes of the histograms, evenly spaced from -1 to 1 with one at each end'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<HistogramLossOptions> = { numBins: true };
+export type HistogramLossOptions = z.input<typeof options>;
 
 /**
  * Histogram loss (Ustinova and Lempitsky, "Learning deep embeddings with histogram loss", NIPS 2016): how likely a
@@ -20,14 +23,9 @@ export class HistogramLoss extends Loss {
   readonly usesTuples = false;
   readonly numBins: number;
 
-  /** @throws RangeError with fewer than two bins */
-  constructor(options: HistogramLossOptions = {}) {
+  constructor(given: HistogramLossOptions = {}) {
     super();
-    refuseUnknownOptions('HistogramLoss', options, optionNames);
-    const { numBins = 65 } = options;
-    if (!(Number.isInteger(numBins) && numBins >= 2))
-      throw new RangeError(`histogram loss: expected at least 2 bins, got ${numBins}`);
-    this.numBins = numBins;
+    this.numBins = withDefaults('HistogramLoss', options, given).numBins;
   }
 
   /** Whether there is a class with two images, and another class. */
@@ -67,3 +65,10 @@ export class HistogramLoss extends Loss {
       .div(similarities.numel());
   }
 }
+
+export const histogram = part({
+  name: 'histogram',
+  help: 'how likely a negative pair is more similar than a positive one (Ustinova and Lempitsky 2016)',
+  options,
+  build: (options) => new HistogramLoss(options),
+});

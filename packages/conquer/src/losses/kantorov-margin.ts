@@ -1,20 +1,17 @@
 import { noGrad, scope, type Tensor, zerosLike } from '@conquer/torch';
+import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { part, withDefaults } from '../part.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
-export interface KantorovMarginOptions {
-  /** The margin; default 0.2. */
-  alpha?: number;
-  /** The boundary, not learned; default 1.2. */
-  beta?: number;
-  /** Negatives nearer than this are left out; default 0.5. */
-  distanceThreshold?: number;
-}
+const options = z.strictObject({
+  alpha: z.number().min(0).default(0.2).describe('how far from the boundary a pair has to be'),
+  beta: z.number().default(1.2).describe('the boundary between same and different, not learned'),
+  distanceThreshold: z.number().min(0).default(0.5).describe('negatives nearer than this are left out'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<KantorovMarginOptions> = { alpha: true, beta: true, distanceThreshold: true };
+export type KantorovMarginOptions = z.input<typeof options>;
 
 /**
  * dcesml's KantorovMarginLoss: margin loss with a fixed boundary on all positive pairs and on each anchor's
@@ -28,10 +25,9 @@ export class KantorovMarginLoss extends Loss {
   readonly beta: number;
   readonly distanceThreshold: number;
 
-  constructor(options: KantorovMarginOptions = {}) {
+  constructor(given: KantorovMarginOptions = {}) {
     super();
-    refuseUnknownOptions('KantorovMarginLoss', options, optionNames);
-    const { alpha = 0.2, beta = 1.2, distanceThreshold = 0.5 } = options;
+    const { alpha, beta, distanceThreshold } = withDefaults('KantorovMarginLoss', options, given);
     this.alpha = alpha;
     this.beta = beta;
     this.distanceThreshold = distanceThreshold;
@@ -66,3 +62,10 @@ export class KantorovMarginLoss extends Loss {
     });
   }
 }
+
+export const kantorovMargin = part({
+  name: 'kantorov-margin',
+  help: "the authors' margin loss with a fixed boundary, on nearest negatives",
+  options,
+  build: (options) => new KantorovMarginLoss(options),
+});

@@ -1,26 +1,27 @@
 import { scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
 
-export interface MultiClassNPairOptions {
-  /**
-   * Weight of the mean length of the embeddings; default 0. The length is a constant where it is 1, as a
-   * model gives them.
-   */
-  l2Weight?: number;
-}
+/** Of the losses of N pairs. */
+export const lengthWeight = z
+  .number()
+  .min(0)
+  .default(0)
+  .describe("weight of the embeddings' mean length, a constant where a model gives them length 1");
 
-/** All of its options. */
-const optionNames: OptionNames<MultiClassNPairOptions> = { l2Weight: true };
+const options = z.strictObject({ l2Weight: lengthWeight });
+
+export type MultiClassNPairOptions = z.input<typeof options>;
 
 /**
  * N-pair loss as first published (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS
  * 2016, "N-pair-mc"): the mean over the positive pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)), n over the images of
- * other classes. One pair a class, as `--sampler npairs` draws them, is the paper's batch; of larger classes all
+ * other classes. One pair a class, as NPairsSampler draws them, is the paper's batch; of larger classes all
  * pairs count. Given tuples, it takes their pairs, each with its negatives. `NPairsLoss` is the authors' code's
  * softmax with a learned scale.
  */
@@ -28,11 +29,9 @@ export class MultiClassNPairLoss extends Loss {
   readonly usesTuples = false;
   readonly l2Weight: number;
 
-  constructor(options: MultiClassNPairOptions = {}) {
+  constructor(given: MultiClassNPairOptions = {}) {
     super();
-    refuseUnknownOptions('MultiClassNPairLoss', options, optionNames);
-    const { l2Weight = 0 } = options;
-    this.l2Weight = l2Weight;
+    this.l2Weight = withDefaults('MultiClassNPairLoss', options, given).l2Weight;
   }
 
   /** Whether there is a class with two images, and another class. */
@@ -57,3 +56,10 @@ export function nPairTerm(embeddings: Tensor, { anchors, positives, negatives }:
   const toPositive = similarities.gather(1, positives.unsqueeze(1));
   return logOnePlusSumExp(similarities.sub(toPositive), negatives).mean();
 }
+
+export const multiClassNPair = part({
+  name: 'mc-npair',
+  help: 'N-pair loss as published (Sohn 2016)',
+  options,
+  build: (options) => new MultiClassNPairLoss(options),
+});

@@ -1,35 +1,25 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
-export interface MultiSimilarityOptions {
-  /** α: the steepness for positives. Default 2. */
-  posWeight?: number;
-  /** β: the steepness for negatives. Default 40. */
-  negWeight?: number;
-  /**
-   * ε: how much easier than the hardest pair of the other kind a pair may be and still count. Default 0.1.
-   */
-  margin?: number;
-  /** λ: the similarity that parts positives from negatives. Default 0.5. */
-  threshold?: number;
-  /**
-   * Divide by the number of anchors that have pairs left, as the Revisiting collection does, instead of the
-   * batch. Default false.
-   */
-  averageNonZeroOnly?: boolean;
-}
+const options = z.strictObject({
+  posWeight: z.number().min(1e-3).default(2).describe('α: the steepness for positives'),
+  negWeight: z.number().min(1e-3).default(40).describe('β: the steepness for negatives'),
+  margin: z
+    .number()
+    .default(0.1)
+    .describe('ε: how much easier than the hardest pair of the other kind a pair may be and still count'),
+  threshold: z.number().default(0.5).describe('λ: the similarity that parts positives from negatives'),
+  averageNonZeroOnly: z
+    .boolean()
+    .default(false)
+    .describe('divide by the anchors that have pairs left, as the Revisiting collection does, not by all'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<MultiSimilarityOptions> = {
-  posWeight: true,
-  negWeight: true,
-  margin: true,
-  threshold: true,
-  averageNonZeroOnly: true,
-};
+export type MultiSimilarityOptions = z.input<typeof options>;
 
 /**
  * Multi-similarity loss (Wang, Han, Huang, Dong, Scott, "Multi-similarity loss with general pair weighting
@@ -48,14 +38,14 @@ export class MultiSimilarityLoss extends Loss {
   readonly threshold: number;
   readonly averageNonZeroOnly: boolean;
 
-  constructor(options: MultiSimilarityOptions = {}) {
+  constructor(given: MultiSimilarityOptions = {}) {
     super();
-    refuseUnknownOptions('MultiSimilarityLoss', options, optionNames);
-    this.posWeight = options.posWeight ?? 2;
-    this.negWeight = options.negWeight ?? 40;
-    this.margin = options.margin ?? 0.1;
-    this.threshold = options.threshold ?? 0.5;
-    this.averageNonZeroOnly = options.averageNonZeroOnly ?? false;
+    const all = withDefaults('MultiSimilarityLoss', options, given);
+    this.posWeight = all.posWeight;
+    this.negWeight = all.negWeight;
+    this.margin = all.margin;
+    this.threshold = all.threshold;
+    this.averageNonZeroOnly = all.averageNonZeroOnly;
   }
 
   /** Whether there is a class with two images, and another class. */
@@ -88,3 +78,10 @@ export class MultiSimilarityLoss extends Loss {
     });
   }
 }
+
+export const multiSimilarity = part({
+  name: 'multi-similarity',
+  help: 'multi-similarity loss with its own mining of pairs (Wang et al. 2019)',
+  options,
+  build: (options) => new MultiSimilarityLoss(options),
+});

@@ -1,29 +1,20 @@
-import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Loss } from './loss.js';
+import { part, withDefaults } from '../part.js';
+import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
-export interface NormalizedSoftmaxOptions {
-  /** Of the training data. */
-  numClasses: number;
-  /** D. */
-  embeddingDim: number;
-  /** Default 0.05. */
-  temperature?: number;
-  /** The share of the target that is spread over all classes, 0…1; default 0. */
-  labelSmoothing?: number;
-  /** Draws the class weights; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
-}
+const options = z.strictObject({
+  temperature: z.number().min(1e-6).default(0.05).describe('divides the similarities'),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .max(0.99)
+    .default(0)
+    .describe('share of the target that is spread over all classes'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<NormalizedSoftmaxOptions> = {
-  numClasses: true,
-  embeddingDim: true,
-  temperature: true,
-  labelSmoothing: true,
-  generator: true,
-};
+export interface NormalizedSoftmaxOptions extends z.input<typeof options>, ClassWeightsContext {}
 
 /**
  * Normalised softmax (Zhai and Wu, "Classification is a strong baseline for deep metric learning", BMVC
@@ -37,10 +28,9 @@ export class NormalizedSoftmaxLoss extends Loss {
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly classWeights: Tensor;
 
-  constructor(options: NormalizedSoftmaxOptions) {
+  constructor({ numClasses, embeddingDim, generator, ...given }: NormalizedSoftmaxOptions) {
     super();
-    refuseUnknownOptions('NormalizedSoftmaxLoss', options, optionNames);
-    const { numClasses, embeddingDim, temperature = 0.05, labelSmoothing = 0, generator } = options;
+    const { temperature, labelSmoothing } = withDefaults('NormalizedSoftmaxLoss', options, given);
     this.temperature = temperature;
     this.labelSmoothing = labelSmoothing;
     this.classWeights = nn.parameter(
@@ -56,3 +46,11 @@ export class NormalizedSoftmaxLoss extends Loss {
     });
   }
 }
+
+export const normalizedSoftmax = part({
+  name: 'normalized-softmax',
+  help: 'cross entropy over learned class weights (Zhai and Wu 2019)',
+  options,
+  build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
+    new NormalizedSoftmaxLoss({ ...options, numClasses, embeddingDim, generator }),
+});

@@ -1,15 +1,14 @@
 import { eye, nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import { Loss } from './loss.js';
 import { pairMasks } from './pair-masks.js';
 
-export interface NPairsOptions {
-  /** Where the scale of the similarities starts. Default 1. */
-  alpha?: number;
-}
+const options = z.strictObject({
+  alpha: z.number().default(1).describe('where the scale of the similarities starts; it is learned'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<NPairsOptions> = { alpha: true };
+export type NPairsOptions = z.input<typeof options>;
 
 /**
  * N-pairs loss (Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NIPS 2016) for
@@ -22,10 +21,9 @@ export class NPairsLoss extends Loss {
   /** (1,), the inverse of a temperature. */
   readonly alpha: Tensor;
 
-  constructor(options: NPairsOptions = {}) {
+  constructor(given: NPairsOptions = {}) {
     super();
-    refuseUnknownOptions('NPairsLoss', options, optionNames);
-    const { alpha = 1 } = options;
+    const { alpha } = withDefaults('NPairsLoss', options, given);
     this.alpha = nn.parameter(ones([1]).mul_(alpha));
   }
 
@@ -61,3 +59,10 @@ function rowsWithPositive(labels: Int32Array, device: string): Tensor {
   );
   return tensor(rows, { dtype: 'int64', device });
 }
+
+export const npairs = part({
+  name: 'npairs',
+  help: "the authors' softmax over similarities with a learned scale",
+  options,
+  build: (options) => new NPairsLoss(options),
+});

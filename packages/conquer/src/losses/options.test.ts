@@ -238,7 +238,9 @@ describe('HistogramLoss', () => {
     const of = Int32Array.of(0, 0, 1, 1);
     expect(value(new HistogramLoss(), unit(0, 0, 180, 180), of)).toBeCloseTo(0, 12);
     expect(value(new HistogramLoss(), unit(0, 180, 0, 180), of)).toBeGreaterThan(0.45);
-    expect(() => new HistogramLoss({ numBins: 1 })).toThrow(/at least 2 bins, got 1/);
+    expect(() => new HistogramLoss({ numBins: 1 })).toThrow(
+      /numBins: expected an integer of at least 2, got 1/,
+    );
   });
 });
 

@@ -1,26 +1,16 @@
-import { F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer/run';
+import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Loss } from './loss.js';
+import { part, withDefaults } from '../part.js';
+import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
-export interface ProxyNcaOptions {
-  /** Of the training data, at least 2. */
-  numClasses: number;
-  /** D. */
-  embeddingDim: number;
-  /** The length that embeddings and proxies are scaled to. Default 3. */
-  scale?: number;
-  /** Draws the proxies; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
-}
+const options = z.strictObject({
+  scale: z.number().min(1e-3).default(3).describe('the length that embeddings and proxies are scaled to'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<ProxyNcaOptions> = {
-  numClasses: true,
-  embeddingDim: true,
-  scale: true,
-  generator: true,
-};
+/** Of at least 2 classes. */
+export interface ProxyNcaOptions extends z.input<typeof options>, ClassWeightsContext {}
 
 /**
  * Proxy-NCA (Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No fuss distance metric learning using
@@ -34,13 +24,12 @@ export class ProxyNcaLoss extends Loss {
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly proxies: Tensor;
 
-  /** @throws RangeError with fewer than two classes: there is nothing to tell a proxy from */
-  constructor(options: ProxyNcaOptions) {
+  /** @throws UserError with fewer than two classes: there is nothing to tell a proxy from */
+  constructor({ numClasses, embeddingDim, generator, ...given }: ProxyNcaOptions) {
     super();
-    refuseUnknownOptions('ProxyNcaLoss', options, optionNames);
-    const { numClasses, embeddingDim, scale = 3, generator } = options;
+    const { scale } = withDefaults('ProxyNcaLoss', options, given);
     if (!(numClasses >= 2))
-      throw new RangeError(`proxy-nca loss: expected at least 2 classes, got ${numClasses}`);
+      throw new UserError(`proxy-nca loss: expected at least 2 classes, got ${numClasses}`);
     this.scale = scale;
     this.proxies = nn.parameter(
       randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
@@ -59,3 +48,11 @@ export class ProxyNcaLoss extends Loss {
     });
   }
 }
+
+export const proxyNca = part({
+  name: 'proxy-nca',
+  help: 'a learned proxy for each class (Movshovitz-Attias et al. 2017)',
+  options,
+  build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
+    new ProxyNcaLoss({ ...options, numClasses, embeddingDim, generator }),
+});

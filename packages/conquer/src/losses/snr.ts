@@ -1,19 +1,27 @@
 import { scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
-export interface SnrLossOptions {
-  /** Default 0.2. */
-  margin?: number;
-  /** The weight of the anchors' distance from a mean of zero over their dimensions. Default 0.005. */
-  regLambda?: number;
-  /** Divide by the number of tuples with a loss (default) instead of the number of all. */
-  averageNonZeroOnly?: boolean;
-}
+const options = z.strictObject({
+  margin: z
+    .number()
+    .min(0)
+    .default(0.2)
+    .describe("how much larger than the positive's a negative's ratio has to be"),
+  regLambda: z
+    .number()
+    .min(0)
+    .default(0.005)
+    .describe("weight of the anchors' distance from a mean of zero over their dimensions"),
+  averageNonZeroOnly: z
+    .boolean()
+    .default(true)
+    .describe('divide by the number of tuples with a loss, not of all'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<SnrLossOptions> = { margin: true, regLambda: true, averageNonZeroOnly: true };
+export type SnrLossOptions = z.input<typeof options>;
 
 /** An anchor whose dimensions are all but equal has no signal; this keeps its ratio finite. */
 const LEAST_VARIANCE = 1e-8;
@@ -29,10 +37,9 @@ export class SnrLoss extends Loss {
   readonly regLambda: number;
   readonly averageNonZeroOnly: boolean;
 
-  constructor(options: SnrLossOptions = {}) {
+  constructor(given: SnrLossOptions = {}) {
     super();
-    refuseUnknownOptions('SnrLoss', options, optionNames);
-    const { margin = 0.2, regLambda = 0.005, averageNonZeroOnly = true } = options;
+    const { margin, regLambda, averageNonZeroOnly } = withDefaults('SnrLoss', options, given);
     this.margin = margin;
     this.regLambda = regLambda;
     this.averageNonZeroOnly = averageNonZeroOnly;
@@ -55,3 +62,10 @@ export class SnrLoss extends Loss {
     });
   }
 }
+
+export const snr = part({
+  name: 'snr',
+  help: 'triplet loss on signal-to-noise ratios in place of distances (Yuan et al. 2019)',
+  options,
+  build: (options) => new SnrLoss(options),
+});

@@ -1,41 +1,26 @@
-import { arange, F, type Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Loss } from './loss.js';
+import { part, withDefaults } from '../part.js';
+import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
-export interface SoftTripleOptions {
-  /** C, of the training data. */
-  numClasses: number;
-  /** D. */
-  embeddingDim: number;
-  /** K; default 10. */
-  centresPerClass?: number;
-  /** λ: the inverse of the temperature of the classes. Default 20. */
-  scale?: number;
-  /** δ: how much more similar the own class has to be. Default 0.01. */
-  margin?: number;
-  /** γ: the temperature of the choice among a class's centres. Default 0.1. */
-  gamma?: number;
-  /**
-   * τ: the weight of the distances between a class's centres, which merges those that are not needed. Default
-   * 0.2.
-   */
-  tau?: number;
-  /** Draws the centres; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
-}
+const options = z.strictObject({
+  centresPerClass: z.int().min(1).default(10).describe('K: learned centres of each class'),
+  scale: z.number().min(1e-3).default(20).describe('λ: the inverse of the temperature of the classes'),
+  margin: z.number().min(0).default(0.01).describe('δ: how much more similar the own class has to be'),
+  gamma: z
+    .number()
+    .min(1e-3)
+    .default(0.1)
+    .describe("γ: the temperature of the choice among a class's centres"),
+  tau: z
+    .number()
+    .min(0)
+    .default(0.2)
+    .describe("τ: weight of the distances between a class's centres, which merges those that are not needed"),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<SoftTripleOptions> = {
-  numClasses: true,
-  embeddingDim: true,
-  centresPerClass: true,
-  scale: true,
-  margin: true,
-  gamma: true,
-  tau: true,
-  generator: true,
-};
+export interface SoftTripleOptions extends z.input<typeof options>, ClassWeightsContext {}
 
 /**
  * SoftTriple loss (Qian, Shang, Sun, Hu, Li, Jin, "SoftTriple loss: deep metric learning without triplet
@@ -56,14 +41,13 @@ export class SoftTripleLoss extends Loss {
   /** (numClasses, centresPerClass, embeddingDim); each starts in a random direction with a length of about 1. */
   readonly centres: Tensor;
 
-  constructor(options: SoftTripleOptions) {
+  constructor({ numClasses, embeddingDim, generator, ...given }: SoftTripleOptions) {
     super();
-    refuseUnknownOptions('SoftTripleLoss', options, optionNames);
-    const { numClasses, embeddingDim, centresPerClass = 10, generator } = options;
-    this.scale = options.scale ?? 20;
-    this.margin = options.margin ?? 0.01;
-    this.gamma = options.gamma ?? 0.1;
-    this.tau = options.tau ?? 0.2;
+    const { centresPerClass, scale, margin, gamma, tau } = withDefaults('SoftTripleLoss', options, given);
+    this.scale = scale;
+    this.margin = margin;
+    this.gamma = gamma;
+    this.tau = tau;
     const drawn = randn([numClasses, centresPerClass, embeddingDim], { generator });
     this.centres = nn.parameter(drawn.div_(Math.sqrt(embeddingDim)));
   }
@@ -99,3 +83,11 @@ export class SoftTripleLoss extends Loss {
     return distances.sum().div(numClasses * perClass * (perClass - 1));
   }
 }
+
+export const softTriple = part({
+  name: 'soft-triple',
+  help: 'cross entropy over several learned centres of each class (Qian et al. 2019)',
+  options,
+  build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
+    new SoftTripleLoss({ ...options, numClasses, embeddingDim, generator }),
+});

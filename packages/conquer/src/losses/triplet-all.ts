@@ -1,18 +1,19 @@
 import { eye, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import type { Compat } from '../compat.js';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Loss } from './loss.js';
+import { part, withDefaults } from '../part.js';
+import { Loss, type LossContext } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
-export interface TripletAllOptions {
-  /** How much farther than the positive a negative has to be; default 0.2. */
-  margin?: number;
-  /** 'dcesml': the anchor counts as one of its own negatives, which adds a constant push on all positives. */
-  compat?: 'dcesml';
-}
+const options = z.strictObject({
+  margin: z.number().min(0).default(0.2).describe('how much farther than the positive a negative has to be'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<TripletAllOptions> = { margin: true, compat: true };
+export interface TripletAllOptions extends z.input<typeof options> {
+  /** 'dcesml': the anchor counts as one of its own negatives, which adds a constant push on all positives. */
+  compat?: Compat | null;
+}
 
 /**
  * The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included: "batch
@@ -22,14 +23,12 @@ const optionNames: OptionNames<TripletAllOptions> = { margin: true, compat: true
 export class TripletAllLoss extends Loss {
   readonly usesTuples = false;
   readonly margin: number;
-  readonly compat: 'dcesml' | undefined;
+  readonly #anchorIsNegative: boolean;
 
-  constructor(options: TripletAllOptions = {}) {
+  constructor({ compat, ...given }: TripletAllOptions = {}) {
     super();
-    refuseUnknownOptions('TripletAllLoss', options, optionNames);
-    const { margin = 0.2, compat } = options;
-    this.margin = margin;
-    this.compat = compat;
+    this.margin = withDefaults('TripletAllLoss', options, given).margin;
+    this.#anchorIsNegative = compat === 'dcesml';
   }
 
   /** Whether there is a class with two images, and another class. */
@@ -43,10 +42,9 @@ export class TripletAllLoss extends Loss {
     return scope(() => {
       const masks = pairMasks('triplet-all loss', embeddings, labels);
       const distances = pairwiseDistances(embeddings);
-      const negatives =
-        this.compat === 'dcesml'
-          ? masks.negatives.logicalOr(eye(labels.length, { device: embeddings.device }).gt(0))
-          : masks.negatives;
+      const negatives = this.#anchorIsNegative
+        ? masks.negatives.logicalOr(eye(labels.length, { device: embeddings.device }).gt(0))
+        : masks.negatives;
       // (anchor, positive, negative)
       const isTriplet = masks.positives.unsqueeze(2).logicalAnd(negatives.unsqueeze(1));
       const losses = distances.unsqueeze(2).sub(distances.unsqueeze(1)).add(this.margin).relu();
@@ -54,3 +52,10 @@ export class TripletAllLoss extends Loss {
     });
   }
 }
+
+export const tripletAll = part({
+  name: 'triplet-all',
+  help: 'all triplets of the batch (Hermans et al. 2017)',
+  options,
+  build: (options, { compat }: LossContext) => new TripletAllLoss({ ...options, compat }),
+});

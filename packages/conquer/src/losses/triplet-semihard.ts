@@ -1,18 +1,19 @@
 import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { part, withDefaults } from '../part.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
-export interface TripletSemihardOptions {
-  /** How much farther than the positive a negative has to be; default 0.2. */
-  margin?: number;
-  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. Default false. */
-  soft?: boolean;
-}
+const options = z.strictObject({
+  margin: z.number().min(0).default(0.2).describe('how much farther than the positive a negative has to be'),
+  soft: z
+    .boolean()
+    .default(false)
+    .describe('log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<TripletSemihardOptions> = { margin: true, soft: true };
+export type TripletSemihardOptions = z.input<typeof options>;
 
 /**
  * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive
@@ -25,10 +26,9 @@ export class TripletSemihardLoss extends Loss {
   readonly margin: number;
   readonly soft: boolean;
 
-  constructor(options: TripletSemihardOptions = {}) {
+  constructor(given: TripletSemihardOptions = {}) {
     super();
-    refuseUnknownOptions('TripletSemihardLoss', options, optionNames);
-    const { margin = 0.2, soft = false } = options;
+    const { margin, soft } = withDefaults('TripletSemihardLoss', options, given);
     this.margin = margin;
     this.soft = soft;
   }
@@ -62,3 +62,10 @@ function semihardNegatives(distances: Tensor, negatives: Tensor): Tensor {
   const farthest = distances.where(negatives, -Infinity).argmax(1, true);
   return nearestOutside.indices.where(nearestOutside.values.isfinite(), farthest);
 }
+
+export const tripletSemihard = part({
+  name: 'triplet-semihard',
+  help: 'each positive pair of the batch with its semi-hard negative (Schroff et al. 2015)',
+  options,
+  build: (options) => new TripletSemihardLoss(options),
+});

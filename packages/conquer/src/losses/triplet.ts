@@ -1,27 +1,24 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
 
-export interface TripletLossOptions {
-  /** How much farther than the positive a negative has to be; default 0.2. */
-  margin?: number;
-  /** log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used. Default false. */
-  soft?: boolean;
-  /** Divide by the number of tuples with a loss (default) instead of the number of all. */
-  averageNonZeroOnly?: boolean;
-  /** Squared distances, as in FaceNet. Default false. */
-  squared?: boolean;
-}
+const options = z.strictObject({
+  margin: z.number().min(0).default(0.2).describe('how much farther than the positive a negative has to be'),
+  soft: z
+    .boolean()
+    .default(false)
+    .describe('log(1 + exp(d_ap - d_an)) instead of the hinge; the margin is not used'),
+  averageNonZeroOnly: z
+    .boolean()
+    .default(true)
+    .describe('divide by the number of tuples with a loss, not of all'),
+  squared: z.boolean().default(false).describe('squared distances, as in FaceNet'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<TripletLossOptions> = {
-  margin: true,
-  soft: true,
-  averageNonZeroOnly: true,
-  squared: true,
-};
+export type TripletLossOptions = z.input<typeof options>;
 
 /**
  * Triplet loss on a miner's tuples: the mean of [d_ap - d_an + margin]₊ (Schroff, Kalenichenko, Philbin,
@@ -35,10 +32,9 @@ export class TripletLoss extends Loss {
   readonly averageNonZeroOnly: boolean;
   readonly squared: boolean;
 
-  constructor(options: TripletLossOptions = {}) {
+  constructor(given: TripletLossOptions = {}) {
     super();
-    refuseUnknownOptions('TripletLoss', options, optionNames);
-    const { margin = 0.2, soft = false, averageNonZeroOnly = true, squared = false } = options;
+    const { margin, soft, averageNonZeroOnly, squared } = withDefaults('TripletLoss', options, given);
     this.margin = margin;
     this.soft = soft;
     this.averageNonZeroOnly = averageNonZeroOnly;
@@ -61,3 +57,10 @@ export class TripletLoss extends Loss {
 function squaredDistance(a: Tensor, b: Tensor): Tensor {
   return a.sub(b).square().sum(1);
 }
+
+export const triplet = part({
+  name: 'triplet',
+  help: "triplet loss on a miner's tuples (Schroff et al. 2015)",
+  options,
+  build: (options) => new TripletLoss(options),
+});
