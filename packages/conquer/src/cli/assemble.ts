@@ -22,11 +22,11 @@ import type { MaskSum } from '../models/masks.js';
 import { openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
 import type { Random } from '../random.js';
-import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
-import type { BatchSampler } from '../samplers/batch-sampler.js';
-import { type ClassBalancedOptions, ClassBalancedSampler } from '../samplers/class-balanced.js';
-import { NPairsSampler } from '../samplers/npairs.js';
-import { RandomBatchSampler } from '../samplers/random-batches.js';
+import { adaptive } from '../samplers/adaptive.js';
+import type { BatchSampler, SamplerContext } from '../samplers/batch-sampler.js';
+import { classBalanced } from '../samplers/class-balanced.js';
+import { npairs } from '../samplers/npairs.js';
+import { random } from '../samplers/random-batches.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
 import type { BadImages } from '../transforms/bad-images.js';
 import type { TrainSettings } from './options.js';
@@ -245,19 +245,16 @@ export function fullEmbeddingMasksOf(settings: TrainSettings): MaskSum | null {
 /** The batches of one cluster, `--passes-per-epoch` times over. */
 export function samplerOf(settings: TrainSettings) {
   const { sampler, replicas } = settings;
-  const newSampler = (options: ClassBalancedOptions): BatchSampler => {
+  const newSampler = (context: SamplerContext): BatchSampler => {
     switch (sampler) {
       case 'random':
-        return new RandomBatchSampler({ ...options, minClasses: settings['min-classes'] });
+        return random.build({ minClasses: settings['min-classes'] }, context);
       case 'class-balanced':
-        return new ClassBalancedSampler(options);
+        return classBalanced.build({}, context);
       case 'npairs':
-        return new NPairsSampler(options);
+        return npairs.build({}, context);
       case 'adaptive':
-        return new AdaptiveClassBalancedSampler({
-          ...options,
-          smallClassAction: settings['small-class-action'],
-        });
+        return adaptive.build({ smallClassAction: settings['small-class-action'] }, context);
     }
   };
   const batchSize = settings['batch-size'];

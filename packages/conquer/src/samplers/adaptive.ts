@@ -1,9 +1,12 @@
-import { UserError } from '@conquer/run';
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,
+  batchOptions,
   classesPerBatch,
   replicate,
+  type SamplerContext,
   Subset,
   type SubsetOptions,
   sizeWithoutReplicas,
@@ -20,19 +23,16 @@ export const smallClassActions = ['duplicate', 'sample_other', 'smaller_batch'] 
 
 export type SmallClassAction = (typeof smallClassActions)[number];
 
-export interface AdaptiveOptions extends SubsetOptions {
-  /** Images of a batch, its replicas included. */
-  batchSize: number;
-  /**
-   * Least number of images of each class in a batch, where the class has them; `batchSize / replicas` must be
-   * a multiple, and at least twice as many.
-   */
-  samplesPerClass: number;
-  /** Default `duplicate`. */
-  smallClassAction?: SmallClassAction | undefined;
-  /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
-  replicas?: number | undefined;
-}
+const options = z.strictObject({
+  smallClassAction: z
+    .enum(smallClassActions)
+    .default('sample_other')
+    .describe('what a class with fewer images than are wanted of it does'),
+});
+const allOptions = batchOptions.extend(options.shape);
+
+/** `batchSize / replicas` has to be a multiple of `samplesPerClass`, and at least twice as many. */
+export interface AdaptiveOptions extends SubsetOptions, z.input<typeof allOptions> {}
 
 /**
  * Batches of randomly chosen classes with `samplesPerClass` images of each, as dcesml's adaptive
@@ -44,7 +44,7 @@ export interface AdaptiveOptions extends SubsetOptions {
  *
  * Epoch: as many batches as draw about the subset's number of images, at least one. With `smaller_batch` the
  * expected size of a batch counts.
- * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or the action is unknown;
+ * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or an option is unknown;
  *   RangeError if there are not as many labels as indices
  */
 export class AdaptiveClassBalancedSampler implements BatchSampler {
@@ -58,16 +58,15 @@ export class AdaptiveClassBalancedSampler implements BatchSampler {
   private readonly replicas: number;
   private readonly random: Random;
 
-  constructor(options: AdaptiveOptions) {
-    const { batchSize, samplesPerClass, smallClassAction = 'duplicate', replicas = 1, random } = options;
-    if (!smallClassActions.includes(smallClassAction)) {
-      throw new UserError(
-        `expected one of the small-class actions ${smallClassActions.join(', ')}, got ${JSON.stringify(smallClassAction)}`,
-      );
-    }
+  constructor({ labels, indices, random, ...given }: AdaptiveOptions) {
+    const { batchSize, samplesPerClass, smallClassAction, replicas } = withDefaults(
+      'AdaptiveClassBalancedSampler',
+      allOptions,
+      given,
+    );
     this.size = sizeWithoutReplicas(batchSize, replicas);
     const room = classesPerBatch(this.size, samplesPerClass);
-    this.subset = new Subset(options);
+    this.subset = new Subset({ labels, indices });
     this.classes = Math.min(room, this.subset.classes.length);
     this.samples = Math.floor(this.size / this.classes);
     this.larger = this.size - this.samples * this.classes;
@@ -121,3 +120,10 @@ export class AdaptiveClassBalancedSampler implements BatchSampler {
     images.push(...others.deal(this.size - images.length));
   }
 }
+
+export const adaptive = part({
+  name: 'adaptive',
+  help: 'random classes, as many images of each as the batch has room for',
+  options,
+  build: (options, context: SamplerContext) => new AdaptiveClassBalancedSampler({ ...context, ...options }),
+});

@@ -1,4 +1,6 @@
 import { UserError } from '@conquer/run';
+import { z } from 'zod';
+import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
 
 /** Which images make the batches of an epoch. */
@@ -22,6 +24,19 @@ export interface SubsetOptions {
   /** Drawn from while the sampler is iterated. */
   random: Random;
 }
+
+/** How large the batches of any sampler are. */
+export const batchOptions = z.strictObject({
+  batchSize: z.int().min(2).default(80).describe('images a batch, its replicas included'),
+  samplesPerClass: z.int().min(1).default(4).describe('images of each class in a batch; 2 makes pairs'),
+  replicas: z.int().min(1).default(1).describe('times each image is in its batch, augmented anew'),
+});
+
+/** What is known when a learner's sampler is built: its part of the training data, and the size of a batch. */
+export interface SamplerContext extends SubsetOptions, z.output<typeof batchOptions> {}
+
+/** A sampler as an experiment names it. */
+export type SamplerPart = AnyPart<SamplerContext, BatchSampler>;
 
 /** The positions of the subset's images by class, in the order of first occurrence. */
 export class Subset {
@@ -52,11 +67,6 @@ export class Subset {
 
 /** The batch without its replicas. @throws UserError unless it divides evenly, and holds two images at least */
 export function sizeWithoutReplicas(batchSize: number, replicas: number): number {
-  for (const [name, value] of Object.entries({ 'batch size': batchSize, 'number of replicas': replicas })) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new UserError(`expected a positive integer as the ${name}, got ${value}`);
-    }
-  }
   if (batchSize % replicas !== 0) {
     throw new UserError(
       `expected a batch size that is a multiple of the ${replicas} replicas, got ${batchSize}`,
@@ -70,11 +80,6 @@ export function sizeWithoutReplicas(batchSize: number, replicas: number): number
 
 /** The classes a batch has room for. @throws UserError unless they are whole, and two at least */
 export function classesPerBatch(size: number, samplesPerClass: number): number {
-  if (!Number.isSafeInteger(samplesPerClass) || samplesPerClass < 1) {
-    throw new UserError(
-      `expected a positive integer as the number of samples per class, got ${samplesPerClass}`,
-    );
-  }
   if (size % samplesPerClass !== 0 || size / samplesPerClass < 2) {
     throw new UserError(
       `expected a batch of at least twice the ${samplesPerClass} samples per class, and a multiple of them, got ${size} images`,

@@ -1,22 +1,20 @@
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,
+  batchOptions,
   classesPerBatch,
   replicate,
+  type SamplerContext,
   Subset,
   type SubsetOptions,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 import { Deck } from './deck.js';
 
-export interface ClassBalancedOptions extends SubsetOptions {
-  /** Images of a batch, its replicas included. */
-  batchSize: number;
-  /** Images of each class in a batch; `batchSize / replicas` must be a multiple, and at least twice as many. */
-  samplesPerClass: number;
-  /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
-  replicas?: number | undefined;
-}
+/** `batchSize / replicas` has to be a multiple of `samplesPerClass`, and at least twice as many. */
+export interface ClassBalancedOptions extends SubsetOptions, z.input<typeof batchOptions> {}
 
 /**
  * Batches of randomly chosen classes with `samplesPerClass` images of each, class by class.
@@ -26,8 +24,8 @@ export interface ClassBalancedOptions extends SubsetOptions {
  * in every batch, some of them more than once.
  *
  * Epoch: one batch for every `batchSize / replicas` images of the subset, at least one.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
- *   are not as many labels as indices
+ * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or an option is unknown;
+ *   RangeError if there are not as many labels as indices
  */
 export class ClassBalancedSampler implements BatchSampler {
   readonly length: number;
@@ -37,13 +35,18 @@ export class ClassBalancedSampler implements BatchSampler {
   private readonly replicas: number;
   private readonly random: Random;
 
-  constructor({ batchSize, samplesPerClass, replicas = 1, ...subset }: ClassBalancedOptions) {
+  constructor({ labels, indices, random, ...given }: ClassBalancedOptions) {
+    const { batchSize, samplesPerClass, replicas } = withDefaults(
+      'ClassBalancedSampler',
+      batchOptions,
+      given,
+    );
     const size = sizeWithoutReplicas(batchSize, replicas);
     this.groups = classesPerBatch(size, samplesPerClass);
     this.samplesPerClass = samplesPerClass;
     this.replicas = replicas;
-    this.subset = new Subset(subset);
-    this.random = subset.random;
+    this.subset = new Subset({ labels, indices });
+    this.random = random;
     this.length = Math.max(1, Math.floor(this.subset.size / size));
   }
 
@@ -69,3 +72,10 @@ export class ClassBalancedSampler implements BatchSampler {
     return groups;
   }
 }
+
+export const classBalanced = part({
+  name: 'class-balanced',
+  help: 'random classes, the same number of images of each',
+  options: z.strictObject({}),
+  build: (_, context: SamplerContext) => new ClassBalancedSampler(context),
+});

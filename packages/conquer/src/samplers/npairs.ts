@@ -1,24 +1,24 @@
+import { z } from 'zod';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,
+  batchOptions,
   classesPerBatch,
   replicate,
+  type SamplerContext,
   Subset,
   type SubsetOptions,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 
-export interface NPairsOptions extends SubsetOptions {
-  /** Images of a batch, its replicas included. */
-  batchSize: number;
-  /**
-   * Images of each class in a batch; default 2, one pair. `batchSize / replicas` must be a multiple, and at
-   * least twice as many.
-   */
-  samplesPerClass?: number | undefined;
-  /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
-  replicas?: number | undefined;
-}
+// Of any sampler, but for what the name says: a pair of each class.
+const allOptions = batchOptions.extend({
+  samplesPerClass: batchOptions.shape.samplesPerClass.unwrap().default(2),
+});
+
+/** `batchSize / replicas` has to be a multiple of `samplesPerClass`, by default 2, and at least twice as many. */
+export interface NPairsOptions extends SubsetOptions, z.input<typeof allOptions> {}
 
 /**
  * Batches of N random classes with a pair of images of each (Sohn, "Improved deep metric learning with
@@ -29,8 +29,8 @@ export interface NPairsOptions extends SubsetOptions {
  * repeat.
  *
  * Epoch: as many batches as it takes to draw the subset's number of images, the last one full too.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
- *   are not as many labels as indices
+ * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or an option is unknown;
+ *   RangeError if there are not as many labels as indices
  */
 export class NPairsSampler implements BatchSampler {
   readonly length: number;
@@ -40,13 +40,14 @@ export class NPairsSampler implements BatchSampler {
   private readonly replicas: number;
   private readonly random: Random;
 
-  constructor({ batchSize, samplesPerClass = 2, replicas = 1, ...subset }: NPairsOptions) {
+  constructor({ labels, indices, random, ...given }: NPairsOptions) {
+    const { batchSize, samplesPerClass, replicas } = withDefaults('NPairsSampler', allOptions, given);
     const size = sizeWithoutReplicas(batchSize, replicas);
     this.numClasses = classesPerBatch(size, samplesPerClass);
     this.samplesPerClass = samplesPerClass;
     this.replicas = replicas;
-    this.subset = new Subset(subset);
-    this.random = subset.random;
+    this.subset = new Subset({ labels, indices });
+    this.random = random;
     this.length = Math.ceil(this.subset.size / size);
   }
 
@@ -77,3 +78,10 @@ export class NPairsSampler implements BatchSampler {
     return counts;
   }
 }
+
+export const npairs = part({
+  name: 'npairs',
+  help: 'pairs of random classes, each batch drawn on its own (Sohn 2016)',
+  options: z.strictObject({}),
+  build: (_, context: SamplerContext) => new NPairsSampler(context),
+});

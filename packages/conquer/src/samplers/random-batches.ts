@@ -1,25 +1,29 @@
-import { UserError } from '@conquer/run';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import {
   type BatchSampler,
+  batchOptions,
   replicate,
+  type SamplerContext,
   Subset,
   type SubsetOptions,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 import { Deck } from './deck.js';
 
-export interface RandomBatchOptions extends SubsetOptions {
-  /** Images of a batch, its replicas included. */
-  batchSize: number;
-  /**
-   * Least number of classes in a batch, or all of a subset that has fewer; default 2, at most `batchSize /
-   * replicas`.
-   */
-  minClasses?: number | undefined;
-  /** How often the batch is repeated within itself, each time with other augmentations; default 1. */
-  replicas?: number | undefined;
-}
+const options = z.strictObject({
+  minClasses: z
+    .int()
+    .min(2)
+    .default(2)
+    .describe('least number of classes in a batch, or all of a subset that has fewer'),
+});
+const allOptions = batchOptions.omit({ samplesPerClass: true }).extend(options.shape);
+
+/** `minClasses` is at most `batchSize / replicas`. */
+export interface RandomBatchOptions extends SubsetOptions, z.input<typeof allOptions> {}
 
 /**
  * Batches of images in random order, whatever their classes, but of two classes at least (or `minClasses`):
@@ -28,8 +32,8 @@ export interface RandomBatchOptions extends SubsetOptions {
  * comes again.
  *
  * Epoch: one batch for every `batchSize / replicas` images of the subset, at least one.
- * @throws UserError if the subset has fewer than two classes, or the sizes do not fit; RangeError if there
- *   are not as many labels as indices
+ * @throws UserError if the subset has fewer than two classes, the sizes do not fit, or an option is unknown;
+ *   RangeError if there are not as many labels as indices
  */
 export class RandomBatchSampler implements BatchSampler {
   readonly length: number;
@@ -39,17 +43,17 @@ export class RandomBatchSampler implements BatchSampler {
   private readonly replicas: number;
   private readonly random: Random;
 
-  constructor({ batchSize, minClasses = 2, replicas = 1, ...subset }: RandomBatchOptions) {
+  constructor({ labels, indices, random, ...given }: RandomBatchOptions) {
+    const { batchSize, minClasses, replicas } = withDefaults('RandomBatchSampler', allOptions, given);
     this.size = sizeWithoutReplicas(batchSize, replicas);
-    if (!Number.isSafeInteger(minClasses) || minClasses < 2 || minClasses > this.size) {
-      throw new UserError(
-        `expected a batch of 2 to ${this.size} classes, as many as it has images, got ${minClasses} as the least number`,
-      );
+    if (minClasses > this.size) {
+      const problem = `expected at most ${this.size}, as many as a batch has images, got ${minClasses}`;
+      throw new OptionError('minClasses', problem, 'RandomBatchSampler');
     }
     this.replicas = replicas;
-    this.subset = new Subset(subset);
+    this.subset = new Subset({ labels, indices });
     this.minClasses = Math.min(minClasses, this.subset.classes.length);
-    this.random = subset.random;
+    this.random = random;
     this.length = Math.max(1, Math.floor(this.subset.size / this.size));
   }
 
@@ -86,3 +90,11 @@ export class RandomBatchSampler implements BatchSampler {
     }
   }
 }
+
+export const random = part({
+  name: 'random',
+  help: 'images in random order, whatever their classes',
+  options,
+  build: (options, { samplesPerClass, ...context }: SamplerContext) =>
+    new RandomBatchSampler({ ...context, ...options }),
+});

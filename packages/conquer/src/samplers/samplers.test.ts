@@ -1,13 +1,21 @@
 import { UserError } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
-import { AdaptiveClassBalancedSampler, type SmallClassAction, smallClassActions } from './adaptive.js';
-import type { BatchSampler } from './batch-sampler.js';
+import {
+  AdaptiveClassBalancedSampler,
+  adaptive,
+  type SmallClassAction,
+  smallClassActions,
+} from './adaptive.js';
+import type { BatchSampler, SamplerPart } from './batch-sampler.js';
 import { ClassBalancedSampler } from './class-balanced.js';
 import { Deck } from './deck.js';
 import { InOrderBatches } from './in-order.js';
 import { NPairsSampler } from './npairs.js';
-import { RandomBatchSampler } from './random-batches.js';
+import { RandomBatchSampler, random as randomBatches } from './random-batches.js';
+import { samplers } from './samplers.js';
 
 interface Trial {
   seed: number;
@@ -37,15 +45,25 @@ function trial(seed: number): Trial {
   return { seed, labels, indices, labelOf, sizeOf, replicas, samplesPerClass, batchSize };
 }
 
-const samplers: Record<string, (trial: Trial, random: Random) => BatchSampler> = {
-  'class-balanced': (trial, random) => new ClassBalancedSampler({ ...trial, random }),
-  random: (trial, random) => new RandomBatchSampler({ ...trial, random }),
-  npairs: (trial, random) => new NPairsSampler({ ...trial, random }),
+/** What a sampler is given of a trial. */
+const contextOf = ({ labels, indices, batchSize, samplesPerClass, replicas }: Trial, random: Random) => ({
+  labels,
+  indices,
+  batchSize,
+  samplesPerClass,
+  replicas,
+  random,
+});
+
+const made: Record<string, (trial: Trial, random: Random) => BatchSampler> = {
+  'class-balanced': (trial, random) => new ClassBalancedSampler(contextOf(trial, random)),
+  random: (trial, random) => randomBatches.build({ minClasses: 2 }, contextOf(trial, random)),
+  npairs: (trial, random) => new NPairsSampler(contextOf(trial, random)),
   ...Object.fromEntries(
     smallClassActions.map((smallClassAction: SmallClassAction) => [
       `adaptive, ${smallClassAction}`,
       (trial: Trial, random: Random) =>
-        new AdaptiveClassBalancedSampler({ ...trial, smallClassAction, random }),
+        new AdaptiveClassBalancedSampler({ ...contextOf(trial, random), smallClassAction }),
     ]),
   ),
 };
@@ -58,7 +76,7 @@ function counts<T>(values: Iterable<T>): Map<T, number> {
 
 const trials = Array.from({ length: 90 }, (_, seed) => trial(seed));
 
-describe.each(Object.entries(samplers))('the %s sampler, over random class sizes', (name, make) => {
+describe.each(Object.entries(made))('the %s sampler, over random class sizes', (name, make) => {
   it('yields `length` batches, at least one, of positions of the subset, of two classes or more', () => {
     for (const t of trials) {
       const sampler = make(t, new Random(t.seed));
@@ -139,11 +157,37 @@ describe.each(Object.entries(samplers))('the %s sampler, over random class sizes
   });
 });
 
+describe.each(samplers.map((part) => [part.name, part] as const))('the part %s', (_, part: SamplerPart) => {
+  const context = contextOf(trial(4), new Random(1));
+
+  it('is built with its defaults, and every option has a help', () => {
+    expect([...part.build(part.options.parse({}), context)].length).toBeGreaterThanOrEqual(1);
+    for (const option of Object.values(part.options.shape))
+      expect(z.toJSONSchema(option)).toHaveProperty('description');
+  });
+
+  it('refuses an option that it has not, and sizes out of their range, by their paths', () => {
+    const build = (given: Record<string, unknown>) => () =>
+      part.build(withDefaults('sampler', part.options, given), context);
+    expect(build({ smalClassAction: 1 })).toThrow(/^sampler: smalClassAction: unknown option/);
+    const sized = (size: object) => () => part.build(part.options.parse({}), { ...context, ...size });
+    expect(sized({ replicas: 0 })).toThrow(/Sampler: replicas: expected an integer of at least 1, got 0/);
+    expect(sized({ batchSizes: 4 })).toThrow(/batchSizes: unknown option \(did you mean batchSize\?\)/);
+  });
+});
+
+it.each([
+  [adaptive, { smallClassAction: 'drop' }, /smallClassAction: expected one of duplicate, .* got "drop"/],
+  [randomBatches, { minClasses: 1 }, /minClasses: expected an integer of at least 2, got 1/],
+])('$name says by its path which option is out of its range', (part: SamplerPart, given, wanted) => {
+  expect(() => withDefaults(part.name, part.options, given)).toThrow(wanted);
+});
+
 describe('ClassBalancedSampler', () => {
   it('takes samplesPerClass images of each class, class by class', () => {
     for (const t of trials) {
       const room = t.batchSize / t.replicas / t.samplesPerClass;
-      for (const batch of new ClassBalancedSampler({ ...t, random: new Random(t.seed) })) {
+      for (const batch of new ClassBalancedSampler(contextOf(t, new Random(t.seed)))) {
         const labels = [...batch]
           .slice(0, batch.length / t.replicas)
           .map((position) => t.labelOf.get(position));
@@ -181,8 +225,8 @@ describe('ClassBalancedSampler', () => {
     expect(make(70, 4)).toThrow(/at least twice the 4 samples per class, and a multiple of them, got 70/);
     expect(make(4, 4)).toThrow(UserError);
     expect(make(9, 2, 2)).toThrow(/multiple of the 2 replicas, got 9/);
-    expect(make(1.5, 1)).toThrow(/positive integer as the batch size, got 1.5/);
-    expect(make(4, 0)).toThrow(/number of samples per class, got 0/);
+    expect(make(1.5, 1)).toThrow(/batchSize: expected an integer of at least 2, got 1.5/);
+    expect(make(4, 0)).toThrow(/samplesPerClass: expected an integer of at least 1, got 0/);
     const { labels, random } = options;
     const indices = Int32Array.of(1);
     expect(
@@ -272,9 +316,8 @@ describe('AdaptiveClassBalancedSampler', () => {
         let drawn = 0;
         const epochs = 20;
         const batches = new AdaptiveClassBalancedSampler({
-          ...t,
+          ...contextOf(t, new Random(t.seed)),
           smallClassAction,
-          random: new Random(t.seed),
         });
         for (let epoch = 0; epoch < epochs; epoch++)
           for (const batch of batches) drawn += batch.length / t.replicas;
@@ -301,7 +344,7 @@ describe('AdaptiveClassBalancedSampler', () => {
           smallClassAction,
           random,
         }),
-    ).toThrow(/duplicate, sample_other, smaller_batch, got "drop"/);
+    ).toThrow(/smallClassAction: expected one of duplicate, sample_other, smaller_batch, got "drop"/);
   });
 });
 

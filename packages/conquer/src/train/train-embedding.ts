@@ -248,7 +248,15 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       schedule,
       sampler: (indices, splitLabels, random) => {
         const labels = indices.map((position) => splitLabels[position]!);
-        return new AdaptiveClassBalancedSampler({ indices, labels, random, batchSize, samplesPerClass });
+        return new AdaptiveClassBalancedSampler({
+          indices,
+          labels,
+          random,
+          batchSize,
+          samplesPerClass,
+          // Not the sampler's default, so that runs of earlier versions go on with the batches that they had.
+          smallClassAction: 'duplicate',
+        });
       },
       data,
       epochs,
