@@ -1,4 +1,4 @@
-import type { EpochRecord as RunEpochRecord } from '@conquer/run';
+import type { ChosenEpoch, DivisionView, EpochRecord, Settings, StepRecord } from '@conquer/run';
 /**
  * What the page gets from the server, and what a report holds in itself. Only types and names: the page's bundle and
  * the server share this file, and the page compiles it without Node.
@@ -30,11 +30,6 @@ export interface ApiError {
   message: string;
 }
 
-/** By name: 'R@1', 'R@2', …, 'MAP@R', 'mARP', 'NMI', perhaps 'NMI std'. */
-export type Metrics = Record<string, number>;
-export type SettingValue = string | number | boolean | null;
-export type Settings = Record<string, SettingValue>;
-
 // ---- Runs ----------------------------------------------------------------------------------------------------------
 
 export interface RunsAnswer {
@@ -61,23 +56,12 @@ export interface RunSummary {
   epochs: number;
   of: number | null;
   /** The epoch of the highest R@1, or of the metric that the run was to choose by. */
-  best: BestEpoch | null;
+  best: ChosenEpoch | null;
   settings: Settings;
   /** When its files were last written, ms since 1970. */
   updated: number;
   /** What could not be read, in words; empty for a sound run. */
   problems: string[];
-}
-
-export interface BestEpoch {
-  epoch: number;
-  /** On the test classes. */
-  metrics: Metrics;
-  validation?: Metrics;
-  /** 'test': chosen on the very classes that `metrics` are of, so an optimistic number; say so where it is shown. */
-  chosenOn: 'test' | 'validation';
-  /** The metric that is highest there. */
-  chosenBy: string;
 }
 
 export interface RunDetail extends RunSummary {
@@ -112,39 +96,7 @@ export interface EpochSteps {
   steps: number;
 }
 
-/** A line of metrics.jsonl as the run wrote it, as far as it could be read; its profile is left out. */
-export type EpochRecord = Omit<RunEpochRecord, 'seconds' | 'profile'> & {
-  seconds?: Partial<RunEpochRecord['seconds']>;
-};
-
-/** Means over the steps since the record before. On a time axis it lies at epoch + (step + 1) / steps. */
-export interface StepRecord {
-  epoch: number;
-  /** The last of its steps, from 0, of so many in the epoch. */
-  step: number;
-  steps: number;
-  metricLoss: number | null;
-  maskLoss: number | null;
-  imagesPerSecond: number | null;
-  /** Steps that trained nothing. */
-  skipped: number;
-}
-
 // ---- Division and masks --------------------------------------------------------------------------------------------
-
-export interface DivisionView {
-  /** At whose start it was made. */
-  epoch: number;
-  numClusters: number;
-  /** Images and classes by cluster. Cluster k is learner k's. */
-  sizes: number[];
-  classCounts: number[];
-  /** Images in no cluster. */
-  leftOut: number;
-  /** Images whose learner changed. */
-  moved: number;
-  notes: string[];
-}
 
 export interface DivisionFlow {
   fromEpoch: number;

@@ -1,13 +1,13 @@
-import type { DivisionFlow, DivisionView, LearnerTree } from './api.js';
-import type { DivisionLine } from './records.js';
+import type { Division, DivisionView } from '@conquer/run';
+import type { DivisionFlow, LearnerTree } from './api.js';
 
 /** The divisions of a run, what moved between them, and how learners came from learners. */
 export class DivisionHistory {
   readonly views: DivisionView[] = [];
   readonly flows: DivisionFlow[] = [];
-  private last: DivisionLine | null = null;
+  private last: Division | null = null;
 
-  add(division: DivisionLine): DivisionView {
+  add(division: Division): DivisionView {
     const { clusters: _, ...view } = division;
     if (this.last) this.flows.push(flowBetween(this.last, division));
     this.last = division;
@@ -31,7 +31,7 @@ export class DivisionHistory {
   }
 }
 
-function flowBetween(before: DivisionLine, after: DivisionLine): DivisionFlow {
+function flowBetween(before: Division, after: Division): DivisionFlow {
   const counts = Array.from({ length: before.numClusters + 1 }, () =>
     new Array<number>(after.numClusters + 1).fill(0),
   );

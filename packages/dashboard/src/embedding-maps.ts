@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { writeFileAtomic } from '@conquer/run';
+import { DamagedFile, readJson, writeFileAtomic } from '@conquer/run';
 import type { DashboardEvent, LearnerChoice, MapAnswer, MapPoints } from './api.js';
 import type { Embedding } from './embedding.js';
-import { DamagedFile, readJson } from './files.js';
 import type { MapLayout, MapTask } from './map-layout.js';
 import type { MapMessage } from './map-worker.js';
 import type { Retrieval } from './retrieval.js';

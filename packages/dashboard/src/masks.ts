@@ -1,5 +1,5 @@
+import type { MaskRecord } from '@conquer/run';
 import type { MasksIndex, MasksOfEpoch } from './api.js';
-import type { MaskLine } from './records.js';
 
 /** (K, K) cosine similarities of K masks; 0 where one is all zero. */
 export function maskSimilarity(masks: readonly Float32Array[]): number[][] {
@@ -19,7 +19,7 @@ function dot(a: Float32Array, b: Float32Array): number {
 }
 
 /** What the index of masks says of one epoch. */
-export function maskFacts({ epoch, masks }: MaskLine): MasksIndex['epochs'][number] {
+export function maskFacts({ epoch, masks }: MaskRecord): MasksIndex['epochs'][number] {
   const dim = masks[0]?.length ?? 0;
   const similarity = maskSimilarity(masks);
   let sum = 0;
@@ -30,7 +30,7 @@ export function maskFacts({ epoch, masks }: MaskLine): MasksIndex['epochs'][numb
   return { epoch, numLearners: masks.length, dim, meanSimilarity: pairs > 0 ? sum / pairs : null, active };
 }
 
-export function masksOfEpoch({ epoch, masks }: MaskLine): MasksOfEpoch {
+export function masksOfEpoch({ epoch, masks }: MaskRecord): MasksOfEpoch {
   const rows = masks.map((mask) => Array.from(mask, (value) => Math.round(value * 1e4) / 1e4));
   return { epoch, masks: rows, similarity: maskSimilarity(masks) };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeFileAtomic } from '@conquer/run';
+import { DamagedFile, UserError, writeFileAtomic } from '@conquer/run';
 import {
   type ImageRef,
   type MapPoints,
@@ -14,8 +14,6 @@ import {
 } from './api.js';
 import type { Embedding } from './embedding.js';
 import { EmbeddingMaps } from './embedding-maps.js';
-import { UserError } from './error.js';
-import { DamagedFile } from './files.js';
 import { type PageFile, pageFiles } from './page-files.js';
 import type { Retrieval, RetrievalRequest } from './retrieval.js';
 import type { Run } from './run.js';

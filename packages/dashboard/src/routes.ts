@@ -1,7 +1,7 @@
+import { DamagedFile } from '@conquer/run';
 import { type Context, Hono } from 'hono';
 import type { ApiError, LearnerChoice, RetrievalOrder } from './api.js';
 import type { EmbeddingMaps } from './embedding-maps.js';
-import { DamagedFile } from './files.js';
 import type { Retrieval } from './retrieval.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';

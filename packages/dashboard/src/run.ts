@@ -1,32 +1,34 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
+import {
+  bestEpoch,
+  choosingMetricOf,
+  DamagedFile,
+  type Division,
+  type EpochRecord,
+  fileVersion,
+  GrowingLines,
+  type MaskRecord,
+  openRegularFile,
+  RunFolder,
+  readJson,
+  type StepRecord,
+  type Summary,
+  stepRecordOf,
+  summaryOf,
+} from '@conquer/run';
 import {
   type AppendEvent,
   type DashboardEvent,
-  type EpochRecord,
   MAX_RECORDS,
   type MasksIndex,
   type MasksOfEpoch,
   type RunDetail,
   type RunSummary,
-  type StepRecord,
 } from './api.js';
+import { shownDivision, shownEpoch, shownMasks, shownSettings } from './bounds.js';
 import { DivisionHistory } from './divisions.js';
-import { DamagedFile, fileVersion, openRegularFile, readJson } from './files.js';
-import { JsonLines } from './json-lines.js';
 import { maskFacts, masksOfEpoch } from './masks.js';
-import {
-  bestEpoch,
-  divisionLine,
-  epochRecord,
-  type MaskLine,
-  maskLine,
-  type SummaryFacts,
-  settingsOf,
-  stepRecord,
-  summaryFacts,
-} from './records.js';
 import { epochSteps, evenly, lastDivisions, thinnedRecords, thinnedSteps } from './thinning.js';
 
 const MAX_CONFIG = 1 << 20;
@@ -37,38 +39,38 @@ const MAX_CONFIG = 1 << 20;
  */
 export class Run {
   readonly folder: RunFolder;
-  readonly masks: MaskLine[] = [];
+  readonly masks: MaskRecord[] = [];
   records: EpochRecord[] = [];
   embeddingVersion: string | null = null;
   private steps: StepRecord[] = [];
   private divisions = new DivisionHistory();
   private maskIndex: MasksIndex['epochs'] = [];
   private settings: RunSummary['settings'] = {};
-  private ended: SummaryFacts | null = null;
+  private ended: Pick<Summary, 'status' | 'seconds' | 'imagesPerSecond'> | null = null;
   private running = false;
   private updated = 0;
   private opened = false;
   private opening: Promise<void> | null = null;
   private readonly damagedFiles = new Set<string>();
   private readonly files: {
-    records: JsonLines<EpochRecord>;
-    steps: JsonLines<StepRecord>;
-    divisions: JsonLines<NonNullable<ReturnType<typeof divisionLine>>>;
-    masks: JsonLines<MaskLine>;
+    records: GrowingLines<EpochRecord>;
+    steps: GrowingLines<StepRecord>;
+    divisions: GrowingLines<Division>;
+    masks: GrowingLines<MaskRecord>;
   };
   private polling: Promise<DashboardEvent[]> | null = null;
 
-  /** @throws UserError (conquer's) when there is no run */
+  /** @throws UserError when there is no run */
   constructor(
     path: string,
     readonly id: string,
   ) {
     this.folder = RunFolder.open(path);
     this.files = {
-      records: new JsonLines(this.folder.metricsFile, epochRecord),
-      steps: new JsonLines(this.folder.stepsFile, stepRecord),
-      divisions: new JsonLines(this.folder.divisionsFile, divisionLine),
-      masks: new JsonLines(this.folder.masksFile, maskLine),
+      records: new GrowingLines(this.folder.metricsFile, shownEpoch),
+      steps: new GrowingLines(this.folder.stepsFile, stepRecordOf),
+      divisions: new GrowingLines(this.folder.divisionsFile, shownDivision),
+      masks: new GrowingLines(this.folder.masksFile, shownMasks),
     };
   }
 
@@ -92,11 +94,11 @@ export class Run {
 
   private async read(): Promise<DashboardEvent[]> {
     const { folder } = this;
-    const settings = settingsOf(await this.json('config.json'));
+    const settings = shownSettings(await this.json('config.json'));
     // A run always has some.
     if (settings === null || Object.keys(settings).length === 0) this.damagedFiles.add('config.json');
     this.settings = settings ?? {};
-    this.ended = summaryFacts(await this.json('summary.json'));
+    this.ended = summaryOf(await this.json('summary.json'));
     this.running = await this.isRunning();
     await this.readUpdated();
 
@@ -213,7 +215,7 @@ export class Run {
       status: this.status,
       epochs: this.trained,
       of: this.of,
-      best: bestEpoch(this.records, this.settings),
+      best: bestEpoch(this.records, choosingMetricOf(this.settings)),
       settings: this.settings,
       updated: this.updated,
       problems,

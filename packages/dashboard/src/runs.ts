@@ -1,10 +1,9 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { RunFolder } from '@conquer/run';
+import { RunFolder, UserError } from '@conquer/run';
 import type { DashboardEvent, RunSummary, RunsAnswer } from './api.js';
 import { Embedding } from './embedding.js';
-import { UserError } from './error.js';
-import { liesWithin } from './files.js';
+import { liesWithin } from './lies-within.js';
 import { Retrieval } from './retrieval.js';
 import { Run } from './run.js';
 

@@ -542,8 +542,9 @@ describe('a hostile run folder', () => {
       `{"epochs": "many", "__proto__": {"x": 1}, "lr": {"a": []}, "b": ${JSON.stringify(HOSTILE)}}`,
     );
     const lines = [
-      '{"epoch": 0, "metrics": {"R@1": 0.5, "x": "1", "__proto__": 3}, "learningRates": [1], "seconds": 4}',
+      '{"epoch": 0, "metrics": {"R@1": 0.5, "x": null, "__proto__": 3}, "learningRates": [1], "seconds": 4}',
       'not json',
+      '{"epoch": 0, "metrics": {"R@1": "1"}}',
       '{"epoch": "0"}',
       'null',
       '[1]',
@@ -574,7 +575,7 @@ describe('a hostile run folder', () => {
     expect(detail.divisions).toEqual([]);
     expect(detail.steps).toHaveLength(1);
     expect(detail.problems).toEqual([
-      'metrics.jsonl: 5 damaged lines are left out',
+      'metrics.jsonl: 6 damaged lines are left out',
       'steps.jsonl: 1 damaged line is left out',
       'divisions.jsonl: 2 damaged lines are left out',
       'masks.jsonl: 2 damaged lines are left out',
@@ -723,7 +724,10 @@ describe('events', () => {
     await new Promise((done) => setTimeout(done, 150));
     appendFileSync(join(path, 'metrics.jsonl'), 'ics": {"R@1": 0.9}}\n');
     const half = await next('append', ({ run, records }) => run === 'live' && records !== undefined);
-    expect(half.records).toEqual({ at: run.lines.records, lines: [{ epoch: 4, metrics: { 'R@1': 0.9 } }] });
+    expect(half.records).toEqual({
+      at: run.lines.records,
+      lines: [{ epoch: 4, metrics: { 'R@1': 0.9 }, seconds: {} }],
+    });
     const listed = await next('runs', ({ runs }) => JSON.stringify(runs).includes('0.9'));
     expect(listed.runs.find(({ id }: { id: string }) => id === 'live').best.epoch).toBe(4);
 

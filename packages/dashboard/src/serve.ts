@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
+import { UserError } from '@conquer/run';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { CONTENT_SECURITY_POLICY, isOwnHost, sameToken, tokenFor } from './access.js';
 import type { ApiError } from './api.js';
 import { EmbeddingMaps } from './embedding-maps.js';
-import { UserError } from './error.js';
 import { EventStream } from './event-stream.js';
 import { pageFiles } from './page-files.js';
 import { apiRoutes } from './routes.js';

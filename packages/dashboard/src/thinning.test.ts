@@ -1,5 +1,6 @@
+import type { EpochRecord, StepRecord } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import { type EpochRecord, MAX_RECORDS, MAX_STEPS, type StepRecord } from './api.js';
+import { MAX_RECORDS, MAX_STEPS } from './api.js';
 import { epochSteps, evenly, thinnedRecords, thinnedSteps } from './thinning.js';
 
 const stepAt = (epoch: number, step: number, metricLoss: number | null): StepRecord => ({
@@ -34,7 +35,11 @@ describe('thinnedRecords', () => {
   const recordsOf = (n: number) =>
     Array.from(
       { length: n },
-      (_, i): EpochRecord => ({ epoch: i - 1, metrics: i % 7 === 3 || i === 0 ? { 'R@1': i / n } : null }),
+      (_, i): EpochRecord => ({
+        epoch: i - 1,
+        metrics: i % 7 === 3 || i === 0 ? { 'R@1': i / n } : null,
+        seconds: {},
+      }),
     );
 
   it('holds to the limit, with the network before training, the best epoch and the last', () => {

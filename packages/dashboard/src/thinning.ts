@@ -1,13 +1,5 @@
-import {
-  type DivisionFlow,
-  type DivisionView,
-  type EpochRecord,
-  type EpochSteps,
-  MAX_DIVISIONS,
-  MAX_RECORDS,
-  MAX_STEPS,
-  type StepRecord,
-} from './api.js';
+import type { DivisionView, EpochRecord, StepRecord } from '@conquer/run';
+import { type DivisionFlow, type EpochSteps, MAX_DIVISIONS, MAX_RECORDS, MAX_STEPS } from './api.js';
 
 // A long run has more lines than a page can hold, or a curve can show.
 

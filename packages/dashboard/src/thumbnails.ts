@@ -1,8 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import type { Settings } from '@conquer/run';
 import sharp from 'sharp';
-import type { Settings } from './api.js';
-import { liesWithin } from './files.js';
+import { liesWithin } from './lies-within.js';
 
 /** Edge lengths that can be asked for. */
 export const THUMBNAIL_SIZES = [48, 96, 192, 384] as const;

@@ -3,9 +3,10 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { DivisionView, EpochRecord, StepRecord } from '@conquer/run';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DivisionView, EpochRecord, MapAnswer, MapPoints, StepRecord } from '../src/api.js';
+import type { MapAnswer, MapPoints } from '../src/api.js';
 import {
   accessibilityProblems,
   conquer,

@@ -1,6 +1,8 @@
 // What a run and an index of images are on the disk, for whoever writes and reads them.
 export { commonFolder } from './common-folder.js';
 export { counted } from './counted.js';
+export { GrowingLines } from './disk/growing-lines.js';
+export { DamagedFile, fileVersion, openRegularFile, readJson } from './disk/regular-file.js';
 export { writeFileAtomic } from './disk/write.js';
 export {
   imagesOfRows,
@@ -8,6 +10,7 @@ export {
   type NeighbourLists,
   neighboursWithout,
 } from './embeddings/embedding-rows.js';
+export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
 export { isSystemError, UserError } from './error.js';
 export {
   type FileStamp,

@@ -1,5 +1,6 @@
+import type { StepRecord } from '@conquer/run';
 import { describe, expect, it } from 'vitest';
-import type { RunDetail, StepRecord } from '../../src/api.js';
+import type { RunDetail } from '../../src/api.js';
 import { charts, marks, recallNames, smoothed } from './curves.js';
 import { appended } from './session.svelte.js';
 
@@ -24,9 +25,9 @@ const run: RunDetail = {
   updated: 0,
   problems: [],
   records: [
-    { epoch: -1, metrics: { 'R@1': 0.1, 'R@10': 0.4, 'R@2': 0.2, NMI: 0.3 } },
-    { epoch: 0, metrics: null, steps: 4, learningRates: { backbone: 0.01, loss: 0 } },
-    { epoch: 1, metrics: { 'R@1': 0.3, 'R@10': 0.5, 'R@2': 0.4, NMI: 0.4 }, steps: 4 },
+    { epoch: -1, metrics: { 'R@1': 0.1, 'R@10': 0.4, 'R@2': 0.2, NMI: 0.3 }, seconds: {} },
+    { epoch: 0, metrics: null, steps: 4, learningRates: { backbone: 0.01, loss: 0 }, seconds: {} },
+    { epoch: 1, metrics: { 'R@1': 0.3, 'R@10': 0.5, 'R@2': 0.4, NMI: 0.4 }, steps: 4, seconds: {} },
   ],
   epochSteps: [{ epoch: 0, steps: 4 }],
   steps: [step(0, 1, 4), step(0, 3, 3), step(1, 1, null), step(1, 3, 1)],

@@ -1,4 +1,5 @@
-import type { EpochRecord, RunDetail } from '../../src/api.js';
+import type { EpochRecord } from '@conquer/run';
+import type { RunDetail } from '../../src/api.js';
 import { categorical } from './colours.js';
 
 /** A line of a chart. */
@@ -263,7 +264,7 @@ class RunLines {
 
 function ofEpoch(record: EpochRecord, key: 'metricLoss' | 'maskLoss' | 'imagesPerSecond'): number | null {
   if (key !== 'imagesPerSecond') return record[key] ?? null;
-  const seconds = record.seconds?.train;
+  const seconds = record.seconds.train;
   return record.images && seconds ? record.images / seconds : null;
 }
 

@@ -1,4 +1,5 @@
-import type { DivisionFlow, DivisionView, LearnerTree } from '../../src/api.js';
+import type { DivisionView } from '@conquer/run';
+import type { DivisionFlow, LearnerTree } from '../../src/api.js';
 
 /** A cluster at a division; its height is its share of the images. */
 export interface FlowBlock {

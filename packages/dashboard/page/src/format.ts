@@ -1,4 +1,5 @@
-import type { RunStatus, SettingValue } from '../../src/api.js';
+import type { Settings } from '@conquer/run';
+import type { RunStatus } from '../../src/api.js';
 
 const SPACE = '\u00a0';
 
@@ -41,7 +42,7 @@ export function ago(then: number, now: number): string {
     : new Date(then).toISOString().slice(0, 10);
 }
 
-export const setting = (value: SettingValue | undefined): string =>
+export const setting = (value: Settings[string] | undefined): string =>
   value === null || value === undefined || value === '' ? '–' : String(value);
 
 export const STATUS_SIGNS: Record<RunStatus, string> = {

@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, realpath } from 'node:fs/promises';
-import { isAbsolute, relative, sep } from 'node:path';
+import { type FileHandle, open } from 'node:fs/promises';
 
 /**
  * Opens a regular file for reading; null for all else. A link is not followed, as it may lead out of the run's folder,
@@ -52,16 +51,4 @@ export async function readJson(path: string, maxBytes: number): Promise<unknown>
 /** A file of a run that is not what it should be. The message says why, and quotes nothing of the file. */
 export class DamagedFile extends Error {
   override readonly name = 'DamagedFile';
-}
-
-/** Whether a path, with its links followed, lies in a folder (given with its links followed) or is it. */
-export async function liesWithin(path: string, folder: string): Promise<boolean> {
-  let real: string;
-  try {
-    real = await realpath(path);
-  } catch {
-    return false;
-  }
-  const way = relative(folder, real);
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }

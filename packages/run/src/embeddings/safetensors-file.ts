@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { DamagedFile } from './files.js';
+import { DamagedFile } from '../disk/regular-file.js';
 
 const MAX_HEADER = 10 << 20;
 /** What a typed array and a single read can hold. */

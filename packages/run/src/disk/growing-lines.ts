@@ -1,4 +1,4 @@
-import { openRegularFile } from './files.js';
+import { openRegularFile } from './regular-file.js';
 
 const CHUNK = 1 << 20;
 /** A division of three million images is a line of about this length. */
@@ -16,7 +16,7 @@ export interface LinesRead<T> {
  * Reads a file that grows line by line: each `poll` gives the lines that are new, whole and sound. What is not sound
  * (no JSON, too long, not such a record) is counted in `damaged` and left out.
  */
-export class JsonLines<T> {
+export class GrowingLines<T> {
   damaged = 0;
   /** Sound lines so far. */
   count = 0;
@@ -28,7 +28,8 @@ export class JsonLines<T> {
 
   constructor(
     private readonly path: string,
-    private readonly parse: (value: unknown) => T | null,
+    /** What JSON.parse gives of a line; null: no such record. */
+    private readonly recordOf: (value: unknown) => T | null,
   ) {}
 
   async poll(): Promise<LinesRead<T>> {
@@ -84,7 +85,7 @@ export class JsonLines<T> {
   private end(added: T[]): void {
     let record: T | null = null;
     try {
-      record = this.parse(JSON.parse(Buffer.concat(this.pieces).toString('utf8')));
+      record = this.recordOf(JSON.parse(Buffer.concat(this.pieces).toString('utf8')));
     } catch {
       // Counted below.
     }
