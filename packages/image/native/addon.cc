@@ -1,5 +1,6 @@
 // The addon's functions. Each of the asynchronous ones takes arrays with an entry for each image, and gives a promise
-// that is resolved when all have been worked on, or the job was cancelled and nothing is under way any more.
+// that is resolved when all have been worked on, or the job was cancelled and nothing is under way any more. `images` are
+// paths, or Uint8Arrays of what would be in the files.
 //
 // JavaScript may transfer, resize or shrink the memory of an array at any time, whether or not somebody holds the array. So
 // no thread ever sees it: what is read is copied when a job begins, and what was written is copied when it has ended.
@@ -129,26 +130,77 @@ size_t to_count(napi_env env, napi_value value, double most, const char* name) {
   return static_cast<size_t>(to_integer(env, value, 1, most, name));
 }
 
-std::vector<std::string> to_paths(napi_env env, napi_value value) {
-  uint32_t count = 0;
-  check(napi_get_array_length(env, value, &count), "paths: expected an array");
-  std::vector<std::string> paths;  // grows with what is there: an array of four billion holes is soon made
-  for (uint32_t i = 0; i < count; i++) {
-    napi_handle_scope scope;
-    check(napi_open_handle_scope(env, &scope), "paths: cannot be read");
-    napi_value element;
-    size_t length = 0;
-    std::string path;
-    const bool read = napi_get_element(env, value, i, &element) == napi_ok &&
-                      napi_get_value_string_utf8(env, element, nullptr, 0, &length) == napi_ok &&
-                      (path.resize(length), napi_get_value_string_utf8(env, element, &path[0], length + 1, &length) == napi_ok);
-    check(napi_close_handle_scope(env, scope), "paths: cannot be read");
-    if (!read) throw std::invalid_argument("paths: expected strings");
-    // The system would open the file of the shorter name.
-    if (path.find('\0') != std::string::npos) path.clear();
-    paths.push_back(std::move(path));
+// Where an image is: in a file, or where there is no path in memory. Of bytes that are no JPEG nothing is kept.
+struct Source {
+  std::string path;
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t length = 0;
+};
+
+// A path, or a Uint8Array of what would be in the file, of which up to `most` bytes are copied.
+bool to_source(napi_env env, napi_value element, size_t most, Source& source) {
+  bool in_memory = false;
+  if (napi_is_typedarray(env, element, &in_memory) != napi_ok) return false;
+  if (in_memory) {
+    const View<uint8_t> bytes(env, element, napi_uint8_array, "images");
+    if (bytes.length < 4 || bytes.length > kMostFileBytes || bytes.data[0] != 0xFF || bytes.data[1] != 0xD8) return true;
+    source.length = std::min(bytes.length, most);
+    source.bytes.reset(new uint8_t[source.length]);
+    std::memcpy(source.bytes.get(), bytes.data, source.length);
+    return true;
   }
-  return paths;
+  size_t length = 0;
+  std::string& path = source.path;
+  if (napi_get_value_string_utf8(env, element, nullptr, 0, &length) != napi_ok) return false;
+  path.resize(length);
+  if (napi_get_value_string_utf8(env, element, &path[0], length + 1, &length) != napi_ok) return false;
+  // The system would open the file of the shorter name.
+  if (path.find('\0') != std::string::npos) path.clear();
+  return true;
+}
+
+// What is found of JavaScript's in it is let go at its end, an exception's too.
+class HandleScope {
+ public:
+  explicit HandleScope(napi_env env) : env_(env) { check(napi_open_handle_scope(env, &scope_), "no handle scope"); }
+  ~HandleScope() {
+    if (napi_close_handle_scope(env_, scope_) != napi_ok) return;  // the environment is being taken down
+  }
+  HandleScope(const HandleScope&) = delete;
+
+ private:
+  const napi_env env_;
+  napi_handle_scope scope_;
+};
+
+std::vector<Source> to_sources(napi_env env, napi_value value, size_t most) {
+  uint32_t count = 0;
+  check(napi_get_array_length(env, value, &count), "images: expected an array");
+  std::vector<Source> sources;  // grows with what is there: an array of four billion holes is soon made
+  for (uint32_t i = 0; i < count; i++) {
+    const HandleScope scope(env);
+    napi_value element;
+    Source source;
+    if (napi_get_element(env, value, i, &element) != napi_ok || !to_source(env, element, most, source)) {
+      throw std::invalid_argument("images: expected strings or Uint8Arrays");
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+// What a JPEG holds, up to `most` bytes of it: of length 0 for everything else.
+struct Jpeg {
+  const uint8_t* bytes;
+  size_t length;
+  bool whole;
+};
+Jpeg jpeg_of(const Source& source, size_t most, std::vector<uint8_t>& space) {
+  if (source.path.empty()) return {source.bytes.get(), source.length, true};
+  const File file(source.path.c_str());
+  const size_t length = file.length();
+  const size_t read = read_jpeg(file, length, most, space);
+  return {space.data(), read, read == length};
 }
 
 // Memory for one job after the other: new memory costs about as much as resizing an image into it.
@@ -304,27 +356,25 @@ class Task : public Job {
 
 class SizesTask : public Task {
  public:
-  SizesTask(std::vector<std::string> paths, View<int32_t> sizes, double pixel_limit, size_t threads)
-      : Task(paths.size(), threads), paths_(std::move(paths)), sizes_(sizes.data, sizes.data + sizes.length), pixel_limit_(pixel_limit) {
-    sizes.expect(2 * paths_.size(), "sizes");
+  SizesTask(std::vector<Source> sources, View<int32_t> sizes, double pixel_limit, size_t threads)
+      : Task(sources.size(), threads), sources_(std::move(sources)), sizes_(sizes.data, sizes.data + sizes.length), pixel_limit_(pixel_limit) {
+    sizes.expect(2 * sources_.size(), "sizes");
   }
 
  protected:
   void process(size_t item, Workspace& space) override {
-    const File file(paths_[item].c_str());
-    const size_t length = file.length();
     int width = 0;
     int height = 0;
     // A long header (a thumbnail, a profile) does not fit the first part.
     for (const size_t most : {kHeaderBytes, kMostFileBytes}) {
-      const size_t read = read_jpeg(file, length, most, space.file);
-      if (read == 0) return;
-      if (jpeg_size(space.file.data(), read, pixel_limit_, width, height)) {
+      const Jpeg jpeg = jpeg_of(sources_[item], most, space.file);
+      if (jpeg.length == 0) return;
+      if (jpeg_size(jpeg.bytes, jpeg.length, pixel_limit_, width, height)) {
         sizes_[2 * item] = width;
         sizes_[2 * item + 1] = height;
         return;
       }
-      if (read == length) return;
+      if (jpeg.whole) return;
     }
   }
 
@@ -333,7 +383,7 @@ class SizesTask : public Task {
   }
 
  private:
-  const std::vector<std::string> paths_;
+  const std::vector<Source> sources_;
   std::vector<int32_t> sizes_;
   const double pixel_limit_;
 };
@@ -396,16 +446,15 @@ class RequestsTask : public Task {
 
 class FilesTask : public RequestsTask {
  public:
-  FilesTask(std::vector<std::string> paths, Requests requests, double pixel_limit, Buffers& buffers, size_t threads)
-      : RequestsTask(std::move(requests), buffers, threads), paths_(std::move(paths)), pixel_limit_(pixel_limit) {}
+  FilesTask(std::vector<Source> sources, Requests requests, double pixel_limit, Buffers& buffers, size_t threads)
+      : RequestsTask(std::move(requests), buffers, threads), sources_(std::move(sources)), pixel_limit_(pixel_limit) {}
 
  protected:
   void process(size_t item, Workspace& space) override {
     outcome(item) = kOther;
-    const File file(paths_[item].c_str());
-    const size_t length = read_jpeg(file, file.length(), kMostFileBytes, space.file);
-    if (length == 0) return;
-    switch (decode_jpeg(space.file.data(), length, pixel_limit_, request(item), space, out(item))) {
+    const Jpeg jpeg = jpeg_of(sources_[item], kMostFileBytes, space.file);
+    if (jpeg.length == 0) return;
+    switch (decode_jpeg(jpeg.bytes, jpeg.length, pixel_limit_, request(item), space, out(item))) {
       case Decoded::yes: outcome(item) = kDone; break;
       case Decoded::cut_short: outcome(item) = kShort; break;
       case Decoded::no: break;
@@ -413,7 +462,7 @@ class FilesTask : public RequestsTask {
   }
 
  private:
-  const std::vector<std::string> paths_;
+  const std::vector<Source> sources_;
   const double pixel_limit_;
 };
 
@@ -664,34 +713,35 @@ constexpr double kMostPixels = 0x1p32;
 // The number by which a job is cancelled.
 double to_job(napi_env env, napi_value value) { return to_integer(env, value, 0, 0x1p53, "job"); }
 
-// imageSizes(paths, sizes: Int32Array, pixelLimit, threads, job): width and height of each, left as they are for
+// imageSizes(images, sizes: Int32Array, pixelLimit, threads, job): width and height of each, left as they are for
 // what is not a JPEG that this addon decodes.
 napi_value image_sizes(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<5> a(env, info);
-    auto paths = to_paths(env, a.values[0]);
+    // Of bytes whose header is longer there is no size here.
+    auto sources = to_sources(env, a.values[0], kHeaderBytes);
     const View<int32_t> sizes(env, a.values[1], napi_int32_array, "sizes");
     const double limit = static_cast<double>(to_count(env, a.values[2], kMostPixels, "pixelLimit"));
     const size_t threads = to_count(env, a.values[3], kMostThreads, "threads");
     const double job = to_job(env, a.values[4]);
-    auto task = std::make_unique<SizesTask>(std::move(paths), sizes, limit, threads);
+    auto task = std::make_unique<SizesTask>(std::move(sources), sizes, limit, threads);
     return a.environment->submit(std::move(task), job, {a.values[1]});
   });
 }
 
-// decodeFiles(paths, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, pixelLimit, threads, job)
+// decodeFiles(images, requests: Int32Array, out: Uint8Array, outcomes: Uint8Array, pixelLimit, threads, job)
 napi_value decode_files(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments<7> a(env, info);
-    auto paths = to_paths(env, a.values[0]);
+    auto sources = to_sources(env, a.values[0], kMostFileBytes);
     const View<int32_t> numbers(env, a.values[1], napi_int32_array, "requests");
     const View<uint8_t> out(env, a.values[2], napi_uint8_array, "out");
     const View<uint8_t> outcomes(env, a.values[3], napi_uint8_array, "outcomes");
     const double limit = static_cast<double>(to_count(env, a.values[4], kMostPixels, "pixelLimit"));
     const size_t threads = to_count(env, a.values[5], kMostThreads, "threads");
     const double job = to_job(env, a.values[6]);
-    Requests requests(numbers, paths.size(), out, outcomes);
-    auto task = std::make_unique<FilesTask>(std::move(paths), std::move(requests), limit, a.environment->buffers(), threads);
+    Requests requests(numbers, sources.size(), out, outcomes);
+    auto task = std::make_unique<FilesTask>(std::move(sources), std::move(requests), limit, a.environment->buffers(), threads);
     return a.environment->submit(std::move(task), job, {a.values[2], a.values[3]});
   });
 }

@@ -50,7 +50,7 @@ it('are told of in their order, and the others are read', async () => {
   expect(told.splice(0)).toEqual([1, 5]);
 
   const pixels = new Uint8Array(paths.length * bytes);
-  const requests = paths.map((path) => ({ path, size }));
+  const requests = paths.map((image) => ({ image, size }));
   await decodeImages(requests, pixels, { onBad });
   expect(told.splice(0)).toEqual(bad);
   const reds = [0, 2, 4].map((place) => pixels[place * bytes]!);

@@ -10,14 +10,14 @@ export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as c
  */
 interface Native {
   imageSizes(
-    paths: readonly string[],
+    images: readonly (string | Uint8Array)[],
     sizes: Int32Array,
     pixelLimit: number,
     threads: number,
     job: number,
   ): Promise<void>;
   decodeFiles(
-    paths: readonly string[],
+    images: readonly (string | Uint8Array)[],
     requests: Int32Array,
     out: Uint8Array,
     outcomes: Uint8Array,

@@ -9,7 +9,7 @@ import { type DecodeRequest, decodeImages, ImageError, imageSize } from './index
 interface Case {
   name: string;
   file: string;
-  request: Omit<DecodeRequest, 'path'>;
+  request: Omit<DecodeRequest, 'image'>;
   width: number;
   height: number;
 }
@@ -66,7 +66,7 @@ describe('decodeImages', () => {
     expect(cases.length).toBeGreaterThan(30);
     for (const { name, file, request } of cases) {
       const { largest, mean } = difference(
-        await decode({ ...request, path: inFolder(file) }),
+        await decode({ ...request, image: inFolder(file) }),
         readFileSync(inFolder(`${name}.expected`)),
       );
       const limit = allowed(name);
@@ -77,7 +77,7 @@ describe('decodeImages', () => {
 
   it('fills each request into its own place, whatever the concurrency', async () => {
     const requests = ['photo.png', 'grey.png', 'photo.jpg', 'alpha.png', 'palette.png'].map((file) => ({
-      path: inFolder(file),
+      image: inFolder(file),
       size: { width: 16, height: 12 },
     }));
     const single = await Promise.all(requests.map(decode));
@@ -91,7 +91,7 @@ describe('decodeImages', () => {
   it('draws SVG over white and renders it at the wanted size', async () => {
     const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="5" height="10" fill="#f00"/></svg>`;
     writeFileSync(inFolder('half.svg'), svg);
-    const pixels = await decode({ path: inFolder('half.svg'), size: { width: 40, height: 40 } });
+    const pixels = await decode({ image: inFolder('half.svg'), size: { width: 40, height: 40 } });
     const column = (x: number) => Array.from(pixels.subarray((20 * 40 + x) * 3, (20 * 40 + x) * 3 + 3));
     // Rendered at 40 pixels the edge is sharp; enlarged from 10 it would be blurred over four columns.
     expect([column(0), column(18), column(21), column(39)]).toEqual([
@@ -137,7 +137,7 @@ describe('decodeImages', () => {
       ['missing.png', /: no such file$/],
     ];
     for (const [file, reason] of reasons) {
-      const error = await decode({ path: inFolder(file), size: { width: 8, height: 8 } }).then(
+      const error = await decode({ image: inFolder(file), size: { width: 8, height: 8 } }).then(
         () => undefined,
         (problem: unknown) => problem,
       );
@@ -148,15 +148,18 @@ describe('decodeImages', () => {
       expect(message).toMatch(reason);
       expect(message).not.toContain('\n');
     }
-    const outside = { path: inFolder('photo.png'), crop: { left: 150, top: 0, width: 51, height: 10 } };
+    const outside = { image: inFolder('photo.png'), crop: { left: 150, top: 0, width: 51, height: 10 } };
     await expect(decode({ ...outside, size: { width: 8, height: 8 } })).rejects.toThrow(
       /photo\.png: the crop 51×10 at \(150, 0\) lies outside of the image$/,
     );
   });
 
   it('starts nothing after a failure or an abort, and writes nothing afterwards', async () => {
-    const good = { path: inFolder('photo.png'), size: { width: 200, height: 150 } };
-    const requests = [{ ...good, path: inFolder('missing.png') }, ...new Array<DecodeRequest>(40).fill(good)];
+    const good = { image: inFolder('photo.png'), size: { width: 200, height: 150 } };
+    const requests = [
+      { ...good, image: inFolder('missing.png') },
+      ...new Array<DecodeRequest>(40).fill(good),
+    ];
     const out = new Uint8Array(requests.length * 200 * 150 * 3);
     await expect(decodeImages(requests, out, { concurrency: 4 })).rejects.toThrow(ImageError);
     const bytes = 200 * 150 * 3;
@@ -176,8 +179,8 @@ describe('decodeImages', () => {
   });
 
   it('takes requests of several sizes, and refuses a buffer of another size', async () => {
-    const request = { path: inFolder('photo.png'), size: { width: 4, height: 2 } };
-    const other = { path: inFolder('photo.jpg'), size: { width: 3, height: 5 } };
+    const request = { image: inFolder('photo.png'), size: { width: 4, height: 2 } };
+    const other = { image: inFolder('photo.jpg'), size: { width: 3, height: 5 } };
     await expect(decodeImages([request], new Uint8Array(25))).rejects.toThrow(
       /24 bytes for 1 images.* got 25/,
     );

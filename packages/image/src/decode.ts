@@ -1,22 +1,27 @@
 import { native, outcome, runNative } from './binding.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
+import { type ImageInput, inAddon, type NamedImage, namedImages } from './image-input.js';
 import { pixelLimit, withImage } from './pixels.js';
 import { encodeRequests, type ImageRequest, outsideReason, placesIn } from './request.js';
 
-/** What is wanted of one image file. */
+/** What is wanted of an image. */
 export interface DecodeRequest extends ImageRequest {
-  /** Of the image file. */
-  path: string;
+  /** Its path, its bytes or its pixels. */
+  image: ImageInput;
 }
 
+/** The same of an image that has its name. */
+export type NamedRequest = ImageRequest & NamedImage;
+
 /**
- * Decodes image files into one buffer of pixels: the requests' H×W×3 bytes of RGB, one after the other.
+ * Decodes images into one buffer of pixels: the requests' H×W×3 bytes of RGB, one after the other.
  *
  * JPEG goes through libjpeg-turbo on the addon's own threads, which decodes only the rows and columns of the
  * crop and reduces a much larger image while it decodes. JPEG in CMYK, with a colour profile other than sRGB
  * or with errors, and everything else (PNG, WebP, SVG, GIF, TIFF, AVIF) goes through sharp on libuv's
- * threads; BMP, which sharp does not read, through `decodeBitmap` before. Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
+ * threads; BMP, which sharp does not read, through `decodeBitmap` before, and pixels through sharp too. From its bytes an image becomes what it becomes from its file.
+ * Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
  * transparency lies over white; of an animation the first frame counts. Resizing is bilinear with
  * antialiasing (a triangle filter as wide as the reduction), as Pillow's.
  *
@@ -24,43 +29,52 @@ export interface DecodeRequest extends ImageRequest {
  *
  * When the promise rejects, nothing writes to `out` any more. What `out` holds of an image that `options.onBad` was told of
  * is undefined.
- * @throws ImageError, unless `options.onBad` is told, naming the first file that cannot be read, that has more than
+ * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read (one without a path by its place), that has more than
  *   `pixelLimit` pixels, or outside of which the crop lies; RangeError if `out` has another size; the reason of `options.signal`
- *   after it was aborted
+ *   after it was aborted; TypeError for what is neither a path, nor bytes, nor pixels
  */
 export async function decodeImages(
   requests: readonly DecodeRequest[],
   out: Uint8Array,
   options: DecodeOptions = {},
 ): Promise<void> {
+  const named = namedImages(requests.map(({ image }) => image));
+  await decodeNamed(
+    requests.map((request, place) => ({ ...request, ...named[place]! })),
+    out,
+    options,
+  );
+}
+
+/** The same of images that have their names. */
+export async function decodeNamed(
+  requests: readonly NamedRequest[],
+  out: Uint8Array,
+  options: DecodeOptions = {},
+): Promise<void> {
   const places = placesIn(out, requests);
   if (requests.length === 0) return;
   const outcomes = new Uint8Array(requests.length);
-  const paths = requests.map(({ path }) => path);
+  const images = requests.map(inAddon);
   await runNative(options, (threads, job) =>
-    native.decodeFiles(paths, encodeRequests(requests), out, outcomes, pixelLimit, threads, job),
+    native.decodeFiles(images, encodeRequests(requests), out, outcomes, pixelLimit, threads, job),
   );
   const others = [...outcomes.keys()].filter((index) => outcomes[index] !== outcome.done);
   await forEachImage(others, options, async (index) => {
     const request = requests[index]!;
     // sharp reads no further than the crop, and what lacks only the marker of its end is whole.
-    if (outcomes[index] === outcome.short) await decodeToTheEnd(request.path);
+    if (outcomes[index] === outcome.short) await decodeToTheEnd(request);
     out.set(await decodeBySharp(request), places[index]!);
   });
 }
 
-async function decodeToTheEnd(path: string): Promise<void> {
-  await withImage(path, (image) => image.stats());
+async function decodeToTheEnd(request: NamedRequest): Promise<void> {
+  await withImage(request, (image) => image.stats());
 }
 
-async function decodeBySharp({
-  path,
-  crop,
-  size,
-  fit = 'fill',
-  flip = false,
-}: DecodeRequest): Promise<Uint8Array> {
-  return await withImage(path, async (image) => {
+async function decodeBySharp(request: NamedRequest): Promise<Uint8Array> {
+  const { name, crop, size, fit = 'fill', flip = false } = request;
+  return await withImage(request, async (image) => {
     try {
       let pipeline = crop ? image.extract(crop) : image;
       pipeline = pipeline.resize({ width: size.width, height: size.height, fit, kernel: 'linear' });
@@ -71,11 +85,11 @@ async function decodeBySharp({
         .raw({ depth: 'uchar' })
         .toBuffer({ resolveWithObject: true });
       if (info.channels !== 3)
-        throw new ImageError(path, `it decodes to ${info.channels} channels instead of 3`);
+        throw new ImageError(name, `it decodes to ${info.channels} channels instead of 3`);
       return data;
     } catch (error) {
       if (crop && error instanceof Error && /extract/.test(error.message))
-        throw new ImageError(path, outsideReason(crop), { cause: error });
+        throw new ImageError(name, outsideReason(crop), { cause: error });
       throw error;
     }
   });

@@ -1,21 +1,22 @@
 import type { DecodeOptions } from './bounded.js';
-import { decodeImages } from './decode.js';
+import { decodeNamed } from './decode.js';
 import type { ImageError } from './error.js';
+import { type ImageInput, type NamedImage, namedImages } from './image-input.js';
 import type { ImageSet, SetRequest } from './image-set.js';
-import { type ImageSize, imageSizes } from './pixels.js';
+import { type ImageSize, sizesOf } from './pixels.js';
 
-/** Image files, decoded each time they are asked for. Nothing stays open: there is nothing to dispose. */
+/** Image files, or what would be in them, decoded each time they are asked for. Nothing stays open: there is nothing to dispose. */
 export class ImageFiles implements ImageSet {
   readonly count: number;
-  private readonly paths: readonly string[];
+  private readonly images: readonly NamedImage[];
   /** From the files' headers; each is read once. */
   private readonly known: (ImageSize | undefined)[];
 
-  /** @param paths of the N images; nothing is read yet */
-  constructor(paths: readonly string[]) {
-    this.count = paths.length;
-    this.paths = paths;
-    this.known = new Array(paths.length);
+  /** @param images paths, bytes or pixels of the N images; nothing is read yet @throws TypeError for anything else */
+  constructor(images: readonly ImageInput[]) {
+    this.count = images.length;
+    this.images = namedImages(images);
+    this.known = new Array(images.length);
   }
 
   /** As ImageSet.sizes; each file's header is read once. @throws RangeError for an image that is not there */
@@ -24,8 +25,8 @@ export class ImageFiles implements ImageSet {
     const missing = [...new Set(wanted)].filter((index) => !this.known[index]);
     const { onBad } = options;
     const bad = new Map<number, ImageError>();
-    const found = await imageSizes(
-      missing.map((index) => this.path(index)),
+    const found = await sizesOf(
+      missing.map((index) => this.named(index)),
       { ...options, onBad: onBad && ((error, place) => bad.set(missing[place]!, error)) },
     );
     for (const [place, index] of missing.entries()) if (!bad.has(index)) this.known[index] = found[place];
@@ -38,13 +39,14 @@ export class ImageFiles implements ImageSet {
 
   /** As decodeImages. @throws RangeError for an image that is not there */
   async read(requests: readonly SetRequest[], out: Uint8Array, options: DecodeOptions = {}): Promise<void> {
-    const ofFiles = requests.map((request) => ({ ...request, path: this.path(request.index) }));
-    await decodeImages(ofFiles, out, options);
+    const ofFiles = requests.map((request) => ({ ...request, ...this.named(request.index) }));
+    await decodeNamed(ofFiles, out, options);
   }
 
-  private path(index: number): string {
-    const path = this.paths[index];
-    if (path === undefined) throw new RangeError(`there is no image ${index}, there are ${this.count}`);
-    return path;
+  /** An image, and what errors call it. @throws RangeError for one that is not there */
+  named(index: number): NamedImage {
+    const image = this.images[index];
+    if (image === undefined) throw new RangeError(`there is no image ${index}, there are ${this.count}`);
+    return image;
   }
 }

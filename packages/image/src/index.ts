@@ -2,6 +2,7 @@ export type { DecodeOptions } from './bounded.js';
 export { type DecodeRequest, decodeImages } from './decode.js';
 export { ImageError } from './error.js';
 export { ImageFiles } from './image-files.js';
+export type { ImageInput, RawPixels } from './image-input.js';
 export { ImagePack } from './image-pack.js';
 export type { ImageSet, SetRequest } from './image-set.js';
 export { imageLibraries } from './libraries.js';

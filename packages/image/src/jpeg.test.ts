@@ -51,7 +51,7 @@ async function decode(request: DecodeRequest): Promise<Uint8Array> {
 async function decodeByAddon(requests: DecodeRequest[], threads = 2, limit = pixelLimit) {
   const out = new Uint8Array(requests.reduce((sum, request) => sum + requestBytes(request), 0));
   const outcomes = new Uint8Array(requests.length);
-  const paths = requests.map(({ path }) => path);
+  const paths = requests.map(({ image }) => image as string);
   await native.decodeFiles(paths, encodeRequests(requests), out, outcomes, limit, threads, 0);
   return { out, outcomes: [...outcomes] };
 }
@@ -69,7 +69,7 @@ const isReduced = ({ crop, size }: Case) => crop.width >= 6 * size.width && crop
 describe('JPEG', () => {
   it('is cropped and resized as Pillow does it, bit for bit, and within a level where it is reduced', async () => {
     const jpegs = cases.filter(({ file }) => file.endsWith('.jpg'));
-    const requests = jpegs.map(({ file, crop, size, flip }) => ({ path: inFolder(file), crop, size, flip }));
+    const requests = jpegs.map(({ file, crop, size, flip }) => ({ image: inFolder(file), crop, size, flip }));
     const { out, outcomes } = await decodeByAddon(requests);
     expect(new Set(outcomes)).toEqual(new Set([outcome.done]));
     let at = 0;
@@ -87,7 +87,9 @@ describe('JPEG', () => {
   });
 
   it('gives the same whatever the number of threads', async () => {
-    const requests = cases.slice(0, 30).map(({ file, ...request }) => ({ ...request, path: inFolder(file) }));
+    const requests = cases
+      .slice(0, 30)
+      .map(({ file, ...request }) => ({ ...request, image: inFolder(file) }));
     const { out } = await decodeByAddon(requests, 1);
     for (const threads of [2, 7]) {
       const again = await decodeByAddon(requests, threads);
@@ -99,7 +101,7 @@ describe('JPEG', () => {
     const file = inFolder('p3.jpg');
     const picture = sharp({ create: { width: 30, height: 20, channels: 3, background: '#c43a20' } });
     await picture.withIccProfile('p3').jpeg().toFile(file);
-    const request = { path: file, size: { width: 30, height: 20 } };
+    const request = { image: file, size: { width: 30, height: 20 } };
     expect((await decodeByAddon([request])).outcomes).toEqual([outcome.other]);
     const [red, green, blue] = await decode(request);
     expect(Math.abs(red! - 0xc4) + Math.abs(green! - 0x3a) + Math.abs(blue! - 0x20)).toBeLessThan(12);
@@ -111,7 +113,7 @@ describe('JPEG', () => {
     for (let length = 2; length < whole.length; length += 997) {
       writeFileSync(inFolder('short.jpg'), whole.subarray(0, length));
       const failure = await decode({
-        path: inFolder('short.jpg'),
+        image: inFolder('short.jpg'),
         crop,
         size: { width: 9, height: 9 },
       }).catch((error: Error) => error);
@@ -138,7 +140,11 @@ describe('JPEG', () => {
       }
       const path = inFolder(`damaged-${index}.jpg`);
       writeFileSync(path, bytes);
-      requests.push({ path, size: { width: 8, height: 8 }, crop: { left: 3, top: 2, width: 20, height: 9 } });
+      requests.push({
+        image: path,
+        size: { width: 8, height: 8 },
+        crop: { left: 3, top: 2, width: 20, height: 9 },
+      });
     }
     const { outcomes } = await decodeByAddon(requests);
     expect(outcomes.filter((one) => one === outcome.done).length).toBeGreaterThan(50);
@@ -150,7 +156,7 @@ describe('JPEG', () => {
   });
 
   it('is left when the signal says so', async () => {
-    const one = { path: inFolder('1300-420.jpg'), size: { width: 1300, height: 1000 } };
+    const one = { image: inFolder('1300-420.jpg'), size: { width: 1300, height: 1000 } };
     const requests = new Array<DecodeRequest>(20).fill(one);
     const out = new Uint8Array(20 * requestBytes(one));
     const abort = new AbortController();
@@ -180,10 +186,10 @@ describe('images larger than the limit', () => {
     for (const file of ['bomb.jpg', 'bomb.png', 'bomb.svg']) {
       const message = new RegExp(`${file}: it holds more than 134217728 pixels, which is the limit$`);
       await expect(imageSize(inFolder(file))).rejects.toThrow(message);
-      await expect(decode({ path: inFolder(file), size: { width: 8, height: 8 } })).rejects.toThrow(message);
+      await expect(decode({ image: inFolder(file), size: { width: 8, height: 8 } })).rejects.toThrow(message);
     }
     // As many as the limit are read.
-    const request = { path: inFolder('33-420.jpg'), size: { width: 8, height: 8 } };
+    const request = { image: inFolder('33-420.jpg'), size: { width: 8, height: 8 } };
     expect((await decodeByAddon([request], 1, 33 * 17)).outcomes).toEqual([outcome.done]);
     expect((await decodeByAddon([request], 1, 33 * 17 - 1)).outcomes).toEqual([outcome.other]);
   });
@@ -211,12 +217,12 @@ describe('the addon', () => {
     expect(() => sizes()).toThrow(TypeError);
     expect(() => sizes(['a'], new Int32Array(1), 9, 1, job)).toThrow(/sizes: expected 2 elements, got 1/);
     expect(() => sizes(['a'], new Float32Array(2), 9, 1, job)).toThrow(/sizes: .*typed array/);
-    expect(() => sizes([4], new Int32Array(2), 9, 1, job)).toThrow(/paths: expected strings/);
-    expect(() => sizes('a', new Int32Array(2), 9, 1, job)).toThrow(/paths: expected an array/);
+    expect(() => sizes([4], new Int32Array(2), 9, 1, job)).toThrow(/images: expected strings or Uint8Arrays/);
+    expect(() => sizes('a', new Int32Array(2), 9, 1, job)).toThrow(/images: expected an array/);
     for (const threads of [0, Number.NaN, -1, 1e9, '2']) {
       expect(() => sizes(['a'], new Int32Array(2), 9, threads, job)).toThrow(/threads: expected/);
     }
-    const large = { path: 'x', size: { width: 70_000, height: 1 } };
+    const large = { image: 'x', size: { width: 70_000, height: 1 } };
     await expect(decodeByAddon([large])).rejects.toThrow(/sizes from 1 to 65535/);
     const places = Float64Array.of(-1, 4, 4, 0, 0);
     const numbers = encodeRequests([{ size: { width: 1, height: 1 } }]);
@@ -308,7 +314,7 @@ describe('the addon', () => {
   it('fills shared memory, which may grow', async () => {
     const shared = Reflect.construct(SharedArrayBuffer, [20 * bytes, { maxByteLength: 40 * bytes }]);
     const out = new Uint8Array(shared as SharedArrayBuffer, 0, 20 * bytes);
-    const requests = new Array(20).fill({ path: inFolder('1300-420.jpg'), ...request });
+    const requests = new Array(20).fill({ image: inFolder('1300-420.jpg'), ...request });
     const decoding = decodeImages(requests, out);
     Reflect.apply(Reflect.get(shared, 'grow'), shared, [30 * bytes]);
     await decoding;

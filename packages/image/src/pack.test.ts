@@ -72,8 +72,8 @@ describe('packImages', () => {
   it('keeps squares as they are decoded, behind a header, each at its place', async () => {
     expect(await pack()).toBe(5);
     using images = await packImages(paths, { size, square: true, file });
-    const requests = paths.map((path) => ({
-      path,
+    const requests = paths.map((image) => ({
+      image,
       size: { width: size, height: size },
       fit: 'cover' as const,
     }));
@@ -216,7 +216,7 @@ describe('renderSvg', () => {
     const path = join(folder, 'wide.png');
     writeFileSync(path, await renderSvg(wide, 8));
     const pixels = new Uint8Array(8 * 8 * 3);
-    await decodeImages([{ path, size: { width: 8, height: 8 } }], pixels);
+    await decodeImages([{ image: path, size: { width: 8, height: 8 } }], pixels);
     const rows = Array.from({ length: 8 }, (_, y) => pixels[(y * 8 + 4) * 3]);
     expect(rows).toEqual([255, 255, 0, 0, 0, 0, 255, 255]);
   });

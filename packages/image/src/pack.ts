@@ -3,6 +3,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type DecodeOptions, forEachBounded } from './bounded.js';
 import type { ImageError } from './error.js';
+import { namedImages } from './image-input.js';
 import { ImagePack } from './image-pack.js';
 import { type Fingerprint, openPackFile, type PackHeader, PackWriter, packVersion } from './pack-file.js';
 import { imageError } from './pixels.js';
@@ -79,10 +80,14 @@ async function writeImages(
   const { onProgress, onBad } = options;
   for (let start = 0; start < paths.length; ) {
     const from = start;
-    const { sizes, pixels } = await decodeReduced(paths.slice(from, from + imagesAtOnce), options, {
-      ...options,
-      onBad: onBad && ((error, place) => onBad(error, from + place)),
-    });
+    const { sizes, pixels } = await decodeReduced(
+      namedImages(paths.slice(from, from + imagesAtOnce)),
+      options,
+      {
+        ...options,
+        onBad: onBad && ((error, place) => onBad(error, from + place)),
+      },
+    );
     await writer.add(sizes, pixels);
     start += sizes.length;
     onProgress?.({ done: start, total: paths.length });
@@ -102,11 +107,10 @@ async function unreadStay(
   const errors: [ImageError, number][] = [];
   for (let start = 0; start < unread.length; ) {
     const places = unread.slice(start, start + imagesAtOnce);
-    const { sizes } = await decodeReduced(
-      places.map((place) => paths[place]!),
-      options,
-      { ...options, onBad: onBad && ((error, place) => errors.push([error, places[place]!])) },
-    );
+    const { sizes } = await decodeReduced(namedImages(places.map((place) => paths[place]!)), options, {
+      ...options,
+      onBad: onBad && ((error, place) => errors.push([error, places[place]!])),
+    });
     start += sizes.length;
   }
   if (errors.length < unread.length) return false;
@@ -120,7 +124,7 @@ async function fingerprints(paths: readonly string[], options: PackOptions): Pro
     const entry = await stat(path).catch(async (error: unknown) => {
       // When it is decoded, it is told of.
       if (options.onBad) return { size: 0, mtimeMs: 0 };
-      throw await imageError(path, error);
+      throw await imageError(path, path, error);
     });
     images[index] = [path, entry.size, Math.round(entry.mtimeMs)];
   });

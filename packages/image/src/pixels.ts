@@ -5,6 +5,15 @@ import { native, runNative } from './binding.js';
 import { BITMAP_HEADER_BYTES, BitmapError, bitmapSize, decodeBitmap } from './bitmap.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
+import {
+  checkedPixels,
+  copyOfBytes,
+  type ImageInput,
+  inAddon,
+  type NamedImage,
+  namedImages,
+  type RawPixels,
+} from './image-input.js';
 
 /** Images of more pixels are refused by their header: a small file can hold more than the memory does. */
 export const pixelLimit = 2 ** 27;
@@ -18,57 +27,85 @@ export interface ImageSize {
 }
 
 /**
- * A file as a lazy pipeline: EXIF-oriented, first frame only. Truncated and damaged files fail; harmless
+ * An image as a lazy pipeline: EXIF-oriented, first frame only. Truncated and damaged files fail; harmless
  * oddities of the encoder do not.
+ *
+ * @param image a path, or bytes that nobody else holds
  */
-function openImage(sharp: typeof SharpModule, path: string): Sharp {
+function openImage(sharp: typeof SharpModule, image: string | Buffer): Sharp {
+  return sharp(image, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
+}
+
+/** What libvips and `decodeBitmap` are given of an image. */
+function encodedOf({ image, name }: NamedImage): string | Buffer {
+  if (image instanceof Uint8Array) return copyOfBytes(image, name);
+  const path = image as string;
   // libvips would open the file of the name up to there.
   if (path.includes('\0')) throw new ImageError(path.replaceAll('\0', '\\0'), 'its name holds a zero');
-  return sharp(path, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: pixelLimit });
+  return path;
 }
+
+const isRaw = (image: ImageInput): image is RawPixels =>
+  typeof image === 'object' && !(image instanceof Uint8Array);
 
 /**
  * The oriented size of an image from its header alone; nothing is decoded.
  * @throws ImageError if the header cannot be read, or says more than `pixelLimit` pixels
  */
-export async function imageSize(path: string): Promise<ImageSize> {
-  const [size] = await imageSizes([path]);
+export async function imageSize(image: ImageInput): Promise<ImageSize> {
+  const [size] = await imageSizes([image]);
   return size!;
 }
 
 /**
  * The same of many images, in their order.
  * @returns 0×0 for those that `options.onBad` was told of
- * @throws ImageError, unless `options.onBad` is told, naming the first file that cannot be read; the reason of `options.signal` after it was
- *   aborted
+ * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read; the reason of `options.signal` after it was
+ *   aborted; TypeError for what is neither a path, nor bytes, nor pixels
  */
 export async function imageSizes(
-  paths: readonly string[],
+  images: readonly ImageInput[],
   options: DecodeOptions = {},
 ): Promise<ImageSize[]> {
-  if (paths.length === 0) return [];
-  const numbers = new Int32Array(paths.length * 2);
-  await runNative(options, (threads, job) => native.imageSizes(paths, numbers, pixelLimit, threads, job));
-  const sizes = paths.map((_, index) => ({
+  return await sizesOf(namedImages(images), options);
+}
+
+/** The same of images that have their names. */
+export async function sizesOf(
+  images: readonly NamedImage[],
+  options: DecodeOptions = {},
+): Promise<ImageSize[]> {
+  if (images.length === 0) return [];
+  const numbers = new Int32Array(images.length * 2);
+  await runNative(options, (threads, job) =>
+    native.imageSizes(images.map(inAddon), numbers, pixelLimit, threads, job),
+  );
+  const sizes = images.map((_, index) => ({
     width: numbers[2 * index]!,
     height: numbers[2 * index + 1]!,
   }));
   const others = [...sizes.keys()].filter((index) => sizes[index]?.width === 0);
   await forEachImage(others, options, async (index) => {
-    sizes[index] = await sizeBySharp(paths[index]!);
+    sizes[index] = await sizeBySharp(images[index]!);
   });
   return sizes;
 }
 
-async function sizeBySharp(path: string): Promise<ImageSize> {
+async function sizeBySharp(image: NamedImage): Promise<ImageSize> {
+  const { name } = image;
+  if (isRaw(image.image)) {
+    const { width, height } = checkedPixels(image.image, name, pixelLimit);
+    return { width, height };
+  }
   const { sharp } = await import('./sharp.js');
+  const encoded = encodedOf(image);
   try {
-    const { width, height } = (await openImage(sharp, path).metadata()).autoOrient;
+    const { width, height } = (await openImage(sharp, encoded).metadata()).autoOrient;
     return { width, height };
   } catch (error) {
-    const size = await ofBitmap(path, BITMAP_HEADER_BYTES, bitmapSize);
-    if (!size) throw await imageError(path, error);
-    if (size.width * size.height > pixelLimit) throw new ImageError(path, tooLarge);
+    const size = await ofBitmap(encoded, name, BITMAP_HEADER_BYTES, bitmapSize);
+    if (!size) throw await imageError(encoded, name, error);
+    if (size.width * size.height > pixelLimit) throw new ImageError(name, tooLarge);
     return { width: size.width, height: size.height };
   }
 }
@@ -78,30 +115,49 @@ async function sizeBySharp(path: string): Promise<ImageSize> {
  *
  * @throws ImageError where neither reads it, or what `use` throws as one
  */
-export async function withImage<T>(path: string, use: (image: Sharp) => Promise<T>): Promise<T> {
+export async function withImage<T>(image: NamedImage, use: (image: Sharp) => Promise<T>): Promise<T> {
   const { sharp } = await import('./sharp.js');
+  const { name } = image;
+  const usePixels = async ({ width, height, data }: RawPixels, of: string | Buffer) => {
+    try {
+      return await use(sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }));
+    } catch (error) {
+      throw await imageError(of, name, error);
+    }
+  };
+  if (isRaw(image.image)) {
+    const data = copyOfBytes(image.image.data, name);
+    return await usePixels(checkedPixels({ ...image.image, data }, name, pixelLimit), data);
+  }
+  const encoded = encodedOf(image);
   try {
-    return await use(openImage(sharp, path));
+    return await use(openImage(sharp, encoded));
   } catch (error) {
     if (error instanceof ImageError) throw error;
-    const bitmap = await ofBitmap(path, pixelLimit * 4, (bytes) => decodeBitmap(bytes, pixelLimit));
-    if (!bitmap) throw await imageError(path, error);
-    const { width, height, pixels } = bitmap;
-    try {
-      return await use(sharp(pixels, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }));
-    } catch (second) {
-      throw await imageError(path, second);
-    }
+    const bitmap = await ofBitmap(encoded, name, pixelLimit * 4, (bytes) => decodeBitmap(bytes, pixelLimit));
+    if (!bitmap) throw await imageError(encoded, name, error);
+    return await usePixels({ ...bitmap, data: bitmap.pixels }, encoded);
   }
 }
 
 /** What `read` makes of the beginning of a file; null of one that is no BMP file. */
 async function ofBitmap<T>(
-  path: string,
+  encoded: string | Buffer,
+  name: string,
   most: number,
   read: (bytes: Uint8Array) => T | null,
 ): Promise<T | null> {
-  if (path.includes('\0')) return null;
+  const bytes = typeof encoded === 'string' ? await bitmapFile(encoded, most) : encoded.subarray(0, most);
+  try {
+    return bytes && read(bytes);
+  } catch (error) {
+    if (error instanceof BitmapError) throw new ImageError(name, error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The first bytes of a file; null where it is none of BMP. */
+async function bitmapFile(path: string, most: number): Promise<Buffer | null> {
   const file = await open(path).catch(() => null);
   if (!file) return null;
   try {
@@ -111,19 +167,28 @@ async function ofBitmap<T>(
     if (two.buffer.toString('latin1') !== 'BM') return null;
     const bytes = Buffer.alloc(Math.min(stats.size, most));
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-    return read(bytes.subarray(0, bytesRead));
-  } catch (error) {
-    if (error instanceof BitmapError) throw new ImageError(path, error.message, { cause: error });
-    throw error;
+    return bytes.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
 }
 
-/** The error for a file that libvips refused, with a plainer reason where the file itself explains it. */
-export async function imageError(path: string, cause: unknown): Promise<ImageError> {
+/** The error for an image that libvips refused, with a plainer reason where the file or the bytes explain it. */
+export async function imageError(
+  encoded: string | Buffer,
+  name: string,
+  cause: unknown,
+): Promise<ImageError> {
   if (cause instanceof ImageError) return cause;
-  return new ImageError(path, (await fileProblem(path)) ?? firstReason(cause), { cause });
+  const problem = typeof encoded === 'string' ? await fileProblem(encoded) : bytesProblem(encoded);
+  return new ImageError(name, problem ?? firstReason(cause), { cause });
+}
+
+const heic = 'it is HEIC, which is not read: convert it, for example with heif-convert';
+
+/** By the brands in its first box; AVIF, its relative, has another. */
+function bytesProblem(bytes: Buffer): string | undefined {
+  return /^.{4}ftyp(hei|hev|mif1|msf1)/s.test(bytes.toString('latin1', 0, 12)) ? heic : undefined;
 }
 
 async function fileProblem(path: string): Promise<string | undefined> {
@@ -131,8 +196,7 @@ async function fileProblem(path: string): Promise<string | undefined> {
     const entry = await stat(path);
     if (entry.isDirectory()) return 'it is a folder';
     if (entry.size === 0) return 'the file is empty';
-    if (await isHeic(path)) return 'it is HEIC, which is not read: convert it, for example with heif-convert';
-    return undefined;
+    return bytesProblem(await firstBytes(path));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT') return `the file cannot be opened (${code})`;
@@ -143,12 +207,11 @@ async function fileProblem(path: string): Promise<string | undefined> {
   }
 }
 
-/** By the brands in its first box; AVIF, its relative, has another. */
-async function isHeic(path: string): Promise<boolean> {
+async function firstBytes(path: string): Promise<Buffer> {
   const file = await open(path);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(12), 0, 12, 0);
-    return /^.{4}ftyp(hei|hev|mif1|msf1)/s.test(buffer.toString('latin1', 0, bytesRead));
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }

@@ -2,6 +2,7 @@ import { native, outcome, runNative } from './binding.js';
 import type { DecodeOptions } from './bounded.js';
 import { ImageError } from './error.js';
 import { ImageFiles } from './image-files.js';
+import type { ImageInput } from './image-input.js';
 import type { ImageSet, SetRequest } from './image-set.js';
 import type { ImageSize } from './pixels.js';
 import { decodeReduced, imagesAtOnce, type Reduction, reducedSize } from './reduction.js';
@@ -15,13 +16,13 @@ export class ReducedImages implements ImageSet {
   readonly count: number;
   private readonly files: ImageFiles;
 
-  /** @param paths of the N images; nothing is read yet */
+  /** @param images paths, bytes or pixels of the N images; nothing is read yet @throws TypeError for anything else */
   constructor(
-    private readonly paths: readonly string[],
+    images: readonly ImageInput[],
     private readonly reduction: Reduction,
   ) {
-    this.count = paths.length;
-    this.files = new ImageFiles(paths);
+    this.count = images.length;
+    this.files = new ImageFiles(images);
   }
 
   /** As ImageSet.sizes: the reduced sizes. */
@@ -39,7 +40,7 @@ export class ReducedImages implements ImageSet {
       const tell = onBad && ((error: ImageError, place: number) => onBad(error, from + place));
       const wanted = requests.slice(from, from + imagesAtOnce);
       const block = await decodeReduced(
-        wanted.map(({ index }) => this.path(index)),
+        wanted.map(({ index }) => this.files.named(index)),
         this.reduction,
         { ...options, onBad: tell },
       );
@@ -50,18 +51,12 @@ export class ReducedImages implements ImageSet {
       for (const [place, { index, crop }] of taken.entries()) {
         if (block.sizes[place]!.width === 0 || outcomes[place] === outcome.done) continue;
         const reason = crop ? outsideReason(crop) : 'there is not enough memory to resize it';
-        const error = new ImageError(this.path(index), reason);
+        const error = new ImageError(this.files.named(index).name, reason);
         if (!tell) throw error;
         tell(error, place);
       }
       start = end;
     }
-  }
-
-  private path(index: number): string {
-    const path = this.paths[index];
-    if (path === undefined) throw new RangeError(`there is no image ${index}, there are ${this.count}`);
-    return path;
   }
 }
 

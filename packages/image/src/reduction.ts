@@ -1,7 +1,8 @@
 import type { DecodeOptions } from './bounded.js';
-import { decodeImages } from './decode.js';
+import { decodeNamed } from './decode.js';
 import type { ImageError } from './error.js';
-import { type ImageSize, imageSizes } from './pixels.js';
+import type { NamedImage } from './image-input.js';
+import { type ImageSize, sizesOf } from './pixels.js';
 
 /** How images are made smaller before parts of them are read. */
 export interface Reduction {
@@ -34,7 +35,7 @@ export interface ReducedBlock {
  * @throws ImageError, unless `options.onBad` is told, naming the first image that cannot be read
  */
 export async function decodeReduced(
-  paths: readonly string[],
+  images: readonly NamedImage[],
   { size, square = false }: Reduction,
   options: DecodeOptions,
 ): Promise<ReducedBlock> {
@@ -44,11 +45,11 @@ export async function decodeReduced(
     ...options,
     onBad: onBad && ((error, place) => bad.set(places[place]!, error)),
   });
-  const first = paths.slice(0, imagesAtOnce);
+  const first = images.slice(0, imagesAtOnce);
   const all = [...first.keys()];
   let sizes = square
     ? first.map(() => ({ width: size, height: size }))
-    : (await imageSizes(first, noting(all))).map((image, place) =>
+    : (await sizesOf(first, noting(all))).map((image, place) =>
         bad.has(place) ? nothing : reducedSize(image, { size }),
       );
   // Long panoramas: as many as fit into memory, and at least one.
@@ -61,12 +62,12 @@ export async function decodeReduced(
 
   const places = [...sizes.keys()].filter((place) => !bad.has(place));
   const requests = places.map((place) => ({
-    path: first[place]!,
+    ...first[place]!,
     size: sizes[place]!,
     fit: square ? ('cover' as const) : ('fill' as const),
   }));
   const pixels = new Uint8Array(sizes.reduce((sum, image) => sum + bytesOf(image), 0));
-  await decodeImages(requests, pixels, noting(places));
+  await decodeNamed(requests, pixels, noting(places));
   // Close the gaps of those that failed only now.
   let [from, to] = [0, 0];
   for (const place of places) {

@@ -28,8 +28,8 @@ export async function checkImages(
   const bad = new BadImages(paths.length, onBad);
   for (let start = 0; start < paths.length; start += BLOCK) {
     const block = paths.slice(start, start + BLOCK);
-    const requests = block.map((path) => ({
-      path,
+    const requests = block.map((image) => ({
+      image,
       size: { width: SIDE, height: SIDE },
       fit: 'cover' as const,
     }));

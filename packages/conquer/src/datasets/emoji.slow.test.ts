@@ -33,7 +33,7 @@ describe('openEmoji', () => {
       });
       const pixels = new Uint8Array(paths.length * 8 * 8 * 3);
       await decodeImages(
-        paths.map((path) => ({ path, size: { width: 8, height: 8 } })),
+        paths.map((image) => ({ image, size: { width: 8, height: 8 } })),
         pixels,
       );
       // Both halves hold flags, faces and food.

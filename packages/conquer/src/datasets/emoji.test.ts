@@ -99,7 +99,7 @@ describe('drawMissing', () => {
     const pixels = new Uint8Array(total * emojiSize * emojiSize * 3);
     const size = { width: emojiSize, height: emojiSize };
     await decodeImages(
-      files().map((path) => ({ path, size })),
+      files().map((image) => ({ image, size })),
       pixels,
     );
     const bytes = emojiSize * emojiSize * 3;

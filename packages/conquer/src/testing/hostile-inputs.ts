@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateSync } from 'node:zlib';
-import { decodeImages, ImageError, imageSize } from '@conquer/image';
+import { decodeImages, ImageError, type ImageInput, imageSize } from '@conquer/image';
 import { datasetDifferences, RunFolder, testImagesOf, UserError } from '@conquer/run';
 import { liveTensors, tensor } from '@conquer/torch';
 import { type FuzzReport, fuzz } from '../../../torch/src/testing/fuzz.js';
@@ -357,13 +357,25 @@ export async function fuzzImages(inputs: number, seedNumber: number): Promise<Fu
       const head = Math.min(bytes.length, mutations.pick([64, 200, bytes.length]));
       return Buffer.concat([mutations.damage(bytes.subarray(0, head), files), bytes.subarray(head)]);
     };
-    const out = new Uint8Array(8 * 8 * 3);
+    const pixelsOf = async (image: ImageInput) => {
+      const { width, height } = await imageSize(image);
+      if (!(width > 0 && height > 0)) throw new Error(`an image of ${width} x ${height}`);
+      const out = new Uint8Array(8 * 8 * 3);
+      if (width * height <= 1e6) await decodeImages([{ image, size: { width: 8, height: 8 } }], out);
+      return out;
+    };
     const read = async (bytes: Uint8Array) => {
       const path = join(folder, `image${extension}`);
       put(path, bytes);
-      const { width, height } = await imageSize(path);
-      if (!(width > 0 && height > 0)) throw new Error(`an image of ${width} x ${height}`);
-      if (width * height <= 1e6) await decodeImages([{ path, size: { width: 8, height: 8 } }], out);
+      const failed = (error: unknown) => {
+        if (!(error instanceof ImageError)) throw error;
+        return error;
+      };
+      const fromFile = await pixelsOf(path).catch(failed);
+      const fromMemory = await pixelsOf(bytes).catch(failed);
+      const [a, b] = [fromFile, fromMemory].map((one) => (one instanceof ImageError ? null : one.join()));
+      if (a !== b) throw new Error('its bytes are another image than its file');
+      if (fromFile instanceof ImageError) throw fromFile;
     };
     return await fuzz({
       inputs,

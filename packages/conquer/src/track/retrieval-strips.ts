@@ -58,7 +58,7 @@ async function drawStrip(
   const size = { width: SIDE, height: SIDE };
   const pixels = new Uint8Array(paths.length * SIDE * SIDE * 3);
   await decodeImages(
-    paths.map((path) => ({ path, size, fit: 'cover' as const })),
+    paths.map((image) => ({ image, size, fit: 'cover' as const })),
     pixels,
   );
   const cell = SIDE + 2 * BORDER;

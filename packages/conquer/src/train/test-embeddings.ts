@@ -187,7 +187,7 @@ async function canBeDecoded(path: string): Promise<boolean> {
   if (!existsSync(path)) return true;
   const size = { width: 8, height: 8 };
   try {
-    await decodeImages([{ path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));
+    await decodeImages([{ image: path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));
     return true;
   } catch (error) {
     if (error instanceof ImageError) return false;

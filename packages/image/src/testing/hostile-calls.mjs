@@ -27,6 +27,7 @@ async function attack(path, folder, calls, seed) {
   const files = readdirSync(folder).map((name) => join(folder, name));
   const images = files.filter((file) => file.endsWith('.jpg'));
   const descriptor = openSync(images[0], 'r');
+  const contents = files.map((file) => readFileSync(file));
   const fileBytes = readFileSync(images[0]).length;
   const counts = { calls: 0, results: 0, errors: 0, rejections: 0, done: 0 };
   const pending = new Set();
@@ -82,6 +83,14 @@ async function attack(path, folder, calls, seed) {
       new DataView(new ArrayBuffer(4)),
       new ArrayBuffer(8),
     ]);
+  /** A path, or what is in its file, whole or cut off. */
+  const image = () => {
+    if (int(2) === 0) return pick(files);
+    const bytes = pick(contents);
+    const some = array(Uint8Array, int(4) === 0 ? int(bytes.length + 1) : bytes.length);
+    some.set(bytes.subarray(0, some.length));
+    return some;
+  };
   const requests = (count, width, height) => {
     const all = array(Int32Array, count * 8);
     for (let i = 0; i < count; i++) {
@@ -95,15 +104,15 @@ async function attack(path, folder, calls, seed) {
   const job = () => int(5);
   const builds = {
     imageSizes() {
-      const paths = Array.from({ length: int(6) }, () => pick(files));
-      return [paths, array(Int32Array, 2 * paths.length), pick([1e9, 1e9, 100]), threads(), job()];
+      const inputs = Array.from({ length: int(6) }, image);
+      return [inputs, array(Int32Array, 2 * inputs.length), pick([1e9, 1e9, 100]), threads(), job()];
     },
     decodeFiles() {
       const [width, height] = [1 + int(40), 1 + int(40)];
-      const paths = Array.from({ length: int(6) }, () => pick(files));
-      const { length } = paths;
+      const inputs = Array.from({ length: int(6) }, image);
+      const { length } = inputs;
       const out = array(Uint8Array, length * width * height * 3);
-      return [paths, requests(length, width, height), out, array(Uint8Array, length), 1e9, threads(), job()];
+      return [inputs, requests(length, width, height), out, array(Uint8Array, length), 1e9, threads(), job()];
     },
     readPixels() {
       const [count, side, width, height] = [int(6), 1 + int(20), 1 + int(40), 1 + int(40)];
@@ -143,7 +152,8 @@ async function attack(path, folder, calls, seed) {
     counts.calls++;
     const [name, build] = pick(Object.entries(builds));
     const args = build();
-    const arrays = args.filter((one) => ArrayBuffer.isView(one));
+    const arrays = args.flat().filter((one) => ArrayBuffer.isView(one));
+    if (Array.isArray(args[0]) && int(12) === 0) args[0].push(strange());
     if (int(12) === 0 && arrays.length > 0) change(pick(arrays));
     for (let i = int(8) - 5; i > 0; i--) args[int(args.length)] = strange();
     if (int(20) === 0) args.length = int(args.length);
