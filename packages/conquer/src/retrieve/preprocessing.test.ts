@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -98,11 +98,46 @@ it('leaves out images that cannot be read, whatever is reduced', async () => {
   }
 });
 
-it('is of files: bytes and a single path are refused in words', async () => {
+it('is the same, bit for bit, of files, of what they hold, and of their pixels', async () => {
+  for (const cache of ['yes', 'no']) {
+    using model = TrainedModel.open(
+      drawnRun(join(folder, `memory-${cache}`), { ...drawnSettings, cache, augmentation: 'geom' }),
+    );
+    const { paths } = dataset.test;
+    const bytes = paths.map((path) => readFileSync(path));
+    // What lies in a JPEG depends on its decoder.
+    const pngs = paths.filter((path) => path.endsWith('.png'));
+    const pixels = await Promise.all(
+      pngs.map(async (path) => {
+        const { data, info } = await sharp(path).raw().toBuffer({ resolveWithObject: true });
+        return { width: info.width, height: info.height, data };
+      }),
+    );
+    using files = await model.embed(paths);
+    using memory = await model.embed(bytes);
+    using mixed = await model.embed(paths.map((path, i) => (i % 3 === 0 ? path : bytes[i]!)));
+    expect(memory.toTypedArray()).toEqual(files.toTypedArray());
+    expect(mixed.toTypedArray()).toEqual(files.toTypedArray());
+    using ofPngs = await model.embed(pngs);
+    using ofPixels = await model.embed(pixels);
+    expect(ofPixels.toTypedArray()).toEqual(ofPngs.toTypedArray());
+
+    const told: [string, number][] = [];
+    using some = await model.embed([bytes[0]!, Buffer.from('no image'), pixels[0]!], {
+      onBad: ({ path }, place) => told.push([path, place]),
+    });
+    expect([some.shape, told]).toEqual([[2, 16], [['2 of those given (bytes)', 1]]]);
+  }
+});
+
+it('refuses what is no list of images, in words', async () => {
   using model = TrainedModel.open(drawnRun(join(folder, 'files'), drawnSettings));
-  const embed = model.embed.bind(model) as (paths: unknown) => Promise<unknown>;
-  await expect(embed([Buffer.alloc(3)])).rejects.toThrow(
-    /^TrainedModel\.embed: expected paths, got bytes at 0; an image is embedded from its file/,
+  const embed = model.embed.bind(model) as (images: unknown) => Promise<unknown>;
+  await expect(embed(['x.jpg', 7])).rejects.toThrow(
+    /^image 2 of those given: expected a path, a Uint8Array of a file's bytes, or .*, got 7$/,
   );
-  await expect(embed('x.jpg')).rejects.toThrow(/expected an array of paths, got string/);
+  await expect(embed('x.jpg')).rejects.toThrow(
+    /expected an array of images \(paths, bytes or pixels\), got string/,
+  );
+  await expect(embed(Buffer.alloc(3))).rejects.toThrow(/expected an array of images .*, got bytes/);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type ImageError, ImageFiles, ReducedImages } from '@conquer/image';
+import { type ImageError, ImageFiles, type ImageInput, ReducedImages } from '@conquer/image';
 import { type Preprocessing, RunFolder, type Settings, UserError } from '@conquer/run';
 import { Generator, type Tensor } from '@conquer/torch';
 import { prepareDevice } from '../device.js';
@@ -36,13 +36,13 @@ export interface EmbedFilesOptions {
   /** Called with the number of images embedded so far. */
   onProgress?: (images: number) => void;
   /**
-   * Told of each image that cannot be read, in their order, with its place among the paths: its row is left out, and the
+   * Told of each image that cannot be read, in their order, with its place among the images: its row is left out, and the
    * others are embedded all the same. Without it such an image is an error.
    */
   onBad?: ((error: ImageError, place: number) => void) | undefined;
 }
 
-/** A run's network with its trained weights, and the images as it was trained to see them: files in, embeddings out. */
+/** A run's network with its trained weights, and the images as it was trained to see them: files or their bytes in, embeddings out. */
 export class TrainedModel {
   private constructor(
     readonly model: EmbeddingModel,
@@ -111,28 +111,34 @@ export class TrainedModel {
   }
 
   /**
-   * Embeds image files, the centre of each, as the evaluation of its run does: see `Preprocessing`.
+   * Embeds images, the centre of each, as the evaluation of its run does: see `Preprocessing`. A row is the same whether it is
+   * made from a file or from what the file holds.
    *
-   * @param paths of N images
+   * @param images N paths, bytes of image files (an upload), or pixels, mixed as one likes; they must stay as they are until
+   *   the promise is settled
    * @returns float32 (N, D), rows of length 1, on the model's device, without rows of those that `onBad` was told of; it
    *   belongs to the caller
-   * @throws ImageError, unless `onBad` is told, naming the file that cannot be read; RangeError for no file at all;
-   *   TypeError for what is no list of paths; UserError naming the files whose embeddings are not finite
+   * @throws ImageError, unless `onBad` is told, naming the image that cannot be read, one without a path by its place; RangeError for
+   *   no image at all; TypeError for what is no list of images; UserError naming the images whose embeddings are not finite
    */
-  async embed(paths: readonly string[], options: EmbedFilesOptions = {}): Promise<Tensor> {
-    requirePaths(paths);
+  async embed(images: readonly ImageInput[], options: EmbedFilesOptions = {}): Promise<Tensor> {
+    if (!Array.isArray(images))
+      throw new TypeError(
+        `TrainedModel.embed: expected an array of images (paths, bytes or pixels), got ${images instanceof Uint8Array ? 'bytes' : typeof images}`,
+      );
     const { batchSize = 64, threads, onProgress, onBad } = options;
     const { reduction } = this.preprocessing;
     const { cropping, transform } = evaluationView({
       ...this.preprocessing,
       input: this.model.backbone.input,
     });
-    const images = reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
+    const count = images.length;
+    const read = reduction ? new ReducedImages(images, reduction) : new ImageFiles(images);
     const bad = new Set<number>();
     const batches = new Loader({
-      source: new CropSource({ images, cropping, threads }),
-      labels: new Int32Array(paths.length),
-      batches: new InOrderBatches(paths.length, batchSize),
+      source: new CropSource({ images: read, cropping, threads }),
+      labels: new Int32Array(count),
+      batches: new InOrderBatches(count, batchSize),
       transform,
       random: new Random(0),
       device: this.device,
@@ -143,12 +149,16 @@ export class TrainedModel {
           onBad(error, place);
         }),
     });
-    const nameOf = (row: number) => paths.filter((_, place) => !bad.has(place))[row]!;
+    const nameOf = (row: number) => {
+      const place = [...images.keys()].filter((at) => !bad.has(at))[row]!;
+      const image = images[place];
+      return typeof image === 'string' ? image : `image ${place + 1} of those given`;
+    };
     const { embedding } = this;
     return await embedImages(this.model, batches, {
       ...embedding,
       nameOf,
-      mayBeEmpty: onBad !== undefined && paths.length > 0,
+      mayBeEmpty: onBad !== undefined && count > 0,
       ...(onProgress && { onProgress }),
     });
   }
@@ -161,18 +171,6 @@ export class TrainedModel {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-function requirePaths(paths: readonly unknown[]): void {
-  const shown = (value: unknown) => (value instanceof Uint8Array ? 'bytes' : typeof value);
-  const files = 'an image is embedded from its file (bytes have to be written to one first)';
-  if (!Array.isArray(paths))
-    throw new TypeError(`TrainedModel.embed: expected an array of paths, got ${shown(paths)}; ${files}`);
-  const other = paths.findIndex((path) => typeof path !== 'string');
-  if (other >= 0)
-    throw new TypeError(
-      `TrainedModel.embed: expected paths, got ${shown(paths[other])} at ${other}; ${files}`,
-    );
 }
 
 function required<Kind extends 'string' | 'number'>(settings: Settings, name: string, kind: Kind) {
