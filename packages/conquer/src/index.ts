@@ -12,13 +12,16 @@ export {
 export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
+export { type CsvOptions, openCsv } from './datasets/csv.js';
 export { openCub } from './datasets/cub.js';
 export type { Dataset, Split } from './datasets/dataset.js';
 export type { DistributionOptions } from './datasets/distribution.js';
 export { type EmojiOptions, openEmoji } from './datasets/emoji.js';
 export { type FolderOptions, openFolder } from './datasets/folder.js';
-export { type DatasetName, datasetNames, openDataset } from './datasets/open.js';
+export { openInshop } from './datasets/inshop.js';
+export { type DatasetName, datasetNames, type OpenDatasetOptions, openDataset } from './datasets/open.js';
 export { openSop } from './datasets/sop.js';
+export { openVehicleId } from './datasets/vehicle-id.js';
 export { type KMeansOptions, type KMeansResult, kMeans } from './distances/kmeans.js';
 export { nearestNeighbours } from './distances/nearest.js';
 export { pairwiseDistances } from './distances/pairwise.js';

@@ -23,10 +23,10 @@ describe('an option that there is not', () => {
   it.each<[string, () => unknown, string]>([
     ['of trainEmbedding', () => trainEmbedding(wrong({ dataset, run: 'r', arhc: 'resnet50' })), 'arch'],
     ['of openFolder', () => openFolder(wrong({ folder: '.', spilt: { kind: 'halves' } })), 'split'],
-    ['of openDataset', () => openDataset('emoji', wrong({ foldr: '.' })), 'folder'],
+    ['of openDataset', () => openDataset('cub', wrong({ folder: '.', alowPartial: true })), 'allowPartial'],
   ])('%s is an error', async (_, call, meant) => {
     await expect(call()).rejects.toThrow(UserError);
-    await expect(call()).rejects.toThrow(new RegExp(`unknown option '.*' \\(did you mean ${meant}\\?\\)`));
+    await expect(call()).rejects.toThrow(new RegExp(`unknown option.* \\(did you mean ${meant}\\?\\)`));
   });
 
   it.each<[string, () => unknown, string]>([

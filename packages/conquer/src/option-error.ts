@@ -18,6 +18,12 @@ export class OptionError extends UserError {
   }
 }
 
+/** An error as it came, but with where its option stands in front of the option's path. */
+export function underPath(path: string, error: unknown): unknown {
+  if (!(error instanceof OptionError) || path === '') return error;
+  return new OptionError(error.path === '' ? path : `${path}.${error.path}`, error.problem);
+}
+
 /** What is used here of a JSON Schema. */
 export interface JsonSchema {
   type?: string;
@@ -72,6 +78,8 @@ export function mistakeIn(
   const expected = expectedThere ? inWords(expectedThere) : issue.message;
   const names = expectedThere ? choicesOf(expectedThere) : [];
   const near = typeof value === 'string' ? didYouMean(value, names) : '';
+  const description = value === undefined && expectedThere?.description;
+  if (description) return new OptionError(path.join('.'), `expected ${description}, got nothing`, what);
   return new OptionError(path.join('.'), `expected ${expected}, got ${shown(value)}${near}`, what);
 }
 

@@ -1,13 +1,9 @@
 import { UserError } from '@conquer/run';
 import type { Generator } from '@conquer/torch';
-import { withAllClasses } from '../datasets/all-classes.js';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
-import { withClassRatio } from '../datasets/class-ratio.js';
-import type { ClassSplit } from '../datasets/class-split.js';
+import { type DataOptions, openData } from '../datasets/data.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { LeftOut } from '../datasets/left-out.js';
-import { openDataset } from '../datasets/open.js';
-import { withValidation } from '../datasets/validation.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import type { Loss } from '../losses/loss.js';
@@ -21,6 +17,7 @@ import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import { OptionError } from '../option-error.js';
 import type { Random } from '../random.js';
 import { adaptive } from '../samplers/adaptive.js';
 import type { BatchSampler, SamplerContext } from '../samplers/batch-sampler.js';
@@ -29,7 +26,7 @@ import { npairs } from '../samplers/npairs.js';
 import { random } from '../samplers/random-batches.js';
 import { TrainingOptimizer } from '../train/optimizer.js';
 import type { BadImages } from '../transforms/bad-images.js';
-import type { TrainSettings } from './options.js';
+import type { OptionName, TrainSettings } from './options.js';
 import { withoutWeights } from './start.js';
 import { type Output, progressBar } from './terminal.js';
 
@@ -40,22 +37,46 @@ export async function openDatasetOf(settings: TrainSettings, out: Output): Promi
   const name = settings.dataset;
   if (name === null)
     throw new UserError('which data set? Give --dataset emoji, or --dataset folder --dataset-dir PATH');
-  const everyClass = settings['train-on'] === 'all';
-  if (everyClass && settings['val-fraction'] > 0) {
-    throw new UserError(
-      `--val-fraction ${settings['val-fraction']} sets classes aside and --train-on all trains on every class: leave one of them out`,
-    );
+  const folder = settings['dataset-dir'] ?? undefined;
+  const allowPartial = settings['allow-partial'] === 'yes';
+  const split = { split: settings.split, trainFraction: settings['train-fraction'] };
+  const isEmoji = name === 'emoji' || name === 'emoji-tones';
+  if (name !== 'folder' && name !== 'csv' && split.split !== 'half' && settings['train-on'] !== 'all')
+    throw new UserError(`the data set "${name}" says itself which classes train: leave --split out`);
+  const dataset = isEmoji
+    ? { name }
+    : name === 'folder'
+      ? { name, folder, ...split }
+      : name === 'csv'
+        ? { name, file: folder, ...split, allowPartial }
+        : { name, folder, allowPartial };
+  const data = {
+    dataset,
+    trainOn: settings['train-on'],
+    classRatio: settings['class-ratio'],
+    validationFraction: settings['val-fraction'],
+  };
+  try {
+    return await openData(data as DataOptions, {
+      seed: settings.seed,
+      onProgress: progressBar(out, 'drawing the emoji, once'),
+      onWarning: (message) => out.write(`warning: ${message}\n`),
+    });
+  } catch (error) {
+    if (!(error instanceof OptionError) || !Object.hasOwn(dataFlags, error.path)) throw error;
+    throw new UserError(`--${dataFlags[error.path]}: ${error.problem}`);
   }
-  const opened = await openDataset(name, {
-    folder: settings['dataset-dir'] ?? undefined,
-    split: splitOf(settings),
-    allowPartial: settings['allow-partial'] === 'yes',
-    onProgress: progressBar(out, 'drawing the emoji, once'),
-    onWarning: (message) => out.write(`warning: ${message}\n`),
-  });
-  const dataset = everyClass ? withAllClasses(opened) : opened;
-  return withValidation(withClassRatio(dataset, settings['class-ratio']), settings['val-fraction']);
 }
+
+const dataFlags: Record<string, OptionName> = {
+  'data.dataset.folder': 'dataset-dir',
+  'data.dataset.file': 'dataset-dir',
+  'data.dataset.split': 'split',
+  'data.dataset.trainFraction': 'train-fraction',
+  'data.dataset.allowPartial': 'allow-partial',
+  'data.classRatio': 'class-ratio',
+  'data.validationFraction': 'val-fraction',
+};
 
 /**
  * The bad images of a data set, or null where none may be.
@@ -77,18 +98,6 @@ export async function badImagesOf(
   for (const path of pathsOf(dataset)) if (bad.has(path)) broken.addFile('broken', path);
   if (broken.files > 0) onBad(`${dataset.name}: ${broken}`);
   return bad;
-}
-
-function splitOf(settings: TrainSettings): ClassSplit {
-  if (settings['train-on'] === 'all') return { kind: 'all' };
-  switch (settings.split) {
-    case 'half':
-      return { kind: 'halves' };
-    case 'random':
-      return { kind: 'fraction', fraction: settings['train-fraction'], seed: settings.seed };
-    default:
-      return { kind: 'list', file: settings.split };
-  }
 }
 
 /** The network of these settings, with `--weights` where given, on its device. */

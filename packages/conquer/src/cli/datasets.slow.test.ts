@@ -160,7 +160,9 @@ describeWithPython('one epoch through the command line', ['scipy', 'numpy'], () 
         2,
         expect.stringMatching(whatIsMissing),
       ]);
-      expect(refused.stderr).toMatch(/\(--allow-partial takes what is there\); the data are at https:\/\//);
+      expect(refused.stderr).toMatch(
+        /--allow-partial: .*\(this option takes what is there\); the data are at https:\/\//,
+      );
     }
     const dry = conquer(...asked, '--allow-partial', '--dry-run');
     expect([dry.status, dry.stderr.includes('warning: ')]).toEqual([0, name !== 'csv']);

@@ -28,7 +28,7 @@ beforeAll(async () => {
       writeFileSync(join(folder, `class-${label}`, `${image}.svg`), svg);
     }
   }
-  dataset = await openDataset('folder', { folder, split: { kind: 'halves' } });
+  dataset = await openDataset('folder', { folder });
 });
 afterAll(() => {
   vi.unstubAllEnvs();

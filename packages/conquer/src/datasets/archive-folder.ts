@@ -4,7 +4,7 @@ import { folderEntries } from './folder-entries.js';
 
 /** How a published data set's own folder is known. */
 export interface ArchiveNames {
-  /** The name that docs/datasets.md gives, relative to `--dataset-dir`. */
+  /** The name that docs/datasets.md gives, relative to the folder that is given. */
   documented: string;
   /** As archives and other tools name it; small and capital letters and all but letters and digits count for nothing. */
   others: readonly string[];

@@ -1,6 +1,13 @@
 import { join } from 'node:path';
-import type { Dataset } from './dataset.js';
-import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
+import { part } from '../part.js';
+import type { Dataset, DatasetContext } from './dataset.js';
+import {
+  Distribution,
+  type DistributionOptions,
+  type ListedImage,
+  publishedOptions,
+  sortedIds,
+} from './distribution.js';
 import { MatlabError } from './matlab/matlab-error.js';
 import { parseMatlab } from './matlab/matlab-file.js';
 import type { MatlabValue } from './matlab/matlab-value.js';
@@ -118,3 +125,10 @@ function readAnnotations(
     return { path: data.resolve(join(columns.below, listed), where), id };
   });
 }
+
+export const cars = part({
+  name: 'cars',
+  help: 'Cars196',
+  options: publishedOptions,
+  build: (options, { onWarning }: DatasetContext) => openCars({ ...options, onWarning }),
+});

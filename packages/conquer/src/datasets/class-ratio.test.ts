@@ -26,5 +26,5 @@ it('cuts galleries and further test sets alike', () => {
 });
 
 it('refuses to leave fewer than two classes', () => {
-  expect(() => withClassRatio(dataset, 0.2)).toThrow('--class-ratio 0.2 leaves 1 of 6 test classes');
+  expect(() => withClassRatio(dataset, 0.2)).toThrow('data.classRatio: 0.2 leaves 1 of 6 test classes');
 });

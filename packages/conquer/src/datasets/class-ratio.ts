@@ -1,12 +1,13 @@
-import { UserError } from '@conquer/run';
+import { OptionError } from '../option-error.js';
 import type { Dataset, Split } from './dataset.js';
 
 /** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */
 export function firstClasses(split: Split, ratio: number): Split {
   const count = Math.round(split.classNames.length * ratio);
   if (count < 2) {
-    throw new UserError(
-      `--class-ratio ${ratio} leaves ${count} of ${split.classNames.length} ${split.name} classes: at least 2 are needed`,
+    throw new OptionError(
+      'data.classRatio',
+      `${ratio} leaves ${count} of ${split.classNames.length} ${split.name} classes: at least 2 are needed`,
     );
   }
   const kept = Array.from(split.labels.keys()).filter((i) => (split.labels[i] as number) < count);

@@ -1,6 +1,7 @@
 import { UserError } from '@conquer/run';
+import { z } from 'zod';
 import { Random } from '../random.js';
-import type { ImageClass } from './dataset.js';
+import type { DatasetContext, ImageClass } from './dataset.js';
 import { readTextFile } from './text-file.js';
 
 /**
@@ -16,6 +17,35 @@ export type ClassSplit =
   | { kind: 'list'; file: string }
   | { kind: 'fraction'; fraction: number; seed: number }
   | { kind: 'all' };
+
+/** How an experiment says it. */
+export const classSplitOptions = {
+  split: z
+    .string()
+    .min(1)
+    .default('half')
+    .describe(
+      'the training classes, where the data do not say them: half (the first half by name), random, or a file that lists them',
+    ),
+  trainFraction: z
+    .number()
+    .min(0.01)
+    .max(0.99)
+    .default(0.5)
+    .describe('with a random split: share of the classes to train on'),
+};
+
+/** What these options mean. */
+export function classSplitOf(
+  { split, trainFraction }: { split: string; trainFraction: number },
+  { seed, everyClass }: DatasetContext,
+): ClassSplit {
+  if (everyClass) return { kind: 'all' };
+  if (split === 'half') return { kind: 'halves' };
+  return split === 'random'
+    ? { kind: 'fraction', fraction: trainFraction, seed }
+    : { kind: 'list', file: split };
+}
 
 /**
  * @param classes in the order of their names

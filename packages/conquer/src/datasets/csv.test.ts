@@ -16,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 function open(text: string, allowPartial = false) {
   writeFileSync(join(folder, 'list.csv'), text);
-  return openCsv({ folder: join(folder, 'list.csv'), allowPartial });
+  return openCsv({ file: join(folder, 'list.csv'), allowPartial });
 }
 async function problem(text: string, allowPartial = false): Promise<string> {
   const error = await open(text, allowPartial).catch((caught: unknown) => caught);
@@ -39,7 +39,7 @@ describe('openCsv', () => {
     expect(dataset.test.paths[0]).toBe(join(folder, 'a', '5, "six".png'));
     expect(Array.from(dataset.test.labels)).toEqual([1, 0, 1]);
     expect(dataset.gallery).toBeUndefined();
-    expect(await openCsv({ folder })).toEqual(dataset);
+    expect(await openCsv({ file: folder })).toEqual(dataset);
   });
 
   it('follows links within its folder, and refuses those that lead outside', async () => {
@@ -57,7 +57,7 @@ describe('openCsv', () => {
     const link = `${folder}-link`;
     symlinkSync(folder, link);
     await open(`${train}${tests}`);
-    expect((await openCsv({ folder: join(link, 'list.csv') })).train.paths[0]).toBe(join(link, 'a', '1.png'));
+    expect((await openCsv({ file: join(link, 'list.csv') })).train.paths[0]).toBe(join(link, 'a', '1.png'));
     rmSync(link);
     rmSync(elsewhere, { recursive: true });
   });
@@ -132,12 +132,12 @@ describe('openCsv', () => {
     const split = { kind: 'list', file: join(folder, 'list.txt') } as const;
     const file = join(folder, 'list.csv');
     writeFileSync(file, rows);
-    const listed = await openCsv({ folder: file, split });
+    const listed = await openCsv({ file, split });
     expect(listed.train.classNames).toEqual(['y', 'z']);
-    const drawn = await openCsv({ folder: file, split: { kind: 'fraction', fraction: 0.5, seed: 1 } });
+    const drawn = await openCsv({ file, split: { kind: 'fraction', fraction: 0.5, seed: 1 } });
     expect(drawn.train.classNames).toHaveLength(2);
     writeFileSync(file, `${train}a/4.png,t,test\n`);
-    await expect(openCsv({ folder: file, split })).rejects.toThrow(/has a split column/);
+    await expect(openCsv({ file, split })).rejects.toThrow(/has a split column/);
     expect(await problem(`${rows}a/9.png,w,test`)).toMatch(/line 1: expected path,label,train/);
   });
 
@@ -156,7 +156,7 @@ describe('openCsv', () => {
     ['CR alone', Buffer.from(train.replaceAll('\n', '\r')), /its lines end in CR alone/],
   ])('names %s for what it is', async (_, bytes, message) => {
     writeFileSync(join(folder, 'list.csv'), bytes);
-    await expect(openCsv({ folder })).rejects.toThrow(message);
+    await expect(openCsv({ file: folder })).rejects.toThrow(message);
   });
 
   it('takes what is there of the images with allowPartial', async () => {
@@ -165,9 +165,9 @@ describe('openCsv', () => {
   });
 
   it('finds the file in a folder, when there is one', async () => {
-    await expect(openCsv({ folder: join(folder, 'no') })).rejects.toThrow(/no is not there/);
-    await expect(openCsv({ folder })).rejects.toThrow(/expected one \.csv file in .*, found none/);
+    await expect(openCsv({ file: join(folder, 'no') })).rejects.toThrow(/no is not there/);
+    await expect(openCsv({ file: folder })).rejects.toThrow(/expected one \.csv file in .*, found none/);
     for (const name of ['a.csv', 'b.CSV']) writeFileSync(join(folder, name), '');
-    await expect(openCsv({ folder })).rejects.toThrow(/found a\.csv, b\.CSV; give the file/);
+    await expect(openCsv({ file: folder })).rejects.toThrow(/found a\.csv, b\.CSV; give the file/);
   });
 });

@@ -1,11 +1,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '@conquer/run';
-import { type ClassSplit, splitClasses } from './class-split.js';
+import { z } from 'zod';
+import { part } from '../part.js';
+import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import { type CsvRow, parseCsv } from './csv-rows.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset, DatasetContext } from './dataset.js';
 import {
+  allowPartialOption,
   Distribution,
   type DistributionOptions,
   isInside,
@@ -15,9 +18,11 @@ import {
 import { readTextFile } from './text-file.js';
 
 const parts = ['train', 'test', 'query', 'gallery'] as const;
-type Part = (typeof parts)[number];
+type PartName = (typeof parts)[number];
 
-export interface CsvOptions extends DistributionOptions {
+export interface CsvOptions extends Omit<DistributionOptions, 'folder'> {
+  /** The file, or a folder with one `.csv` in it. */
+  file: string;
   /** How the classes are divided where the file has no split column; default `halves`. */
   split?: ClassSplit | undefined;
 }
@@ -28,15 +33,14 @@ export interface CsvOptions extends DistributionOptions {
  * With a fourth column, test images are either queries or in the gallery in which queries are looked for. Without a third
  * one, `split` divides the classes.
  *
- * @param options `folder`: the file, or a folder with one `.csv` in it
  * @throws UserError if it cannot work, or an image is missing and `allowPartial` is not set
  */
 export async function openCsv(options: CsvOptions): Promise<Dataset> {
-  const file = await findFile(resolve(options.folder));
+  const file = await findFile(resolve(options.file));
   const folder = dirname(file);
   const data = new Distribution('csv', folder, `its paths are relative to ${folder}`, options);
   const images = await readImages(file, options.split ?? { kind: 'halves' });
-  const present = async (part: Part) => await data.present(images[part], basename(file));
+  const present = async (part: PartName) => await data.present(images[part], basename(file));
   const [train, gallery] = [await present('train'), await present('gallery')];
   const test = [...(await present('test')), ...(await present('query'))];
   if (images.test.length > 0 && images.query.length + images.gallery.length > 0) {
@@ -57,7 +61,11 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
     ...(images.gallery.length > 0 && { gallery: data.split('gallery', gallery, searched) }),
     recallAt: [1, 2, 4, 8],
   };
-  return await data.checked(dataset, { source: file, published: false });
+  return await data.checked(dataset, {
+    source: file,
+    published: false,
+    tested: options.split?.kind !== 'all',
+  });
 }
 
 async function findFile(path: string): Promise<string> {
@@ -68,12 +76,10 @@ async function findFile(path: string): Promise<string> {
   const files = (await readdir(path)).filter((name) => name.toLowerCase().endsWith('.csv')).sort(byCodePoint);
   if (files.length === 1) return join(path, files[0] as string);
   const listed = files.length === 0 ? 'none' : files.slice(0, 5).join(', ');
-  throw new UserError(
-    `csv: expected one .csv file in ${path}, found ${listed}; give the file as --dataset-dir`,
-  );
+  throw new UserError(`csv: expected one .csv file in ${path}, found ${listed}; give the file itself`);
 }
 
-async function readImages(file: string, split: ClassSplit): Promise<Record<Part, ListedImage<string>[]>> {
+async function readImages(file: string, split: ClassSplit): Promise<Record<PartName, ListedImage<string>[]>> {
   const rows = parseCsv(await readTextFile(file, 'a CSV file'), file);
   const [first] = rows;
   const header = first?.cells.map((cell) => cell.toLowerCase()) ?? [];
@@ -89,13 +95,13 @@ function readDivided(
   rows: readonly CsvRow[],
   file: string,
   split: ClassSplit,
-): Record<Part, ListedImage<string>[]> {
+): Record<PartName, ListedImage<string>[]> {
   if (split.kind !== 'halves' && split.kind !== 'all') {
     throw new UserError(
       `${file}: it has a split column, train and test, which another way to divide the classes contradicts; leave one of them out`,
     );
   }
-  const images: Record<Part, ListedImage<string>[]> = { train: [], test: [], query: [], gallery: [] };
+  const images: Record<PartName, ListedImage<string>[]> = { train: [], test: [], query: [], gallery: [] };
   for (const row of rows) {
     const [path = '', id = '', splitCell = '', roleCell = '', ...rest] = row.cells;
     const [half, role] = [splitCell.toLowerCase(), roleCell.toLowerCase()];
@@ -114,7 +120,7 @@ async function divide(
   rows: readonly CsvRow[],
   file: string,
   split: ClassSplit,
-): Promise<Record<Part, ListedImage<string>[]>> {
+): Promise<Record<PartName, ListedImage<string>[]>> {
   const classes = new Map<string, string[]>();
   for (const row of rows) {
     const [path = '', id = '', ...rest] = row.cells;
@@ -148,3 +154,15 @@ function imagePath(path: string, { line }: CsvRow, file: string): string {
     `${file}, line ${line}: expected a path inside ${dirname(file)}, ${JSON.stringify(path)} leads outside`,
   );
 }
+
+export const csv = part({
+  name: 'csv',
+  help: "images of one's own that a CSV file lists: path,label,split",
+  options: z.strictObject({
+    file: z.string().min(1).describe('the CSV file, or a folder with one in it'),
+    ...classSplitOptions,
+    ...allowPartialOption,
+  }),
+  build: ({ file, allowPartial, ...split }, context: DatasetContext) =>
+    openCsv({ file, allowPartial, split: classSplitOf(split, context), onWarning: context.onWarning }),
+});

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
-import type { Dataset } from './dataset.js';
-import { Distribution, type DistributionOptions, type ListedImage } from './distribution.js';
+import { part } from '../part.js';
+import type { Dataset, DatasetContext } from './dataset.js';
+import {
+  Distribution,
+  type DistributionOptions,
+  type ListedImage,
+  publishedOptions,
+} from './distribution.js';
 
 /** What torchvision's ImageFolder takes for images. */
 const image = /\.(jpe?g|png|ppm|bmp|pgm|tiff?|webp)$/i;
@@ -54,3 +60,10 @@ export async function openCub(options: DistributionOptions): Promise<Dataset> {
     recallAt: [1, 2, 4, 8],
   });
 }
+
+export const cub = part({
+  name: 'cub',
+  help: 'CUB-200-2011, birds',
+  options: publishedOptions,
+  build: (options, { onWarning }: DatasetContext) => openCub({ ...options, onWarning }),
+});

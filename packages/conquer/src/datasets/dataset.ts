@@ -1,3 +1,5 @@
+import type { AnyPart } from '../part.js';
+
 /** Images and their classes, for training or for testing. */
 export interface Split {
   /** What the split is called in reports: `train`, `test`, ... */
@@ -29,6 +31,21 @@ export interface Dataset {
   /** The k's at which the literature reports recall on this data set. Ascending. */
   recallAt: number[];
 }
+
+/** What is known when an experiment's data set is opened. */
+export interface DatasetContext {
+  /** Of what is drawn: which classes train, where they are divided at random. */
+  seed: number;
+  /** Every class trains, and the test set is empty. */
+  everyClass: boolean;
+  /** Called while something is prepared that will be there the next time. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+  /** Told of what is left out or deviates, a line each. */
+  onWarning?: ((message: string) => void) | undefined;
+}
+
+/** A data set as an experiment names it. */
+export type DatasetPart = AnyPart<DatasetContext, Promise<Dataset>>;
 
 /** A class and the absolute paths of its images. */
 export interface ImageClass {

@@ -34,7 +34,7 @@ it('cub: classes by folder, the number tells the half, "._" files are no images'
     put(`cub-200-2011/images/${name}/._a.jpg`);
   }
   await expect(openCub({ folder })).rejects.toThrow(
-    /expected 5,864 training images, found 4.*--allow-partial/,
+    /expected 5,864 training images, found 4.*this option takes what is there/,
   );
   const { train, test, recallAt } = await openCub(partial());
   expect(train.classNames).toEqual(['001.A', '002.B']);

@@ -1,6 +1,8 @@
 import { access, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { counted, UserError } from '@conquer/run';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
 import { type ArchiveNames, archiveFolder } from './archive-folder.js';
 import { withCheckedFiles } from './checked-files.js';
 import { byCodePoint } from './code-point-order.js';
@@ -11,7 +13,7 @@ import { decodeLines } from './text-file.js';
 
 /** How the readers of published data sets are called. */
 export interface DistributionOptions {
-  /** The folder that holds the data set's own folder (`--dataset-dir`). */
+  /** The folder that holds the data set's own folder, or that folder itself. */
   folder: string;
   /**
    * Take what is there of the data set, with a warning, instead of refusing what is not whole. Default false.
@@ -20,6 +22,19 @@ export interface DistributionOptions {
   /** Told of what deviates from the published data set, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
+
+export const allowPartialOption = {
+  allowPartial: z
+    .boolean()
+    .default(false)
+    .describe('take what is there of a data set that is not whole, with a warning'),
+};
+
+/** The options of a published data set. */
+export const publishedOptions = z.strictObject({
+  folder: z.string().min(1).describe("the data set's own folder, or the one it lies in"),
+  ...allowPartialOption,
+});
 
 /** An image as a list names it. */
 export interface ListedImage<Id> {
@@ -59,7 +74,7 @@ export class Distribution {
     name: string,
     folder: string,
     hint: string,
-    options: DistributionOptions,
+    options: Omit<DistributionOptions, 'folder'>,
     imageFolders: readonly string[] = [],
   ) {
     this.name = name;
@@ -98,9 +113,12 @@ export class Distribution {
     this.#onWarning?.(`${this.name}: ${what}`);
   }
 
-  /** Refuses, or with `--allow-partial` warns. */
+  /** Refuses, or with `allowPartial` warns. */
   deviation(what: string): void {
-    if (!this.allowPartial) throw this.error(`${what} (--allow-partial takes what is there)`);
+    if (!this.allowPartial) {
+      const { message } = this.error(`${what} (this option takes what is there)`);
+      throw new OptionError('allowPartial', message);
+    }
     this.warn(what);
   }
 
@@ -201,14 +219,21 @@ export class Distribution {
   /**
    * The data set, if something can be learnt and measured on it: a subset may be too small. Files that it lists more than
    * once are as `withoutRepeatedFiles` has them; queries that can find nothing are counted in a warning.
+   *
+   * @param tested whether there has to be a test set
    */
   async checked(
     dataset: Dataset,
-    { source = this.name, published = true }: { source?: string; published?: boolean } = {},
+    {
+      source = this.name,
+      published = true,
+      tested = true,
+    }: { source?: string; published?: boolean; tested?: boolean } = {},
   ): Promise<Dataset> {
     const { train, test, gallery, testSets = [] } = dataset;
     const onWarning = this.#onWarning;
     for (const split of [train, test, ...testSets]) {
+      if (split === test && !tested && test.labels.length === 0) continue;
       const counts = new Map<number, number>();
       for (const label of split.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
       if (split === test && gallery) {

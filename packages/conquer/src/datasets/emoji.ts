@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Drawing, renderSvgs } from '@conquer/image';
+import { z } from 'zod';
 import { cacheError, cacheFolder } from '../cache-folder.js';
+import { part } from '../part.js';
 import { Random } from '../random.js';
-import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
+import { type Dataset, type DatasetContext, type ImageClass, splitOfClasses } from './dataset.js';
 import {
   type EmojiName,
   emojiSets,
@@ -133,3 +135,17 @@ async function readNames(folder: string): Promise<EmojiName[]> {
 function picture(folder: string, set: string, name: string): string {
   return join(folder, set, `${name}.png`);
 }
+
+export const emoji = part({
+  name: 'emoji',
+  help: 'emoji as nine icon sets draw them; comes with the program',
+  options: z.strictObject({}),
+  build: (_, { onProgress }: DatasetContext) => openEmoji({ onProgress }),
+});
+
+export const emojiTones = part({
+  name: 'emoji-tones',
+  help: 'emoji with their skin tones, which are harder to tell apart',
+  options: z.strictObject({}),
+  build: (_, { onProgress }: DatasetContext) => openEmoji({ tones: true, onProgress }),
+});

@@ -186,9 +186,11 @@ describe('openDataset', () => {
   it('opens by name and refuses other names', async () => {
     addClasses('a', 'b', 'c', 'd');
     expect((await openDataset('folder', { folder })).train.classNames).toEqual(['a', 'b']);
-    await expect(openDataset('folder')).rejects.toThrow(/needs the path of a folder/);
-    await expect(openDataset('emojis')).rejects.toThrow(
-      'one of the data sets emoji, emoji-tones, folder, csv, cub, cars, sop, inshop, vid, got "emojis"',
+    await expect(openDataset('folder', {} as { folder: string })).rejects.toThrow(
+      'folder: expected the folder with a subfolder of images for each class, got nothing',
+    );
+    await expect(openDataset('emojis' as 'cub', { folder })).rejects.toThrow(
+      'name: expected one of emoji, emoji-tones, folder, csv, cub, cars, sop, inshop, vid, got "emojis"',
     );
   });
 });

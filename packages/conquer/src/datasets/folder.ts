@@ -1,9 +1,11 @@
 import { basename, resolve } from 'node:path';
 import { UserError } from '@conquer/run';
+import { z } from 'zod';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { part } from '../part.js';
 import { withCheckedFiles } from './checked-files.js';
-import type { ClassSplit } from './class-split.js';
-import { type Dataset, splitOfClasses } from './dataset.js';
+import { type ClassSplit, classSplitOf, classSplitOptions } from './class-split.js';
+import { type Dataset, type DatasetContext, splitOfClasses } from './dataset.js';
 import { readParts } from './folder-parts.js';
 import { findImages } from './image-tree.js';
 
@@ -63,3 +65,14 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
   };
   return await withCheckedFiles(dataset, { source: folder, onWarning });
 }
+
+export const folder = part({
+  name: 'folder',
+  help: "images of one's own, a subfolder for each class",
+  options: z.strictObject({
+    folder: z.string().min(1).describe('the folder with a subfolder of images for each class'),
+    ...classSplitOptions,
+  }),
+  build: ({ folder, ...split }, context: DatasetContext) =>
+    openFolder({ folder, split: classSplitOf(split, context), onWarning: context.onWarning }),
+});

@@ -1,11 +1,18 @@
 import { join } from 'node:path';
 import { counted } from '@conquer/run';
-import type { Dataset } from './dataset.js';
-import { Distribution, type DistributionOptions, type ListedImage, sortedIds } from './distribution.js';
+import { part } from '../part.js';
+import type { Dataset, DatasetContext } from './dataset.js';
+import {
+  Distribution,
+  type DistributionOptions,
+  type ListedImage,
+  publishedOptions,
+  sortedIds,
+} from './distribution.js';
 
 const file = 'Eval/list_eval_partition.txt';
 const parts = ['train', 'query', 'gallery'] as const;
-type Part = (typeof parts)[number];
+type PartName = (typeof parts)[number];
 
 /**
  * In-Shop Clothes Retrieval (Liu et al. 2016, DeepFashion). `in-shop/Eval/list_eval_partition.txt`: the number of
@@ -58,14 +65,14 @@ function className(id: number): string {
   return `id_${String(id).padStart(8, '0')}`;
 }
 
-async function readPartition(data: Distribution): Promise<Record<Part, ListedImage<number>[]>> {
+async function readPartition(data: Distribution): Promise<Record<PartName, ListedImage<number>[]>> {
   const [count, , ...lines] = await data.lines(file);
   if (count === undefined || !/^\d+$/.test(count.text))
     throw data.error(
       `${file}, line 1, expected the number of images, got ${JSON.stringify(count?.text ?? '')}`,
     );
   const root = (await data.has('img')) || !(await data.has('Img/img')) ? '' : 'Img';
-  const images: Record<Part, ListedImage<number>[]> = { train: [], query: [], gallery: [] };
+  const images: Record<PartName, ListedImage<number>[]> = { train: [], query: [], gallery: [] };
   for (const { text, line } of lines) {
     const where = `${file}, line ${line},`;
     const [path, item, status, ...rest] = text.split(/\s+/);
@@ -83,3 +90,10 @@ async function readPartition(data: Distribution): Promise<Record<Part, ListedIma
     data.deviation(`${file} announces ${count.text} images and lists ${lines.length}: it seems cut short`);
   return images;
 }
+
+export const inshop = part({
+  name: 'inshop',
+  help: 'In-Shop Clothes Retrieval (DeepFashion)',
+  options: publishedOptions,
+  build: (options, { onWarning }: DatasetContext) => openInshop({ ...options, onWarning }),
+});

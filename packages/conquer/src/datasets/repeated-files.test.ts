@@ -22,7 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const train = 'c.png,x,train\nd.png,x,train\ne.png,y,train\n';
 async function open(rows: string) {
   writeFileSync(join(folder, 'list.csv'), rows);
-  return await openCsv({ folder, onWarning: (message) => warnings.push(message) });
+  return await openCsv({ file: folder, onWarning: (message) => warnings.push(message) });
 }
 async function problem(rows: string): Promise<string> {
   const error = await open(rows).catch((caught: unknown) => caught);

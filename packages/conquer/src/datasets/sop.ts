@@ -1,8 +1,10 @@
-import type { Dataset, Split } from './dataset.js';
+import { part } from '../part.js';
+import type { Dataset, DatasetContext, Split } from './dataset.js';
 import {
   Distribution,
   type DistributionOptions,
   type ListedImage,
+  publishedOptions,
   sortedIds,
   wholeNumber,
 } from './distribution.js';
@@ -62,3 +64,10 @@ async function readList(
     return { path: data.resolve(path, where), id };
   });
 }
+
+export const sop = part({
+  name: 'sop',
+  help: 'Stanford Online Products',
+  options: publishedOptions,
+  build: (options, { onWarning }: DatasetContext) => openSop({ ...options, onWarning }),
+});

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { OptionError } from '../option-error.js';
 import { Random } from '../random.js';
 import { type Dataset, type Split, splitOfClasses } from './dataset.js';
 
@@ -17,21 +17,23 @@ function classesOf(split: Split, name: string, labels: readonly number[]): Split
  * classes are, but not these. The same classes for every run of the data set.
  *
  * @param fraction of the training classes, in (0, 1); rounded, at least two on either side
- * @throws UserError when too few classes are left
+ * @throws OptionError when too few classes are left
  */
 export function withValidation(dataset: Dataset, fraction: number): Dataset {
   if (fraction === 0) return dataset;
   if (dataset.validation) {
-    throw new UserError(
-      `--val-fraction ${fraction}: the data set has classes to choose the best epoch on already, ${dataset.validation.classNames.length} of them; leave it out`,
+    throw new OptionError(
+      'data.validationFraction',
+      `got ${fraction}, but the data set has classes to choose the best epoch on already, ${dataset.validation.classNames.length} of them; leave it out`,
     );
   }
   const { train } = dataset;
   const classes = train.classNames.length;
   const count = Math.round(classes * fraction);
   if (count < 2 || classes - count < 2) {
-    throw new UserError(
-      `--val-fraction ${fraction} would validate on ${count} of ${classes} training classes and train on ${classes - count}: both need at least 2`,
+    throw new OptionError(
+      'data.validationFraction',
+      `${fraction} would validate on ${count} of ${classes} training classes and train on ${classes - count}: both need at least 2`,
     );
   }
   const aside = new Set(new Random(0).permutation(classes).subarray(0, count));

@@ -55,7 +55,7 @@ describe('openVehicleId', () => {
     putList('train_list', [12, 3]);
     for (const size of [800, 1600, 2400]) putList(`test_list_${size}`, [1, 2]);
     await expect(open(false)).rejects.toThrow(
-      /^vid: expected 800 vehicles in test_list_800\.txt, found 2 in .*VehicleID_V1\.0 \(--allow-partial .*pkuml/,
+      /^allowPartial: vid: expected 800 vehicles in test_list_800\.txt, found 2 in .*VehicleID_V1\.0 \(this option takes .*pkuml/,
     );
     expect((await open()).testSets).toHaveLength(3);
     rmSync(join(folder, root, 'image/0000030.jpg'));

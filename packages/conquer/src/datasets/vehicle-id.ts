@@ -1,8 +1,10 @@
-import type { Dataset, Split } from './dataset.js';
+import { part } from '../part.js';
+import type { Dataset, DatasetContext, Split } from './dataset.js';
 import {
   Distribution,
   type DistributionOptions,
   type ListedImage,
+  publishedOptions,
   sortedIds,
   wholeNumber,
 } from './distribution.js';
@@ -59,3 +61,10 @@ async function readList(data: Distribution, name: string): Promise<ListedImage<n
     return { path: data.resolve(`image/${image}.jpg`, where), id };
   });
 }
+
+export const vehicleId = part({
+  name: 'vid',
+  help: 'PKU VehicleID',
+  options: publishedOptions,
+  build: (options, { onWarning }: DatasetContext) => openVehicleId({ ...options, onWarning }),
+});

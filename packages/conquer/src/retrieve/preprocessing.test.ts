@@ -42,7 +42,7 @@ beforeAll(async () => {
     }
   }
   writeFileSync(join(folder, 'list.csv'), `path,label,split,part\n${lines.join('\n')}\n`);
-  dataset = await openCsv({ folder });
+  dataset = await openCsv({ file: folder });
 });
 afterAll(() => {
   vi.unstubAllEnvs();

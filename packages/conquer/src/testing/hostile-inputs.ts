@@ -108,8 +108,18 @@ interface ListTarget {
 export async function fuzzLists(inputs: number, seedNumber: number): Promise<FuzzReport> {
   const vehicles = seedText('train_list.txt');
   const targets: ListTarget[] = [
-    { file: 'own.csv', text: seedText('own.csv'), open: openCsv, dataset: 'own.csv' },
-    { file: 'own.csv', text: seedText('gallery.csv'), open: openCsv, dataset: 'own.csv' },
+    {
+      file: 'own.csv',
+      text: seedText('own.csv'),
+      open: ({ folder, ...options }) => openCsv({ ...options, file: folder }),
+      dataset: 'own.csv',
+    },
+    {
+      file: 'own.csv',
+      text: seedText('gallery.csv'),
+      open: ({ folder, ...options }) => openCsv({ ...options, file: folder }),
+      dataset: 'own.csv',
+    },
     {
       file: 'sop/Ebay_train.txt',
       text: seedText('Ebay_train.txt'),

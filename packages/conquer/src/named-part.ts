@@ -1,0 +1,36 @@
+import { didYouMean } from '@conquer/run';
+import type { z } from 'zod';
+import { OptionError, underPath } from './option-error.js';
+import { type AnyPart, withDefaults } from './part.js';
+
+/** A part as an experiment has it: its name, and its options beside it. For a union of parts, one of them. */
+export type NamedPart<P extends { name: string; options: z.ZodType }> = P extends unknown
+  ? { name: P['name'] } & z.input<P['options']>
+  : never;
+
+/**
+ * Builds the part that an object names, of the options beside the name.
+ *
+ * @param path where the object stands in the experiment, such as `data.dataset`; '' where it stands alone
+ * @throws OptionError, also where the promise of a part is rejected with one, with the path of the option
+ */
+export function buildNamed<Context, Built>(
+  parts: readonly AnyPart<Context, Built>[],
+  { name, ...given }: { name: string },
+  context: Context,
+  path: string,
+): Built {
+  const part = parts.find((known) => known.name === name);
+  if (part === undefined) {
+    const names = parts.map((known) => known.name);
+    const problem = `expected one of ${names.join(', ')}, got ${JSON.stringify(name)}${didYouMean(String(name), names)}`;
+    throw underPath(path, new OptionError('name', problem));
+  }
+  try {
+    const built = part.build(withDefaults('', part.options, given), context);
+    if (!(built instanceof Promise)) return built;
+    return built.catch((error: unknown) => Promise.reject(underPath(path, error))) as Built;
+  } catch (error) {
+    throw underPath(path, error);
+  }
+}
