@@ -33,7 +33,7 @@ const model = openModel(arch, {
 }).to({ device });
 const loss = new MarginLoss().to({ device });
 const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-5, weightDecay: 1e-4 });
-const miner = new DistanceWeightedMiner({ random: new Random(1), nonZeroLossCutoff: loss });
+const miner = new DistanceWeightedMiner({ random: new Random(1), loss });
 const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01 });
 const images = randn([Number(batch), 3, Number(size), Number(size)], { generator }).to({ device });
 const labels = Int32Array.from({ length: Number(batch) }, (_, i) => Math.floor(i / IMAGES_PER_CLASS));

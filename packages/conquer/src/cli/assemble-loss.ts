@@ -36,7 +36,7 @@ function newLoss(settings: TrainSettings, numClasses: number, generator: Generat
         beta,
         nu,
         ...(settings['beta-per-class'] === 'yes' && { numClasses }),
-        ...asCollection,
+        compat,
       });
     case 'triplet':
       return new TripletLoss({

@@ -1,12 +1,10 @@
-import { Generator, noGrad } from '@conquer/torch';
+import { Generator } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
-import { MarginLoss } from '../losses/margin.js';
 import { NPairsLoss } from '../losses/npairs.js';
 import { TripletLoss } from '../losses/triplet.js';
 import { TripletAllLoss } from '../losses/triplet-all.js';
 import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
-import type { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
@@ -97,21 +95,7 @@ describe('miners', () => {
   it('have their cutoffs, and none for a loss on the whole batch', () => {
     expect(miner({ miner: 'easypeasy', 'miner-cutoff': 0.6 })).toMatchObject({ cutoff: 0.6 });
     expect(miner({ miner: 'easy-positive' })).toBeInstanceOf(EasyPositiveMiner);
-    expect(miner({ loss: 'triplet', margin: 0.3 })).toMatchObject({ nonZeroLossCutoff: 1.5 });
     expect(miner({ loss: 'npairs' })).toBe(null);
-  });
-
-  it('distance-weighted follows the beta of the margin loss, except as dcesml does', () => {
-    const settings = resolveSettings({ 'beta-per-class': 'yes' });
-    const margin = lossOf(settings, 3, new Generator(0)) as MarginLoss;
-    const made = minerOf(settings, margin, new Random(0)) as DistanceWeightedMiner;
-    expect(margin).toBeInstanceOf(MarginLoss);
-    noGrad(() => margin.beta.narrow(0, 2, 1).fill_(0.5));
-    const { nonZeroLossCutoff } = made;
-    if (typeof nonZeroLossCutoff !== 'object') throw new Error('expected the loss');
-    const far = nonZeroLossCutoff.zeroLossDistance() as (label: number) => number;
-    expect([far(0), far(2)].map((d) => Math.round(100 * d))).toEqual([140, 70]);
-    expect(miner({ compat: 'dcesml' })).toMatchObject({ nonZeroLossCutoff: 1.4 });
   });
 });
 

@@ -7,10 +7,9 @@ import { LeftOut } from '../datasets/left-out.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule } from '../divide/schedule.js';
 import type { Loss } from '../losses/loss.js';
-import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
-import { FlexibleTripletMiner, negativeChoices, positiveChoices } from '../miners/flexible-triplet.js';
+import { FlexibleTripletMiner, type FlexibleTripletOptions } from '../miners/flexible-triplet.js';
 import type { Miner } from '../miners/miner.js';
 import type { Backbone } from '../models/backbone.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
@@ -175,20 +174,16 @@ async function loadWeightsOf(
 /** null where the loss reads the whole batch. */
 export function minerOf(settings: TrainSettings, loss: Loss, random: Random): Miner | null {
   if (!loss.usesTuples) return null;
-  const { miner, margin, beta } = settings;
+  const { miner, margin } = settings;
   const cutoff = settings['miner-cutoff'];
   switch (miner) {
     case 'easy-positive':
       return new EasyPositiveMiner({ cutoff });
-    case 'distance-weighted': {
-      // In dcesml the distance does not follow a learned beta.
-      const follows = loss instanceof MarginLoss && settings.compat !== 'dcesml';
-      return new DistanceWeightedMiner({ random, cutoff, nonZeroLossCutoff: follows ? loss : beta + margin });
-    }
+    case 'distance-weighted':
+      return new DistanceWeightedMiner({ random, cutoff, loss });
     default: {
-      const positive = positiveChoices.find((name) => miner.startsWith(`${name}-`)) ?? 'random';
-      const negative = negativeChoices.find((name) => miner.endsWith(`-${name}`)) ?? 'random';
-      return new FlexibleTripletMiner({ positive, negative, margin, random });
+      const [positive, negative] = miner.split('-');
+      return new FlexibleTripletMiner({ positive, negative, margin, random } as FlexibleTripletOptions);
     }
   }
 }

@@ -8,8 +8,6 @@ const losses = (...names: TrainSettings['loss'][]): Use => [
   names.length === 1 ? `--loss ${names[0]}` : `--loss ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
 ];
 const takesTuples = ({ loss }: TrainSettings) => ['margin', 'triplet', 'contrastive', 'snr'].includes(loss);
-const distanceWeighted = (settings: TrainSettings) =>
-  takesTuples(settings) && settings.miner === 'distance-weighted';
 const schedules = (settings: TrainSettings) => [
   settings['lr-schedule'],
   ...(settings['divide-lr'] === null ? [] : [settings['divide-lr-schedule']]),
@@ -70,18 +68,13 @@ const uses: Partial<Record<OptionName, Use>> = {
     (settings) =>
       ['margin', 'triplet-all', 'kantorov-margin', 'snr'].includes(settings.loss) ||
       (['triplet', 'triplet-semihard'].includes(settings.loss) && settings.soft === 'no') ||
-      distanceWeighted(settings) ||
       (takesTuples(settings) && settings.miner.endsWith('-semihard')),
     'a margin, triplet or snr loss, not --soft yes, or a miner of semihard negatives',
   ],
   soft: losses('triplet', 'triplet-semihard'),
   average: losses('triplet', 'snr', 'multi-similarity'),
   alpha: losses('npairs'),
-  beta: [
-    (settings) =>
-      settings.loss === 'margin' || settings.loss === 'kantorov-margin' || distanceWeighted(settings),
-    '--loss margin or kantorov-margin, or --miner distance-weighted for a loss that takes tuples',
-  ],
+  beta: losses('margin', 'kantorov-margin'),
   'beta-per-class': losses('margin'),
   nu: losses('margin'),
   temperature: losses('normalized-softmax'),

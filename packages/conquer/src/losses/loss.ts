@@ -1,6 +1,7 @@
 import { type Generator, nn, type Tensor, tensor } from '@conquer/torch';
 import { checkBatch } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
+import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
 import type { AnyPart } from '../part.js';
 import type { Tuples } from '../tuples.js';
 
@@ -8,7 +9,7 @@ import type { Tuples } from '../tuples.js';
  * A metric loss. What it learns itself (boundaries, class weights) are its parameters; they are saved with the
  * checkpoint and have a learning rate of their own.
  */
-export abstract class Loss extends nn.Module {
+export abstract class Loss extends nn.Module implements MiningBounds {
   /** Whether it needs a miner's tuples; if not it reads the whole batch. */
   abstract readonly usesTuples: boolean;
 
@@ -26,6 +27,14 @@ export abstract class Loss extends nn.Module {
   /** Whether a batch of these labels can have a loss at all. If not, it is to be skipped and reported. */
   hasEnough(labels: Int32Array): boolean {
     return labels.length > 0;
+  }
+
+  zeroLossDistance(): Cutoff {
+    return usualBounds.zeroLossDistance();
+  }
+
+  semihardMargin(): number {
+    return usualBounds.semihardMargin();
   }
 }
 

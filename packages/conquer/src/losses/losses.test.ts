@@ -209,13 +209,31 @@ describe('MarginLoss', () => {
     value.backward();
     expect(x.grad?.toNumbers().every((g) => g === 0)).toBe(true);
   });
+});
 
-  it('tells from which distance on a negative has no loss', () => {
-    expect(new MarginLoss({ beta: 1, margin: 0.5 }).zeroLossDistance()).toBe(1.5);
-    const perClass = new MarginLoss({ beta: 1, margin: 0.5, numClasses: 2 });
-    perClass.beta.detach().narrow(0, 1, 1).fill_(2);
-    const distance = perClass.zeroLossDistance() as (label: number) => number;
-    expect([distance(0), distance(1)]).toEqual([1.5, 2.5]);
+describe('what a loss tells miners', () => {
+  const at = (loss: Loss, label: number) => {
+    const distance = loss.zeroLossDistance();
+    return typeof distance === 'number' ? distance : distance(label);
+  };
+
+  it('follows a learned beta, except as dcesml does', () => {
+    for (const [compat, wanted] of [
+      [null, [1.5, 2.5]],
+      ['dcesml', [1.5, 1.5]],
+    ] as const) {
+      const loss = new MarginLoss({ beta: 1, margin: 0.5, numClasses: 2, compat });
+      loss.beta.detach().narrow(0, 1, 1).fill_(2);
+      expect([at(loss, 0), at(loss, 1)]).toEqual(wanted);
+    }
+  });
+
+  it('is the margin of its own, or the usual', () => {
+    const bounds = (loss: Loss) => [at(loss, 0), loss.semihardMargin()];
+    expect(bounds(new TripletLoss({ margin: 0.3 }))).toEqual([1.4, 0.3]);
+    expect(bounds(new SnrLoss({ margin: 0.4 }))).toEqual([1.4, 0.4]);
+    expect(bounds(new MarginLoss({ margin: 0.5, beta: 1 }))).toEqual([1.5, 0.5]);
+    expect(bounds(new ContrastiveLoss({ negMargin: 0.9 }))).toEqual([1.4, 0.2]);
   });
 });
 

@@ -3,6 +3,7 @@ import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
+import type { Cutoff } from '../mining-bounds.js';
 import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, type LossContext, selectTuples } from './loss.js';
@@ -24,6 +25,7 @@ export interface MarginLossOptions extends z.input<typeof options> {
   /** A boundary for each of so many classes instead of a shared one, which is the default. */
   numClasses?: number | undefined;
   /**
+   * 'dcesml': miners keep to the boundary that there is at the beginning, whatever is learned.
    * 'revisiting-dml': divide by the number of tuples with a loss in either of their pairs, as that collection does,
    * instead of the number of pairs (up to twice the value), and round β to float32 whatever its precision.
    */
@@ -44,6 +46,7 @@ export class MarginLoss extends Loss {
   readonly nu: number;
   readonly perClass: boolean;
   readonly #asCollection: boolean;
+  readonly #zeroLossAtStart: number | null;
   /** (1,) or (numClasses,), float32 unless moved. */
   readonly beta: Tensor;
 
@@ -54,6 +57,7 @@ export class MarginLoss extends Loss {
     this.nu = nu;
     this.perClass = numClasses !== undefined;
     this.#asCollection = compat === 'revisiting-dml';
+    this.#zeroLossAtStart = compat === 'dcesml' ? beta + margin : null;
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
@@ -85,11 +89,13 @@ export class MarginLoss extends Loss {
     return this.beta.indexSelect(0, classes.indexSelect(0, rows));
   }
 
-  /**
-   * From which distance on a negative has no loss at present, β + margin: one number, or a function of the anchor's
-   * class, which throws UserError for a class that there is not. DistanceWeightedMiner asks it for every batch.
-   */
-  zeroLossDistance(): number | ((anchorLabel: number) => number) {
+  override semihardMargin(): number {
+    return this.margin;
+  }
+
+  /** β + margin. */
+  override zeroLossDistance(): Cutoff {
+    if (this.#zeroLossAtStart !== null) return this.#zeroLossAtStart;
     const beta = this.beta.toNumbers();
     if (!this.perClass) return (beta[0] as number) + this.margin;
     return (anchorLabel) => {

@@ -45,6 +45,10 @@ export class SnrLoss extends Loss {
     this.averageNonZeroOnly = averageNonZeroOnly;
   }
 
+  override semihardMargin(): number {
+    return this.margin;
+  }
+
   forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('snr', embeddings, labels, tuples);

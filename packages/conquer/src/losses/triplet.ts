@@ -41,6 +41,10 @@ export class TripletLoss extends Loss {
     this.squared = squared;
   }
 
+  override semihardMargin(): number {
+    return this.margin;
+  }
+
   forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
     return scope(() => {
       const { anchors, positives, negatives } = selectTuples('triplet', embeddings, labels, tuples);

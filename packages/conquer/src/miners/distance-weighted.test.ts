@@ -1,5 +1,6 @@
 import { F, liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { usualBounds } from '../mining-bounds.js';
 import { Random } from '../random.js';
 import {
   DistanceWeightedMiner,
@@ -59,17 +60,19 @@ describe('DistanceWeightedMiner', () => {
     // Anchors at 0° and 1°, negatives at 60° (distance 1) and around 180° (distance 2).
     const embeddings = tensor([0, 1, 60, 180, 181, 182, 183, 184].map(angle));
     const labels = Int32Array.of(0, 0, 1, 2, 3, 4, 5, 6);
-    const miner = new DistanceWeightedMiner({ random: new Random(0) });
+    const random = new Random(0);
+    const usual = new DistanceWeightedMiner({ random });
     for (let trial = 0; trial < 100; trial++)
-      expect([...miner.mine(embeddings, labels).negatives]).toEqual([2, 2]);
-    miner.nonZeroLossCutoff = 0.9;
+      expect([...usual.mine(embeddings, labels).negatives]).toEqual([2, 2]);
+    const nearer = new DistanceWeightedMiner({ random, nonZeroLossCutoff: 0.9 });
     const drawn = new Set<number>();
     for (let trial = 0; trial < 100; trial++)
-      for (const n of miner.mine(embeddings, labels).negatives) drawn.add(n);
+      for (const n of nearer.mine(embeddings, labels).negatives) drawn.add(n);
     expect(drawn.size).toBe(6);
     // A cutoff for each class of the anchor.
-    miner.nonZeroLossCutoff = (label) => (label === 0 ? 1.4 : 0);
-    expect([...miner.mine(embeddings, labels).negatives]).toEqual([2, 2]);
+    const zeroLossDistance = () => (label: number) => (label === 0 ? 1.4 : 0);
+    const byClass = new DistanceWeightedMiner({ random, loss: { ...usualBounds, zeroLossDistance } });
+    expect([...byClass.mine(embeddings, labels).negatives]).toEqual([2, 2]);
   });
 
   it('asks the loss for the distance from which on a negative has none, batch by batch', () => {
@@ -80,7 +83,7 @@ describe('DistanceWeightedMiner', () => {
     let far = 1.2;
     const miner = new DistanceWeightedMiner({
       random: new Random(5),
-      nonZeroLossCutoff: { zeroLossDistance: () => far },
+      loss: { ...usualBounds, zeroLossDistance: () => far },
     });
     const drawn = () => {
       const found = Array.from({ length: 200 }, () => miner.mine(embeddings, labels));

@@ -1,40 +1,33 @@
 import { distanceWeights, noGrad, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { checkBatch } from '../batch-labels.js';
 import { refuseNonFinite } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
-import type { Miner } from './miner.js';
+import type { Miner, MinerContext } from './miner.js';
 import { largestClass, meanPositives } from './positives.js';
 
-/** A distance, or one for each class of the anchor. */
-export type Cutoff = number | ((anchorLabel: number) => number);
+const options = z.strictObject({
+  cutoff: z
+    .number()
+    .min(0)
+    .default(0.5)
+    .describe('distances below count as this: nearer negatives give gradients of too high a variance'),
+  nonZeroLossCutoff: z
+    .number()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('a negative this far away is drawn only where none is nearer; null: as the loss says'),
+});
 
-/** What knows the distance from which on a negative has no loss at present: the margin loss, whose beta may move. */
-export interface CutoffSource {
-  zeroLossDistance(): Cutoff;
-}
-
-export interface DistanceWeightedOptions {
+export interface DistanceWeightedOptions extends z.input<typeof options> {
   random: Random;
-  /**
-   * Distances below this count as this: nearer negatives give gradients of too high a variance. Default 0.5.
-   */
-  cutoff?: number;
-  /**
-   * From this distance on a negative has no loss, so it is drawn only when nothing better is left. With the
-   * margin loss it is beta + margin: give the loss itself, and it is asked for every batch. Infinity turns it
-   * off. Default 1.4.
-   */
-  nonZeroLossCutoff?: Cutoff | CutoffSource;
+  /** Tells from which distance on a negative has no loss. The margin loss's may move, and is asked for every batch. */
+  loss?: MiningBounds;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<DistanceWeightedOptions> = {
-  random: true,
-  cutoff: true,
-  nonZeroLossCutoff: true,
-};
 
 type Weights = Float32Array | Float64Array;
 
@@ -57,23 +50,24 @@ const LEAST_SQUARE = 1e-4;
  */
 export class DistanceWeightedMiner implements Miner {
   readonly cutoff: number;
-  nonZeroLossCutoff: Cutoff | CutoffSource;
-  private readonly random: Random;
+  /** In place of the loss's. */
+  readonly nonZeroLossCutoff?: number;
+  readonly #loss: MiningBounds;
+  readonly #random: Random;
   /** Those of the last batch: memory that the next one takes. */
-  private weights?: Weights;
+  #weights?: Weights;
 
-  constructor(options: DistanceWeightedOptions) {
-    refuseUnknownOptions('DistanceWeightedMiner', options, optionNames);
-    const { random, cutoff = 0.5, nonZeroLossCutoff = 1.4 } = options;
-    this.random = random;
+  constructor({ random, loss = usualBounds, ...given }: DistanceWeightedOptions) {
+    const { cutoff, nonZeroLossCutoff } = withDefaults('DistanceWeightedMiner', options, given);
     this.cutoff = cutoff;
-    this.nonZeroLossCutoff = nonZeroLossCutoff;
+    if (nonZeroLossCutoff !== null) this.nonZeroLossCutoff = nonZeroLossCutoff;
+    this.#loss = loss;
+    this.#random = random;
   }
 
   /** @throws Error if an embedding is NaN or infinite */
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
     checkBatch('distance-weighted miner', embeddings, labels);
-    const far = this.nonZeroLossCutoff;
     const weights = scope(() =>
       negativeWeights(
         noGrad(() => embeddings.matmul(embeddings.t())),
@@ -81,12 +75,12 @@ export class DistanceWeightedMiner implements Miner {
         {
           dimensions: embeddings.size(1),
           cutoff: this.cutoff,
-          nonZeroLossCutoff: typeof far === 'object' ? far.zeroLossDistance() : far,
+          nonZeroLossCutoff: this.nonZeroLossCutoff ?? this.#loss.zeroLossDistance(),
         },
-        this.weights,
+        this.#weights,
       ),
     );
-    this.weights = weights;
+    this.#weights = weights;
     return this.sample(weights, labels);
   }
 
@@ -116,9 +110,9 @@ export class DistanceWeightedMiner implements Miner {
         const members = classes.get(label) as number[];
         if (members.length < 2) continue;
         for (const same of members) weights[row + same] = 0;
-        const drawn = drawWithoutReplacement(weights, numNegatives, this.random, row, size);
+        const drawn = drawWithoutReplacement(weights, numNegatives, this.#random, row, size);
         const own = members.filter((other) => other !== anchor);
-        const paired = matchCount(own, drawn.length, this.random);
+        const paired = matchCount(own, drawn.length, this.#random);
         for (let i = 0; i < drawn.length; i++) {
           anchors.push(anchor);
           positives.push(paired[i] as number);
@@ -242,3 +236,10 @@ function matchCount(positives: number[], count: number, random: Random): number[
   const picks = random.choice(positives.length, count, { replace: positives.length < count });
   return Array.from(picks, (pick) => positives[pick] as number);
 }
+
+export const distanceWeighted = part({
+  name: 'distance-weighted',
+  help: 'negatives drawn so that their distances are spread evenly (Wu et al. 2017)',
+  options,
+  build: (options, { random, loss }: MinerContext) => new DistanceWeightedMiner({ ...options, random, loss }),
+});

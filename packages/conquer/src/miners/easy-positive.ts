@@ -1,18 +1,17 @@
 import type { Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { part, withDefaults } from '../part.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
 import { meanPositives, positivesOf } from './positives.js';
 
-export interface EasyPositiveOptions {
-  /** Negatives nearer than this are left out. Default 0.5. */
-  cutoff?: number;
-}
+const options = z.strictObject({
+  cutoff: z.number().min(0).default(0.5).describe('negatives nearer than this are left out'),
+});
 
-/** All of its options. */
-const optionNames: OptionNames<EasyPositiveOptions> = { cutoff: true };
+export type EasyPositiveOptions = z.input<typeof options>;
 
 /**
  * dcesml's "easy peasy" miner, without any chance: an anchor's negatives are the nearest images of other
@@ -25,10 +24,8 @@ const optionNames: OptionNames<EasyPositiveOptions> = { cutoff: true };
 export class EasyPositiveMiner implements Miner {
   readonly cutoff: number;
 
-  constructor(options: EasyPositiveOptions = {}) {
-    refuseUnknownOptions('EasyPositiveMiner', options, optionNames);
-    const { cutoff = 0.5 } = options;
-    this.cutoff = cutoff;
+  constructor(given: EasyPositiveOptions = {}) {
+    this.cutoff = withDefaults('EasyPositiveMiner', options, given).cutoff;
   }
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
@@ -72,3 +69,10 @@ export function easyPositiveTuples(distances: Float64Array, labels: Int32Array, 
     negatives: Int32Array.from(negatives),
   };
 }
+
+export const easyPositive = part({
+  name: 'easy-positive',
+  help: "the authors' miner without chance: the nearest negatives beyond a distance",
+  options,
+  build: (options) => new EasyPositiveMiner(options),
+});

@@ -1,10 +1,12 @@
 import type { Tensor } from '@conquer/torch';
+import { z } from 'zod';
 import { checkBatch } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { type MiningBounds, usualBounds } from '../mining-bounds.js';
+import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
-import type { Miner } from './miner.js';
+import type { Miner, MinerContext } from './miner.js';
 import { positivesOf } from './positives.js';
 
 /** Which of an anchor's positives: any, the nearest, the farthest. */
@@ -16,22 +18,26 @@ export const positiveChoices = ['random', 'easy', 'hard'] as const;
  */
 export const negativeChoices = ['random', 'semihard', 'hard'] as const;
 
-export interface FlexibleTripletOptions {
-  positive: (typeof positiveChoices)[number];
-  negative: (typeof negativeChoices)[number];
-  /** How much farther than the positive a semihard negative may be. Default 0.2. */
-  margin?: number;
+const semihardOptions = z.strictObject({
+  margin: z
+    .number()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe("how much farther than the positive a negative may be; null: as the loss's margin"),
+});
+
+const options = semihardOptions.extend({
+  positive: z.enum(positiveChoices).describe("which of an anchor's positives"),
+  negative: z.enum(negativeChoices).describe("which of an anchor's negatives"),
+});
+
+export interface FlexibleTripletOptions extends z.input<typeof options> {
   /** Draws what is chosen at random. */
   random: Random;
+  /** Tells how much farther than the positive a semihard negative may be. */
+  loss?: MiningBounds;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<FlexibleTripletOptions> = {
-  positive: true,
-  negative: true,
-  margin: true,
-  random: true,
-};
 
 /**
  * One triplet for each anchor, by a rule for its positive and one for its negative: hard positives with hard
@@ -45,15 +51,14 @@ export class FlexibleTripletMiner implements Miner {
   readonly positive: FlexibleTripletOptions['positive'];
   readonly negative: FlexibleTripletOptions['negative'];
   readonly margin: number;
-  private readonly random: Random;
+  readonly #random: Random;
 
-  constructor(options: FlexibleTripletOptions) {
-    refuseUnknownOptions('FlexibleTripletMiner', options, optionNames);
-    const { positive, negative, margin = 0.2, random } = options;
+  constructor({ random, loss = usualBounds, ...given }: FlexibleTripletOptions) {
+    const { positive, negative, margin } = withDefaults('FlexibleTripletMiner', options, given);
     this.positive = positive;
     this.negative = negative;
-    this.margin = margin;
-    this.random = random;
+    this.margin = margin ?? loss.semihardMargin();
+    this.#random = random;
   }
 
   mine(embeddings: Tensor, labels: Int32Array): Tuples {
@@ -107,7 +112,7 @@ export class FlexibleTripletMiner implements Miner {
   }
 
   private any(candidates: number[]): number | undefined {
-    return candidates.length === 0 ? undefined : candidates[this.random.int(candidates.length)];
+    return candidates.length === 0 ? undefined : candidates[this.#random.int(candidates.length)];
   }
 }
 
@@ -128,3 +133,32 @@ function farthest(row: Float64Array, candidates: number[]): number | undefined {
   }
   return best;
 }
+
+const positiveWords = { random: 'any positive', easy: 'the nearest positive', hard: 'the farthest positive' };
+const negativeWords = {
+  random: 'any negative',
+  semihard: 'the nearest negative beyond it within the margin',
+  hard: 'the nearest negative',
+};
+
+const inWords = (positive: keyof typeof positiveWords, negative: keyof typeof negativeWords) =>
+  `a triplet for each anchor: ${positiveWords[positive]}, ${negativeWords[negative]}`;
+
+/** One for each rule of positives and negatives; only the semihard ones have a margin. */
+export const flexibleTriplets = positiveChoices.flatMap((positive) => [
+  ...(['random', 'hard'] as const).map((negative) =>
+    part({
+      name: `${positive}-${negative}`,
+      help: inWords(positive, negative),
+      options: z.strictObject({}),
+      build: (_, { random }: MinerContext) => new FlexibleTripletMiner({ positive, negative, random }),
+    }),
+  ),
+  part({
+    name: `${positive}-semihard`,
+    help: inWords(positive, 'semihard'),
+    options: semihardOptions,
+    build: (options, { random, loss }: MinerContext) =>
+      new FlexibleTripletMiner({ ...options, positive, negative: 'semihard', random, loss }),
+  }),
+]);

@@ -1,4 +1,8 @@
 import type { Tensor } from '@conquer/torch';
+import type { Compat } from '../compat.js';
+import type { MiningBounds } from '../mining-bounds.js';
+import type { AnyPart } from '../part.js';
+import type { Random } from '../random.js';
 import type { Tuples } from '../tuples.js';
 
 /**
@@ -17,3 +21,15 @@ export interface Miner {
    */
   mine(embeddings: Tensor, labels: Int32Array): Tuples;
 }
+
+/** What is known when an experiment's miner is built. */
+export interface MinerContext {
+  /** The one that takes the tuples. Names that both would use, such as the margin, are its own: it is asked. */
+  loss: MiningBounds;
+  /** Draws what is drawn. */
+  random: Random;
+  compat: Compat | null;
+}
+
+/** A miner as an experiment names it. */
+export type MinerPart = AnyPart<MinerContext, Miner>;

@@ -184,7 +184,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   model.to({ device });
   using defaultLoss = options.loss ? null : new MarginLoss();
   const loss = (options.loss ?? (defaultLoss as MarginLoss)).to({ device });
-  const miner = loss.usesTuples ? (options.miner ?? defaultMiner(loss, random)) : null;
+  const miner = loss.usesTuples ? (options.miner ?? new DistanceWeightedMiner({ random, loss })) : null;
   using optimizer = new TrainingOptimizer(model, loss, {
     maskLearningRate: 100 * learningRate,
     ...options.optimizer,
@@ -283,12 +283,4 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   } finally {
     unlock();
   }
-}
-
-/** Negatives as far as the loss has any to give. */
-function defaultMiner(loss: Loss, random: Random): Miner {
-  return new DistanceWeightedMiner({
-    random,
-    ...(loss instanceof MarginLoss && { nonZeroLossCutoff: loss }),
-  });
 }
