@@ -17,6 +17,7 @@ const MACOS = process.platform === 'darwin';
 /** What a file is compiled with beyond its addon's flags; the file says why. */
 const FILE_FLAGS = {
   'distance-weights-kernel.cc': ['-O3', '-ffast-math', '-fno-associative-math'],
+  'centroid-bounds.cc': ['-O3', '-ffp-contract=off'],
   'neighbours.cc': ['-ffp-contract=off'],
   'pixels.cc': ['-O3'],
   'adam.cc': ['-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],

@@ -159,6 +159,14 @@ at::Tensor& to_tensor(napi_env env, napi_value value) {
   return Environment::of(env).tensors.at(to_double(env, value, "a tensor handle"));
 }
 
+const at::Tensor& require(const at::Tensor& tensor, const char* what, at::ScalarType type, int64_t dims) {
+  if (tensor.scalar_type() != type || tensor.dim() != dims || !tensor.device().is_cpu() || !tensor.is_contiguous()) {
+    throw std::runtime_error(std::string(what) + " must be contiguous " + dtype_name(type) + " with " + std::to_string(dims) +
+                             " dimensions on the CPU");
+  }
+  return tensor;
+}
+
 std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what) {
   bool is_array = false;
   check(napi_is_array(env, value, &is_array), what);
@@ -239,6 +247,7 @@ NAPI_MODULE_INIT() {
     conquer::register_autograd(env, exports);
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
+    conquer::register_centroid_bounds(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
     conquer::register_pixels(env, exports);

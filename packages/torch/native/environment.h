@@ -163,6 +163,8 @@ std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* w
 at::ScalarType to_scalar_type(napi_env env, napi_value value);
 c10::Device to_device(napi_env env, napi_value value);
 at::Tensor& to_tensor(napi_env env, napi_value value);
+// The tensor, if kernels may read its elements in order.
+const at::Tensor& require(const at::Tensor& tensor, const char* what, at::ScalarType type, int64_t dims);
 std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what);
 
 // The memory of a typed array, also over a SharedArrayBuffer.
@@ -219,6 +221,7 @@ void register_tensor(napi_env env, napi_value exports);
 void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
+void register_centroid_bounds(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);

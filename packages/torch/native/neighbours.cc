@@ -120,14 +120,6 @@ void offer_columns(const float* block, int64_t rows, int64_t columns, const Cand
   });
 }
 
-const at::Tensor& require(const at::Tensor& tensor, const char* what, at::ScalarType type, int64_t dims) {
-  if (tensor.scalar_type() != type || tensor.dim() != dims || !tensor.device().is_cpu() || !tensor.is_contiguous()) {
-    throw std::runtime_error(std::string(what) + " must be contiguous " + dtype_name(type) + " with " + std::to_string(dims) +
-                             " dimensions on the CPU");
-  }
-  return tensor;
-}
-
 Candidates to_candidates(napi_env env, napi_value keys, napi_value counts, napi_value thresholds, int64_t keep) {
   const at::Tensor& all = require(to_tensor(env, keys), "keys", at::kLong, 2);
   const at::Tensor& how_many = require(to_tensor(env, counts), "counts", at::kInt, 1);

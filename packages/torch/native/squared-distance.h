@@ -75,10 +75,33 @@ inline __attribute__((always_inline)) double squared_distance(const float* a, co
   return coarse_sum + fine_sum;
 }
 
+// A plain sum: at less than half the time, wrong by (dimensions + 8) 2^-53 of itself at most, as no term is negative.
+inline __attribute__((always_inline)) double plain_squared_distance(const float* a, const float* b, int64_t dimensions) {
+  Doubles sums[4] = {};
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= dimensions; d += 4 * kLanes) {
+    for (int part = 0; part < 4; ++part) {
+      Doubles gap;
+      differences(a + d + part * kLanes, b + d + part * kLanes, gap);
+      sums[part] += gap * gap;
+    }
+  }
+  const Doubles together = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  double sum = (together[0] + together[1]) + (together[2] + together[3]);
+  for (; d < dimensions; ++d) {
+    const double gap = static_cast<double>(a[d]) - b[d];
+    sum += gap * gap;
+  }
+  return sum;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__)
 // Without fused multiply-adds: the result is the same.
 __attribute__((target("avx2"))) inline double with_avx2(const float* a, const float* b, int64_t dimensions) {
   return squared_distance(a, b, dimensions);
+}
+__attribute__((target("avx2"))) inline double plain_with_avx2(const float* a, const float* b, int64_t dimensions) {
+  return plain_squared_distance(a, b, dimensions);
 }
 inline const bool has_avx2 = __builtin_cpu_supports("avx2");
 #endif
@@ -91,6 +114,14 @@ inline double squared_distance(const float* a, const float* b, int64_t dimension
   if (distances::has_avx2) return distances::with_avx2(a, b, dimensions);
 #endif
   return distances::squared_distance(a, b, dimensions);
+}
+
+// Σ (a - b)², wrong by (dimensions + 8) 2^-53 of itself at most
+inline double plain_squared_distance(const float* a, const float* b, int64_t dimensions) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (distances::has_avx2) return distances::plain_with_avx2(a, b, dimensions);
+#endif
+  return distances::plain_squared_distance(a, b, dimensions);
 }
 
 }  // namespace conquer

@@ -95,6 +95,8 @@ export interface Native {
     cuts: Handle,
     exact: boolean,
   ): [Handle, Handle, Handle];
+  moveBounds(before: Handle, after: Handle, nearest: Handle, upper: Handle, lower: Handle): number;
+  settleBounds(rows: Handle, centroids: Handle, nearest: Handle, upper: Handle, lower: Handle): void;
   distanceWeights(
     products: Handle,
     labels: Int32Array,

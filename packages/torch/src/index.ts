@@ -4,6 +4,7 @@ import * as optim from './optim.js';
 
 export { autocast, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
 export type { TypedArray } from './binding.js';
+export { CentroidBounds } from './centroid-bounds.js';
 export {
   arange,
   cat,

@@ -1,5 +1,6 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
+import { rowBlocks } from './row-blocks.js';
 
 /** Scales of rows whose squares neither overflow nor vanish. */
 const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
@@ -11,28 +12,31 @@ const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
 export class CentredRows {
   readonly precision: Precision;
   readonly space: Space;
-  /** (N, D) */
+  /** (N, D) as they came, of the precision */
+  readonly given: Tensor;
+  /** (N, D) in the space */
   readonly rows: Tensor;
   /** (N,), |x|² */
   readonly squares: Tensor;
   /** Σ |x|², summed in float64. */
   readonly total: number;
-  readonly #given: Tensor;
 
   /** @param given (N, D) @param others more rows (k, D) that the space is to hold @throws RangeError if one is not finite */
   constructor(given: Tensor, others: Tensor | null) {
     this.precision = given.dtype === 'float64' ? 'float64' : 'float32';
-    this.#given = given.detach().to({ dtype: this.precision });
-    const space = spaceOf('k-means', this.#given, others);
-    const squares = squaredNorms(this.#given).select(1, 0);
+    this.given = given.detach().to({ dtype: this.precision }).contiguous();
+    const { scale, mean } = spaceOf('k-means', this.given, others);
+    // Rounded as `centre` rounds it: what leaves the space must be what came into it.
+    const space = { scale, mean: mean.to({ dtype: this.precision }).to({ dtype: 'float64' }) };
+    const squares = squaredNorms(this.given).select(1, 0);
     const total = scope(() => squares.to({ dtype: 'float64' }).sum().item());
     if (isCentred(space, total, given.size(0))) {
       this.space = { scale: 1, mean: space.mean.zero_() };
-      [this.rows, this.squares, this.total] = [this.#given, squares, total];
+      [this.rows, this.squares, this.total] = [this.given, squares, total];
       return;
     }
     this.space = space;
-    this.rows = centre(this.#given, space, this.precision);
+    this.rows = centre(this.given, space, this.precision);
     this.squares = squaredNorms(this.rows).select(1, 0);
     this.total = scope(() => this.squares.to({ dtype: 'float64' }).sum().item());
   }
@@ -44,20 +48,29 @@ export class CentredRows {
 
   /** The rows at these positions (B,) int64 in float64, with no rounding but that of float64: (B, D). */
   preciseAt(positions: Tensor): Tensor {
-    return scope(() => centre(this.#given.indexSelect(0, positions), this.space, 'float64'));
+    return scope(() => centre(this.given.indexSelect(0, positions), this.space, 'float64'));
   }
 
   /** The rows at these positions (B,) int64 as they were given, in float64: (B, D). */
   givenAt(positions: Tensor): Tensor {
-    return scope(() => this.#given.indexSelect(0, positions).to({ dtype: 'float64' }));
+    return scope(() => this.given.indexSelect(0, positions).to({ dtype: 'float64' }));
   }
 
-  /** (count,) float64, |x - c|² of the rows start, start + 1, … and as many points out of the space, by differences. */
-  squaredGaps(start: number, count: number, points: Tensor): Tensor {
-    return scope(() => {
-      const differences = points.sub(this.#given.narrow(0, start, count));
-      return aten.linalg_vector_norm(differences, 2, [1], false, 'float64').mul_(this.space.scale).square();
+  /** (N,), |x - c|² of each row and its own of the centroids (k, D), whose positions are (N,) int64, by differences. */
+  squaredGaps(centroids: Tensor, own: Tensor): Float64Array {
+    const gaps = new Float64Array(this.count);
+    scope(() => {
+      const points = this.outOf(centroids);
+      for (const { start, count } of rowBlocks(gaps.length, 64 * this.rows.size(1))) {
+        scope(() => {
+          const some = points.indexSelect(0, own.narrow(0, start, count));
+          const differences = some.sub_(this.given.narrow(0, start, count));
+          const norms = aten.linalg_vector_norm(differences, 2, [1], false, 'float64');
+          gaps.set(norms.mul_(this.space.scale).square().toNumbers(), start);
+        });
+      }
     });
+    return gaps;
   }
 
   /** Some of the rows alone; of these no space is looked for anew. */

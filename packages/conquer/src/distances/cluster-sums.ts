@@ -1,6 +1,5 @@
 import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
 import type { CentredRows } from './centred-rows.js';
-import type { NearestCentroids } from './nearest-centroids.js';
 import { centre } from './product-filter.js';
 
 /** Numbers that are added at a time: 2 MB in float64, which the processor's cache can hold. */
@@ -86,7 +85,7 @@ export class ClusterSums {
    * The mean of each cluster's rows (k, D). An empty cluster takes the row farthest from its centroid that is not yet
    * taken.
    */
-  means(before: Tensor, nearest: NearestCentroids): Tensor {
+  means(before: Tensor, nearest: Tensor): Tensor {
     const counts = tensor(
       this.#counts.map((count) => Math.max(1, count)),
       { device: before.device },
@@ -95,7 +94,7 @@ export class ClusterSums {
     const means = centre(this.#sums.div(counts.unsqueeze(1)), space, 'float64').to({ dtype: precision });
     const empty = this.empty();
     if (empty.length > 0) {
-      const gaps = nearest.gaps(before);
+      const gaps = this.#points.squaredGaps(before, nearest);
       const farthest = Array.from(gaps.keys()).sort(
         (a, b) => (gaps[b] as number) - (gaps[a] as number) || a - b,
       );

@@ -77,6 +77,12 @@ describe('kMeans', () => {
     }
   });
 
+  it('takes columns of a transposed matrix as it takes a copy of them', () => {
+    const x = randn([6, 300], { generator: new Generator(1) }).t();
+    const [one, other] = [x, x.contiguous()].map((rows) => kMeans(rows, 5, { random: new Random(1) }));
+    expect([...one!.assignments]).toEqual([...other!.assignments]);
+  });
+
   it('is the same for the same seed, and another for another', () => {
     manualSeed(2);
     const x = randn([300, 4]);

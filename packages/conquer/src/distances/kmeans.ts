@@ -2,6 +2,7 @@ import { scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
 import { CentredRows } from './centred-rows.js';
 import { ClusterSums } from './cluster-sums.js';
+import { ElkanCentroids } from './elkan-centroids.js';
 import { plusPlusStart, randomStart } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
 import { centre } from './product-filter.js';
@@ -64,16 +65,19 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
       ? randomStart(points.rows, k, random)
       : yield* plusPlusStart(points, k, random);
   let centroids = points.representable(started);
-  const clusters = new NearestCentroids(points);
+  const clusters = ElkanCentroids.fits(points, k)
+    ? new ElkanCentroids(points, k)
+    : new NearestCentroids(points);
   const sums = new ClusterSums(points, k);
-  const objectiveOf = (of: Tensor) => sums.objective(of, points.total) ?? sum(clusters.gaps(of));
+  const objectiveOf = (of: Tensor) =>
+    sums.objective(of, points.total) ?? sum(points.squaredGaps(of, clusters.nearest));
   yield* clusters.assignAll(centroids);
   sums.assign(clusters.nearest);
   let objective = objectiveOf(centroids);
   let iterations = 0;
   while (iterations < maxIterations) {
     const before: Tensor = centroids;
-    centroids = scope(() => points.representable(sums.means(before, clusters)));
+    centroids = scope(() => points.representable(sums.means(before, clusters.nearest)));
     yield* clusters.follow(before, centroids);
     before.dispose();
     iterations++;
@@ -85,7 +89,7 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
     if (changed === 0 || (gained <= tolerance * objective && sums.empty().length === 0)) break;
     yield;
   }
-  const gaps = clusters.gaps(centroids);
+  const gaps = points.squaredGaps(centroids, clusters.nearest);
   const assignments = Int32Array.from(clusters.nearest.toNumbers());
   return {
     assignments,

@@ -2,10 +2,8 @@ import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/t
 import type { CentredRows } from './centred-rows.js';
 import { squaredGaps } from './nearest-candidates.js';
 import { type FilterError, filterError, type Precision } from './product-filter.js';
+import { rowBlocks } from './row-blocks.js';
 import { inScope, type Steps } from './steps.js';
-
-/** Numbers in the largest temporary: 64 MB in float32. */
-const BLOCK_NUMBERS = 16 * 2 ** 20;
 
 // What reading a row, and what gathering one from among others, costs beside its product with one centroid.
 const PASS = 40;
@@ -94,21 +92,6 @@ export class NearestCentroids {
     }
   }
 
-  /** (N,), the squared distances to the nearest centroids, from the differences. */
-  gaps(centroids: Tensor): Float64Array {
-    const gaps = new Float64Array(this.#rows.size(0));
-    scope(() => {
-      const points = this.#points.outOf(centroids);
-      for (const { start, count } of blocks(gaps.length, 64 * this.#rows.size(1))) {
-        scope(() => {
-          const own = points.indexSelect(0, this.nearest.narrow(0, start, count));
-          gaps.set(this.#points.squaredGaps(start, count, own).toNumbers(), start);
-        });
-      }
-    });
-    return gaps;
-  }
-
   /** By how much, relatively, the rounding of a bound may be wrong. */
   get #slop(): number {
     return this.#points.precision === 'float64' ? 1e-14 : 1e-6;
@@ -121,7 +104,7 @@ export class NearestCentroids {
     const centroidSquares = centroids.mul(centroids).sum(1);
     const norms = centroidSquares.sqrt();
     let precise: { centred: Tensor; points: Tensor } | undefined;
-    for (const { start, count } of blocks(total, widest)) {
+    for (const { start, count } of rowBlocks(total, widest)) {
       const undecided = scope(() => {
         const positions = which?.narrow(0, start, count);
         const take = (from: Tensor) =>
@@ -206,7 +189,7 @@ export class NearestCentroids {
     const centroidSquares = precise.mul(precise).sum(1);
     const norms = centroidSquares.sqrt();
     const widest = 2 * Math.max(precise.size(0), precise.size(1));
-    for (const { start, count } of blocks(which.size(0), widest)) {
+    for (const { start, count } of rowBlocks(which.size(0), widest)) {
       scope(() => {
         const positions = which.narrow(0, start, count);
         const rows = this.#points.preciseAt(positions);
@@ -238,7 +221,7 @@ export class NearestCentroids {
     const places = arange(0, moved.size(0), 1, { device });
     aten.index_copy_(place, 0, moved, places);
     const undecided: Tensor[] = [];
-    for (const { start, count } of blocks(this.#rows.size(0), moved.size(0))) {
+    for (const { start, count } of rowBlocks(this.#rows.size(0), moved.size(0))) {
       const some = scope(() => {
         const nearest = this.nearest.narrow(0, start, count);
         const upper = this.#upper.narrow(0, start, count);
@@ -275,7 +258,7 @@ export class NearestCentroids {
     const { relative } = this.#error;
     const rounding = relative / this.#rows.size(1);
     const norms = centroids.norm(2, 1);
-    for (const { start, count } of blocks(which.size(0), this.#rows.size(1))) {
+    for (const { start, count } of rowBlocks(which.size(0), this.#rows.size(1))) {
       scope(() => {
         const positions = which.narrow(0, start, count);
         const nearest = this.nearest.indexSelect(0, positions);
@@ -290,12 +273,6 @@ export class NearestCentroids {
     }
     this.#excess.zero_();
   }
-}
-
-/** Blocks of rows, so that `width` numbers for each fit a block. */
-function* blocks(total: number, width: number): Generator<{ start: number; count: number }> {
-  const rows = Math.max(1, Math.floor(BLOCK_NUMBERS / width));
-  for (let start = 0; start < total; start += rows) yield { start, count: Math.min(rows, total - start) };
 }
 
 interface TwoSmallest {

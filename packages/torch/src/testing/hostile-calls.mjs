@@ -206,6 +206,13 @@ function attack(path, calls, seed) {
     );
     return own(native.fromBuffer(all, [rows, capacity], 'int64'));
   };
+  const bounds = (rows, centroids) => {
+    const nearest = BigInt64Array.from({ length: rows }, () =>
+      int(400) === 0 ? pick([-1n, BigInt(centroids), 2n ** 63n - 1n]) : BigInt(int(centroids)),
+    );
+    const which = own(native.fromBuffer(nearest, [rows], 'int64'));
+    return [which, floats(rows), floats(rows, centroids)];
+  };
   const kernels = {
     offerDistances() {
       const [rows, capacity, columns] = [1 + int(20), 1 + int(80), int(40)];
@@ -242,6 +249,15 @@ function attack(path, calls, seed) {
         cuts,
         int(2) === 0,
       ];
+    },
+    moveBounds() {
+      const [centroids, dimensions] = [1 + int(9), int(40)];
+      const moving = [floats(centroids, dimensions), floats(centroids, dimensions)];
+      return [...moving, ...bounds(1 + int(200), centroids)];
+    },
+    settleBounds() {
+      const [rows, centroids, dimensions] = [1 + int(200), 1 + int(9), int(40)];
+      return [floats(rows, dimensions), floats(centroids, dimensions), ...bounds(rows, centroids)];
     },
     distanceWeights() {
       const size = int(20);

@@ -1,0 +1,84 @@
+import { aten, CentroidBounds, scope, type Tensor } from '@conquer/torch';
+import type { CentredRows } from './centred-rows.js';
+import { centre, filterError } from './product-filter.js';
+import { BLOCK_NUMBERS, rowBlocks } from './row-blocks.js';
+import { inScope, type Steps } from './steps.js';
+
+/** Of all distances, the part from which on a product with all centroids costs less than to measure them one by one. */
+const MANY = 0.15;
+
+/** By how much, relatively, the rounding of a bound may be wrong. */
+const SLOP = 1e-6;
+
+/**
+ * What NearestCentroids does, where a bound of the distance of each row to each centroid fits a block (Elkan 2003): a row
+ * is only compared with the centroids that may be nearest to it now, in float64. float32 on the CPU.
+ */
+export class ElkanCentroids {
+  readonly #points: CentredRows;
+  readonly #bounds: CentroidBounds;
+
+  static fits({ count, given, precision }: CentredRows, k: number): boolean {
+    return precision === 'float32' && given.device === 'cpu' && count * k <= BLOCK_NUMBERS;
+  }
+
+  /** @param points must outlive this */
+  constructor(points: CentredRows, k: number) {
+    this.#points = points;
+    this.#bounds = new CentroidBounds(points.count, k);
+  }
+
+  /** (N,) int64 */
+  get nearest(): Tensor {
+    return this.#bounds.nearest;
+  }
+
+  /** Looks at every row and every centroid, in steps of a block of distances. */
+  assignAll(centroids: Tensor): Steps<void> {
+    return inScope(this.#assignAll(this.#points.outOf(centroids)));
+  }
+
+  /** The centroids went from `before` to `after`, both (k, D). */
+  follow(before: Tensor, after: Tensor): Steps<void> {
+    return inScope(this.#follow(before, after));
+  }
+
+  *#follow(before: Tensor, after: Tensor): Steps<void> {
+    const moved = this.#points.outOf(after);
+    const open = this.#bounds.move(this.#points.outOf(before), moved);
+    if (open > MANY * this.#bounds.lower.numel()) yield* this.#assignAll(moved);
+    else this.#bounds.settle(this.#points.given, moved);
+  }
+
+  /** Bounds from products, see `filterError`; what these do not decide, differences do. */
+  *#assignAll(centroids: Tensor): Steps<void> {
+    const { rows, squares, space, precision } = this.#points;
+    const { nearest, upper, lower } = this.#bounds;
+    const { relative, absolute } = filterError(precision, rows.size(1));
+    const centred = centre(centroids, space, precision);
+    const centroidSquares = centred.mul(centred).sum(1);
+    const norms = centroidSquares.sqrt();
+    for (const { start, count } of rowBlocks(rows.size(0), Math.max(rows.size(1), 4 * norms.size(0)))) {
+      scope(() => {
+        const own = squares.narrow(0, start, count).unsqueeze(1);
+        const products = aten
+          .addmm(centroidSquares, rows.narrow(0, start, count), centred.t(), 1, -2)
+          .add_(own);
+        const together = own.sqrt().add(norms);
+        const error = together
+          .mul_(together)
+          .mul_(relative * 1.01)
+          .add_(absolute);
+        const { indices } = products.minDim(1);
+        const place = indices.unsqueeze(1);
+        nearest.narrow(0, start, count).copy_(indices);
+        const most = products.gather(1, place).add_(error.gather(1, place)).clamp_({ min: 0 }).sqrt();
+        upper.narrow(0, start, count).copy_(most.mul_((1 + SLOP) / space.scale).select(1, 0));
+        const least = products.sub_(error).clamp_({ min: 0 }).sqrt();
+        lower.narrow(0, start, count).copy_(least.mul_((1 - SLOP) / space.scale));
+      });
+      yield;
+    }
+    this.#bounds.settle(this.#points.given, centroids);
+  }
+}
