@@ -71,6 +71,7 @@ export {
   loadWeights,
   type PublishedWeights,
 } from './models/weights.js';
+export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
 export { Random } from './random.js';
 export { ImageIndex, type IndexModel, type Match, type OpenIndexOptions } from './retrieve/image-index.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
@@ -91,7 +92,6 @@ export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from '
 export { type ImageDataOptions, imageData } from './train/image-data.js';
 export { type TrainingData, type TrainObserver, type TrainOptions, train } from './train/loop.js';
 export { joinObservers } from './train/observers.js';
-export { type OptimizerOptions, TrainingOptimizer } from './train/optimizer.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 export { Affine, type AffineOptions } from './transforms/affine.js';

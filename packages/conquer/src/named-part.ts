@@ -5,7 +5,7 @@ import { type AnyPart, withDefaults } from './part.js';
 
 /** A part as an experiment has it: its name, and its options beside it. For a union of parts, one of them. */
 export type NamedPart<P extends { name: string; options: z.ZodType }> = P extends unknown
-  ? { name: P['name'] } & z.input<P['options']>
+  ? { name: P['name'] } & (string extends keyof z.input<P['options']> ? unknown : z.input<P['options']>)
   : never;
 
 /**

@@ -16,6 +16,8 @@ import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import { openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import type { NamedOptimizer } from '../optimize/optimizers.js';
+import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { OptionError } from '../option-error.js';
 import type { Random } from '../random.js';
 import { adaptive } from '../samplers/adaptive.js';
@@ -23,7 +25,6 @@ import type { BatchSampler, SamplerContext } from '../samplers/batch-sampler.js'
 import { classBalanced } from '../samplers/class-balanced.js';
 import { npairs } from '../samplers/npairs.js';
 import { random } from '../samplers/random-batches.js';
-import { TrainingOptimizer } from '../train/optimizer.js';
 import type { BadImages } from '../transforms/bad-images.js';
 import type { OptionName, TrainSettings } from './options.js';
 import { withoutWeights } from './start.js';
@@ -196,15 +197,14 @@ export function optimizerOf(
 ): TrainingOptimizer {
   const { lr } = settings;
   return new TrainingOptimizer(model, loss, {
-    algorithm: settings.optimizer,
+    algorithm: { name: settings.optimizer, beta2: settings['adam-beta2'] } as NamedOptimizer,
     learningRate: lr,
-    embeddingLearningRate: lr * settings['embedding-lr-mult'],
-    maskLearningRate: lr * settings['mask-lr-mult'],
+    embeddingLearningRateMultiplier: settings['embedding-lr-mult'],
+    maskLearningRateMultiplier: settings['mask-lr-mult'],
     lossLearningRate: settings['loss-lr'],
     weightDecay: settings['weight-decay'],
-    maskWeightDecay: settings['weight-decay'] * settings['mask-wd-mult'],
+    maskWeightDecayMultiplier: settings['mask-wd-mult'],
     decayVectors: settings['decay-vectors'] === 'yes',
-    betas: [0.9, settings['adam-beta2']],
     onWarning: (message) => out.write(`warning: ${message}; --loss-lr 0.01 would train it\n`),
   });
 }

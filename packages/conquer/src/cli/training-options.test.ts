@@ -88,8 +88,8 @@ describe('the learning rate', () => {
     expect(at(9, { ...divided, 'divide-lr-schedule': 'constant' })).toBe(0.5);
     // Without a rate of its own the schedule that there is goes on.
     expect(at(8, { ...divided, 'divide-lr': null })).toBe(at(8, { lr: 0.004, 'lr-schedule': 'one-cycle' }));
-    expect(() => at(0, { 'divide-lr': 0.002 })).toThrow(/expected --divide-from of 1 or more/);
-    expect(() => at(0, { lr: 0, 'divide-from': 2, 'divide-lr': 0.002 })).toThrow(/--lr above 0/);
+    expect(() => at(0, { 'divide-lr': 0.002 })).toThrow(/--divide-lr: .* expected epochs before it/);
+    expect(() => at(0, { lr: 0, 'divide-from': 2, 'divide-lr': 0.002 })).toThrow(/a learning rate above 0/);
   });
 });
 

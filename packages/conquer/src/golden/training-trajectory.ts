@@ -3,7 +3,7 @@ import { MarginLoss } from '../losses/margin.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
-import { TrainingOptimizer } from '../train/optimizer.js';
+import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { TrainingStep } from '../train/step.js';
 import {
   type Arithmetic,
@@ -57,13 +57,12 @@ function checkCase(
   const numClasses = wantBeta.length > 1 ? wantBeta.length : undefined;
   using loss = new MarginLoss({ margin: number('margin'), beta: number('beta'), numClasses }).to(on);
   using optimizer = new TrainingOptimizer(model, loss, {
-    algorithm: 'adam',
     learningRate: number('baseLearningRate'),
     weightDecay: number('weightDecay'),
     lossLearningRate: number('betaLearningRate'),
     onWarning: () => {}, // the case says which parameters train
-    maskLearningRate: number('maskLearningRate'),
-    maskWeightDecay: number('maskWeightDecay'),
+    maskLearningRateMultiplier: number('maskLearningRate') / number('baseLearningRate'),
+    maskWeightDecayMultiplier: number('maskWeightDecay') / number('weightDecay'),
   });
   const miner = new EasyPositiveMiner({ cutoff: number('easyPositiveCutoff') });
   const training = new TrainingStep({ model, loss, miner, optimizer, maskLambda: number('maskLambda') });

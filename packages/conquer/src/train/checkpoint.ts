@@ -11,7 +11,7 @@ import {
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { weightFaults } from '../models/weight-faults.js';
-import type { TrainingOptimizer, TrainingOptimizerState } from './optimizer.js';
+import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
 
 const FORMAT = 'conquer-checkpoint-2';
 /** Had no checksum. */

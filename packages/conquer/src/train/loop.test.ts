@@ -9,11 +9,11 @@ import { Interrupted } from '../interrupted.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
+import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { type TrainObserver, type TrainOptions, train } from './loop.js';
-import { TrainingOptimizer } from './optimizer.js';
 import { TrainingStep } from './step.js';
 
 const SIZE = 16;
@@ -87,7 +87,7 @@ function prepare(path: string, overrides: Overrides = {}): { options: TrainOptio
   const optimizer = new TrainingOptimizer(model, loss, {
     learningRate: 3e-3,
     lossLearningRate: 1e-3,
-    maskLearningRate: 1e-2,
+    maskLearningRateMultiplier: 3,
   });
   const miner = new DistanceWeightedMiner({ random });
   const options: TrainOptions = {

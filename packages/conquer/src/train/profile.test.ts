@@ -5,9 +5,9 @@ import { profileTable } from '../cli/profile-table.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
+import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { embedImages } from './embed.js';
-import { TrainingOptimizer } from './optimizer.js';
 import { Profile } from './profile.js';
 import { TrainingStep } from './step.js';
 

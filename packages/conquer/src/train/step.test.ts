@@ -10,7 +10,7 @@ import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
 import { SmallResNet } from '../models/small-resnet.js';
-import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
+import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { TrainingStep } from './step.js';
 
 const images = randn([6, 3, 12, 12], { generator: new Generator(2) });
@@ -37,6 +37,7 @@ function setUp(
     : new MarginLoss();
   const optimizer = new TrainingOptimizer(model, loss, {
     learningRate: 0.01,
+    weightDecay: 0,
     onWarning: () => {},
     ...options,
   });

@@ -4,8 +4,8 @@ import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
+import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import type { Tuples } from '../tuples.js';
-import type { TrainingOptimizer } from './optimizer.js';
 import type { Profile } from './profile.js';
 
 export interface TrainingStepParts {

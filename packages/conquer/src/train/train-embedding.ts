@@ -14,6 +14,8 @@ import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import type { Miner } from '../miners/miner.js';
 import { type ModelName, type ModelOptions, openModel } from '../models/open.js';
 import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import { startingLearningRate } from '../optimize/learning-rates.js';
+import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import type { View } from '../transforms/view.js';
@@ -21,7 +23,6 @@ import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js
 import { imageData } from './image-data.js';
 import { whetherLearnt } from './learnt.js';
 import { type TrainObserver, train } from './loop.js';
-import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
 import { optionsOf } from './part-options.js';
 import { seenClassesWarning } from './seen-classes.js';
 import { hindrances } from './start.js';
@@ -137,7 +138,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const { dataset, arch = 'resnet50', embeddingDim = 128, epochs = 20, seed = 1 } = options;
   const weights = options.weights === 'none' ? null : (options.weights ?? null);
   const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, bestBy = 'R@1' } = options;
-  const { learningRate = weights === null ? 1e-3 : 1e-5 } = options;
+  const learningRate = startingLearningRate(options.learningRate ?? null, weights !== null);
   const { batchSize = 80, samplesPerClass = 4, device = 'cpu', resume = false } = options;
   const { imageSize = 224, resize = Math.round((imageSize * 8) / 7) } = options;
   const seen = classesTrainedAndTested(dataset);
@@ -150,12 +151,11 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const frozenBatchNorm = options.model?.frozenBatchNorm ?? weights !== null;
   if (dataset.test.paths.length > 0) refuseOtherMetric(bestBy, dataset.recallAt);
   const warn = options.observer?.onNote?.bind(options.observer) ?? ((text) => process.emitWarning(text));
-  const { backboneLearningRate = learningRate, embeddingLearningRate = learningRate } =
-    options.optimizer ?? {};
+  const { embeddingLearningRateMultiplier = 1 } = options.optimizer ?? {};
   const start = {
     randomWeights: weights === null,
     frozenBatchNorm,
-    learningRate: Math.max(backboneLearningRate, embeddingLearningRate),
+    learningRate: learningRate * Math.max(1, embeddingLearningRateMultiplier),
   };
   if (!resume) for (const text of hindrances(start)) warn(text);
   prepareDevice(device);
@@ -186,7 +186,9 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const loss = (options.loss ?? (defaultLoss as MarginLoss)).to({ device });
   const miner = loss.usesTuples ? (options.miner ?? new DistanceWeightedMiner({ random, loss })) : null;
   using optimizer = new TrainingOptimizer(model, loss, {
-    maskLearningRate: 100 * learningRate,
+    // Not the optimiser's default, so that runs of earlier versions go on with what they had.
+    weightDecay: 0,
+    maskWeightDecayMultiplier: 0,
     ...options.optimizer,
     learningRate,
   });
@@ -237,8 +239,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   try {
     if (resume) {
       refuseOtherSettings(options.run, run.settings(), settings);
-      const rate = options.optimizer?.backboneLearningRate ?? learningRate;
-      refuseOtherLearningRates(run, rate, learningRateFactor);
+      refuseOtherLearningRates(run, learningRate, learningRateFactor);
     }
     const summary = await train({
       model,

@@ -11,10 +11,18 @@ import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskOptions } from '../models/masks.js';
 import { SmallResNet } from '../models/small-resnet.js';
-import { type OptimizerOptions, TrainingOptimizer } from './optimizer.js';
-import { TrainingStep } from './step.js';
+import { TrainingStep } from '../train/step.js';
+import { adamw } from './adamw.js';
+import { type OptimizerOptions, TrainingOptimizer } from './training-optimizer.js';
 
 const images = randn([4, 3, 8, 8], { generator: new Generator(2) });
+
+const algorithms = {
+  adam: { name: 'adam' },
+  adamw: adamw.build(adamw.options.parse({}), null),
+  sgd: { name: 'sgd' },
+  nesterov: { name: 'sgd', nesterov: true },
+} satisfies Record<string, OptimizerOptions['algorithm']>;
 
 let model: EmbeddingModel;
 let loss: NormalizedSoftmaxLoss;
@@ -122,18 +130,18 @@ describe('TrainingOptimizer', () => {
 
   it('gives every part its own learning rate', () => {
     const rates = {
-      backboneLearningRate: 0.2,
-      embeddingLearningRate: 0.3,
+      learningRate: 0.25,
+      embeddingLearningRateMultiplier: 2,
       lossLearningRate: 0.4,
-      maskLearningRate: 0.5,
+      maskLearningRateMultiplier: 4,
     };
     expect(setUp(rates).currentLearningRates()).toEqual({
-      backbone: 0.2,
-      embedding: 0.3,
+      backbone: 0.25,
+      embedding: 0.5,
       loss: 0.4,
-      masks: 0.5,
+      masks: 1,
     });
-    expect(setUp().currentLearningRates()).toEqual({ backbone: 0.1, embedding: 0.1, masks: 0.1 });
+    expect(setUp().currentLearningRates()).toEqual({ backbone: 0.1, embedding: 0.1, masks: 10 });
   });
 
   it('trains loss parameters only with a learning rate of their own, and fixed masks never', () => {
@@ -144,7 +152,7 @@ describe('TrainingOptimizer', () => {
   });
 
   it('multiplies all learning rates by the factor of the schedule', () => {
-    const optimizer = setUp({ lossLearningRate: 0.4 });
+    const optimizer = setUp({ lossLearningRate: 0.4, maskLearningRateMultiplier: 1 });
     optimizer.setFactor(0.5);
     expect(optimizer.currentLearningRates()).toEqual({
       backbone: 0.05,
@@ -155,7 +163,7 @@ describe('TrainingOptimizer', () => {
   });
 
   it('freezes a part and thaws it, through changes of the schedule and of the masks', () => {
-    const optimizer = setUp({ weightDecay: 0.1, algorithm: 'adamw' });
+    const optimizer = setUp({ weightDecay: 0.1, algorithm: algorithms.adamw });
     optimizer.freeze('backbone');
     optimizer.freeze('masks');
     optimizer.setFactor(0.5);
@@ -176,21 +184,26 @@ describe('TrainingOptimizer', () => {
     expect(groups.find(({ name }) => name === 'backbone')?.steps.every((step) => step === 1)).toBe(true);
   });
 
-  it('decays weights as asked: not those of the loss, of masks only on request, vectors unless told otherwise', () => {
+  it('decays weights as asked: not those of the loss, of masks in proportion, vectors unless told otherwise', () => {
     const decayed = (options: Partial<OptimizerOptions>) => {
-      const optimizer = setUp({ algorithm: 'adamw', weightDecay: 0.1, lossLearningRate: 0.1, ...options });
+      const optimizer = setUp({
+        algorithm: algorithms.adamw,
+        weightDecay: 0.1,
+        lossLearningRate: 0.1,
+        ...options,
+      });
       return Object.fromEntries(
         optimizer.stateDict().groups.map(({ name, options: { weightDecay } }) => [name, weightDecay]),
       );
     };
-    expect(decayed({})).toEqual({ backbone: 0.1, embedding: 0.1, loss: 0, masks: 0 });
-    expect(decayed({ decayVectors: false, embeddingWeightDecay: 0.2, maskWeightDecay: 0.3 })).toEqual({
+    expect(decayed({})).toEqual({ backbone: 0.1, embedding: 0.1, loss: 0, masks: 0.1 });
+    expect(decayed({ decayVectors: false, maskWeightDecayMultiplier: 2 })).toEqual({
       backbone: 0.1,
       'backbone.vectors': 0,
-      embedding: 0.2,
+      embedding: 0.1,
       'embedding.vectors': 0,
       loss: 0,
-      masks: 0.3,
+      masks: 0.2,
     });
   });
 
@@ -212,46 +225,50 @@ describe('TrainingOptimizer', () => {
     expect(changes(optimizer)).toEqual(['backbone', 'embedding']);
   });
 
-  it('continues from its saved state as if never interrupted', () => {
-    const options = { lossLearningRate: 0.2, decayVectors: false, weightDecay: 0.01 };
-    const first = setUp(options);
-    first.setFactor(0.7);
-    first.freeze('masks');
-    update(first);
-    const [firstModel, firstLoss] = [model, loss];
+  it.each(Object.entries(algorithms))(
+    '%s continues from its saved state as if never interrupted',
+    (_, algorithm) => {
+      const options = { lossLearningRate: 0.2, decayVectors: false, weightDecay: 0.01, algorithm };
+      const first = setUp(options);
+      first.setFactor(0.7);
+      first.freeze('masks');
+      update(first);
+      const [firstModel, firstLoss] = [model, loss];
 
-    const second = setUp(options);
-    model.loadStateDict(firstModel.stateDict());
-    loss.loadStateDict(firstLoss.stateDict());
-    const state = first.stateDict();
-    second.loadStateDict({
-      ...JSON.parse(JSON.stringify({ ...state, tensors: null })),
-      tensors: state.tensors,
-    });
-    expect(second.currentLearningRates()).toEqual(first.currentLearningRates());
-    update(second);
-    const resumed = numbers([...model.parameters(), ...loss.parameters()]);
-    [model, loss] = [firstModel, firstLoss];
-    update(first);
-    expect(resumed).toEqual(numbers([...model.parameters(), ...loss.parameters()]));
-  });
+      const second = setUp(options);
+      model.loadStateDict(firstModel.stateDict());
+      loss.loadStateDict(firstLoss.stateDict());
+      const state = first.stateDict();
+      second.loadStateDict({
+        ...JSON.parse(JSON.stringify({ ...state, tensors: null })),
+        tensors: state.tensors,
+      });
+      expect(second.currentLearningRates()).toEqual(first.currentLearningRates());
+      update(second);
+      const resumed = numbers([...model.parameters(), ...loss.parameters()]);
+      [model, loss] = [firstModel, firstLoss];
+      update(first);
+      expect(resumed).toEqual(numbers([...model.parameters(), ...loss.parameters()]));
+    },
+  );
 
-  it('takes betas and eps', () => {
-    const { groups } = setUp({ betas: [0.8, 0.95], eps: 1e-6 }).stateDict();
-    expect(groups[0]?.options).toMatchObject({ betas: [0.8, 0.95], eps: 1e-6 });
-  });
-
-  it('refuses rates below 0', () => {
+  it('refuses rates below 0, and options that it has not', () => {
     expect(() => setUp({ learningRate: -1 })).toThrow(UserError);
-    expect(() => setUp({ maskWeightDecay: Number.NaN })).toThrow(/maskWeightDecay.*NaN/);
+    expect(() => setUp({ weightDecay: Number.NaN })).toThrow(/weightDecay: expected .* at least 0, got NaN/);
+    expect(() => setUp({ maskLearningRate: 1 } as object)).toThrow(/maskLearningRate: unknown option/);
+    expect(() => setUp({ algorithm: { name: 'adma' } } as object)).toThrow(/algorithm.name: .* mean adam\?/);
   });
 
-  it('differs between Adam and AdamW', () => {
-    const after = (algorithm: 'adam' | 'adamw') => {
-      const optimizer = setUp({ algorithm, weightDecay: 0.1 });
-      update(optimizer);
+  it.each([
+    ['adam', 'adamw'],
+    ['adam', 'sgd'],
+    ['sgd', 'nesterov'],
+  ] as const)('%s is not %s', (one, other) => {
+    const after = (name: keyof typeof algorithms) => {
+      const optimizer = setUp({ algorithm: algorithms[name], weightDecay: 0.1 });
+      for (const _ of [1, 2]) update(optimizer);
       return numbers(noGrad(() => model.parameterGroups().embedding));
     };
-    expect(after('adam')).not.toEqual(after('adamw'));
+    expect(after(one)).not.toEqual(after(other));
   });
 });

@@ -1,0 +1,28 @@
+import type { Tensor } from '@conquer/torch';
+import type { Loss } from '../losses/loss.js';
+
+/**
+ * Which of a loss's parameters are not trained, in words: a loss computed from proxies that stay as drawn looks like any
+ * other. null where all are, or it has none.
+ *
+ * @param trained those that the optimiser trains of any loss
+ * @param learningRate of the loss's own parameters
+ */
+export function untrainedParameters(
+  loss: Loss,
+  trained: ReadonlySet<Tensor>,
+  learningRate: number,
+): string | null {
+  const untrained = [...loss.namedParameters()].filter(([, parameter]) => !trained.has(parameter));
+  if (untrained.length === 0) return null;
+  const stay = untrained.map(([name, parameter]) =>
+    parameter.numel() === 1
+      ? `${name} stays at ${Number(parameter.item().toPrecision(6))}`
+      : `${name} [${parameter.shape}] stays as drawn`,
+  );
+  const why =
+    trained.size > 0 || learningRate > 0
+      ? 'the optimiser was not given it'
+      : "the learning rate of the loss's own parameters is 0";
+  return `${loss.constructor.name}: ${stay.join(', ')}, as ${why}`;
+}
