@@ -1,11 +1,10 @@
 import { dirname } from 'node:path';
-import { isSystemError, UserError } from '@conquer/run';
-import { Argument, Command, CommanderError, Option } from 'commander';
-import { Interrupted } from '../interrupted.js';
-import { isOutOfMemory } from '../out-of-memory.js';
+import { UserError } from '@conquer/run';
+import { Argument, Command, Option } from 'commander';
 import type { Shell } from './completion.js';
 import { translateDcesmlFlags } from './dcesml-flags.js';
 import type { EvalResult } from './eval.js';
+import { endWith, isMistake } from './failure.js';
 import { withDashes } from './flag-names.js';
 import { describeSettings, type OptionSpec, resolveSettings, trainOptions } from './options.js';
 import type { ResultRow } from './results.js';
@@ -176,9 +175,10 @@ program
           result = await evaluateRun({ run, checkpoint, given, allMetrics, out: process.stderr });
         } catch (error) {
           // One of a folder does not hide the others.
-          if (named || !(error instanceof Error && MISTAKES.has(error.name))) throw error;
-          failures.push(`${run}: ${error.message}`);
-          process.stderr.write(`warning: ${run} is left out: ${error.message}\n`);
+          if (named || !(await isMistake(error))) throw error;
+          const { message } = error as Error;
+          failures.push(`${run}: ${message}`);
+          process.stderr.write(`warning: ${run} is left out: ${message}\n`);
           continue;
         }
         const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
@@ -405,9 +405,6 @@ for (const command of [program, ...program.commands]) {
   });
 }
 
-/** Errors whose message is for the person at the keyboard: wrong options, broken images, broken weight files. */
-const MISTAKES = new Set(['UserError', 'ImageError', 'SerializationError']);
-
 /** What was typed, in this program's words. */
 function argumentsOf(command: string | undefined, rest: readonly string[]): string[] {
   if (command === undefined) return [];
@@ -422,46 +419,12 @@ function argumentsOf(command: string | undefined, rest: readonly string[]): stri
   return [command, ...(command === 'train' ? chooseHelp(train, args) : args)];
 }
 
-/** What the system refuses for reasons that are not in the program: room, permission, a broken disk, too many files. */
-const REFUSALS = new Set(
-  'ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ESTALE EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP'.split(' '),
-);
-
-const LESS_MEMORY = ' (--batch-size, --image-size and --embedding-dim say how much is needed)';
-
-/** The options by which a mistake can be mended, where the library that found it does not know them. */
-function hintOf(error: Error, command: string | undefined): string {
-  if (command === 'train' && error.name === 'ImageError')
-    return ' (--on-bad-image skip leaves such images out)';
-  return isOutOfMemory(error.cause) ? LESS_MEMORY : '';
-}
-
-/** Ends with 2 and one line for a person's mistake, with the signal's code when interrupted, with a stack for a bug of ours. */
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
   try {
     await program.parseAsync(argumentsOf(command, rest), { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? 0 : 2;
-    } else if (error instanceof Error && MISTAKES.has(error.name)) {
-      process.stderr.write(`conquer: ${error.message}${hintOf(error, command)}\n`);
-      process.exitCode = 2;
-    } else if (isOutOfMemory(error)) {
-      process.stderr.write(`conquer: out of memory: ${error.message.split('\n')[0]}${LESS_MEMORY}\n`);
-      process.exitCode = 2;
-    } else if (isSystemError(error) && REFUSALS.has(error.code ?? '')) {
-      process.stderr.write(`conquer: the system refused something: ${error.message}\n`);
-      process.exitCode = 2;
-    } else if (error instanceof Interrupted) {
-      process.stderr.write(`${error.message}\n`);
-      process.exit(); // with the signal's code, and without waiting for what was left to itself
-    } else {
-      process.stderr.write(
-        `conquer: this is a bug, please report it: ${error instanceof Error ? error.stack : error}\n`,
-      );
-      process.exitCode = 1;
-    }
+    await endWith(error, command);
   }
 }
 
