@@ -1,4 +1,4 @@
-// npm run check: build, types, lint with import directions, stale generated code, the fast tests.
+// npm run check: build, types, lint, import directions, stale generated code, the fast tests.
 // npm test (--all): the set-up with the tests' peers first, and the slow tests too.
 // The last line is "N passed, N failed": tests, and each of the other checks counts as one.
 import { spawnSync } from 'node:child_process';
@@ -66,7 +66,8 @@ const ready = all
 if (ready) {
   check('types', tool('tsc', '--noEmit', '-p', 'tsconfig.test.json'));
   check('types of the page', tool('tsc', '--noEmit', '-p', 'packages/dashboard/page/tsconfig.json'));
-  check('lint and import directions', tool('biome', 'ci', '--error-on-warnings', '.'));
+  check('lint', tool('biome', 'ci', '--error-on-warnings', '.'));
+  check('import directions', node('scripts/import-directions.mjs'));
   check('generated code', node('packages/torch/codegen/generate.mjs', '--check'));
   tests('fast');
   if (all) tests('slow');

@@ -9,6 +9,7 @@ export {
   type Summary,
   UserError,
 } from '@conquer/run';
+export type { TrainingData } from './data/training-data.js';
 export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
@@ -90,7 +91,7 @@ export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpo
 export { embedImages } from './train/embed.js';
 export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from './train/evaluate-model.js';
 export { type ImageDataOptions, imageData } from './train/image-data.js';
-export { type TrainingData, type TrainObserver, type TrainOptions, train } from './train/loop.js';
+export { type TrainObserver, type TrainOptions, train } from './train/loop.js';
 export { joinObservers } from './train/observers.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';

@@ -51,7 +51,7 @@ function typeOf(type, { fixedLength = false, result = false } = {}) {
     case 'Device':
       return 'string';
     case 'Generator':
-      return 'Generator';
+      return 'GeneratorHandle';
     default:
       return null;
   }
@@ -85,12 +85,11 @@ function generate() {
     .sort((a, b) => (a < b ? -1 : 1));
   return `${STAMP}${native.version()}. Do not edit.
 
+import type { GeneratorHandle } from '../binding.js';
 import type { DType } from '../dtype.js';
-import type { Generator } from '../random.js';
-import type { Tensor } from '../tensor.js';
 
 /** Overload \`name.overload\` is \`name$overload\`; arguments in schema order, null for their defaults. */
-export interface Aten {
+export interface Aten<Tensor> {
 ${lines.join('\n')}
 }
 `;

@@ -4,6 +4,11 @@ import { availableParallelism } from 'node:os';
 /** A tensor or generator in the native table: an integer below 2^53. Zero is never a handle. */
 export type Handle = number;
 
+/** What an operator is given as a generator: a Generator. */
+export interface GeneratorHandle {
+  readonly handle: Handle;
+}
+
 /** What holds the elements of a tensor in JavaScript. */
 export type TypedArray =
   | Float32Array

@@ -1,11 +1,16 @@
 import { type Handle, type NativeOperator, native } from './binding.js';
 import { TorchError, torchError } from './error.js';
-import type { Aten } from './generated/ops.js';
-import type { Generator } from './random.js';
-import type { Tensor } from './tensor.js';
+
+/** What is needed here of a tensor. */
+interface Wrapped {
+  readonly handle: Handle;
+  readonly disposed: boolean;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
 
 /** The class that wraps handles; given by tensor.ts, which needs the operators that are made here. */
-type TensorClass = new (handle: Handle) => Tensor;
+type TensorClass = new (handle: Handle) => Wrapped;
 
 /** How an argument crosses to C++, by the type in the operator's schema. */
 type Kind = 'tensor' | 'tensors' | 'generator' | 'plain';
@@ -39,11 +44,11 @@ function describe(value: unknown): string {
   return String(value);
 }
 
-function isTensor(value: unknown): value is Tensor {
+function isTensor(value: unknown): value is Wrapped {
   return typeof value === 'object' && value !== null && 'handle' in value && 'requiresGrad' in value;
 }
 
-function isGenerator(value: unknown): value is Generator {
+function isGenerator(value: unknown): value is { handle: Handle } {
   return typeof value === 'object' && value !== null && 'handle' in value && 'setState' in value;
 }
 
@@ -105,9 +110,10 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
  * `aten.sum$dim_IntList(a, [1])`. Arguments stand in schema order, keyword-only ones too; those left out or null
  * take the schema's default. Operators are looked up at their first use and kept.
  *
+ * @typeParam Operators their signatures, as `npm run codegen` wrote them down
  * @throws TorchError with operator, arguments (shapes, dtypes) and libtorch's message.
  */
-export function makeAten(TensorOf: TensorClass): Aten {
+export function makeAten<Operators>(TensorOf: TensorClass): Operators {
   return new Proxy(Object.create(null), {
     get(target: Record<string, unknown>, property) {
       if (typeof property !== 'string') return undefined;
@@ -124,5 +130,5 @@ export function makeAten(TensorOf: TensorClass): Aten {
       target[property] = call;
       return call;
     },
-  }) as Aten;
+  }) as Operators;
 }

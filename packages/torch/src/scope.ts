@@ -1,12 +1,21 @@
-import type { Tensor } from './tensor.js';
+/** What a scope holds: a Tensor, which knows its place there, so that taking it out needs no search. */
+export interface Held {
+  /** The open scope that disposes of it; null: none does. */
+  holder: Holder | null;
+  /** Where it stands there. */
+  place: number;
+  /** From the scope that ends to the one around it. */
+  moveOut(): void;
+  dispose(): void;
+}
 
-/** The tensors that one scope() call holds; each knows its place, so that taking one out needs no search. */
-export type Holder = Tensor[];
+/** The tensors that one scope() call holds. */
+export type Holder = Held[];
 
 const open: Holder[] = [];
 
 /** Called by Tensor: hands a tensor to the innermost scope. False where there is none: then nobody holds it. */
-export function enterScope(tensor: Tensor): boolean {
+export function enterScope(tensor: Held): boolean {
   const holder = open[open.length - 1];
   if (holder === undefined) return false;
   tensor.holder = holder;
@@ -16,11 +25,11 @@ export function enterScope(tensor: Tensor): boolean {
 }
 
 /** Called by Tensor: takes a tensor out of the scope that holds it. False where none does. */
-export function leaveScope(tensor: Tensor): boolean {
+export function leaveScope(tensor: Held): boolean {
   const { holder } = tensor;
   if (holder === null) return false;
   // The last one takes the place.
-  const last = holder.pop() as Tensor;
+  const last = holder.pop() as Held;
   if (last !== tensor) {
     holder[tensor.place] = last;
     last.place = tensor.place;
@@ -29,11 +38,11 @@ export function leaveScope(tensor: Tensor): boolean {
   return true;
 }
 
-function isTensor(value: object): value is Tensor {
+function isTensor(value: object): value is Held {
   return 'dispose' in value && 'requiresGrad_' in value;
 }
 
-function collect(value: unknown, found: Set<Tensor>): void {
+function collect(value: unknown, found: Set<Held>): void {
   if (value === null || typeof value !== 'object') return;
   if (isTensor(value)) found.add(value);
   else if (Array.isArray(value) || value instanceof Set) for (const item of value) collect(item, found);
@@ -60,7 +69,7 @@ export class OpenScope {
 
   /** Ends it as scope() does: what is in `result` goes to the surrounding scope, everything else is disposed. */
   end(result?: unknown): void {
-    const results = new Set<Tensor>();
+    const results = new Set<Held>();
     collect(result, results);
     for (let last = this.#made.at(-1); last !== undefined; last = this.#made.at(-1)) {
       if (results.has(last)) last.moveOut();
@@ -79,7 +88,7 @@ export class OpenScope {
 export function scope<T>(body: () => T): T {
   const made: Holder = [];
   open.push(made);
-  let results: Set<Tensor> | null = null;
+  let results: Set<Held> | null = null;
   try {
     const result = body();
     if (result instanceof Promise)

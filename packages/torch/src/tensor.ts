@@ -2,6 +2,7 @@ import { type Handle, native, type TypedArray } from './binding.js';
 import { makeAten } from './dispatch.js';
 import { type DType, dtypeOf, typedArrayOver } from './dtype.js';
 import { attempt, TorchError } from './error.js';
+import type { Aten } from './generated/ops.js';
 import { enterScope, type Holder, leaveScope } from './scope.js';
 
 /** A number, or arrays in arrays of them, all of one depth. */
@@ -619,4 +620,4 @@ export class Tensor {
 }
 
 /** Every ATen operator, typed; see makeAten. Most of what training needs is a method of Tensor. */
-export const aten = makeAten(Tensor);
+export const aten = makeAten<Aten<Tensor>>(Tensor);

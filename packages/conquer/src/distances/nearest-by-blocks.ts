@@ -1,8 +1,8 @@
 import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { Random } from '../random.js';
-import type { NearestOptions, NeighbourBlock } from './nearest.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { type Search, SLACK } from './nearest-candidates.js';
+import type { NearestOptions, NeighbourBlock } from './neighbours.js';
 import { centre, filterError, squaredNorms } from './product-filter.js';
 
 /** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */

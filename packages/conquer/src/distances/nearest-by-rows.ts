@@ -1,6 +1,6 @@
 import { aten, cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import type { NeighbourBlock } from './nearest.js';
 import { blockNumbers, exactSquares, type Search, SLACK, squaredGaps } from './nearest-candidates.js';
+import type { NeighbourBlock } from './neighbours.js';
 import { centre, filterError, type Precision, squaredNorms } from './product-filter.js';
 
 /** Queries at a time, unless told otherwise. */

@@ -1,5 +1,5 @@
 import type { OwnInGallery } from '../own-in-gallery.js';
-import type { Neighbours } from './nearest.js';
+import type { Neighbours } from './neighbours.js';
 
 /** How many images the search of one query leaves out at most: so many more are to be searched for. */
 export function mostOwn(own: OwnInGallery): number {

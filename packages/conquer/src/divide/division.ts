@@ -1,42 +1,18 @@
 import type { Division } from '@conquer/run';
 import { aten, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Compat } from '../compat.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
+import { divisionOptions } from './division-options.js';
 import { reassignClusters } from './reassign.js';
 import { dropSingles } from './singles.js';
 import { splitClusters } from './split.js';
 
 /** Rows that are added up at a time in float64. */
 const MEAN_ROWS = 4096;
-
-/** How an experiment divides. Its field of the same name says what each option does. */
-export const divisionOptions = z.strictObject({
-  // A division into another number of clusters than before starts anew in any case.
-  clustering: z
-    .enum(['kmeans', 'adaptive-centroids'])
-    .default('kmeans')
-    .describe(
-      'start k-means anew each time, or at the means that the clusters there are have in the present features',
-    ),
-  recluster: z
-    .enum(['reassign', 'reset', 'random'])
-    .default('reassign')
-    .describe('learner of a new cluster: who has seen most of it, as k-means numbers them, or any'),
-  // By class, all positive pairs of a class go to one learner.
-  clusterBy: z
-    .enum(['image', 'class'])
-    .default('image')
-    .describe(
-      'cluster images, or whole classes by the mean of their features: all images of a class to one learner',
-    ),
-});
-
-/** What is clustered: see `divisionOptions`. */
-export type ClusterBy = z.output<typeof divisionOptions>['clusterBy'];
 
 export interface DivideOptions extends z.input<typeof divisionOptions> {
   /** (N, F) features of all training images, in the order of `labels`; null will do for a single cluster. */

@@ -1,5 +1,5 @@
 import { counted, UserError } from '@conquer/run';
-import type { ClusterBy } from './division.js';
+import type { ClusterBy } from './division-options.js';
 
 /**
  * How many clusters these images can be shared out to at most, so that each holds two classes of two images.

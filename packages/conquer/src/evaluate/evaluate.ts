@@ -1,7 +1,8 @@
 import { type Metrics, UserError } from '@conquer/run';
 import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
-import { type NeighbourBlock, nearestNeighbourSteps } from '../distances/nearest.js';
+import { nearestNeighbourSteps } from '../distances/nearest.js';
+import type { NeighbourBlock } from '../distances/neighbours.js';
 import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';

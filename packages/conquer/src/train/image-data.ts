@@ -1,4 +1,5 @@
 import { ImageFiles, type ImageSet, ReducedImages } from '@conquer/image';
+import type { TrainingData } from '../data/training-data.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { ownInGallery } from '../datasets/file-identity.js';
 import { Random } from '../random.js';
@@ -8,7 +9,6 @@ import { CropSource } from '../transforms/crop-source.js';
 import { Loader } from '../transforms/loader.js';
 import { Substitutes } from '../transforms/substitutes.js';
 import { type EvaluationViewOptions, evaluationView, trainingView, type View } from '../transforms/view.js';
-import type { TrainingData } from './loop.js';
 
 export interface ImageDataOptions extends EvaluationViewOptions {
   /** What a training image goes through; by default a random crop and flip, see `trainingView`. */

@@ -12,10 +12,12 @@ import {
   UserError,
 } from '@conquer/run';
 import { type Generator, noGrad, scope } from '@conquer/torch';
+import type { TrainingData } from '../data/training-data.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { withPauses } from '../distances/steps.js';
-import { type ClusterBy, type DivideOptions, divideSteps, undivided } from '../divide/division.js';
+import { type DivideOptions, divideSteps, undivided } from '../divide/division.js';
+import type { ClusterBy } from '../divide/division-options.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
@@ -26,9 +28,7 @@ import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { MaskSum } from '../models/masks.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
-import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
-import type { Batch } from '../transforms/loader.js';
 import {
   type Checkpoint,
   disposeCheckpoint,
@@ -45,29 +45,6 @@ import { NotFiniteGuard, type OnNan } from './not-finite.js';
 import type { Profile } from './profile.js';
 import type { StepResult, TrainingStep } from './step.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
-
-/** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
-export interface TrainingData {
-  /** (N,) classes of the training images. */
-  trainLabels: Int32Array;
-  /** (M,) classes of the test images. */
-  testLabels: Int32Array;
-  /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */
-  validationLabels?: Int32Array;
-  /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
-  galleryLabels?: Int32Array;
-  /** Where the queries' own files stand in the gallery: they are left out of their searches. Default: nowhere. */
-  ownInGallery?: OwnInGallery;
-  /** Files of the training images, to name those of a batch that goes wrong. */
-  trainPaths?: readonly string[];
-  /**
-   * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
-   * for the others is the same whether these were read or left out.
-   */
-  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch>;
-  /** All images of a split in order, not augmented. */
-  plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
-}
 
 /** What the loop tells while it works; whoever prints decides how. */
 export interface TrainObserver {

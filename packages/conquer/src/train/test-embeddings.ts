@@ -18,7 +18,8 @@ import {
   writeSafetensors,
 } from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
-import { allNeighbours, type Neighbours } from '../distances/nearest.js';
+import { allNeighbours } from '../distances/nearest.js';
+import type { Neighbours } from '../distances/neighbours.js';
 import type { Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

@@ -3,7 +3,7 @@ import { ones, zeros } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { batchNorm } from '../functional.js';
 import type { Tensor } from '../tensor.js';
-import type { FoldedConvolution } from './conv-batch-norm.js';
+import type { FoldedConvolution } from './folded-convolution.js';
 import { buffer, Module, parameter } from './module.js';
 
 export interface BatchNormOptions {

@@ -5,15 +5,8 @@ import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import { BatchNorm2d } from './batch-norm.js';
 import type { Conv2d } from './conv.js';
+import type { FoldedConvolution } from './folded-convolution.js';
 import type { Module } from './module.js';
-
-/** The weight and bias of a convolution that does a BatchNorm's work too. */
-export interface FoldedConvolution {
-  /** (O, I / groups, kH, kW) */
-  weight: Tensor;
-  /** (O) */
-  bias: Tensor;
-}
 
 /**
  * Convolution, then BatchNorm. With fixed statistics (frozen, or outside training) the two are one convolution,

@@ -1,0 +1,26 @@
+import type { OwnInGallery } from '../own-in-gallery.js';
+import type { Random } from '../random.js';
+import type { Batch } from '../transforms/loader.js';
+
+/** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
+export interface TrainingData {
+  /** (N,) classes of the training images. */
+  trainLabels: Int32Array;
+  /** (M,) classes of the test images. */
+  testLabels: Int32Array;
+  /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */
+  validationLabels?: Int32Array;
+  /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
+  galleryLabels?: Int32Array;
+  /** Where the queries' own files stand in the gallery: they are left out of their searches. Default: nowhere. */
+  ownInGallery?: OwnInGallery;
+  /** Files of the training images, to name those of a batch that goes wrong. */
+  trainPaths?: readonly string[];
+  /**
+   * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
+   * for the others is the same whether these were read or left out.
+   */
+  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch>;
+  /** All images of a split in order, not augmented. */
+  plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
+}
