@@ -17,9 +17,8 @@ const PACKAGES = {
 const ROOMS = {
   distances: 'torch run',
   models: 'torch run',
-  transforms: 'torch image run',
-  data: 'torch image run, transforms',
-  datasets: 'image run, transforms',
+  data: 'torch image run',
+  datasets: 'image run, data',
   samplers: 'run, datasets',
   losses: 'torch run, distances',
   miners: 'torch run, distances',
@@ -28,7 +27,7 @@ const ROOMS = {
   optimize: 'torch run, losses models',
   train: 'torch image run, …',
   golden: 'torch run, …',
-  retrieve: 'torch image run, distances models transforms data datasets samplers train',
+  retrieve: 'torch image run, distances models data datasets samplers train',
   track: 'image run, train',
   cli: 'torch image run dashboard, …',
 };

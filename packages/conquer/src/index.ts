@@ -9,7 +9,27 @@ export {
   type Summary,
   UserError,
 } from '@conquer/run';
+export { Affine, type AffineOptions } from './data/affine.js';
+export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
+export type { AffineRanges } from './data/affine-matrix.js';
+export { type AugmentationFamily, augmentationFamily } from './data/augmentation-families.js';
+export type { BatchTransform } from './data/batch-transform.js';
+export { CenterCrop } from './data/center-crop.js';
+export { ColorJitter } from './data/color-jitter.js';
+export { Compose } from './data/compose.js';
+export { CropSource, type CropSourceOptions } from './data/crop-source.js';
+export type { ImageSource } from './data/image-source.js';
+export { type Batch, Loader, type LoaderOptions } from './data/loader.js';
+export { Normalize } from './data/normalize.js';
+export { RandomResizedCrop } from './data/random-resized-crop.js';
 export type { TrainingData } from './data/training-data.js';
+export {
+  type EvaluationViewOptions,
+  evaluationView,
+  trainingView,
+  type View,
+  type ViewOptions,
+} from './data/view.js';
 export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
@@ -95,24 +115,4 @@ export { type TrainObserver, type TrainOptions, train } from './train/loop.js';
 export { joinObservers } from './train/observers.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
-export { Affine, type AffineOptions } from './transforms/affine.js';
-export { AffineCrop, type AffineCropOptions } from './transforms/affine-crop.js';
-export type { AffineRanges } from './transforms/affine-matrix.js';
-export { type AugmentationFamily, augmentationFamily } from './transforms/augmentation-families.js';
-export type { BatchTransform } from './transforms/batch-transform.js';
-export { CenterCrop } from './transforms/center-crop.js';
-export { ColorJitter } from './transforms/color-jitter.js';
-export { Compose } from './transforms/compose.js';
-export { CropSource, type CropSourceOptions } from './transforms/crop-source.js';
-export type { ImageSource } from './transforms/image-source.js';
-export { type Batch, Loader, type LoaderOptions } from './transforms/loader.js';
-export { Normalize } from './transforms/normalize.js';
-export { RandomResizedCrop } from './transforms/random-resized-crop.js';
-export {
-  type EvaluationViewOptions,
-  evaluationView,
-  trainingView,
-  type View,
-  type ViewOptions,
-} from './transforms/view.js';
 export type { Tuples } from './tuples.js';

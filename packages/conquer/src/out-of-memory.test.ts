@@ -1,6 +1,7 @@
 import { type RunFolder, UserError } from '@conquer/run';
 import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer/torch';
 import { describe, expect, it, vi } from 'vitest';
+import { Loader } from './data/loader.js';
 import type { EmbeddingModel } from './models/embedding-model.js';
 import { openModel } from './models/open.js';
 import { inWords, isOutOfMemory } from './out-of-memory.js';
@@ -8,7 +9,6 @@ import { Random } from './random.js';
 import { embedImages } from './train/embed.js';
 import { NotFiniteGuard } from './train/not-finite.js';
 import type { TrainingStep } from './train/step.js';
-import { Loader } from './transforms/loader.js';
 
 const petabyte = 2 ** 48; // numbers of four bytes
 const failure = (body: () => unknown): unknown => {

@@ -1,5 +1,6 @@
 import { UserError } from '@conquer/run';
 import type { Generator } from '@conquer/torch';
+import type { BadImages } from '../data/bad-images.js';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
 import { type DataOptions, openData } from '../datasets/data.js';
 import type { Dataset } from '../datasets/dataset.js';
@@ -25,7 +26,6 @@ import type { BatchSampler, SamplerContext } from '../samplers/batch-sampler.js'
 import { classBalanced } from '../samplers/class-balanced.js';
 import { npairs } from '../samplers/npairs.js';
 import { random } from '../samplers/random-batches.js';
-import type { BadImages } from '../transforms/bad-images.js';
 import type { OptionName, TrainSettings } from './options.js';
 import { withoutWeights } from './start.js';
 import { type Output, progressBar } from './terminal.js';

@@ -1,6 +1,6 @@
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Random } from '../random.js';
-import type { Batch } from '../transforms/loader.js';
+import type { Batch } from './loader.js';
 
 /** Where images come from. Batches are decoded ahead of the loop; their tensors belong to it. */
 export interface TrainingData {

@@ -1,5 +1,5 @@
 import { decodeImages } from '@conquer/image';
-import { BadImages } from '../transforms/bad-images.js';
+import { BadImages } from '../data/bad-images.js';
 import type { Dataset } from './dataset.js';
 
 /** Images checked at once. */

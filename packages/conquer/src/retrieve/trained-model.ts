@@ -3,6 +3,10 @@ import { readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, type ImageInput, ReducedImages } from '@conquer/image';
 import { type Preprocessing, RunFolder, type Settings, UserError } from '@conquer/run';
 import { Generator, type Tensor } from '@conquer/torch';
+import { CropSource } from '../data/crop-source.js';
+import { Loader } from '../data/loader.js';
+import { preprocessingOf } from '../data/preprocessing.js';
+import { evaluationView } from '../data/view.js';
 import { prepareDevice } from '../device.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
@@ -13,10 +17,6 @@ import { InOrderBatches } from '../samplers/in-order.js';
 import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
-import { CropSource } from '../transforms/crop-source.js';
-import { Loader } from '../transforms/loader.js';
-import { preprocessingOf } from '../transforms/preprocessing.js';
-import { evaluationView } from '../transforms/view.js';
 
 export interface OpenTrainedModelOptions {
   /** Which weights of the run; default 'best'. */

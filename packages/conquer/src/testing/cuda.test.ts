@@ -11,6 +11,11 @@ import {
   type Tensor,
 } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { augmentationFamilies, augmentationFamily } from '../data/augmentation-families.js';
+import type { BatchTransform } from '../data/batch-transform.js';
+import { ColorJitter } from '../data/color-jitter.js';
+import { ColorMix } from '../data/color-mix.js';
+import { Normalize } from '../data/normalize.js';
 import { kMeans } from '../distances/kmeans.js';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { divide } from '../divide/division.js';
@@ -19,11 +24,6 @@ import { goldenFiles } from '../golden/files.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
 import { Random } from '../random.js';
-import { augmentationFamilies, augmentationFamily } from '../transforms/augmentation-families.js';
-import type { BatchTransform } from '../transforms/batch-transform.js';
-import { ColorJitter } from '../transforms/color-jitter.js';
-import { ColorMix } from '../transforms/color-mix.js';
-import { Normalize } from '../transforms/normalize.js';
 
 // What is made of operators has to give on the card what it gives on the processor. Only where there is a card.
 

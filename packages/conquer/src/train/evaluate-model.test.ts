@@ -1,8 +1,8 @@
 import { UserError } from '@conquer/run';
 import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
+import type { Batch } from '../data/loader.js';
 import { openModel } from '../models/open.js';
-import type { Batch } from '../transforms/loader.js';
 import { evaluateModel } from './evaluate-model.js';
 
 it('measures without the images that others stand in for', async () => {

@@ -1,11 +1,11 @@
 import type { Metrics } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
 import { inScope, withPauses } from '../distances/steps.js';
 import { type EvaluateOptions, evaluateSteps } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import type { Batch } from '../transforms/loader.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 
 export interface EvaluateModelOptions

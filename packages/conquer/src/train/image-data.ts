@@ -1,14 +1,14 @@
 import { ImageFiles, type ImageSet, ReducedImages } from '@conquer/image';
+import type { BadImages } from '../data/bad-images.js';
+import { CropSource } from '../data/crop-source.js';
+import { Loader } from '../data/loader.js';
+import { Substitutes } from '../data/substitutes.js';
 import type { TrainingData } from '../data/training-data.js';
+import { type EvaluationViewOptions, evaluationView, trainingView, type View } from '../data/view.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { ownInGallery } from '../datasets/file-identity.js';
 import { Random } from '../random.js';
 import { InOrderBatches } from '../samplers/in-order.js';
-import type { BadImages } from '../transforms/bad-images.js';
-import { CropSource } from '../transforms/crop-source.js';
-import { Loader } from '../transforms/loader.js';
-import { Substitutes } from '../transforms/substitutes.js';
-import { type EvaluationViewOptions, evaluationView, trainingView, type View } from '../transforms/view.js';
 
 export interface ImageDataOptions extends EvaluationViewOptions {
   /** What a training image goes through; by default a random crop and flip, see `trainingView`. */

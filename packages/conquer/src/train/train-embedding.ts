@@ -1,6 +1,7 @@
 import { resolve as pathResolve } from 'node:path';
 import { commonFolder, RunFolder, type Settings, type Summary, UserError } from '@conquer/run';
 import { Generator } from '@conquer/torch';
+import type { View } from '../data/view.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { classesTrainedAndTested } from '../datasets/dataset-record.js';
 import { prepareDevice } from '../device.js';
@@ -18,7 +19,6 @@ import { startingLearningRate } from '../optimize/learning-rates.js';
 import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
-import type { View } from '../transforms/view.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { imageData } from './image-data.js';
 import { whetherLearnt } from './learnt.js';
