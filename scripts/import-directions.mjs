@@ -28,7 +28,7 @@ const ROOMS = {
   train: 'torch image run, …',
   golden: 'torch run, …',
   retrieve: 'torch image run, distances models data datasets samplers train',
-  track: 'image run, train',
+  track: 'image run, data train',
   cli: 'torch image run dashboard, …',
 };
 

@@ -1,7 +1,13 @@
-import { type EmbeddedSet, type EmbeddingsRead, type RunFolder, readEmbeddings } from '@conquer/run';
+import {
+  type EmbeddedSet,
+  type EmbeddingsRead,
+  type RunFolder,
+  readEmbeddings,
+  withoutStandIns,
+} from '@conquer/run';
 import type { EmbeddingInfo, ImageRef, LearnerChoice } from './api.js';
 import { clip } from './bounds.js';
-import { badImagesOf, withoutStandIns } from './stand-ins.js';
+import { readabilityIn } from './readable-images.js';
 
 /** The embeddings of a run's test images, as its best epoch so far left them in embeddings.safetensors. */
 export class Embedding {
@@ -17,7 +23,7 @@ export class Embedding {
   static async read(runId: string, folder: RunFolder): Promise<Embedding | null> {
     const rows = await readEmbeddings(folder);
     if (rows === null) return null;
-    const isReadable = rows.hasPositions ? null : await badImagesOf(folder);
+    const isReadable = rows.hasPositions ? null : await readabilityIn(folder);
     return new Embedding(runId, await withoutStandIns(rows, isReadable));
   }
 

@@ -4,13 +4,8 @@ export { counted } from './counted.js';
 export { GrowingLines } from './disk/growing-lines.js';
 export { DamagedFile, fileVersion, openRegularFile, readJson } from './disk/regular-file.js';
 export { writeFileAtomic } from './disk/write.js';
-export {
-  imagesOfRows,
-  likelyStandIns,
-  type NeighbourLists,
-  neighboursWithout,
-} from './embeddings/embedding-rows.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
+export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
 export {
   type FileStamp,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer/run';
 import { Generator } from '@conquer/torch';
+import { readTestedImages } from '../data/tested-images.js';
 import type { Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { ownInGallery } from '../datasets/file-identity.js';
@@ -11,7 +12,6 @@ import { type Checkpoint, disposeCheckpoint } from '../train/checkpoint.js';
 import { isOfCommandLine, refuseOtherData } from '../train/continuation.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
-import { readTestEmbeddings } from '../train/test-embeddings.js';
 import { badImagesOf, fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
@@ -138,7 +138,7 @@ async function evaluateByFiles({
   const trained = TrainedModel.open(path, { checkpoint, ...(device !== null && { device }) });
   try {
     // Those that the run's own metrics are of.
-    const tested = existsSync(run.embeddingsFile) ? await readTestEmbeddings(run) : run.testImages();
+    const tested = existsSync(run.embeddingsFile) ? await readTestedImages(run) : run.testImages();
     const skip = value('on-bad-image') === 'skip';
     const moved = (list: ImageList) => listNow(run, list, value('dataset-dir') as string | null);
     const lists = { queries: moved(tested.queries), gallery: tested.gallery && moved(tested.gallery) };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readTestedImages } from '../data/tested-images.js';
 import {
   conquer,
   type Ended,
@@ -13,7 +14,6 @@ import {
   writeDiscs,
 } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
-import { readTestEmbeddings } from '../train/test-embeddings.js';
 
 let folder: string;
 let expected: ReturnType<typeof outcome>;
@@ -274,7 +274,7 @@ describe('--on-bad-image skip', () => {
       expect(rest.code, rest.stderr).toBe(0);
       expect(outcome(join(place, 'runs', 'stopped'))).toEqual(outcome(join(place, 'runs', 'whole')));
       // No metric has the bad test image, nor has what is kept to be looked at.
-      const { queries, embeddings, dim } = await readTestEmbeddings(
+      const { queries, embeddings, dim } = await readTestedImages(
         RunFolder.open(join(place, 'runs', 'whole')),
       );
       expect(queries.paths).toHaveLength(8 * 8 - 1);

@@ -1,5 +1,5 @@
 import { decodeImages } from '@conquer/image';
-import type { ReadTestEmbeddings } from '../train/test-embeddings.js';
+import type { TestedImages } from '../data/tested-images.js';
 import type { EventImage } from './event-file.js';
 import { encodePng } from './png.js';
 
@@ -21,7 +21,7 @@ const WHITE = [255, 255, 255] as const;
  * @throws ImageError for an image that cannot be read any more
  */
 export async function retrievalStrips(
-  embeddings: ReadTestEmbeddings,
+  embeddings: TestedImages,
 ): Promise<{ tag: string; image: EventImage }[]> {
   const { neighbours, depth: k, queries, gallery } = embeddings;
   if (k === 0) return [];

@@ -142,6 +142,8 @@ beforeAll(async () => {
       ['embeddings', randn([6, 3], { generator: new Generator(1) })],
       ['labels', tensor(Int32Array.from(labels))],
       ['neighbours', tensor(Int32Array.from([2, 1, 3, 5, 4, 0, 1, 5, 0, 2, 3, 1]), { shape: [6, 2] })],
+      ['distances', tensor(new Float32Array(12), { shape: [6, 2] })],
+      ['clusters', tensor(new Int32Array(6))],
     ]),
   );
   expect(await follow([-1, 0])).toEqual([]);

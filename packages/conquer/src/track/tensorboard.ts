@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageError } from '@conquer/image';
 import type { RunFolder, Summary } from '@conquer/run';
-import { type ReadTestEmbeddings, readTestEmbeddings } from '../train/test-embeddings.js';
+import { readTestedImages, type TestedImages } from '../data/tested-images.js';
 import { EventFile } from './event-file.js';
 import type { Report } from './report.js';
 import { retrievalStrips } from './retrieval-strips.js';
@@ -51,7 +51,7 @@ export class TensorBoard implements Tracker {
   async end(_how: RunEnd, _summary: Summary | null): Promise<void> {
     const { file, folder } = this;
     if (!file || !folder || !existsSync(folder.embeddingsFile) || !existsSync(folder.testImagesFile)) return;
-    const embeddings = await readTestEmbeddings(folder);
+    const embeddings = await readTestedImages(folder);
     this.writeProjector(embeddings);
     try {
       for (const { tag, image } of await retrievalStrips(embeddings)) file.image(tag, image, this.epochs);
@@ -66,11 +66,7 @@ export class TensorBoard implements Tracker {
   }
 
   /** The best epoch's embedding of the test images, and each one's class and file, for the projector. */
-  private writeProjector({
-    embeddings,
-    dim,
-    queries: { paths, labels, classNames },
-  }: ReadTestEmbeddings): void {
+  private writeProjector({ embeddings, dim, queries: { paths, labels, classNames } }: TestedImages): void {
     // Every so many, so that all classes stay in.
     const stride = Math.ceil(paths.length / MOST_POINTS);
     const points = [...paths.keys()].filter((i) => i % stride === 0);

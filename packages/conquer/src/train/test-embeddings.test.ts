@@ -15,12 +15,13 @@ import {
   writeSafetensors,
 } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readTestedImages } from '../data/tested-images.js';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { inOneGo } from '../distances/steps.js';
 import { openModel } from '../models/open.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
-import { readTestEmbeddings, surroundings, writeTestEmbeddings } from './test-embeddings.js';
+import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({
   embeddings,
@@ -78,7 +79,7 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   rmSync(folder, { recursive: true });
 });
 
-describe('readTestEmbeddings', () => {
+describe('readTestedImages', () => {
   let folder: string;
   let run: RunFolder;
   beforeEach(() => {
@@ -122,7 +123,7 @@ describe('readTestEmbeddings', () => {
         [2, [2]],
       ]),
     );
-    const { neighbours, depth, gallery } = await readTestEmbeddings(run, never);
+    const { neighbours, depth, gallery } = await readTestedImages(run, never);
     expect(depth).toBe(3);
     expect([...neighbours.subarray(0, 3)].sort()).toEqual([1, 2, 3]);
     expect(new Set(neighbours.subarray(3, 6)).size).toBe(3);
@@ -138,11 +139,11 @@ describe('readTestEmbeddings', () => {
 
   it('leaves out what was left out of the metrics, of queries and gallery', async () => {
     write([0, 2, 3, 4, 5], null);
-    const among = await readTestEmbeddings(run, never);
+    const among = await readTestedImages(run, never);
     expect(among.queries).toEqual({ ...list, paths: ['a', 'c', 'd', 'e', 'f'], labels: [0, 0, 1, 1, 1] });
     expect([among.depth, Math.max(...among.neighbours)]).toEqual([4, 4]);
     write([0, 2, 3, 4, 5], [0, 1, 4]);
-    const { gallery, neighbours, depth } = await readTestEmbeddings(run, never);
+    const { gallery, neighbours, depth } = await readTestedImages(run, never);
     expect(gallery?.paths).toEqual(['a', 'b', 'e']);
     expect([depth, Math.max(...neighbours)]).toEqual([3, 2]);
   });
@@ -155,7 +156,7 @@ describe('readTestEmbeddings', () => {
       { ...list, paths: paths.slice(1), labels: labels.slice(1) },
     ]) {
       run.writeTestImages({ queries: other, gallery: null });
-      await expect(readTestEmbeddings(run, never)).rejects.toThrow(/lists other images than/);
+      await expect(readTestedImages(run, never)).rejects.toThrow(/lists other images than/);
     }
   });
 
@@ -181,12 +182,13 @@ describe('readTestEmbeddings', () => {
       ['labels', tensor(Int32Array.from(labels))],
       ['neighbours', tensor(Int32Array.from(neighbours.flat()), { shape: [6, 2] })],
       ['distances', tensor(new Float32Array(12), { shape: [6, 2] })],
+      ['clusters', tensor(new Int32Array(6))],
     ]);
     writeSafetensors(run.embeddingsFile, tensors);
     for (const value of tensors.values()) value.dispose();
     run.writeTestImages({ queries: list, gallery: null });
     const asked: string[] = [];
-    const read = await readTestEmbeddings(run, async (path) => {
+    const read = await readTestedImages(run, async (path) => {
       asked.push(path);
       return path !== 'c';
     });
@@ -195,6 +197,6 @@ describe('readTestEmbeddings', () => {
     expect(read.embeddings).toHaveLength(10);
     expect([read.depth, ...read.neighbours]).toEqual([1, 1, 0, 3, 2, 2]);
     run.updateSettings({ 'on-bad-image': 'stop' });
-    expect((await readTestEmbeddings(run, never)).queries.paths).toEqual(paths);
+    expect((await readTestedImages(run, never)).queries.paths).toEqual(paths);
   });
 });

@@ -1,7 +1,7 @@
 import { DamagedFile, fileVersion, openRegularFile, readJson } from '../disk/regular-file.js';
 import { type ImageList, readTestImages, type TestImages } from '../records/test-images.js';
 import type { RunFiles } from '../run-files.js';
-import { imagesOfRows, type NeighbourLists } from './embedding-rows.js';
+import { imagesOfRows } from './embedding-rows.js';
 import { SafetensorsFile } from './safetensors-file.js';
 
 const MAX_IMAGE_LIST = 512 << 20;
@@ -14,6 +14,15 @@ export interface EmbeddedSet {
   labels: Int32Array;
   /** null: not known. */
   images: ImageList | null;
+}
+
+/** The nearest of what is searched, by query. */
+export interface NeighbourLists {
+  /** (N, k) rows of what is searched, nearest first. */
+  neighbours: Int32Array;
+  /** (N, k) */
+  distances: Float32Array;
+  depth: number;
 }
 
 /** What embeddings.safetensors holds: a run's test images, embedded by its best epoch so far. */
