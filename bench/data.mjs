@@ -13,6 +13,8 @@ const SETS = {
   // In-Shop's queries and gallery: the same classes.
   'inshop-query': { rows: 14_218, columns: 512, classes: 3_985, unit: true, seed: 2, noiseSeed: 3 },
   'inshop-gallery': { rows: 12_612, columns: 512, classes: 3_985, unit: true, seed: 2, noiseSeed: 4 },
+  // An index of photos.
+  gallery: { rows: 100_000, columns: 384, classes: 12_000, unit: true, seed: 6 },
   // A division of a training set by a ResNet-50's features.
   features: { rows: 60_000, columns: 2_048, classes: 11_318, unit: false, seed: 5 },
 };

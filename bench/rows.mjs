@@ -171,6 +171,21 @@ export const rows = [
     agree: { check: { within: 1e-4 } },
     limit: { flops: 2 * 14_218 * 12_612 * 512, what: 'the matrix product' },
   },
+  ...[1, 10, 100].map((queries) => ({
+    name: `search-${queries}`,
+    work: `search for the 10 nearest of ${queries === 1 ? 'one query' : `${queries} queries`} among 100,000 × 384, exact, one thread, against the product and topk, which is not; extra overBare: against these two of our own binding`,
+    // PyTorch's product of one row may be a matrix times a vector, as ours is.
+    bar: 1.2,
+    side: 'search',
+    args: ['--queries', `${queries}`, '--k', '10', '--turns', queries === 100 ? '7' : '21'],
+    data: async (make) => ['--data', (await make('gallery')).embeddings],
+    agree: { check: { within: 1e-3 } },
+    most: { overBare: 1.2 },
+    limit:
+      queries === 1
+        ? { bytes: 4 * 100_000 * 384, what: 'the gallery read once' }
+        : { flops: 2 * queries * 100_000 * 384, what: 'the matrix product, on two cores' },
+  })),
   {
     name: 'kmeans',
     work: 'k-means, 60,000 × 2,048, K = 32, to the same objective, against 100 iterations of faiss',

@@ -46,6 +46,7 @@ export { openVehicleId } from './datasets/vehicle-id.js';
 export { type KMeansOptions, type KMeansResult, kMeans } from './distances/kmeans.js';
 export { nearestNeighbours } from './distances/nearest.js';
 export { pairwiseDistances } from './distances/pairwise.js';
+export { PreparedGallery } from './distances/prepared-gallery.js';
 export { type DivideOptions, divide, undivided } from './divide/division.js';
 export { interleaveLearners, type LearnerBatches } from './divide/interleave.js';
 export { reassignClusters } from './divide/reassign.js';

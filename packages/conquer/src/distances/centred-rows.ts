@@ -30,7 +30,7 @@ export class CentredRows {
     const space = { scale, mean: mean.to({ dtype: this.precision }).to({ dtype: 'float64' }) };
     const squares = squaredNorms(this.given).select(1, 0);
     const total = scope(() => squares.to({ dtype: 'float64' }).sum().item());
-    if (isCentred(space, total, given.size(0))) {
+    if (liesAroundOrigin(space, total, given.size(0), 1 / 2)) {
       this.space = { scale: 1, mean: space.mean.zero_() };
       [this.rows, this.squares, this.total] = [this.given, squares, total];
       return;
@@ -104,11 +104,19 @@ export class CentredRows {
 }
 
 /**
- * Whether rows lie around the origin, of numbers near 1: a copy that is moved would be no better to take products of. Their
- * mean is then no farther from the origin than they are from it, which doubles the largest |x|² at most.
+ * Whether rows lie around the origin, of numbers near 1: a copy that is moved would be no better to take products of.
+ *
+ * @param total Σ |x|²
+ * @param share of the rows' mean square that their mean's may be at most; at 1/2 the mean is no farther from the origin than
+ *   the rows are from it, which doubles the largest |x|² at most
  */
-function isCentred({ scale, mean }: Space, total: number, count: number): boolean {
+export function liesAroundOrigin(
+  { scale, mean }: Space,
+  total: number,
+  count: number,
+  share: number,
+): boolean {
   if (scale < NEAR_ONE.least || scale > NEAR_ONE.most) return false;
   const meanSquare = scope(() => mean.div(scale).square().sum().item());
-  return 2 * count * meanSquare <= total;
+  return count * meanSquare <= share * total;
 }

@@ -97,7 +97,8 @@ function* search(
   }
 }
 
-function clampedK(queries: Tensor, gallery: Tensor | null, k: number): number {
+/** k, or how many neighbours there are. @throws RangeError where the shapes do not fit or k is no positive whole number */
+export function clampedK(queries: Tensor, gallery: Tensor | null, k: number): number {
   if (queries.ndim !== 2 || (gallery && (gallery.ndim !== 2 || gallery.size(1) !== queries.size(1)))) {
     throw new RangeError(
       `nearest neighbours: expected queries (N, D) and a gallery (M, D), got shapes [${queries.shape}] and ` +
