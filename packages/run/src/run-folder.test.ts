@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ describe('RunFolder', () => {
     RunFolder.create(path, { seed: 1 });
     expect(RunFolder.open(path).settings()).toEqual({ seed: 1 });
     expect(() => RunFolder.create(path, { seed: 2 })).toThrow(UserError);
-    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(/--resume/);
+    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(/resume it, or choose another name/);
   });
 
   it('says when there is no run, or it cannot be written', () => {
@@ -46,6 +46,32 @@ describe('RunFolder', () => {
     expect(run.epochs().map((record) => record.epoch)).toEqual([-1, 0]);
     expect(run.divisions()).toEqual([]);
     expect(readdirSync(run.path).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('keeps what it does not know in the lines that stay', () => {
+    const run = RunFolder.create(join(folder, 'a'), {});
+    const lines = '{"epoch":0,"step":1,"of":"another version"}\n{"epoch":0,"step":2}\n{"epoch":1}\n';
+    for (const file of [run.stepsFile, run.metricsFile]) writeFileSync(file, lines);
+    run.rewindTo(-1, { epoch: 0, step: 2 });
+    expect(readFileSync(run.stepsFile, 'utf8')).toBe('{"epoch":0,"step":1,"of":"another version"}\n');
+    expect(readFileSync(run.metricsFile, 'utf8')).toBe('');
+  });
+
+  it.each([
+    ['config.json', '{"lr":1,"a":{}}', (run: RunFolder) => run.settings(), /number or text for a, got {}/],
+    ['summary.json', '{"status":"?"}', (run: RunFolder) => run.summary(), /expected a status/],
+    ['dataset.json', '{"sha256":"0"}', (run: RunFolder) => run.dataset(), /is damaged: restore it/],
+    [
+      'test-images.json',
+      '{"queries":{"paths":["a"],"labels":[],"classNames":[]}}',
+      (run: RunFolder) => run.testImages(),
+      /expected lists/,
+    ],
+  ] as const)('says what is wrong with %s', (name, text, read, message) => {
+    const run = RunFolder.create(join(folder, 'a'), {});
+    writeFileSync(join(run.path, name), text);
+    expect(() => read(run)).toThrow(UserError);
+    expect(() => read(run)).toThrow(message);
   });
 
   it('names the damaged line', () => {

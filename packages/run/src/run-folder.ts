@@ -34,9 +34,7 @@ export class RunFolder extends RunFiles {
     const folder = new RunFolder(path);
     if (existsSync(folder.configFile)) {
       refuseIfRunning(folder.lockFile, path);
-      throw new UserError(
-        `there is a run in ${path} already: go on with it (--resume), or choose another name (--name)`,
-      );
+      throw new UserError(`there is a run in ${path} already: resume it, or choose another name`);
     }
     try {
       mkdirSync(join(folder.path, 'checkpoints'), { recursive: true });

@@ -20,7 +20,7 @@ it('is had by one at a time, who is named to the other', () => {
   const { since } = JSON.parse(readFileSync(file, 'utf8')) as { since: string };
   expect(() => takeLock(file, 'runs/a')).toThrow(
     new UserError(
-      `runs/a is being trained by process ${process.pid} since ${since}: wait for it, or choose another name (--name)`,
+      `runs/a is being trained by process ${process.pid} since ${since}: wait for it, or choose another name`,
     ),
   );
   unlock();

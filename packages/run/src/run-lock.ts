@@ -48,7 +48,7 @@ export function refuseIfRunning(file: string, run: string): void {
   const holder = lockHolder(file);
   if (holder === null) return;
   throw new UserError(
-    `${run} is being trained by process ${holder.pid} since ${holder.since}: wait for it, or choose another name (--name)`,
+    `${run} is being trained by process ${holder.pid} since ${holder.since}: wait for it, or choose another name`,
   );
 }
 
