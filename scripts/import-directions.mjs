@@ -19,7 +19,7 @@ const ROOMS = {
   models: 'torch run',
   data: 'torch image run',
   datasets: 'image run, data',
-  samplers: 'run, datasets',
+  samplers: 'run',
   losses: 'torch run, distances',
   miners: 'torch run, distances',
   divide: 'torch run, distances',

@@ -1,4 +1,7 @@
+import { z } from 'zod';
+import { part } from '../part.js';
 import { Affine } from './affine.js';
+import type { AugmentationContext } from './augmentation.js';
 import type { BatchTransform } from './batch-transform.js';
 import { Blur } from './blur.js';
 import { BrightnessContrast } from './brightness-contrast.js';
@@ -6,7 +9,10 @@ import { CoarseDropout } from './coarse-dropout.js';
 import { ColorJitter } from './color-jitter.js';
 import { Compose } from './compose.js';
 import { Grayscale } from './grayscale.js';
+import { Normalize } from './normalize.js';
 import { RandomApply } from './random-apply.js';
+import { RandomResizedCrop } from './random-resized-crop.js';
+import type { View } from './view.js';
 
 /** The families of table 5 of the paper (arXiv 2109.04003), besides the standard one. */
 export const augmentationFamilies = ['geom', 'geom-color', 'color-heavy'] as const;
@@ -46,3 +52,21 @@ export function augmentationFamily(family: AugmentationFamily, size: number): Ba
       return new Compose([new RandomApply(new ColorJitter(), 0.8), new Grayscale()]);
   }
 }
+
+/** Cut out and mirrored as the standard augmentation does, and then the family. */
+const familyPart = <const Name extends AugmentationFamily>(name: Name, help: string) => ({
+  ...part({
+    name,
+    help,
+    options: z.strictObject({}),
+    build: (_, { size, input }: AugmentationContext): View => ({
+      cropping: new RandomResizedCrop({ size }),
+      transform: new Compose([augmentationFamily(name, size), new Normalize(input)]),
+    }),
+  }),
+  whole: false,
+});
+
+export const geom = familyPart('geom', 'as standard; then turned and shifted, holes, blur');
+export const geomColor = familyPart('geom-color', 'as geom, and brightness and contrast');
+export const colorHeavy = familyPart('color-heavy', 'as standard; then colour jitter, and grey for one of 5');

@@ -5,7 +5,6 @@ import { ImageError, ImageFiles, type ImagePack, type ImageSet, packImages, rend
 import { aten, liveTensors, scope, type Tensor } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
-import { InOrderBatches } from '../samplers/in-order.js';
 import { RandomBatchSampler } from '../samplers/random-batches.js';
 import { Affine } from './affine.js';
 import { CenterCrop } from './center-crop.js';
@@ -13,6 +12,7 @@ import { ColorJitter } from './color-jitter.js';
 import { Compose } from './compose.js';
 import { CropSource } from './crop-source.js';
 import type { ImageSource } from './image-source.js';
+import { InOrderBatches } from './in-order.js';
 import { Loader, type LoaderOptions } from './loader.js';
 import { Normalize } from './normalize.js';
 import { RandomResizedCrop } from './random-resized-crop.js';

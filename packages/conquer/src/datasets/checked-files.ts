@@ -1,6 +1,6 @@
 import { UserError } from '@conquer/run';
+import { ownInGallery } from '../data/file-identity.js';
 import type { Dataset } from './dataset.js';
-import { ownInGallery } from './file-identity.js';
 import { withoutMatch, withoutMatchWarning } from './matches.js';
 import { type RepeatedFilesOptions, withoutRepeatedFiles } from './repeated-files.js';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ownInGallery } from '../data/file-identity.js';
 import { openCsv } from './csv.js';
-import { ownInGallery } from './file-identity.js';
 import { openFolder } from './folder.js';
 
 let folder: string;

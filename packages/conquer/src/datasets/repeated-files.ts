@@ -1,7 +1,7 @@
 import { counted, UserError } from '@conquer/run';
+import { fileIdentities } from '../data/file-identity.js';
 import { findCopies, MOST_COMPARED } from './copies.js';
 import type { Dataset, Split } from './dataset.js';
-import { fileIdentities } from './file-identity.js';
 
 export interface RepeatedFilesOptions {
   /** What lists the images, as messages name it. */

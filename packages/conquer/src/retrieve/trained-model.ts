@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, type ImageInput, ReducedImages } from '@conquer/image';
 import { type Preprocessing, RunFolder, type Settings, UserError } from '@conquer/run';
 import { Generator, type Tensor } from '@conquer/torch';
+import { augmentations } from '../data/augmentations.js';
 import { CropSource } from '../data/crop-source.js';
+import { InOrderBatches } from '../data/in-order.js';
 import { Loader } from '../data/loader.js';
 import { preprocessingOf } from '../data/preprocessing.js';
 import { evaluationView } from '../data/view.js';
@@ -13,7 +15,6 @@ import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js'
 import { modelNameOf, openModel } from '../models/open.js';
 import type { SmallResNetOptions } from '../models/small-resnet.js';
 import { Random } from '../random.js';
-import { InOrderBatches } from '../samplers/in-order.js';
 import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
@@ -72,9 +73,10 @@ export class TrainedModel {
     const settings = run.settings();
     const size = required(settings, 'image-size', 'number');
     const preprocessing = preprocessingOf({
-      ...settings,
-      'image-size': size,
+      size,
       resize: Number(settings.resize ?? size),
+      whole: augmentations.some(({ name, whole }) => whole && name === settings.augmentation),
+      cache: settings.cache === 'yes',
     });
     const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
     try {

@@ -12,7 +12,6 @@ import {
 import type { BatchSampler, SamplerPart } from './batch-sampler.js';
 import { ClassBalancedSampler } from './class-balanced.js';
 import { Deck } from './deck.js';
-import { InOrderBatches } from './in-order.js';
 import { NPairsSampler } from './npairs.js';
 import { RandomBatchSampler, random as randomBatches } from './random-batches.js';
 import { samplers } from './samplers.js';
@@ -425,15 +424,5 @@ describe('Deck', () => {
       const seldom = cards.reduce((least, card) => Math.min(least, counts(dealt).get(card) ?? 0), Infinity);
       expect(often - seldom).toBeLessThanOrEqual(1);
     }
-  });
-});
-
-describe('InOrderBatches', () => {
-  it('covers all positions in order, the last batch smaller', () => {
-    const batches = new InOrderBatches(7, 3);
-    expect(batches.length).toBe(3);
-    expect([...batches].map((batch) => [...batch])).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
-    expect([...batches]).toHaveLength(3);
-    expect([...new InOrderBatches(0, 3)]).toEqual([]);
   });
 });

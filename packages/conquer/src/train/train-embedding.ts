@@ -1,6 +1,8 @@
 import { resolve as pathResolve } from 'node:path';
 import { commonFolder, RunFolder, type Settings, type Summary, UserError } from '@conquer/run';
 import { Generator } from '@conquer/torch';
+import { imageData } from '../data/image-data.js';
+import { shortSideOf } from '../data/preprocessing.js';
 import type { View } from '../data/view.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { classesTrainedAndTested } from '../datasets/dataset-record.js';
@@ -20,7 +22,6 @@ import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-o
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
-import { imageData } from './image-data.js';
 import { whetherLearnt } from './learnt.js';
 import { type TrainObserver, train } from './loop.js';
 import { optionsOf } from './part-options.js';
@@ -140,7 +141,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const { numLearners = 4, modEpoch = 2, maskLambda = 0.01, bestBy = 'R@1' } = options;
   const learningRate = startingLearningRate(options.learningRate ?? null, weights !== null);
   const { batchSize = 80, samplesPerClass = 4, device = 'cpu', resume = false } = options;
-  const { imageSize = 224, resize = Math.round((imageSize * 8) / 7) } = options;
+  const { imageSize = 224, resize = shortSideOf(null, imageSize) } = options;
   const seen = classesTrainedAndTested(dataset);
   if (seen.length > 0) {
     throw new UserError(

@@ -1,29 +1,55 @@
-import { ImageFiles, type ImageSet, ReducedImages } from '@conquer/image';
-import type { BadImages } from '../data/bad-images.js';
-import { CropSource } from '../data/crop-source.js';
-import { Loader } from '../data/loader.js';
-import { Substitutes } from '../data/substitutes.js';
-import type { TrainingData } from '../data/training-data.js';
-import { type EvaluationViewOptions, evaluationView, trainingView, type View } from '../data/view.js';
-import type { Dataset, Split } from '../datasets/dataset.js';
-import { ownInGallery } from '../datasets/file-identity.js';
+import { ImageFiles, type ImageSet, type PackProgress, ReducedImages } from '@conquer/image';
 import { Random } from '../random.js';
-import { InOrderBatches } from '../samplers/in-order.js';
+import type { BadImages } from './bad-images.js';
+import { CropSource } from './crop-source.js';
+import { ownInGallery } from './file-identity.js';
+import { InOrderBatches } from './in-order.js';
+import { Loader } from './loader.js';
+import { packedImages } from './packed-images.js';
+import { Substitutes } from './substitutes.js';
+import type { TrainingData } from './training-data.js';
+import { type EvaluationViewOptions, evaluationView, trainingView, type View } from './view.js';
+
+/** Images and their labels, such as a `Split` of a data set. */
+export interface LabelledImages {
+  /** What they are called in reports. */
+  name: string;
+  /** Absolute paths of the N images. */
+  paths: readonly string[];
+  /** (N,) */
+  labels: Int32Array;
+}
+
+/** What is read of a `Dataset`. */
+export interface ImageSplits {
+  name: string;
+  train: LabelledImages;
+  test: LabelledImages;
+  validation?: LabelledImages | undefined;
+  gallery?: LabelledImages | undefined;
+}
 
 export interface ImageDataOptions extends EvaluationViewOptions {
   /** What a training image goes through; by default a random crop and flip, see `trainingView`. */
-  augmented?: View;
-  /** The images of a split, reduced as `reduction` says; by default its files, decoded each time. */
-  imagesOf?: (split: Split) => Promise<ImageSet>;
+  augmented?: View | undefined;
+  /**
+   * Whether images are decoded once and kept on the disk, where there is a `reduction`; default false: they are decoded
+   * each time. What the network sees is the same.
+   */
+  cached?: boolean | undefined;
+  /** Told of a split's images that are decoded to be kept. */
+  onProgress?: ((split: string, progress: PackProgress) => void) | undefined;
+  /** Ends the decoding of images that are to be kept. */
+  signal?: AbortSignal | undefined;
   /** Images known to be bad: others take their places, and those of images that go bad later. Default: none may be. */
-  bad?: BadImages | undefined;
+  bad?: BadImages | null | undefined;
   /** Images of an evaluation batch; default 256. */
   evaluationBatch?: number;
   /** Default 'cpu'. */
   device?: string | undefined;
   /** Threads that decode; default one a core. */
   threads?: number | undefined;
-  /** Batches that are read ahead; default 3. */
+  /** Batches that are read ahead; default 3, of images that are kept 2. */
   prefetch?: number | undefined;
 }
 
@@ -34,23 +60,33 @@ export interface ImageDataOptions extends EvaluationViewOptions {
  * @throws ImageError naming the file, while it is iterated, for an image that cannot be read; with `bad` only
  *   UserError where there are too many
  */
-export async function imageData(dataset: Dataset, options: ImageDataOptions): Promise<TrainingData> {
-  const { augmented = trainingView(options), prefetch = 3 } = options;
+export async function imageData(dataset: ImageSplits, options: ImageDataOptions): Promise<TrainingData> {
+  const { augmented = trainingView(options), device, threads, signal, onProgress } = options;
   const plain = evaluationView(options);
   const { reduction, evaluationBatch = 256 } = options;
-  const filesOf = async ({ paths }: Split) =>
-    reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
-  const { imagesOf = filesOf } = options;
-  const { device, threads, bad } = options;
+  const bad = options.bad ?? undefined;
+  const packed = options.cached === true ? reduction : null;
+  const { prefetch = packed ? 2 : 3 } = options;
+  const imagesOf = async ({ name, paths }: LabelledImages): Promise<ImageSet> => {
+    if (packed) {
+      return packedImages(`${dataset.name}-${name}`, paths, packed, {
+        bad,
+        threads,
+        signal,
+        onProgress: onProgress && ((progress) => onProgress(name, progress)),
+      });
+    }
+    return reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
+  };
   const { train, test, validation, gallery } = dataset;
-  const read = async (split: Split) => ({ split, images: await imagesOf(split) });
+  const read = async (split: LabelledImages) => ({ split, images: await imagesOf(split) });
   const splits = {
     train: await read(train),
     test: await read(test),
     validation: validation && (await read(validation)),
     gallery: gallery && (await read(gallery)),
   };
-  const substitutes = ({ paths, labels }: Split) => bad && new Substitutes(paths, labels, bad);
+  const substitutes = ({ paths, labels }: LabelledImages) => bad && new Substitutes(paths, labels, bad);
   const source = (images: ImageSet, { cropping }: View) => new CropSource({ images, cropping, threads });
   return {
     trainLabels: train.labels,

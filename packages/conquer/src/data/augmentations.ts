@@ -1,0 +1,19 @@
+import type { NamedPart } from '../named-part.js';
+import type { AugmentationPart } from './augmentation.js';
+import { colorHeavy, geom, geomColor } from './augmentation-families.js';
+import { icons } from './icons.js';
+import { none } from './none.js';
+import { standard } from './standard.js';
+
+/** The augmentations that an experiment can name. */
+export const augmentations = [
+  standard,
+  geom,
+  geomColor,
+  colorHeavy,
+  icons,
+  none,
+] as const satisfies readonly AugmentationPart[];
+
+/** An augmentation as it stands in an experiment. */
+export type NamedAugmentation = NamedPart<(typeof augmentations)[number]>;
