@@ -4,7 +4,12 @@ export {
   type EpochRecord,
   type FileStamp,
   type ImageIndexContents,
+  type IndexItem,
+  type IndexMetric,
+  type IndexOrigin,
+  type Json,
   type Metrics,
+  type NewIndexItem,
   RunFolder,
   type Summary,
   UserError,
@@ -97,7 +102,13 @@ export {
 } from './models/weights.js';
 export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
 export { Random } from './random.js';
-export { ImageIndex, type IndexModel, type Match, type OpenIndexOptions } from './retrieve/image-index.js';
+export {
+  ImageIndex,
+  type IndexModel,
+  type IndexOfOptions,
+  type Match,
+  type OpenIndexOptions,
+} from './retrieve/image-index.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
 export {
   type EmbedFilesOptions,

@@ -8,13 +8,21 @@ export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddi
 export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
 export {
-  type FileStamp,
   type ImageIndexContents,
+  type IndexMetric,
+  type IndexOrigin,
   isIndexOf,
   isSeenAlike,
   shareIn,
   whatWouldBeLost,
 } from './image-index/index-contents.js';
+export {
+  type FileStamp,
+  type IndexItem,
+  indexItem,
+  type Json,
+  type NewIndexItem,
+} from './image-index/index-item.js';
 export type { Preprocessing } from './image-index/preprocessing.js';
 export {
   type BestEpoch,

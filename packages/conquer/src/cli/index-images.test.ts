@@ -8,13 +8,14 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { RunFolder, UserError } from '@conquer/run';
-import { liveTensors } from '@conquer/torch';
+import { liveTensors, tensor, writeSafetensors } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ImageIndex } from '../retrieve/image-index.js';
 import { indexFolder } from '../retrieve/index-folder.js';
@@ -72,10 +73,39 @@ async function search(file: string, images: string[], options: Partial<SearchCom
 }
 interface Answer {
   error?: string;
-  matches?: { path: string; missing?: boolean }[];
+  matches?: { path: string | null; missing?: boolean }[];
 }
 const paths = (answer: Answer | undefined) =>
   (answer?.matches ?? []).map(({ path, missing }) => (missing ? `missing ${path}` : path));
+
+/** An index as earlier versions wrote it: paths and stamps only, and of the first what was seen is not known. */
+function saveEarlier(file: string, of: ImageIndex, format: string, others: Record<string, string>): void {
+  const { items, origin } = of.contents;
+  const { folder, run, sha256, checkpoint, preprocessing } = origin!;
+  using paths = tensor(new TextEncoder().encode(items.map(({ path }) => path).join('\0')));
+  const numbers = items.flatMap(({ stamp }) => [stamp!.size, stamp!.modified]);
+  using stamps = tensor(Float64Array.from(numbers), { shape: [items.length, 2] });
+  const tensors = new Map([
+    ['embeddings', of.embeddings],
+    ['paths', paths],
+    ['stamps', stamps],
+  ]);
+  const second = {
+    relative_folder: 'album',
+    relative_run: 'runs/a',
+    preprocessing: JSON.stringify(preprocessing),
+  };
+  const metadata = {
+    format,
+    folder,
+    run,
+    sha256,
+    checkpoint,
+    ...(format.endsWith('2') && second),
+    ...others,
+  };
+  writeSafetensors(file, tensors, metadata, { checksum: true });
+}
 
 describe('conquer index', () => {
   it('never writes over an index of another folder, checkpoint or run', async () => {
@@ -256,7 +286,7 @@ describe('conquer search', () => {
     const file = at('i.index');
     await index(at('album'), { file });
     using found = ImageIndex.open(file);
-    expect(found.contents).toMatchObject({
+    expect(found.contents.origin).toMatchObject({
       folder: at('album'),
       checkpoint: 'best',
       preprocessing: { size: 24, resize: 28, reduction: null },
@@ -265,7 +295,8 @@ describe('conquer search', () => {
     using queries = await stranger.embed(query());
     expect(() => found.search(queries, 1, stranger)).toThrow(UserError);
     const other = { size: 24, resize: 32, reduction: null };
-    new ImageIndex({ ...found.contents, preprocessing: other }, found.embeddings).save(file);
+    const seen = { ...found.contents.origin!, preprocessing: other };
+    new ImageIndex({ ...found.contents, origin: seen }, found.embeddings).save(file);
     await expect(search(file, query())).rejects.toThrow(
       /images as .* does not see them .* run conquer index again/,
     );
@@ -276,21 +307,79 @@ describe('conquer search', () => {
     const file = at('old.index');
     using model = TrainedModel.open(run);
     using whole = (await indexFolder(model, at('album'))).index;
-    new ImageIndex({ ...whole.contents, preprocessing: null }, whole.embeddings).save(file);
-    expect(readFileSync(file, 'latin1')).toContain('conquer-index-1');
-    expect((await search(file, query())).unanswered).toBe(0);
-    expect(await index(at('album'), { file })).toMatchObject({ embedded: 0 });
-    expect(readFileSync(file, 'latin1')).toContain('conquer-index-2');
+    for (const format of ['conquer-index-1', 'conquer-index-2']) {
+      saveEarlier(file, whole, format, {});
+      using opened = ImageIndex.open(file);
+      expect(opened.contents.items).toEqual(whole.contents.items.map((item) => ({ ...item, label: null })));
+      expect((await search(file, query())).unanswered).toBe(0);
+      expect(await index(at('album'), { file })).toMatchObject({ embedded: 0 });
+      expect(readFileSync(file, 'latin1')).toContain('conquer-index-3');
+      using now = ImageIndex.open(file);
+      expect(now.contents).toEqual(whole.contents);
+    }
 
-    // With a cache the earlier version's indexes were not what evaluation saw.
+    // With a cache the earliest version's indexes were not what evaluation saw.
     const cached = at('runs', 'cached');
     drawnRun(cached, { ...drawnSettings, cache: 'yes', augmentation: 'geom' });
     using other = TrainedModel.open(cached);
-    const contents = { ...whole.contents, run: cached, sha256: other.sha256, preprocessing: null };
-    new ImageIndex(contents, whole.embeddings).save(at('older.index'));
+    saveEarlier(at('older.index'), whole, 'conquer-index-1', { run: cached, sha256: other.sha256 });
     await expect(search(at('older.index'), query())).rejects.toThrow(/run conquer index again$/);
     const again = await index(at('album'), { file: at('older.index'), run: cached });
     expect(again).toMatchObject({ embedded: 8 });
+  });
+
+  it('gives labels by class folders, and what was given to an item by a program, when it is indexed again', async () => {
+    const file = at('i.index');
+    await index(at('album'), { file });
+    {
+      using found = ImageIndex.open(file);
+      expect(found.item('b/2.svg')).toMatchObject({ label: 'b', payload: null, path: join('b', '2.svg') });
+      using row = found.row('b/2.svg')!;
+      found.add(row, [{ id: 'upload 7', label: 'b', payload: { by: 'someone', at: [1, 2] } }]);
+      found.save(file);
+    }
+    draw(at('album', 'a', '0.svg'), 77);
+    utimesSync(at('album', 'a', '0.svg'), 1e9, 1e9);
+    expect(await index(at('album'), { file })).toMatchObject({ images: 9, embedded: 1, removed: 0 });
+    const { answers } = await search(file, [at('album', 'b', '2.svg')], { top: '2' });
+    expect(answers[0]?.matches).toEqual([
+      {
+        id: 'b/2.svg',
+        path: at('album', 'b', '2.svg'),
+        label: 'b',
+        payload: null,
+        distance: expect.any(Number),
+      },
+      {
+        id: 'upload 7',
+        path: null,
+        label: 'b',
+        payload: { by: 'someone', at: [1, 2] },
+        distance: expect.any(Number),
+      },
+    ]);
+    const { text } = await search(file, [at('album', 'b', '2.svg')], { json: false });
+    expect(text).toMatch(/2 {2}0\.000 {2}upload 7\n$/);
+
+    // A picture beside the folders: they are no classes.
+    draw(at('album', 'loose.svg'), 10);
+    rmSync(file);
+    await index(at('album'), { file });
+    using loose = ImageIndex.open(file);
+    expect(new Set(loose.contents.items.map(({ label }) => label))).toEqual(new Set([null]));
+  });
+
+  it('takes rows of a program for what they are', async () => {
+    using rows = tensor(Float32Array.of(1, 0, 0, 1), { shape: [2, 2] });
+    using own = ImageIndex.of(rows, [{ id: 'x' }, { id: 'y' }]);
+    own.save(at('own.index'));
+    await expect(search(at('own.index'), query())).rejects.toThrow(/own\.index is of rows that no run made/);
+    const refused = index(at('album'), { file: at('own.index') });
+    await expect(refused).rejects.toThrow(
+      /own\.index is an index of rows that no run made: name another file/,
+    );
+    const { index: file } = await index(at('album'));
+    expect(() => own.save(file)).toThrow(/is an index by the run .*: it is not written over/);
   });
 
   it('says what is wrong with a file that is damaged or no index', async () => {

@@ -34,8 +34,13 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
   setUpEngine(null, device);
   using index = ImageIndex.open(file, { folder });
-  const { checkpoint } = index.contents;
-  const run = command.run ?? index.contents.run;
+  const { origin } = index.contents;
+  if (origin === null)
+    throw new UserError(
+      `${file} is of rows that no run made: it is searched from a program, by rows of the same kind`,
+    );
+  const { checkpoint } = origin;
+  const run = command.run ?? origin.run;
   if (command.run === undefined && !existsSync(run))
     throw new UserError(
       `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
@@ -60,7 +65,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       continue;
     }
     const found = (matches[answered++] ?? []).map((match) =>
-      existsSync(match.path) ? match : { ...match, missing: true },
+      match.path === null || existsSync(match.path) ? match : { ...match, missing: true },
     );
     missing += found.filter((match) => 'missing' in match).length;
     if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
@@ -68,15 +73,15 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   }
   if (missing > 0)
     warnings.write(
-      `warning: ${missing} of the images that were found are no longer in ${index.contents.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
+      `warning: ${missing} of the images that were found are no longer in ${origin.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
     );
   return bad.size;
 }
 
 function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
-  const { path, distance, missing } = match;
+  const { id, path, distance, missing } = match;
   const place = String(rank + 1).padStart(String(k).length + 2);
-  return `${place}  ${distance.toFixed(3)}  ${shown(path)}${missing ? '  (no longer there)' : ''}\n`;
+  return `${place}  ${distance.toFixed(3)}  ${shown(path ?? id)}${missing ? '  (no longer there)' : ''}\n`;
 }
 
 /** A name may hold a line break, or what a terminal obeys. */

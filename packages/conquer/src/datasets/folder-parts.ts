@@ -102,6 +102,21 @@ function partFolders(
   return kinds.size === parts.size && kinds.has('train') && kinds.size > 1 ? parts : null;
 }
 
+/**
+ * The class that an image's folder stands for, as a data set of such a folder would say.
+ *
+ * @param paths of the images, relative to the folder
+ * @returns by path; null where they are in no class folders: one lies beside them, or there is one folder only
+ */
+export function classFolderOf(paths: readonly string[]): (path: string) => string | null {
+  const split = paths.map((path) => path.split(sep));
+  const folders = [...new Set(split.map(([top]) => top!))];
+  const parts = partFolders(folders, split);
+  const depth = parts ? 1 : 0;
+  if (folders.length < 2 || split.some((names) => names.length < depth + 2)) return () => null;
+  return (path) => path.split(sep)[depth] ?? null;
+}
+
 /** The classes of the folders in `inside`; images that lie in no class's folder, and classes without, are left out. */
 function classesOf(folder: string, { images, folders, leftOut }: ImageTree, inside: string): ImageClass[] {
   const start = inside === '' ? '' : inside + sep;

@@ -1,26 +1,29 @@
 import { existsSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
   type ImageIndexContents,
+  type IndexItem,
+  type IndexMetric,
+  indexItem,
   isSeenAlike,
+  type Json,
+  type NewIndexItem,
   type Preprocessing,
-  shareIn,
   UserError,
   whatWouldBeLost,
 } from '@conquer/run';
-import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { nearestNeighbours } from '../distances/nearest.js';
-import { requireFiniteRows } from '../train/finite-rows.js';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { PreparedGallery } from '../distances/prepared-gallery.js';
+import { readIndex, writeIndex } from './index-file.js';
 
-const FORMAT = 'conquer-index-2';
-/** Without what was seen of an image, and where folder and run lie from the file. */
-const OLDER = 'conquer-index-1';
-
-/** An image that was found. */
+/** An item that was found. */
 export interface Match {
-  /** Of the image, in the index's folder: absolute. */
-  path: string;
-  /** Euclidean, between embeddings of length 1: 0 for the same, 2 for opposite ones. */
+  id: string;
+  /** Of its image: absolute. null where it is of no file in the index's folder. */
+  path: string | null;
+  label: string | null;
+  payload: Json;
+  /** Between embeddings of length 1 by Euclid: 0 for the same, 2 for opposite ones. By cosine 1 less the cosine. */
   distance: number;
 }
 
@@ -38,22 +41,56 @@ export interface OpenIndexOptions {
   folder?: string | undefined;
 }
 
-/** Embeddings of a folder's images, searched exactly. */
+export interface IndexOfOptions {
+  /** Default 'euclidean'. By 'cosine' rows and queries are brought to length 1. */
+  metric?: IndexMetric | undefined;
+}
+
+/**
+ * Rows with what they are of (a folder's images, or items of one's own), searched exactly. The first search prepares the
+ * rows, see `PreparedGallery` for the memory of it; the first one after rows were added or removed does so again.
+ */
 export class ImageIndex {
-  /** @param embeddings float32 (N, D) on the CPU, in the order of the files; they belong to the index */
-  constructor(
-    readonly contents: ImageIndexContents,
-    readonly embeddings: Tensor,
-  ) {
-    if (embeddings.ndim !== 2 || embeddings.size(0) !== contents.files.size)
-      throw new RangeError(
-        `ImageIndex: expected (${contents.files.size}, D) embeddings, got [${embeddings.shape}]`,
-      );
+  #contents: ImageIndexContents;
+  #embeddings: Tensor;
+  #places: Map<string, number>;
+  #prepared: PreparedGallery | null = null;
+
+  /**
+   * @param embeddings float32 (N, D) on the CPU, in the order of the items; they belong to the index
+   * @throws RangeError where they are not as many as the items, or an id is there twice
+   */
+  constructor(contents: ImageIndexContents, embeddings: Tensor) {
+    const { length } = contents.items;
+    if (embeddings.ndim !== 2 || embeddings.size(0) !== length)
+      throw new RangeError(`ImageIndex: expected (${length}, D) embeddings, got [${embeddings.shape}]`);
+    this.#contents = contents;
+    this.#embeddings = embeddings;
+    this.#places = placesOf(contents.items);
   }
 
-  /** N. */
-  get count(): number {
-    return this.contents.files.size;
+  /**
+   * An index of rows that were made elsewhere, by whatever model.
+   *
+   * @param rows (N, D), of finite numbers; they are copied
+   * @param items N of them, in the order of the rows, each with an id of its own
+   * @throws RangeError where rows and items do not fit, an id is there twice, or a row has no distances
+   */
+  static of(
+    rows: Tensor,
+    items: readonly NewIndexItem[],
+    { metric = 'euclidean' }: IndexOfOptions = {},
+  ): ImageIndex {
+    if (metric !== 'euclidean' && metric !== 'cosine')
+      throw new RangeError(`ImageIndex.of: expected the metric euclidean or cosine, got ${metric}`);
+    const whole = items.map(indexItem);
+    const own = ownRows(rows, whole, metric);
+    try {
+      return new ImageIndex({ items: whole, metric, origin: null }, own);
+    } catch (error) {
+      own.dispose();
+      throw error;
+    }
   }
 
   /**
@@ -62,61 +99,81 @@ export class ImageIndex {
    *
    * @throws UserError when the file is missing, damaged, or no index, or the folder that is given is another one
    */
-  static open(file: string, { folder: given }: OpenIndexOptions = {}): ImageIndex {
-    let read: ReturnType<typeof readSafetensors>;
+  static open(file: string, { folder }: OpenIndexOptions = {}): ImageIndex {
+    const { contents, embeddings } = readIndex(file, folder);
     try {
-      read = readSafetensors(file);
-    } catch (error) {
-      throw new UserError(`the index cannot be read: ${(error as Error).message}`);
-    }
-    const { tensors, metadata } = read;
-    const [embeddings, paths, stamps] = ['embeddings', 'paths', 'stamps'].map((name) => tensors.get(name));
-    const { format, folder, run, sha256, checkpoint } = metadata;
-    const whole = embeddings && paths && stamps && folder && run && sha256;
-    if ((format !== FORMAT && format !== OLDER) || !whole) {
-      for (const value of tensors.values()) value.dispose();
-      throw new UserError(
-        `${file} is no index of images: expected one that conquer index wrote (${FORMAT}), got ${format ?? 'another file'}`,
-      );
-    }
-    const names = new TextDecoder().decode(paths.toTypedArray() as Uint8Array).split('\0');
-    const numbers = stamps.toTypedArray() as Float64Array;
-    const files = new Map(
-      names.map((name, i) => [name, { size: numbers[2 * i]!, modified: numbers[2 * i + 1]! }]),
-    );
-    paths.dispose();
-    stamps.dispose();
-    if (given !== undefined && shareIn(given, files) === 0) {
-      embeddings.dispose();
-      throw new UserError(`${resolve(given)} holds none of the ${files.size} images of ${file}`);
-    }
-    try {
-      if (embeddings.ndim !== 2 || embeddings.size(0) !== files.size || numbers.length !== 2 * files.size)
-        throw new UserError(
-          `it holds ${files.size} paths, ${numbers.length} stamps and embeddings [${embeddings.shape}]`,
-        );
-      requireFiniteRows(embeddings, (row) => names[row]!);
-      const fromHere = (path: string | undefined) =>
-        path === undefined ? [] : [resolve(dirname(file), path)];
-      const folders = [folder, ...fromHere(metadata.relative_folder)];
-      const runs = [run, ...fromHere(metadata.relative_run)];
-      return new ImageIndex(
-        {
-          folder: given === undefined ? likeliest(folders, files) : resolve(given),
-          run: runs.find((path) => existsSync(path)) ?? run,
-          sha256,
-          checkpoint: checkpoint === 'last' ? 'last' : 'best',
-          preprocessing: metadata.preprocessing
-            ? (JSON.parse(metadata.preprocessing) as Preprocessing)
-            : null,
-          files,
-        },
-        embeddings,
-      );
+      return new ImageIndex(contents, embeddings);
     } catch (error) {
       embeddings.dispose();
       throw new UserError(`${file}: ${(error as Error).message}; index the folder again`);
     }
+  }
+
+  get contents(): ImageIndexContents {
+    return this.#contents;
+  }
+
+  /** float32 (N, D) on the CPU, in the order of the items. Adding and removing makes others. */
+  get embeddings(): Tensor {
+    return this.#embeddings;
+  }
+
+  /** N. */
+  get count(): number {
+    return this.#contents.items.length;
+  }
+
+  /** The item of this id. */
+  item(id: string): IndexItem | undefined {
+    const place = this.#places.get(id);
+    return place === undefined ? undefined : this.#contents.items[place];
+  }
+
+  /** (1, D), a copy of the row of this id, to find what is near it; the caller disposes it. */
+  row(id: string): Tensor | undefined {
+    const place = this.#places.get(id);
+    if (place === undefined) return undefined;
+    return scope(() => this.#embeddings.narrow(0, place, 1).clone().keep());
+  }
+
+  /**
+   * Adds rows with items of one's own, behind those that are there.
+   *
+   * @param rows (B, D), of finite numbers, made by the model that made the others; they are copied
+   * @throws RangeError where rows and items do not fit each other or the index, an id is there already, or a row has no
+   *   distances; nothing is added then
+   */
+  add(rows: Tensor, items: readonly NewIndexItem[]): void {
+    const whole = items.map(indexItem);
+    const all = [...this.#contents.items, ...whole];
+    const places = placesOf(all);
+    const width = this.#embeddings.size(1);
+    if (rows.ndim !== 2 || rows.size(1) !== width)
+      throw new RangeError(`ImageIndex.add: expected (B, ${width}) rows, got [${rows.shape}]`);
+    using own = ownRows(rows, whole, this.#contents.metric);
+    this.#replace(all, places, cat([this.#embeddings, own]));
+  }
+
+  /**
+   * Removes items and their rows; ids that are not there are passed over. An image of the folder comes back when the folder
+   * is indexed again.
+   * @returns how many were removed
+   */
+  remove(ids: Iterable<string>): number {
+    const gone = new Set([...ids].flatMap((id) => this.#places.get(id) ?? []));
+    if (gone.size === 0) return 0;
+    const kept = [...this.#contents.items.keys()].filter((place) => !gone.has(place));
+    const items = kept.map((place) => this.#contents.items[place]!);
+    using order = tensor(Int32Array.from(kept), { dtype: 'int64' });
+    this.#replace(items, placesOf(items), this.#embeddings.indexSelect(0, order));
+    return gone.size;
+  }
+
+  #replace(items: readonly IndexItem[], places: Map<string, number>, embeddings: Tensor): void {
+    this.dispose();
+    this.#contents = { ...this.#contents, items };
+    this.#places = places;
+    this.#embeddings = embeddings.keep();
   }
 
   /**
@@ -124,75 +181,76 @@ export class ImageIndex {
    * @throws UserError where they would be compared with others: of other weights, or of images seen otherwise
    */
   requireModel({ run, sha256, preprocessing }: IndexModel): void {
-    if (sha256 !== this.contents.sha256)
+    const { origin } = this.#contents;
+    if (origin === null)
+      throw new UserError(
+        `the index is of rows that no run made: those of ${run} cannot be compared with them`,
+      );
+    if (sha256 !== origin.sha256)
       throw new UserError(
         `the index was made with other weights than ${run} has now (it was trained on): run conquer index again`,
       );
-    if (!isSeenAlike(this.contents.preprocessing, preprocessing))
+    if (!isSeenAlike(origin.preprocessing, preprocessing))
       throw new UserError(
         `the index was made of images as ${run} does not see them (its settings changed, or an earlier version made it): run conquer index again`,
       );
   }
 
   /**
-   * Writes one safetensors file, whole or not at all: `embeddings` (N, D), `paths` (UTF-8, between zeros, relative to the
-   * folder), `stamps` (N, 2). docs/search.md has its metadata.
+   * Writes one safetensors file, whole or not at all: docs/search.md says what is in it.
    *
    * @throws UserError where the file holds something else: an index of another folder or model, or no index
    * @throws SerializationError when it cannot be written
    */
   save(file: string): void {
-    const { files, folder, run, sha256, checkpoint, preprocessing } = this.contents;
-    const here = dirname(resolve(file));
     if (existsSync(file)) {
       using there = ImageIndex.open(file);
-      const lost = whatWouldBeLost(there.contents, this.contents, here);
+      const lost = whatWouldBeLost(there.contents, this.#contents.origin, dirname(resolve(file)));
       if (lost !== null) throw new UserError(`${file} is ${lost}: it is not written over, give another file`);
     }
-    using paths = tensor(new TextEncoder().encode([...files.keys()].join('\0')));
-    const numbers = [...files.values()].flatMap(({ size, modified }) => [size, modified]);
-    using stamps = tensor(Float64Array.from(numbers), { shape: [files.size, 2] });
-    const tensors = new Map([
-      ['embeddings', this.embeddings],
-      ['paths', paths],
-      ['stamps', stamps],
-    ]);
-    const metadata = {
-      format: preprocessing ? FORMAT : OLDER,
-      folder,
-      run,
-      sha256,
-      checkpoint,
-      relative_folder: relative(here, folder),
-      relative_run: relative(here, run),
-      ...(preprocessing && { preprocessing: JSON.stringify(preprocessing) }),
-    };
-    writeSafetensors(file, tensors, metadata, { checksum: true });
+    writeIndex(file, { contents: this.#contents, embeddings: this.#embeddings });
   }
 
   /**
-   * The exact nearest images of each query.
+   * The exact nearest items of each query; of equally near ones those that were added first.
    *
-   * @param queries (Q, D) on the CPU, embedded by the model of this index; rows of length 1
+   * @param queries (Q, D) on the CPU, embedded by the model of this index
    * @param model that embedded them, to be sure of it
-   * @returns for each query k matches, nearest first; fewer where the index has fewer images
+   * @returns for each query k matches, nearest first; fewer where the index has fewer items
    * @throws RangeError unless k is a positive integer, or for another D; UserError where the model is another one
    */
   search(queries: Tensor, k: number, model?: IndexModel): Match[][] {
     if (model) this.requireModel(model);
-    const names = [...this.contents.files.keys()];
-    const found = nearestNeighbours(queries, this.embeddings, k);
+    if (queries.ndim !== 2)
+      throw new RangeError(`ImageIndex.search: expected (Q, D) queries, got [${queries.shape}]`);
+    const { items, metric, origin } = this.#contents;
+    this.#prepared ??= new PreparedGallery(this.#embeddings);
+    const prepared = this.#prepared;
+    const cosine = metric === 'cosine';
+    const found = scope(() =>
+      noGrad(() => prepared.nearest(cosine ? ofLengthOne(queries, (row) => `query ${row + 1}`) : queries, k)),
+    );
     return Array.from({ length: queries.size(0) }, (_, query) =>
-      Array.from({ length: found.k }, (_, rank) => ({
-        path: join(this.contents.folder, names[found.indices[query * found.k + rank]!]!),
-        distance: found.distances[query * found.k + rank]!,
-      })),
+      Array.from({ length: found.k }, (__, rank) => {
+        const at = query * found.k + rank;
+        const { id, label, payload, path } = items[found.indices[at]!]!;
+        const distance = found.distances[at]!;
+        return {
+          id,
+          path: path === null || origin === null ? null : join(origin.folder, path),
+          label,
+          payload,
+          distance: cosine ? distance ** 2 / 2 : distance,
+        };
+      }),
     );
   }
 
-  /** Frees the embeddings. */
+  /** Frees the embeddings, and what was prepared of them. */
   dispose(): void {
-    this.embeddings.dispose();
+    this.#prepared?.dispose();
+    this.#prepared = null;
+    this.#embeddings.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -200,8 +258,42 @@ export class ImageIndex {
   }
 }
 
-/** The folder that holds most of the files, the first of equals. */
-function likeliest(folders: readonly string[], files: ImageIndexContents['files']): string {
-  const shares = [...new Set(folders)].map((folder) => ({ folder, share: shareIn(folder, files) }));
-  return shares.reduce((best, next) => (next.share > best.share ? next : best)).folder;
+function placesOf(items: readonly IndexItem[]): Map<string, number> {
+  const places = new Map<string, number>();
+  for (const [place, { id }] of items.entries()) {
+    if (places.has(id)) throw new RangeError(`an index holds each item once, but ${id} is there twice`);
+    places.set(id, place);
+  }
+  return places;
+}
+
+/** A copy as the index holds it; it belongs to the caller. */
+function ownRows(rows: Tensor, items: readonly IndexItem[], metric: IndexMetric): Tensor {
+  if (rows.ndim !== 2 || rows.size(0) !== items.length)
+    throw new RangeError(`an index: expected (${items.length}, D) rows, got [${rows.shape}]`);
+  const nameOf = (row: number) => items[row]!.id;
+  return scope(() =>
+    noGrad(() => {
+      const own = rows.detach().to('cpu').to({ dtype: 'float32' });
+      const bad = own
+        .isfinite()
+        .logicalNot()
+        .sum(1)
+        .toNumbers()
+        .findIndex((count) => count > 0);
+      if (bad >= 0)
+        throw new RangeError(`an index: the row of ${nameOf(bad)} is not of finite float32 numbers`);
+      return (metric === 'cosine' ? ofLengthOne(own, nameOf) : own.clone()).keep();
+    }),
+  );
+}
+
+/** Rows over their lengths. @throws RangeError for a row of zeros, which has no direction */
+function ofLengthOne(rows: Tensor, nameOf: (row: number) => string): Tensor {
+  // By the largest number first, as squares of large ones overflow and of small ones vanish.
+  const most = rows.abs().amax(1, true);
+  const zero = most.toNumbers().indexOf(0);
+  if (zero >= 0) throw new RangeError(`an index by cosine: the row of ${nameOf(zero)} is zero`);
+  const scaled = rows.div(most);
+  return scaled.div(scaled.norm(2, 1, true));
 }

@@ -107,6 +107,8 @@ describe('TrainedModel', () => {
   });
 });
 
+const pathsIn = (index: ImageIndex) => index.contents.items.map(({ path }) => path);
+
 describe('an index', () => {
   it('finds each image itself first, then its class, after it was saved and opened', async () => {
     const before = liveTensors();
@@ -118,12 +120,18 @@ describe('an index', () => {
       index.save(file);
       index.dispose();
       using opened = ImageIndex.open(file);
-      expect(opened.contents).toMatchObject({ run, folder: images, sha256: model.sha256 });
+      expect(opened.contents.origin).toMatchObject({ run, folder: images, sha256: model.sha256 });
       const query = join(images, 'class-2/1.svg');
       using queries = await model.embed([query, join(images, 'class-0/0.svg')]);
       const [first, second] = opened.search(queries, 3);
-      expect(first?.[0]).toEqual({ path: query, distance: expect.closeTo(0, 3) });
-      expect(first?.map(({ path }) => path.split('/').at(-2))).toEqual(['class-2', 'class-2', 'class-2']);
+      expect(first?.[0]).toEqual({
+        id: 'class-2/1.svg',
+        path: query,
+        label: 'class-2',
+        payload: null,
+        distance: expect.closeTo(0, 3),
+      });
+      expect(first?.map(({ label }) => label)).toEqual(['class-2', 'class-2', 'class-2']);
       expect(second?.[0]?.path).toBe(join(images, 'class-0/0.svg'));
       expect(first?.map(({ distance }) => distance)).toEqual(
         first?.map(({ distance }) => distance).sort((a, b) => a - b),
@@ -142,7 +150,7 @@ describe('an index', () => {
     writeFileSync(join(photos, '.hidden.svg'), 'no image');
     using model = TrainedModel.open(run);
     const first = await indexFolder(model, photos);
-    expect([...first.index.contents.files.keys()]).toEqual(['a.svg', 'c.svg', 'deep/er/b.SVG']);
+    expect(pathsIn(first.index)).toEqual(['a.svg', 'c.svg', 'deep/er/b.SVG']);
 
     rmSync(join(photos, 'c.svg'));
     draw(join(photos, 'a.svg'), 60);
@@ -153,7 +161,7 @@ describe('an index', () => {
     using whole = (await indexFolder(model, photos)).index;
     using difference = again.index.embeddings.sub(whole.embeddings).abs().max();
     expect(difference.item()).toBeLessThan(1e-5);
-    expect([...again.index.contents.files.keys()]).toEqual(['a.svg', 'd.svg', 'deep/er/b.SVG']);
+    expect(pathsIn(again.index)).toEqual(['a.svg', 'd.svg', 'deep/er/b.SVG']);
 
     // Another model's embeddings are of no use.
     const other = join(folder, 'other-weights');
@@ -172,7 +180,7 @@ describe('an index', () => {
     using model = TrainedModel.open(run);
     const warnings: string[] = [];
     using index = (await indexFolder(model, broken, { onWarning: (text) => warnings.push(text) })).index;
-    expect([...index.contents.files.keys()]).toEqual(['a.svg', 'b.svg', 'c.svg']);
+    expect(pathsIn(index)).toEqual(['a.svg', 'b.svg', 'c.svg']);
     expect(warnings).toEqual([expect.stringMatching(/b\.png: .*; it is left out$/)]);
   });
 

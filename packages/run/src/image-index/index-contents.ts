@@ -1,17 +1,13 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { IndexItem } from './index-item.js';
 import type { Preprocessing } from './preprocessing.js';
 
-/** A file as it stood: when one of the numbers differs, it has changed. */
-export interface FileStamp {
-  /** Bytes. */
-  size: number;
-  /** Milliseconds since 1970. */
-  modified: number;
-}
+/** How far two rows are from each other: by Euclid, or 1 less the cosine of the angle between them. */
+export type IndexMetric = 'euclidean' | 'cosine';
 
-/** What an index is of, besides its embeddings. */
-export interface ImageIndexContents {
+/** Where the rows of an index come from: a run's model, and a folder of images. */
+export interface IndexOrigin {
   /** Absolute path of the folder of images. */
   folder: string;
   /** Absolute path of the run whose model embedded them. */
@@ -25,22 +21,29 @@ export interface ImageIndexContents {
    * any reduction.
    */
   preprocessing: Preprocessing | null;
-  /** Of N images: their stamps by path, relative to the folder. */
-  files: ReadonlyMap<string, FileStamp>;
+}
+
+/** What an index is of, besides its rows. */
+export interface ImageIndexContents {
+  /** N items, in the order of the rows. */
+  items: readonly IndexItem[];
+  metric: IndexMetric;
+  /** null: rows of one's own, made elsewhere. */
+  origin: IndexOrigin | null;
 }
 
 /** Files that are looked at to recognise a folder. */
 const SAMPLE = 256;
 
 /** The share of an index's files that lie in a folder, by path and size; of many some are looked at. */
-export function shareIn(folder: string, files: ReadonlyMap<string, FileStamp>): number {
-  const all = [...files];
-  const step = Math.max(1, all.length / SAMPLE);
+export function shareIn(folder: string, items: readonly IndexItem[]): number {
+  const files = items.filter(({ path }) => path !== null);
+  const step = Math.max(1, files.length / SAMPLE);
   let [looked, found] = [0, 0];
-  for (let at = 0; at < all.length; at += step) {
-    const [path, { size }] = all[Math.floor(at)]!;
+  for (let at = 0; at < files.length; at += step) {
+    const { path, stamp } = files[Math.floor(at)]!;
     looked++;
-    if (sizeOf(join(folder, path)) === size) found++;
+    if (sizeOf(join(folder, path!)) === stamp?.size) found++;
   }
   return looked === 0 ? 0 : found / looked;
 }
@@ -64,29 +67,32 @@ export function isSameFolder(a: string, b: string): boolean {
 }
 
 /** Whether the images of an index are those of a folder, which may have been moved there since. */
-export function isIndexOf({ folder, files }: ImageIndexContents, wanted: string): boolean {
-  if (isSameFolder(folder, wanted)) return true;
-  return shareIn(folder, files) === 0 && shareIn(wanted, files) >= 0.5;
+export function isIndexOf({ origin, items }: ImageIndexContents, wanted: string): boolean {
+  if (origin === null) return false;
+  if (isSameFolder(origin.folder, wanted)) return true;
+  return shareIn(origin.folder, items) === 0 && shareIn(wanted, items) >= 0.5;
 }
 
 /**
  * What an index is of, if an index of another folder or model must not be written in its place.
  *
- * @param next that other index
+ * @param next where the other one's rows come from; null: one's own rows
  * @param here the folder in which the file of the index lies
  * @returns in words; null where it may be replaced: `next` is of the same folder by the same model, or that model was
- *   trained on or its run moved
+ *   trained on or its run moved, or both are of one's own rows
  */
 export function whatWouldBeLost(
   index: ImageIndexContents,
-  next: Pick<ImageIndexContents, 'folder' | 'run' | 'sha256' | 'checkpoint'>,
+  next: Omit<IndexOrigin, 'preprocessing'> | null,
   here: string,
 ): string | null {
-  const movedWithRun = sizeOf(index.run) === null && isSameFolder(here, next.run);
-  if (index.sha256 !== next.sha256 && !isSameFolder(index.run, next.run) && !movedWithRun)
-    return `an index by the run ${index.run}`;
-  if (index.checkpoint !== next.checkpoint) return `an index by the ${index.checkpoint} checkpoint`;
-  return isIndexOf(index, next.folder) ? null : `an index of ${index.folder}`;
+  const { origin } = index;
+  if (origin === null) return next === null ? null : 'an index of rows that no run made';
+  const movedWithRun = next !== null && sizeOf(origin.run) === null && isSameFolder(here, next.run);
+  if (!next || (origin.sha256 !== next.sha256 && !isSameFolder(origin.run, next.run) && !movedWithRun))
+    return `an index by the run ${origin.run}`;
+  if (origin.checkpoint !== next.checkpoint) return `an index by the ${origin.checkpoint} checkpoint`;
+  return isIndexOf(index, next.folder) ? null : `an index of ${origin.folder}`;
 }
 
 /** Whether an index's images were given to the network as this says. */
