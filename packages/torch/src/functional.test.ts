@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
+import { aten, F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
 import { describeWithPython, runPython } from './testing/python.js';
 
 const generator = new Generator(6);
@@ -173,5 +173,16 @@ describe('functional', () => {
     expect(() => F.interpolate(image, { size: 2, scaleFactor: 2 })).toThrow(
       'give either size or scaleFactor',
     );
+  });
+
+  it('batch-norm refuses tensors without a number for each channel, which libtorch would read and write beyond', () => {
+    const x = ones([14, 14]);
+    const call = (weight: Tensor, mean: Tensor) =>
+      aten.native_batch_norm(x, weight, ones([14]), mean, ones([14]), true, 0.1, 1e-5);
+    expect(call(ones([14]), ones([14]))[0].shape).toEqual([14, 14]);
+    expect(() => call(ones([13]), ones([14]))).toThrow(
+      "argument 'weight': expected a number for each of 14 channels, got the shape [13]",
+    );
+    expect(() => call(ones([14]), ones([0]))).toThrow("argument 'running_mean': expected a number for each");
   });
 });
