@@ -9,6 +9,23 @@ const combinations = positiveChoices.flatMap((positive) =>
 );
 
 describe('FlexibleTripletMiner', () => {
+  it('takes the first of equally near or far images, as argmin and argmax do', () => {
+    // Images 1 and 2 are its positives, 3 to 6 its negatives: two at either distance.
+    const row = [0, 2, 2, 3, 3, 1, 1];
+    const distances = new Float64Array(49);
+    distances.set(row);
+    const labels = Int32Array.of(0, 0, 0, 1, 2, 3, 4);
+    const chosen = (positive: 'easy' | 'hard', negative: 'hard' | 'semihard') => {
+      const miner = new FlexibleTripletMiner({ positive, negative, margin: 2, random: new Random(1) });
+      const { anchors, positives, negatives } = miner.choose(distances, labels);
+      const at = anchors.indexOf(0);
+      return [positives[at], negatives[at]];
+    };
+    expect(chosen('easy', 'hard')).toEqual([1, 5]);
+    expect(chosen('hard', 'hard')).toEqual([1, 5]);
+    expect(chosen('hard', 'semihard')).toEqual([1, 3]);
+  });
+
   it.each(combinations)('$positive positives with $negative negatives', ({ positive, negative }) => {
     manualSeed(7);
     const random = new Random(7);

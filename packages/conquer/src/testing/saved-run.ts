@@ -1,5 +1,5 @@
 import { RunFolder, type Settings } from '@conquer/run';
-import { Generator, noGrad, randn } from '@conquer/torch';
+import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { undivided } from '../divide/division.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { openModel } from '../models/open.js';
@@ -27,10 +27,12 @@ export function drawnModel(seed: number): EmbeddingModel {
     generator,
   });
   // Statistics that matter, which a network has only after training.
-  noGrad(() => {
-    for (const [name, value] of model.stateDict())
-      if (name.endsWith('running_mean')) value.copy_(randn(value.shape, { generator }).mul(0.1));
-  });
+  scope(() =>
+    noGrad(() => {
+      for (const [name, value] of model.stateDict())
+        if (name.endsWith('running_mean')) value.copy_(randn(value.shape, { generator }).mul(0.1));
+    }),
+  );
   return model;
 }
 
