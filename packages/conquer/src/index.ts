@@ -92,14 +92,16 @@ export { Backbone, type InputFormat } from './models/backbone.js';
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
-export { type ModelName, type ModelOptions, modelNames, openModel } from './models/open.js';
 export {
-  type FetchWeightsOptions,
-  fetchWeights,
-  imageNetWeights,
-  loadWeights,
-  type PublishedWeights,
-} from './models/weights.js';
+  type ModelName,
+  type ModelOptions,
+  modelNames,
+  type NamedBackbone,
+  openModel,
+} from './models/open.js';
+export type { FeatureModule } from './models/own-backbone.js';
+export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
+export { imageNetWeights, loadWeights } from './models/weights.js';
 export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
 export { Random } from './random.js';
 export {

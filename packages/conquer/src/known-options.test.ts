@@ -38,7 +38,7 @@ describe('an option that there is not', () => {
     ['a schedule', () => new DivisionSchedule(wrong({ numLearners: 2, modEpochs: 1 })), 'modEpoch'],
     ['a model', () => openModel('small-resnet', wrong({ embedingDim: 4 })), 'embeddingDim'],
     ['its masks', () => openModel('small-resnet', { masks: wrong({ rleu: true }) }), 'relu'],
-    ['its shape', () => openModel('small-resnet', { smallResNet: wrong({ width: [4] }) }), 'widths'],
+    ['its shape', () => openModel(wrong({ name: 'small-resnet', width: [4] })), 'widths'],
     ['its start', () => openModel('small-resnet', { embeddingInit: wrong({ gian: 2 }) }), 'gain'],
   ])('%s is an error', (_, make, meant) => {
     expect(make).toThrow(UserError);
@@ -48,7 +48,7 @@ describe('an option that there is not', () => {
   it('of the optimiser is an error', () => {
     manualSeed(1);
     const generator = new Generator(1);
-    using model = openModel('small-resnet', { smallResNet: { widths: [4] }, generator });
+    using model = openModel({ name: 'small-resnet', widths: [4] }, { generator });
     using loss = new TripletLoss();
     const make = () => new TrainingOptimizer(model, loss, wrong({ learningRate: 1, lossLr: 0.1 }));
     expect(make).toThrow(/TrainingOptimizer: lossLr: unknown option/);

@@ -4,8 +4,11 @@ import { OptionError, underPath } from './option-error.js';
 import { type AnyPart, withDefaults } from './part.js';
 
 /** A part as an experiment has it: its name, and its options beside it. For a union of parts, one of them. */
-export type NamedPart<P extends { name: string; options: z.ZodType }> = P extends unknown
-  ? { name: P['name'] } & (string extends keyof z.input<P['options']> ? unknown : z.input<P['options']>)
+export type NamedPart<P extends { name: string; options: z.ZodObject }> = P extends unknown
+  ? { name: P['name'] } & Pick<
+      z.input<P['options']>,
+      keyof P['options']['shape'] & keyof z.input<P['options']>
+    >
   : never;
 
 /**

@@ -49,7 +49,7 @@ describe('memory that is not to be had', () => {
     );
     expect(() => openModel('small-resnet', { embeddingDim: petabyte })).toThrow(UserError);
 
-    const model = openModel('small-resnet', { embeddingDim: 6, smallResNet: { widths: [4] } });
+    const model = openModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 6 });
     vi.spyOn(model, 'embed').mockImplementation(() => empty([petabyte]));
     async function* batches() {
       yield { images: randn([5, 3, 16, 24]) };

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { mistakeIn } from './option-error.js';
+import { mistakeIn, underPath } from './option-error.js';
 
 /**
  * A choice of an experiment: a loss, a miner, a data set, … Its file holds its options (names, ranges, defaults, help), its
@@ -43,4 +43,17 @@ export function withDefaults<Schema extends z.ZodObject>(
   const result = schema.safeParse(given, { reportInput: true });
   if (result.success) return result.data;
   throw mistakeIn(what, schema, given, result.error);
+}
+
+/** As `withDefaults`, of options that stand at a path: its errors have it in front of the option's name. */
+export function withDefaultsAt<Schema extends z.ZodObject>(
+  path: string,
+  schema: Schema,
+  given: z.input<Schema>,
+): z.output<Schema> {
+  try {
+    return withDefaults('', schema, given);
+  } catch (error) {
+    throw underPath(path, error);
+  }
 }

@@ -154,7 +154,6 @@ describe('the division', () => {
       recluster: 'random',
       'cluster-seed': 7,
       'freeze-masks-with-one-learner': 'yes',
-      'full-embedding-masks': 'sum-l1',
     };
     expect(divisionOf(resolveSettings(flags))).toEqual({
       clusterLayer: 'final',
@@ -163,7 +162,6 @@ describe('the division', () => {
       recluster: 'random',
       clusterSeed: 7,
       freezeMasksWithOneLearner: true,
-      fullEmbeddingMasks: 'sum-l1',
     });
   });
 });

@@ -14,9 +14,9 @@ import { FlexibleTripletMiner, type FlexibleTripletOptions } from '../miners/fle
 import type { Miner } from '../miners/miner.js';
 import type { Backbone } from '../models/backbone.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import type { MaskSum } from '../models/masks.js';
 import { openModel } from '../models/open.js';
-import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import { fetchWeights } from '../models/published-weights.js';
+import { imageNetWeights, loadWeights } from '../models/weights.js';
 import type { NamedOptimizer } from '../optimize/optimizers.js';
 import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { OptionError } from '../option-error.js';
@@ -114,17 +114,18 @@ export async function modelOf(
     );
   }
   const { numLearners } = scheduleOf(settings).at(0);
-  const model = openModel(settings.arch, {
+  const backbone = settings.arch === 'small-resnet' ? { name: settings.arch, widths } : settings.arch;
+  const model = openModel(backbone, {
     frozenBatchNorm: settings.bn === 'frozen',
-    smallResNet: { widths },
     embeddingDim: settings['embedding-dim'],
-    featuresPooling: settings['features-pooling'],
-    featuresDropout: settings['features-dropout'],
+    pooling: settings['features-pooling'],
+    dropout: settings['features-dropout'],
     embeddingInit: {
       kind: settings['embedding-init'],
       gain: settings['embedding-init-gain'],
       learners: settings['embedding-init-split'] === 'yes' ? settings['num-learners'] : 1,
     },
+    fullEmbeddingMasks: settings['full-embedding-masks'],
     masks: {
       kind: settings.masks,
       initialisation: settings['mask-init'],
@@ -227,7 +228,6 @@ export function scheduleOf(settings: TrainSettings): DivisionSchedule {
 
 /** How the training loop divides and masks. */
 export function divisionOf(settings: TrainSettings) {
-  const masks = fullEmbeddingMasksOf(settings);
   const seed = settings['cluster-seed'];
   return {
     clusterLayer: settings['cluster-layer'],
@@ -236,14 +236,7 @@ export function divisionOf(settings: TrainSettings) {
     recluster: settings.recluster,
     ...(seed !== null && { clusterSeed: seed }),
     freezeMasksWithOneLearner: settings['freeze-masks-with-one-learner'] === 'yes',
-    ...(masks && { fullEmbeddingMasks: masks }),
   };
-}
-
-/** The mask that evaluation applies to the whole embedding. */
-export function fullEmbeddingMasksOf(settings: TrainSettings): MaskSum | null {
-  const masks = settings['full-embedding-masks'];
-  return masks === 'none' ? null : masks;
 }
 
 /** The batches of one cluster, `--passes-per-epoch` times over. */

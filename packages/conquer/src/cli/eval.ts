@@ -12,7 +12,7 @@ import { type Checkpoint, disposeCheckpoint } from '../train/checkpoint.js';
 import { isOfCommandLine, refuseOtherData } from '../train/continuation.js';
 import { evaluateModel } from '../train/evaluate-model.js';
 import { loadCheckpointOf } from '../train/run-checkpoint.js';
-import { badImagesOf, fullEmbeddingMasksOf, modelOf, openDatasetOf } from './assemble.js';
+import { badImagesOf, modelOf, openDatasetOf } from './assemble.js';
 import { setUpEngine } from './engine.js';
 import { openImages } from './images.js';
 import { type OptionName, parseOption, type TrainSettings } from './options.js';
@@ -93,7 +93,6 @@ async function evaluateCheckpoint(evaluation: CheckpointEvaluation): Promise<Eva
       `${file} does not hold the network that ${run.configFile} describes: ${(error as Error).message}`,
     );
   }
-  const masks = fullEmbeddingMasksOf(settings);
   const seeds = Array.from({ length: 10 }, (_, seed) => seed);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await openImages(settings, { ...dataset, test }, model.backbone.input, out, {
@@ -105,7 +104,6 @@ async function evaluateCheckpoint(evaluation: CheckpointEvaluation): Promise<Eva
       recallAt: dataset.recallAt,
       nmi: { seeds },
       extended: allMetrics,
-      ...(masks && { masks }),
       onProgress,
     });
     dispose();

@@ -98,7 +98,7 @@ it('the loss and the network take their own', async () => {
     modelOf(resolveSettings(small, flags), new Generator(1), new Generator(1), process.stderr);
   using avg = await open({});
   using max = await open({ 'features-pooling': 'max', 'features-dropout': 0.4 });
-  expect([avg.featuresPooling, max.featuresPooling, max.featuresDropout.p]).toEqual(['avg', 'max', 0.4]);
+  expect([avg.pooling, max.pooling, max.featuresDropout.p]).toEqual(['avg', 'max', 0.4]);
   using drawn = await open({ 'mask-init': 'normal' });
   expect(new Set(avg.masks[0]?.toNumbers())).toEqual(new Set([1]));
   expect(new Set(drawn.masks[0]?.toNumbers()).size).toBe(6);

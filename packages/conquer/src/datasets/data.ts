@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { NamedPart } from '../named-part.js';
-import { OptionError, underPath } from '../option-error.js';
-import { withDefaults } from '../part.js';
+import { OptionError } from '../option-error.js';
+import { withDefaultsAt } from '../part.js';
 import { withClassRatio } from './class-ratio.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import type { datasets } from './datasets.js';
@@ -42,7 +42,7 @@ export async function openData(
   { dataset: named, ...given }: DataOptions,
   context: Omit<DatasetContext, 'everyClass'>,
 ): Promise<Dataset> {
-  const { trainOn, classRatio, validationFraction } = sectionOf(given);
+  const { trainOn, classRatio, validationFraction } = withDefaultsAt('data', dataOptions, given);
   const everyClass = trainOn === 'all';
   if (everyClass && validationFraction > 0) {
     throw new OptionError(
@@ -52,12 +52,4 @@ export async function openData(
   }
   const dataset = await openNamed(named, { ...context, everyClass }, 'data.dataset');
   return withValidation(withClassRatio(dataset, classRatio), validationFraction);
-}
-
-function sectionOf(given: z.input<typeof dataOptions>): z.output<typeof dataOptions> {
-  try {
-    return withDefaults('', dataOptions, given);
-  } catch (error) {
-    throw underPath('data', error);
-  }
 }

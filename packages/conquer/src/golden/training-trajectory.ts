@@ -47,6 +47,7 @@ function checkCase(
 
   using model = openModel('resnet18', {
     embeddingDim: number('embeddingDim'),
+    dropout: 0,
     frozenBatchNorm: item.frozenBatchNorm === true,
     masks: { kind: item.fixedMasks === true ? 'fixed' : 'learned' },
   }).to(on);
@@ -94,12 +95,16 @@ function checkCase(
     scope(() => {
       const inference = readObject(item.inference, `inference of case ${name}`);
       const unseen = images(99, 4);
+      const embedUnder = (masks: 'sum' | 'sum-l1') => {
+        model.fullEmbeddingMasks = masks;
+        return model.embed(unseen);
+      };
       const results = {
         fullEmbedding: model.embed(unseen),
         penultimate: model.features(unseen),
         learner2: model.embed(unseen, { learner: 2 }),
-        sumMasks: model.embed(unseen, { masks: 'sum' }),
-        sumMasksL1: model.embed(unseen, { masks: 'sum-l1' }),
+        sumMasks: embedUnder('sum'),
+        sumMasksL1: embedUnder('sum-l1'),
       };
       for (const [kind, got] of Object.entries(results)) {
         const want = readGoldenTensor(inference[kind], `${kind} of case ${name}`);

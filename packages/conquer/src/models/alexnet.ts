@@ -1,9 +1,6 @@
-import { type Generator, nn, type Tensor } from '@conquer/torch';
-import { Backbone, imageNetInput } from './backbone.js';
-
-export interface AlexNetOptions {
-  generator?: Generator;
-}
+import { nn, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
 
 /**
  * The convolutions of AlexNet in its one-column form (Krizhevsky, arXiv 1404.5997), with torchvision's parameter
@@ -15,13 +12,13 @@ export class AlexNet extends Backbone {
   readonly input = imageNetInput;
   readonly classifierPrefixes = ['classifier.'];
   override readonly smallestSide = 63;
-  readonly features: nn.Sequential;
+  private readonly layers: nn.Sequential;
 
-  constructor({ generator }: AlexNetOptions = {}) {
+  constructor({ generator }: Pick<BackboneContext, 'generator'> = {}) {
     super();
     const relu = () => new nn.ReLU({ inplace: true });
     const pool = () => new nn.MaxPool2d(3, { stride: 2 });
-    this.features = new nn.Sequential(
+    this.layers = new nn.Sequential(
       new nn.Conv2d(3, 64, 11, { stride: 4, padding: 2, generator }),
       relu(),
       pool(),
@@ -38,8 +35,26 @@ export class AlexNet extends Backbone {
     );
   }
 
+  override *namedChildren(): globalThis.Generator<[string, nn.Module]> {
+    yield ['features', this.layers];
+  }
+
   /** Images (B, 3, H, W) to (B, 256, h, w): 6x6 for 224 pixels. */
-  forward(images: Tensor): Tensor {
-    return nn.inBlockedLayout(images, (x) => this.features.forward(x));
+  features(images: Tensor): Tensor {
+    return nn.inBlockedLayout(images, (x) => this.layers.forward(x));
+  }
+
+  protected layersByDepth(): nn.Module[][] {
+    const layers = [...this.layers.namedChildren()].map(([, layer]) => layer);
+    return layers.filter((layer) => layer instanceof nn.Conv2d).map((layer) => [layer]);
   }
 }
+
+export const alexnet = backbonePart({
+  name: 'alexnet',
+  help: 'AlexNet, in its one-column form',
+  options: z.strictObject({}),
+  batchNorm: false,
+  weights: { file: 'alexnet-owt-7be5be79.pth', mebibytes: 233.087 },
+  build: (_, { generator }) => new AlexNet({ generator }),
+});

@@ -1,5 +1,9 @@
 import { UserError } from '@conquer/run';
-import { nn, type Tensor } from '@conquer/torch';
+import { type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import type { z } from 'zod';
+import type { Part } from '../part.js';
+import { type KeyMap, namedBy, ownNames } from './key-map.js';
+import type { PublishedWeights } from './published-weights.js';
 import { firstThree, weightFaults } from './weight-faults.js';
 
 /**
@@ -17,6 +21,10 @@ export interface InputFormat {
   mean: [number, number, number];
   /** Of each channel, for values in 0…`scale`. */
   std: [number, number, number];
+  /** How images were brought to size where its published weights were trained; 'bilinear' when left out. */
+  interpolation?: 'bilinear' | 'bicubic';
+  /** The share of the short side that evaluation cuts out of the middle; 0.875 (224 of 256) when left out. */
+  cropShare?: number;
 }
 
 /** ImageNet's statistics, with which torchvision's weights were trained. */
@@ -29,16 +37,50 @@ export const imageNetInput: InputFormat = {
 /** What to do about weights that do not fit. */
 export const FITTING = 'take the network that they were trained with, or name them as torchvision does';
 
-/** A network without its classifier: images (B, 3, H, W) to feature maps (B, featureSize, h, w). */
+/** What is known when an experiment's backbone is built. */
+export interface BackboneContext {
+  /** BatchNorm keeps its running statistics; its weight and bias still learn. */
+  frozenBatchNorm: boolean;
+  /** Draws the weights; without one, the generator that manualSeed() sets. */
+  generator?: Generator | undefined;
+}
+
+/** A backbone as an experiment names it. */
+export interface BackbonePart<
+  Name extends string = string,
+  Shape extends z.ZodRawShape = z.ZodRawShape,
+  Built extends Backbone = Backbone,
+> extends Part<Name, Shape, BackboneContext, Built> {
+  /** Whether it has BatchNorm, so that it matters whether that is frozen. */
+  readonly batchNorm: boolean;
+  /** The published weights that were trained on ImageNet, where there are some. */
+  readonly weights: PublishedWeights | null;
+  /** What to do in their place, in words, where others publish some. */
+  readonly weightsElsewhere?: string;
+}
+
+/** Defines a backbone; the types follow from its options. */
+export function backbonePart<const Name extends string, Shape extends z.ZodRawShape, Built extends Backbone>(
+  definition: BackbonePart<Name, Shape, Built>,
+): BackbonePart<Name, Shape, Built> {
+  return definition;
+}
+
+/**
+ * A network without its classifier: images (B, 3, H, W) to features, which are maps (B, featureSize, h, w), tokens
+ * (B, N, featureSize), or one vector (B, featureSize) an image.
+ */
 export abstract class Backbone extends nn.Module {
-  /** As openModel knows it. */
+  /** As an experiment names it. */
   abstract readonly name: string;
-  /** Channels of the feature maps. */
+  /** Channels of the features. */
   abstract readonly featureSize: number;
   /** How images have to come. */
   abstract readonly input: InputFormat;
   /** Prefixes of the classifier's tensors in the published weights: they are left out, nothing else is. */
   abstract readonly classifierPrefixes: readonly string[];
+  /** The names and shapes that files of its weights may have. */
+  readonly keyMaps: readonly KeyMap[] = [ownNames];
 
   /**
    * Side in pixels of the smallest image that leaves a feature map: one of a smaller side would vanish on the way. Default 1.
@@ -72,34 +114,48 @@ export abstract class Backbone extends nn.Module {
   }
 
   /**
-   * Images (B, 3, H, W) as `input` says to feature maps (B, featureSize, h, w), which belong to the caller.
+   * Images (B, 3, H, W) as `input` says to maps (B, featureSize, h, w), tokens (B, N, featureSize) or vectors
+   * (B, featureSize), which belong to the caller.
    */
-  abstract forward(images: Tensor): Tensor;
+  abstract features(images: Tensor): Tensor;
+
+  /** The layers from the images to the features, in groups of one depth. */
+  protected abstract layersByDepth(): readonly (readonly nn.Module[])[];
+
+  /** The trained tensors in groups of one depth, from the images to the features: each in one group. */
+  parametersByDepth(): Tensor[][] {
+    return this.layersByDepth().map((layers) => layers.flatMap((layer) => layer.parameters()));
+  }
 
   /**
    * Copies published weights into this backbone. Every missing, unexpected or mis-shaped name that is not the
    * classifier's is an error; then nothing is copied.
    *
-   * @param weights a state dict with the names torchvision gives; it is not changed, and stays the caller's
+   * @param weights a state dict with its own names or those of its `keyMaps`; it is not changed, and stays the caller's
    * @returns the names that were left out: those of the classifier
    * @throws UserError that names what does not fit, or is not finite, or a variance below 0
    */
   loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
-    const leftOut: string[] = [];
-    const kept = new Map<string, Tensor>();
-    for (const [name, value] of weights) {
-      if (this.classifierPrefixes.some((prefix) => name.startsWith(prefix))) leftOut.push(name);
-      else kept.set(name, value);
-    }
-    const faults = this.integersIn(kept) ?? weightFaults(kept);
-    if (faults !== null) throw new UserError(`the weights cannot be used: ${faults}`);
-    try {
-      this.loadStateDict(kept);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message.replace(/^.*nothing was loaded: /, '') : error;
-      throw new UserError(`the weights do not fit ${this.name}: ${reason}; ${FITTING}`);
-    }
-    return leftOut;
+    return scope(() => {
+      const own = new Set(this.stateDict().keys());
+      const leftOut: string[] = [];
+      const kept = new Map<string, Tensor>();
+      for (const [name, value] of weights) {
+        const known = namedBy(this.keyMaps, own, name);
+        if (known) kept.set(known.ownName, known.map.shaped?.(known.ownName, value) ?? value);
+        else if (this.classifierPrefixes.some((prefix) => name.startsWith(prefix))) leftOut.push(name);
+        else kept.set(name, value);
+      }
+      const faults = this.integersIn(kept) ?? weightFaults(kept);
+      if (faults !== null) throw new UserError(`the weights cannot be used: ${faults}`);
+      try {
+        this.loadStateDict(kept);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message.replace(/^.*nothing was loaded: /, '') : error;
+        throw new UserError(`the weights do not fit ${this.name}: ${reason}; ${FITTING}`);
+      }
+      return leftOut;
+    });
   }
 
   /** Integers would be taken for the weights that they are a code of (of 8 bits, with scales beside them). */

@@ -51,7 +51,7 @@ describeWithPython('AlexNet and VGG against torchvision', ['torch', 'torchvision
         using backbone = make[name]?.() as Backbone;
         expect(shapes(backbone), name).toEqual(wanted);
       }
-      const features = network.forward(images);
+      const features = network.features(images);
       features.mul(weight).sum().backward();
       const error = (got: Tensor, want: Tensor) => got.sub(want).abs().max().item() / want.abs().max().item();
       expect(error(features, expected.features)).toBeLessThan(1e-12);
@@ -108,7 +108,7 @@ it.each(names)('%s frees what a forward pass makes', (name) => {
   using network = make[name]?.() as Backbone;
   using images = randn([1, 3, 64, 64], { generator: new Generator(5) });
   const before = liveTensors();
-  for (const run of [() => network.forward(images), () => noGrad(() => network.forward(images))]) {
+  for (const run of [() => network.features(images), () => noGrad(() => network.features(images))]) {
     using features = run();
     expect(features.shape).toEqual([1, network.featureSize, ...features.shape.slice(2)]);
     expect(liveTensors()).toBe(before + 1);

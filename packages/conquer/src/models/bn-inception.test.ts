@@ -71,7 +71,7 @@ it('has the parameters of the published trunk and its maps', () => {
   network.eval();
   const shape = (size: number) => {
     using images = ones([1, 3, size, size]);
-    using features = noGrad(() => network.forward(images));
+    using features = noGrad(() => network.features(images));
     return features.shape;
   };
   expect(shape(224)).toEqual([1, 1024, 7, 7]);
@@ -148,7 +148,7 @@ describeWithPython('BN-Inception against PyTorch', ['torch', 'numpy'], () => {
       expect(Array.from(network.stateDict(), ([name, { shape }]) => [name, [...shape]])).toEqual(
         expected.shapes,
       );
-      const features = network.forward(images);
+      const features = network.features(images);
       features.mul(weight).sum().backward();
       const error = (got: Tensor, want: Tensor) => got.sub(want).abs().max().item() / want.abs().max().item();
       expect(error(features, expected.features)).toBeLessThan(1e-12);

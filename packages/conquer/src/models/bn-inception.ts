@@ -1,11 +1,7 @@
-import { aten, cat, F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
-import { Backbone, type InputFormat } from './backbone.js';
-
-export interface BNInceptionOptions {
-  /** BatchNorm keeps its running statistics; its weight and bias still learn. */
-  frozenBatchNorm?: boolean;
-  generator?: Generator;
-}
+import { aten, cat, F, nn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { Backbone, type BackboneContext, backbonePart, type InputFormat } from './backbone.js';
+import type { KeyMap } from './key-map.js';
 
 /** The channels of one inception block, branch by branch; a block of stride 2 passes its pooled input on. */
 interface Block {
@@ -35,6 +31,18 @@ const blocks: readonly Block[] = [
   { name: '5b', single: 352, triple: [192, 320], double: [192, 224], projection: 128, pool: 'max' },
 ];
 
+/** The BatchNorm vectors may also come as (1, C), as the published file has them, or (1, C, 1, 1). */
+const rows: KeyMap = {
+  ownName: (stored) => stored,
+  shaped: (name, stored) => {
+    const isRow =
+      name.includes('_bn.') &&
+      stored.shape.length > 1 &&
+      stored.shape.every((size, dim) => dim === 1 || size === 1);
+    return isRow ? stored.flatten() : stored;
+  },
+};
+
 /**
  * BN-Inception without its last layer, with the parameter names of the file that is in use for PyTorch
  * (conv1_7x7_s2.weight, conv1_7x7_s2_bn.weight, inception_3a_1x1.weight, ...), which was converted from Caffe.
@@ -52,10 +60,11 @@ export class BNInception extends Backbone {
     std: [1, 1, 1],
   };
   readonly classifierPrefixes = ['last_linear.', 'fc.'];
+  override readonly keyMaps = [rows];
   // A Map, which Module does not look into: namedChildren() names what is in it.
   private readonly units = new Map<string, { convolution: nn.Conv2d; norm: nn.BatchNorm2d }>();
 
-  constructor({ frozenBatchNorm: frozen = false, generator }: BNInceptionOptions = {}) {
+  constructor({ frozenBatchNorm: frozen = false, generator }: Partial<BackboneContext> = {}) {
     super();
     const unit = (name: string, inChannels: number, outChannels: number, size: number, stride = 1) => {
       const padding = (size - 1) / 2;
@@ -89,17 +98,13 @@ export class BNInception extends Backbone {
     }
   }
 
-  /** As every backbone's; the BatchNorm vectors may also come as (1, C), as the published file has them, or (1, C, 1, 1). */
-  override loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
-    const isRow = (name: string, { shape }: Tensor) =>
-      name.includes('_bn.') && shape.length > 1 && shape.every((size, dim) => dim === 1 || size === 1);
-    return scope(() => {
-      const entries = Array.from(
-        weights,
-        ([name, value]) => [name, isRow(name, value) ? value.flatten() : value] as const,
-      );
-      return super.loadPretrained(new Map(entries));
-    });
+  protected layersByDepth(): nn.Module[][] {
+    const groups = new Map<string, nn.Module[]>();
+    for (const [name, { convolution, norm }] of this.units) {
+      const depth = /^(conv1|conv2|inception_\d.)_/.exec(name)?.[1] as string;
+      groups.set(depth, [...(groups.get(depth) ?? []), convolution, norm]);
+    }
+    return [...groups.values()];
   }
 
   /** Where a block of stride 2 halves the maps, its convolutions round up and its pooling down. */
@@ -111,7 +116,7 @@ export class BNInception extends Backbone {
   }
 
   /** Images (B, 3, H, W) to (B, 1024, h, w): 7x7 for 224 pixels. */
-  forward(images: Tensor): Tensor {
+  features(images: Tensor): Tensor {
     this.requireImages(images.shape);
     return scope(() => {
       let maps = scope(() => {
@@ -156,3 +161,14 @@ export class BNInception extends Backbone {
 function halve(x: Tensor): Tensor {
   return F.maxPool2d(x, 3, { stride: 2, ceilMode: true });
 }
+
+export const bnInception = backbonePart({
+  name: 'bn-inception',
+  help: 'Inception with BatchNorm, as converted from Caffe',
+  options: z.strictObject({}),
+  batchNorm: true,
+  weights: null,
+  weightsElsewhere:
+    'fetch http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth (converted from Caffe) and give that file',
+  build: (_, context) => new BNInception(context),
+});

@@ -1,6 +1,8 @@
 import { UserError } from '@conquer/run';
 import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { withDefaultsAt } from '../part.js';
 
 export const embeddingInitKinds = [
   'default',
@@ -11,38 +13,35 @@ export const embeddingInitKinds = [
   'truncated-normal',
 ] as const;
 
-/** How the embedding's weight is drawn, see `EmbeddingInitOptions.kind`. */
+/** How the embedding's weight is drawn, see `embeddingInitOptions`. */
 export type EmbeddingInitKind = (typeof embeddingInitKinds)[number];
 
-export interface EmbeddingInitOptions {
-  /**
-   * How the weight is drawn, of `rows` x `columns`; default 'default':
-   * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds
-   *   but the last,
-   * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
-   * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
-   * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
-   */
-  kind?: EmbeddingInitKind;
-  /** Factor of the standard deviation, for the Xavier kinds only; default 1. */
-  gain?: number;
+/**
+ * How the embedding's weight is drawn, of `rows` x `columns`:
+ * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds
+ *   but the last,
+ * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
+ * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
+ * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
+ */
+export const embeddingInitOptions = z.strictObject({
+  kind: z
+    .enum(embeddingInitKinds)
+    .default('default')
+    .describe("how the embedding's weights are drawn (default: as PyTorch does)"),
+  gain: z.number().min(1e-6).default(1).describe('xavier-uniform and xavier-normal: factor of the deviation'),
+});
+
+export interface EmbeddingInitOptions extends z.input<typeof embeddingInitOptions> {
   /**
    * Learners whose rows are each drawn as a layer of their own, so that `rows` is a learner's share of the
    * dimensions: contiguous blocks, as fixed masks have them. A power of two. 1 (default): the embedding is
    * drawn as one.
    */
-  learners?: number;
+  learners?: number | undefined;
   /** Without one, the generator that manualSeed() sets. */
-  generator?: Generator;
+  generator?: Generator | undefined;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<EmbeddingInitOptions> = {
-  kind: true,
-  gain: true,
-  learners: true,
-  generator: true,
-};
 
 /**
  * Draws the weight (D, F) and bias (D) of the embedding anew, in place. The default kind in one piece leaves the
@@ -51,10 +50,11 @@ const optionNames: OptionNames<EmbeddingInitOptions> = {
  * @throws UserError when the learners are no power of two or more than the dimensions, or for a gain that no kind would use
  */
 export function initEmbedding(embedding: nn.Linear, options: EmbeddingInitOptions = {}): void {
-  refuseUnknownOptions('embeddingInit', options, optionNames);
-  const { kind = 'default', gain = 1, learners = 1, generator } = options;
+  const { learners = 1, generator, ...given } = options;
+  const { kind, gain } = withDefaultsAt('embeddingInit', embeddingInitOptions, given);
   if (gain !== 1 && !kind.startsWith('xavier')) {
-    throw new UserError(
+    throw new OptionError(
+      'embeddingInit.gain',
       `a gain of ${gain} is for xavier-uniform and xavier-normal: the embedding is initialised by ${kind}`,
     );
   }

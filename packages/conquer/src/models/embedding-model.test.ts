@@ -1,12 +1,13 @@
 import { Generator, liveTensors, noGrad, randn, scope, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
+import type { MaskSum } from './masks.js';
 import { SmallResNet } from './small-resnet.js';
 
 function makeModel(options: EmbeddingModelOptions = {}, seed = 1): EmbeddingModel {
   const generator = new Generator(seed);
   const backbone = new SmallResNet({ widths: [4, 8], generator });
-  return new EmbeddingModel(backbone, { embeddingDim: 6, generator, ...options });
+  return new EmbeddingModel(backbone, { embeddingDim: 6, dropout: 0, generator, ...options });
 }
 
 const images = randn([5, 3, 16, 16], { generator: new Generator(2) });
@@ -31,12 +32,16 @@ describe('EmbeddingModel', () => {
     using model = makeModel({ masks: { numLearners: 2 } });
     scope(() => {
       const features = model.features(images);
+      const under = (masks: MaskSum) => {
+        model.fullEmbeddingMasks = masks;
+        return model.embed(images);
+      };
       const embeddings = [
         model.embed(images),
         model.forward(images),
         model.embed(images, { learner: 1 }),
-        model.embed(images, { masks: 'sum' }),
-        model.embed(images, { masks: 'sum-l1' }),
+        under('sum'),
+        under('sum-l1'),
       ];
       expect(features.shape).toEqual([5, 8]);
       for (const rows of [features, ...embeddings]) {
@@ -73,27 +78,27 @@ describe('EmbeddingModel', () => {
       for (const [d, value] of wanted.entries()) expect(second[6 * row + d]).toBeCloseTo(value / norm, 5);
     }
     // Fixed masks cover every dimension once: their sum leaves the embedding as it is.
-    expect(evaluate(model, () => model.embed(images, { masks: 'sum' }))).toEqual(whole);
+    model.fullEmbeddingMasks = 'sum';
+    expect(evaluate(model, () => model.embed(images))).toEqual(whole);
     expect(() => model.embed(images, { learner: 2 })).toThrow(/2 learners/);
-    expect(() => model.embed(images, { learner: 0, masks: 'sum' })).toThrow(/either/);
   });
 
   it('multiplies by the sum of the learned masks', () => {
-    using model = makeModel();
+    using model = makeModel({ fullEmbeddingMasks: 'sum' });
     noGrad(() => model.masks[0]?.copy_(tensor([1, 0, -1, 0, 0, 0])));
-    const sum = evaluate(model, () => model.embed(images, { masks: 'sum' }));
+    const sum = evaluate(model, () => model.embed(images));
     for (const [i, value] of sum.entries()) expect(Math.abs(value)).toBeCloseTo(i % 6 === 0 ? 1 : 0, 6);
   });
 
   it('pools by average or maximum', () => {
-    const pooled = (featuresPooling: 'avg' | 'max') => {
-      using model = makeModel({ featuresPooling });
+    const pooled = (pooling: 'avg' | 'max') => {
+      using model = makeModel({ pooling });
       model.eval();
       return noGrad(() =>
         scope(() => {
-          const maps = model.backbone.forward(images);
+          const maps = model.backbone.features(images);
           const flat = maps.flatten(2);
-          const own = featuresPooling === 'avg' ? flat.mean(2) : flat.amax(2);
+          const own = pooling === 'avg' ? flat.mean(2) : flat.amax(2);
           const unit = own.div(own.norm(2, 1, true));
           return unit.sub(model.features(images)).abs().max().item();
         }),
@@ -104,8 +109,8 @@ describe('EmbeddingModel', () => {
   });
 
   it('drops features in training only, as its generator says', () => {
-    const features = (training: boolean, featuresDropout: number, seed = 1) => {
-      using model = makeModel({ featuresDropout, dropoutGenerator: new Generator(seed) });
+    const features = (training: boolean, dropout: number, seed = 1) => {
+      using model = makeModel({ dropout, dropoutGenerator: new Generator(seed) });
       model.train(training);
       using rows = noGrad(() => model.features(images));
       return [...rows.toNumbers()];
@@ -144,9 +149,9 @@ describe('EmbeddingModel', () => {
   });
 
   it('frees everything but its result', () => {
-    using model = makeModel();
+    using model = makeModel({ fullEmbeddingMasks: 'sum-l1' });
     const before = liveTensors();
-    const result = model.embed(images, { masks: 'sum-l1' });
+    const result = model.embed(images);
     expect(liveTensors()).toBe(before + 1);
     result.dispose();
   });

@@ -1,30 +1,72 @@
 import { F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
-import type { Backbone } from './backbone.js';
-import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
-import { LearnerMasks, type MaskOptions, type MaskSum, requirePowerOfTwo } from './masks.js';
+import { z } from 'zod';
+import { withDefaults } from '../part.js';
+import { Backbone } from './backbone.js';
+import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
+import { LearnerMasks, type MaskOptions, type MaskSum, maskOptions, requirePowerOfTwo } from './masks.js';
+import { type FeatureModule, OwnBackbone } from './own-backbone.js';
 
-export interface EmbeddingModelOptions {
-  /** Dimensions of the embedding, D; default 128. */
-  embeddingDim?: number;
-  /** How the feature maps become one vector: the mean (default) or the maximum of each. */
-  featuresPooling?: 'avg' | 'max';
-  /** Probability of dropping a feature in training, 0…1; default 0. */
-  featuresDropout?: number;
-  /** How the embedding's weights are drawn; PyTorch's default when left out. */
-  embeddingInit?: EmbeddingInitOptions;
+const options = z.strictObject({
+  embeddingDim: z.int().min(2).default(512).describe('dimensions of the embedding'),
+  pooling: z.enum(['avg', 'max']).default('avg').describe('how the features of an image become one vector'),
+  dropout: z.number().min(0).max(0.99).default(0.01).describe('dropout of the penultimate features'),
+  fullEmbeddingMasks: z
+    .enum(['none', 'sum', 'sum-l1'])
+    .default('none')
+    .describe(
+      'mask of the whole embedding, in evaluation and full-embedding training: the sum of all, or of all scaled to sum 1',
+    ),
+});
+
+/** What an experiment says of the model beside its backbone. */
+export const headOptions = options.extend({
+  embeddingInit: embeddingInitOptions
+    .extend({
+      split: z
+        .boolean()
+        .default(false)
+        .describe("draw each learner's share of the embedding as a layer of its own"),
+    })
+    .prefault({})
+    .describe('how the embedding starts'),
+  masks: maskOptions.prefault({}).describe('masks of the learners'),
+});
+
+export interface EmbeddingModelOptions extends z.input<typeof options> {
+  embeddingInit?: EmbeddingInitOptions | undefined;
   /** The learners and their masks; by default one learner with a learned mask. */
-  masks?: MaskOptions;
+  masks?: MaskOptions | undefined;
   /** Draws the initial weights of embedding and masks; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
+  generator?: Generator | undefined;
   /** Draws the dropout; without one, the generator that manualSeed() sets. */
-  dropoutGenerator?: Generator;
+  dropoutGenerator?: Generator | undefined;
+}
+
+/** What is known when an experiment's model is built. */
+export interface HeadContext extends Pick<EmbeddingModelOptions, 'generator' | 'dropoutGenerator'> {
+  /** Learners to start with. */
+  startLearners: number;
+  /** Learners in the end. */
+  numLearners: number;
+}
+
+/** A model's options as an experiment has them. */
+export function headOf(
+  { embeddingInit: { split, ...embeddingInit }, masks, ...others }: z.output<typeof headOptions>,
+  { startLearners, numLearners, generator, dropoutGenerator }: HeadContext,
+): EmbeddingModelOptions {
+  return {
+    ...others,
+    embeddingInit: { ...embeddingInit, learners: split ? numLearners : 1 },
+    masks: { ...masks, numLearners: startLearners },
+    generator,
+    dropoutGenerator,
+  };
 }
 
 export interface EmbedOptions {
   /** Apply this learner's mask, 0..numLearners-1. Default null: the whole embedding. */
   learner?: number | null;
-  /** Without a learner: apply the sum of all masks to the whole embedding. Default: no mask. */
-  masks?: MaskSum;
 }
 
 /** The trained tensors by the part they belong to; each is a group of the optimiser. */
@@ -43,24 +85,29 @@ export interface ParameterGroups {
 export class EmbeddingModel extends nn.Module {
   readonly embedding: nn.Linear;
   readonly learnerMasks: LearnerMasks;
-  readonly featuresPooling: 'avg' | 'max';
+  readonly backbone: Backbone;
+  readonly pooling: 'avg' | 'max';
   readonly featuresDropout: nn.Dropout;
+  /** The mask of the whole embedding, wherever that is asked for: the sum of all learners'; null: none. */
+  fullEmbeddingMasks: MaskSum | null;
 
   /**
-   * @throws UserError for masks or an initialisation that cannot be, see LearnerMasks and
-   *   EmbeddingInitOptions
+   * @param backbone one of the list's, or a module of one's own that gives features; the model disposes it
+   * @throws OptionError for options that cannot be, UserError for learners that cannot
    */
   constructor(
-    readonly backbone: Backbone,
-    options: EmbeddingModelOptions = {},
+    backbone: Backbone | FeatureModule,
+    { embeddingInit, masks, generator, dropoutGenerator, ...given }: EmbeddingModelOptions = {},
   ) {
     super();
-    const { embeddingDim = 128, featuresPooling = 'avg', featuresDropout = 0, generator } = options;
-    this.featuresPooling = featuresPooling;
-    this.featuresDropout = new nn.Dropout(featuresDropout, { generator: options.dropoutGenerator });
-    this.embedding = new nn.Linear(backbone.featureSize, embeddingDim, { generator });
-    initEmbedding(this.embedding, { generator, ...options.embeddingInit });
-    this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...options.masks });
+    const { embeddingDim, pooling, dropout, fullEmbeddingMasks } = withDefaults('', options, given);
+    this.backbone = backbone instanceof Backbone ? backbone : new OwnBackbone(backbone);
+    this.pooling = pooling;
+    this.featuresDropout = new nn.Dropout(dropout, { generator: dropoutGenerator });
+    this.fullEmbeddingMasks = fullEmbeddingMasks === 'none' ? null : fullEmbeddingMasks;
+    this.embedding = new nn.Linear(this.backbone.featureSize, embeddingDim, { generator });
+    initEmbedding(this.embedding, { generator, ...embeddingInit });
+    this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...masks });
   }
 
   override *namedChildren(): globalThis.Generator<[string, nn.Module]> {
@@ -127,24 +174,23 @@ export class EmbeddingModel extends nn.Module {
   }
 
   /**
-   * Images (B, 3, H, W) to embeddings (B, D), each row of length 1: of one learner, of the whole embedding
-   * (no learner), or of the whole embedding under the sum of the masks. They belong to the caller.
-   * @throws RangeError for both a learner and `masks`, or a learner that is not there; UserError for images that the
-   *   backbone does not take
+   * Images (B, 3, H, W) to embeddings (B, D), each row of length 1: of one learner, or (no learner) of the whole
+   * embedding, under the sum of the masks where the model has such (`fullEmbeddingMasks`), which does not train.
+   * They belong to the caller.
+   * @throws RangeError for a learner that is not there; UserError for images that the backbone does not take
    */
-  embed(images: Tensor, { learner = null, masks }: EmbedOptions = {}): Tensor {
-    if (learner !== null && masks !== undefined) {
-      throw new RangeError(
-        `embed: either one learner's mask or the sum of all, got learner ${learner} and '${masks}'`,
-      );
-    }
+  embed(images: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
     return scope(() => {
       const embeddings = this.embedding.forward(this.pooledFeatures(images));
-      if (learner !== null) return F.normalize(embeddings.mul(this.learnerMasks.learner(learner)));
-      if (masks !== undefined)
-        return F.normalize(embeddings.mul(this.learnerMasks.sumForFullEmbedding(masks).detach()));
-      return F.normalize(embeddings);
+      const mask = learner === null ? this.fullEmbeddingMask() : this.learnerMasks.learner(learner);
+      return F.normalize(mask === null ? embeddings : embeddings.mul(mask));
     });
+  }
+
+  /** The mask of the whole embedding (D), which does not train and belongs to the caller; null where there is none. */
+  fullEmbeddingMask(): Tensor | null {
+    const sum = this.fullEmbeddingMasks;
+    return sum === null ? null : scope(() => this.learnerMasks.sumForFullEmbedding(sum).detach());
   }
 
   /** The whole embedding, as embed() without options. */
@@ -154,11 +200,23 @@ export class EmbeddingModel extends nn.Module {
 
   private pooledFeatures(images: Tensor): Tensor {
     this.backbone.requireImages(images.shape);
-    return scope(() => {
-      const maps = this.backbone.forward(images);
-      const pooled =
-        this.featuresPooling === 'avg' ? F.adaptiveAvgPool2d(maps, 1) : F.adaptiveMaxPool2d(maps, 1);
-      return this.featuresDropout.forward(pooled.flatten(1));
-    });
+    return scope(() => this.featuresDropout.forward(this.pooled(this.backbone.features(images))));
+  }
+
+  /** Maps (B, F, h, w), tokens (B, N, F) or vectors (B, F) to (B, F). */
+  private pooled(features: Tensor): Tensor {
+    const isMax = this.pooling === 'max';
+    switch (features.shape.length) {
+      case 4:
+        return (isMax ? F.adaptiveMaxPool2d(features, 1) : F.adaptiveAvgPool2d(features, 1)).flatten(1);
+      case 3:
+        return isMax ? features.amax(1) : features.mean(1);
+      case 2:
+        return features;
+      default:
+        throw new RangeError(
+          `${this.backbone.name}: expected maps (B, C, H, W), tokens (B, N, C) or vectors (B, C), got features of [${features.shape.join(', ')}]`,
+        );
+    }
   }
 }

@@ -8,17 +8,14 @@ const sides = [...Array.from({ length: 36 }, (_, i) => i + 1), 49, 63, 64, 65, 1
 describe('small-resnet', () => {
   it.each(['average', 'strided'] as const)('takes images of every side, also oblong ones: %s', (shortcut) => {
     const generator = new Generator(1);
-    using model = openModel('small-resnet', {
-      smallResNet: { widths: [4, 8, 8, 12], shortcut },
-      embeddingDim: 6,
-      frozenBatchNorm: true,
-      generator,
-    });
-    using plain = openModel('small-resnet', {
-      smallResNet: { widths: [4, 8, 8, 12], shortcut },
-      embeddingDim: 6,
-      frozenBatchNorm: true,
-    }).to({ dtype: 'float64' }); // which has no blocked layout
+    using model = openModel(
+      { name: 'small-resnet', widths: [4, 8, 8, 12], shortcut },
+      { embeddingDim: 6, dropout: 0, frozenBatchNorm: true, generator },
+    );
+    using plain = openModel(
+      { name: 'small-resnet', widths: [4, 8, 8, 12], shortcut },
+      { embeddingDim: 6, dropout: 0, frozenBatchNorm: true },
+    ).to({ dtype: 'float64' }); // which has no blocked layout
     plain.loadStateDict(model.stateDict());
     for (const side of sides)
       for (const width of [side, side + 1]) {
@@ -45,9 +42,7 @@ describe('small-resnet', () => {
 
   it('averages what is there where the last window of a shortcut has fewer pixels', () => {
     // One block, which the identity of its convolutions leaves alone: the sum of both is the shortcut's.
-    using model = openModel('small-resnet', {
-      smallResNet: { widths: [1, 1], stem: { stride: 1, kernelSize: 1 } },
-    });
+    using model = openModel({ name: 'small-resnet', widths: [1, 1], stem: { stride: 1, kernelSize: 1 } });
     const state = model.stateDict();
     noGrad(() => {
       for (const [name, value] of state) if (value.ndim === 4) value.fill_(name.includes('layer') ? 0 : 1);
@@ -56,7 +51,7 @@ describe('small-resnet', () => {
     model.eval();
     using images = randn([1, 3, 5, 5]).abs();
     const pixels = scope(() => images.sum(1).toNumbers());
-    using maps = noGrad(() => model.backbone.forward(images));
+    using maps = noGrad(() => model.backbone.features(images));
     expect(maps.shape).toEqual([1, 1, 3, 3]);
     const at = maps.toNumbers();
     const pixel = (y: number, x: number) => pixels[5 * y + x]!;

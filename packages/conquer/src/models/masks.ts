@@ -1,31 +1,28 @@
 import { UserError } from '@conquer/run';
 import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { withDefaultsAt } from '../part.js';
 
-export interface MaskOptions {
-  /**
-   * 'learned' masks (default) train with the network; 'fixed' ones give every learner a share of the
-   * dimensions.
-   */
-  kind?: 'learned' | 'fixed';
-  /** Of the first mask: all ones (default), or drawn from N(0.9, 0.7²). Fixed masks are ones. */
-  initialisation?: 'ones' | 'normal';
-  /** Whether negative entries count as 0; default true. */
-  relu?: boolean;
+/** What the learners' masks are like. */
+export const maskOptions = z.strictObject({
+  kind: z
+    .enum(['learned', 'fixed'])
+    .default('learned')
+    .describe('masks of the learners: trained with the network, or a share of the dimensions for each'),
+  initialisation: z
+    .enum(['ones', 'normal'])
+    .default('ones')
+    .describe('first mask: ones, or drawn from N(0.9, 0.7); fixed masks are ones'),
+  relu: z.boolean().default(true).describe('count negative mask entries as 0'),
+});
+
+export interface MaskOptions extends z.input<typeof maskOptions> {
   /** Learners to start with: a power of two, made from the first mask by doubling. Default 1. */
-  numLearners?: number;
+  numLearners?: number | undefined;
   /** Draws a 'normal' mask; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
+  generator?: Generator | undefined;
 }
-
-/** All of its options. */
-const optionNames: OptionNames<MaskOptions> = {
-  kind: true,
-  initialisation: true,
-  relu: true,
-  numLearners: true,
-  generator: true,
-};
 
 /** The way from the learners' masks to one for the whole embedding: their sum, each scaled to sum 1 for 'sum-l1'. */
 export type MaskSum = 'sum' | 'sum-l1';
@@ -50,10 +47,11 @@ export class LearnerMasks extends nn.Module {
     options: MaskOptions = {},
   ) {
     super();
-    refuseUnknownOptions('masks', options, optionNames);
-    const { kind = 'learned', initialisation = 'ones', relu = true, numLearners = 1, generator } = options;
+    const { numLearners = 1, generator, ...given } = options;
+    const { kind, initialisation, relu } = withDefaultsAt('masks', maskOptions, given);
     if (kind === 'fixed' && initialisation !== 'ones') {
-      throw new UserError(
+      throw new OptionError(
+        'masks.initialisation',
         `fixed masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,
       );
     }

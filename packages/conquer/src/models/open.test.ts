@@ -4,12 +4,14 @@ import { expect, it } from 'vitest';
 import { modelNames, openModel } from './open.js';
 
 it('opens models by name, with their options', () => {
-  using model = openModel('small-resnet', {
-    embeddingDim: 10,
-    frozenBatchNorm: true,
-    smallResNet: { widths: [4, 8] },
-    masks: { kind: 'fixed', numLearners: 2 },
-  });
+  using model = openModel(
+    { name: 'small-resnet', widths: [4, 8] },
+    {
+      embeddingDim: 10,
+      frozenBatchNorm: true,
+      masks: { kind: 'fixed', numLearners: 2 },
+    },
+  );
   expect([model.embeddingDim, model.featureSize, model.numLearners]).toEqual([10, 8, 2]);
   expect(model.backbone.name).toBe('small-resnet');
   expect(model.backbone.input.size).toBe(32);
@@ -23,7 +25,9 @@ it('lists the names it knows', () => {
   // @ts-expect-error: the compiler knows the names
   const open = () => openModel('resnet19');
   expect(open).toThrow(UserError);
-  expect(open).toThrow(/'resnet19' \(did you mean resnet18\?\): choose one of resnet18, .*bn-inception$/);
+  expect(open).toThrow(
+    /^name: expected one of resnet18, .*bn-inception, got "resnet19" \(did you mean resnet18\?\)$/,
+  );
 });
 
 it.each(['alexnet', 'vgg11', 'vgg11bn', 'bn-inception'] as const)('opens %s by its name', (name) => {

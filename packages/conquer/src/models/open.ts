@@ -1,70 +1,36 @@
 import { didYouMean, UserError } from '@conquer/run';
-import type { Generator } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { buildNamed, type NamedPart } from '../named-part.js';
 import { inWords } from '../out-of-memory.js';
-import { AlexNet } from './alexnet.js';
-import type { Backbone } from './backbone.js';
-import { BNInception } from './bn-inception.js';
+import type { Backbone, BackboneContext, BackbonePart } from './backbone.js';
+import { backbones } from './backbones.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
-import { resNetNames, resnet } from './resnet.js';
-import { SmallResNet, type SmallResNetOptions } from './small-resnet.js';
-import { VGG, vggNames } from './vgg.js';
 
-export interface BackboneOptions {
-  /** BatchNorm keeps its running statistics; its weight and bias still learn. Default false. */
-  frozenBatchNorm?: boolean;
-  /** Draws the weights; without one, the generator that manualSeed() sets. */
-  generator?: Generator;
-  /** For 'small-resnet' only. */
-  smallResNet?: Omit<SmallResNetOptions, 'frozenBatchNorm' | 'generator'>;
-}
-
-/** The options of the backbone and of what is put on it; `generator` draws the weights of both. */
-export interface ModelOptions extends EmbeddingModelOptions, BackboneOptions {}
-
-/** All of its options. */
-const optionNames: OptionNames<ModelOptions> = {
-  embeddingDim: true,
-  featuresPooling: true,
-  featuresDropout: true,
-  embeddingInit: true,
-  masks: true,
-  generator: true,
-  dropoutGenerator: true,
-  frozenBatchNorm: true,
-  smallResNet: true,
-};
-
-/** The names that openModel knows. */
-export const modelNames = [...resNetNames, 'small-resnet', 'alexnet', ...vggNames, 'bn-inception'] as const;
+type KnownBackbone = (typeof backbones)[number];
 
 /** A name that openModel knows. */
-export type ModelName = (typeof modelNames)[number];
+export type ModelName = KnownBackbone['name'];
 
-type MakeBackbone = (options: BackboneOptions) => Backbone;
+/** The names that openModel knows. */
+export const modelNames: readonly ModelName[] = backbones.map(({ name }) => name);
 
-const backbones: ReadonlyMap<string, MakeBackbone> = new Map<ModelName, MakeBackbone>([
-  ...resNetNames.map((name): [ModelName, MakeBackbone] => [name, (options) => resnet(name, options)]),
-  [
-    'small-resnet',
-    ({ smallResNet, frozenBatchNorm, generator }) =>
-      new SmallResNet({ ...smallResNet, frozenBatchNorm, generator }),
-  ],
-  ['alexnet', ({ generator }) => new AlexNet({ generator })],
-  ...vggNames.map((name): [ModelName, MakeBackbone] => [
-    name,
-    ({ frozenBatchNorm, generator }) => new VGG(name, { frozenBatchNorm, generator }),
-  ]),
-  ['bn-inception', ({ frozenBatchNorm, generator }) => new BNInception({ frozenBatchNorm, generator })],
-]);
+/** A backbone as an experiment has it: its name, with options beside it, or the name alone where the defaults will do. */
+export type NamedBackbone = ModelName | NamedPart<KnownBackbone>;
+
+/** The options of what is put on the backbone, and how that is built; `generator` draws the weights of both. */
+export interface ModelOptions extends EmbeddingModelOptions, Partial<BackboneContext> {}
 
 /**
- * Builds a backbone by its name, untrained.
- * @throws UserError for a name that is not known
+ * Builds a backbone, untrained: `openBackbone({ name: 'small-resnet', widths: [16, 32] })`.
+ *
+ * @throws OptionError for a name that is not known, or options that cannot be
  */
-export function openBackbone(name: string, options: BackboneOptions = {}): Backbone {
-  const make = backbones.get(modelNameOf(name)) as MakeBackbone;
-  return make(options);
+export function openBackbone(
+  named: NamedBackbone,
+  { frozenBatchNorm = false, generator }: Partial<BackboneContext> = {},
+): Backbone {
+  const given = typeof named === 'string' ? { name: named } : named;
+  const parts: readonly BackbonePart[] = backbones;
+  return buildNamed(parts, given, { frozenBatchNorm, generator }, '');
 }
 
 /** @throws UserError for text that is no name of a model */
@@ -79,20 +45,21 @@ export function modelNameOf(text: string): ModelName {
 /**
  * Builds an embedding model on the backbone of this name, untrained. Images must come as its `backbone.input`
  * says. The caller disposes it.
- * @param name one of `modelNames`
- * @throws UserError for a name that is not known, or options that cannot work; RangeError for widths and
- *   depths of small-resnet that do not fit
+ *
+ * @throws OptionError for a name that is not known, or options that cannot be; UserError for learners that cannot
  */
-export function openModel(name: ModelName, options: ModelOptions = {}): EmbeddingModel {
-  refuseUnknownOptions('openModel', options, optionNames);
-  const backbone = openBackbone(name, options);
+export function openModel(
+  named: NamedBackbone,
+  { frozenBatchNorm, ...options }: ModelOptions = {},
+): EmbeddingModel {
+  const backbone = openBackbone(named, { frozenBatchNorm, generator: options.generator });
   try {
     return new EmbeddingModel(backbone, options);
   } catch (error) {
     backbone.dispose();
     throw inWords(
       error,
-      `a ${name} with an embedding of ${options.embeddingDim} dimensions: a smaller one needs less`,
+      `a ${backbone.name} with an embedding of ${options.embeddingDim} dimensions: a smaller one needs less`,
     );
   }
 }

@@ -3,7 +3,7 @@ import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
 export interface BlockOptions {
   /** BatchNorm keeps its running statistics; its weight and bias still learn. */
   frozenBatchNorm?: boolean;
-  generator?: Generator;
+  generator?: Generator | undefined;
 }
 
 export interface BasicBlockOptions extends BlockOptions {

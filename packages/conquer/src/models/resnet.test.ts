@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { aten, Generator, liveTensors, nn, noGrad, ones, scope, type Tensor, zeros } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { checkArchitectures } from '../golden/architectures.js';
-import { resnet } from './resnet.js';
+import { ResNet } from './resnet.js';
 
 it('agrees with the original ResNet-18', () => {
   const path = fileURLToPath(new URL('../../test/fixtures/golden/architectures.json', import.meta.url));
@@ -13,7 +13,7 @@ it('agrees with the original ResNet-18', () => {
 });
 
 it('starts as torchvision: convolutions N(0, 2 / fan out), BatchNorm 1 and 0', () => {
-  using network = resnet('resnet18', { generator: new Generator(1) });
+  using network = new ResNet('resnet18', { generator: new Generator(1) });
   for (const [name, layer] of network.namedModules()) {
     if (layer instanceof nn.BatchNorm2d) {
       expect(layer.weight?.toNumbers().every((value) => value === 1)).toBe(true);
@@ -31,7 +31,7 @@ it('starts as torchvision: convolutions N(0, 2 / fan out), BatchNorm 1 and 0', (
 
 it('draws its weights from the generator it is given', () => {
   const weight = (seed: number) => {
-    using network = resnet('resnet18', { generator: new Generator(seed) });
+    using network = new ResNet('resnet18', { generator: new Generator(seed) });
     return [...network.conv1.weight.toNumbers().subarray(0, 8)];
   };
   expect(weight(3)).toEqual(weight(3));
@@ -39,8 +39,8 @@ it('draws its weights from the generator it is given', () => {
 });
 
 it('loads published weights, leaves out fc and nothing else', () => {
-  using source = resnet('resnet18', { generator: new Generator(1) });
-  using target = resnet('resnet18', { generator: new Generator(2) });
+  using source = new ResNet('resnet18', { generator: new Generator(1) });
+  using target = new ResNet('resnet18', { generator: new Generator(2) });
   scope(() => {
     const published = new Map<string, Tensor>(source.stateDict());
     for (const name of [...published.keys()])
@@ -60,12 +60,12 @@ it('loads published weights, leaves out fc and nothing else', () => {
 });
 
 it('frees what a forward pass makes, and keeps running statistics when frozen', () => {
-  using network = resnet('resnet18', { frozenBatchNorm: true });
+  using network = new ResNet('resnet18', { frozenBatchNorm: true });
   using images = ones([1, 3, 32, 32]);
   network.train();
   const before = liveTensors();
   const mean = network.bn1.runningMean.toNumbers();
-  const features = noGrad(() => network.forward(images));
+  const features = noGrad(() => network.features(images));
   expect(features.shape).toEqual([1, 512, 1, 1]);
   expect(liveTensors()).toBe(before + 1);
   features.dispose();

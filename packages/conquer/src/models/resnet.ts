@@ -1,5 +1,7 @@
-import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
-import { Backbone, imageNetInput } from './backbone.js';
+import { aten, nn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
+import type { PublishedWeights } from './published-weights.js';
 import { BasicBlock, Bottleneck, convolution, runStage } from './residual-blocks.js';
 
 /** Blocks in the four stages (He et al., arXiv 1512.03385, table 1). */
@@ -12,14 +14,6 @@ const architectures = {
 } as const;
 
 export type ResNetName = keyof typeof architectures;
-
-export const resNetNames = Object.keys(architectures) as ResNetName[];
-
-export interface ResNetOptions {
-  /** BatchNorm keeps its running statistics (the paper's setting); its weight and bias still learn. */
-  frozenBatchNorm?: boolean;
-  generator?: Generator;
-}
 
 /**
  * A ResNet without its last layer, with torchvision's parameter names and initialisation: convolutions Kaiming
@@ -37,7 +31,7 @@ export class ResNet extends Backbone {
   readonly layer3: nn.Layer[];
   readonly layer4: nn.Layer[];
 
-  constructor(name: ResNetName, options: ResNetOptions = {}) {
+  constructor(name: ResNetName, options: Partial<BackboneContext> = {}) {
     super();
     const { block: Block, depths } = architectures[name];
     let inChannels = 64;
@@ -58,7 +52,7 @@ export class ResNet extends Backbone {
   }
 
   /** Images (B, 3, H, W) to (B, featureSize, H / 32, W / 32), rounded up. */
-  forward(images: Tensor): Tensor {
+  features(images: Tensor): Tensor {
     return nn.inBlockedLayout(images, (x) => {
       const stem = scope(() =>
         aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
@@ -66,9 +60,26 @@ export class ResNet extends Backbone {
       return runStage([...this.layer1, ...this.layer2, ...this.layer3, ...this.layer4], stem);
     });
   }
+
+  protected layersByDepth(): nn.Module[][] {
+    const { layer1, layer2, layer3, layer4 } = this;
+    const blocks: nn.Module[] = [...layer1, ...layer2, ...layer3, ...layer4];
+    return [[this.conv1, this.bn1], ...blocks.map((block) => [block])];
+  }
 }
 
-/** `resnet('resnet50', { frozenBatchNorm: true })` */
-export function resnet(name: ResNetName, options: ResNetOptions = {}): ResNet {
-  return new ResNet(name, options);
-}
+const resnet = <const Name extends ResNetName>(name: Name, weights: PublishedWeights) =>
+  backbonePart({
+    name,
+    help: `ResNet of ${name.slice('resnet'.length)} layers`,
+    options: z.strictObject({}),
+    batchNorm: true,
+    weights,
+    build: (_, context) => new ResNet(name, context),
+  });
+
+export const resnet18 = resnet('resnet18', { file: 'resnet18-f37072fd.pth', mebibytes: 44.661 });
+export const resnet34 = resnet('resnet34', { file: 'resnet34-b627a593.pth', mebibytes: 83.275 });
+export const resnet50 = resnet('resnet50', { file: 'resnet50-0676ba61.pth', mebibytes: 97.781 });
+export const resnet101 = resnet('resnet101', { file: 'resnet101-63fe2227.pth', mebibytes: 170.511 });
+export const resnet152 = resnet('resnet152', { file: 'resnet152-394f9c45.pth', mebibytes: 230.434 });

@@ -7,7 +7,7 @@ it('halves the resolution in the stem and in every stage but the first', () => {
   const shape = (options: SmallResNetOptions, size = 48) => {
     using network = new SmallResNet(options);
     using images = ones([1, 3, size, size]);
-    using features = network.forward(images);
+    using features = network.features(images);
     expect(features.shape[1]).toBe(network.featureSize);
     return features.shape;
   };
@@ -38,8 +38,10 @@ it('freezes BatchNorm everywhere', () => {
 });
 
 it('wants one depth for each width', () => {
-  expect(() => new SmallResNet({ widths: [] })).toThrow(/at least one width/);
-  expect(() => new SmallResNet({ widths: [4, 8], depths: [1] })).toThrow(/widths \[4,8\] and depths \[1\]/);
+  expect(() => new SmallResNet({ widths: [] })).toThrow('SmallResNet: widths: expected a list');
+  expect(() => new SmallResNet({ widths: [4, 8], depths: [1] })).toThrow(
+    'depths: expected one number, or as many as there are widths, 2; got 1',
+  );
 });
 
 describeWithPython('small ResNet against PyTorch', ['torch', 'numpy'], () => {
@@ -86,7 +88,7 @@ describeWithPython('small ResNet against PyTorch', ['torch', 'numpy'], () => {
       const error = (got: Tensor, want: Tensor) => got.sub(want).abs().max().item() / want.abs().max().item();
       for (const [i, { shortcut, network }] of networks.entries()) {
         const want = expected[i] as (typeof expected)[number];
-        const features = network.forward(images);
+        const features = network.features(images);
         features.mul(weight).sum().backward();
         expect(error(features, want.features), shortcut).toBeLessThan(1e-12);
         for (const [name, parameter] of network.namedParameters()) {

@@ -1,32 +1,56 @@
-import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
-import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { Backbone, type InputFormat, imageNetInput } from './backbone.js';
+import { aten, nn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { withDefaults } from '../part.js';
+import { Backbone, type BackboneContext, backbonePart, type InputFormat, imageNetInput } from './backbone.js';
 import { BasicBlock, convolution, runStage } from './residual-blocks.js';
 
-export interface SmallResNetOptions {
-  /** Channels of the stages; the second and later ones halve the resolution. */
-  widths?: readonly number[];
-  /** Basic blocks in each stage: one number for all, or one each. */
-  depths?: number | readonly number[];
-  stem?: { kernelSize?: number; stride?: number; maxPool?: boolean };
-  /** How the shortcuts shrink: 'average' costs little and keeps every pixel, 'strided' is torchvision's. */
-  shortcut?: 'average' | 'strided';
-  /** Size, mean and standard deviation of the images it is meant for. */
-  input?: InputFormat;
-  frozenBatchNorm?: boolean;
-  generator?: Generator;
-}
+const triple = () => z.tuple([z.number(), z.number(), z.number()]);
 
-/** All of its options. */
-const optionNames: OptionNames<SmallResNetOptions> = {
-  widths: true,
-  depths: true,
-  stem: true,
-  shortcut: true,
-  input: true,
-  frozenBatchNorm: true,
-  generator: true,
-};
+const options = z.strictObject({
+  widths: z
+    .array(z.int().min(1))
+    .min(1)
+    .readonly()
+    .default([32, 64, 128, 256])
+    .describe('channels of the stages; the second and later ones halve the resolution'),
+  depths: z
+    .union([z.int().min(1), z.array(z.int().min(1)).readonly()])
+    .default(1)
+    .describe('basic blocks in each stage: one number for all, or one each'),
+  stem: z
+    .strictObject({
+      kernelSize: z.int().min(1).default(3).describe('side of the first convolution'),
+      stride: z.int().min(1).default(2).describe('of the first convolution'),
+      maxPool: z.boolean().default(false).describe('halve the maps once more, behind it'),
+    })
+    .prefault({})
+    .describe('the first layer'),
+  shortcut: z
+    .enum(['average', 'strided'])
+    .default('average')
+    .describe("how shortcuts shrink: average costs little and keeps every pixel, strided is torchvision's"),
+  input: z
+    .strictObject({
+      size: z.int().min(1).default(32).describe('usual side of the images'),
+      channels: z.enum(['RGB', 'BGR']).default('RGB').describe('their order'),
+      scale: z.number().default(1).describe('value of a white pixel before the mean is subtracted'),
+      mean: triple().default(imageNetInput.mean).describe('of each channel'),
+      std: triple().default(imageNetInput.std).describe('of each channel'),
+      interpolation: z
+        .enum(['bilinear', 'bicubic'])
+        .default('bilinear')
+        .describe('by which they are reduced'),
+      cropShare: z.number().min(0).max(1).default(0.875).describe('of the short side, in evaluation'),
+    })
+    .prefault({})
+    .describe('how its images come'),
+});
+
+/** What it is made of. */
+export type SmallResNetShape = z.input<typeof options>;
+
+export interface SmallResNetOptions extends SmallResNetShape, Partial<BackboneContext> {}
 
 /**
  * A ResNet for small images and CPUs: a 3x3 stem of stride 2, and by default one basic block a stage. Parameter
@@ -44,23 +68,23 @@ export class SmallResNet extends Backbone {
   private readonly maxPool: boolean;
   private readonly stages: BasicBlock[][];
 
-  constructor(options: SmallResNetOptions = {}) {
+  constructor({ frozenBatchNorm = false, generator, ...given }: SmallResNetOptions = {}) {
     super();
-    refuseUnknownOptions('SmallResNet', options, optionNames);
-    const { widths = [32, 64, 128, 256], depths = 1, stem = {}, shortcut = 'average', generator } = options;
-    const { kernelSize = 3, stride = 2, maxPool = false } = stem;
-    const blockOptions = { frozenBatchNorm: options.frozenBatchNorm ?? false, shortcut, generator };
-    const [firstWidth] = widths;
-    if (firstWidth === undefined || (typeof depths !== 'number' && depths.length !== widths.length)) {
-      throw new RangeError(
-        `SmallResNet: expected at least one width and as many depths, got widths [${widths}] and depths [${depths}]`,
+    const { widths, depths, stem, shortcut, input } = withDefaults('SmallResNet', options, given);
+    const { kernelSize, stride, maxPool } = stem;
+    const blockOptions = { frozenBatchNorm, shortcut, generator };
+    if (typeof depths !== 'number' && depths.length !== widths.length) {
+      throw new OptionError(
+        'depths',
+        `expected one number, or as many as there are widths, ${widths.length}; got ${depths.length}`,
       );
     }
-    this.input = options.input ?? { ...imageNetInput, size: 32 };
+    const firstWidth = widths[0] as number;
+    this.input = input;
     this.maxPool = maxPool;
     this.smallestSide = kernelSize % 2 === 0 ? 2 : 1;
     this.conv1 = convolution(3, firstWidth, kernelSize, stride, generator);
-    this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: blockOptions.frozenBatchNorm });
+    this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: frozenBatchNorm });
     let inChannels = firstWidth;
     this.stages = widths.map((width, stage) => {
       const depth = typeof depths === 'number' ? depths : (depths[stage] ?? 1);
@@ -81,7 +105,7 @@ export class SmallResNet extends Backbone {
   }
 
   /** Images (B, 3, H, W) to (B, featureSize, h, w). */
-  forward(images: Tensor): Tensor {
+  features(images: Tensor): Tensor {
     return nn.inBlockedLayout(images, (x) => {
       const stem = scope(() => {
         const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
@@ -90,4 +114,17 @@ export class SmallResNet extends Backbone {
       return runStage(this.stages.flat(), stem);
     });
   }
+
+  protected layersByDepth(): nn.Module[][] {
+    return [[this.conv1, this.bn1], ...this.stages.flat().map((block) => [block])];
+  }
 }
+
+export const smallResNet = backbonePart({
+  name: 'small-resnet',
+  help: 'a small ResNet for small images and CPUs',
+  options,
+  batchNorm: true,
+  weights: null,
+  build: (options, context) => new SmallResNet({ ...options, ...context }),
+});

@@ -1,4 +1,5 @@
 import { UserError } from '@conquer/run';
+import { type KeyMap, namedBy } from './key-map.js';
 
 /** How the names of a file of weights stand to a network's own. */
 export interface StoredNames {
@@ -23,25 +24,30 @@ const CLASSIFIERS = ['fc.', 'head.', 'heads.', 'classifier.', 'last_linear.', 'l
 /** The share of a network's names that a prefix must lead to which is not a usual one. */
 const ENOUGH = 0.5;
 
+/** What of a network is asked here; see Backbone. */
+interface NamedNetwork {
+  stateDict(): ReadonlyMap<string, unknown>;
+  readonly classifierPrefixes: readonly string[];
+  readonly keyMaps: readonly KeyMap[];
+}
+
 /**
  * Finds the network in a file of weights: with its names as they are, or all of them behind a prefix such as `module.`
  * (DataParallel), `_orig_mod.` (torch.compile) or `model.backbone.`.
  *
- * @param own the network's names
- * @param classifierPrefixes further beginnings of the classifier's names
+ * @param network its names, those that others have for them (`keyMaps`), and further beginnings of a classifier's names
  * @throws UserError where it is there twice, behind two prefixes of which neither is a usual one
  */
-export function matchStoredNames(
-  own: ReadonlySet<string>,
-  stored: readonly string[],
-  classifierPrefixes: readonly string[] = [],
-): StoredNames {
-  const prefix = prefixOf(own, stored);
-  const classifiers = [...CLASSIFIERS, ...classifierPrefixes];
+export function matchStoredNames(network: NamedNetwork, stored: readonly string[]): StoredNames {
+  const own = new Set(network.stateDict().keys());
+  const ownNameOf = (name: string) => namedBy(network.keyMaps, own, name)?.ownName ?? null;
+  const prefix = prefixOf(own, stored, ownNameOf);
+  const classifiers = [...CLASSIFIERS, ...network.classifierPrefixes];
   const names: StoredNames = { prefix, byOwnName: new Map(), leftOut: [], unexpected: [], missing: [] };
   for (const name of stored) {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : null;
-    if (rest !== null && own.has(rest)) names.byOwnName.set(rest, name);
+    const ownName = rest === null ? null : ownNameOf(rest);
+    if (ownName !== null) names.byOwnName.set(ownName, name);
     else if (rest === null || classifiers.some((start) => rest.startsWith(start))) names.leftOut.push(name);
     else names.unexpected.push(name);
   }
@@ -50,11 +56,15 @@ export function matchStoredNames(
   return names;
 }
 
-function prefixOf(own: ReadonlySet<string>, stored: readonly string[]): string {
+function prefixOf(
+  own: ReadonlySet<string>,
+  stored: readonly string[],
+  ownNameOf: (name: string) => string | null,
+): string {
   const counts = new Map<string, number>();
   for (const name of stored) {
     for (let dot = -1; ; ) {
-      if (own.has(name.slice(dot + 1))) {
+      if (ownNameOf(name.slice(dot + 1)) !== null) {
         const prefix = name.slice(0, dot + 1);
         counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
       }

@@ -1,15 +1,9 @@
-import { type Generator, nn, type Tensor } from '@conquer/torch';
-import { Backbone, imageNetInput } from './backbone.js';
+import { nn, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
+import type { PublishedWeights } from './published-weights.js';
 
-export const vggNames = ['vgg11', 'vgg11bn'] as const;
-
-export type VGGName = (typeof vggNames)[number];
-
-export interface VGGOptions {
-  /** BatchNorm keeps its running statistics; its weight and bias still learn. For vgg11bn only. */
-  frozenBatchNorm?: boolean;
-  generator?: Generator;
-}
+export type VGGName = 'vgg11' | 'vgg11bn';
 
 /** Output channels of the 3x3 convolutions of each stage (Simonyan and Zisserman, arXiv 1409.1556, table 1, A). */
 const stages = [[64], [128], [256, 256], [512, 512], [512, 512]];
@@ -23,11 +17,11 @@ export class VGG extends Backbone {
   readonly input = imageNetInput;
   readonly classifierPrefixes = ['classifier.'];
   override readonly smallestSide = 32;
-  readonly features: nn.Sequential;
+  private readonly layers: nn.Sequential;
 
   constructor(
     readonly name: VGGName,
-    { frozenBatchNorm: frozen = false, generator }: VGGOptions = {},
+    { frozenBatchNorm: frozen = false, generator }: Partial<BackboneContext> = {},
   ) {
     super();
     const layers: nn.Layer[] = [];
@@ -44,11 +38,40 @@ export class VGG extends Backbone {
       }
       layers.push(new nn.MaxPool2d(2));
     }
-    this.features = new nn.Sequential(...layers);
+    this.layers = new nn.Sequential(...layers);
+  }
+
+  override *namedChildren(): globalThis.Generator<[string, nn.Module]> {
+    yield ['features', this.layers];
   }
 
   /** Images (B, 3, H, W) to (B, 512, H / 32, W / 32), rounded down. */
-  forward(images: Tensor): Tensor {
-    return nn.inBlockedLayout(images, (x) => this.features.forward(x));
+  features(images: Tensor): Tensor {
+    return nn.inBlockedLayout(images, (x) => this.layers.forward(x));
+  }
+
+  protected layersByDepth(): nn.Module[][] {
+    const groups: nn.Module[][] = [];
+    for (const [, layer] of this.layers.namedChildren()) {
+      if (layer instanceof nn.Conv2d) groups.push([layer]);
+      else if (layer instanceof nn.BatchNorm2d) groups.at(-1)?.push(layer);
+    }
+    return groups;
   }
 }
+
+const vgg = <const Name extends VGGName>(name: Name, help: string, weights: PublishedWeights) =>
+  backbonePart({
+    name,
+    help,
+    options: z.strictObject({}),
+    batchNorm: name === 'vgg11bn',
+    weights,
+    build: (_, context) => new VGG(name, context),
+  });
+
+export const vgg11 = vgg('vgg11', 'VGG of 11 layers', { file: 'vgg11-8a719046.pth', mebibytes: 506.84 });
+export const vgg11bn = vgg('vgg11bn', 'VGG of 11 layers with BatchNorm', {
+  file: 'vgg11_bn-6002323d.pth',
+  mebibytes: 506.881,
+});

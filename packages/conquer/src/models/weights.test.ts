@@ -16,9 +16,9 @@ import {
 } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openModel } from './open.js';
-import { resNetNames } from './resnet.js';
+import { fetchWeights, type PublishedWeights } from './published-weights.js';
 import { SmallResNet } from './small-resnet.js';
-import { fetchWeights, imageNetWeights, loadWeights, type PublishedWeights } from './weights.js';
+import { imageNetWeights, loadWeights } from './weights.js';
 
 let folder = '';
 let server: Server;
@@ -250,7 +250,16 @@ const sumOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex'
 
 describe('imageNetWeights', () => {
   it("names torchvision's files", () => {
-    for (const name of [...resNetNames, 'alexnet', 'vgg11', 'vgg11bn']) {
+    for (const name of [
+      'resnet18',
+      'resnet34',
+      'resnet50',
+      'resnet101',
+      'resnet152',
+      'alexnet',
+      'vgg11',
+      'vgg11bn',
+    ]) {
       const { file, mebibytes } = imageNetWeights(name);
       expect(file).toMatch(new RegExp(`^${name.replace('bn', '_bn')}(-owt)?-[0-9a-f]{8}\\.pth$`));
       expect(mebibytes).toBeGreaterThan(44);
@@ -260,21 +269,20 @@ describe('imageNetWeights', () => {
 
   it('says what to do where torchvision has none', () => {
     expect(() => imageNetWeights('bn-inception')).toThrow(
-      /bn-inception: fetch http.*bn_inception-52deb4733\.pth.*--weights FILE$/,
+      /bn-inception: fetch http.*bn_inception-52deb4733\.pth.* and give that file$/,
     );
     expect(() => imageNetWeights('small-resnet')).toThrow(
-      /small-resnet: leave --weights out, or choose one of resnet18/,
+      /small-resnet: choose one of resnet18, .*; weights 'none' start without$/,
     );
   });
 });
 
 describe('loadWeights', () => {
   it('takes the backbone of a checkpoint of a run', () => {
-    using source = openModel('small-resnet', {
-      smallResNet: { widths: [4, 8] },
-      embeddingDim: 3,
-      generator: new Generator(1),
-    });
+    using source = openModel(
+      { name: 'small-resnet', widths: [4, 8] },
+      { embeddingDim: 3, generator: new Generator(1) },
+    );
     const named = [...source.stateDict()].map(([name, value]) => [`model.${name}`, value] as const);
     const file = join(folder, 'last.safetensors');
     scope(() => {

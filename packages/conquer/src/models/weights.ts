@@ -1,88 +1,24 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { UserError } from '@conquer/run';
 import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer/torch';
-import { cacheFolder } from '../cache-folder.js';
 import { type Backbone, FITTING } from './backbone.js';
-import { download } from './download.js';
+import { backbones } from './backbones.js';
+import type { PublishedWeights } from './published-weights.js';
 import { matchStoredNames } from './stored-names.js';
 import { firstThree } from './weight-faults.js';
-
-/** A file of published weights; its name ends in the first digits of its SHA-256 sum. */
-export interface PublishedWeights {
-  /** Name of the file. */
-  file: string;
-  /** Its size in MiB, to three digits. */
-  mebibytes: number;
-}
-
-/** torchvision's weights trained on ImageNet, of their first version (IMAGENET1K_V1): names and sizes as it states. */
-const imageNet: ReadonlyMap<string, PublishedWeights> = new Map([
-  ['resnet18', { file: 'resnet18-f37072fd.pth', mebibytes: 44.661 }],
-  ['resnet34', { file: 'resnet34-b627a593.pth', mebibytes: 83.275 }],
-  ['resnet50', { file: 'resnet50-0676ba61.pth', mebibytes: 97.781 }],
-  ['resnet101', { file: 'resnet101-63fe2227.pth', mebibytes: 170.511 }],
-  ['resnet152', { file: 'resnet152-394f9c45.pth', mebibytes: 230.434 }],
-  ['alexnet', { file: 'alexnet-owt-7be5be79.pth', mebibytes: 233.087 }],
-  ['vgg11', { file: 'vgg11-8a719046.pth', mebibytes: 506.84 }],
-  ['vgg11bn', { file: 'vgg11_bn-6002323d.pth', mebibytes: 506.881 }],
-]);
-
-const TORCHVISION_URL = 'https://download.pytorch.org/models/';
-
-/** Where there is no file of torchvision's: what to do instead. */
-const elsewhere: ReadonlyMap<string, string> = new Map([
-  [
-    'bn-inception',
-    'fetch http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth (converted from Caffe) and give --weights FILE',
-  ],
-]);
 
 /**
  * The published ImageNet weights of a backbone.
  *
- * @param arch a name that openModel knows
+ * @param name of a backbone in the list
  * @throws UserError where there are none
  */
-export function imageNetWeights(arch: string): PublishedWeights {
-  const weights = imageNet.get(arch);
-  if (weights !== undefined) return weights;
-  const advice =
-    elsewhere.get(arch) ??
-    `leave --weights out, or choose one of ${[...imageNet.keys()].join(', ')}; weights 'none' start without`;
-  throw new UserError(`torchvision publishes no ImageNet weights for ${arch}: ${advice}`);
-}
-
-export interface FetchWeightsOptions {
-  /** The address before the file's name; `$CONQUER_WEIGHTS_URL` (a mirror), or torchvision's when left out. */
-  baseUrl?: string;
-  /** Where the file is kept; `weights` in the cache folder when left out. */
-  folder?: string;
-  /** Counts bytes; not called for a file that is there already. */
-  onProgress?: (progress: { done: number; total: number }) => void;
-}
-
-/**
- * Fetches published weights once; a file that is there is checked by its size and SHA-256 sum, and a download
- * that broke off goes on where it stopped.
- *
- * @returns the path of their file
- * @throws UserError that says which file to fetch from where and where to put it
- * @throws RangeError if the file's name does not end in digits of its hash
- */
-export async function fetchWeights(
-  { file, mebibytes }: PublishedWeights,
-  options: FetchWeightsOptions = {},
-): Promise<string> {
-  const { baseUrl = process.env.CONQUER_WEIGHTS_URL || TORCHVISION_URL, onProgress } = options;
-  const path = join(options.folder ?? join(cacheFolder(), 'weights'), file);
-  const url = `${baseUrl.replace(/\/+$/, '')}/${file}`;
-  const sha256Prefix = /-([0-9a-f]{8,})\.\w+$/.exec(file)?.[1];
-  if (sha256Prefix === undefined) {
-    throw new RangeError(`the name of published weights ends in their hash: got '${file}'`);
-  }
-  await download({ url, file: path, mebibytes, sha256Prefix, onProgress });
-  return path;
+export function imageNetWeights(name: string): PublishedWeights {
+  const found = backbones.find((backbone) => backbone.name === name);
+  if (found?.weights) return found.weights;
+  const names = backbones.flatMap((backbone) => (backbone.weights ? [backbone.name] : []));
+  const advice = found?.weightsElsewhere ?? `choose one of ${names.join(', ')}; weights 'none' start without`;
+  throw new UserError(`torchvision publishes no ImageNet weights for ${name}: ${advice}`);
 }
 
 export interface LoadWeightsOptions {
@@ -107,8 +43,7 @@ export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWe
     const isRun = stored.metadata.format?.startsWith('conquer-checkpoint') ?? false;
     const all = [...stored.tensors.keys()];
     const candidates = isRun ? all.filter(isBackbone) : all;
-    const own = new Set(backbone.stateDict().keys());
-    const names = matchStoredNames(own, candidates, backbone.classifierPrefixes);
+    const names = matchStoredNames(backbone, candidates);
     const { prefix, byOwnName, leftOut } = names;
     const wrong = (['missing', 'unexpected'] as const)
       .filter((kind) => names[kind].length > 0)
@@ -122,7 +57,7 @@ export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWe
     const wanted = new Set(byOwnName.values());
     const tensors = reading(() => stored.read((name) => wanted.has(name)));
     const weights = new Map(
-      Array.from(byOwnName, ([name, storedName]) => [name, tensors.get(storedName) as Tensor]),
+      Array.from(byOwnName.values(), (name) => [name.slice(prefix.length), tensors.get(name) as Tensor]),
     );
     try {
       backbone.loadPretrained(weights);

@@ -44,7 +44,7 @@ describe('TrainedModel', () => {
     const dataset = await openFolder({ folder: images });
     using network = drawnModel(1);
     const data = await openImages(settings, dataset, network.backbone.input, process.stderr);
-    using expected = await embedImages(network, data.plain('test'), { masks: 'sum' });
+    using expected = await embedImages(network, data.plain('test'));
     using model = TrainedModel.open(run);
     using found = await model.embed(dataset.test.paths, { batchSize: 4 });
     expect(found.shape).toEqual([6, 16]);

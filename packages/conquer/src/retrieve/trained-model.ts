@@ -11,9 +11,9 @@ import { preprocessingOf } from '../data/preprocessing.js';
 import { evaluationView } from '../data/view.js';
 import { prepareDevice } from '../device.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
 import { modelNameOf, openModel } from '../models/open.js';
-import type { SmallResNetOptions } from '../models/small-resnet.js';
+import type { SmallResNetShape } from '../models/small-resnet.js';
 import { Random } from '../random.js';
 import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
@@ -55,7 +55,6 @@ export class TrainedModel {
     readonly checkpoint: 'best' | 'last',
     /** What its run's evaluation saw of an image, and `embed` sees. */
     readonly preprocessing: Preprocessing,
-    private readonly embedding: EmbedOptions,
     private readonly device: string,
   ) {}
 
@@ -92,14 +91,12 @@ export class TrainedModel {
         );
       }
       model.eval();
-      const masks = settings['full-embedding-masks'];
       return new TrainedModel(
         model.to({ device }),
         run.path,
         createHash('sha256').update(readFileSync(file)).digest('hex'),
         checkpoint,
         preprocessing,
-        masks === 'sum' || masks === 'sum-l1' ? { masks } : {},
         device,
       );
     } finally {
@@ -156,9 +153,7 @@ export class TrainedModel {
       const image = images[place];
       return typeof image === 'string' ? image : `image ${place + 1} of those given`;
     };
-    const { embedding } = this;
     return await embedImages(this.model, batches, {
-      ...embedding,
       nameOf,
       mayBeEmpty: onBad !== undefined && count > 0,
       ...(onProgress && { onProgress }),
@@ -187,11 +182,13 @@ function required<Kind extends 'string' | 'number'>(settings: Settings, name: st
 /** The network of a run's settings; its weights come from the checkpoint. */
 function modelOf(settings: Settings): EmbeddingModel {
   const generator = new Generator(0);
-  return openModel(modelNameOf(required(settings, 'arch', 'string')), {
+  const name = modelNameOf(required(settings, 'arch', 'string'));
+  const masks = settings['full-embedding-masks'];
+  return openModel(name === 'small-resnet' ? { ...smallResNetOf(settings), name } : name, {
     frozenBatchNorm: true, // in evaluation both kinds are the same
-    smallResNet: smallResNetOf(settings),
     embeddingDim: required(settings, 'embedding-dim', 'number'),
-    featuresPooling: settings['features-pooling'] === 'max' ? 'max' : 'avg',
+    pooling: settings['features-pooling'] === 'max' ? 'max' : 'avg',
+    fullEmbeddingMasks: masks === 'sum' || masks === 'sum-l1' ? masks : 'none',
     masks: {
       kind: settings.masks === 'fixed' ? 'fixed' : 'learned',
       relu: settings['mask-relu'] !== 'no',
@@ -201,12 +198,12 @@ function modelOf(settings: Settings): EmbeddingModel {
 }
 
 /** The command line records widths alone, trainEmbedding() all that it was given, as JSON. */
-function smallResNetOf(settings: Settings): SmallResNetOptions {
+function smallResNetOf(settings: Settings): SmallResNetShape {
   const { 'small-resnet': all, widths } = settings;
   if (typeof all !== 'string')
     return typeof widths === 'string' ? { widths: widths.split(',').map(Number) } : {};
   try {
-    return JSON.parse(all) as SmallResNetOptions;
+    return JSON.parse(all) as SmallResNetShape;
   } catch {
     throw new UserError(
       `the run's config.json: expected small-resnet to be JSON, got ${JSON.stringify(all)}`,

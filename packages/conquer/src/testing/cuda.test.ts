@@ -132,7 +132,7 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
       using model = openModel('resnet18', {
         embeddingDim: 16,
         frozenBatchNorm: false,
-        featuresDropout: 0,
+        dropout: 0,
         generator: new Generator(1),
       }).to({ device: where });
       const [x, live] = [images.to({ device: where }), liveTensors()];

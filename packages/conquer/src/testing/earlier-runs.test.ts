@@ -71,7 +71,7 @@ async function goOn(name: string, run: string): Promise<void> {
     arch: 'small-resnet',
     model: {
       smallResNet: { widths: [4, 4, 8, 8] },
-      featuresDropout: 0.1,
+      dropout: 0.1,
       masks: { initialisation: 'normal' },
     },
     embeddingDim: 8,

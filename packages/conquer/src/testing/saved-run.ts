@@ -20,12 +20,15 @@ export const drawnSettings = {
 /** The caller disposes it. */
 export function drawnModel(seed: number): EmbeddingModel {
   const generator = new Generator(seed);
-  const model = openModel('small-resnet', {
-    smallResNet: { widths: [8, 16] },
-    embeddingDim: 16,
-    masks: { initialisation: 'normal', numLearners: 4 },
-    generator,
-  });
+  const model = openModel(
+    { name: 'small-resnet', widths: [8, 16] },
+    {
+      embeddingDim: 16,
+      fullEmbeddingMasks: 'sum',
+      masks: { initialisation: 'normal', numLearners: 4 },
+      generator,
+    },
+  );
   // Statistics that matter, which a network has only after training.
   scope(() =>
     noGrad(() => {

@@ -66,23 +66,36 @@ interface Overrides {
   observer?: TrainObserver;
   signal?: AbortSignal;
   dropout?: number;
+  fullEmbeddingMasks?: 'sum';
   hierarchy?: 'top-down' | 'bottom-up' | 'none';
   loop?: Partial<TrainOptions>;
 }
 
 function prepare(path: string, overrides: Overrides = {}): { options: TrainOptions; free: () => void } {
-  const { epochs = 6, resume = false, numLearners = 4, dropout = 0.1, hierarchy, loop, ...rest } = overrides;
+  const {
+    epochs = 6,
+    resume = false,
+    numLearners = 4,
+    dropout = 0.1,
+    hierarchy,
+    loop,
+    ...others
+  } = overrides;
+  const { fullEmbeddingMasks, ...rest } = others;
   const generator = new Generator(3);
   const dropoutGenerator = new Generator(4);
   const random = new Random(5);
-  const model = openModel('small-resnet', {
-    smallResNet: { widths: [8, 16] },
-    embeddingDim: 16,
-    featuresDropout: dropout,
-    generator,
-    dropoutGenerator,
-    masks: { numLearners: hierarchy && hierarchy !== 'top-down' ? numLearners : 1 },
-  });
+  const model = openModel(
+    { name: 'small-resnet', widths: [8, 16] },
+    {
+      embeddingDim: 16,
+      dropout,
+      fullEmbeddingMasks,
+      generator,
+      dropoutGenerator,
+      masks: { numLearners: hierarchy && hierarchy !== 'top-down' ? numLearners : 1 },
+    },
+  );
   const loss = new MarginLoss({ numClasses: NUM_CLASSES });
   const optimizer = new TrainingOptimizer(model, loss, {
     learningRate: 3e-3,
@@ -583,9 +596,16 @@ describe('train', () => {
       loop: Partial<TrainOptions>,
       hierarchy: 'none' | 'top-down' = 'none',
       numLearners = 4,
+      fullEmbeddingMasks?: 'sum',
     ) => {
       const path = join(folder, name);
-      const { options, free } = prepare(path, { epochs: 3, hierarchy, numLearners, loop });
+      const { options, free } = prepare(path, {
+        epochs: 3,
+        hierarchy,
+        numLearners,
+        fullEmbeddingMasks,
+        loop,
+      });
       await train(options);
       free();
       return RunFolder.open(path);
@@ -606,7 +626,7 @@ describe('train', () => {
     expect(adaptive[2]).not.toBe(anew[2]);
 
     const metrics = (of: RunFolder) => of.epochs().map((record) => record.metrics);
-    const masked = await run('masked', { fullEmbeddingMasks: 'sum' });
+    const masked = await run('masked', {}, 'none', 4, 'sum');
     // While all masks are ones, their sum changes nothing; once they have trained it does.
     expect(metrics(masked)[0]).toEqual(metrics(plain)[0]);
     expect(metrics(masked).at(-1)).not.toEqual(metrics(plain).at(-1));

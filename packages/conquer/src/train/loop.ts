@@ -26,7 +26,6 @@ import { Interrupted } from '../interrupted.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import type { MaskSum } from '../models/masks.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import {
@@ -100,8 +99,6 @@ export interface TrainOptions {
   recluster?: DivideOptions['recluster'];
   /** Every division starts from this seed; without one it draws from `random`. */
   clusterSeed?: number;
-  /** One mask for the whole embedding, in evaluation and while the full embedding trains; none by default. */
-  fullEmbeddingMasks?: MaskSum;
   /** The masks rest while there is one learner; default false. */
   freezeMasksWithOneLearner?: boolean;
   /** The k's of Recall@k. */
@@ -155,7 +152,6 @@ const optionNames: OptionNames<TrainOptions> = {
   clustering: true,
   recluster: true,
   clusterSeed: true,
-  fullEmbeddingMasks: true,
   freezeMasksWithOneLearner: true,
   recallAt: true,
   bestBy: true,
@@ -196,7 +192,6 @@ export async function train(options: TrainOptions): Promise<Summary> {
   const measures = data.testLabels.length > 0;
   if (measures) refuseOtherMetric(bestBy, options.recallAt);
   const record = options.dataset ? recordOf(options.dataset) : null;
-  const fullEmbedding = options.fullEmbeddingMasks ? { masks: options.fullEmbeddingMasks } : {};
 
   // A run that goes on was let in before.
   if (!options.resume || !run.hasCheckpoint)
@@ -274,7 +269,6 @@ export async function train(options: TrainOptions): Promise<Summary> {
       evaluateModel(model, data, {
         split,
         recallAt: options.recallAt,
-        ...fullEmbedding,
         signal,
         profile,
         onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
@@ -364,7 +358,6 @@ export async function train(options: TrainOptions): Promise<Summary> {
         const features = await untilStopped(
           embedImages(model, data.plain('train'), {
             layer: clusterLayer,
-            ...fullEmbedding,
             signal,
             profile,
             onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
@@ -452,7 +445,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
       if (factor !== null) optimizer.setFactor(factor);
       const { labels } = batch;
       const input = { images: batch.images, labels, learner, fullEmbedding: plan.fullEmbedding };
-      const result = guard.run(at, { ...input, ...fullEmbedding }, batch.indices);
+      const result = guard.run(at, input, batch.indices);
       batch.images.dispose();
       sums.images += labels.length;
       if (result.skipped === null) {
@@ -518,8 +511,7 @@ export async function train(options: TrainOptions): Promise<Summary> {
     run.appendEpoch(record);
     run.appendMasks(epoch, effectiveMasks(model));
     if (around && evaluated) {
-      const masks = options.fullEmbeddingMasks;
-      writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, masks, epoch });
+      writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, epoch });
     }
     evaluated?.dispose();
     if (isBest || !measures) save(run.bestCheckpoint, epoch);

@@ -15,7 +15,10 @@ const sum = (parts: Record<string, number>) => Object.values(parts).reduce((tota
 
 function prepare(profile?: Profile) {
   const generator = new Generator(1);
-  const model = openModel('small-resnet', { smallResNet: { widths: [8, 16] }, embeddingDim: 8, generator });
+  const model = openModel(
+    { name: 'small-resnet', widths: [8, 16] },
+    { embeddingDim: 8, dropout: 0, generator },
+  );
   const loss = new MarginLoss();
   const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-3 });
   const miner = new DistanceWeightedMiner({ random: new Random(1) });

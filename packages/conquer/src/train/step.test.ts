@@ -24,13 +24,24 @@ interface SetUp {
 }
 
 function setUp(
-  parts: { miner?: Miner; softmax?: boolean; maskLambda?: number } = {},
+  parts: {
+    miner?: Miner;
+    softmax?: boolean;
+    maskLambda?: number;
+    fullEmbeddingMasks?: 'sum' | 'sum-l1';
+  } = {},
   options: Partial<OptimizerOptions> = {},
 ): SetUp {
   const generator = new Generator(1);
   const backbone = new SmallResNet({ widths: [4, 8], generator });
   const masks = { numLearners: 2, initialisation: 'normal', generator } as const;
-  const model = new EmbeddingModel(backbone, { embeddingDim: 6, generator, masks });
+  const model = new EmbeddingModel(backbone, {
+    embeddingDim: 6,
+    dropout: 0,
+    fullEmbeddingMasks: parts.fullEmbeddingMasks,
+    generator,
+    masks,
+  });
   noGrad(() => model.masks[1]?.copy_(randn([6], { generator }).abs()));
   const loss = parts.softmax
     ? new NormalizedSoftmaxLoss({ numClasses: 3, embeddingDim: 6, generator })
@@ -99,11 +110,11 @@ describe('TrainingStep', () => {
   });
 
   it('applies the sum of the masks to the whole embedding, if told to', () => {
-    const lossOf = (masks?: 'sum' | 'sum-l1') => {
-      const { model, optimizer, step } = setUp();
+    const lossOf = (fullEmbeddingMasks?: 'sum' | 'sum-l1') => {
+      const { model, optimizer, step } = setUp({ fullEmbeddingMasks });
       optimizer.removeMasks();
       const before = numbers(model.masks);
-      const input = { images, labels, learner: 0, fullEmbedding: true, ...(masks && { masks }) };
+      const input = { images, labels, learner: 0, fullEmbedding: true };
       const { metricLoss } = step.run(input);
       expect(numbers(model.masks)).toEqual(before);
       expect(model.masks.map(({ grad }) => grad)).toEqual([null, null]);

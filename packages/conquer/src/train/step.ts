@@ -3,7 +3,6 @@ import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import type { MaskSum } from '../models/masks.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import type { Tuples } from '../tuples.js';
 import type { Profile } from './profile.js';
@@ -28,10 +27,8 @@ export interface StepInput {
   labels: Int32Array;
   /** The learner whose cluster the batch is from; not used with `fullEmbedding`. */
   learner: number;
-  /** Train the whole embedding, without the learner's mask. */
+  /** Train the whole embedding, without the learner's mask; under the sum of all where the model has it. */
   fullEmbedding: boolean;
-  /** While the whole embedding trains, apply the sum of all masks to it; they do not train. */
-  masks?: MaskSum;
 }
 
 export interface StepResult {
@@ -67,12 +64,11 @@ export class TrainingStep {
    *
    * @throws NotFiniteError when the loss or a gradient is not finite; then the weights have not been changed
    */
-  run({ images, labels, learner, fullEmbedding, masks }: StepInput): StepResult {
+  run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda, profile } = this.parts;
     if (!loss.hasEnough(labels)) return skip('its classes do not give the loss anything to compare', null);
     return scope(() => {
-      const whole = masks === undefined ? {} : { masks };
-      const embeddings = model.embed(images, fullEmbedding ? whole : { learner });
+      const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
       profile?.lap('forward', embeddings);
 
       let tuples: Tuples | null = null;

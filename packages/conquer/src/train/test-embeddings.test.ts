@@ -34,12 +34,10 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   const folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
   const generator = new Generator(1);
   const before = liveTensors();
-  const model = openModel('small-resnet', {
-    smallResNet: { widths: [4, 8] },
-    embeddingDim: 6,
-    generator,
-    masks: { numLearners: 2, initialisation: 'normal' },
-  });
+  const model = openModel(
+    { name: 'small-resnet', widths: [4, 8] },
+    { embeddingDim: 6, dropout: 0, generator, masks: { numLearners: 2, initialisation: 'normal' } },
+  );
   // Negative entries are where the ReLU, and a dimension that no learner has, must show.
   scope(() =>
     noGrad(() => {
@@ -51,12 +49,13 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   );
   using images = randn([9, 3, 16, 16], { generator });
   const labels = Int32Array.from({ length: 9 }, (_, i) => i % 3);
-  for (const masks of [undefined, 'sum', 'sum-l1'] as const) {
+  for (const masks of [null, 'sum', 'sum-l1'] as const) {
     const file = join(folder, `${masks}.safetensors`);
-    using embeddings = noGrad(() => model.embed(images, masks ? { masks } : {}));
+    model.fullEmbeddingMasks = masks;
+    using embeddings = noGrad(() => model.embed(images));
     const queries = measured(embeddings, labels);
     const around = inOneGo(surroundings({ queries, gallery: null, own: new Map() }, model.numLearners));
-    writeTestEmbeddings(file, { queries, gallery: null, own: new Map(), model, around, masks, epoch: 3 });
+    writeTestEmbeddings(file, { queries, gallery: null, own: new Map(), model, around, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
     expect(metadata.epoch).toBe('3');
@@ -97,7 +96,7 @@ describe('readTestedImages', () => {
   function write(rows: number[], galleryRows: number[] | null, own: OwnInGallery = new Map()): void {
     const before = liveTensors();
     const generator = new Generator(1);
-    const model = openModel('small-resnet', { smallResNet: { widths: [4] }, embeddingDim: 4, generator });
+    const model = openModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 4, generator });
     const split = (positions: number[]): MeasuredImages => ({
       embeddings: randn([positions.length, 4], { generator }),
       labels: Int32Array.from(positions, (at) => labels[at] as number),

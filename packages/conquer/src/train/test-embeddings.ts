@@ -5,7 +5,6 @@ import type { Neighbours } from '../distances/neighbours.js';
 import type { Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import type { MaskSum } from '../models/masks.js';
 import { Random } from '../random.js';
 import type { ModelEvaluation } from './evaluate-model.js';
 
@@ -15,8 +14,6 @@ const NEIGHBOURS = 20;
 export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'> {
   model: EmbeddingModel;
   around: Surroundings;
-  /** The mask that is in the embeddings already, if there is one. */
-  masks?: MaskSum | undefined;
   epoch: number;
 }
 
@@ -49,7 +46,7 @@ export function* surroundings(
  * docs/run-folder.md lists the tensors.
  */
 export function writeTestEmbeddings(file: string, written: TestEmbeddings): void {
-  const { queries, gallery, own, model, around, masks, epoch } = written;
+  const { queries, gallery, own, model, around, epoch } = written;
   const { k, indices, distances } = around.neighbours;
   const shape = [queries.labels.length, k];
   scope(() =>
@@ -61,7 +58,7 @@ export function writeTestEmbeddings(file: string, written: TestEmbeddings): void
         ['neighbours', tensor(indices, { shape })],
         ['distances', tensor(distances, { shape })],
         ['clusters', tensor(around.clusters)],
-        ['masks', learnerMasks(model, masks).to('cpu')],
+        ['masks', learnerMasks(model).to('cpu')],
       ]);
       if (gallery) {
         tensors.set('gallery_embeddings', gallery.embeddings.to('cpu'));
@@ -82,10 +79,10 @@ export function writeTestEmbeddings(file: string, written: TestEmbeddings): void
 }
 
 /** (K, D): what turns the embeddings, as they are, into a learner's: normalise(embeddings * mask). */
-function learnerMasks(model: EmbeddingModel, applied: MaskSum | undefined): Tensor {
+function learnerMasks(model: EmbeddingModel): Tensor {
   const masks = model.learnerMasks.effective();
-  if (applied === undefined) return masks;
+  const sum = model.fullEmbeddingMask();
+  if (sum === null) return masks;
   // Where the sum is 0 so is every mask: 0 / 0 means 0.
-  const sum = model.learnerMasks.sumForFullEmbedding(applied);
   return masks.div(sum.maskedFill(sum.eq(0), 1));
 }

@@ -16,7 +16,9 @@ import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import type { Miner } from '../miners/miner.js';
 import { type ModelName, type ModelOptions, openModel } from '../models/open.js';
-import { fetchWeights, imageNetWeights, loadWeights } from '../models/weights.js';
+import { fetchWeights } from '../models/published-weights.js';
+import type { SmallResNetShape } from '../models/small-resnet.js';
+import { imageNetWeights, loadWeights } from '../models/weights.js';
 import { startingLearningRate } from '../optimize/learning-rates.js';
 import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
@@ -37,7 +39,10 @@ export interface TrainEmbeddingOptions {
   /** A name of modelNames; default 'resnet50'. */
   arch?: ModelName;
   /** Further options of the network. */
-  model?: Omit<ModelOptions, 'embeddingDim' | 'generator' | 'dropoutGenerator'>;
+  model?: Omit<ModelOptions, 'embeddingDim' | 'generator' | 'dropoutGenerator'> & {
+    /** For 'small-resnet' only. */
+    smallResNet?: SmallResNetShape;
+  };
   /**
    * 'imagenet' (torchvision's, fetched once), a file of `torch.save` or safetensors, or null or 'none': drawn at random
    * (default).
@@ -148,6 +153,8 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
       `the data set ${dataset.name} tests on classes that it trains on (${seen.length}: ${seen.slice(0, 3).join(', ')}${seen.length > 3 ? ', …' : ''}): expected other classes in test, validation and gallery, or other names for them`,
     );
   }
+  // Without dropout unless it is asked for, which runs that go on depend on.
+  const { smallResNet, dropout = 0, ...modelOptions } = options.model ?? {};
   const learningRateFactor = options.learningRateFactor ?? (() => 1);
   const frozenBatchNorm = options.model?.frozenBatchNorm ?? weights !== null;
   if (dataset.test.paths.length > 0) refuseOtherMetric(bestBy, dataset.recallAt);
@@ -166,8 +173,9 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
 
   const schedule = new DivisionSchedule({ numLearners, modEpoch });
   if (!resume) refuseTooManyClusters(schedule.mostClusters(epochs), dataset.train.labels);
-  using model = openModel(arch, {
-    ...options.model,
+  using model = openModel(arch === 'small-resnet' ? { ...smallResNet, name: arch } : arch, {
+    ...modelOptions,
+    dropout,
     frozenBatchNorm,
     masks: { numLearners: schedule.at(0).numLearners, ...options.model?.masks },
     embeddingDim,
@@ -204,14 +212,15 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
   const settings: Settings = {
     arch,
     bn: frozenBatchNorm ? 'frozen' : 'trained',
-    'small-resnet': options.model?.smallResNet ? JSON.stringify(options.model.smallResNet) : null,
+    'small-resnet': smallResNet ? JSON.stringify(smallResNet) : null,
     'embedding-dim': embeddingDim,
-    'features-pooling': options.model?.featuresPooling ?? 'avg',
+    'features-pooling': model.pooling,
     masks: options.model?.masks?.kind ?? 'learned',
     'mask-relu': options.model?.masks?.relu === false ? 'no' : 'yes',
     'mask-init': options.model?.masks?.initialisation ?? 'ones',
+    ...(model.fullEmbeddingMasks && { 'full-embedding-masks': model.fullEmbeddingMasks }),
     'mask-lambda': maskLambda,
-    'features-dropout': options.model?.featuresDropout ?? 0,
+    'features-dropout': dropout,
     'embedding-init': optionsOf(options.model?.embeddingInit ?? {}),
     'num-learners': numLearners,
     'mod-epoch': modEpoch,

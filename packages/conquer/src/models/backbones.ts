@@ -1,0 +1,20 @@
+import { alexnet } from './alexnet.js';
+import type { BackbonePart } from './backbone.js';
+import { bnInception } from './bn-inception.js';
+import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
+import { smallResNet } from './small-resnet.js';
+import { vgg11, vgg11bn } from './vgg.js';
+
+/** The backbones that an experiment can name. */
+export const backbones = [
+  resnet18,
+  resnet34,
+  resnet50,
+  resnet101,
+  resnet152,
+  smallResNet,
+  alexnet,
+  vgg11,
+  vgg11bn,
+  bnInception,
+] as const satisfies readonly BackbonePart[];
