@@ -35,7 +35,7 @@ describe('a prepared gallery finds what differences in float64 say', () => {
         const queries = x.narrow(0, count - 20, 110);
         const { nearest, square } = bruteForce(queries, gallery, k);
         using prepared = new PreparedGallery(gallery);
-        for (const some of [1, 2, 4, 5, 110]) {
+        for (const some of [1, 2, 3, 4, 110]) {
           const found = prepared.nearest(queries.narrow(0, 110 - some, some), k);
           const wanted = nearest.slice((110 - some) * k);
           // Two distances may be one but for the order of a sum.

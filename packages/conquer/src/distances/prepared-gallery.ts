@@ -8,11 +8,13 @@ import { centre, filterError, type Space, spaceOf, squaredNorms } from './produc
 
 /** Queries at a time. */
 const QUERY_ROWS = 2048;
+/** Candidates of theirs, of 16 bytes: fewer queries at a time for a large k. */
+const MOST_CANDIDATES = 2 ** 25;
 /**
  * Up to so many queries are multiplied one by one: a matrix times a vector is one pass over the matrix, and a product of
  * matrices takes three times as long for the first.
  */
-const FEW_QUERIES = 4;
+const FEW_QUERIES = 3;
 /** Rows of the gallery at a time for one query (16 MB of results), for a few, and for many: the cache can hold them. */
 const GALLERY_ROWS = { one: 2 ** 22, few: 512, many: 2048 };
 /** Rows that are moved at a time. */
@@ -105,12 +107,13 @@ export class PreparedGallery {
       indices: new Int32Array(count * width),
       distances: new Float32Array(count * width),
     };
-    for (let start = 0; start < count; start += QUERY_ROWS) {
+    const rows = Math.max(1, Math.min(QUERY_ROWS, Math.floor(MOST_CANDIDATES / (width + SLACK))));
+    for (let start = 0; start < count; start += rows) {
       scope(() =>
         noGrad(() => {
           const block = queries
             .detach()
-            .narrow(0, start, Math.min(QUERY_ROWS, count - start))
+            .narrow(0, start, Math.min(rows, count - start))
             .contiguous();
           const { indices, distances } = this.#nearestOf(block, width);
           found.indices.set(indices, start * width);
