@@ -14,14 +14,8 @@ import { findLibtorch, howToGetLibtorch, multiarch, SetupError } from './find-li
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const MACOS = process.platform === 'darwin';
 
-/** What a file is compiled with beyond its addon's flags; the file says why. */
-const FILE_FLAGS = {
-  'distance-weights-kernel.cc': ['-O3', '-ffast-math', '-fno-associative-math'],
-  'centroid-bounds.cc': ['-O3', '-ffp-contract=off'],
-  'neighbours.cc': ['-ffp-contract=off'],
-  'pixels.cc': ['-O3'],
-  'adam.cc': ['-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],
-};
+/** What both addons include; each of their packages depends on it, so that it is there wherever they are built. */
+const SHARED = join(ROOT, 'packages/native');
 
 const run = promisify(execFile);
 const hash = (...parts) => createHash('sha256').update(JSON.stringify(parts)).digest('hex');
@@ -84,6 +78,7 @@ function compileFlags(name, includeDirs, own) {
     `-DNODE_GYP_MODULE_NAME=${name}`,
     ...includes.flatMap((folder) => ['-isystem', folder]),
     `-I${nodeApiHeaders()}`,
+    `-I${SHARED}`,
   ];
 }
 
@@ -165,6 +160,16 @@ function imageAddon() {
   };
 }
 
+/**
+ * What a file is compiled with beyond its addon's flags: its first line says it, as `// build: -O3 -ffast-math`, and its
+ * comment why. No pragma: clang knows none, and GCC's comes too late for the C library's headers, which offer vector
+ * functions only to a file compiled with -ffast-math.
+ */
+function flagsIn(source) {
+  const [, flags] = /^\/\/ build: (.*)/.exec(source) ?? [];
+  return flags === undefined ? [] : flags.trim().split(/ +/);
+}
+
 /** Runs a compiler; writes to a temporary name first, so that an interrupted build leaves no half file. */
 async function produce(cxx, args, output, what) {
   const temporary = `${output}.${process.pid}`;
@@ -203,20 +208,20 @@ async function buildAddon(addon, cxx, say) {
   const build = join(ROOT, 'packages', addon.package, addon.folder ?? 'build');
   const output = join(build, `${addon.name}.node`);
   const files = readdirSync(native).sort();
-  const headers = files.filter((name) => name.endsWith('.h')).map((name) => read(join(native, name)));
+  const headers = [native, SHARED]
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+    .filter((path) => path.endsWith('.h'))
+    .sort()
+    .map(read);
   const common = hash(addon.flags, headers, addon.library, cxx.version);
   const jobs = files
     .filter((name) => name.endsWith('.cc'))
     .map((name) => {
       const source = join(native, name);
-      const flags = [...addon.flags, ...(FILE_FLAGS[name] ?? [])];
-      return {
-        name,
-        source,
-        flags,
-        object: join(build, `${name}.o`),
-        stamp: hash(common, flags, read(source)),
-      };
+      const text = read(source);
+      const flags = [...addon.flags, ...flagsIn(text)];
+      return { name, source, flags, object: join(build, `${name}.o`), stamp: hash(common, flags, text) };
     });
   if (jobs.length === 0) throw new SetupError(`no C++ sources in ${native}`);
 

@@ -107,6 +107,22 @@ test("a compile error shows the compiler's words and leaves the addon as it was"
   expect(build().status).toBe(0);
 });
 
+test('a file is compiled with the flags in its first line, and the header that the addons share', () => {
+  const shared = join(work, 'packages/native');
+  mkdirSync(shared);
+  writeFileSync(join(shared, 'shared.h'), '#define SHARED 1000\n');
+  writeFileSync(
+    join(native, 'answer.cc'),
+    '// build: -DMORE=7 -O1\n#include "shared.h"\nint answer() { return SHARED + MORE; }\n',
+  );
+  expect(build().status).toBe(0);
+  expect(answer()).toBe('1007');
+  writeFileSync(join(shared, 'shared.h'), '#define SHARED 2000\n');
+  expect(build().stdout).toContain('compiling 2 of 2 files');
+  expect(answer()).toBe('2007');
+  writeFileSync(join(native, 'answer.cc'), ANSWER);
+});
+
 test('a missing compiler is said in one line', () => {
   const { status, stderr } = build({ CXX: '/nonexistent/c++' });
   expect(status).toBe(1);

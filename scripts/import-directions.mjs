@@ -1,13 +1,14 @@
 // Imports flow one way: a package, or a room of conquer, imports only what its line below names, and that stands above it.
 // So neither packages nor rooms are a circle. Imports of types count; tests, which compare rooms with each other, may look
 // anywhere. `node scripts/import-directions.mjs` (npm run lint) prints what goes against it.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PACKAGES = {
-  torch: '',
-  image: '',
+  native: '',
+  torch: 'native',
+  image: 'native',
   run: '',
   dashboard: 'run',
   conquer: 'torch image run dashboard',
@@ -90,7 +91,8 @@ export function crossings(root) {
     const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
     const [file, others] = [`packages/${name}/package.json`, Object.keys(dependencies)];
     found.push(...others.map((other) => crossing(file, other)));
-    for (const part of name === 'dashboard' ? ['src', 'page/src'] : ['src']) {
+    const parts = ['src', 'page/src'].filter((part) => existsSync(join(folder, part)));
+    for (const part of parts) {
       for (const path of readdirSync(join(folder, part), { recursive: true })) {
         if (!/\.(ts|svelte)$/.test(path)) continue;
         const source = `packages/${name}/${part}/${path.replaceAll('\\', '/')}`;

@@ -53,7 +53,7 @@ test('imports of types, re-exports and dynamic imports count, and dependencies',
   const work = mkdtempSync(join(tmpdir(), 'conquer-directions-'));
   try {
     const repository = fileURLToPath(new URL('..', import.meta.url));
-    for (const name of ['torch', 'image', 'run', 'dashboard', 'conquer']) {
+    for (const name of ['native', 'torch', 'image', 'run', 'dashboard', 'conquer']) {
       for (const folder of ['src', 'page/src'])
         mkdirSync(join(work, 'packages', name, folder), { recursive: true });
       cpSync(

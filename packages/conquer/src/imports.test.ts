@@ -24,4 +24,4 @@ it('importing any module of the house loads neither libtorch nor the image addon
   const { torchVersion } = await import('@conquer/torch');
   torchVersion();
   expect(loaded()).toHaveLength(1);
-});
+}, 120_000);

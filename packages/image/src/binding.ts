@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 
-/** What became of an image, as in native/addon.cc. */
+/** What became of an image, as in native/requests.h. */
 export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as const;
 
 /**
- * The addon in native/; what each array holds is said in native/addon.cc. Throws TypeErrors; rejects where an array was
- * transferred or resized meanwhile.
+ * The addon in native/; what each array holds is said beside the functions there, in sizes, files, pixels and
+ * warp-images.cc. Throws TypeErrors; rejects where an array was transferred or resized meanwhile.
  */
 interface Native {
   imageSizes(

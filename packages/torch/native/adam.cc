@@ -1,8 +1,9 @@
+// build: -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
 // A step of Adam or AdamW on the CPU in one pass over each parameter, for JavaScript. As operators it is nine passes, each
 // of which reads and writes whole tensors.
 //
 // The arithmetic is that of libtorch's operators, one rounding after the other, so that the bits are the same: compiled
-// without contraction, and with fused multiply-adds exactly where theirs are (see the build's flags for this file).
+// without contraction, and with fused multiply-adds exactly where theirs are (the flags are in the first line).
 #include "environment.h"
 #include "parallel.h"
 
@@ -127,9 +128,9 @@ napi_value adam(napi_env env, napi_callback_info info) {
     for (const auto* list : {&lists.grads, &lists.means, &lists.squares}) {
       if (list->size() != count) throw std::runtime_error("adam: the lists must be of one length");
     }
-    lists.sizes = elements<double>(env, arguments[4], static_cast<int64_t>(count), "sizes");
-    lists.corrections = elements<double>(env, arguments[5], static_cast<int64_t>(count), "corrections");
-    const double* const constants = elements<double>(env, arguments[6], 7, "constants");
+    lists.sizes = View<double>(env, arguments[4], "sizes").expect(count, "sizes").data;
+    lists.corrections = View<double>(env, arguments[5], "corrections").expect(count, "corrections").data;
+    const double* const constants = View<double>(env, arguments[6], "constants").expect(7, "constants").data;
     if (count == 0) return from_bool(env, true);
     const at::ScalarType dtype = lists.params[0].scalar_type();
     if (dtype != at::kFloat && dtype != at::kDouble) return from_bool(env, false);

@@ -28,8 +28,7 @@ napi_value grad(napi_env env, napi_callback_info info) {
     auto gradients = torch::autograd::grad(
         to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "inputs"),
         to_tensor_list(env, arguments[2], "gradients"), c10::nullopt, false, to_bool(env, arguments[3], "allowUnused"));
-    napi_value result;
-    check(napi_create_array_with_length(env, gradients.size(), &result), "cannot create an array");
+    const napi_value result = new_array(env, gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       set_element(env, result, i, from_tensor(env, std::move(gradients[i])));
     }

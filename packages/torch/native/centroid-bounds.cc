@@ -1,3 +1,4 @@
+// build: -O3 -ffp-contract=off
 // Which of k centroids is nearest to each row, from bounds of their distances (Elkan 2003).
 #include "environment.h"
 #include "parallel.h"

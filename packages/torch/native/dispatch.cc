@@ -1,5 +1,6 @@
 // Any ATen operator by its schema: look it up once, convert the arguments, callBoxed, convert the results.
 #include "environment.h"
+#include "fatal-arguments.h"
 
 #include <ATen/core/function_schema.h>
 #include <ATen/core/jit_type.h>
@@ -21,8 +22,7 @@ at::Scalar to_scalar(napi_env env, napi_value value, const char* what) {
   if (type == napi_bigint) return at::Scalar(to_int64(env, value, what));
   const double number = to_double(env, value, what);
   // As in Python, 2 is an integer and 2.5 is not; JavaScript cannot say 2.0, so integral numbers are integers.
-  const bool integral = std::trunc(number) == number && std::abs(number) <= 9007199254740992.0 &&
-                        !(number == 0 && std::signbit(number));
+  const bool integral = is_integer(number) && !(number == 0 && std::signbit(number));
   return integral ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
 }
 
@@ -30,20 +30,6 @@ bool is_nullish(napi_env env, napi_value value) {
   napi_valuetype type;
   check(napi_typeof(env, value, &type), "cannot read an argument");
   return type == napi_undefined || type == napi_null;
-}
-
-template <typename Read>
-void for_each_element(napi_env env, napi_value array, const char* what, Read&& read) {
-  bool is_array = false;
-  check(napi_is_array(env, array, &is_array), what);
-  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array");
-  uint32_t length;
-  check(napi_get_array_length(env, array, &length), what);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value element;
-    check(napi_get_element(env, array, i, &element), what);
-    read(element);
-  }
 }
 
 IValue to_ivalue(napi_env env, napi_value value, const c10::TypePtr& type, const c10::TypePtr& real_type,
@@ -161,9 +147,8 @@ napi_value from_ivalue(napi_env env, IValue&& value) {
   if (value.isScalar()) return from_double(env, value.toScalar().toDouble());
   if (value.isDevice()) return from_string(env, value.toDevice().str());
   if (value.isList()) {
-    napi_value array;
     auto list = std::move(value).toList();
-    check(napi_create_array_with_length(env, list.size(), &array), "cannot create an array");
+    const napi_value array = new_array(env, list.size());
     for (size_t i = 0; i < list.size(); ++i) {
       set_element(env, array, i, from_ivalue(env, IValue(list.get(i))));
     }
@@ -227,8 +212,7 @@ bool push_argument(napi_env env, napi_value value, const Parameter& parameter, E
       }
       break;
     case Reading::integer:
-      if (napi_get_value_double(env, value, &number) == napi_ok && std::abs(number) <= 9007199254740992.0 &&
-          std::trunc(number) == number) {
+      if (napi_get_value_double(env, value, &number) == napi_ok && is_integer(number)) {
         stack.emplace_back(static_cast<int64_t>(number));
         return true;
       }
@@ -257,38 +241,6 @@ bool push_argument(napi_env env, napi_value value, const Parameter& parameter, E
   }
   stack.push_back(to_ivalue(env, value, argument.type(), argument.real_type(), argument));
   return true;
-}
-
-// libtorch 1.13 divides by the sizes of a batch-norm's input without looking: without rows or channels the processor
-// raises SIGFPE, which no handler can turn into an error. aten::batch_norm looks, and takes such an input. Nor does it look
-// whether the other tensors have a number for each channel before it reads and writes them.
-void check_batch_norm(const c10::FunctionSchema& schema, const torch::jit::Stack& stack) {
-  const std::string& name = schema.name();
-  if (name.rfind("aten::native_batch_norm", 0) != 0) return;
-  const auto tensor = [&](const char* argument) {
-    const auto index = schema.argumentIndexWithName(argument);
-    return index && stack[*index].isTensor() ? stack[*index].toTensor() : at::Tensor();
-  };
-  const at::Tensor input = tensor("input");
-  if (!input.defined() || input.dim() < 2) return;
-  const auto refuse = [](const char* argument, const std::string& expected, const at::Tensor& found) {
-    std::ostringstream shape;
-    shape << found.sizes();
-    throw std::runtime_error("argument '" + std::string(argument) + "': expected " + expected + ", got the shape " + shape.str());
-  };
-  if (input.size(0) == 0 || input.size(1) == 0) {
-    refuse("input", "at least one row and one channel (batch_norm takes an empty batch)", input);
-  }
-  for (const char* const argument : {"weight", "bias", "running_mean", "running_var", "save_mean", "save_invstd"}) {
-    const at::Tensor found = tensor(argument);
-    // Without training there are none saved.
-    if (found.defined() && found.numel() == 0 && argument[0] == 's') continue;
-    if (found.defined() && (found.dim() != 1 || found.size(0) != input.size(1))) {
-      refuse(argument, "a number for each of " + std::to_string(input.size(1)) + " channels", found);
-    }
-  }
-  const at::Tensor gradient = tensor("grad_out");
-  if (gradient.defined() && !gradient.sizes().equals(input.sizes())) refuse("grad_out", "the shape of input", gradient);
 }
 
 // The arguments of one operator at most: aten's longest schema takes fewer.
@@ -321,7 +273,7 @@ napi_value call(napi_env env, napi_callback_info info) {
       }
       if (!present) throw std::runtime_error("argument '" + op.parameters[i].argument->name() + "' is missing");
     }
-    check_batch_norm(op.handle.schema(), stack);
+    refuse_fatal_arguments(op.handle.schema(), stack);
     {
       FlushDenormals flush(environment);
       op.handle.callBoxed(&stack);
@@ -329,8 +281,7 @@ napi_value call(napi_env env, napi_callback_info info) {
     if (op.alias_of_argument.size() == 1) {
       return op.alias_of_argument[0] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[0]));
     }
-    napi_value results;
-    check(napi_create_array_with_length(env, stack.size(), &results), "cannot create an array");
+    const napi_value results = new_array(env, stack.size());
     for (size_t i = 0; i < stack.size(); ++i) {
       napi_value value = op.alias_of_argument[i] >= 0 ? undefined(env) : from_ivalue(env, std::move(stack[i]));
       set_element(env, results, i, value);
@@ -339,57 +290,63 @@ napi_value call(napi_env env, napi_callback_info info) {
   });
 }
 
+// Of each argument of a schema, an object with its name and type.
+template <typename Describe>
+napi_value arguments_of(napi_env env, const c10::FunctionSchema& schema, const Describe& describe) {
+  const napi_value list = new_array(env, schema.arguments().size());
+  for (size_t i = 0; i < schema.arguments().size(); ++i) {
+    const c10::Argument& argument = schema.arguments()[i];
+    const napi_value item = new_object(env);
+    set_property(env, item, "name", from_string(env, argument.name()));
+    set_property(env, item, "type", from_string(env, argument.real_type()->str()));
+    describe(item, argument);
+    set_element(env, list, i, item);
+  }
+  return list;
+}
+
+napi_value returns_of(napi_env env, const c10::FunctionSchema& schema) {
+  const napi_value list = new_array(env, schema.returns().size());
+  for (size_t i = 0; i < schema.returns().size(); ++i) {
+    set_element(env, list, i, from_string(env, schema.returns()[i].type()->str()));
+  }
+  return list;
+}
+
+// The index of the argument that a return is, changed in place, or -1.
+int alias_of(const c10::Argument& returned, const c10::FunctionSchema& schema) {
+  int alias = -1;
+  if (!returned.alias_info() || !returned.alias_info()->isWrite()) return alias;
+  for (size_t i = 0; i < schema.arguments().size(); ++i) {
+    const auto* info = schema.arguments()[i].alias_info();
+    if (info && info->isWrite() && *info == *returned.alias_info()) alias = static_cast<int>(i);
+  }
+  return alias;
+}
+
 // findOperator(name, overload) → {call, arguments: [{name, type}], returns: [type], aliases: [index]} | null
 napi_value find_operator(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
     const auto found = c10::Dispatcher::singleton().findSchema(
         {to_string(env, arguments[0], "name"), to_string(env, arguments[1], "overload")});
-    napi_value result;
-    if (!found) {
-      check(napi_get_null(env, &result), "cannot create null");
-      return result;
-    }
+    if (!found) return null(env);
     const c10::FunctionSchema& schema = found->schema();
-    Environment& environment = Environment::of(env);
     if (schema.arguments().size() > kMaxArguments) throw std::runtime_error("has too many arguments to be called");
     Operator op{*found, {}, {}};
     for (const auto& argument : schema.arguments()) op.parameters.push_back(parameter_of(argument));
-    check(napi_create_object(env, &result), "cannot create an object");
-    napi_value list;
-    check(napi_create_array(env, &list), "cannot create an array");
-    for (size_t i = 0; i < schema.arguments().size(); ++i) {
-      napi_value entry;
-      check(napi_create_object(env, &entry), "cannot create an object");
-      const auto& argument = schema.arguments()[i];
-      set_property(env, entry, "name", from_string(env, argument.name()));
-      set_property(env, entry, "type", from_string(env, argument.real_type()->str()));
-      set_element(env, list, i, entry);
+    const napi_value aliases = new_array(env, schema.returns().size());
+    for (size_t i = 0; i < schema.returns().size(); ++i) {
+      op.alias_of_argument.push_back(alias_of(schema.returns()[i], schema));
+      set_element(env, aliases, i, from_double(env, op.alias_of_argument.back()));
     }
-    set_property(env, result, "arguments", list);
-    napi_value returns, aliases;
-    check(napi_create_array(env, &returns), "cannot create an array");
-    check(napi_create_array(env, &aliases), "cannot create an array");
-    for (size_t r = 0; r < schema.returns().size(); ++r) {
-      const auto& returned = schema.returns()[r];
-      int alias = -1;
-      if (returned.alias_info() && returned.alias_info()->isWrite()) {
-        for (size_t i = 0; i < schema.arguments().size(); ++i) {
-          const auto* info = schema.arguments()[i].alias_info();
-          if (info && info->isWrite() && *info == *returned.alias_info()) alias = static_cast<int>(i);
-        }
-      }
-      op.alias_of_argument.push_back(alias);
-      set_element(env, returns, r, from_string(env, returned.type()->str()));
-      set_element(env, aliases, r, from_double(env, alias));
-    }
-    set_property(env, result, "returns", returns);
+    const napi_value result = new_object(env);
+    set_property(env, result, "arguments", arguments_of(env, schema, [](napi_value, const c10::Argument&) {}));
+    set_property(env, result, "returns", returns_of(env, schema));
     set_property(env, result, "aliases", aliases);
-    environment.operators.push_back(std::move(op));
-    napi_value function;
-    check(napi_create_function(env, schema.name().c_str(), NAPI_AUTO_LENGTH, call, &environment.operators.back(), &function),
-          "cannot create a function");
-    set_property(env, result, "call", function);
+    auto& operators = Environment::of(env).operators;
+    operators.push_back(std::move(op));
+    set_property(env, result, "call", new_function(env, schema.name().c_str(), call, &operators.back()));
     return result;
   });
 }
@@ -397,8 +354,7 @@ napi_value find_operator(napi_env env, napi_callback_info info) {
 // schemas() → every schema text in the namespace aten, sorted by the caller: what the code generator reads.
 napi_value schemas(napi_env env, napi_callback_info) {
   return guarded(env, [&] {
-    napi_value result;
-    check(napi_create_array(env, &result), "cannot create an array");
+    const napi_value result = new_array(env);
     uint32_t count = 0;
     auto& dispatcher = c10::Dispatcher::singleton();
     for (const auto& name : dispatcher.getAllOpNames()) {
@@ -406,30 +362,18 @@ napi_value schemas(napi_env env, napi_callback_info) {
       const auto op = dispatcher.findSchema(name);
       if (!op) continue;
       const auto& schema = op->schema();
-      napi_value entry, list;
-      check(napi_create_object(env, &entry), "cannot create an object");
-      set_property(env, entry, "name", from_string(env, name.name.substr(6)));
-      set_property(env, entry, "overload", from_string(env, name.overload_name));
       std::ostringstream text;
       text << schema;
+      const napi_value entry = new_object(env);
+      set_property(env, entry, "name", from_string(env, name.name.substr(6)));
+      set_property(env, entry, "overload", from_string(env, name.overload_name));
       set_property(env, entry, "text", from_string(env, text.str()));
-      check(napi_create_array(env, &list), "cannot create an array");
-      for (size_t i = 0; i < schema.arguments().size(); ++i) {
-        const auto& argument = schema.arguments()[i];
-        napi_value item;
-        check(napi_create_object(env, &item), "cannot create an object");
-        set_property(env, item, "name", from_string(env, argument.name()));
-        set_property(env, item, "type", from_string(env, argument.real_type()->str()));
+      const napi_value list = arguments_of(env, schema, [&](napi_value item, const c10::Argument& argument) {
         set_property(env, item, "fixedLength", from_bool(env, argument.N().has_value()));
         set_property(env, item, "optional", from_bool(env, argument.default_value().has_value()));
-        set_element(env, list, i, item);
-      }
+      });
       set_property(env, entry, "arguments", list);
-      check(napi_create_array(env, &list), "cannot create an array");
-      for (size_t i = 0; i < schema.returns().size(); ++i) {
-        set_element(env, list, i, from_string(env, schema.returns()[i].type()->str()));
-      }
-      set_property(env, entry, "returns", list);
+      set_property(env, entry, "returns", returns_of(env, schema));
       set_element(env, result, count++, entry);
     }
     return result;

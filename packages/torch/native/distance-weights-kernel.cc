@@ -1,5 +1,7 @@
-// Compiled with -O3 -ffast-math, so that logarithm and exponential are the C library's vector functions, several times
-// faster; and with -fno-associative-math, as max(1 - d²/4, 1e-12) would else become 1 - min(d²/4, 1 - 1e-12). Nothing
+// build: -O3 -ffast-math -fno-associative-math
+//
+// With -ffast-math, so that logarithm and exponential are the C library's vector functions, several times
+// faster; and -fno-associative-math, as max(1 - d²/4, 1e-12) would else become 1 - min(d²/4, 1 - 1e-12). Nothing
 // here may be NaN or infinite. No header of libtorch is included, whose inline functions must not be compiled that way.
 #include "distance-weights-kernel.h"
 

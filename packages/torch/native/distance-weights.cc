@@ -24,11 +24,11 @@ napi_value distance_weights_of(napi_env env, napi_callback_info info) {
       throw std::runtime_error("products must be (B, B), contiguous and on the CPU");
     }
     const int64_t size = products.size(0);
-    const int32_t* const labels = elements<int32_t>(env, arguments[1], size, "labels");
-    const double* const far = elements<double>(env, arguments[2], size, "far");
+    const int32_t* const labels = View<int32_t>(env, arguments[1], "labels").expect(size, "labels").data;
+    const double* const far = View<double>(env, arguments[2], "far").expect(size, "far").data;
     const auto fill = [&](auto* of) {
       using Number = std::decay_t<decltype(*of)>;
-      Number* const weights = elements<Number>(env, arguments[3], size * size, "weights");
+      Number* const weights = View<Number>(env, arguments[3], "weights").expect(size * size, "weights").data;
       distance_weights(of, labels, far, size, by, weights);
       for (int64_t i = 0; i < size; ++i) {
         if (!std::isfinite(of[i * size + i])) std::fill_n(weights + i * size, size, std::numeric_limits<Number>::quiet_NaN());

@@ -1,105 +1,27 @@
-// Module start, per-environment state, and the conversion of plain values.
+// Module start, and the conversion of what libtorch has: tensors, dtypes, devices.
 #include "environment.h"
 
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 #include <ATen/Context.h>
 
-#include <atomic>
-#include <cmath>
 #include <memory>
 #include <random>
 
 namespace conquer {
 
-Environment& Environment::of(napi_env env) {
-  void* data = nullptr;
-  check(napi_get_instance_data(env, &data), "cannot read the environment");
-  if (data == nullptr) throw std::runtime_error("the environment is gone");
-  return *static_cast<Environment*>(data);
-}
-
-void throw_error(napi_env env, const char* message) {
-  // This fails where an exception is pending, which is thrown then, or where JavaScript does not run any more.
-  if (napi_throw_error(env, nullptr, message) != napi_ok) return;
-}
-
-void throw_error(napi_env env, const std::exception& error) {
-  std::string message;
-  if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) {
-    message = torch_error->what_without_backtrace();
-  } else {
-    message = error.what();
-    const size_t backtrace = message.find("\nException raised from");
-    if (backtrace != std::string::npos) message.resize(backtrace);
-  }
-  throw_error(env, message.c_str());
-}
-
-void set_property(napi_env env, napi_value object, const char* name, napi_value value) {
-  check(napi_set_named_property(env, object, name, value), name);
-}
-
-void set_element(napi_env env, napi_value array, size_t index, napi_value value) {
-  check(napi_set_element(env, array, static_cast<uint32_t>(index), value), "cannot fill an array");
-}
-
-double to_double(napi_env env, napi_value value, const char* what) {
-  double number;
-  if (napi_get_value_double(env, value, &number) != napi_ok) {
-    throw std::runtime_error(std::string(what) + " must be a number");
-  }
-  return number;
-}
-
-int64_t to_int64(napi_env env, napi_value value, const char* what) {
-  napi_valuetype type;
-  check(napi_typeof(env, value, &type), what);
-  if (type == napi_bigint) {
-    int64_t number;
-    bool lossless;
-    check(napi_get_value_bigint_int64(env, value, &number, &lossless), what);
-    if (!lossless) throw std::runtime_error(std::string(what) + " does not fit 64 bits");
-    return number;
-  }
-  const double number = to_double(env, value, what);
-  if (!(std::abs(number) <= 9007199254740992.0) || std::trunc(number) != number) {
-    throw std::runtime_error(std::string(what) + " must be an integer, got " + std::to_string(number));
-  }
-  return static_cast<int64_t>(number);
-}
-
-bool to_bool(napi_env env, napi_value value, const char* what) {
-  bool flag;
-  if (napi_get_value_bool(env, value, &flag) != napi_ok) {
-    throw std::runtime_error(std::string(what) + " must be a boolean");
-  }
-  return flag;
-}
-
-std::string to_string(napi_env env, napi_value value, const char* what) {
-  size_t length;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) {
-    throw std::runtime_error(std::string(what) + " must be a string");
-  }
-  std::string text(length, '\0');
-  check(napi_get_value_string_utf8(env, value, text.data(), length + 1, &length), what);
-  return text;
+// Without the backtrace that libtorch appends.
+std::string message_of(const std::exception& error) {
+  if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) return torch_error->what_without_backtrace();
+  std::string message = error.what();
+  const size_t backtrace = message.find("\nException raised from");
+  if (backtrace != std::string::npos) message.resize(backtrace);
+  return message;
 }
 
 std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* what) {
-  bool is_array = false;
-  check(napi_is_array(env, value, &is_array), what);
-  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of integers");
-  uint32_t length;
-  check(napi_get_array_length(env, value, &length), what);
   std::vector<int64_t> numbers;
-  numbers.reserve(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value element;
-    check(napi_get_element(env, value, i, &element), what);
-    numbers.push_back(to_int64(env, element, what));
-  }
+  for_each_element(env, value, what, [&](napi_value element) { numbers.push_back(to_int64(env, element, what)); });
   return numbers;
 }
 
@@ -168,67 +90,22 @@ const at::Tensor& require(const at::Tensor& tensor, const char* what, at::Scalar
 }
 
 std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what) {
-  bool is_array = false;
-  check(napi_is_array(env, value, &is_array), what);
-  if (!is_array) throw std::runtime_error(std::string(what) + " must be an array of tensors");
-  uint32_t length;
-  check(napi_get_array_length(env, value, &length), what);
   std::vector<at::Tensor> tensors;
-  tensors.reserve(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value element;
-    check(napi_get_element(env, value, i, &element), what);
-    tensors.push_back(to_tensor(env, element));
-  }
+  for_each_element(env, value, what, [&](napi_value element) { tensors.push_back(to_tensor(env, element)); });
   return tensors;
 }
 
-napi_value from_double(napi_env env, double value) {
-  napi_value result;
-  check(napi_create_double(env, value, &result), "cannot create a number");
-  return result;
-}
-
-napi_value from_bool(napi_env env, bool value) {
-  napi_value result;
-  check(napi_get_boolean(env, value, &result), "cannot create a boolean");
-  return result;
-}
-
-napi_value from_string(napi_env env, const std::string& value) {
-  napi_value result;
-  check(napi_create_string_utf8(env, value.data(), value.size(), &result), "cannot create a string");
-  return result;
-}
-
 napi_value from_int64_list(napi_env env, at::IntArrayRef values) {
-  napi_value result;
-  check(napi_create_array_with_length(env, values.size(), &result), "cannot create an array");
+  const napi_value result = new_array(env, values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     set_element(env, result, i, from_double(env, static_cast<double>(values[i])));
   }
   return result;
 }
 
-napi_value undefined(napi_env env) {
-  napi_value result;
-  check(napi_get_undefined(env, &result), "cannot create undefined");
-  return result;
-}
-
 napi_value from_tensor(napi_env env, at::Tensor tensor) {
-  if (!tensor.defined()) {
-    napi_value null;
-    check(napi_get_null(env, &null), "cannot create null");
-    return null;
-  }
+  if (!tensor.defined()) return null(env);
   return from_double(env, Environment::of(env).tensors.insert(std::move(tensor)));
-}
-
-void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
-  napi_value function;
-  check(napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function), name);
-  set_property(env, exports, name, function);
 }
 
 }  // namespace conquer
@@ -236,12 +113,7 @@ void define(napi_env env, napi_value exports, const char* name, napi_callback ca
 NAPI_MODULE_INIT() {
   return conquer::guarded(env, [&]() -> napi_value {
     std::random_device random;
-    auto environment = std::make_unique<conquer::Environment>((uint64_t{random()} << 32) ^ random());
-    conquer::check(napi_set_instance_data(
-                       env, environment.get(),
-                       [](napi_env, void* data, void*) { delete static_cast<conquer::Environment*>(data); }, nullptr),
-                   "cannot keep the environment");
-    environment.release();  // the environment's own from here on
+    conquer::keep_with(env, std::make_unique<conquer::Environment>((uint64_t{random()} << 32) ^ random()));
     conquer::register_dispatch(env, exports);
     conquer::register_tensor(env, exports);
     conquer::register_autograd(env, exports);

@@ -5,14 +5,14 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <node_api.h>
 
 #include <deque>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "node-api.h"
 
 namespace conquer {
 
@@ -110,17 +110,8 @@ struct Environment {
   std::deque<Operator> operators;  // the functions made of them point here
   bool flush_denormals = false;
 
-  static Environment& of(napi_env env);
+  static Environment& of(napi_env env) { return kept_with<Environment>(env); }
 };
-
-// Thrown when a Node-API call failed: a JavaScript exception may already be pending.
-struct NapiFailure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-inline void check(napi_status status, const char* what) {
-  if (status != napi_ok) throw NapiFailure(what);
-}
 
 // Denormal numbers count as zero while libtorch works, where that was asked for. Only then: the flag is the thread's,
 // and JavaScript needs its denormals. libtorch's own threads are started while it holds, and keep it.
@@ -139,26 +130,7 @@ class FlushDenormals {
   const bool on_;
 };
 
-// Runs one entry point: every C++ exception becomes a JavaScript Error with libtorch's message, without backtrace.
-template <typename F>
-napi_value guarded(napi_env env, F&& body);
-
-template <size_t N>
-struct Arguments {
-  napi_value values[N];
-  Arguments(napi_env env, napi_callback_info info) {
-    size_t count = N;
-    check(napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "cannot read the arguments");
-    if (count < N) throw std::runtime_error("expected " + std::to_string(N) + " arguments, got " + std::to_string(count));
-  }
-  napi_value operator[](size_t i) const { return values[i]; }
-};
-
-// JavaScript → C++. Numbers are read as double and checked: Node's integer getters take NaN and 0.5.
-double to_double(napi_env env, napi_value value, const char* what);
-int64_t to_int64(napi_env env, napi_value value, const char* what);
-bool to_bool(napi_env env, napi_value value, const char* what);
-std::string to_string(napi_env env, napi_value value, const char* what);
+// JavaScript → C++, what is not in node-api.h.
 std::vector<int64_t> to_int64_list(napi_env env, napi_value value, const char* what);
 at::ScalarType to_scalar_type(napi_env env, napi_value value);
 c10::Device to_device(napi_env env, napi_value value);
@@ -167,53 +139,10 @@ at::Tensor& to_tensor(napi_env env, napi_value value);
 const at::Tensor& require(const at::Tensor& tensor, const char* what, at::ScalarType type, int64_t dims);
 std::vector<at::Tensor> to_tensor_list(napi_env env, napi_value value, const char* what);
 
-// The memory of a typed array, also over a SharedArrayBuffer.
-struct HostView {
-  void* data;
-  size_t bytes;
-};
-HostView host_view(napi_env env, napi_value value);
-
-// The memory of a typed array of T that has `count` elements.
-template <typename T>
-T* elements(napi_env env, napi_value value, int64_t count, const char* what) {
-  const HostView view = host_view(env, value);
-  if (view.bytes != count * sizeof(T)) {
-    throw std::runtime_error(std::string(what) + " must have " + std::to_string(count * sizeof(T)) + " bytes, got " + std::to_string(view.bytes));
-  }
-  return static_cast<T*>(view.data);
-}
-
 // C++ → JavaScript.
-napi_value from_double(napi_env env, double value);
-napi_value from_bool(napi_env env, bool value);
-napi_value from_string(napi_env env, const std::string& value);
 napi_value from_int64_list(napi_env env, at::IntArrayRef values);
 napi_value from_tensor(napi_env env, at::Tensor tensor);  // a new handle; null for an undefined tensor
-napi_value undefined(napi_env env);
 const char* dtype_name(at::ScalarType type);
-
-void set_property(napi_env env, napi_value object, const char* name, napi_value value);
-void set_element(napi_env env, napi_value array, size_t index, napi_value value);
-
-// Throws in JavaScript, unless an exception is pending there already.
-void throw_error(napi_env env, const char* message);
-// The same: libtorch's own message without the backtrace it appends.
-void throw_error(napi_env env, const std::exception& error);
-
-template <typename F>
-napi_value guarded(napi_env env, F&& body) {
-  try {
-    return body();
-  } catch (const std::exception& error) {
-    throw_error(env, error);
-  } catch (...) {
-    throw_error(env, "unknown C++ exception");
-  }
-  return nullptr;
-}
-
-void define(napi_env env, napi_value exports, const char* name, napi_callback callback);
 
 // One registration function a file.
 void register_dispatch(napi_env env, napi_value exports);

@@ -1,3 +1,4 @@
+// build: -ffp-contract=off
 // The k smallest of each row of a matrix of distances that arrives in blocks and is never there as a whole.
 //
 // A candidate is one int64: the bits of a non-negative float32, which order as the numbers do, above a 32-bit index.
@@ -185,6 +186,133 @@ struct Settled {
   bool operator<(const Settled& other) const { return square < other.square || (square == other.square && index < other.index); }
 };
 
+// What the rows to settle have in common, and where their neighbours go.
+struct Settling {
+  Candidates from;
+  const float* queries;  // (rows, dimensions)
+  const float* query_norms;
+  const float* gallery;  // (size, dimensions)
+  const float* gallery_norms;
+  int64_t dimensions, size;
+  double relative, absolute, scale;
+  int64_t k, ordered;
+  const int32_t* cuts;
+  int64_t cut_count;
+  bool exact;
+  int32_t* indices;  // (rows, k)
+  float* distances;  // (rows, k)
+  uint8_t* unsettled;
+
+  // By how much an offered squared distance may be wrong.
+  double error(double norms_together) const { return relative * norms_together * norms_together + absolute; }
+};
+
+// Settles one row after the other, on one thread.
+class RowSettler {
+ public:
+  explicit RowSettler(const Settling& all) : all_(all) {}
+
+  // False where a candidate's index is not in the gallery.
+  bool settle(int64_t row) {
+    row_ = row;
+    keys_ = all_.from.keys + row * all_.from.capacity;
+    count_ = all_.from.counts[row];
+    if (count_ < all_.from.keep) {  // the threshold it began with was too low
+      all_.unsettled[row] = 1;
+      std::fill_n(all_.indices + row * all_.k, all_.k, 0);
+      std::fill_n(all_.distances + row * all_.k, all_.k, 0.0f);
+      return true;
+    }
+    sort_keys(keys_, count_, all_.from.keep, scratch_, starts_);
+    count_ = all_.from.keep;
+    const double norm = all_.query_norms[row];
+    double largest = 0;
+    for (int64_t i = 0; i < count_; ++i) {
+      const int32_t index = index_of(keys_[i]);
+      if (index >= all_.size) return false;
+      largest = std::max<double>(largest, all_.gallery_norms[index]);
+    }
+    wrong_ = all_.error(norm + largest);
+    // No more than this are the k. What lies within has a norm of no more than the query's and that distance.
+    const double farthest = offered(all_.k - 1) + wrong_;
+    all_.unsettled[row] = !(offered(count_ - 1) - all_.error(2 * norm + std::sqrt(farthest)) > farthest);
+    settle_cuts(settle_ordered());
+    return true;
+  }
+
+ private:
+  double offered(int64_t i) const { return static_cast<double>(distance_of(keys_[i])); }
+
+  // Whether the error may have put the two in the wrong order; a comes before b.
+  bool close(int64_t a, int64_t b) const { return offered(b) - offered(a) <= 2 * wrong_; }
+
+  void put(int64_t place, int64_t candidate) {
+    all_.indices[row_ * all_.k + place] = index_of(keys_[candidate]);
+    all_.distances[row_ * all_.k + place] = static_cast<float>(std::sqrt(offered(candidate)) / all_.scale);
+  }
+
+  // The candidates from `first` to `after`, by their distances computed anew.
+  void put_in_order(int64_t first, int64_t after) {
+    if (after - first == 1 && !all_.exact) return put(first, first);
+    near_.clear();
+    const float* const query = all_.queries + row_ * all_.dimensions;
+    for (int64_t i = first; i < after; ++i) {
+      const int32_t index = index_of(keys_[i]);
+      const double square = squared_distance(query, all_.gallery + index * all_.dimensions, all_.dimensions);
+      // NaN, which is for the caller to refuse, would be in no order at all, and sorting go astray.
+      near_.push_back({square >= 0 ? square : std::numeric_limits<double>::infinity(), index});
+    }
+    std::sort(near_.begin(), near_.end());
+    for (int64_t i = first; i < std::min(after, all_.k); ++i) {
+      all_.indices[row_ * all_.k + i] = near_[i - first].index;
+      all_.distances[row_ * all_.k + i] = static_cast<float>(std::sqrt(near_[i - first].square));
+    }
+  }
+
+  // Those that come in order. Gives how many of the candidates are settled.
+  int64_t settle_ordered() {
+    int64_t first = 0;
+    while (first < std::min(all_.ordered, all_.k)) {
+      int64_t after = first + 1;
+      while (after < count_ && close(after - 1, after)) ++after;
+      put_in_order(first, after);
+      first = after;
+    }
+    return first;
+  }
+
+  // Those behind: right is only which of them are before each cut.
+  void settle_cuts(int64_t first) {
+    const auto cut_at = [&](int64_t i) { return i < all_.cut_count ? std::min<int64_t>(all_.cuts[i], all_.k) : all_.k; };
+    for (int64_t next = 0; first < all_.k;) {
+      while (next < all_.cut_count && cut_at(next) <= first) ++next;
+      // Those that may be on either side of the cut; the next cut's may be some of them.
+      int64_t cut = cut_at(next), from_here = cut - 1;
+      while (from_here > first && close(from_here - 1, cut - 1)) --from_here;
+      int64_t after = cut;
+      bool sure = true;  // nothing behind a cut may belong before it
+      for (bool more = true; more;) {
+        while (after < count_ && close(cut - 1, after)) ++after;
+        sure = sure && after == cut;
+        more = next < all_.cut_count && cut < all_.k && after > cut && close(after - 1, cut_at(next + 1) - 1);
+        if (more) cut = cut_at(++next), after = std::max(after, cut);
+      }
+      for (int64_t i = first; i < (sure ? after : from_here); ++i) put(i, i);
+      if (!sure) put_in_order(from_here, after);
+      first = after;
+    }
+  }
+
+  const Settling& all_;
+  std::vector<Settled> near_;
+  std::vector<int64_t> scratch_;
+  std::vector<int32_t> starts_;
+  int64_t row_ = 0;
+  int64_t* keys_ = nullptr;
+  int64_t count_ = 0;
+  double wrong_ = 0;  // of any of the row's candidates
+};
+
 // settleNeighbours(keys, counts, thresholds, keep, queries, gallery, queryNorms, galleryNorms, relative, absolute, scale, k, ordered, cuts, exact) →
 //   [indices (rows, k) int32, distances (rows, k) float32, unsettled (rows) uint8]
 // The k nearest of each row's candidates. An offered squared distance, which is scale² times that of the vectors, may be
@@ -218,97 +346,23 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     if (!std::is_sorted(first_cut, first_cut + cuts.size(0)) || (cuts.size(0) > 0 && *first_cut < 1)) {
       throw std::runtime_error("cuts must be 1 or more and ascending");
     }
-    at::Tensor indices = at::empty({rows, k}, at::kInt);
-    at::Tensor distances = at::empty({rows, k}, at::kFloat);
-    at::Tensor unsettled = at::zeros({rows}, at::kByte);
-    int32_t* const all_indices = indices.data_ptr<int32_t>();
-    float* const all_distances = distances.data_ptr<float>();
-    const float* const vectors = gallery.data_ptr<float>();
-    const float* const norms = gallery_norms.data_ptr<float>();
-    uint8_t* const marks = unsettled.data_ptr<uint8_t>();
+    const at::Tensor indices = at::empty({rows, k}, at::kInt);
+    const at::Tensor distances = at::empty({rows, k}, at::kFloat);
+    const at::Tensor unsettled = at::zeros({rows}, at::kByte);
+    const Settling all{from, queries.data_ptr<float>(), query_norms.data_ptr<float>(), gallery.data_ptr<float>(),
+                       gallery_norms.data_ptr<float>(), dimensions, size, relative, absolute, scale, k, ordered, first_cut,
+                       cuts.size(0), exact, indices.data_ptr<int32_t>(), distances.data_ptr<float>(), unsettled.data_ptr<uint8_t>()};
     std::atomic<bool> wrong_index{false};
     in_parallel(rows, 16, [&](int64_t begin, int64_t end) {
-      std::vector<Settled> near;
-      std::vector<int64_t> scratch;
-      std::vector<int32_t> starts;
+      RowSettler settler(all);
       for (int64_t row = begin; row < end; ++row) {
-        int64_t* keys = from.keys + row * from.capacity;
-        int64_t count = from.counts[row];
-        if (count < from.keep) {  // the threshold it began with was too low
-          marks[row] = 1;
-          std::fill_n(all_indices + row * k, k, 0);
-          std::fill_n(all_distances + row * k, k, 0.0f);
-          continue;
-        }
-        sort_keys(keys, count, from.keep, scratch, starts);
-        count = from.keep;
-        const float* query = queries.data_ptr<float>() + row * dimensions;
-        const double norm = query_norms.data_ptr<float>()[row];
-        double largest = 0;
-        for (int64_t i = 0; i < count; ++i) {
-          const int32_t index = index_of(keys[i]);
-          if (index >= size) {
-            wrong_index = true;
-            return;
-          }
-          largest = std::max<double>(largest, norms[index]);
-        }
-        const auto error = [&](double norms_together) { return relative * norms_together * norms_together + absolute; };
-        const double wrong = error(norm + largest);
-        const auto offered = [&](int64_t i) { return static_cast<double>(distance_of(keys[i])); };
-        const auto close = [&](int64_t a, int64_t b) { return offered(b) - offered(a) <= 2 * wrong; };
-        // No more than this are the k. What lies within has a norm of no more than the query's and that distance.
-        const double farthest = offered(k - 1) + wrong;
-        marks[row] = !(offered(count - 1) - error(2 * norm + std::sqrt(farthest)) > farthest);
-        const auto put = [&](int64_t place, int64_t candidate) {
-          all_indices[row * k + place] = index_of(keys[candidate]);
-          all_distances[row * k + place] = static_cast<float>(std::sqrt(offered(candidate)) / scale);
-        };
-        const auto put_in_order = [&](int64_t first, int64_t after) {
-          if (after - first == 1 && !exact) return put(first, first);
-          near.clear();
-          for (int64_t i = first; i < after; ++i) {
-            const int32_t index = index_of(keys[i]);
-            const double square = squared_distance(query, vectors + index * dimensions, dimensions);
-            // NaN, which is for the caller to refuse, would be in no order at all, and sorting go astray.
-            near.push_back({square >= 0 ? square : std::numeric_limits<double>::infinity(), index});
-          }
-          std::sort(near.begin(), near.end());
-          for (int64_t i = first; i < std::min(after, k); ++i) {
-            all_indices[row * k + i] = near[i - first].index;
-            all_distances[row * k + i] = static_cast<float>(std::sqrt(near[i - first].square));
-          }
-        };
-        int64_t first = 0;
-        while (first < std::min(ordered, k)) {
-          int64_t after = first + 1;
-          while (after < count && close(after - 1, after)) ++after;
-          put_in_order(first, after);
-          first = after;
-        }
-        for (int64_t next = 0; first < k;) {
-          const auto cut_at = [&](int64_t i) { return i < cuts.size(0) ? std::min<int64_t>(cuts.data_ptr<int32_t>()[i], k) : k; };
-          while (next < cuts.size(0) && cut_at(next) <= first) ++next;
-          // Those that may be on either side of the cut; the next cut's may be some of them.
-          int64_t cut = cut_at(next), from_here = cut - 1;
-          while (from_here > first && close(from_here - 1, cut - 1)) --from_here;
-          int64_t after = cut;
-          bool sure = true;  // nothing behind a cut may belong before it
-          for (bool more = true; more;) {
-            while (after < count && close(cut - 1, after)) ++after;
-            sure = sure && after == cut;
-            more = next < cuts.size(0) && cut < k && after > cut && close(after - 1, cut_at(next + 1) - 1);
-            if (more) cut = cut_at(++next), after = std::max(after, cut);
-          }
-          for (int64_t i = first; i < (sure ? after : from_here); ++i) put(i, i);
-          if (!sure) put_in_order(from_here, after);
-          first = after;
-        }
+        if (settler.settle(row)) continue;
+        wrong_index = true;
+        return;
       }
     });
     if (wrong_index) throw std::runtime_error("a candidate's index is not in the gallery");
-    napi_value result;
-    check(napi_create_array_with_length(env, 3, &result), "cannot make the result");
+    const napi_value result = new_array(env, 3);
     set_element(env, result, 0, from_tensor(env, indices));
     set_element(env, result, 1, from_tensor(env, distances));
     set_element(env, result, 2, from_tensor(env, unsettled));

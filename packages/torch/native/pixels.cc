@@ -1,3 +1,4 @@
+// build: -O3
 // Pixels as files hold them to images as networks take them, for JavaScript.
 #include "environment.h"
 #include "parallel.h"
@@ -70,19 +71,17 @@ napi_value mix_colors(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
     const at::Tensor& images = to_tensor(env, arguments[0]);
-    const HostView matrices = host_view(env, arguments[1]);
+    const View<float> matrices(env, arguments[1], "matrices");
     if (images.dim() != 4 || images.size(1) != kChannels || images.scalar_type() != at::kFloat || !images.device().is_cpu() ||
         !images.is_contiguous()) {
       throw std::runtime_error("images must be float32 (B, 3, H, W), contiguous and on the CPU");
     }
     const int64_t count = images.size(0);
-    if (matrices.bytes != static_cast<size_t>(count) * 12 * sizeof(float)) {
-      throw std::runtime_error("matrices must have 12 numbers for each of " + std::to_string(count) + " images");
-    }
+    matrices.expect(static_cast<size_t>(count) * 12, "matrices");
     const int64_t area = images.size(2) * images.size(3);
     at::Tensor mixed = at::empty(images.sizes(), images.options());
     const float* const from = images.data_ptr<float>();
-    const float* const numbers = static_cast<const float*>(matrices.data);
+    const float* const numbers = matrices.data;
     float* const to = mixed.data_ptr<float>();
     for_each_image(count, area, [&](int64_t image) {
       mix(from + image * area * kChannels, numbers + image * 12, area, to + image * area * kChannels);

@@ -8,36 +8,6 @@
 
 namespace conquer {
 
-HostView host_view(napi_env env, napi_value value) {
-  bool is_typed_array = false;
-  check(napi_is_typedarray(env, value, &is_typed_array), "cannot read the buffer");
-  if (!is_typed_array) throw std::runtime_error("expected a typed array");
-  napi_typedarray_type type;
-  size_t length;
-  void* data;
-  check(napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr), "cannot read the typed array");
-  size_t width = 1;
-  switch (type) {
-    case napi_int16_array:
-    case napi_uint16_array:
-      width = 2;
-      break;
-    case napi_int32_array:
-    case napi_uint32_array:
-    case napi_float32_array:
-      width = 4;
-      break;
-    case napi_float64_array:
-    case napi_bigint64_array:
-    case napi_biguint64_array:
-      width = 8;
-      break;
-    default:
-      break;
-  }
-  return {data, length * width};
-}
-
 namespace {
 
 // fromBuffer(typedArray, shape, dtype) → a new CPU tensor that holds a copy.
@@ -47,7 +17,7 @@ napi_value from_buffer(napi_env env, napi_callback_info info) {
     const auto shape = to_int64_list(env, arguments[1], "shape");
     const auto dtype = to_scalar_type(env, arguments[2]);
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
-    const HostView view = host_view(env, arguments[0]);  // last: reading the shape may run getters
+    const HostView view(env, arguments[0], "the buffer");  // last: reading the shape may run getters
     if (tensor.nbytes() != view.bytes) {
       throw std::runtime_error("the buffer has " + std::to_string(view.bytes) + " bytes, the shape and dtype need " +
                                std::to_string(tensor.nbytes()));
@@ -62,7 +32,7 @@ napi_value copy_from_buffer(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<3> arguments(env, info);
     at::Tensor& tensor = to_tensor(env, arguments[0]);
-    const HostView view = host_view(env, arguments[1]);
+    const HostView view(env, arguments[1], "the buffer");
     const int64_t offset = to_int64(env, arguments[2], "offset");
     if (!tensor.device().is_cpu() || !tensor.is_contiguous()) throw std::runtime_error("the tensor must be contiguous and on the CPU");
     if (offset < 0 || static_cast<uint64_t>(offset) > tensor.nbytes() || view.bytes > tensor.nbytes() - offset) {

@@ -11,9 +11,9 @@ export class OutOfMemoryError extends TorchError {
   override name = 'OutOfMemoryError';
 }
 
-// libtorch has no kind of error for it on the CPU: its allocator's words, C++'s, oneDNN's, CUDA's and its libraries'.
+// libtorch has no kind of error for it on the CPU: its allocator's words, C++'s and V8's, oneDNN's, CUDA's and its libraries'.
 const outOfMemory =
-  /can't allocate memory|not enough memory|bad_alloc|could not create a memory|out of memory|_ALLOC_FAILED/i;
+  /can't allocate memory|not enough memory|bad_alloc|buffer allocation failed|could not create a memory|out of memory|_ALLOC_FAILED/i;
 
 /** The error for a failure in the binding. @param call what was called, with what */
 export function torchError(call: string, failure: unknown): TorchError {

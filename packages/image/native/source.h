@@ -1,0 +1,32 @@
+// Where images are, and the JPEGs that they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node-api.h"
+
+namespace conquer {
+
+// Where an image is: in a file, or where there is no path in memory. Of bytes that are no JPEG nothing is kept.
+struct Source {
+  std::string path;
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t length = 0;
+};
+
+// An array of paths, and of Uint8Arrays of what would be in the files, of which up to `most` bytes are copied.
+std::vector<Source> to_sources(napi_env env, napi_value value, size_t most);
+
+// What a JPEG holds, up to `most` bytes of it: of length 0 for everything else.
+struct Jpeg {
+  const uint8_t* bytes;
+  size_t length;
+  bool whole;
+};
+Jpeg jpeg_of(const Source& source, size_t most, std::vector<uint8_t>& space);
+
+}  // namespace conquer
