@@ -28,6 +28,7 @@ const generator = new Generator(1);
 const model = openModel(arch, {
   frozenBatchNorm: bn === 'frozen',
   embeddingDim: 512,
+  dropout: 0,
   masks: { numLearners, initialisation: 'normal', generator },
   generator,
 }).to({ device });

@@ -1,5 +1,8 @@
 import { RunFolder, type Summary, UserError } from '@conquer/run';
-import type { RunEnd, Tracker } from '../track/tracker.js';
+import { buildNamed } from '../named-part.js';
+import { OptionError } from '../option-error.js';
+import type { RunEnd, Tracker, TrackerPart } from '../track/tracker.js';
+import { trackers } from '../track/trackers.js';
 import { Tracking } from '../track/tracking.js';
 import type { TrainObserver } from '../train/loop.js';
 import { joinObservers } from '../train/observers.js';
@@ -7,23 +10,19 @@ import type { TrainSettings } from './options.js';
 import type { Output } from './terminal.js';
 
 /** The trackers of these settings. @throws UserError for what cannot work, such as an address that is none */
-export async function trackersOf(
-  settings: Pick<TrainSettings, 'tensorboard' | 'wandb' | 'mlflow'>,
-): Promise<Tracker[]> {
-  const trackers: Tracker[] = [];
-  if (settings.tensorboard === 'yes') {
-    const { TensorBoard } = await import('../track/tensorboard.js');
-    trackers.push(new TensorBoard());
-  }
-  if (settings.wandb !== null) {
-    const { WeightsAndBiases } = await import('../track/wandb.js');
-    trackers.push(new WeightsAndBiases({ project: settings.wandb }));
-  }
-  if (settings.mlflow !== null) {
-    const { MLflow } = await import('../track/mlflow.js');
-    trackers.push(new MLflow({ url: settings.mlflow }));
-  }
-  return trackers;
+export function trackersOf(settings: Pick<TrainSettings, 'tensorboard' | 'wandb' | 'mlflow'>): Tracker[] {
+  const parts: readonly TrackerPart[] = trackers;
+  return trackers.flatMap(({ name, options }) => {
+    const value = settings[name];
+    if (value === null || value === 'no') return [];
+    // The flag says the one option that a tracker has.
+    const given = Object.fromEntries(Object.keys(options.shape).map((option) => [option, value]));
+    try {
+      return [buildNamed(parts, { ...given, name }, {}, 'track')];
+    } catch (error) {
+      throw error instanceof OptionError ? new UserError(`--${name}: ${error.problem}`) : error;
+    }
+  });
 }
 
 /** Trackers that follow a run: an observer of its training, and what to call at its end. */
@@ -57,8 +56,8 @@ export interface SyncCommand {
 
 /** `conquer sync`: tells trackers of a run that is over, from its log. */
 export async function runSync({ run, tensorboard, wandb, mlflow, out }: SyncCommand): Promise<void> {
-  const trackers = await trackersOf({ tensorboard: tensorboard ? 'yes' : 'no', wandb, mlflow });
-  if (trackers.length === 0)
+  const asked = trackersOf({ tensorboard: tensorboard ? 'yes' : 'no', wandb, mlflow });
+  if (asked.length === 0)
     throw new UserError('sync with what? Give --wandb PROJECT, --mlflow URL or --tensorboard');
   const folder = RunFolder.open(run);
   if (folder.epochs().length === 0) throw new UserError(`${run} has logged no epoch yet`);
@@ -70,7 +69,7 @@ export async function runSync({ run, tensorboard, wandb, mlflow, out }: SyncComm
   if (follows && folder.runningProcess() !== null)
     throw new UserError(`${run} is being trained, and tells of itself: wait until it has ended`);
   const failures: string[] = [];
-  for (const tracker of trackers) {
+  for (const tracker of asked) {
     const before = failures.length;
     const tracking = new Tracking(tracker, {
       run: folder,

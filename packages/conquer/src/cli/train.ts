@@ -103,7 +103,7 @@ export async function runTraining({
   setUpEngine(settings.threads, settings.device);
   const dropoutGenerator = new Generator(settings.seed, settings.device);
 
-  const trackers = await trackersOf(settings);
+  const trackers = trackersOf(settings);
   const dataset = await stop.before(openDatasetOf(settings, out));
   if (defaultStart) refuseDefaultStart(settings);
   // train() refuses these too; here it is before anything is decoded or built.

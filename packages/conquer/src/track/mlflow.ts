@@ -1,13 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Settings, type Summary, UserError, writeFileAtomic } from '@conquer/run';
+import { type Settings, type Summary, writeFileAtomic } from '@conquer/run';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { part, withDefaults } from '../part.js';
 import type { Report } from './report.js';
 import { placeOf, type Scalars, scalarsOf } from './scalars.js';
-import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
+import type { RunEnd, TrackedRun, Tracker, TrackerContext } from './tracker.js';
 
-export interface MLflowOptions {
-  /** Of the tracking server, such as http://localhost:5000. */
-  url: string;
+const options = z.strictObject({
+  url: z.string().describe('address of the tracking server, such as http://localhost:5000'),
+});
+
+export interface MLflowOptions extends z.input<typeof options> {
   /** Default `$MLFLOW_EXPERIMENT_NAME`, or 'conquer'. */
   experiment?: string;
   /** Milliseconds that a request may take; default 10,000. */
@@ -68,10 +73,10 @@ export class MLflow implements Tracker {
   /** The server's own, where nothing was sent since. */
   private status: string | null = null;
 
-  /** @throws UserError for what is no address, or one that holds a password */
-  constructor({ url, experiment, timeout = 10_000 }: MLflowOptions) {
-    this.url = checkedUrl(url);
-    this.experiment = experiment ?? (process.env.MLFLOW_EXPERIMENT_NAME || 'conquer');
+  /** @throws OptionError for what is no address, or one that holds a password */
+  constructor({ experiment, timeout = 10_000, ...given }: MLflowOptions) {
+    this.url = checkedUrl(withDefaults('MLflow', options, given).url);
+    this.experiment = experiment ?? fromEnvironment().experiment;
     this.timeout = timeout;
   }
 
@@ -220,7 +225,7 @@ export class MLflow implements Tracker {
   }
 
   private async request(path: string, options: { method: string; body?: string }): Promise<Response> {
-    const headers = { 'Content-Type': 'application/json', ...authorization() };
+    const headers = { 'Content-Type': 'application/json', ...fromEnvironment().authorization };
     try {
       return await fetch(`${this.url}/api/2.0/mlflow/${path}`, {
         ...options,
@@ -256,20 +261,25 @@ function knownRun(file: string): { url: unknown; runId: string } {
 function checkedUrl(text: string): string {
   const url = URL.parse?.(text) ?? (URL.canParse(text) ? new URL(text) : null);
   if (url === null || !['http:', 'https:'].includes(url.protocol))
-    throw new UserError(`--mlflow: expected an address such as http://localhost:5000, got '${text}'`);
+    throw new OptionError('url', `expected an address such as http://localhost:5000, got '${text}'`);
   if (url.username !== '' || url.password !== '')
-    throw new UserError(
-      '--mlflow: leave name and password out of the address, which is logged: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD',
+    throw new OptionError(
+      'url',
+      'leave name and password out of the address, which is logged: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD',
     );
   return text.replace(/\/+$/, '');
 }
 
-function authorization(): Record<string, string> {
-  const { MLFLOW_TRACKING_TOKEN: token, MLFLOW_TRACKING_USERNAME: user } = process.env;
-  const { MLFLOW_TRACKING_PASSWORD: password = '' } = process.env;
-  if (token) return { Authorization: `Bearer ${token}` };
-  if (user) return { Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
-  return {};
+/** What MLflow's own clients read as well: the experiment of a run, and who sends it. */
+function fromEnvironment(): { experiment: string; authorization: Record<string, string> } {
+  const { MLFLOW_EXPERIMENT_NAME: experiment, MLFLOW_TRACKING_TOKEN: token } = process.env;
+  const { MLFLOW_TRACKING_USERNAME: user, MLFLOW_TRACKING_PASSWORD: password = '' } = process.env;
+  const basic = user && `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+  const credentials = token ? `Bearer ${token}` : basic;
+  return {
+    experiment: experiment || 'conquer',
+    authorization: credentials ? { Authorization: credentials } : {},
+  };
 }
 
 async function refusal(response: Response, path: string): Promise<Error> {
@@ -282,3 +292,10 @@ async function refusal(response: Response, path: string): Promise<Error> {
   }
   return new Error(`${path} was refused with ${response.status}: ${reason.replaceAll('\n', ' ')}`);
 }
+
+export const mlflow = part({
+  name: 'mlflow',
+  help: 'follow the run on an MLflow server',
+  options,
+  build: (options, _: TrackerContext): Tracker => new MLflow(options),
+});

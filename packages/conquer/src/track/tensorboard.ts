@@ -3,12 +3,14 @@ import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageError } from '@conquer/image';
 import type { RunFolder, Summary } from '@conquer/run';
+import { z } from 'zod';
 import { readTestedImages, type TestedImages } from '../data/tested-images.js';
+import { part } from '../part.js';
 import { EventFile } from './event-file.js';
 import type { Report } from './report.js';
 import { retrievalStrips } from './retrieval-strips.js';
 import { placeOf, scalarsOf } from './scalars.js';
-import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
+import type { RunEnd, TrackedRun, Tracker, TrackerContext } from './tracker.js';
 
 /** Points of the projector: more make the page slow. */
 const MOST_POINTS = 10_000;
@@ -96,3 +98,10 @@ export class TensorBoard implements Tracker {
     ]);
   }
 }
+
+export const tensorboard = part({
+  name: 'tensorboard',
+  help: "write event files of TensorBoard into the run's folder",
+  options: z.strictObject({}),
+  build: (_, __: TrackerContext): Tracker => new TensorBoard(),
+});

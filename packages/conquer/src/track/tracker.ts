@@ -1,4 +1,5 @@
 import type { RunFolder, Settings, Summary } from '@conquer/run';
+import type { AnyPart } from '../part.js';
 import type { Report } from './report.js';
 
 /** What a tracker is told of the run it follows. */
@@ -34,3 +35,9 @@ export interface Tracker {
   /** Delivers what is under way. */
   end(how: RunEnd, summary: Summary | null): Promise<void>;
 }
+
+/** What is known when an experiment's tracker is built: nothing that it needs. */
+export type TrackerContext = Readonly<Record<never, never>>;
+
+/** A tracker as an experiment names it. What speaks to its service is loaded when it starts. */
+export type TrackerPart = AnyPart<TrackerContext, Tracker>;

@@ -3,15 +3,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { type Summary, UserError, writeFileAtomic } from '@conquer/run';
+import { type Summary, writeFileAtomic } from '@conquer/run';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
+import { part, withDefaults } from '../part.js';
 import type { Report } from './report.js';
 import { placeOf, type Scalars, scalarsOf } from './scalars.js';
-import type { RunEnd, TrackedRun, Tracker } from './tracker.js';
+import type { RunEnd, TrackedRun, Tracker, TrackerContext } from './tracker.js';
 import type { WandbAnswer, WandbRequest, WandbStart } from './wandb-worker.js';
 
-export interface WeightsAndBiasesOptions {
-  /** PROJECT, or ENTITY/PROJECT. */
-  project: string;
+const options = z.strictObject({
+  project: z.string().describe('PROJECT or ENTITY/PROJECT; needs WANDB_API_KEY'),
+});
+
+export interface WeightsAndBiasesOptions extends z.input<typeof options> {
   /** Default `$WANDB_BASE_URL`, or https://api.wandb.ai. */
   baseUrl?: string;
   /** Default `$WANDB_API_KEY`. */
@@ -42,6 +47,10 @@ const RESERVE = 100;
  */
 export class WeightsAndBiases implements Tracker {
   readonly name = 'Weights & Biases';
+  private readonly project: string;
+  private readonly apiKey: string;
+  private readonly baseUrl: string;
+  private readonly timeout: number;
   private worker: Worker | null = null;
   private ended: Error | null = null;
   private waiting: { kind: WandbAnswer['kind']; resolve: () => void; reject: (error: Error) => void } | null =
@@ -57,18 +66,20 @@ export class WeightsAndBiases implements Tracker {
   private lines = 0;
   private reserved = 0;
 
-  /** @throws UserError without an API key, or for an empty project */
-  constructor(private readonly options: WeightsAndBiasesOptions) {
-    if (!/^([\w.-]+\/)?[\w.-]+$/.test(options.project))
-      throw new UserError(`--wandb: expected PROJECT or ENTITY/PROJECT, got '${options.project}'`);
-    if (!this.apiKey)
-      throw new UserError(
-        '--wandb needs the key of your account: set WANDB_API_KEY; or train without, and use conquer sync RUN --wandb later',
+  /** @throws OptionError without an API key, or for an empty project */
+  constructor({ baseUrl, apiKey, timeout = 30_000, ...given }: WeightsAndBiasesOptions) {
+    this.project = withDefaults('WeightsAndBiases', options, given).project;
+    if (!/^([\w.-]+\/)?[\w.-]+$/.test(this.project))
+      throw new OptionError('project', `expected PROJECT or ENTITY/PROJECT, got '${this.project}'`);
+    const environment = fromEnvironment();
+    this.apiKey = apiKey ?? environment.apiKey;
+    this.baseUrl = (baseUrl ?? environment.baseUrl).replace(/\/+$/, '');
+    this.timeout = timeout;
+    if (this.apiKey === '')
+      throw new OptionError(
+        'project',
+        'the key of your account is needed: set WANDB_API_KEY; or train without, and let conquer sync tell of the run later',
       );
-  }
-
-  private get apiKey(): string {
-    return this.options.apiKey ?? process.env.WANDB_API_KEY ?? '';
   }
 
   async start(run: TrackedRun): Promise<void> {
@@ -88,7 +99,7 @@ export class WeightsAndBiases implements Tracker {
   /** The run folder's wandb.json; null where it is of another project, or of the folder that this one is a copy of. */
   private knownRun(): Known | null {
     const known = existsSync(this.file) ? readKnown(this.file) : null;
-    if (known?.project !== this.options.project) return null;
+    if (known?.project !== this.project) return null;
     const { folder = this.run?.folder.path, id } = known;
     const other = join(folder ?? '', 'wandb.json');
     const copied = folder !== this.run?.folder.path && existsSync(other) && readKnown(other).id === id;
@@ -97,25 +108,24 @@ export class WeightsAndBiases implements Tracker {
 
   private remember(lines: number, told?: string): void {
     this.reserved = lines;
-    const { project } = this.options;
+    const { project } = this;
     const known: Known = { project, id: this.id, folder: this.run?.folder.path ?? '', lines };
     writeFileAtomic(this.file, `${JSON.stringify({ ...known, ...(told !== undefined && { told }) })}\n`);
   }
 
   private async connect(): Promise<void> {
     const { name = '', settings = {} } = this.run ?? {};
-    const [entity, project] = this.options.project.includes('/')
-      ? (this.options.project.split('/') as [string, string])
-      : ['', this.options.project];
+    const [entity, project] = this.project.includes('/')
+      ? (this.project.split('/') as [string, string])
+      : ['', this.project];
     this.id = this.known?.id ?? randomBytes(4).toString('hex');
-    const baseUrl = this.options.baseUrl ?? process.env.WANDB_BASE_URL ?? 'https://api.wandb.ai';
     const workerData: WandbStart = {
       project,
       entity,
       id: this.id,
       name,
       config: settings,
-      settings: { apiKey: this.apiKey, baseUrl: baseUrl.replace(/\/+$/, '') },
+      settings: { apiKey: this.apiKey, baseUrl: this.baseUrl },
     };
     const built = import.meta.url.endsWith('.ts') ? '../../dist/track/wandb-worker.js' : './wandb-worker.js';
     this.worker = new Worker(new URL(built, import.meta.url), { workerData, stdout: true, stderr: true });
@@ -179,7 +189,7 @@ export class WeightsAndBiases implements Tracker {
   }
 
   private answer(kind: WandbAnswer['kind']): Promise<void> {
-    const { timeout = 30_000 } = this.options;
+    const { timeout } = this;
     return new Promise((resolve, reject) => {
       if (this.ended) {
         reject(this.ended);
@@ -223,3 +233,16 @@ function readKnown(file: string): Known {
   }
   throw new Error(`${file} is damaged: restore it, or remove it to begin a new run on the server`);
 }
+
+/** What the SDK's other clients read as well: where the server is, and the key of one's account there. */
+function fromEnvironment(): { apiKey: string; baseUrl: string } {
+  const { WANDB_API_KEY: apiKey = '', WANDB_BASE_URL: baseUrl } = process.env;
+  return { apiKey, baseUrl: baseUrl || 'https://api.wandb.ai' };
+}
+
+export const wandb = part({
+  name: 'wandb',
+  help: 'follow the run on Weights & Biases',
+  options,
+  build: (options, _: TrackerContext): Tracker => new WeightsAndBiases(options),
+});
