@@ -33,7 +33,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** What a program prints that is given torch, image, and `few(n)`: from now on n threads can be started. */
 function printed(program: string): string {
   const dist = (name: string) => JSON.stringify(new URL(`../../${name}/dist/index.js`, import.meta.url).href);
+  // The first use loads libtorch, which starts threads itself.
   const before = `const torch = await import(${dist('torch')}); const image = await import(${dist('image')});
+    torch.numThreads();
     const few = (n) => { delete process.env.THREADS; new Intl.DateTimeFormat(); process.env.THREADS = n; };`;
   const { stdout, stderr, status, signal } = spawnSync(
     process.execPath,
