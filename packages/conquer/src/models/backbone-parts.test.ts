@@ -1,8 +1,14 @@
-import { Generator, type Tensor } from '@conquer/torch';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Generator, liveTensors, scope, type Tensor, writeSafetensors } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { backbones } from './backbones.js';
 import { headOf, headOptions } from './embedding-model.js';
+import { type KeyMap, ownNames } from './key-map.js';
 import { openBackbone, openModel } from './open.js';
+import { SmallResNet } from './small-resnet.js';
+import { loadWeights } from './weights.js';
 
 const names = backbones.map(({ name }) => name);
 
@@ -68,4 +74,41 @@ it("an experiment's head is a model's, for so many learners", () => {
     ...{ embeddingDim: 512, pooling: 'avg', dropout: 0.01, fullEmbeddingMasks: 'none' },
     embeddingInit: { learners: 1 },
   });
+});
+
+it("weights under another program's names and shapes fit by a key map, also behind a prefix", () => {
+  class Renamed extends SmallResNet {
+    override readonly keyMaps: readonly KeyMap[] = [
+      ownNames,
+      {
+        ownName: (stored) => stored.replace(/^stem\./, '').replace(/^stages\.(\d)\./, 'layer$1.'),
+        shaped: (name, stored) => (name === 'bn1.weight' ? stored.flatten() : stored),
+      },
+    ];
+  }
+  using source = new SmallResNet({ widths: [4, 8], generator: new Generator(1) });
+  using target = new Renamed({ widths: [4, 8], generator: new Generator(2) });
+  const folder = mkdtempSync(join(tmpdir(), 'conquer-names-'));
+  const file = join(folder, 'theirs.safetensors');
+  try {
+    scope(() => {
+      const theirs = (name: string) =>
+        name.startsWith('layer') ? name.replace(/^layer(\d)\./, 'stages.$1.') : `stem.${name}`;
+      const stored = [...source.stateDict()].map(([name, value]): [string, Tensor] => [
+        `module.${theirs(name)}`,
+        name === 'bn1.weight' ? value.view([4, 1]).mul(3) : value,
+      ]);
+      writeSafetensors(file, new Map(stored));
+    });
+    const before = liveTensors();
+    loadWeights(target, file);
+    expect(liveTensors()).toBe(before);
+    const last = (backbone: SmallResNet) => backbone.stateDict().get('layer2.0.conv2.weight')!.tolist();
+    expect(last(target)).toEqual(last(source));
+    expect(target.bn1.weight!.tolist()).toEqual([3, 3, 3, 3]);
+    using plain = new SmallResNet({ widths: [4, 8] });
+    expect(() => loadWeights(plain, file)).toThrow(/do not fit small-resnet/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
