@@ -198,7 +198,7 @@ export function optimizerOf(
 ): TrainingOptimizer {
   const { lr } = settings;
   return new TrainingOptimizer(model, loss, {
-    algorithm: { name: settings.optimizer, beta2: settings['adam-beta2'] } as NamedOptimizer,
+    algorithm: algorithmOf(settings),
     learningRate: lr,
     embeddingLearningRateMultiplier: settings['embedding-lr-mult'],
     maskLearningRateMultiplier: settings['mask-lr-mult'],
@@ -224,6 +224,16 @@ export function scheduleOf(settings: TrainSettings): DivisionSchedule {
     stopRecluster: settings['stop-recluster'] === 'yes',
     ...(compat && { compat }),
   });
+}
+
+function algorithmOf({ optimizer: name, 'adam-beta2': beta2 }: TrainSettings): NamedOptimizer {
+  switch (name) {
+    case 'sgd':
+      return { name };
+    case 'adamw':
+    case 'adam':
+      return { name, beta2 };
+  }
 }
 
 /** How the training loop divides and masks. */

@@ -497,7 +497,7 @@ export const trainOptions = {
   optimizer: {
     group: OPTIMISER,
     kind: 'choice',
-    choices: ['adam', 'adamw'],
+    choices: ['adam', 'adamw', 'sgd'],
     default: 'adam',
     help: 'optimiser',
   },

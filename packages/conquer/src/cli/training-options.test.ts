@@ -43,6 +43,7 @@ describe('the optimiser', () => {
 
   it('takes its algorithm, its moments and what it leaves undecayed', async () => {
     expect(await group({ 'adam-beta2': 0.9 }, 'backbone')).toMatchObject({ betas: [0.9, 0.9] });
+    expect(await group({ optimizer: 'sgd' }, 'backbone')).toMatchObject({ momentum: 0.9, nesterov: false });
     const names = async (flags: Record<string, unknown>) =>
       (await groups(flags)).state.groups.map(({ name }) => name);
     expect(await names({})).not.toContain('backbone.vectors');

@@ -30,6 +30,7 @@ describe('options that would do nothing', () => {
     [{ 'num-learners': 1, clustering: 'kmeans' }, 'clustering'],
     [{ hierarchy: 'none', 'start-learners': 2 }, 'start-learners'],
     [{ masks: 'fixed', 'mask-lr-mult': 10 }, 'mask-lr-mult'],
+    [{ optimizer: 'sgd', 'adam-beta2': 0.9 }, 'adam-beta2'],
     [{ 'weight-decay': 0, 'decay-vectors': 'no' }, 'decay-vectors'],
   ])('%j: --%s', (flags, name) => {
     expect(unused(flags)).toEqual([expect.stringMatching(new RegExp(`^--${name} has no effect: it needs `))]);

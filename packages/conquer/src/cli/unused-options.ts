@@ -114,6 +114,7 @@ const uses: Partial<Record<OptionName, Use>> = {
     '--sampler adaptive, class-balanced or npairs',
   ],
 
+  'adam-beta2': [({ optimizer }) => optimizer !== 'sgd', '--optimizer adam or adamw'],
   'decay-vectors': [(settings) => settings['weight-decay'] > 0, '--weight-decay above 0'],
   'mask-wd-mult': [
     (settings) => settings['weight-decay'] > 0 && learnedMasks[0](settings),
