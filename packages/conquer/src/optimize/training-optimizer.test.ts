@@ -32,6 +32,7 @@ function setUp(options: Partial<OptimizerOptions> = {}, masks: MaskOptions = {})
   const generator = new Generator(1);
   model = new EmbeddingModel(new SmallResNet({ widths: [4, 8], generator }), {
     embeddingDim: 6,
+    dropout: 0,
     generator,
     masks,
   });
