@@ -96,7 +96,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       const why =
         error.code === 'EADDRINUSE'
           ? `port ${port} is taken: choose another (--port), 0 for any`
-          : `${host}, port ${port}, cannot be listened on: ${error.message}`;
+          : `${host}, port ${port}, cannot be listened on: ${error.message}; choose another address (--host)`;
       failed(new UserError(why));
     });
     server.listen(port, host, () => done(server.address() as AddressInfo));

@@ -100,7 +100,9 @@ describe('old flags', () => {
   });
 
   it('with a wrong value are a mistake', () => {
-    expect(() => translateDcesmlFlags(['--fixed-mask', '2'])).toThrow(/expected 0 or 1 .* got '2'/);
+    expect(() => translateDcesmlFlags(['--fixed-mask', '2'])).toThrow(
+      /^--fixed-mask: expected 0 or 1 .* got '2'/,
+    );
     expect(() => translateDcesmlFlags(['--checkpoint', 'x.pt'])).toThrow(/--resume RUN .* --weights FILE/);
     expect(() => translateDcesmlFlags(['--criterion', 'HingeLoss'])).toThrow(UserError);
     expect(() => translateDcesmlFlags(['--nb-epochs'])).toThrow('--nb-epochs: expected a value');

@@ -11,12 +11,11 @@ const same =
 const choice =
   (name: OptionName, choices: Record<string, string>): Meaning =>
   (value) => {
-    const found = choices[value];
-    if (found === undefined) {
+    const found = Object.hasOwn(choices, value) ? choices[value] : undefined;
+    if (found === undefined)
       throw new UserError(
-        `expected one of ${Object.keys(choices).join(', ')} for the old flag of --${name}, got '${value}'`,
+        `expected one of ${Object.keys(choices).join(', ')} (for --${name}), got '${value}'`,
       );
-    }
     return [[name, found]];
   };
 
@@ -27,9 +26,9 @@ const truths: Record<string, boolean> = {
 const yesOrNo =
   (name: OptionName, yes = 'yes', no = 'no'): Meaning =>
   (value) => {
-    const truth = truths[value.toLowerCase()];
-    if (truth === undefined)
-      throw new UserError(`expected 0 or 1 for the old flag of --${name}, got '${value}'`);
+    const word = value.toLowerCase();
+    const truth = Object.hasOwn(truths, word) ? truths[word] : undefined;
+    if (truth === undefined) throw new UserError(`expected 0 or 1 (for --${name}), got '${value}'`);
     return [[name, truth ? yes : no]];
   };
 const noEffect: Meaning = () => [];
@@ -63,7 +62,7 @@ const embeddingInit: Meaning = (value) => {
       ['embedding-init-split', 'yes'],
     ];
   throw new UserError(
-    `--init-method: expected xavier_uniform_GAIN, xavier_normal_GAIN, kaiming_normal_fan_in, kaiming_normal_fan_out, trunc_normal or pt_splitted, got '${value}'`,
+    `expected xavier_uniform_GAIN, xavier_normal_GAIN, kaiming_normal_fan_in, kaiming_normal_fan_out, trunc_normal or pt_splitted, got '${value}'`,
   );
 };
 
@@ -131,9 +130,9 @@ export const dcesmlFlags: Record<string, Meaning> = {
   'clustering-method': same('clustering'),
   // Infinity, the default there, switches the steps off.
   'lr-step': (value) => (/^[+]?inf(inity)?$/i.test(value) ? [] : [['lr-step', value]]),
-  checkpoint: (value) => {
+  checkpoint: () => {
     throw new UserError(
-      `--checkpoint ${value}: checkpoints of the authors' code are not taken; --resume RUN goes on with a run of this program, --weights FILE starts with the backbone of a .pth or .safetensors file`,
+      `checkpoints of the authors' code are not taken; --resume RUN goes on with a run of this program, --weights FILE starts with the backbone of a .pth or .safetensors file`,
     );
   },
 };
@@ -154,6 +153,16 @@ export interface TranslatedFlags {
   args: string[];
   /** The flags, as they were given, that only the authors' code has. */
   old: string[];
+}
+
+/** @throws UserError that names the flag as it was given */
+function meaningOf(arg: string, meaning: Meaning, value: string): ReturnType<Meaning> {
+  try {
+    return meaning(value);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${arg.replace(/=.*/s, '')}: ${error.message}`);
+  }
 }
 
 /**
@@ -188,7 +197,8 @@ export function translateDcesmlFlags(args: readonly string[]): TranslatedFlags {
       if (single || !isOptionName(name)) old.push(arg);
       const value = values();
       if (value === undefined) throw new UserError(`${arg}: expected a value`);
-      for (const [option, text] of (dcesmlFlags[name] as Meaning)(value)) result.push(`--${option}`, text);
+      for (const [option, text] of meaningOf(arg, dcesmlFlags[name] as Meaning, value))
+        result.push(`--${option}`, text);
     } else {
       result.push(arg);
     }

@@ -8,7 +8,8 @@ const REFUSALS = new Set(
   'ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ESTALE EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP'.split(' '),
 );
 
-const LESS_MEMORY = ' (--batch-size, --image-size and --embedding-dim say how much is needed)';
+const LESS_MEMORY =
+  " (--arch, --widths, --batch-size, --image-size, --embedding-dim and the loss's own options say how much is needed)";
 
 /** The options by which a mistake can be mended, where the library that found it does not know them. */
 const WITHOUT_BAD_IMAGES = ' (--on-bad-image skip leaves such images out)';
@@ -46,7 +47,8 @@ export async function endWith(failure: unknown, command: string | undefined): Pr
   }
   const line = await explained(failure, command);
   const bug = failure instanceof Error ? failure.stack : failure;
-  process.stderr.write(`conquer: ${line ?? `this is a bug, please report it: ${bug}`}\n`);
+  const oneLine = line?.replaceAll(/\s*\n\s*/g, ' ');
+  process.stderr.write(`conquer: ${oneLine ?? `this is a bug, please report it: ${bug}`}\n`);
   process.exitCode = line === null ? 1 : 2;
 }
 

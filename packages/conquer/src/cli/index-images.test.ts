@@ -261,7 +261,7 @@ describe('conquer search', () => {
     const told = await search(moved, query(), { folder: at('photos') });
     expect([paths(told.answers[0])[0], told.warnings]).toEqual([at('photos', 'b', '0.svg'), '']);
     await expect(search(moved, query(), { folder: at('runs') })).rejects.toThrow(
-      /runs holds none of the 8 images of .*i\.index$/,
+      /runs holds none of the 8 images of .*i\.index: expected the folder/,
     );
 
     // The run alone.

@@ -214,12 +214,12 @@ program
       return;
     }
     const rows = states.map(({ run, status, epochs, of, best, bestBy }) => ({
-      name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}${bestBy === 'R@1' ? '' : ` by ${bestBy}`}` : ''}`,
+      name: `${run}  ${status} ${epochs}/${of}${best ? `, best ${best.epoch + 1}${bestBy === 'R@1' ? '' : ` by ${bestBy}`}` : epochs > 0 ? ', not measured' : ''}`,
       metrics: best?.metrics ?? {},
     }));
     const broken = damaged.map(({ run, problem }) => `${run} is damaged: ${problem}\n`).join('');
     process.stdout.write(
-      `${resultsTable(rows)}\nthe best epoch of each, in per cent; chosen by R@1 (unless it says otherwise) on the test classes, where no --val-fraction set others aside\n` +
+      `${resultsTable(rows)}\n${states.some(({ best }) => best) ? 'the best epoch of each, in per cent; chosen by R@1 (unless it says otherwise) on the test classes, where no --val-fraction set others aside\n' : ''}` +
         howToGoOn(states) +
         broken,
     );
@@ -392,6 +392,13 @@ process.stderr.on('error', (error: NodeJS.ErrnoException) => {
 function isGone({ code }: NodeJS.ErrnoException): boolean {
   return code === 'EIO';
 }
+
+// Those of a training refuse it themselves, saying what they expect.
+program.hook('preAction', (_, command) => {
+  const empty = command.options.find((option) => command.getOptionValue(option.attributeName()) === '')?.long;
+  if (empty && !Object.hasOwn(trainOptions, empty.slice(2)))
+    throw new UserError(`${empty}: expected text, got ""`);
+});
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({

@@ -1,4 +1,5 @@
 import { existsSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { counted, RunFolder, type Settings, type Summary, UserError } from '@conquer/run';
 import { Generator, numThreads } from '@conquer/torch';
@@ -8,6 +9,7 @@ import { refuseTooManyClusters } from '../divide/trainable.js';
 import { refuseOtherMetric } from '../evaluate/evaluate.js';
 import { Interrupted } from '../interrupted.js';
 import { Random } from '../random.js';
+import { refuseBatchBeyondMemory } from '../train/batch-memory.js';
 import { refuseOtherDataset, refuseOtherSettings } from '../train/continuation.js';
 import { whetherLearnt } from '../train/learnt.js';
 import { train } from '../train/loop.js';
@@ -125,6 +127,12 @@ export async function runTraining({
       `warning: --batch-size ${settings['batch-size']} is more than the ${count} training images: batches repeat images\n`,
     );
   }
+  const processors = availableParallelism();
+  if ((settings.threads ?? 0) > processors)
+    out.write(
+      `warning: --threads ${settings.threads} on ${counted(processors, 'processor')}: threads wait for each other, which takes longer than fewer threads do\n`,
+    );
+  refuseBatchBeyondMemory(settings['batch-size'], settings['image-size'], settings.device);
   const onBad = (message: string) => terminal.onNote(message);
   const bad = await badImagesOf(settings, dataset, out, onBad, stop.signal);
   const generator = new Generator(settings.seed);

@@ -65,7 +65,7 @@ export function choosingMetrics(recallAt: readonly number[]): string[] {
 export function refuseOtherMetric(name: string, recallAt: readonly number[]): void {
   const known = choosingMetrics(recallAt);
   if (!known.includes(name))
-    throw new UserError(`the best epoch is chosen by one of ${known.join(', ')}, got '${name}'`);
+    throw new UserError(`expected one of ${known.join(', ')} to choose the best epoch by, got '${name}'`);
 }
 
 /**

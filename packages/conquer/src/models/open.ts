@@ -30,7 +30,12 @@ export function openBackbone(
 ): Backbone {
   const given = typeof named === 'string' ? { name: named } : named;
   const parts: readonly BackbonePart[] = backbones;
-  return buildNamed(parts, given, { frozenBatchNorm, generator }, '');
+  try {
+    return buildNamed(parts, given, { frozenBatchNorm, generator }, '');
+  } catch (error) {
+    const { name, ...options } = given;
+    throw inWords(error, `a ${name} with ${JSON.stringify(options)}: a smaller one needs less`);
+  }
 }
 
 /** @throws UserError for text that is no name of a model */

@@ -55,7 +55,9 @@ export function readIndex(file: string, given: string | undefined): StoredIndex 
     const items = itemsOf(tensors, embeddings);
     requireFiniteRows(embeddings, (row) => items[row]!.id);
     if (given !== undefined && shareIn(given, items) === 0)
-      throw new UserError(`${resolve(given)} holds none of the ${items.length} images of ${file}`);
+      throw new UserError(
+        `${resolve(given)} holds none of the ${items.length} images of ${file}: expected the folder that they are in now`,
+      );
     const origin = originOf(metadata, items, file, given);
     kept = true;
     return {

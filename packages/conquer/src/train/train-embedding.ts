@@ -23,6 +23,7 @@ import { startingLearningRate } from '../optimize/learning-rates.js';
 import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
+import { refuseBatchBeyondMemory } from './batch-memory.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { whetherLearnt } from './learnt.js';
 import { type TrainObserver, train } from './loop.js';
@@ -166,6 +167,7 @@ export async function trainEmbedding(options: TrainEmbeddingOptions): Promise<Su
     learningRate: learningRate * Math.max(1, embeddingLearningRateMultiplier),
   };
   if (!resume) for (const text of hindrances(start)) warn(text);
+  refuseBatchBeyondMemory(batchSize, imageSize, device);
   prepareDevice(device);
   const generator = new Generator(seed);
   const dropoutGenerator = new Generator(seed, device);
