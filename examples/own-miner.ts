@@ -1,19 +1,21 @@
 // Trains with a miner of one's own: each anchor with every positive, and the nearest negative beyond that positive
 // (semi-hard triplets: Schroff et al., FaceNet, CVPR 2015).
 // node examples/dist/own-miner.js FOLDER RUN
-import { noGrad, type Tensor } from '@conquer/torch';
-import { type Miner, openFolder, pairwiseDistances, TripletLoss, type Tuples, trainEmbedding } from 'conquer';
+import { noGrad } from '@conquer/torch';
+import type { Miner, Rows, Tuples } from 'conquer';
+import { openFolder, pairwiseDistances, TripletLoss, trainEmbedding } from 'conquer';
 
 class SemiHard implements Miner {
-  /** @param embeddings (B, D) @param labels (B) @returns positions in the batch; none at all skips it */
-  mine(embeddings: Tensor, labels: Int32Array): Tuples {
-    using distances = noGrad(() => pairwiseDistances(embeddings));
+  /** Of anchors and the rows they are compared with, both the batch. @returns their positions; none skips the batch */
+  mine(anchors: Rows, reference: Rows): Tuples {
+    using distances = noGrad(() => pairwiseDistances(anchors.embeddings, { to: reference.embeddings }));
     const triplets: number[][] = [];
     for (const [anchor, row] of (distances.tolist() as number[][]).entries()) {
+      const isOther = (image: number) => reference.labels[image] !== anchors.labels[anchor];
       const nearest = [...row.keys()].sort((a, b) => (row[a] ?? 0) - (row[b] ?? 0));
       for (const [rank, positive] of nearest.entries()) {
-        if (positive === anchor || labels[positive] !== labels[anchor]) continue;
-        const negative = nearest.slice(rank).find((image) => labels[image] !== labels[anchor]);
+        if (isOther(positive) || reference.imageIds[positive] === anchors.imageIds[anchor]) continue;
+        const negative = nearest.slice(rank).find(isOther);
         if (negative !== undefined) triplets.push([anchor, positive, negative]);
       }
     }

@@ -1,5 +1,5 @@
 // Distance-weighted mining, batch 128 × 512, to index tuples.
-import { DistanceWeightedMiner, Random } from '../../packages/conquer/dist/index.js';
+import { batchRows, DistanceWeightedMiner, Random } from '../../packages/conquer/dist/index.js';
 import { F, Generator, randn, tensor } from '../../packages/torch/dist/index.js';
 import { serve } from './side.mjs';
 
@@ -17,6 +17,6 @@ const BATCHES = 1000;
 await serve(() => {
   const start = performance.now();
   let tuples = 0;
-  for (let i = 0; i < BATCHES; i++) tuples = miner.mine(embeddings, labels).anchors.length;
+  for (let i = 0; i < BATCHES; i++) tuples = miner.mine(batchRows(embeddings, labels)).anchors.length;
   return { tuples, seconds: (performance.now() - start) / 1000 / BATCHES };
 });

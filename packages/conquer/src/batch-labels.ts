@@ -1,33 +1,38 @@
 import { UserError } from '@conquer/run';
 import { type Tensor, tensor } from '@conquer/torch';
+import type { Rows } from './rows.js';
 
 /**
- * Checks the labels of a batch: one that is left out, rounded or wrapped on the way to libtorch gives a loss of other
+ * Checks rows and their labels: one that is left out, rounded or wrapped on the way to libtorch gives a loss of other
  * images than those that were meant.
  *
  * @param what the loss or miner, for the message
- * @param embeddings (B, D)
- * @param labels (B,)
  * @param numClasses of a loss that learns something for each class; without it any integer is a class
- * @throws UserError for embeddings that are no matrix, labels that are no Int32Array of B or none of the classes'
+ * @throws UserError for embeddings that are no matrix, labels or image ids that are no Int32Array of as many, or labels
+ *   of none of the classes
  */
-export function checkBatch(
+export function checkRows(
   what: string,
-  embeddings: Tensor,
-  labels: Int32Array,
+  { embeddings, labels, imageIds }: Rows,
   numClasses: number | null = null,
 ): void {
   if (embeddings.ndim !== 2)
     throw new UserError(`${what}: expected embeddings (B, D), got shape [${embeddings.shape}]`);
-  if (!(labels instanceof Int32Array)) {
-    throw new UserError(
-      `${what}: expected labels as an Int32Array, got ${Object.prototype.toString.call(labels).slice(8, -1)}`,
-    );
-  }
-  if (labels.length !== embeddings.size(0)) {
-    throw new UserError(
-      `${what}: expected a label for each of the ${embeddings.size(0)} embeddings, got ${labels.length}`,
-    );
+  for (const [name, values] of [
+    ['label', labels],
+    ['image id', imageIds],
+  ] as const) {
+    if (!(values instanceof Int32Array)) {
+      throw new UserError(
+        `${what}: expected ${name}s as an Int32Array, got ${Object.prototype.toString.call(values).slice(8, -1)}`,
+      );
+    }
+    if (values.length !== embeddings.size(0)) {
+      const article = name === 'label' ? 'a' : 'an';
+      throw new UserError(
+        `${what}: expected ${article} ${name} for each of the ${embeddings.size(0)} embeddings, got ${values.length}`,
+      );
+    }
   }
   if (numClasses === null) return;
   const row = labels.findIndex((label) => label < 0 || label >= numClasses);
@@ -38,13 +43,24 @@ export function checkBatch(
   }
 }
 
-/** The labels (B,) as int64 beside the embeddings (B, D), checked as above. */
-export function classTargets(
-  what: string,
-  embeddings: Tensor,
-  labels: Int32Array,
-  numClasses: number | null = null,
-): Tensor {
-  checkBatch(what, embeddings, labels, numClasses);
-  return tensor(labels, { dtype: 'int64', device: embeddings.device });
+/**
+ * Checks anchors and what they are compared with.
+ *
+ * @throws UserError as checkRows does, and for a reference set of another width
+ */
+export function checkPair(what: string, anchors: Rows, reference: Rows): void {
+  checkRows(what, anchors);
+  if (reference === anchors) return;
+  checkRows(`${what}, reference set`, reference);
+  const [wanted, got] = [anchors.embeddings.size(1), reference.embeddings.size(1)];
+  if (wanted !== got)
+    throw new UserError(
+      `${what}, reference set: expected embeddings (N, ${wanted}) as the anchors', got (N, ${got})`,
+    );
+}
+
+/** The labels (B,) as int64 beside the embeddings (B, D), checked as checkRows does. */
+export function classTargets(what: string, rows: Rows, numClasses: number | null = null): Tensor {
+  checkRows(what, rows, numClasses);
+  return tensor(rows.labels, { dtype: 'int64', device: rows.embeddings.device });
 }

@@ -71,13 +71,14 @@ export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
 export { HistogramLoss, type HistogramLossOptions } from './losses/histogram.js';
 export { KantorovMarginLoss, type KantorovMarginOptions } from './losses/kantorov-margin.js';
-export { Loss } from './losses/loss.js';
+export { Loss, selectTuples, type TupleEmbeddings } from './losses/loss.js';
 export { MarginLoss, type MarginLossOptions } from './losses/margin.js';
 export { maskOrthogonality } from './losses/mask-orthogonality.js';
 export { MultiClassNPairLoss, type MultiClassNPairOptions } from './losses/multi-class-n-pair.js';
 export { MultiSimilarityLoss, type MultiSimilarityOptions } from './losses/multi-similarity.js';
 export { NormalizedSoftmaxLoss, type NormalizedSoftmaxOptions } from './losses/normalized-softmax.js';
 export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
+export { type PairMasks, pairMasks } from './losses/pair-masks.js';
 export { ProxyNcaLoss, type ProxyNcaOptions } from './losses/proxy-nca.js';
 export { SnrLoss, type SnrLossOptions } from './losses/snr.js';
 export { SoftTripleLoss, type SoftTripleOptions } from './losses/soft-triple.js';
@@ -85,9 +86,10 @@ export { TripletLoss, type TripletLossOptions } from './losses/triplet.js';
 export { TripletAllLoss, type TripletAllOptions } from './losses/triplet-all.js';
 export { TripletSemihardLoss, type TripletSemihardOptions } from './losses/triplet-semihard.js';
 export { DistanceWeightedMiner, type DistanceWeightedOptions } from './miners/distance-weighted.js';
-export { EasyPositiveMiner } from './miners/easy-positive.js';
+export { EasyPositiveMiner, type EasyPositiveOptions } from './miners/easy-positive.js';
 export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flexible-triplet.js';
 export type { Miner } from './miners/miner.js';
+export type { Cutoff, MiningBounds } from './mining-bounds.js';
 export { Backbone, type InputFormat } from './models/backbone.js';
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
@@ -117,6 +119,7 @@ export {
   type OpenTrainedModelOptions,
   TrainedModel,
 } from './retrieve/trained-model.js';
+export { batchRows, type Labelled, labelled, type Rows } from './rows.js';
 export { AdaptiveClassBalancedSampler } from './samplers/adaptive.js';
 export type { BatchSampler } from './samplers/batch-sampler.js';
 export { ClassBalancedSampler } from './samplers/class-balanced.js';

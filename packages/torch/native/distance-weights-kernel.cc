@@ -25,20 +25,21 @@ inline __attribute__((always_inline)) T larger(T a, T b) {
 }
 
 template <typename T>
-inline __attribute__((always_inline)) void weigh(const T* products, const int32_t* labels, const double* far, int64_t size, const DistanceWeights& by, T* weights) {
+inline __attribute__((always_inline)) void weigh(const T* products, const WeighedRows<T>& rows, const WeighedRows<T>& columns, const double* far, const DistanceWeights& by, T* weights) {
   const T low = static_cast<T>(by.least_square), floor = static_cast<T>(by.floor), far_weight = static_cast<T>(by.far_weight);
   const T of_distance = static_cast<T>(-by.exponent_of_distance), of_rest = static_cast<T>(-by.exponent_of_rest);
   constexpr double kFarthest = 1e18;  // for infinity, which must not occur here
   const T smallest_rest = static_cast<T>(1e-12);  // opposite points, d = 2, would have an infinite weight
-  std::vector<T> norms(size), squares(size);
-  for (int64_t i = 0; i < size; ++i) norms[i] = products[i * size + i];
-  for (int64_t row = 0; row < size; ++row) {
+  const int64_t size = columns.size;
+  std::vector<T> squares(size);
+  const T* norm = columns.squares;
+  const int32_t* labels = columns.labels;
+  for (int64_t row = 0; row < rows.size; ++row) {
     const T* product = products + row * size;
-    const T* norm = norms.data();
     T* weight = weights + row * size;
     T* square = squares.data();
-    const int32_t label = labels[row];
-    const T own_norm = norm[row], limit = static_cast<T>(far[row] < kFarthest ? far[row] * far[row] : kFarthest * kFarthest);
+    const int32_t label = rows.labels[row];
+    const T own_norm = rows.squares[row], limit = static_cast<T>(far[row] < kFarthest ? far[row] * far[row] : kFarthest * kFarthest);
     T largest = 0;
     // What is left out counts as 0 in the row's maximum. To weigh it too is cheaper than a branch.
     for (int64_t i = 0; i < size; ++i) {
@@ -57,12 +58,12 @@ inline __attribute__((always_inline)) void weigh(const T* products, const int32_
 
 }  // namespace
 
-FOR_EACH_PROCESSOR void distance_weights(const float* products, const int32_t* labels, const double* far, int64_t size, const DistanceWeights& by, float* weights) {
-  weigh(products, labels, far, size, by, weights);
+FOR_EACH_PROCESSOR void distance_weights(const float* products, const WeighedRows<float>& rows, const WeighedRows<float>& columns, const double* far, const DistanceWeights& by, float* weights) {
+  weigh(products, rows, columns, far, by, weights);
 }
 
-FOR_EACH_PROCESSOR void distance_weights(const double* products, const int32_t* labels, const double* far, int64_t size, const DistanceWeights& by, double* weights) {
-  weigh(products, labels, far, size, by, weights);
+FOR_EACH_PROCESSOR void distance_weights(const double* products, const WeighedRows<double>& rows, const WeighedRows<double>& columns, const double* far, const DistanceWeights& by, double* weights) {
+  weigh(products, rows, columns, far, by, weights);
 }
 
 }  // namespace conquer

@@ -13,9 +13,17 @@ struct DistanceWeights {
   double far_weight;            // of a pair beyond its row's `far`
 };
 
-// products: (size, size) inner products of the rows with each other; far: (size,) distances; weights: (size, size),
-// without meaning for rows that are not finite.
-void distance_weights(const float* products, const int32_t* labels, const double* far, int64_t size, const DistanceWeights& by, float* weights);
-void distance_weights(const double* products, const int32_t* labels, const double* far, int64_t size, const DistanceWeights& by, double* weights);
+// Rows of which a weight is asked, and those that it is asked for: each one's product with itself, and its label.
+template <typename T>
+struct WeighedRows {
+  const T* squares;
+  const int32_t* labels;
+  int64_t size;
+};
+
+// products: (rows, columns) inner products; far: (rows,) distances; weights: (rows, columns), without meaning where a row or
+// a column is not finite.
+void distance_weights(const float* products, const WeighedRows<float>& rows, const WeighedRows<float>& columns, const double* far, const DistanceWeights& by, float* weights);
+void distance_weights(const double* products, const WeighedRows<double>& rows, const WeighedRows<double>& columns, const double* far, const DistanceWeights& by, double* weights);
 
 }  // namespace conquer

@@ -104,7 +104,9 @@ export interface Native {
   settleBounds(rows: Handle, centroids: Handle, nearest: Handle, upper: Handle, lower: Handle): void;
   distanceWeights(
     products: Handle,
-    labels: Int32Array,
+    squares: readonly Handle[],
+    rowLabels: Int32Array,
+    columnLabels: Int32Array,
     far: Float64Array,
     weights: Float32Array | Float64Array,
     exponentOfDistance: number,

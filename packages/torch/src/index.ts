@@ -26,7 +26,7 @@ export {
   zeros,
   zerosLike,
 } from './creation.js';
-export { type DistanceDensity, distanceWeights } from './distance-weights.js';
+export { type DistanceDensity, distanceWeights, type OwnProducts } from './distance-weights.js';
 export type { DType } from './dtype.js';
 export { OutOfMemoryError, TorchError } from './error.js';
 export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';

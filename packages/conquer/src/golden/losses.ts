@@ -112,7 +112,7 @@ export function compareLoss(
       toTensor(readGoldenTensor(params[key], `parameter ${key} of ${what}`), on),
     ]);
     loss.to({ device: on.device }).loadStateDict(new Map(values));
-    const result = loss.forward(embeddings, labels, readTuples(item, what));
+    const result = loss.ofBatch(embeddings, labels, readTuples(item, what));
     result.backward();
     comparison.close(`${what}: value`, [result.item()], [value]);
     comparison.close(`${what}: gradient`, embeddings.grad?.toNumbers() ?? [], wantGradient.data);

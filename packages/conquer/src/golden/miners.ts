@@ -2,6 +2,7 @@ import { scope } from '@conquer/torch';
 import { distanceMatrix } from '../distances/pairwise.js';
 import { negativesPerAnchor, negativeWeights } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import { batchRows } from '../rows.js';
 import {
   Comparison,
   FLOAT64,
@@ -28,21 +29,18 @@ export const checkMiners: GoldenCheck = (cases, on = FLOAT64) => {
       comparison.close(`${i} distances`, distances, wantDistances.data);
 
       const weighted = readObject(item.distanceWeighted, `distanceWeighted of case ${i}`);
-      const weights = negativeWeights(embeddings.matmul(embeddings.t()), labels, {
-        dimensions: embeddings.size(1),
+      const batch = batchRows(embeddings, labels);
+      const weights = negativeWeights(batch, batch, {
         cutoff: readNumber(weighted.cutoff, 'cutoff'),
         nonZeroLossCutoff: readNumber(weighted.nonzeroLossCutoff, 'nonzeroLossCutoff'),
       });
       const wantWeights = readGoldenTensor(weighted.weights, `the weights of case ${i}`);
       comparison.close(`${i} weights`, weights, wantWeights.data);
       const wantNegatives = readNumber(weighted.negativesPerAnchor, 'negativesPerAnchor');
-      comparison.same(`${i} negatives per anchor`, [negativesPerAnchor(labels)], [wantNegatives]);
+      comparison.same(`${i} negatives per anchor`, [negativesPerAnchor(batch, batch)], [wantNegatives]);
 
       const easy = readObject(item.easyPositive, `easyPositive of case ${i}`);
-      const tuples = new EasyPositiveMiner({ cutoff: readNumber(easy.cutoff, 'cutoff') }).mine(
-        embeddings,
-        labels,
-      );
+      const tuples = new EasyPositiveMiner({ cutoff: readNumber(easy.cutoff, 'cutoff') }).mine(batch);
       for (const part of ['anchors', 'positives', 'negatives'] as const) {
         comparison.same(`${i} easy positive ${part}`, tuples[part], readIndices(easy[part], part));
       }

@@ -1,6 +1,7 @@
 import { F, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
@@ -32,6 +33,7 @@ export type AngularLossOptions = z.input<typeof options>;
  */
 export class AngularLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly alphaDegrees: number;
   readonly angularWeight: number;
   readonly l2Weight: number;
@@ -44,27 +46,31 @@ export class AngularLoss extends Loss {
     this.l2Weight = l2Weight;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error('angular loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const pairs = pairSets('angular loss', embeddings, labels, tuples);
-      const angular = this.angularTerm(F.normalize(embeddings), pairs);
-      const loss = angular.mul(this.angularWeight).add(nPairTerm(embeddings, pairs));
-      return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));
+      const pairs = pairSets('angular loss', anchors, reference, tuples);
+      const angular = this.angularTerm(anchors, reference, pairs);
+      const loss = angular.mul(this.angularWeight).add(nPairTerm(anchors, reference, pairs));
+      return this.l2Weight === 0 ? loss : loss.add(anchors.embeddings.norm(2, 1).mean().mul(this.l2Weight));
     });
   }
 
-  private angularTerm(x: Tensor, { anchors, positives, negatives }: PairSets): Tensor {
+  private angularTerm(of: Rows, reference: Rows, { anchors, positives, negatives }: PairSets): Tensor {
+    const x = F.normalize(of.embeddings);
+    const y = reference === of ? x : F.normalize(reference.embeddings);
     const squaredTangent = Math.tan((this.alphaDegrees * Math.PI) / 180) ** 2;
-    const similarities = x.matmul(x.t());
+    const similarities = x.matmul(y.t());
     const ofAnchors = similarities.indexSelect(0, anchors);
-    const toNegatives = ofAnchors.add(similarities.indexSelect(0, positives)).mul(4 * squaredTangent);
+    const ofPositives =
+      reference === of ? similarities.indexSelect(0, positives) : y.indexSelect(0, positives).matmul(y.t());
+    const toNegatives = ofAnchors.add(ofPositives).mul(4 * squaredTangent);
     const toPositive = ofAnchors.gather(1, positives.unsqueeze(1)).mul(2 * (1 + squaredTangent));
     return logOnePlusSumExp(toNegatives.sub(toPositive), negatives).mean();
   }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
 const options = z.strictObject({
@@ -35,6 +36,7 @@ const LEAST_SQUARED_SINE = 1e-12;
  */
 export class ArcFaceLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = false;
   readonly angularMargin: number;
   readonly featureScale: number;
   readonly #asCollection: boolean;
@@ -52,10 +54,11 @@ export class ArcFaceLoss extends Loss {
     );
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+  forward(rows: Rows): Tensor {
     return scope(() => {
+      const { embeddings } = rows;
       const { device } = embeddings;
-      const own = classTargets('arcface loss', embeddings, labels, this.classWeights.size(0)).unsqueeze(1);
+      const own = classTargets('arcface loss', rows, this.classWeights.size(0)).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
         this.#asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );

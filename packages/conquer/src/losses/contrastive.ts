@@ -1,6 +1,7 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
@@ -20,6 +21,7 @@ export type ContrastiveLossOptions = z.input<typeof options>;
  */
 export class ContrastiveLoss extends Loss {
   readonly usesTuples = true;
+  readonly usesReference = true;
   readonly posMargin: number;
   readonly negMargin: number;
 
@@ -30,9 +32,9 @@ export class ContrastiveLoss extends Loss {
     this.negMargin = negMargin;
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('contrastive', embeddings, labels, tuples);
+      const { anchors, positives, negatives } = selectTuples('contrastive', of, reference, tuples);
       const together = pairDistance(anchors, positives).sub(this.posMargin).relu().mean();
       const apart = pairDistance(anchors, negatives).neg().add(this.negMargin).relu().mean();
       return together.add(apart);

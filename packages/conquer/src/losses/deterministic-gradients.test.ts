@@ -20,7 +20,7 @@ describe('with two threads the same gradients to the bit each time', () => {
     for (let i = 0; i < REPEATS; i++) {
       const embeddings = rows.clone().requiresGrad_();
       for (const parameter of loss.parameters()) parameter.grad = null;
-      loss.forward(embeddings, labels).backward();
+      loss.ofBatch(embeddings, labels).backward();
       const gradients = of(embeddings);
       expect(gradients.every((gradient) => gradient.abs().sum().item() > 0)).toBe(true);
       seen.add(
@@ -51,7 +51,7 @@ describe('of equally near negatives the gradient goes to the first', () => {
     it(`triplet-semihard, ${order}`, () => {
       const points = [0, 0, 4, 0, 0, 2 * side, 0, -2 * side];
       const x = tensor(points, { shape: [4, 2], dtype: 'float64' }).requiresGrad_();
-      const loss = new TripletSemihardLoss({ margin: 5 }).forward(x, Int32Array.of(0, 0, 1, 2));
+      const loss = new TripletSemihardLoss({ margin: 5 }).ofBatch(x, Int32Array.of(0, 0, 1, 2));
       loss.backward();
       expect(loss.item()).toBeCloseTo(5.76393202250021, 12);
       const [up, across, down] = [0.22360679774997896, 0.4472135954999579, -0.7236067977499789];

@@ -1,6 +1,7 @@
 import { scope, type Tensor, zeros } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -21,6 +22,7 @@ export type HistogramLossOptions = z.input<typeof options>;
  */
 export class HistogramLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly numBins: number;
 
   constructor(given: HistogramLossOptions = {}) {
@@ -28,17 +30,17 @@ export class HistogramLoss extends Loss {
     this.numBins = withDefaults('HistogramLoss', options, given).numBins;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error('histogram loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const similarities = embeddings.matmul(embeddings.t());
-      const masks = pairMasks('histogram loss', embeddings, labels);
+      const masks = pairMasks('histogram loss', anchors, reference);
+      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
       const positives = this.histogram(similarities.maskedSelect(masks.positives));
       const negatives = this.histogram(similarities.maskedSelect(masks.negatives));
       return negatives.mul(positives.cumsum(0)).sum();

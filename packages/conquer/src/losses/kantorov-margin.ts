@@ -2,6 +2,7 @@ import { noGrad, scope, type Tensor, zerosLike } from '@conquer/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -21,6 +22,7 @@ export type KantorovMarginOptions = z.input<typeof options>;
  */
 export class KantorovMarginLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly alpha: number;
   readonly beta: number;
   readonly distanceThreshold: number;
@@ -33,20 +35,20 @@ export class KantorovMarginLoss extends Loss {
     this.distanceThreshold = distanceThreshold;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels)) {
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference)) {
       throw new Error('kantorov-margin loss: the batch has no positive and negative pair; skip such batches');
     }
     return scope(() => {
-      const { positives, negatives } = pairMasks('kantorov-margin loss', embeddings, labels);
-      const distances = pairwiseDistances(embeddings);
+      const { positives, negatives } = pairMasks('kantorov-margin loss', anchors, reference);
+      const distances = pairwiseDistances(anchors.embeddings, { to: reference.embeddings });
       const chosen = noGrad(() => {
-        const count = Math.max(1, Math.floor(positives.sum().item() / labels.length));
+        const count = Math.max(1, Math.floor(positives.sum().item() / anchors.labels.length));
         const far = negatives.logicalAnd(distances.ge(this.distanceThreshold));
         // Of equally near ones the first: topk would take any.
         const nearest = distances.where(far, Infinity).argsort(1, false, true).narrow(1, 0, count);

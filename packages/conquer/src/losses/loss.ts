@@ -1,32 +1,45 @@
 import { type Generator, nn, type Tensor, tensor } from '@conquer/torch';
-import { checkBatch } from '../batch-labels.js';
+import { checkPair } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
 import type { AnyPart } from '../part.js';
+import { batchRows, type Labelled, type Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 
 /**
- * A metric loss. What it learns itself (boundaries, class weights) are its parameters; they are saved with the
+ * A metric loss: of anchors, compared with a reference set. The set is the batch itself, what a memory keeps of earlier
+ * batches, or the rows of all processes; whatever of it was computed with a gradient gets one. What it learns itself (boundaries, class weights) are its parameters; they are saved with the
  * checkpoint and have a learning rate of their own.
  */
 export abstract class Loss extends nn.Module implements MiningBounds {
   /** Whether it needs a miner's tuples; if not it reads the whole batch. */
   abstract readonly usesTuples: boolean;
+  /**
+   * Whether it compares the anchors with the reference set. A loss that does not, as of class weights, is the same
+   * whatever the set, so that a memory is of no use to it.
+   */
+  abstract readonly usesReference: boolean;
 
   /**
-   * @param embeddings (B, D), L2-normalised
-   * @param labels (B,), the class of each row; for a loss with something to learn for each class,
-   *   0..numClasses-1
+   * @param anchors the mean is over these, or over pairs and tuples that begin with them; for a loss with something to
+   *   learn for each class, their labels are 0..numClasses-1
+   * @param reference what they are compared with: the same object where that is the batch itself
    * @param tuples from a miner, at least one; null for a loss that does not use them
    * @returns a scalar (), differentiable, which belongs to the caller
-   * @throws UserError for labels that are no Int32Array of B, or none of the loss's classes
+   * @throws UserError for labels that are no Int32Array of as many as there are rows, or none of the loss's classes
    * @throws Error if there is nothing to compute a loss from: ask `hasEnough` (or count the tuples) first
    */
-  abstract forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor;
+  abstract forward(anchors: Rows, reference: Rows, tuples: Tuples | null): Tensor;
 
-  /** Whether a batch of these labels can have a loss at all. If not, it is to be skipped and reported. */
-  hasEnough(labels: Int32Array): boolean {
-    return labels.length > 0;
+  /** Of a batch (B, D) compared with itself, each row an image of its own, and its labels (B,). */
+  ofBatch(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
+    const batch = batchRows(embeddings, labels);
+    return this.forward(batch, batch, tuples);
+  }
+
+  /** Whether anchors of these labels can have a loss at all. If not, the batch is to be skipped and reported. */
+  hasEnough(anchors: Labelled, _reference: Labelled): boolean {
+    return anchors.labels.length > 0;
   }
 
   zeroLossDistance(): Cutoff {
@@ -65,23 +78,23 @@ export interface TupleEmbeddings {
 
 /**
  * @throws Error without any tuple
- * @throws UserError for labels that do not belong to the embeddings, see checkBatch
+ * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
 export function selectTuples(
   loss: string,
-  embeddings: Tensor,
-  labels: Int32Array,
+  anchors: Rows,
+  reference: Rows,
   tuples: Tuples | null,
 ): TupleEmbeddings {
-  checkBatch(`${loss} loss`, embeddings, labels);
+  checkPair(`${loss} loss`, anchors, reference);
   if (!tuples || tuples.anchors.length === 0) {
     throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
   }
-  const select = (indices: Int32Array) =>
+  const select = ({ embeddings }: Rows, indices: Int32Array) =>
     embeddings.indexSelect(0, tensor(indices, { dtype: 'int64', device: embeddings.device }));
   return {
-    anchors: select(tuples.anchors),
-    positives: select(tuples.positives),
-    negatives: select(tuples.negatives),
+    anchors: select(anchors, tuples.anchors),
+    positives: select(reference, tuples.positives),
+    negatives: select(reference, tuples.negatives),
   };
 }

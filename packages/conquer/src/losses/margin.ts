@@ -5,6 +5,7 @@ import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import type { Cutoff } from '../mining-bounds.js';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, type LossContext, selectTuples } from './loss.js';
 
@@ -42,6 +43,7 @@ export interface MarginLossOptions extends z.input<typeof options> {
  */
 export class MarginLoss extends Loss {
   readonly usesTuples = true;
+  readonly usesReference = true;
   readonly margin: number;
   readonly nu: number;
   readonly perClass: boolean;
@@ -61,10 +63,10 @@ export class MarginLoss extends Loss {
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('margin', embeddings, labels, tuples);
-      const ofAnchors = this.perClass ? this.betaOfAnchors(embeddings, labels, tuples as Tuples) : this.beta;
+      const { anchors, positives, negatives } = selectTuples('margin', of, reference, tuples);
+      const ofAnchors = this.perClass ? this.betaOfAnchors(of, tuples as Tuples) : this.beta;
       const beta = this.#asCollection ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
@@ -83,9 +85,9 @@ export class MarginLoss extends Loss {
   }
 
   /** (T,) */
-  private betaOfAnchors(embeddings: Tensor, labels: Int32Array, { anchors }: Tuples): Tensor {
-    const classes = classTargets('margin loss', embeddings, labels, this.beta.size(0));
-    const rows = tensor(anchors, { dtype: 'int64', device: embeddings.device });
+  private betaOfAnchors(of: Rows, { anchors }: Tuples): Tensor {
+    const classes = classTargets('margin loss', of, this.beta.size(0));
+    const rows = tensor(anchors, { dtype: 'int64', device: of.embeddings.device });
     return this.beta.indexSelect(0, classes.indexSelect(0, rows));
   }
 

@@ -1,6 +1,7 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
@@ -27,6 +28,7 @@ export type MultiClassNPairOptions = z.input<typeof options>;
  */
 export class MultiClassNPairLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly l2Weight: number;
 
   constructor(given: MultiClassNPairOptions = {}) {
@@ -34,25 +36,25 @@ export class MultiClassNPairLoss extends Loss {
     this.l2Weight = withDefaults('MultiClassNPairLoss', options, given).l2Weight;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error('mc-npair loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const pairs = pairSets('mc-npair loss', embeddings, labels, tuples);
-      const loss = nPairTerm(embeddings, pairs);
-      return this.l2Weight === 0 ? loss : loss.add(embeddings.norm(2, 1).mean().mul(this.l2Weight));
+      const pairs = pairSets('mc-npair loss', anchors, reference, tuples);
+      const loss = nPairTerm(anchors, reference, pairs);
+      return this.l2Weight === 0 ? loss : loss.add(anchors.embeddings.norm(2, 1).mean().mul(this.l2Weight));
     });
   }
 }
 
 /** The mean over the pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)): a scalar. */
-export function nPairTerm(embeddings: Tensor, { anchors, positives, negatives }: PairSets): Tensor {
-  const similarities = embeddings.matmul(embeddings.t()).indexSelect(0, anchors);
+export function nPairTerm(of: Rows, reference: Rows, { anchors, positives, negatives }: PairSets): Tensor {
+  const similarities = of.embeddings.matmul(reference.embeddings.t()).indexSelect(0, anchors);
   const toPositive = similarities.gather(1, positives.unsqueeze(1));
   return logOnePlusSumExp(similarities.sub(toPositive), negatives).mean();
 }

@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
@@ -32,6 +33,7 @@ export type MultiSimilarityOptions = z.input<typeof options>;
  */
 export class MultiSimilarityLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly posWeight: number;
   readonly negWeight: number;
   readonly margin: number;
@@ -48,19 +50,19 @@ export class MultiSimilarityLoss extends Loss {
     this.averageNonZeroOnly = all.averageNonZeroOnly;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error(
         'multi-similarity loss: the batch has no positive and negative pair; skip such batches',
       );
     return scope(() => {
-      const { positives, negatives } = pairMasks('multi-similarity loss', embeddings, labels);
-      const similarities = embeddings.matmul(embeddings.t());
+      const { positives, negatives } = pairMasks('multi-similarity loss', anchors, reference);
+      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
       const [hardPositives, hardNegatives] = noGrad(() => {
         const leastPositive = similarities.where(positives, Infinity).amin(1, true);
         const mostNegative = similarities.where(negatives, -Infinity).amax(1, true);

@@ -2,6 +2,7 @@ import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
 const options = z.strictObject({
@@ -23,6 +24,7 @@ export interface NormalizedSoftmaxOptions extends z.input<typeof options>, Class
  */
 export class NormalizedSoftmaxLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = false;
   readonly temperature: number;
   readonly labelSmoothing: number;
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
@@ -38,9 +40,10 @@ export class NormalizedSoftmaxLoss extends Loss {
     );
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+  forward(rows: Rows): Tensor {
     return scope(() => {
-      const targets = classTargets('normalized-softmax loss', embeddings, labels, this.classWeights.size(0));
+      const { embeddings } = rows;
+      const targets = classTargets('normalized-softmax loss', rows, this.classWeights.size(0));
       const logits = F.linear(embeddings, F.normalize(this.classWeights)).div(this.temperature);
       return F.crossEntropy(logits, targets, { labelSmoothing: this.labelSmoothing });
     });

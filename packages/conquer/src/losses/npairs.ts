@@ -1,6 +1,7 @@
-import { eye, nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import { countPairs, type Labelled, type Rows } from '../rows.js';
 import { Loss } from './loss.js';
 import { pairMasks } from './pair-masks.js';
 
@@ -18,6 +19,7 @@ export type NPairsOptions = z.input<typeof options>;
  */
 export class NPairsLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   /** (1,), the inverse of a temperature. */
   readonly alpha: Tensor;
 
@@ -27,37 +29,34 @@ export class NPairsLoss extends Loss {
     this.alpha = nn.parameter(ones([1]).mul_(alpha));
   }
 
-  /** Whether there is a class with two images. */
-  override hasEnough(labels: Int32Array): boolean {
-    return new Set(labels).size < labels.length;
+  /** Whether an anchor has an image of its class to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return countPairs(anchors, reference).positives.some((count) => count > 0);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error('npairs loss: the batch has no positive pair; skip such batches');
     return scope(() => {
-      const { positives } = pairMasks('npairs loss', embeddings, labels);
-      const scaled = embeddings.matmul(embeddings.t()).mul(this.alpha);
-      const others = scaled.maskedFill(eye(labels.length, { device: embeddings.device }).gt(0), -Infinity);
+      const { positives, same } = pairMasks('npairs loss', anchors, reference);
+      const scaled = anchors.embeddings.matmul(reference.embeddings.t()).mul(this.alpha);
+      const others = scaled.maskedFill(same, -Infinity);
       const counts = positives.sum(1);
       const meanPositive = scaled
         .mul(positives)
         .sum(1)
         .div(counts.clamp({ min: 1 }));
       // -Σ_p (1/P) log softmax_p = logsumexp - mean of the positives
-      const losses = others.logsumexp(1).sub(meanPositive);
-      return losses.indexSelect(0, rowsWithPositive(labels, embeddings.device)).mean();
+      const rows = rowsWithPositive(anchors, reference);
+      return others.indexSelect(0, rows).logsumexp(1).sub(meanPositive.indexSelect(0, rows)).mean();
     });
   }
 }
 
-function rowsWithPositive(labels: Int32Array, device: string): Tensor {
-  const sizes = new Map<number, number>();
-  for (const label of labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-  const rows = Int32Array.from(labels.keys()).filter(
-    (row) => (sizes.get(labels[row] as number) as number) > 1,
-  );
-  return tensor(rows, { dtype: 'int64', device });
+function rowsWithPositive(anchors: Rows, reference: Rows): Tensor {
+  const { positives } = countPairs(anchors, reference);
+  const rows = Int32Array.from(positives.keys()).filter((row) => positives[row]! > 0);
+  return tensor(rows, { dtype: 'int64', device: anchors.embeddings.device });
 }
 
 export const npairs = part({

@@ -1,6 +1,7 @@
 import { F, Generator, manualSeed, noGrad, randn, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
+import { labelled } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { AngularLoss } from './angular.js';
 import { ArcFaceLoss } from './arcface.js';
@@ -18,6 +19,8 @@ import { TripletLoss } from './triplet.js';
 // The losses of the Revisiting collection. Most values are compared with it in golden/golden.test.ts; here are the
 // options and edges that its numbers do not reach.
 
+const hasEnough = (loss: Loss, of: Int32Array) => loss.hasEnough(labelled(of), labelled(of));
+
 const labels = Int32Array.of(0, 0, 0, 1, 1, 2, 2);
 const tuples: Tuples = {
   anchors: Int32Array.of(0, 1, 3, 5, 6),
@@ -34,7 +37,7 @@ function embeddings(rows = labels.length): Tensor {
 const value = (loss: Loss, x = embeddings(), of = labels) =>
   loss
     .to({ dtype: 'float64' })
-    .forward(x, of, loss.usesTuples ? tuples : null)
+    .ofBatch(x, of, loss.usesTuples ? tuples : null)
     .item();
 
 const unit = (...degrees: number[]) =>
@@ -101,10 +104,10 @@ describe('a batch without anything to learn from', () => {
 
   it('of one class or of single images is an error, and said beforehand', () => {
     for (const loss of wholeBatch) {
-      expect(loss.hasEnough(labels)).toBe(true);
+      expect(hasEnough(loss, labels)).toBe(true);
       for (const bad of [new Int32Array(7), Int32Array.of(0, 1, 2, 3, 4, 5, 6)]) {
-        expect(loss.hasEnough(bad)).toBe(false);
-        expect(() => loss.forward(embeddings(), bad)).toThrow(/skip such batches/);
+        expect(hasEnough(loss, bad)).toBe(false);
+        expect(() => loss.ofBatch(embeddings(), bad)).toThrow(/skip such batches/);
       }
     }
   });
@@ -112,8 +115,8 @@ describe('a batch without anything to learn from', () => {
   it('without tuples is an error', () => {
     const none = { anchors: new Int32Array(), positives: new Int32Array(), negatives: new Int32Array() };
     for (const loss of [new ContrastiveLoss(), new SnrLoss()]) {
-      expect(() => loss.forward(embeddings(), labels, none)).toThrow(/at least one tuple/);
-      expect(() => loss.forward(embeddings(), labels, null)).toThrow(/at least one tuple/);
+      expect(() => loss.ofBatch(embeddings(), labels, none)).toThrow(/at least one tuple/);
+      expect(() => loss.ofBatch(embeddings(), labels, null)).toThrow(/at least one tuple/);
     }
   });
 
@@ -123,7 +126,7 @@ describe('a batch without anything to learn from', () => {
       new SoftTripleLoss(classes()),
       new ProxyNcaLoss(classes()),
     ]) {
-      expect(loss.hasEnough(new Int32Array(7))).toBe(true);
+      expect(hasEnough(loss, new Int32Array(7))).toBe(true);
       expect(Number.isFinite(value(loss, embeddings(), new Int32Array(7)))).toBe(true);
     }
     expect(() => new ProxyNcaLoss({ numClasses: 1, embeddingDim: 6 })).toThrow(/at least 2 classes, got 1/);
@@ -154,7 +157,7 @@ describe('equal and opposite images', () => {
         for (const [, weights] of loss.namedParameters())
           noGrad(() => weights.fill_(0).select(-1, 0).fill_(1));
         const x = tensor(rows, { requiresGrad: true });
-        const result = loss.forward(x, labels, loss.usesTuples ? tuples : null);
+        const result = loss.ofBatch(x, labels, loss.usesTuples ? tuples : null);
         result.backward();
         const numbers = [result.item(), ...(x.grad?.toNumbers() ?? [NaN])];
         for (const [, weights] of loss.namedParameters()) numbers.push(...(weights.grad?.toNumbers() ?? []));
@@ -177,7 +180,7 @@ describe('MultiSimilarityLoss', () => {
   it('gives 0, with a zero gradient, when no pair is hard', () => {
     const x = unit(0, 0, 90, 90).requiresGrad_();
     const loss = new MultiSimilarityLoss({ averageNonZeroOnly: true });
-    const result = loss.forward(x, Int32Array.of(0, 0, 1, 1));
+    const result = loss.ofBatch(x, Int32Array.of(0, 0, 1, 1));
     result.backward();
     expect(result.item()).toBe(0);
     expect(x.grad?.toNumbers().every((g) => g === 0)).toBe(true);
@@ -193,19 +196,19 @@ describe('MultiClassNPairLoss and AngularLoss', () => {
       Math.log1p(negatives.reduce((sum, n) => sum + Math.exp(cos(a, n) - cos(a, p)), 0));
     const loss = new MultiClassNPairLoss();
     const all = term(0, 1, [2, 3, 4]) + term(1, 0, [2, 3, 4]) + term(2, 3, [0, 1, 4]) + term(3, 2, [0, 1, 4]);
-    expect(loss.forward(x, of).item()).toBeCloseTo(all / 4, 12);
+    expect(loss.ofBatch(x, of).item()).toBeCloseTo(all / 4, 12);
     const some = {
       anchors: Int32Array.of(0, 2, 0),
       positives: Int32Array.of(1, 3, 1),
       negatives: Int32Array.of(3, 4, 2),
     };
     const wanted = (term(0, 1, [2, 3]) + term(2, 3, [4])) / 2;
-    expect(loss.forward(x, of, some).item()).toBeCloseTo(wanted, 12);
+    expect(loss.ofBatch(x, of, some).item()).toBeCloseTo(wanted, 12);
     // The angular term with tan² 40°, for one pair.
     const t = Math.tan((40 * Math.PI) / 180) ** 2;
     const f = (n: number) => 4 * t * (cos(2, n) + cos(3, n)) - 2 * (1 + t) * cos(2, 3);
     const pair = { anchors: Int32Array.of(2), positives: Int32Array.of(3), negatives: Int32Array.of(4) };
-    const angular = new AngularLoss({ alphaDegrees: 40, angularWeight: 3 }).forward(x, of, pair).item();
+    const angular = new AngularLoss({ alphaDegrees: 40, angularWeight: 3 }).ofBatch(x, of, pair).item();
     expect(angular).toBeCloseTo(3 * Math.log1p(Math.exp(f(4))) + term(2, 3, [4]), 12);
   });
 });
@@ -216,7 +219,7 @@ describe('ArcFaceLoss', () => {
     loss.to({ dtype: 'float64' });
     // Own class at 0°, the other at 90°: loss = log(1 + exp(cos 90° side - own)).
     noGrad(() => loss.classWeights.copy_(unit(0, 90)));
-    const result = loss.forward(unit(degrees), Int32Array.of(0)).item();
+    const result = loss.ofBatch(unit(degrees), Int32Array.of(0)).item();
     return Math.cos(((degrees - 90) * Math.PI) / 180) - Math.log(Math.expm1(result));
   };
 
@@ -249,7 +252,7 @@ describeWithPython('SoftTripleLoss', ['torch'], () => {
     const x = embeddings();
     const options = { ...classes(), centresPerClass: 4, scale: 15, margin: 0.05, gamma: 0.3, tau: 0.4 };
     const loss = new SoftTripleLoss(options).to({ dtype: 'float64' });
-    const result = loss.forward(x, labels);
+    const result = loss.ofBatch(x, labels);
     result.backward();
     const peer = runPython(
       `

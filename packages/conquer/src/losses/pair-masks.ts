@@ -1,23 +1,35 @@
-import { eye, type Tensor } from '@conquer/torch';
-import { classTargets } from '../batch-labels.js';
+import { type Tensor, tensor } from '@conquer/torch';
+import { checkPair } from '../batch-labels.js';
+import { countPairs, type Labelled, type Rows } from '../rows.js';
 
-/** Which pairs (row, column) of a batch are positive and which negative: (B, B) bool. The diagonal is neither. */
+/** Which pairs (anchor, reference row) are positive and which negative: (A, N) bool. */
 export interface PairMasks {
+  /** Of one class, without those of one image. */
   positives: Tensor;
   negatives: Tensor;
+  /** Of one image. */
+  same: Tensor;
 }
 
-/** @throws UserError for labels that do not belong to the embeddings (B, D), see checkBatch */
-export function pairMasks(loss: string, embeddings: Tensor, labels: Int32Array): PairMasks {
-  const { device } = embeddings;
-  const column = classTargets(loss, embeddings, labels).unsqueeze(1);
-  const negatives = column.ne(column.t());
-  const diagonal = eye(labels.length, { device }).gt(0);
-  return { positives: negatives.logicalOr(diagonal).logicalNot(), negatives };
+/**
+ * @param loss whose, for messages
+ * @param reference what the anchors are compared with; by default themselves
+ * @throws UserError for labels that do not belong to the embeddings, see checkPair
+ */
+export function pairMasks(loss: string, anchors: Rows, reference: Rows = anchors): PairMasks {
+  checkPair(loss, anchors, reference);
+  const { device } = anchors.embeddings;
+  const differ = (ofAnchors: Int32Array, ofReference: Int32Array) =>
+    tensor(ofAnchors, { dtype: 'int64', device })
+      .unsqueeze(1)
+      .ne(tensor(ofReference, { dtype: 'int64', device }));
+  const negatives = differ(anchors.labels, reference.labels);
+  const same = differ(anchors.imageIds, reference.imageIds).logicalNot();
+  return { positives: negatives.logicalOr(same).logicalNot(), negatives, same };
 }
 
-/** Whether a batch holds a class with two images and an image of another class. */
-export function hasPositivesAndNegatives(labels: Int32Array): boolean {
-  const classes = new Set(labels);
-  return classes.size > 1 && classes.size < labels.length;
+/** Whether an anchor has an image of its class and one of another to be compared with. */
+export function hasPositivesAndNegatives(anchors: Labelled, reference: Labelled): boolean {
+  const { positives, negatives } = countPairs(anchors, reference);
+  return positives.some((count, anchor) => count > 0 && negatives[anchor]! > 0);
 }

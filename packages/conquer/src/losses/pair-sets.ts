@@ -1,53 +1,54 @@
 import { type Tensor, tensor } from '@conquer/torch';
-import { checkBatch } from '../batch-labels.js';
+import { checkPair } from '../batch-labels.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 
 /** Positive pairs, each with the negatives that it meets. */
 export interface PairSets {
-  /** (P,) int64, rows of the batch. */
+  /** (P,) int64, rows of the anchors. */
   anchors: Tensor;
+  /** (P,) int64, rows of the reference set. */
   positives: Tensor;
-  /** (P, B) bool */
+  /** (P, N) bool */
   negatives: Tensor;
 }
 
 /**
- * Every ordered positive pair of a batch with all images of other classes; or, where tuples are given, the pairs
- * that occur among them with the negatives that occur beside each.
+ * Every positive pair of an anchor and a reference row with all reference rows of other classes; or, where tuples are
+ * given, the pairs that occur among them with the negatives that occur beside each.
  *
- * @throws UserError for labels that do not belong to the embeddings (B, D), see checkBatch
+ * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
-export function pairSets(
-  loss: string,
-  embeddings: Tensor,
-  labels: Int32Array,
-  tuples: Tuples | null,
-): PairSets {
-  checkBatch(loss, embeddings, labels);
-  const { device } = embeddings;
-  const size = labels.length;
+export function pairSets(loss: string, of: Rows, reference: Rows, tuples: Tuples | null): PairSets {
+  checkPair(loss, of, reference);
+  const { device } = of.embeddings;
+  const numAnchors = of.labels.length;
+  const size = reference.labels.length;
   const rows = new Map<number, Set<number> | null>();
   if (tuples) {
     for (const [i, anchor] of tuples.anchors.entries()) {
-      const pair = anchor * size + (tuples.positives[i] as number);
+      const pair = anchor * size + tuples.positives[i]!;
       const negatives = rows.get(pair) ?? new Set();
-      rows.set(pair, negatives.add(tuples.negatives[i] as number));
+      rows.set(pair, negatives.add(tuples.negatives[i]!));
     }
   } else {
-    for (let pair = 0; pair < size * size; pair++) {
-      const [anchor, positive] = [Math.floor(pair / size), pair % size];
-      if (anchor !== positive && labels[anchor] === labels[positive]) rows.set(pair, null);
+    for (let anchor = 0; anchor < numAnchors; anchor++) {
+      for (let other = 0; other < size; other++) {
+        const isPositive =
+          of.labels[anchor] === reference.labels[other] && of.imageIds[anchor] !== reference.imageIds[other];
+        if (isPositive) rows.set(anchor * size + other, null);
+      }
     }
   }
   const pairs = [...rows.keys()];
-  const index = (of: (pair: number) => number) =>
-    tensor(Int32Array.from(pairs, of), { dtype: 'int64', device });
+  const index = (part: (pair: number) => number) =>
+    tensor(Int32Array.from(pairs, part), { dtype: 'int64', device });
   const negatives = new Uint8Array(pairs.length * size);
   for (const [row, pair] of pairs.entries()) {
     const chosen = rows.get(pair);
-    const anchorLabel = labels[Math.floor(pair / size)];
+    const anchorLabel = of.labels[Math.floor(pair / size)];
     for (let other = 0; other < size; other++) {
-      const negative = chosen ? chosen.has(other) : labels[other] !== anchorLabel;
+      const negative = chosen ? chosen.has(other) : reference.labels[other] !== anchorLabel;
       negatives[row * size + other] = Number(negative);
     }
   }

@@ -24,7 +24,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('loss %s', (_, l
     const built = loss.build(withDefaults('loss', loss.options, {}) as never, context());
     expect(built).toBeInstanceOf(Loss);
     const value = scope(() =>
-      built.forward(F.normalize(randn([5, 6])), labels, built.usesTuples ? tuples : null).item(),
+      built.ofBatch(F.normalize(randn([5, 6])), labels, built.usesTuples ? tuples : null).item(),
     );
     expect(Number.isFinite(value)).toBe(true);
   });
@@ -74,7 +74,7 @@ it.each([
     scope(() =>
       loss
         .build(withDefaults('loss', loss.options, given as never) as never, { ...context(), compat: as })
-        .forward(x, labels, tuples)
+        .ofBatch(x, labels, tuples)
         .item(),
     );
   expect(value(compat)).not.toBe(value(null));

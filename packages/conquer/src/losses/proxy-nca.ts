@@ -3,6 +3,7 @@ import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
 const options = z.strictObject({
@@ -20,6 +21,7 @@ export interface ProxyNcaOptions extends z.input<typeof options>, ClassWeightsCo
  */
 export class ProxyNcaLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = false;
   readonly scale: number;
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly proxies: Tensor;
@@ -36,9 +38,10 @@ export class ProxyNcaLoss extends Loss {
     );
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+  forward(rows: Rows): Tensor {
     return scope(() => {
-      const own = classTargets('proxy-nca loss', embeddings, labels, this.proxies.size(0)).unsqueeze(1);
+      const { embeddings } = rows;
+      const own = classTargets('proxy-nca loss', rows, this.proxies.size(0)).unsqueeze(1);
       // |x - p|² = 2 scale² (1 - cos) for vectors of length `scale`.
       const distances = F.linear(F.normalize(embeddings), F.normalize(this.proxies))
         .sub(1)

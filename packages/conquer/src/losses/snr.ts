@@ -1,6 +1,7 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { Loss, selectTuples } from './loss.js';
 
@@ -33,6 +34,7 @@ const LEAST_VARIANCE = 1e-8;
  */
 export class SnrLoss extends Loss {
   readonly usesTuples = true;
+  readonly usesReference = true;
   readonly margin: number;
   readonly regLambda: number;
   readonly averageNonZeroOnly: boolean;
@@ -49,9 +51,9 @@ export class SnrLoss extends Loss {
     return this.margin;
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('snr', embeddings, labels, tuples);
+      const { anchors, positives, negatives } = selectTuples('snr', of, reference, tuples);
       const variance = (x: Tensor) => x.var(1, { unbiased: false });
       const noise = variance(anchors.sub(positives)).sub(variance(anchors.sub(negatives)));
       const losses = noise

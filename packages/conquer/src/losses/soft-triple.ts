@@ -2,6 +2,7 @@ import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
 
 const options = z.strictObject({
@@ -34,6 +35,7 @@ export interface SoftTripleOptions extends z.input<typeof options>, ClassWeights
  */
 export class SoftTripleLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = false;
   readonly scale: number;
   readonly margin: number;
   readonly gamma: number;
@@ -52,14 +54,15 @@ export class SoftTripleLoss extends Loss {
     this.centres = nn.parameter(drawn.div_(Math.sqrt(embeddingDim)));
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
+  forward(rows: Rows): Tensor {
     return scope(() => {
+      const { embeddings } = rows;
       const { device } = embeddings;
       const [numClasses, perClass, dim] = this.centres.shape as [number, number, number];
-      const targets = classTargets('soft-triple loss', embeddings, labels, numClasses);
+      const targets = classTargets('soft-triple loss', rows, numClasses);
       const centres = F.normalize(this.centres, { dim: 2 });
       const toCentres = F.linear(embeddings, centres.reshape([numClasses * perClass, dim])).reshape([
-        labels.length,
+        rows.labels.length,
         numClasses,
         perClass,
       ]);

@@ -1,8 +1,9 @@
-import { eye, scope, type Tensor } from '@conquer/torch';
+import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import type { Compat } from '../compat.js';
 import { pairwiseDistances } from '../distances/pairwise.js';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import { Loss, type LossContext } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -18,10 +19,12 @@ export interface TripletAllOptions extends z.input<typeof options> {
 /**
  * The mean of [d_ap - d_an + margin]₊ over all triplets of the batch, those without a loss included: "batch
  * all" (Hermans, Beyer, Leibe, "In defense of the triplet loss", 2017), dcesml's TripletAllLoss. Distances
- * are those of `pairwiseDistances`. Memory is B³ numbers.
+ * are those of `pairwiseDistances`. Memory is A N² numbers, of A anchors
+ * and N reference rows.
  */
 export class TripletAllLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly margin: number;
   readonly #anchorIsNegative: boolean;
 
@@ -31,20 +34,18 @@ export class TripletAllLoss extends Loss {
     this.#anchorIsNegative = compat === 'dcesml';
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels))
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference))
       throw new Error('triplet-all loss: the batch has no triplet; skip such batches');
     return scope(() => {
-      const masks = pairMasks('triplet-all loss', embeddings, labels);
-      const distances = pairwiseDistances(embeddings);
-      const negatives = this.#anchorIsNegative
-        ? masks.negatives.logicalOr(eye(labels.length, { device: embeddings.device }).gt(0))
-        : masks.negatives;
+      const masks = pairMasks('triplet-all loss', anchors, reference);
+      const distances = pairwiseDistances(anchors.embeddings, { to: reference.embeddings });
+      const negatives = this.#anchorIsNegative ? masks.negatives.logicalOr(masks.same) : masks.negatives;
       // (anchor, positive, negative)
       const isTriplet = masks.positives.unsqueeze(2).logicalAnd(negatives.unsqueeze(1));
       const losses = distances.unsqueeze(2).sub(distances.unsqueeze(1)).add(this.margin).relu();

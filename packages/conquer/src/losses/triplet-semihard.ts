@@ -2,6 +2,7 @@ import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
 import { part, withDefaults } from '../part.js';
+import type { Labelled, Rows } from '../rows.js';
 import { Loss } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
@@ -19,10 +20,12 @@ export type TripletSemihardOptions = z.input<typeof options>;
  * Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015): each positive
  * pair of the batch meets the nearest negative that is farther from the anchor than the positive, or where
  * there is none the farthest negative. The mean over all positive pairs. As dcesml's TripletSemihardLoss.
- * Distances are those of `pairwiseDistances`. Memory is B³ numbers.
+ * Distances are those of `pairwiseDistances`. Memory is A N² numbers, of A
+ * anchors and N reference rows.
  */
 export class TripletSemihardLoss extends Loss {
   readonly usesTuples = false;
+  readonly usesReference = true;
   readonly margin: number;
   readonly soft: boolean;
 
@@ -33,18 +36,18 @@ export class TripletSemihardLoss extends Loss {
     this.soft = soft;
   }
 
-  /** Whether there is a class with two images, and another class. */
-  override hasEnough(labels: Int32Array): boolean {
-    return hasPositivesAndNegatives(labels);
+  /** Whether an anchor has an image of its class and one of another to be compared with. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(embeddings: Tensor, labels: Int32Array): Tensor {
-    if (!this.hasEnough(labels)) {
+  forward(anchors: Rows, reference: Rows): Tensor {
+    if (!this.hasEnough(anchors, reference)) {
       throw new Error('triplet-semihard loss: the batch has no triplet; skip such batches');
     }
     return scope(() => {
-      const { positives, negatives } = pairMasks('triplet-semihard loss', embeddings, labels);
-      const distances = pairwiseDistances(embeddings);
+      const { positives, negatives } = pairMasks('triplet-semihard loss', anchors, reference);
+      const distances = pairwiseDistances(anchors.embeddings, { to: reference.embeddings });
       const chosen = noGrad(() => semihardNegatives(distances, negatives));
       const difference = distances.sub(distances.gather(1, chosen));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();
@@ -53,7 +56,7 @@ export class TripletSemihardLoss extends Loss {
   }
 }
 
-/** The negative for each anchor and positive: distances (B, B), negatives (B, B) → positions (B, B). */
+/** The negative for each anchor and positive: distances (A, N), negatives (A, N) → reference rows (A, N). */
 function semihardNegatives(distances: Tensor, negatives: Tensor): Tensor {
   // (anchor, positive, negative)
   const toNegative = distances.unsqueeze(1);

@@ -1,6 +1,7 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { part, withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, selectTuples } from './loss.js';
@@ -27,6 +28,7 @@ export type TripletLossOptions = z.input<typeof options>;
  */
 export class TripletLoss extends Loss {
   readonly usesTuples = true;
+  readonly usesReference = true;
   readonly margin: number;
   readonly soft: boolean;
   readonly averageNonZeroOnly: boolean;
@@ -45,9 +47,9 @@ export class TripletLoss extends Loss {
     return this.margin;
   }
 
-  forward(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('triplet', embeddings, labels, tuples);
+      const { anchors, positives, negatives } = selectTuples('triplet', of, reference, tuples);
       const distance = this.squared ? squaredDistance : pairDistance;
       const difference = distance(anchors, positives).sub(distance(anchors, negatives));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();

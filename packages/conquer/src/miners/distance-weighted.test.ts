@@ -2,6 +2,7 @@ import { F, liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { usualBounds } from '../mining-bounds.js';
 import { Random } from '../random.js';
+import { batchRows, labelled } from '../rows.js';
 import {
   DistanceWeightedMiner,
   drawWithoutReplacement,
@@ -23,15 +24,14 @@ describe('DistanceWeightedMiner', () => {
       const labels = randomLabels(size, 1 + random.int(8), random);
       const embeddings = F.normalize(randn([size, 8]));
       const { anchors, positives, negatives } = new DistanceWeightedMiner({ random }).mine(
-        embeddings,
-        labels,
+        batchRows(embeddings, labels),
       );
       expect(positives.length).toBe(anchors.length);
       expect(negatives.length).toBe(anchors.length);
-      const wanted = negativesPerAnchor(labels);
+      const wanted = negativesPerAnchor(labelled(labels), labelled(labels));
       for (let anchor = 0; anchor < size; anchor++) {
         const tuples = [...anchors.keys()].filter((i) => anchors[i] === anchor);
-        const own = positivesOf(anchor, labels);
+        const own = positivesOf(anchor, labelled(labels), labelled(labels));
         expect(tuples.length).toBe(own.length > 0 ? wanted : 0);
         expect(new Set(tuples.map((i) => negatives[i])).size).toBe(tuples.length);
         for (const i of tuples) expect(labels[negatives[i] as number]).not.toBe(labels[anchor]);
@@ -45,8 +45,9 @@ describe('DistanceWeightedMiner', () => {
   it('has no tuple without a negative or without a positive', () => {
     const embeddings = F.normalize(randn([6, 4]));
     const mine = (labels: number[]) =>
-      new DistanceWeightedMiner({ random: new Random(0) }).mine(embeddings, Int32Array.from(labels)).anchors
-        .length;
+      new DistanceWeightedMiner({ random: new Random(0) }).mine(
+        batchRows(embeddings, Int32Array.from(labels)),
+      ).anchors.length;
     expect(mine([1, 1, 1, 1, 1, 1])).toBe(0);
     expect(mine([1, 2, 3, 4, 5, 6])).toBe(0);
     expect(mine([1, 1, 3, 4, 5, 6])).toBe(2);
@@ -63,16 +64,16 @@ describe('DistanceWeightedMiner', () => {
     const random = new Random(0);
     const usual = new DistanceWeightedMiner({ random });
     for (let trial = 0; trial < 100; trial++)
-      expect([...usual.mine(embeddings, labels).negatives]).toEqual([2, 2]);
+      expect([...usual.mine(batchRows(embeddings, labels)).negatives]).toEqual([2, 2]);
     const nearer = new DistanceWeightedMiner({ random, nonZeroLossCutoff: 0.9 });
     const drawn = new Set<number>();
     for (let trial = 0; trial < 100; trial++)
-      for (const n of nearer.mine(embeddings, labels).negatives) drawn.add(n);
+      for (const n of nearer.mine(batchRows(embeddings, labels)).negatives) drawn.add(n);
     expect(drawn.size).toBe(6);
     // A cutoff for each class of the anchor.
     const zeroLossDistance = () => (label: number) => (label === 0 ? 1.4 : 0);
     const byClass = new DistanceWeightedMiner({ random, loss: { ...usualBounds, zeroLossDistance } });
-    expect([...byClass.mine(embeddings, labels).negatives]).toEqual([2, 2]);
+    expect([...byClass.mine(batchRows(embeddings, labels)).negatives]).toEqual([2, 2]);
   });
 
   it('asks the loss for the distance from which on a negative has none, batch by batch', () => {
@@ -86,7 +87,7 @@ describe('DistanceWeightedMiner', () => {
       loss: { ...usualBounds, zeroLossDistance: () => far },
     });
     const drawn = () => {
-      const found = Array.from({ length: 200 }, () => miner.mine(embeddings, labels));
+      const found = Array.from({ length: 200 }, () => miner.mine(batchRows(embeddings, labels)));
       return new Set(found.flatMap(({ negatives }) => [...negatives]));
     };
     expect(drawn()).toEqual(new Set([2]));
@@ -95,20 +96,13 @@ describe('DistanceWeightedMiner', () => {
   });
 
   it('never weighs a negative NaN or infinite, even opposite or equal points without cutoffs', () => {
-    // The first and the last are one point, the second is opposite.
-    const products = [
-      [1, -1, 1],
-      [-1, 1, -1],
-      [1, -1, 1],
-    ];
     const labels = Int32Array.of(0, 1, 2);
     for (const dtype of ['float32', 'float64'] as const) {
       for (const dimensions of [2, 3, 64, 512]) {
-        const weights = negativeWeights(tensor(products, { dtype }), labels, {
-          dimensions,
-          cutoff: 0.01,
-          nonZeroLossCutoff: Infinity,
-        });
+        // The first and the last are one point, the second is opposite.
+        const rows = [1, -1, 1].map((x) => [x, ...new Array<number>(dimensions - 1).fill(0)]);
+        const batch = batchRows(tensor(rows, { dtype }), labels);
+        const weights = negativeWeights(batch, batch, { cutoff: 0.01, nonZeroLossCutoff: Infinity });
         expect([...weights].every(Number.isFinite)).toBe(true);
         expect(weights[1]).toBeGreaterThan(0);
       }
@@ -124,7 +118,9 @@ describe('DistanceWeightedMiner', () => {
         [1, 0],
       ]);
       const miner = new DistanceWeightedMiner({ random: new Random(0) });
-      expect(() => miner.mine(embeddings, Int32Array.of(0, 0, 1, 1))).toThrow(/row 2 of the batch/);
+      expect(() => miner.mine(batchRows(embeddings, Int32Array.of(0, 0, 1, 1)))).toThrow(
+        /row 2 of the batch/,
+      );
     }
   });
 
@@ -133,7 +129,7 @@ describe('DistanceWeightedMiner', () => {
     const labels = Int32Array.from({ length: 20 }, (_, i) => i >> 2);
     const before = liveTensors();
     const mine = (seed: number) =>
-      new DistanceWeightedMiner({ random: new Random(seed) }).mine(embeddings, labels);
+      new DistanceWeightedMiner({ random: new Random(seed) }).mine(batchRows(embeddings, labels));
     expect(mine(1)).toEqual(mine(1));
     expect(mine(1)).not.toEqual(mine(2));
     expect(liveTensors()).toBe(before);
@@ -178,9 +174,13 @@ describe('drawWithoutReplacement', () => {
 
 describe('negativesPerAnchor', () => {
   it('is the rounded mean number of positives, within what the batch can give', () => {
-    expect(negativesPerAnchor(Int32Array.of(0, 0, 0, 0, 1, 1, 1, 1))).toBe(3);
-    expect(negativesPerAnchor(Int32Array.of(0, 0, 0, 0, 0, 1))).toBe(1);
-    expect(negativesPerAnchor(Int32Array.of(0, 1, 2))).toBe(1);
-    expect(negativesPerAnchor(Int32Array.of(0, 0))).toBe(0);
+    const of = (...labels: number[]) => {
+      const batch = labelled(Int32Array.from(labels));
+      return negativesPerAnchor(batch, batch);
+    };
+    expect(of(0, 0, 0, 0, 1, 1, 1, 1)).toBe(3);
+    expect(of(0, 0, 0, 0, 0, 1)).toBe(1);
+    expect(of(0, 1, 2)).toBe(1);
+    expect(of(0, 0)).toBe(0);
   });
 });

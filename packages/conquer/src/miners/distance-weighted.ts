@@ -1,13 +1,14 @@
-import { distanceWeights, noGrad, scope, type Tensor } from '@conquer/torch';
+import { distanceWeights, noGrad, scope } from '@conquer/torch';
 import { z } from 'zod';
-import { checkBatch } from '../batch-labels.js';
-import { refuseNonFinite } from '../distances/pairwise.js';
+import { checkPair } from '../batch-labels.js';
+import { refuseNonFinite, refuseNonFiniteRows } from '../distances/pairwise.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
 import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
+import { countPairs, type Labelled, type Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner, MinerContext } from './miner.js';
-import { largestClass, meanPositives } from './positives.js';
+import { meanOf } from './positives.js';
 
 const options = z.strictObject({
   cutoff: z
@@ -66,35 +67,27 @@ export class DistanceWeightedMiner implements Miner {
   }
 
   /** @throws Error if an embedding is NaN or infinite */
-  mine(embeddings: Tensor, labels: Int32Array): Tuples {
-    checkBatch('distance-weighted miner', embeddings, labels);
-    const weights = scope(() =>
-      negativeWeights(
-        noGrad(() => embeddings.matmul(embeddings.t())),
-        labels,
-        {
-          dimensions: embeddings.size(1),
-          cutoff: this.cutoff,
-          nonZeroLossCutoff: this.nonZeroLossCutoff ?? this.#loss.zeroLossDistance(),
-        },
-        this.#weights,
-      ),
-    );
-    this.#weights = weights;
-    return this.sample(weights, labels);
+  mine(anchors: Rows, reference: Rows = anchors): Tuples {
+    checkPair('distance-weighted miner', anchors, reference);
+    if (reference !== anchors) refuseNonFiniteRows(reference.embeddings, 'reference set');
+    const bounds = {
+      cutoff: this.cutoff,
+      nonZeroLossCutoff: this.nonZeroLossCutoff ?? this.#loss.zeroLossDistance(),
+    };
+    this.#weights = negativeWeights(anchors, reference, bounds, this.#weights);
+    return this.sample(this.#weights, anchors, reference);
   }
 
   /**
    * Draws the tuples by weights that are there.
-   * @param weights (B, B), row-major; those of pairs of one class are not used; those of what is drawn become
+   * @param weights (A, N), row-major; those of pairs of one class are not used; those of what is drawn become
    *   zero
-   * @param labels (B,)
    * @throws Error if a row of weights is NaN
    */
-  sample(weights: Weights, labels: Int32Array): Tuples {
-    const numNegatives = negativesPerAnchor(labels);
+  sample(weights: Weights, of: Labelled, reference: Labelled): Tuples {
+    const numNegatives = negativesPerAnchor(of, reference);
     const classes = new Map<number, number[]>();
-    for (const [image, label] of labels.entries()) {
+    for (const [image, label] of reference.labels.entries()) {
       const members = classes.get(label);
       if (members) members.push(image);
       else classes.set(label, [image]);
@@ -102,16 +95,16 @@ export class DistanceWeightedMiner implements Miner {
     const anchors: number[] = [];
     const positives: number[] = [];
     const negatives: number[] = [];
-    const size = labels.length;
+    const size = reference.labels.length;
     if (numNegatives > 0) {
-      for (const [anchor, label] of labels.entries()) {
+      for (const [anchor, label] of of.labels.entries()) {
         const row = anchor * size;
         if (Number.isNaN(weights[row])) refuseNonFinite(anchor);
-        const members = classes.get(label) as number[];
-        if (members.length < 2) continue;
+        const members = classes.get(label) ?? [];
+        const own = members.filter((other) => reference.imageIds[other] !== of.imageIds[anchor]);
+        if (own.length === 0) continue;
         for (const same of members) weights[row + same] = 0;
         const drawn = drawWithoutReplacement(weights, numNegatives, this.#random, row, size);
-        const own = members.filter((other) => other !== anchor);
         const paired = matchCount(own, drawn.length, this.#random);
         for (let i = 0; i < drawn.length; i++) {
           anchors.push(anchor);
@@ -129,7 +122,7 @@ export class DistanceWeightedMiner implements Miner {
 }
 
 /**
- * Unnormalised sampling weights (B, B), row = anchor: exp(log(1 / q(d)) - the row's largest) + 1e-9 for negatives
+ * Unnormalised sampling weights (A, N), row = anchor: exp(log(1 / q(d)) - the row's largest) + 1e-9 for negatives
  * with a loss, 1e-6 for images beyond, zero for the other ones of the anchor's class.
  *
  * q(d) ∝ d^(n-2) (1 - d²/4)^((n-3)/2) for points on the sphere in n dimensions.
@@ -137,39 +130,49 @@ export class DistanceWeightedMiner implements Miner {
  * As in dcesml, images of the anchor's class that lie beyond have the 1e-6 too. They must not be drawn; there, they
  * can be.
  *
- * @param products (B, B) inner products of the embeddings with each other, float32 or float64, as are the weights
+ * @param anchors with embeddings in float32 or float64, as are the weights
  * @param reuse memory that is taken if it fits
- * @returns (B, B), row-major; NaN all along the row of an embedding that is not finite
+ * @returns (A, N), row-major; NaN all along the row of an embedding that is not finite
  */
 export function negativeWeights(
-  products: Tensor,
-  labels: Int32Array,
-  options: { dimensions: number; cutoff: number; nonZeroLossCutoff: Cutoff },
+  anchors: Rows,
+  reference: Rows,
+  { cutoff, nonZeroLossCutoff }: { cutoff: number; nonZeroLossCutoff: Cutoff },
   reuse?: Weights,
 ): Weights {
-  const { dimensions: n, cutoff, nonZeroLossCutoff } = options;
-  const size = labels.length;
-  const far = new Float64Array(size);
-  if (typeof nonZeroLossCutoff === 'number') far.fill(nonZeroLossCutoff);
-  else for (let i = 0; i < size; i++) far[i] = nonZeroLossCutoff(labels[i] as number);
-  const Numbers = products.dtype === 'float64' ? Float64Array : Float32Array;
-  const fits = reuse instanceof Numbers && reuse.length === size * size;
-  return distanceWeights(products, labels, far, fits ? reuse : new Numbers(size * size), {
-    exponentOfDistance: (n - 2) / 2,
-    exponentOfRest: (n - 3) / 2,
-    leastSquare: Math.max(cutoff ** 2, LEAST_SQUARE),
-    floor: WEIGHT_FLOOR,
-    farWeight: FAR_WEIGHT,
-  });
+  const n = anchors.embeddings.size(1);
+  const length = anchors.labels.length * reference.labels.length;
+  const far = Float64Array.from(anchors.labels, (label) =>
+    typeof nonZeroLossCutoff === 'number' ? nonZeroLossCutoff : nonZeroLossCutoff(label),
+  );
+  const Numbers = anchors.embeddings.dtype === 'float64' ? Float64Array : Float32Array;
+  const fits = reuse instanceof Numbers && reuse.length === length;
+  return scope(() =>
+    noGrad(() => {
+      const products = anchors.embeddings.matmul(reference.embeddings.t());
+      // Those of the batch itself are the products' diagonal, so that equal rows are at a distance of 0 to the bit.
+      const square = (rows: Rows) => rows.embeddings.square().sum(1);
+      const own = reference === anchors ? null : { rows: square(anchors), columns: square(reference) };
+      const weights = fits ? reuse : new Numbers(length);
+      return distanceWeights(products, own, anchors.labels, reference.labels, far, weights, {
+        exponentOfDistance: (n - 2) / 2,
+        exponentOfRest: (n - 3) / 2,
+        leastSquare: Math.max(cutoff ** 2, LEAST_SQUARE),
+        floor: WEIGHT_FLOOR,
+        farWeight: FAR_WEIGHT,
+      });
+    }),
+  );
 }
 
 /**
- * How many negatives each anchor draws: the mean number of positives, rounded, at least one, and no more
- * than there are images outside the largest class. Zero for a batch of one class.
+ * How many negatives each anchor draws: the mean number of positives, rounded, at least one, and no more than there are
+ * for the anchor that has the fewest. Zero for a batch of one class.
  */
-export function negativesPerAnchor(labels: Int32Array): number {
-  const wanted = Math.max(1, Math.floor(meanPositives(labels) + 0.5));
-  return Math.min(wanted, labels.length - largestClass(labels));
+export function negativesPerAnchor(anchors: Labelled, reference: Labelled): number {
+  const counts = countPairs(anchors, reference);
+  const wanted = Math.max(1, Math.floor(meanOf(counts.positives) + 0.5));
+  return Math.min(wanted, ...counts.negatives);
 }
 
 /** Weights are summed by so many, so that a draw reads a block and the blocks' sums, not all. */

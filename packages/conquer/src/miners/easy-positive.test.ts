@@ -2,8 +2,9 @@ import { F, manualSeed, randn, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { distanceMatrix } from '../distances/pairwise.js';
 import { Random } from '../random.js';
+import { batchRows, countPairs, labelled } from '../rows.js';
 import { EasyPositiveMiner } from './easy-positive.js';
-import { meanPositives, positivesOf } from './positives.js';
+import { meanOf, positivesOf } from './positives.js';
 
 describe('EasyPositiveMiner', () => {
   it('takes the nearest negatives beyond the cutoff, and positives in order', () => {
@@ -15,8 +16,13 @@ describe('EasyPositiveMiner', () => {
       const embeddings = F.normalize(randn([size, 5]));
       const distances = distanceMatrix(embeddings);
       const cutoff = random.uniform(0, 1.5);
-      const { anchors, positives, negatives } = new EasyPositiveMiner({ cutoff }).mine(embeddings, labels);
-      const wanted = Math.max(1, Math.floor(meanPositives(labels)));
+      const { anchors, positives, negatives } = new EasyPositiveMiner({ cutoff }).mine(
+        batchRows(embeddings, labels),
+      );
+      const wanted = Math.max(
+        1,
+        Math.floor(meanOf(countPairs(labelled(labels), labelled(labels)).positives)),
+      );
       for (let anchor = 0; anchor < size; anchor++) {
         const at = (other: number) => distances[anchor * size + other] as number;
         const tuples = [...anchors.keys()].filter((i) => anchors[i] === anchor);
@@ -25,7 +31,7 @@ describe('EasyPositiveMiner', () => {
           .sort((a, b) => at(a) - at(b))
           .slice(0, wanted)
           .sort((a, b) => a - b);
-        const own = positivesOf(anchor, labels);
+        const own = positivesOf(anchor, labelled(labels), labelled(labels));
         const count = Math.min(own.length, nearest.length);
         expect(tuples.map((i) => negatives[i])).toEqual(nearest.slice(0, count));
         expect(tuples.map((i) => positives[i])).toEqual(own.slice(0, count));
@@ -40,9 +46,12 @@ describe('EasyPositiveMiner', () => {
       [1, 0.01],
       [1, 0.02],
     ]);
-    expect(new EasyPositiveMiner().mine(embeddings, Int32Array.of(0, 0, 1, 1)).anchors.length).toBe(0);
     expect(
-      new EasyPositiveMiner({ cutoff: 0 }).mine(embeddings, Int32Array.of(0, 0, 1, 1)).anchors.length,
+      new EasyPositiveMiner().mine(batchRows(embeddings, Int32Array.of(0, 0, 1, 1))).anchors.length,
+    ).toBe(0);
+    expect(
+      new EasyPositiveMiner({ cutoff: 0 }).mine(batchRows(embeddings, Int32Array.of(0, 0, 1, 1))).anchors
+        .length,
     ).toBe(4);
   });
 });

@@ -1,11 +1,11 @@
-import type { Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { checkBatch } from '../batch-labels.js';
+import { checkPair } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
 import { part, withDefaults } from '../part.js';
+import { countPairs, type Labelled, type Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner } from './miner.js';
-import { meanPositives, positivesOf } from './positives.js';
+import { meanOf, positivesOf } from './positives.js';
 
 const options = z.strictObject({
   cutoff: z.number().min(0).default(0.5).describe('negatives nearer than this are left out'),
@@ -28,27 +28,33 @@ export class EasyPositiveMiner implements Miner {
     this.cutoff = withDefaults('EasyPositiveMiner', options, given).cutoff;
   }
 
-  mine(embeddings: Tensor, labels: Int32Array): Tuples {
-    checkBatch('easy-positive miner', embeddings, labels);
-    return easyPositiveTuples(distanceMatrix(embeddings), labels, this.cutoff);
+  mine(anchors: Rows, reference: Rows = anchors): Tuples {
+    checkPair('easy-positive miner', anchors, reference);
+    const distances = distanceMatrix(anchors.embeddings, reference.embeddings);
+    return easyPositiveTuples(distances, anchors, reference, this.cutoff);
   }
 }
 
-/** @param distances (B, B), row-major */
-export function easyPositiveTuples(distances: Float64Array, labels: Int32Array, cutoff: number): Tuples {
-  const size = labels.length;
-  const numNegatives = Math.max(1, Math.floor(meanPositives(labels)));
+/** @param distances (A, N), row-major */
+function easyPositiveTuples(
+  distances: Float64Array,
+  of: Labelled,
+  reference: Labelled,
+  cutoff: number,
+): Tuples {
+  const size = reference.labels.length;
+  const numNegatives = Math.max(1, Math.floor(meanOf(countPairs(of, reference).positives)));
   const anchors: number[] = [];
   const positives: number[] = [];
   const negatives: number[] = [];
-  for (let anchor = 0; anchor < size; anchor++) {
-    const own = positivesOf(anchor, labels);
+  for (const [anchor, label] of of.labels.entries()) {
+    const own = positivesOf(anchor, of, reference);
     const row = distances.subarray(anchor * size, (anchor + 1) * size);
     // The nearest so far, nearest first.
     const nearest: number[] = [];
     for (let other = 0; other < size; other++) {
       const distance = row[other] as number;
-      if (labels[other] === labels[anchor] || distance < cutoff) continue;
+      if (reference.labels[other] === label || distance < cutoff) continue;
       let place = nearest.length;
       while (place > 0 && (row[nearest[place - 1] as number] as number) > distance) place--;
       if (place === numNegatives) continue;

@@ -2,6 +2,7 @@ import { F, manualSeed, randn } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
 import { distanceMatrix } from '../distances/pairwise.js';
 import { Random } from '../random.js';
+import { batchRows, labelled } from '../rows.js';
 import { FlexibleTripletMiner, negativeChoices, positiveChoices } from './flexible-triplet.js';
 
 const combinations = positiveChoices.flatMap((positive) =>
@@ -17,7 +18,7 @@ describe('FlexibleTripletMiner', () => {
     const labels = Int32Array.of(0, 0, 0, 1, 2, 3, 4);
     const chosen = (positive: 'easy' | 'hard', negative: 'hard' | 'semihard') => {
       const miner = new FlexibleTripletMiner({ positive, negative, margin: 2, random: new Random(1) });
-      const { anchors, positives, negatives } = miner.choose(distances, labels);
+      const { anchors, positives, negatives } = miner.choose(distances, labelled(labels));
       const at = anchors.indexOf(0);
       return [positives[at], negatives[at]];
     };
@@ -38,7 +39,7 @@ describe('FlexibleTripletMiner', () => {
       const distances = distanceMatrix(embeddings);
       const margin = random.uniform(0.05, 0.5);
       const miner = new FlexibleTripletMiner({ positive, negative, margin, random });
-      const { anchors, positives, negatives } = miner.mine(embeddings, labels);
+      const { anchors, positives, negatives } = miner.mine(batchRows(embeddings, labels));
       for (let anchor = 0; anchor < size; anchor++) {
         const at = (image: number) => distances[anchor * size + image] as number;
         const own = [...labels.keys()].filter((i) => i !== anchor && labels[i] === labels[anchor]);
@@ -81,7 +82,7 @@ describe('FlexibleTripletMiner', () => {
         negative: 'semihard',
         margin,
         random: new Random(0),
-      }).choose(distances, labels);
+      }).choose(distances, labelled(labels));
     const labels = Int32Array.of(0, 0, 1, 2);
     expect([...of(0.4, labels).anchors]).toEqual([0]);
     expect([...of(0.4, labels).negatives]).toEqual([3]);

@@ -1,10 +1,10 @@
-import type { Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { checkBatch } from '../batch-labels.js';
+import { checkPair } from '../batch-labels.js';
 import { distanceMatrix } from '../distances/pairwise.js';
 import { type MiningBounds, usualBounds } from '../mining-bounds.js';
 import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
+import type { Labelled, Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import type { Miner, MinerContext } from './miner.js';
 import { positivesOf } from './positives.js';
@@ -61,22 +61,22 @@ export class FlexibleTripletMiner implements Miner {
     this.#random = random;
   }
 
-  mine(embeddings: Tensor, labels: Int32Array): Tuples {
-    checkBatch('triplet miner', embeddings, labels);
-    return this.choose(distanceMatrix(embeddings), labels);
+  mine(anchors: Rows, reference: Rows = anchors): Tuples {
+    checkPair('triplet miner', anchors, reference);
+    return this.choose(distanceMatrix(anchors.embeddings, reference.embeddings), anchors, reference);
   }
 
-  /** Chooses by distances that are there. @param distances (B, B), row-major @param labels (B,) */
-  choose(distances: Float64Array, labels: Int32Array): Tuples {
-    const size = labels.length;
+  /** Chooses by distances that are there. @param distances (A, N), row-major */
+  choose(distances: Float64Array, of: Labelled, reference: Labelled = of): Tuples {
+    const size = reference.labels.length;
     const anchors: number[] = [];
     const positives: number[] = [];
     const negatives: number[] = [];
-    for (let anchor = 0; anchor < size; anchor++) {
+    for (const [anchor, label] of of.labels.entries()) {
       const row = distances.subarray(anchor * size, (anchor + 1) * size);
-      const positive = this.choosePositive(row, positivesOf(anchor, labels));
+      const positive = this.choosePositive(row, positivesOf(anchor, of, reference));
       if (positive === undefined) continue;
-      const others = Array.from(labels.keys()).filter((image) => labels[image] !== labels[anchor]);
+      const others = Array.from(reference.labels.keys()).filter((image) => reference.labels[image] !== label);
       const negative = this.chooseNegative(row, others, row[positive] as number);
       if (negative === undefined) continue;
       anchors.push(anchor);

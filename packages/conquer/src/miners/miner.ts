@@ -1,25 +1,25 @@
-import type { Tensor } from '@conquer/torch';
 import type { Compat } from '../compat.js';
 import type { MiningBounds } from '../mining-bounds.js';
 import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
+import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 
 /**
- * Chooses what a batch trains on. A miner reads distances only; no gradient flows through it.
+ * Chooses what a batch trains on: for its anchors, positives and negatives of a reference set, which is the batch itself,
+ * or what a memory keeps, or the rows of all processes. A miner reads distances only; no gradient flows through it.
  *
  * An anchor without a valid positive or negative is skipped. A batch without any valid tuple gives three
  * empty arrays: the caller says so and goes on to the next batch.
  */
 export interface Miner {
   /**
-   * @param embeddings (B, D), L2-normalised
-   * @param labels (B,), the class of each row
-   * @returns tuples of rows of the batch, without any tensor
-   * @throws UserError for labels that are no Int32Array of B
+   * @param reference what the anchors are compared with: the same object where that is the batch itself
+   * @returns tuples without any tensor: rows of the anchors, and rows of the reference set
+   * @throws UserError for labels that are no Int32Array of as many as there are rows
    * @throws Error if an embedding is NaN or infinite
    */
-  mine(embeddings: Tensor, labels: Int32Array): Tuples;
+  mine(anchors: Rows, reference: Rows): Tuples;
 }
 
 /** What is known when an experiment's miner is built. */

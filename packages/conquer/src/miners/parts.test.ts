@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
+import { batchRows } from '../rows.js';
 import type { DistanceWeightedMiner } from './distance-weighted.js';
 import type { FlexibleTripletMiner } from './flexible-triplet.js';
 import type { MinerPart } from './miner.js';
@@ -26,7 +27,8 @@ describe.each(miners.map((miner) => [miner.name, miner as MinerPart] as const))(
 
   it('builds with its defaults, and finds tuples', () => {
     const embeddings = F.normalize(randn([8, 4], { generator: new Generator(2) }));
-    const { anchors, positives, negatives } = build(miner, {}).mine(embeddings, labels);
+    const batch = batchRows(embeddings, labels);
+    const { anchors, positives, negatives } = build(miner, {}).mine(batch, batch);
     expect(anchors.length).toBeGreaterThan(0);
     for (const [i, anchor] of anchors.entries()) {
       expect(labels[positives[i]!]).toBe(labels[anchor]);

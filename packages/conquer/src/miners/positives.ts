@@ -1,24 +1,19 @@
-/** The other images of the anchor's class, ascending. */
-export function positivesOf(anchor: number, labels: Int32Array): number[] {
+import type { Labelled } from '../rows.js';
+
+/** The reference rows of the anchor's class that are not its own image, ascending. */
+export function positivesOf(anchor: number, anchors: Labelled, reference: Labelled): number[] {
   const found: number[] = [];
-  for (let other = 0; other < labels.length; other++) {
-    if (other !== anchor && labels[other] === labels[anchor]) found.push(other);
+  for (let other = 0; other < reference.labels.length; other++) {
+    const isOne =
+      reference.labels[other] === anchors.labels[anchor] &&
+      reference.imageIds[other] !== anchors.imageIds[anchor];
+    if (isOne) found.push(other);
   }
   return found;
 }
 
-/** How many positives an image of this batch has on average. */
-export function meanPositives(labels: Int32Array): number {
-  const sizes = new Map<number, number>();
-  for (const label of labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-  let pairs = 0;
-  for (const size of sizes.values()) pairs += size * (size - 1);
-  return labels.length === 0 ? 0 : pairs / labels.length;
-}
-
-/** How many images the largest class of this batch has. */
-export function largestClass(labels: Int32Array): number {
-  const sizes = new Map<number, number>();
-  for (const label of labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-  return Math.max(0, ...sizes.values());
+/** How many positives an anchor has on average, by how many each has. */
+export function meanOf(positives: Int32Array): number {
+  const pairs = positives.reduce((sum, count) => sum + count, 0);
+  return positives.length === 0 ? 0 : pairs / positives.length;
 }

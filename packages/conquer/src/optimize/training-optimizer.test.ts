@@ -46,7 +46,7 @@ function setUp(options: Partial<OptimizerOptions> = {}, masks: MaskOptions = {})
 function update(optimizer: TrainingOptimizer): void {
   scope(() => {
     optimizer.zeroGrad();
-    let total = loss.forward(model.embed(images), Int32Array.of(0, 1, 2, 0));
+    let total = loss.ofBatch(model.embed(images), Int32Array.of(0, 1, 2, 0));
     for (const mask of model.masks) total = total.add(mask.square().sum());
     total.backward();
     optimizer.step();

@@ -24,6 +24,7 @@ import { goldenFiles } from '../golden/files.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { openModel } from '../models/open.js';
 import { Random } from '../random.js';
+import { batchRows } from '../rows.js';
 
 // What is made of operators has to give on the card what it gives on the processor. Only where there is a card.
 
@@ -109,7 +110,8 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
 
   it('the miner draws the same tuples from the same seed', () => {
     const { embeddings, there, labels } = points(16, 4, 24, 'float64');
-    const mine = (x: Tensor) => new DistanceWeightedMiner({ random: new Random(2) }).mine(x, labels);
+    const mine = (x: Tensor) =>
+      new DistanceWeightedMiner({ random: new Random(2) }).mine(batchRows(x, labels));
     expect(mine(there)).toEqual(mine(embeddings));
   });
 

@@ -22,5 +22,5 @@ function plainFields(value: object, without: readonly string[]): { [name: string
  * these, as JSON. So a run that goes on can be told when a loss or miner of one's own is set otherwise than it was.
  */
 export function optionsOf(part: object): string {
-  return JSON.stringify(plainFields(part, ['training'])); // a module's mode, which is no option
+  return JSON.stringify(plainFields(part, ['training', 'usesReference'])); // a module's mode and kind, no options
 }

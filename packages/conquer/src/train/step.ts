@@ -4,6 +4,7 @@ import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
+import { labelled } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import type { Profile } from './profile.js';
 
@@ -66,7 +67,9 @@ export class TrainingStep {
    */
   run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda, profile } = this.parts;
-    if (!loss.hasEnough(labels)) return skip('its classes do not give the loss anything to compare', null);
+    const batch = labelled(labels);
+    if (!loss.hasEnough(batch, batch))
+      return skip('its classes do not give the loss anything to compare', null);
     return scope(() => {
       const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
       profile?.lap('forward', embeddings);
@@ -76,13 +79,15 @@ export class TrainingStep {
         // The miner reads the distances anyway, and can make nothing of NaN.
         if (!Number.isFinite(embeddings.detach().sum().item()))
           throw new NotFiniteError('the embeddings are not finite');
-        tuples = noGrad(() => miner.mine(embeddings.detach(), labels));
+        const rows = { ...batch, embeddings: embeddings.detach() };
+        tuples = noGrad(() => miner.mine(rows, rows));
         profile?.lap('mining');
         if (tuples.anchors.length === 0) return skip('the miner found no valid tuple in the batch', 0);
       }
       const numTuples = tuples === null ? null : tuples.anchors.length;
 
-      const metricLoss = loss.forward(embeddings, labels, tuples);
+      const rows = { ...batch, embeddings };
+      const metricLoss = loss.forward(rows, rows, tuples);
       const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
       const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
       const total = fullEmbedding ? metricLoss : metricLoss.add(maskLoss);

@@ -260,10 +260,13 @@ function attack(path, calls, seed) {
       return [floats(rows, dimensions), floats(centroids, dimensions), ...bounds(rows, centroids)];
     },
     distanceWeights() {
-      const size = int(20);
-      const labels = Int32Array.from({ length: size }, () => int(4));
-      const far = Float64Array.from({ length: size }, () => pick([1, 2, Infinity, Number.NaN, -1, 0]));
-      return [floats(size, size), labels, far, new Float32Array(size * size), -126, -62.5, 0.25, 1e-4, 0];
+      const [rows, columns] = [int(20), int(20)];
+      const labels = (size) => Int32Array.from({ length: size }, () => int(4));
+      const far = Float64Array.from({ length: rows }, () => pick([1, 2, Infinity, Number.NaN, -1, 0]));
+      const weights = new Float32Array(rows * columns);
+      const squares = int(2) === 0 ? [] : [floats(rows), floats(columns)];
+      const density = [-126, -62.5, 0.25, 1e-4, 0];
+      return [floats(rows, columns), squares, labels(rows), labels(columns), far, weights, ...density];
     },
     adam() {
       const shapes = Array.from({ length: int(4) }, () => [int(5), 1 + int(9)]);

@@ -1,0 +1,106 @@
+import { F, Generator, randn, tensor } from '@conquer/torch';
+import { describe, expect, it } from 'vitest';
+import { distanceMatrix } from '../distances/pairwise.js';
+import { withDefaults } from '../part.js';
+import { Random } from '../random.js';
+import { batchRows, countPairs, type Rows } from '../rows.js';
+import { DistanceWeightedMiner, negativesPerAnchor, negativeWeights } from './distance-weighted.js';
+import type { MinerPart } from './miner.js';
+import { miners } from './miners.js';
+import { positivesOf } from './positives.js';
+
+// A batch compared with others, itself in another order, and an earlier embedding of one of its images.
+const generator = new Generator(3);
+const unit = (rows: number) => F.normalize(randn([rows, 4], { dtype: 'float64', generator }));
+const anchors = batchRows(unit(8), Int32Array.of(0, 0, 0, 1, 1, 1, 2, 2));
+const order = [7, 2, 0, 5, 1, 3, 6, 4];
+const reference: Rows = {
+  embeddings: tensor(
+    [
+      ...(unit(6).tolist() as number[][]),
+      ...order.map((row) => (anchors.embeddings.tolist() as number[][])[row]!),
+      ...(unit(1).tolist() as number[][]),
+    ],
+    { dtype: 'float64' },
+  ),
+  labels: Int32Array.of(0, 1, 2, 3, 1, 2, ...order.map((row) => anchors.labels[row]!), 0),
+  imageIds: Int32Array.of(100, 101, 102, 103, 104, 105, ...order, 0),
+};
+const distances = distanceMatrix(anchors.embeddings, reference.embeddings);
+const at = (anchor: number, row: number) => distances[anchor * reference.labels.length + row]!;
+
+describe.each(miners.map((miner) => [miner.name, miner as MinerPart] as const))('miner %s', (name, miner) => {
+  const make = (seed: number) =>
+    miner.build(withDefaults('miner', miner.options, {}), {
+      loss: { zeroLossDistance: () => 1.4, semihardMargin: () => 0.5 },
+      random: new Random(seed),
+      compat: null,
+    });
+
+  it('finds the same in the batch and in a copy of it', () => {
+    for (let seed = 0; seed < 20; seed++)
+      expect(make(seed).mine(anchors, { ...anchors })).toEqual(make(seed).mine(anchors, anchors));
+  });
+
+  it('finds positives that are other images, and negatives, among all of a reference set', () => {
+    const [seen, used] = [new Set<number>(), new Set<number>()];
+    for (let seed = 0; seed < 100; seed++) {
+      const { anchors: rows, positives, negatives } = make(seed).mine(anchors, reference);
+      expect(rows.length).toBeGreaterThan(3);
+      for (const [i, anchor] of rows.entries()) {
+        const [p, n] = [positives[i]!, negatives[i]!];
+        expect(positivesOf(anchor, anchors, reference)).toContain(p);
+        expect(reference.imageIds[p]).not.toBe(anchors.imageIds[anchor]);
+        expect(reference.labels[p]).toBe(anchors.labels[anchor]);
+        expect(reference.labels[n]).not.toBe(anchors.labels[anchor]);
+        seen.add(p);
+        used.add(n);
+        const others = [...reference.labels.keys()].filter(
+          (row) => reference.labels[row] !== anchors.labels[anchor],
+        );
+        const own = positivesOf(anchor, anchors, reference);
+        if (name.startsWith('hard-'))
+          expect(at(anchor, p)).toBe(Math.max(...own.map((row) => at(anchor, row))));
+        if (name.endsWith('-hard'))
+          expect(at(anchor, n)).toBe(Math.min(...others.map((row) => at(anchor, row))));
+      }
+    }
+    // Beyond what the batch alone has.
+    expect(Math.min(...seen)).toBeLessThan(6);
+    expect(Math.min(...used)).toBeLessThan(6);
+  });
+
+  it('refuses a reference set that is not finite, and says where', () => {
+    const numbers = reference.embeddings.tolist() as number[][];
+    numbers[3]![1] = NaN;
+    const broken = { ...reference, embeddings: tensor(numbers, { dtype: 'float64' }) };
+    expect(() => make(1).mine(anchors, broken)).toThrow(/row 3 of the reference set/);
+  });
+});
+
+describe('distance-weighted', () => {
+  it('weighs a row of the reference set by its distance, wherever it stands', () => {
+    const bounds = { cutoff: 0.5, nonZeroLossCutoff: 1.4 };
+    const within = negativeWeights(anchors, anchors, bounds);
+    const moved = {
+      embeddings: tensor(
+        order.map((row) => (anchors.embeddings.tolist() as number[][])[row]!),
+        { dtype: 'float64' },
+      ),
+      labels: Int32Array.from(order, (row) => anchors.labels[row]!),
+      imageIds: Int32Array.from(order),
+    };
+    const weights = negativeWeights(anchors, moved, bounds);
+    for (let anchor = 0; anchor < 8; anchor++)
+      for (const [place, row] of order.entries())
+        expect(weights[anchor * 8 + place]).toBeCloseTo(within[anchor * 8 + row]!, 10);
+  });
+
+  it('draws as many negatives as an anchor has positives on average', () => {
+    const { positives } = countPairs(anchors, reference);
+    expect([...positives]).toEqual([3, 4, 4, 4, 4, 4, 3, 3]);
+    expect(negativesPerAnchor(anchors, reference)).toBe(4);
+    const { anchors: rows } = new DistanceWeightedMiner({ random: new Random(1) }).mine(anchors, reference);
+    expect(rows.length).toBe(8 * 4);
+  });
+});
