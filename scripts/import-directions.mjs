@@ -26,10 +26,11 @@ const ROOMS = {
   divide: 'torch run, distances',
   evaluate: 'torch run, distances',
   optimize: 'torch run, losses models',
+  track: 'image run, data',
+  experiment: 'torch run, …',
   train: 'torch image run, …',
   golden: 'torch run, …',
-  retrieve: 'torch image run, distances models data datasets samplers train',
-  track: 'image run, data train',
+  retrieve: 'torch image run, distances models data datasets samplers experiment train',
   cli: 'torch image run dashboard, …',
 };
 

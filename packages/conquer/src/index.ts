@@ -65,6 +65,11 @@ export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evalua
 export { normalizedMutualInformation } from './evaluate/nmi.js';
 export { pairF1 } from './evaluate/pair-f1.js';
 export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
+export { builtInParts, type Experiment, type ExperimentInput, type Parts } from './experiment/experiment.js';
+export type { ExperimentWithOwnParts } from './experiment/own-parts.js';
+export { withPlugins } from './experiment/plugin.js';
+export { readRecipe, recipeNames } from './experiment/recipe.js';
+export { resolveExperiment } from './experiment/resolve.js';
 export { Interrupted } from './interrupted.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
 export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
@@ -105,6 +110,8 @@ export type { FeatureModule } from './models/own-backbone.js';
 export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
 export { imageNetWeights, loadWeights } from './models/weights.js';
 export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
+export { OptionError } from './option-error.js';
+export { part } from './part.js';
 export { Random } from './random.js';
 export {
   ImageIndex,
@@ -128,8 +135,10 @@ export { RandomBatchSampler } from './samplers/random-batches.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
 export { embedImages } from './train/embed.js';
 export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from './train/evaluate-model.js';
-export { type TrainObserver, type TrainOptions, train } from './train/loop.js';
+export { evaluateRun } from './train/evaluate-run.js';
+export type { TrainObserver } from './train/observer.js';
 export { joinObservers } from './train/observers.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
+export { type TrainRequest, train } from './train/train.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 export type { Tuples } from './tuples.js';

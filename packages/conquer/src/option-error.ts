@@ -47,8 +47,11 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 }
 
-/** The alternatives of a schema, itself where it is none. */
-export const alternatives = (schema: JsonSchema): JsonSchema[] => schema.anyOf ?? schema.oneOf ?? [schema];
+/** The alternatives of a schema, and theirs; itself where it is none. */
+export function alternatives(schema: JsonSchema): JsonSchema[] {
+  const own = schema.anyOf ?? schema.oneOf;
+  return own ? own.flatMap(alternatives) : [schema];
+}
 
 /** The first mistake that zod found, in words. */
 export function mistakeIn(
@@ -57,7 +60,7 @@ export function mistakeIn(
   given: unknown,
   { issues }: z.ZodError,
 ): OptionError {
-  const issue = issues[0]!;
+  const issue = innermost(issues[0]!);
   const path = issue.path.map(String);
   const value = path.reduce<unknown>(
     (object, key) => (object as Record<string, unknown> | undefined)?.[key],
@@ -81,6 +84,12 @@ export function mistakeIn(
   const description = value === undefined && expectedThere?.description;
   if (description) return new OptionError(path.join('.'), `expected ${description}, got nothing`, what);
   return new OptionError(path.join('.'), `expected ${expected}, got ${shown(value)}${near}`, what);
+}
+
+/** Of a part, or code in its place, the mistake in the part: nobody writes the description of code by hand. */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  const [inner] = issue.code === 'invalid_union' ? (issue.errors[0] ?? []) : [];
+  return inner ? innermost({ ...inner, path: [...issue.path, ...inner.path] }) : issue;
 }
 
 /** The schema of what stands at a path; of several alternatives that of the part's name, or that which has the key. */

@@ -39,9 +39,9 @@ export function shownMasks(value: unknown): MaskRecord | null {
 
 /** What config.json holds of settings. @param value as JSON.parse gives it */
 export function shownSettings(value: unknown): Settings | null {
-  const read = settingsOf(value);
-  if (read === null) return null;
-  const entries = Object.entries(read.settings);
+  const settings = settingsOf(value);
+  if (settings === null) return null;
+  const entries = Object.entries(settings);
   return Object.fromEntries(
     entries.map(([name, setting]) => [clip(name), typeof setting === 'string' ? clip(setting) : setting]),
   );

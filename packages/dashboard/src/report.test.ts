@@ -15,7 +15,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-report-'));
   run = await writeRunFiles(join(folder, 'runs', 'mine'), {
     dataDir: join(folder, 'data'),
-    settings: { note: HOSTILE },
+    experiment: { note: HOSTILE },
   });
   // As Vite writes it; the real page is tested in a browser.
   pageDir = join(folder, 'page');
@@ -95,7 +95,7 @@ describe('writeReport', () => {
   it('reports a run without embeddings, as older ones are', async () => {
     const old = join(folder, 'runs', 'old');
     mkdirSync(old);
-    writeFileSync(join(old, 'config.json'), '{"epochs": 2}');
+    writeFileSync(join(old, 'config.json'), '{"format": 3, "train": {"epochs": 2}}');
     const { file } = await writeReport({ runs: [old], pageDir });
     const data = dataOf(readFileSync(file, 'utf8'));
     expect(data).toMatchObject({ embedding: null, maps: [], images: {}, masks: [] });
@@ -107,12 +107,15 @@ describe('writeReport', () => {
   it('holds several runs, of folders of runs too, under names of their own', async () => {
     const cmp = join(folder, 'cmp');
     for (const [name, lr] of Object.entries({ a: 1, 'deep/b': 2 }))
-      await writeRunFiles(join(cmp, name), { dataDir: join(folder, 'data'), settings: { lr } });
+      await writeRunFiles(join(cmp, name), {
+        dataDir: join(folder, 'data'),
+        experiment: { optimize: { learningRate: lr } },
+      });
     const { file } = await writeReport({ runs: [cmp], pageDir });
     expect(file).toBe(join(cmp, 'report.html'));
     const { runs, differing, images } = reportOf(readFileSync(file, 'utf8'));
     expect(runs.map(({ run }) => run.id).sort()).toEqual(['a', 'deep/b']);
-    expect(differing).toEqual(['lr']);
+    expect(differing).toEqual(['optimize.learningRate']);
     for (const { retrieval, maps } of runs) {
       expect(maps[0]?.x).toHaveLength(24);
       for (const { query, neighbours } of retrieval.items)
@@ -137,12 +140,11 @@ describe('writeReport', () => {
     const secret = join(folder, 'home', 'alice');
     const { path } = await writeRunFiles(join(secret, 'runs', 'private'), {
       dataDir: join(secret, 'photos of dogs'),
-      settings: {
-        weights: join(secret, 'weights.pth'),
+      experiment: {
+        model: { weights: join(secret, 'weights.pth') },
         split: '../alice/split.txt',
         note: `like ${secret}/runs/first, see https://example.org/a/b`,
-        'runs-dir': join(secret, 'runs'),
-        'image-folder': 'C:\\Users\\alice\\photos',
+        other: 'C:\\Users\\alice\\photos',
       },
     });
     const { file } = await writeReport({ runs: [path], pageDir });
@@ -151,11 +153,11 @@ describe('writeReport', () => {
     expect(html).not.toContain(folder);
     const { run, images } = dataOf(html);
     expect(run.settings).toMatchObject({
-      'dataset-dir': '…/photos of dogs',
-      weights: '…/weights.pth',
+      'data.dataset.folder': '…/photos of dogs',
+      'model.weights': '…/weights.pth',
       split: '…/split.txt',
       note: 'like …/first, see https://example.org/a/b',
-      'image-folder': '…/photos',
+      other: '…/photos',
     });
     // And still shows the pictures.
     expect(Object.keys(images)).toHaveLength(24);

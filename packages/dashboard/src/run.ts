@@ -187,7 +187,7 @@ export class Run {
   }
 
   private get of(): number | null {
-    return typeof this.settings.epochs === 'number' ? this.settings.epochs : null;
+    return typeof this.settings['train.epochs'] === 'number' ? this.settings['train.epochs'] : null;
   }
 
   private get trained(): number {

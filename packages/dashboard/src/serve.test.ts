@@ -39,7 +39,7 @@ beforeAll(async () => {
   withGallery = await writeRunFiles(join(runs, 'gallery'), {
     dataDir: join(folder, 'data'),
     gallery: true,
-    settings: { lr: 0.01, note: HOSTILE },
+    experiment: { optimize: { learningRate: 0.01 }, note: HOSTILE },
   });
   dashboard = await serveDashboard({ runsDir: runs, port: 0, interval: 50 });
 });
@@ -81,7 +81,7 @@ describe('runs', () => {
     const { runs, differing } = await get<RunsAnswer>('api/runs');
     expect(runs.map(({ id }) => id).sort()).toEqual(['gallery', 'plain']);
     // One run alone has a note: what the other does not say is no difference.
-    expect(differing).toEqual(['lr']);
+    expect(differing).toEqual(['optimize.learningRate']);
     const run = runs.find(({ id }) => id === 'plain');
     expect(run).toMatchObject({ status: 'finished', epochs: 4, of: 4, problems: [] });
     expect(run?.best).toEqual({
@@ -165,7 +165,7 @@ describe('one damaged run', () => {
     }
     mkdirSync(join(path('folder'), 'config.json'), { recursive: true });
     mkdirSync(path('lines'));
-    writeFileSync(join(path('lines'), 'config.json'), '{"epochs": 3}');
+    writeFileSync(join(path('lines'), 'config.json'), '{"format": 3, "train": {"epochs": 3}}');
     const lines = [
       '{"epoch": 0, "metrics": {"R@1": 0.5}}',
       'null',
@@ -194,7 +194,7 @@ describe('one damaged run', () => {
       [1, 0.5],
     ]);
     expect(runs.find(({ id }) => id === 'plain')?.status).toBe('finished');
-    expect(differing).toContain('lr');
+    expect(differing).toContain('optimize.learningRate');
   });
 });
 
@@ -401,7 +401,7 @@ describe('test images that could not be read', () => {
   beforeAll(async () => {
     run = await writeRunFiles(path(), {
       dataDir: join(folder, 'bad-data'),
-      settings: { 'on-bad-image': 'skip' },
+      experiment: { data: { onBadImage: 'skip' } },
     });
     writeFileSync(run.imagePaths[bad] as string, 'x');
   });
@@ -539,7 +539,7 @@ describe('a hostile run folder', () => {
     mkdirSync(path);
     writeFileSync(
       join(path, 'config.json'),
-      `{"epochs": "many", "__proto__": {"x": 1}, "lr": {"a": []}, "b": ${JSON.stringify(HOSTILE)}}`,
+      `{"format": 3, "train": {"epochs": "many"}, "__proto__": {"x": 1}, "lr": {"a": []}, "b": ${JSON.stringify(HOSTILE)}}`,
     );
     const lines = [
       '{"epoch": 0, "metrics": {"R@1": 0.5, "x": null, "__proto__": 3}, "learningRates": [1], "seconds": 4}',
@@ -586,7 +586,7 @@ describe('a hostile run folder', () => {
     expect(again.status).toBe('damaged');
     expect(JSON.stringify(again)).not.toContain('password');
     // Its settings are not known: they do not differ from the others'.
-    expect((await get<RunsAnswer>('api/runs')).differing).toEqual(['lr']);
+    expect((await get<RunsAnswer>('api/runs')).differing).toEqual(['optimize.learningRate']);
     rmSync(path, { recursive: true });
     expect(await refused(`api/runs/${id}`)).toMatchObject({ status: 404, code: 'unknown' });
   });

@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Settings } from '@conquer/run';
+import { imageFolderOf, type Settings } from '@conquer/run';
 import sharp from 'sharp';
 import { liesWithin } from './lies-within.js';
 
@@ -55,8 +55,8 @@ export async function imageFolders(
   runsDir: string,
   given: readonly string[],
 ): Promise<string[]> {
-  const dir = settings['dataset-dir'] ?? settings['image-folder'];
-  const own = typeof dir === 'string' && dir !== '' ? [resolve(dir), resolve(runsDir, '..', dir)] : [];
+  const dir = imageFolderOf(settings);
+  const own = dir !== null ? [resolve(dir), resolve(runsDir, '..', dir)] : [];
   const folders: string[] = [];
   for (const folder of [...own, ...given]) {
     try {

@@ -138,13 +138,13 @@ describe('Runs', () => {
   it('has a column for each setting that differs, and compares settings of the picked runs', () =>
     visit('runs', ['first', LONG], async (page) => {
       const header = page.locator('thead').first();
-      for (const name of ['num-learners', 'val-fraction']) {
+      for (const name of ['divide.numLearners', 'data.validationFraction']) {
         expect(await header.getByRole('button', { name, exact: true }).count()).toBe(1);
       }
       expect(await header.getByRole('button', { name: 'batch-size' }).count()).toBe(0);
       await page.getByText('All settings of the 2 picked runs').click();
       const settings = page.getByRole('group', { name: 'Settings' });
-      expect(await settings.getByRole('row', { name: 'num-learners 4 2' }).count()).toBe(1);
+      expect(await settings.getByRole('row', { name: 'divide.numLearners 4 2' }).count()).toBe(1);
       expect(await settings.getByRole('row', { name: /^batch-size/ }).count()).toBe(1);
       await page.getByLabel(/only those that differ/).check();
       expect(await settings.getByRole('row', { name: /^batch-size/ }).count()).toBe(0);
@@ -161,7 +161,7 @@ describe('Runs', () => {
         'MAP@R',
         'NMI',
       ]);
-      expect(names[6]).toBe('num-learners');
+      expect(names[6]).toBe('divide.numLearners');
     }));
 
   it('shows the best R@1 and all tabs on a phone, without scrolling', () =>

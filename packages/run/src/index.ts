@@ -7,6 +7,14 @@ export { writeFileAtomic } from './disk/write.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
 export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
+export { experimentOf } from './experiment/read-experiment.js';
+export {
+  EXPERIMENT_FORMAT,
+  listValues,
+  type StoredExperiment,
+  toStore,
+  valueAt,
+} from './experiment/stored-experiment.js';
 export {
   type ImageIndexContents,
   type IndexMetric,
@@ -20,10 +28,10 @@ export {
   type FileStamp,
   type IndexItem,
   indexItem,
-  type Json,
   type NewIndexItem,
 } from './image-index/index-item.js';
 export type { Preprocessing } from './image-index/preprocessing.js';
+export type { Json } from './json.js';
 export {
   type BestEpoch,
   bestEpoch,
@@ -44,7 +52,7 @@ export {
   type StepPart,
   stepParts,
 } from './records/profile.js';
-export { type Settings, settingsOf } from './records/settings.js';
+export { imageFolderOf, type Settings, settingsOf } from './records/settings.js';
 export { type StepRecord, stepRecordOf } from './records/step.js';
 export { type Summary, summaryOf } from './records/summary.js';
 export { type ImageList, readTestImages, type TestImages, testImagesOf } from './records/test-images.js';

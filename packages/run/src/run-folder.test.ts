@@ -14,10 +14,10 @@ afterEach(() => rmSync(folder, { recursive: true }));
 describe('RunFolder', () => {
   it('is never written over', () => {
     const path = join(folder, 'a');
-    RunFolder.create(path, { seed: 1 });
-    expect(RunFolder.open(path).settings()).toEqual({ seed: 1 });
-    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(UserError);
-    expect(() => RunFolder.create(path, { seed: 2 })).toThrow(/resume it, or choose another name/);
+    RunFolder.create(path, { train: { seed: 1 } });
+    expect(RunFolder.open(path).experiment()).toEqual({ train: { seed: 1 } });
+    expect(() => RunFolder.create(path, { train: { seed: 2 } })).toThrow(UserError);
+    expect(() => RunFolder.create(path, { train: { seed: 2 } })).toThrow(/resume it, or choose another name/);
   });
 
   it('says when there is no run, or it cannot be written', () => {
@@ -58,7 +58,12 @@ describe('RunFolder', () => {
   });
 
   it.each([
-    ['config.json', '{"lr":1,"a":{}}', (run: RunFolder) => run.settings(), /number or text for a, got {}/],
+    [
+      'config.json',
+      '{"lr":1,"a":{}}',
+      (run: RunFolder) => run.experiment(),
+      /expected the settings of the run, got none/,
+    ],
     ['summary.json', '{"status":"?"}', (run: RunFolder) => run.summary(), /expected a status/],
     ['dataset.json', '{"sha256":"0"}', (run: RunFolder) => run.dataset(), /is damaged: restore it/],
     [

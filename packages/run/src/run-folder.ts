@@ -3,11 +3,13 @@ import { join, relative } from 'node:path';
 import { readLines, readObject } from './disk/read.js';
 import { appendLine, removeLeftOvers, writeFileAtomic, writeProblem } from './disk/write.js';
 import { UserError } from './error.js';
+import { experimentOf } from './experiment/read-experiment.js';
+import { listValues, type StoredExperiment, toStore } from './experiment/stored-experiment.js';
 import { type DatasetRecord, datasetRecordOf } from './records/dataset-record.js';
 import { type Division, divisionOf } from './records/division.js';
 import { type EpochRecord, epochRecordOf } from './records/epoch.js';
 import { type MaskRecord, maskRecordOf } from './records/masks.js';
-import { type Settings, type SettingsRead, settingsOf } from './records/settings.js';
+import type { Settings } from './records/settings.js';
 import { type StepRecord, stepRecordOf } from './records/step.js';
 import { type Summary, summaryOf } from './records/summary.js';
 import { readTestImages, type TestImages } from './records/test-images.js';
@@ -16,7 +18,7 @@ import { RunFiles } from './run-files.js';
 import { lockHolder, type RunningProcess, refuseIfRunning, takeLock } from './run-lock.js';
 
 /**
- * The folder of one run: config.json (settings), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
+ * The folder of one run: config.json (the experiment), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
  * Division a line), checkpoints/{best,last,previous}.safetensors and, at the end, summary.json; and what a page shows:
  * steps.jsonl, masks.jsonl, test-images.json, embeddings.safetensors. docs/run-folder.md describes them.
  */
@@ -30,7 +32,7 @@ export class RunFolder extends RunFiles {
    * @throws UserError when there is a run already, which is never written over, or the folder cannot be
    *   written
    */
-  static create(path: string, settings: Settings): RunFolder {
+  static create(path: string, experiment: object): RunFolder {
     const folder = new RunFolder(path);
     if (existsSync(folder.configFile)) {
       refuseIfRunning(folder.lockFile, path);
@@ -38,7 +40,7 @@ export class RunFolder extends RunFiles {
     }
     try {
       mkdirSync(join(folder.path, 'checkpoints'), { recursive: true });
-      writeFileAtomic(folder.configFile, `${JSON.stringify(settings, null, 2)}\n`);
+      writeFileAtomic(folder.configFile, `${JSON.stringify(toStore(experiment), null, 2)}\n`);
     } catch (error) {
       if (error instanceof UserError) throw error;
       throw new UserError(`the run folder ${path} cannot be written: ${(error as Error).message}`);
@@ -101,21 +103,19 @@ export class RunFolder extends RunFiles {
     }
   }
 
-  /** What config.json holds. @throws UserError when it cannot be read, or is no list of settings */
+  /** What config.json holds, whichever version wrote it. @throws UserError when it cannot be read, or is none */
+  experiment(): StoredExperiment {
+    return experimentOf(readObject(this.configFile), this.configFile);
+  }
+
+  /** The same by paths, such as `train.epochs`. @throws UserError when it cannot be read, or is none */
   settings(): Settings {
-    const read = settingsOf(readObject(this.configFile)) as SettingsRead;
-    if (read.wrong !== null) {
-      const { name, value } = read.wrong;
-      throw new UserError(
-        `${this.configFile} is damaged: expected a number or text for ${name}, got ${JSON.stringify(value)}`,
-      );
-    }
-    return read.settings;
+    return listValues(this.experiment());
   }
 
   /** For a run that goes on with more epochs. @throws UserError when it cannot be written */
-  updateSettings(settings: Settings): void {
-    writeFileAtomic(this.configFile, `${JSON.stringify(settings, null, 2)}\n`);
+  updateExperiment(experiment: object): void {
+    writeFileAtomic(this.configFile, `${JSON.stringify(toStore(experiment), null, 2)}\n`);
   }
 
   /** Adds a line to metrics.jsonl. @throws UserError when it cannot be written */
@@ -236,6 +236,9 @@ export class RunFolder extends RunFiles {
   writeSummary(summary: Summary): void {
     const { best, last } = summary.checkpoints;
     const checkpoints = { best: relative(this.path, best), last: relative(this.path, last) };
-    writeFileAtomic(this.summaryFile, `${JSON.stringify({ ...summary, checkpoints }, null, 2)}\n`);
+    writeFileAtomic(
+      this.summaryFile,
+      `${JSON.stringify({ ...summary, experiment: toStore(summary.experiment), checkpoints }, null, 2)}\n`,
+    );
   }
 }

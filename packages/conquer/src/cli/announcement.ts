@@ -1,37 +1,34 @@
 import { counted } from '@conquer/run';
-import type { Dataset } from '../datasets/dataset.js';
-import { startsAtRandom, type TrainSettings } from './options.js';
+import type { Experiment } from '../experiment/experiment.js';
+import type { DatasetSizes } from '../train/observer.js';
+
+const nameOf = (part: { name: string } | { own: string }) => ('name' in part ? part.name : part.own);
 
 /** The first lines of a run: what will happen, on which data, with which model, learners, device and threads. */
 export function announcement(
-  settings: TrainSettings,
-  { dataset, threads, path }: { dataset: Dataset; threads: number; path: string },
+  { model, loss, divide, train, data: section }: Experiment,
+  { data, threads, path }: { data: DatasetSizes; threads: number; path: string },
 ): string {
-  const { train, test, validation, gallery } = dataset;
-  const chosen = validation
-    ? `, ${validation.paths.length} of ${validation.classNames.length} to choose on`
-    : '';
-  const searched = gallery
-    ? `, looked for among ${gallery.paths.length} of a gallery (never their own files)`
-    : '';
+  const { train: training, test, validation, gallery } = data;
+  const chosen = validation ? `, ${validation.images} of ${validation.classes} to choose on` : '';
+  const searched = gallery ? `, looked for among ${gallery.images} of a gallery (never their own files)` : '';
   const tested =
-    test.paths.length === 0
+    test.images === 0
       ? 'all there are: nothing is left to test on'
-      : `${test.paths.length} of ${test.classNames.length} unseen classes to test on`;
-  const { arch, epochs, device } = settings;
-  const weights = startsAtRandom(settings) ? '' : ` from ${settings.weights}`;
-  const from = settings['divide-from'];
-  const since = from > 0 ? ` from epoch ${from + 1} on` : '';
-  const every = settings['mod-epoch'] === 1 ? 'epoch' : `${settings['mod-epoch']} epochs`;
+      : `${test.images} of ${test.classes} unseen classes to test on`;
+  const weights = model.weights === null ? '' : ` from ${model.weights}`;
+  const { divideFrom, modEpoch, numLearners } = divide;
+  const since = divideFrom > 0 ? ` from epoch ${divideFrom + 1} on` : '';
+  const every = modEpoch === 1 ? 'epoch' : `${modEpoch} epochs`;
   const learners =
-    settings['num-learners'] === 1
+    numLearners === 1
       ? 'no division'
-      : `${settings['num-learners']} learners${since} (${settings.masks} masks, redivided every ${every})`;
+      : `${numLearners} learners${since} (${model.masks.kind} masks, redivided every ${every})`;
   return (
-    `${dataset.name}: ${counted(train.paths.length, 'image')} of ${counted(train.classNames.length, 'class', 'classes')} to train on, ` +
+    `${data.name}: ${counted(training.images, 'image')} of ${counted(training.classes, 'class', 'classes')} to train on, ` +
     `${tested}${chosen}${searched}\n` +
-    `${arch}${weights}, ${settings['image-size']} px, ${settings['embedding-dim']} dimensions, ` +
-    `${settings.loss} loss, ${learners}\n` +
-    `${counted(epochs, 'epoch')} on ${device}, ${counted(threads, 'thread')}; run folder ${path}\n`
+    `${nameOf(model.backbone)}${weights}, ${section.imageSize} px, ${model.embeddingDim} dimensions, ` +
+    `${nameOf(loss)} loss, ${learners}\n` +
+    `${counted(train.epochs, 'epoch')} on ${train.device}, ${counted(threads, 'thread')}; run folder ${path}\n`
   );
 }

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command, Option } from 'commander';
-import { isOptionName, type OptionSpec, trainOptions } from './options.js';
-import { recipeNames } from './recipe.js';
+import { builtInParts } from '../experiment/experiment.js';
+import { recipeNames } from '../experiment/recipe.js';
+import { flagsOf } from './flags.js';
 
 /** What may stand at the cursor, and a few words about it. */
 export interface Candidate {
@@ -73,9 +74,10 @@ const plain = (values: readonly string[]): Candidate[] => values.map((value) => 
 /** The values of an option; none where it takes a file, a number or any text. */
 function valuesOf(option: Option, typed: string): Candidate[] {
   const name = option.long?.slice(2) ?? '';
-  const spec: OptionSpec | null = isOptionName(name) ? trainOptions[name] : null;
   if (option.argChoices) return plain(option.argChoices);
-  if (spec?.kind === 'choice') return plain(spec.choices);
+  const flag = flagsOf(builtInParts).find((known) => known.name === name);
+  if (flag?.kind === 'choice') return plain(flag.choices);
+  if (flag?.kind === 'truth') return plain(['yes', 'no']);
   switch (name) {
     case 'recipe':
       return plain(recipeNames());

@@ -1,15 +1,15 @@
 import { UserError } from '@conquer/run';
-import { isOptionName, type OptionName } from './options.js';
+import type { Flag } from './flags.js';
 
 /** The settings that an old flag's value stands for; [] where it has no effect here. */
-type Meaning = (value: string) => [name: OptionName, value: string][];
+type Meaning = (value: string) => [name: string, value: string][];
 
 const same =
-  (name: OptionName): Meaning =>
+  (name: string): Meaning =>
   (value) => [[name, value]];
 
 const choice =
-  (name: OptionName, choices: Record<string, string>): Meaning =>
+  (name: string, choices: Record<string, string>): Meaning =>
   (value) => {
     const found = Object.hasOwn(choices, value) ? choices[value] : undefined;
     if (found === undefined)
@@ -24,7 +24,7 @@ const truths: Record<string, boolean> = {
   ...Object.fromEntries(['0', 'false', 'no', 'f', 'n'].map((word) => [word, false])),
 };
 const yesOrNo =
-  (name: OptionName, yes = 'yes', no = 'no'): Meaning =>
+  (name: string, yes = 'yes', no = 'no'): Meaning =>
   (value) => {
     const word = value.toLowerCase();
     const truth = Object.hasOwn(truths, word) ? truths[word] : undefined;
@@ -138,7 +138,7 @@ export const dcesmlFlags: Record<string, Meaning> = {
 };
 
 /** Old flags that take no value. */
-export const dcesmlSwitches: Record<string, [name: OptionName, value: string][]> = {
+export const dcesmlSwitches: Record<string, [name: string, value: string][]> = {
   'soft-loss': [['soft', 'yes']],
   'stop-recluster': [['stop-recluster', 'yes']],
   'with-l1': [],
@@ -173,7 +173,12 @@ function meaningOf(arg: string, meaning: Meaning, value: string): ReturnType<Mea
  *
  * @throws UserError for a value that the flag cannot have
  */
-export function translateDcesmlFlags(args: readonly string[]): TranslatedFlags {
+export function translateDcesmlFlags(
+  args: readonly string[],
+  flags: readonly Pick<Flag, 'name'>[],
+): TranslatedFlags {
+  // Where a run goes is no part of the experiment.
+  const known = new Set([...flags.map(({ name }) => name), 'name', 'runs-dir']);
   const result: string[] = [];
   const old: string[] = [];
   for (let i = 0; i < args.length; i++) {
@@ -188,13 +193,15 @@ export function translateDcesmlFlags(args: readonly string[]): TranslatedFlags {
       Object.hasOwn(dcesmlSwitches, name) &&
       !(name === 'stop-recluster' && ['yes', 'no'].includes(match[2] ?? args[i + 1] ?? ''))
     ) {
-      if (!isOptionName(name)) old.push(arg);
+      if (!known.has(name)) old.push(arg);
       for (const [option, value] of dcesmlSwitches[name] ?? []) result.push(`--${option}`, value);
     } else if (name === 'sampler' && Object.hasOwn(miners, match[2] ?? args[i + 1] ?? '')) {
       old.push(arg);
       result.push('--miner', miners[values() as keyof typeof miners]);
+    } else if (name === 'experiment' && /\.json$/.test(match[2] ?? args[i + 1] ?? '')) {
+      result.push(arg); // a file is this program's
     } else if (Object.hasOwn(dcesmlFlags, name)) {
-      if (single || !isOptionName(name)) old.push(arg);
+      if (single || !known.has(name)) old.push(arg);
       const value = values();
       if (value === undefined) throw new UserError(`${arg}: expected a value`);
       for (const [option, text] of meaningOf(arg, dcesmlFlags[name] as Meaning, value))

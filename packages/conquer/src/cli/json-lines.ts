@@ -1,30 +1,20 @@
-import type { Division, EpochRecord, Settings, Summary } from '@conquer/run';
-import type { Dataset, Split } from '../datasets/dataset.js';
-import type { TrainObserver } from '../train/loop.js';
-
-interface SplitSize {
-  images: number;
-  classes: number;
-}
+import type { Division, EpochRecord, Summary } from '@conquer/run';
+import type { Experiment } from '../experiment/experiment.js';
+import type { DatasetSizes, TrainObserver } from '../train/observer.js';
 
 /** What `conquer train --json` prints: one of these a line. */
 export type TrainEvent =
   | {
       event: 'start';
       run: string;
-      data: { name: string } & Record<'train' | 'test' | 'validation' | 'gallery', SplitSize | null>;
-      device: string;
+      data: DatasetSizes;
       threads: number;
-      settings: Settings;
+      /** As config.json has it. */
+      experiment: Experiment;
     }
   | ({ event: 'division' } & Omit<Division, 'clusters'>)
   | ({ event: 'epoch'; best: boolean } & EpochRecord)
   | ({ event: 'end' } & Summary);
-
-const sizeOf = ({ paths, classNames }: Split): SplitSize => ({
-  images: paths.length,
-  classes: classNames.length,
-});
 
 /** Writes a training run as lines of JSON, for programs. Epochs count from 0; -1 is the network before training. */
 export class JsonLines implements TrainObserver {
@@ -34,17 +24,8 @@ export class JsonLines implements TrainObserver {
     this.out.write(`${JSON.stringify(event)}\n`);
   }
 
-  start(run: { run: string; dataset: Dataset; device: string; threads: number; settings: Settings }): void {
-    const { dataset, ...rest } = run;
-    const { name, train, test, validation, gallery } = dataset;
-    const data = {
-      name,
-      train: sizeOf(train),
-      test: sizeOf(test),
-      validation: validation ? sizeOf(validation) : null,
-      gallery: gallery ? sizeOf(gallery) : null,
-    };
-    this.write({ event: 'start', ...rest, data });
+  onBegin(info: Parameters<NonNullable<TrainObserver['onBegin']>>[0]): void {
+    this.write({ event: 'start', ...info });
   }
 
   onDivision({ clusters: _, ...division }: Division): void {

@@ -1,7 +1,6 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 import { type BestEpoch, bestEpoch, choosingMetricOf, RunFolder, UserError } from '@conquer/run';
-import { isOfCommandLine } from '../train/continuation.js';
 
 /** A run as it stands, read from its folder's files only. */
 export interface RunState {
@@ -80,7 +79,7 @@ export function readRun(path: string): RunState {
   const settings = folder.settings();
   const bestBy = choosingMetricOf(settings);
   const best = bestEpoch(trained, bestBy);
-  const of = settings.epochs;
+  const of = settings['train.epochs'];
   if (typeof of !== 'number')
     throw new UserError(
       `${folder.configFile} is damaged: expected a number of epochs, got ${JSON.stringify(of ?? null)}`,
@@ -146,9 +145,9 @@ export function howToGoOn(states: readonly RunState[]): string {
   const lines = unfinished
     .slice(0, 3)
     .map(({ run }) =>
-      isOfCommandLine(RunFolder.open(run).settings())
-        ? `go on with it: npx conquer train --resume ${run}\n`
-        : `go on with ${run}: call trainEmbedding() once more, with resume: true\n`,
+      'data.dataset.own' in RunFolder.open(run).settings()
+        ? `go on with ${run}: call train() once more, with resume: true\n`
+        : `go on with it: npx conquer train --resume ${run}\n`,
     );
   return lines.join('');
 }

@@ -1,4 +1,3 @@
-import { Interrupted } from '../interrupted.js';
 import type { Output } from './terminal.js';
 
 const CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -19,25 +18,9 @@ export class StopSignals {
       if (this.signal.aborted && name === 'SIGHUP') return;
       if (this.signal.aborted) process.exit();
       out.write('\nstopping after this step; press again to stop at once\n');
-      // Whoever ends by the signal throws its reason.
-      this.controller.abort(new Interrupted('stopped before the training began'));
+      this.controller.abort();
     };
     for (const name of signals) process.on(name, this.onSignal);
-  }
-
-  /** The work's result, unless a signal comes first: then it is left to itself, as the process ends. @throws Interrupted */
-  async before<T>(work: Promise<T>): Promise<T> {
-    let leave = () => {};
-    const stopped = new Promise<never>((_, reject) => {
-      leave = () => reject(this.signal.reason);
-      if (this.signal.aborted) leave();
-      this.signal.addEventListener('abort', leave, { once: true });
-    });
-    try {
-      return await Promise.race([work, stopped]);
-    } finally {
-      this.signal.removeEventListener('abort', leave);
-    }
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import type { Division, EpochRecord } from '@conquer/run';
 import { Presets, SingleBar } from 'cli-progress';
-import type { TrainObserver } from '../train/loop.js';
+import type { TrainObserver } from '../train/observer.js';
 import { profileTable } from './profile-table.js';
 import { TimeLeft } from './time-left.js';
 
@@ -43,7 +43,7 @@ function divisionLine(division: Division): string[] {
 }
 
 /** Prints what a training run does: a bar an epoch, a line a division, a line an evaluation. */
-export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' | 'onSteps'>> {
+export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' | 'onStart' | 'onSteps'>> {
   private readonly out: Output;
   private bar: SingleBar | null = null;
   private epochStart = 0;
@@ -52,6 +52,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
   private maskLoss = 0;
   private trained = 0;
   private skipReasons = new Map<string, number>();
+  private preparing: { what: string; tell: ReturnType<typeof progressBar> } | null = null;
   private head = '';
   private at = { epoch: 0, epochs: 1, steps: 1 };
   private readonly time = new TimeLeft();
@@ -100,6 +101,12 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onStart' 
     );
     this.bar.start(total, 0, { loss: '', rate: '–', left: '–', run: '–' });
     return this.bar;
+  }
+
+  /** A bar of its own for each preparation. */
+  onPreparation({ what, done, total }: { what: string; done: number; total: number }): void {
+    if (this.preparing?.what !== what) this.preparing = { what, tell: progressBar(this.out, what) };
+    this.preparing.tell({ done, total });
   }
 
   onDivision(division: Division): void {

@@ -1,37 +1,45 @@
 import { didYouMean, UserError } from '@conquer/run';
 import type { Command } from 'commander';
-import { isOptionName, type OptionName, type OptionSpec, trainOptions } from './options.js';
+import type { Flag } from './flags.js';
 
-/** The settings that most people need, in words that fit a line: what `conquer train --help` shows, on one screen. */
-const usual: Partial<Record<OptionName, string>> = {
-  dataset: 'emoji, folder, csv, cub, cars, sop, inshop, vid',
+/** What most people need, in words that fit a line: what `conquer train --help` shows, on one screen. */
+const usual: Record<string, string> = {
+  dataset: '',
   'dataset-dir': 'its folder; for folder: a subfolder for each class',
   split: 'training classes of a folder: half, random, a file',
-  'val-fraction': 'share of these that choose the best epoch [0]',
-  arch: 'resnet18, resnet50, bn-inception, … [resnet50]',
+  'val-fraction': 'share of these that choose the best epoch',
+  arch: '',
   weights: 'imagenet (fetched once), a file, or none',
-  'embedding-dim': 'dimensions of the embedding [512]',
-  'num-learners': 'learners in the end; 1: no division [4]',
-  'mod-epoch': 'redivide every so many epochs [2]',
-  loss: 'margin, triplet, npairs, proxy-nca, … [margin]',
-  miner: 'which tuples of a batch train [distance-weighted]',
-  'batch-size': 'images a batch [80]',
-  'image-size': 'side of the images, in pixels [224]',
-  augmentation: 'standard, geom-color, icons, none, … [standard]',
-  epochs: 'epochs [100]',
-  lr: 'learning rate [0.00001]',
-  name: 'name of the run (default: data, model, time)',
-  device: 'cpu, or cuda:0, cuda:1, … [cpu]',
+  'embedding-dim': 'dimensions of the embedding',
+  'num-learners': 'learners in the end; 1: no division',
+  'mod-epoch': 'redivide every so many epochs',
+  loss: '',
+  miner: 'which tuples of a batch train',
+  'batch-size': 'images a batch',
+  'image-size': 'side of the images, in pixels',
+  augmentation: '',
+  epochs: 'epochs',
+  lr: 'learning rate',
+  device: 'cpu, or cuda:0, cuda:1, …',
 };
+
+/** In the place of a description: the first few choices. */
+const MOST_CHOICES = 4;
+
+function briefly({ name, choices, default: standard }: Flag): string {
+  const few = choices.slice(0, MOST_CHOICES).join(', ');
+  const words = usual[name] || (choices.length > MOST_CHOICES ? `${few}, …` : few);
+  return standard === null ? words : `${words} [${standard}]`;
+}
 
 /** 'Loss and miner' is asked for as `--help loss`. */
 const topicOf = (group: string) => group.split(' ')[0]!.toLowerCase();
 
-const topics = [...new Set(Object.values(trainOptions).map(({ group }) => topicOf(group)))];
+const topicsOf = (flags: readonly Flag[]) => [...new Set(flags.map(({ group }) => topicOf(group)))];
 
-export const trainHelpFooter = `
+export const trainHelpFooter = (flags: readonly Flag[]) => `
 Everything: conquer train --help-all. A group: conquer train --help GROUP, of
-${topics.join(', ')}.`;
+${topicsOf(flags).join(', ')}.`;
 
 /**
  * Settles which options the help of `conquer train` shows: the usual ones; all, by group, for `--help-all` or
@@ -40,7 +48,8 @@ ${topics.join(', ')}.`;
  * @returns the arguments without the word after `--help`
  * @throws UserError for a group that there is not
  */
-export function chooseHelp(train: Command, args: readonly string[]): string[] {
+export function chooseHelp(train: Command, flags: readonly Flag[], args: readonly string[]): string[] {
+  const topics = topicsOf(flags);
   const at = args.findIndex((arg) => ['--help', '-h', '--help-all'].includes(arg));
   if (at < 0) return [...args];
   const word = args[at + 1];
@@ -52,17 +61,16 @@ export function chooseHelp(train: Command, args: readonly string[]): string[] {
   }
   for (const option of train.options) {
     const name = option.long?.slice(2) ?? '';
-    const group = isOptionName(name) ? trainOptions[name].group : null;
+    const flag = flags.find((known) => known.name === name);
     if (topic === null) {
-      const brief = isOptionName(name) ? usual[name] : null;
-      option.hidden = brief === undefined;
-      if (brief) option.description = brief;
+      option.hidden = flag !== undefined && !(name in usual);
+      if (flag && name in usual) option.description = briefly(flag);
     } else {
-      const spec: OptionSpec | null = isOptionName(name) ? trainOptions[name] : null;
-      if (spec?.kind === 'choice' && !option.description.includes(spec.choices.join(', ')))
-        option.description = `${option.description} (${spec.choices.join(', ')})`;
-      option.hidden = topic !== 'all' && (group === null || topicOf(group) !== topic);
-      if (group !== null) option.helpGroup(`${group}:`);
+      const choices = flag?.choices.join(', ') ?? '';
+      if (choices !== '' && !option.description.includes(choices))
+        option.description = `${option.description} (${choices})`;
+      option.hidden = topic !== 'all' && (flag === undefined || topicOf(flag.group) !== topic);
+      if (flag) option.helpGroup(`${flag.group}:`);
     }
   }
   return ['--help'];

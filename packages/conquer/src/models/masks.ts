@@ -87,6 +87,11 @@ export class LearnerMasks extends nn.Module {
     return stack(this.masks);
   }
 
+  /** (K, D) numbers, as they are applied. */
+  toLists(): number[][] {
+    return scope(() => noGrad(() => this.effective().tolist() as number[][]));
+  }
+
   /** All masks as they are applied, after the ReLU: (K, D), differentiable; it belongs to the caller. */
   effective(): Tensor {
     return scope(() => (this.relu ? this.stacked().relu() : this.stacked()));

@@ -1,33 +1,43 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ImageError, ImageFiles, type ImageInput, ReducedImages } from '@conquer/image';
-import { type Preprocessing, RunFolder, type Settings, UserError } from '@conquer/run';
+import { type Preprocessing, RunFolder } from '@conquer/run';
 import { Generator, type Tensor } from '@conquer/torch';
-import { augmentations } from '../data/augmentations.js';
 import { CropSource } from '../data/crop-source.js';
 import { InOrderBatches } from '../data/in-order.js';
 import { Loader } from '../data/loader.js';
-import { preprocessingOf } from '../data/preprocessing.js';
 import { evaluationView } from '../data/view.js';
 import { prepareDevice } from '../device.js';
+import { buildNetwork, preprocessingIn } from '../experiment/build.js';
+import type { ExperimentInput, Parts } from '../experiment/experiment.js';
+import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import type { Backbone } from '../models/backbone.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { modelNameOf, openModel } from '../models/open.js';
-import type { SmallResNetShape } from '../models/small-resnet.js';
+import type { FeatureModule } from '../models/own-backbone.js';
 import { Random } from '../random.js';
 import { disposeCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
-import { loadCheckpointOf } from '../train/run-checkpoint.js';
+import { loadCheckpointOf, loadModel } from '../train/run-checkpoint.js';
 
 export interface OpenTrainedModelOptions {
   /** Which weights of the run; default 'best'. */
   checkpoint?: 'best' | 'last';
   /** Where the model goes: 'cpu' (default), 'cuda:0', … */
   device?: string;
+  /** What names mean, for a run that was trained with parts of one's own. */
+  parts?: Parts;
+  /** For a run that was trained with a backbone of one's own: it, untrained; it becomes the model's. */
+  backbone?: Backbone | FeatureModule;
 }
 
 /** All of its options. */
-const optionNames: OptionNames<OpenTrainedModelOptions> = { checkpoint: true, device: true };
+const optionNames: OptionNames<OpenTrainedModelOptions> = {
+  checkpoint: true,
+  device: true,
+  parts: true,
+  backbone: true,
+};
 
 export interface EmbedFilesOptions {
   /** Images of a batch; default 64. */
@@ -66,37 +76,29 @@ export class TrainedModel {
    */
   static open(path: string, options: OpenTrainedModelOptions = {}): TrainedModel {
     refuseUnknownOptions('TrainedModel.open', options, optionNames);
-    const { checkpoint = 'best', device = 'cpu' } = options;
+    const { checkpoint = 'best', device = 'cpu', parts, backbone } = options;
     prepareDevice(device);
     const run = RunFolder.open(path);
-    const settings = run.settings();
-    const size = required(settings, 'image-size', 'number');
-    const preprocessing = preprocessingOf({
-      size,
-      resize: Number(settings.resize ?? size),
-      whole: augmentations.some(({ name, whole }) => whole && name === settings.augmentation),
-      cache: settings.cache === 'yes',
-    });
     const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
     try {
-      const model = modelOf(settings);
+      const stored = resolveExperiment(run.experiment() as ExperimentInput, parts);
+      const experiment = { ...stored, train: { ...stored.train, device } };
+      const generators = { generator: new Generator(0), dropoutGenerator: new Generator(0, device) };
+      const builder = { ...(parts && { parts }), own: { ...(backbone && { backbone }) } };
+      const model = buildNetwork(experiment, generators, builder);
       try {
-        model.setNumLearners(saved.state.numLearners);
-        model.loadStateDict(saved.model);
+        loadModel(model, saved, { file, run });
       } catch (error) {
         model.dispose();
-        const reason = error instanceof Error ? error.message : error;
-        throw new UserError(
-          `${file} does not hold the network that the run's config.json describes: ${reason}`,
-        );
+        throw error;
       }
       model.eval();
       return new TrainedModel(
-        model.to({ device }),
+        model,
         run.path,
         createHash('sha256').update(readFileSync(file)).digest('hex'),
         checkpoint,
-        preprocessing,
+        preprocessingIn(experiment, builder),
         device,
       );
     } finally {
@@ -167,46 +169,5 @@ export class TrainedModel {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-}
-
-function required<Kind extends 'string' | 'number'>(settings: Settings, name: string, kind: Kind) {
-  const value = settings[name];
-  if (typeof value !== kind)
-    throw new UserError(
-      `the run's config.json: expected ${name} to be a ${kind}, got ${JSON.stringify(value)}`,
-    );
-  return value as Kind extends 'string' ? string : number;
-}
-
-/** The network of a run's settings; its weights come from the checkpoint. */
-function modelOf(settings: Settings): EmbeddingModel {
-  const generator = new Generator(0);
-  const name = modelNameOf(required(settings, 'arch', 'string'));
-  const masks = settings['full-embedding-masks'];
-  return openModel(name === 'small-resnet' ? { ...smallResNetOf(settings), name } : name, {
-    frozenBatchNorm: true, // in evaluation both kinds are the same
-    embeddingDim: required(settings, 'embedding-dim', 'number'),
-    pooling: settings['features-pooling'] === 'max' ? 'max' : 'avg',
-    fullEmbeddingMasks: masks === 'sum' || masks === 'sum-l1' ? masks : 'none',
-    masks: {
-      kind: settings.masks === 'fixed' ? 'fixed' : 'learned',
-      relu: settings['mask-relu'] !== 'no',
-    },
-    generator,
-  });
-}
-
-/** The command line records widths alone, trainEmbedding() all that it was given, as JSON. */
-function smallResNetOf(settings: Settings): SmallResNetShape {
-  const { 'small-resnet': all, widths } = settings;
-  if (typeof all !== 'string')
-    return typeof widths === 'string' ? { widths: widths.split(',').map(Number) } : {};
-  try {
-    return JSON.parse(all) as SmallResNetShape;
-  } catch {
-    throw new UserError(
-      `the run's config.json: expected small-resnet to be JSON, got ${JSON.stringify(all)}`,
-    );
   }
 }

@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
 import type { Division, EpochRecord, RunFolder, StepRecord, Summary } from '@conquer/run';
-import type { TrainObserver } from '../train/loop.js';
 import { loggedReports, type Report, stepsOfWholeEpochs } from './report.js';
 import type { RunEnd, Tracker } from './tracker.js';
 
@@ -19,7 +18,7 @@ export interface TrackingOptions {
 }
 
 /** Tells a tracker what a run does, in order and in the background; nothing that it does can stop the run. */
-export class Tracking implements TrainObserver {
+export class Tracking {
   private queue: Promise<void> = Promise.resolve();
   private waiting = 0;
   private leftOut = 0;

@@ -1,5 +1,13 @@
 import { existsSync } from 'node:fs';
-import { type BestEpoch, type Division, type Settings, UserError } from '@conquer/run';
+import {
+  type BestEpoch,
+  type Division,
+  experimentOf,
+  type StoredExperiment,
+  toStore,
+  UserError,
+  valueAt,
+} from '@conquer/run';
 import {
   type Generator,
   readSafetensors,
@@ -31,7 +39,8 @@ export interface EpochPosition {
 
 /** What a run needs to go on as if it had never stopped, besides its tensors. Plain JSON. */
 export interface CheckpointState {
-  settings: Settings;
+  /** What the run is, as config.json has it. */
+  experiment: StoredExperiment;
   /** Of the data set, see DatasetRecord; not there where it was not recorded. */
   dataset?: string;
   /** The last whole epoch that is in these weights, counted from 0; -1: none. */
@@ -81,13 +90,14 @@ export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
   for (const part of ['model', 'loss', 'optimizer'] as const) {
     for (const [name, value] of checkpoint[part]) tensors.set(`${part}.${name}`, value);
   }
-  const metadata = { format: FORMAT, state: JSON.stringify(checkpoint.state) };
+  const state = { ...checkpoint.state, experiment: toStore(checkpoint.state.experiment) };
+  const metadata = { format: FORMAT, state: JSON.stringify(state) };
   try {
     writeSafetensors(path, tensors, metadata, { checksum: true });
   } catch (error) {
     if (!(error instanceof SerializationError)) throw error;
     throw new UserError(
-      `the checkpoint ${error.message}; what was saved before is unharmed: go on with --resume once it can be written`,
+      `the checkpoint ${error.message}; what was saved before is unharmed: go on with the run once it can be written`,
     );
   }
 }
@@ -157,14 +167,15 @@ function checkpointFaults({ model, loss, optimizer }: Checkpoint): string | null
 /** What must be there for a run to go on; the numbers themselves are the checksum's business. */
 function parseState(text: string): CheckpointState | null {
   try {
-    const state = JSON.parse(text) as CheckpointState | null;
+    const read = JSON.parse(text) as (Omit<CheckpointState, 'experiment'> & Record<string, unknown>) | null;
+    // Older ones have it in their dialect, under another name.
+    const stored = read?.experiment ?? read?.settings;
+    const state = read && { ...read, experiment: experimentOf(stored, 'the checkpoint') };
     const whole =
       state !== null &&
       Number.isSafeInteger(state.epoch) &&
       Number.isSafeInteger(state.numLearners) &&
-      [state.settings, state.division, state.optimizer, state.seconds].every(
-        (part) => part instanceof Object,
-      ) &&
+      [state.division, state.optimizer, state.seconds].every((part) => part instanceof Object) &&
       Array.isArray(state.random) &&
       typeof state.generator === 'string';
     return whole ? state : null;
@@ -236,10 +247,10 @@ export function loadParts(
  */
 export function loadGenerator(
   generator: Generator,
-  state: Pick<CheckpointState, 'settings' | 'generator'>,
+  state: Pick<CheckpointState, 'experiment' | 'generator'>,
 ): boolean {
   const kindOf = (device: string) => device.split(':')[0];
-  const { device = generator.device } = state.settings;
+  const device = valueAt(state.experiment, 'train.device') ?? generator.device;
   if (kindOf(String(device)) !== kindOf(generator.device)) return false;
   try {
     generator.setState(new Uint8Array(Buffer.from(state.generator, 'base64')));

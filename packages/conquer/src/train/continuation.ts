@@ -5,72 +5,22 @@ import {
   datasetDifferences,
   type RunFolder,
   recordOfSplits,
-  type Settings,
+  type StoredExperiment,
   UserError,
+  valueAt,
 } from '@conquer/run';
 import type { Checkpoint, CheckpointState } from './checkpoint.js';
+import { experimentDifferences } from './differences.js';
 
 /**
- * Settings that may differ in a run that goes on, as they are not the experiment: how long it is, where its files, images
- * and processors are, who follows it, and what happens to images and numbers that go bad from now on.
- */
-export const mayChange: readonly string[] = [
-  'epochs',
-  'lr-after',
-  'lr-courses',
-  'dataset-dir',
-  'image-folder',
-  'device',
-  'threads',
-  'on-bad-image',
-  'on-nan',
-  'tensorboard',
-  'wandb',
-  'mlflow',
-  'name',
-  'runs-dir',
-];
-
-/** Names of files, which may lie elsewhere than they did; a word in the place of one may not change. */
-const files: Record<string, readonly string[]> = { split: ['half', 'random'], weights: ['imagenet', 'none'] };
-
-/** Runs of the command line record where their data set lies; trainEmbedding() is given it, and does not. */
-export function isOfCommandLine(settings: Settings): boolean {
-  return 'dataset-dir' in settings;
-}
-
-/**
- * The settings of an experiment that differ, each as `name: before → now`; none where it is the same. One that either
- * side does not know, as older versions do not, counts as the same.
- */
-export function settingsDifferences(before: Settings, now: Settings): string[] {
-  const isFile = (name: string, value: unknown) =>
-    name in files && typeof value === 'string' && !files[name]?.includes(value);
-  const names = Object.keys(before).filter((name) => name in now && !mayChange.includes(name));
-  // A library's run has the folder's name for its data set, and that may be called something else by now.
-  const compared = isOfCommandLine(now) ? names : names.filter((name) => name !== 'dataset');
-  return compared
-    .filter((name) => before[name] !== now[name] && !(isFile(name, before[name]) && isFile(name, now[name])))
-    .map((name) => `${name}: ${JSON.stringify(before[name])} → ${JSON.stringify(now[name])}`);
-}
-
-/**
- * Refuses to go on with a run under other settings than it was trained with, or from the other side: what the command
- * line records of a run is more than trainEmbedding() can say, and the other way round.
+ * Refuses to go on with a run under other settings than it was trained with.
  *
  * @param run its folder, as it was given
- * @param before settings that the run or its checkpoint holds
+ * @param before what the run or its checkpoint holds
  * @throws UserError that says what differs and how to go on
  */
-export function refuseOtherSettings(run: string, before: Settings, now: Settings): void {
-  if (isOfCommandLine(before) !== isOfCommandLine(now)) {
-    throw new UserError(
-      isOfCommandLine(before)
-        ? `${run} is a run of the command line, which trainEmbedding() cannot go on with: npx conquer train --resume ${run}`
-        : `${run} is a run of trainEmbedding(), which the command line cannot go on with: call trainEmbedding({ run, resume: true, … }) with the options it was made with`,
-    );
-  }
-  const differences = settingsDifferences(before, now);
+export function refuseOtherSettings(run: string, before: StoredExperiment, now: StoredExperiment): void {
+  const differences = experimentDifferences(before, now);
   if (differences.length === 0) return;
   throw new UserError(
     `${run} was trained with other settings (then → now), so that it cannot go on: ${differences.join('; ')}; restore these, or train a new run`,
@@ -87,12 +37,12 @@ export function refuseOtherSettings(run: string, before: Settings, now: Settings
 export function refuseOtherExperiment(
   run: RunFolder,
   saved: CheckpointState | null,
-  given: { settings: Settings; record: DatasetRecord | null; note: (text: string) => void },
+  given: { experiment: StoredExperiment; record: DatasetRecord | null; note: (text: string) => void },
 ): void {
-  const { settings, record, note } = given;
+  const { experiment, record, note } = given;
   // config.json may have been edited since; the checkpoint says what was trained.
-  for (const before of [run.settings(), ...(saved ? [saved.settings] : [])])
-    refuseOtherSettings(run.path, before, settings);
+  for (const before of [run.experiment(), ...(saved ? [saved.experiment] : [])])
+    refuseOtherSettings(run.path, before, experiment);
   if (record) refuseOtherData(run, saved?.dataset, record, note);
 }
 
@@ -144,7 +94,7 @@ export function refuseOtherLearningRates(
     if (then === undefined || now === null || backboneFrozen) continue;
     if (Math.abs(then - now * learningRate) <= 1e-6 * Math.max(then, now * learningRate)) continue;
     throw new UserError(
-      `${run.path} was trained with other learning rates: epoch ${epoch + 1} ended at ${then}, learningRateFactor would have it end at ${now * learningRate}; give the factor of the epochs that are trained (made for ${run.settings().epochs} epochs), and after them what the added ones are to have, or null to hold the last`,
+      `${run.path} was trained with other learning rates: epoch ${epoch + 1} ended at ${then}, learningRateFactor would have it end at ${now * learningRate}; give the factor of the epochs that are trained (made for ${valueAt(run.experiment(), 'train.epochs')} epochs), and after them what the added ones are to have, or null to hold the last`,
     );
   }
 }

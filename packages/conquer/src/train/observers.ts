@@ -1,8 +1,14 @@
-import type { TrainObserver } from './loop.js';
+import type { TrainObserver } from './observer.js';
 
 /** One observer that tells several, in their order. */
 export function joinObservers(observers: readonly TrainObserver[]): TrainObserver {
   return {
+    onPreparation: (info) => {
+      for (const observer of observers) observer.onPreparation?.(info);
+    },
+    onBegin: (info) => {
+      for (const observer of observers) observer.onBegin?.(info);
+    },
     onStart: () => {
       for (const observer of observers) observer.onStart?.();
     },

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type RunFolder, UserError } from '@conquer/run';
+import type { EmbeddingModel } from '../models/embedding-model.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
-import { isOfCommandLine, settingsDifferences } from './continuation.js';
+import { experimentDifferences } from './differences.js';
 
 /**
  * The checkpoint of a run that is to be used as the run's config.json says.
@@ -27,17 +28,13 @@ export function loadCheckpointOf(
   }
   const checkpoint = loadCheckpoint(file);
   try {
-    const before = checkpoint.state.settings;
+    const before = checkpoint.state.experiment;
     // What was taken out of config.json would have its default.
-    const takenOut = Object.fromEntries(Object.keys(before).map((name) => [name, null]));
-    const own = run.settings();
-    const now = { ...takenOut, ...own };
-    if (Object.keys(before).length > 0 && isOfCommandLine(before) !== isOfCommandLine(own)) {
-      throw new UserError(
-        `${run.configFile} was written over by ${isOfCommandLine(own) ? 'the command line' : 'trainEmbedding()'} since ${file} was saved, and does not describe it: restore it`,
-      );
-    }
-    const differences = settingsDifferences(before, now);
+    const takenOut = Object.keys(before).filter((section) => !(section in run.experiment()));
+    const differences = [
+      ...takenOut.map((section) => `${section} was taken out`),
+      ...experimentDifferences(before, run.experiment()),
+    ];
     if (differences.length > 0) {
       throw new UserError(
         `${run.configFile} was changed since ${file} was saved (then → now): ${differences.join('; ')}; restore it`,
@@ -48,4 +45,23 @@ export function loadCheckpointOf(
     throw error;
   }
   return { checkpoint, file };
+}
+
+/**
+ * Fills a network with a run's trained weights.
+ *
+ * @throws UserError when it is not the network that they are of
+ */
+export function loadModel(
+  model: EmbeddingModel,
+  saved: Checkpoint,
+  { file, run }: { file: string; run: RunFolder },
+): void {
+  try {
+    model.setNumLearners(saved.state.numLearners);
+    model.loadStateDict(saved.model);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    throw new UserError(`${file} does not hold the network that ${run.configFile} describes: ${reason}`);
+  }
 }

@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { toStore } from '@conquer/run';
 import sharp from 'sharp';
 import { randomNumbers } from '../random-numbers.js';
 
@@ -7,7 +8,7 @@ import { randomNumbers } from '../random-numbers.js';
 export const HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>';
 
 export interface RunFilesOptions {
-  /** Where the pictures are written: the run's --dataset-dir. */
+  /** Where the pictures are written: the folder of the run's data set. */
   dataDir: string;
   epochs?: number;
   /** Epochs asked for; default `epochs`, so that the run is finished. */
@@ -16,7 +17,8 @@ export interface RunFilesOptions {
   imagesPerClass?: number;
   dim?: number;
   gallery?: boolean;
-  settings?: Record<string, string | number | boolean | null>;
+  /** Sections and fields in the place of those of every such run. */
+  experiment?: Record<string, unknown> & { data?: object };
 }
 
 export interface RunFiles {
@@ -34,8 +36,14 @@ export async function writeRunFiles(path: string, options: RunFilesOptions): Pro
   const { dataDir, epochs = 4, classes = 4, imagesPerClass = 6, dim = 8, gallery = false } = options;
   const random = randomNumbers(7);
   mkdirSync(join(path, 'checkpoints'), { recursive: true });
-  const settings = { dataset: 'folder', 'dataset-dir': dataDir, epochs: options.of ?? epochs, lr: 0.001 };
-  writeFileSync(join(path, 'config.json'), JSON.stringify({ ...settings, ...options.settings }));
+  const { data, ...others } = options.experiment ?? {};
+  const experiment = {
+    data: { dataset: { name: 'folder', folder: dataDir }, ...data },
+    optimize: { learningRate: 0.001 },
+    train: { epochs: options.of ?? epochs },
+    ...others,
+  };
+  writeFileSync(join(path, 'config.json'), JSON.stringify(toStore(experiment)));
 
   const metrics = (epoch: number) => ({ 'R@1': 0.5 + epoch / 20, 'R@2': 0.6, 'MAP@R': 0.3, NMI: 0.4 });
   appendFileSync(join(path, 'metrics.jsonl'), jsonLine({ epoch: -1, metrics: metrics(-1), seconds: {} }));

@@ -34,7 +34,7 @@ export function scoreOf(
 }
 
 /** The metric that a run's best epoch is chosen by: R@1 where its settings name none. */
-export function choosingMetricOf({ 'best-by': named }: Settings): string {
+export function choosingMetricOf({ 'evaluate.bestBy': named }: Settings): string {
   return typeof named === 'string' ? named : 'R@1';
 }
 

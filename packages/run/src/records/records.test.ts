@@ -62,9 +62,21 @@ it('masks are of one length', () => {
 });
 
 it('settings are told from what is none', () => {
-  const read = settingsOf({ lr: 0.1, cache: 'yes', seed: null, later: { name: 'margin' } });
-  expect(read?.settings).toEqual({ lr: 0.1, cache: 'yes', seed: null });
-  expect(read?.wrong).toEqual({ name: 'later', value: { name: 'margin' } });
+  const experiment = {
+    data: { cache: true, dataset: null },
+    loss: { name: 'margin' },
+    model: { widths: [8, 16] },
+  };
+  expect(settingsOf({ format: 3, ...experiment })).toEqual({
+    'data.cache': true,
+    'data.dataset': null,
+    'loss.name': 'margin',
+    'model.widths': '8,16',
+  });
+  expect(settingsOf({ 'num-learners': 4, cache: 'yes' })).toEqual({
+    'data.cache': true,
+    'divide.numLearners': 4,
+  });
   expect(settingsOf([1])).toBeNull();
 });
 
@@ -72,8 +84,15 @@ it('a summary comes back as it was written', () => {
   const best = { epoch: 1, metrics: { 'R@1': 0.5 }, chosenOn: 'validation', chosenBy: 'NMI', validation: {} };
   const seconds = { divide: 1, train: 2, evaluate: 3, total: 7 };
   const rest = { epochs: 2, queries: 9, imagesPerSecond: 4, untrained: null, last: null };
-  const summary = { status: 'finished', settings: { lr: 1 }, best, seconds, ...rest };
-  expect(summaryOf({ ...summary, checkpoints: {} })).toEqual(summary);
+  const summary = {
+    status: 'finished',
+    experiment: { format: 3, optimize: { learningRate: 1 } },
+    best,
+    seconds,
+    ...rest,
+  };
+  const read = { ...summary, experiment: { optimize: { learningRate: 1 } } };
+  expect(summaryOf({ ...summary, checkpoints: {} })).toEqual(read);
   expect(summaryOf({ ...summary, status: 'over' })).toBeNull();
 });
 

@@ -1,27 +1,22 @@
-import { finite, isFields } from './fields.js';
+import { experimentOf } from '../experiment/read-experiment.js';
+import { listValues } from '../experiment/stored-experiment.js';
+import { isFields } from './fields.js';
 
-/** Settings by their long option names, as the command line resolved them. */
+/** What a run's experiment says, by paths such as `train.epochs`: for whoever shows or compares it. */
 export type Settings = Record<string, string | number | boolean | null>;
 
-/** What config.json says, so far as it is settings. */
-export interface SettingsRead {
-  settings: Settings;
-  /** The first value that is none, and its name; null: all are. */
-  wrong: { name: string; value: unknown } | null;
+/** The settings of a config.json; null for what is none. @param value as JSON.parse gives it */
+export function settingsOf(value: unknown): Settings | null {
+  if (!isFields(value)) return null;
+  try {
+    return listValues(experimentOf(value, 'config.json'));
+  } catch {
+    return null;
+  }
 }
 
-/** @param value as JSON.parse gives it; null is returned for what is no object */
-export function settingsOf(value: unknown): SettingsRead | null {
-  if (!isFields(value)) return null;
-  const isSetting = (setting: unknown) =>
-    setting === null ||
-    typeof setting === 'string' ||
-    typeof setting === 'boolean' ||
-    finite(setting) !== null;
-  const entries = Object.entries(value);
-  const [wrong] = entries.filter(([, setting]) => !isSetting(setting));
-  return {
-    settings: Object.fromEntries(entries.filter(([, setting]) => isSetting(setting))) as Settings,
-    wrong: wrong === undefined ? null : { name: wrong[0], value: wrong[1] },
-  };
+/** Where the images of a run's data set lie, or a file that lists them; null where it does not say. */
+export function imageFolderOf(settings: Settings): string | null {
+  const place = settings['data.dataset.folder'] ?? settings['data.dataset.file'];
+  return typeof place === 'string' && place !== '' ? place : null;
 }

@@ -1,13 +1,15 @@
+import { experimentOf } from '../experiment/read-experiment.js';
+import type { StoredExperiment } from '../experiment/stored-experiment.js';
 import { type ChosenEpoch, chosenEpochOf } from './best-epoch.js';
 import { count, isEpoch, isFields } from './fields.js';
 import { type Metrics, metricsOf } from './metrics.js';
-import { type Settings, settingsOf } from './settings.js';
 
 /** summary.json, written when a run ends. `docs/run-folder.md` describes it. */
 export interface Summary {
   /** 'stopped': by a signal; the run can be resumed. */
   status: 'finished' | 'stopped';
-  settings: Settings;
+  /** What the run was, as config.json has it. */
+  experiment: StoredExperiment;
   /** To train in all. */
   epochs: number;
   best: ChosenEpoch | null;
@@ -33,7 +35,7 @@ export function summaryOf(value: unknown): Omit<Summary, 'checkpoints'> | null {
   const seconds = isFields(value.seconds) ? value.seconds : {};
   return {
     status,
-    settings: settingsOf(value.settings)?.settings ?? {},
+    experiment: storedIn(value.experiment ?? value.settings),
     epochs: count(value.epochs),
     best: chosenEpochOf(value.best),
     last: lastEpochOf(value.last),
@@ -47,6 +49,15 @@ export function summaryOf(value: unknown): Omit<Summary, 'checkpoints'> | null {
     },
     imagesPerSecond: count(value.imagesPerSecond),
   };
+}
+
+/** Older summaries have it in their dialect; a damaged one has nothing. */
+function storedIn(value: unknown): StoredExperiment {
+  try {
+    return experimentOf(value, 'summary.json');
+  } catch {
+    return {};
+  }
 }
 
 function lastEpochOf(value: unknown): Summary['last'] {

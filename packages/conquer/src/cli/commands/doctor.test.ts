@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { lookAtMachine, type Machine } from '../machine.js';
+import { diagnose } from './doctor.js';
+
+const GIB = 2 ** 30;
+const good: Machine = {
+  node: '22.1.0',
+  platform: 'linux x64',
+  cpu: 'A processor',
+  cores: 4,
+  vectors: 'AVX2',
+  memory: { total: 32 * GIB, free: 20 * GIB },
+  torch: {
+    works: true,
+    version: '2.6.0',
+    path: '/usr/lib/libtorch_cpu.so',
+    blas: '/usr/lib/libopenblas.so.0',
+    cudaDevices: 0,
+    gflops: 200,
+  },
+  images: { works: true, jpeg: '/usr/lib/libjpeg.so.62', sharp: '0.35.5', vips: '8.18.7' },
+  cards: [],
+  environment: { OMP_WAIT_POLICY: null, OMP_NUM_THREADS: null },
+  cache: { path: '/cache', parts: [{ name: 'emoji', bytes: GIB }], diskFree: 100 * GIB },
+};
+const torch = good.torch as Machine['torch'] & { works: true };
+
+describe('diagnose', () => {
+  it('finds nothing where nothing is', () => {
+    expect(diagnose(good).filter(({ state, fix }) => state !== 'ok' || fix)).toEqual([]);
+  });
+
+  it.each<[string, Partial<Machine>, string, string, RegExp]>([
+    ['an old Node', { node: '20.18.3' }, 'Node', 'broken', /20\.19 or newer/],
+    ['no AVX2', { vectors: 'AVX' }, 'processor', 'slow', /AVX2/],
+    ['no binding', { torch: { works: false, reason: 'no file' } }, 'libtorch', 'broken', /npm run setup/],
+    ['a reference BLAS', { torch: { ...torch, gflops: 6 } }, 'BLAS', 'slow', /libopenblas0-openmp/],
+    ['an idle card', { cards: ['NVIDIA H100'] }, 'CUDA', 'missing', /LIBTORCH/],
+    [
+      'spinning threads',
+      { environment: { OMP_WAIT_POLICY: 'active', OMP_NUM_THREADS: null } },
+      'waiting',
+      'slow',
+      /unset OMP_WAIT_POLICY/,
+    ],
+    ['no decoder', { images: { works: false, reason: 'no file' } }, 'images', 'broken', /npm run setup/],
+    ['little memory', { memory: { total: 4 * GIB, free: GIB } }, 'memory', 'slow', /--batch-size/],
+    ['a full disk', { cache: { ...good.cache, diskFree: GIB } }, 'cache', 'missing', /CONQUER_CACHE/],
+  ])('says how to fix %s', (_, change, what, state, fix) => {
+    const findings = diagnose({ ...good, ...change }).filter((finding) => finding.state !== 'ok');
+    expect(findings).toEqual([expect.objectContaining({ what, state, fix: expect.stringMatching(fix) })]);
+    expect(findings[0]?.fix).not.toContain('\n');
+  });
+
+  it('says that a card is used', () => {
+    const cuda = diagnose({ ...good, cards: ['NVIDIA H100'], torch: { ...torch, cudaDevices: 1 } });
+    expect(cuda.find(({ what }) => what === 'CUDA')).toMatchObject({
+      state: 'ok',
+      found: expect.stringContaining('NVIDIA H100'),
+    });
+  });
+});
+
+describe('lookAtMachine', () => {
+  it('sees this machine', async () => {
+    const machine = await lookAtMachine();
+    expect(machine.node).toBe(process.versions.node);
+    expect(machine.torch).toMatchObject({ works: true, version: expect.stringMatching(/^\d+\.\d+/) });
+    expect(machine.images).toMatchObject({ works: true, vips: expect.stringMatching(/^8\./) });
+    if (process.platform === 'linux' && machine.torch.works)
+      expect(machine.torch.path).toMatch(/libtorch_cpu\.so/);
+    expect(machine.memory.total).toBeGreaterThan(machine.memory.free);
+  });
+});

@@ -1,0 +1,125 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UserError, whatWouldBeLost } from '@conquer/run';
+import { type Command, Option } from 'commander';
+import { resolveExperiment } from '../../experiment/resolve.js';
+import { ImageIndex } from '../../retrieve/image-index.js';
+import { indexFolder } from '../../retrieve/index-folder.js';
+import { TrainedModel } from '../../retrieve/trained-model.js';
+import { setUpEngine } from '../../train/engine.js';
+import { namingFlags } from '../fill.js';
+import { requireWritable } from '../output-file.js';
+import { findRun } from '../runs.js';
+import { type Output, progressBar } from '../terminal.js';
+
+interface IndexFlags {
+  out?: string;
+  checkpoint: 'best' | 'last';
+  device?: string;
+  threads?: string;
+  datasetDir?: string;
+  cache?: string;
+  onBadImage: 'skip' | 'fail';
+  json?: boolean;
+}
+
+export function add(program: Command): undefined {
+  program
+    .command('index')
+    .description('embed the images of a folder with a trained run, to search them')
+    .argument('<run>', 'the run folder')
+    .argument('<folder>', 'images, in it or its subfolders')
+    .option('--out <file>', 'the index (default: FOLDER.index.safetensors in the run folder)')
+    .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
+    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .option('--threads <n>', 'of libtorch and of reading images [one a core]')
+    // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
+    .addOption(new Option('--dataset-dir <path>').hideHelp())
+    .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp())
+    .addOption(
+      new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
+        .choices(['skip', 'fail'])
+        .default('skip'),
+    )
+    .option('--json', 'print one line of JSON')
+    .addHelpText(
+      'after',
+      '\nImages that have not changed since the last time are not embedded again.\nExample: conquer index runs/demo photos',
+    )
+    .action(async (run: string, folder: string, options: IndexFlags) => {
+      const { out: file, threads, json = false, datasetDir, cache, ...others } = options;
+      const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+      if (datasetDir !== undefined)
+        note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
+      if (cache !== undefined) note('--cache has no effect: an index reads each image once');
+      await runIndex({
+        run: findRun(run),
+        folder,
+        file,
+        ...others,
+        threads: threads === undefined ? null : threadsOf(threads),
+        json,
+        progress: process.stderr,
+        out: process.stdout,
+      });
+    });
+}
+
+/** @throws UserError for what is no number of threads */
+function threadsOf(text: string): number {
+  const { train } = namingFlags(() => resolveExperiment({ train: { threads: Number(text) } }));
+  return train.threads!;
+}
+
+export interface IndexCommand {
+  run: string;
+  folder: string;
+  /** Default: named after the folder, in the run's folder. */
+  file?: string | undefined;
+  checkpoint: 'best' | 'last';
+  device?: string | undefined;
+  /** Null: one a core. */
+  threads: number | null;
+  onBadImage: 'skip' | 'fail';
+  json: boolean;
+  /** Takes progress and warnings. */
+  progress: Output;
+  out: Output;
+}
+
+/** Embeds the images of a folder; those that an index of it has already are taken from there. */
+export async function runIndex(command: IndexCommand): Promise<void> {
+  const { run, checkpoint, device, threads, onBadImage, progress, out } = command;
+  const folder = resolve(command.folder);
+  const file = command.file ?? join(run, `${basename(folder)}.index.safetensors`);
+  if (command.file !== undefined) requireWritable('--out', file);
+  namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
+  using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  if (command.file === undefined) requireWritable('the index', file);
+  using previous = existsSync(file) ? ImageIndex.open(file) : null;
+  const next = { folder, run: model.run, sha256: model.sha256, checkpoint };
+  const lost = previous && whatWouldBeLost(previous.contents, next, dirname(resolve(file)));
+  if (lost !== null)
+    throw new UserError(`${file} is ${lost}: name another file for this one with --out, or delete that one`);
+  const { index, embedded, removed, leftOut } = await indexFolder(model, folder, {
+    previous,
+    onBadImage,
+    threads: threads ?? undefined,
+    onProgress: progressBar(progress, 'embedding'),
+    onWarning: (message) => progress.write(`warning: ${message}\n`),
+  });
+  if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
+  index.save(file);
+  const { count } = index;
+  index.dispose();
+  if (command.json) {
+    const counts = { images: count, embedded, removed, leftOut: leftOut.files };
+    out.write(`${JSON.stringify({ index: file, ...counts })}\n`);
+    return;
+  }
+  const gone = removed > 0 ? `, ${removed} removed` : '';
+  out.write(
+    `${file}: ${count} images, ${embedded} of them embedded now${gone}\n` +
+      `search it: npx conquer search ${file} IMAGE\n`,
+  );
+}

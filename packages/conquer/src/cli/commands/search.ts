@@ -1,0 +1,125 @@
+import { existsSync } from 'node:fs';
+import type { ImageError } from '@conquer/image';
+import { UserError } from '@conquer/run';
+import type { Command } from 'commander';
+import { ImageIndex, type Match } from '../../retrieve/image-index.js';
+import { TrainedModel } from '../../retrieve/trained-model.js';
+import { setUpEngine } from '../../train/engine.js';
+import { namingFlags } from '../fill.js';
+import { findRun } from '../runs.js';
+import type { Output } from '../terminal.js';
+
+interface SearchFlags {
+  top: string;
+  run?: string;
+  folder?: string;
+  device?: string;
+  json?: boolean;
+}
+
+export function add(program: Command): undefined {
+  program
+    .command('search')
+    .description('find the indexed images that are most like some images')
+    .argument('<index>', 'what conquer index wrote')
+    .argument('<image...>', 'image files')
+    .option('--top <k>', 'matches of each image', '10')
+    .option('--run <folder>', 'the run, if it is no longer where it was')
+    .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
+    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .option('--json', 'print a line of JSON for each image')
+    .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
+    .action(async (file: string, images: string[], options: SearchFlags) => {
+      const unanswered = await runSearch({
+        file,
+        images,
+        ...options,
+        ...(options.run !== undefined && { run: findRun(options.run) }),
+        json: options.json ?? false,
+        out: process.stdout,
+        warnings: process.stderr,
+      });
+      if (unanswered > 0) process.exitCode = 2;
+    });
+}
+
+export interface SearchCommand {
+  /** The index's file. */
+  file: string;
+  images: string[];
+  /** Matches of each image. */
+  top: string;
+  /** The run's folder, where it is no longer where the index was made. */
+  run?: string | undefined;
+  /** Where the images of the index are now, if they were moved. */
+  folder?: string | undefined;
+  device?: string | undefined;
+  json: boolean;
+  out: Output;
+  /** Takes what is to be said of images that cannot be read, or are no longer there. */
+  warnings: Output;
+}
+
+/**
+ * The indexed images that are nearest to each of some images.
+ * @returns of how many images there is no answer, as they cannot be read
+ */
+export async function runSearch(command: SearchCommand): Promise<number> {
+  const { file, images, top, device, folder, out, warnings } = command;
+  const k = Number(top);
+  if (!Number.isSafeInteger(k) || k < 1)
+    throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
+  namingFlags(() => setUpEngine({ train: { threads: null, device: device ?? 'cpu' } }));
+  using index = ImageIndex.open(file, { folder });
+  const { origin } = index.contents;
+  if (origin === null)
+    throw new UserError(
+      `${file} is of rows that no run made: it is searched from a program, by rows of the same kind`,
+    );
+  const { checkpoint } = origin;
+  const run = command.run ?? origin.run;
+  if (command.run === undefined && !existsSync(run))
+    throw new UserError(
+      `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
+    );
+  using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  try {
+    index.requireModel(model);
+  } catch (error) {
+    throw new UserError(`${file}: ${(error as Error).message}`);
+  }
+  const bad = new Map<number, ImageError>();
+  using embedded = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
+  using queries = embedded.to('cpu');
+  const matches = bad.size < images.length ? index.search(queries, k, model) : [];
+  let answered = 0;
+  let missing = 0;
+  for (const [place, query] of images.entries()) {
+    const error = bad.get(place);
+    if (error) {
+      warnings.write(`conquer: ${error.message}\n`);
+      if (command.json) out.write(`${JSON.stringify({ query, error: error.message })}\n`);
+      continue;
+    }
+    const found = (matches[answered++] ?? []).map((match) =>
+      match.path === null || existsSync(match.path) ? match : { ...match, missing: true },
+    );
+    missing += found.filter((match) => 'missing' in match).length;
+    if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
+    else out.write(`${shown(query)}\n${found.map((match, rank) => line(match, rank, k)).join('')}`);
+  }
+  if (missing > 0)
+    warnings.write(
+      `warning: ${missing} of the images that were found are no longer in ${origin.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
+    );
+  return bad.size;
+}
+
+function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
+  const { id, path, distance, missing } = match;
+  const place = String(rank + 1).padStart(String(k).length + 2);
+  return `${place}  ${distance.toFixed(3)}  ${shown(path ?? id)}${missing ? '  (no longer there)' : ''}\n`;
+}
+
+/** A name may hold a line break, or what a terminal obeys. */
+const shown = (path: string) => path.replaceAll(/\p{Cc}/gu, '?');

@@ -1,0 +1,170 @@
+import { join } from 'node:path';
+import { UserError } from '@conquer/run';
+import type { Command } from 'commander';
+import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
+import { mergeExperiments } from '../../experiment/merge.js';
+import { readRecipe } from '../../experiment/recipe.js';
+import { resolveExperiment } from '../../experiment/resolve.js';
+import { longNames, withDashes } from '../dashes.js';
+import { translateDcesmlFlags } from '../dcesml-flags.js';
+import { describeDataset, describeExperiment } from '../describe.js';
+import { experimentFile } from '../experiment-file.js';
+import { fillExperiment, namingFlags } from '../fill.js';
+import type { Flag } from '../flags.js';
+import { JsonLines } from '../json-lines.js';
+import { resumption } from '../resumption.js';
+import { findRun } from '../runs.js';
+import { withAbsolutePaths } from '../stored.js';
+import { reportFiles, reportSummary, requireNameOfRun, runTraining } from '../train.js';
+import { addFlags, givenFlags, partsOf } from '../train-flags.js';
+import { chooseHelp, trainHelpFooter } from '../train-help.js';
+import { refuseUnused, unusedOptions } from '../unused-options.js';
+
+interface TrainFlags {
+  recipe?: string;
+  experiment?: string;
+  resume?: string;
+  name?: string;
+  runsDir: string;
+  plugin?: string[];
+  profile?: boolean;
+  dryRun?: boolean;
+  printExperiment?: boolean;
+  json?: boolean;
+}
+
+/** What the command line was understood as. */
+interface Asked {
+  parts: Parts;
+  flags: readonly Flag[];
+  /** Those of the arguments that only the authors' code has. */
+  oldFlags: readonly string[];
+}
+
+export async function add(program: Command, typed: readonly string[]): Promise<string[]> {
+  const parts = await partsOf(typed);
+  const train = program
+    .command('train')
+    .description('train an embedding')
+    .option('--recipe <name>', 'settings from a recipe: its name, or a .json file')
+    .option('--experiment <file>', 'a whole experiment, as --print-experiment prints one')
+    .option('--resume <run>', 'go on with the run in this folder')
+    .option('--name <text>', 'name of the run (default: data, model, time)')
+    .option('--runs-dir <text>', 'folder of the run folders', 'runs')
+    .option('--plugin <file>', 'parts of your own; may be given again', (file, all: string[] = []) => [
+      ...all,
+      file,
+    ])
+    .option('--profile', "print and log where each epoch's time goes")
+    .option('--dry-run', 'print all settings and what the data set holds')
+    .option('--print-experiment', 'print the experiment as JSON, and end')
+    .option('--json', 'print lines of JSON; text for people on stderr');
+  const flags = addFlags(train, parts);
+  train.addHelpText(
+    'after',
+    `${trainHelpFooter(flags)}\nExample: conquer train --recipe photos --dataset-dir PHOTOS --name mine\n         (photographs of your own, a subfolder for each class)`,
+  );
+  train.configureHelp({ optionDescription: ({ description }) => description });
+  const { args, old: oldFlags } = translateDcesmlFlags(typed, flags);
+  train.action(async (options: TrainFlags) => await runTrain(train, options, { parts, flags, oldFlags }));
+  return chooseHelp(train, flags, withDashes(args, ['--help-all', ...longNames(program, 'train')]));
+}
+
+const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+
+async function runTrain(command: Command, options: TrainFlags, asked: Asked): Promise<void> {
+  const { parts, flags, oldFlags } = asked;
+  const { recipe, resume, experiment: file, json = false } = options;
+  const given = givenFlags(
+    command,
+    flags.map(({ name }) => name),
+  );
+  const exclude = Object.entries({ resume, recipe, experiment: file }).filter(
+    ([, value]) => value !== undefined,
+  );
+  if (exclude.length > 1)
+    throw new UserError(`${exclude.map(([name]) => `--${name}`).join(' and ')} exclude each other`);
+  if (json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
+
+  const { profile = false, plugin = [] } = options;
+  const how = { profile, plugin, json };
+  await namingFlags(async () => {
+    if (resume !== undefined) {
+      const path = findRun(resume);
+      const { experiment, cached } = resumption(path, given, parts, note);
+      return await trainAndReport(experiment, { ...how, path, resume: true, cached }, parts);
+    }
+    const flat = (fields: Record<string, unknown>) => fromFlatRecipe(fields, flags);
+    const { experiment: base, published } =
+      recipe !== undefined
+        ? readRecipe(recipe, flat)
+        : { experiment: file === undefined ? {} : experimentFile(file), published: null };
+    // The authors' code starts from ImageNet weights whatever its flags say.
+    const asOld: ExperimentInput =
+      recipe === undefined && oldFlags.length > 0 ? { model: { weights: 'imagenet' } } : {};
+    const below = mergeExperiments(asOld, base);
+    const unused: string[] = [];
+    const filled = fillExperiment(below, given, flags, (message) => unused.push(message));
+    const experiment = resolveExperiment(withAbsolutePaths(filled), parts);
+    unused.push(...unusedOptions(experiment, Object.keys(given)));
+    // Commands for the authors' code have flags in them that do nothing there either.
+    if (oldFlags.length === 0) refuseUnused(unused);
+    else unused.forEach(note);
+    if (options.printExperiment) {
+      process.stdout.write(`${JSON.stringify(experiment, null, 2)}\n`);
+      return;
+    }
+    if (options.dryRun) {
+      const layers = { 'old flags': asOld, recipe: base };
+      process.stdout.write(describeExperiment(experiment, flags, layers, given));
+      process.stdout.write(await describeDataset(experiment, parts, process.stderr));
+      return;
+    }
+    if (options.name !== undefined) requireNameOfRun(options.name);
+    const path = join(options.runsDir, options.name ?? defaultName(experiment));
+    await trainAndReport(experiment, { ...how, path, published }, parts);
+  }, flags);
+}
+
+interface Training {
+  path: string;
+  resume?: boolean;
+  cached?: boolean | undefined;
+  profile?: boolean;
+  json?: boolean;
+  plugin?: string[];
+  published?: ReturnType<typeof readRecipe>['published'];
+}
+
+async function trainAndReport(experiment: Experiment, training: Training, parts: Parts): Promise<void> {
+  const { path, resume = false, cached, profile = false, json = false, plugin = [], published } = training;
+  const summary = await runTraining({
+    experiment,
+    path,
+    resume,
+    cached,
+    profile,
+    plugins: plugin,
+    parts,
+    events: json ? new JsonLines(process.stdout) : undefined,
+    out: process.stderr,
+  });
+  const out = json ? process.stderr : process.stdout;
+  reportSummary(summary, out, published);
+  reportFiles(path, out);
+}
+
+/** A recipe of before there were sections: its fields are flags. */
+function fromFlatRecipe(fields: Record<string, unknown>, flags: readonly Flag[]): ExperimentInput {
+  // Where a run goes is not the experiment's.
+  const { name: _, 'runs-dir': __, ...others } = fields;
+  const texts = Object.entries(others).filter(([, value]) => value !== null);
+  const given = Object.fromEntries(texts.map(([name, value]) => [name, String(value)]));
+  return fillExperiment({}, given, flags, () => {});
+}
+
+function defaultName({ data, model }: Experiment): string {
+  const time = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+  const nameOf = (part: object | null) => (part && 'name' in part ? part.name : 'own');
+  return `${nameOf(data.dataset)}-${nameOf(model.backbone)}-${time}`;
+}

@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import { UserError } from '@conquer/run';
+import { cacheFolder } from '../cache-folder.js';
+
+/** What @conquer/dashboard offers. It is built after this package, whose run folder it reads, so that its types are told here. */
+export interface DashboardModule {
+  serveDashboard(options: {
+    runsDir: string;
+    host?: string;
+    port?: number;
+    token?: string;
+    dataDirs: string[];
+  }): Promise<{ url: string; token: string | null; close(): Promise<void> }>;
+  writeReport(options: {
+    runs: string[];
+    out?: string;
+    dataDirs: string[];
+    onProgress(what: string): void;
+  }): Promise<{ file: string; bytes: number }>;
+}
+
+/** @throws UserError when it is not built */
+export async function loadDashboard(): Promise<DashboardModule> {
+  const name = '@conquer/dashboard';
+  try {
+    return await import(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new UserError('the dashboard is not built: run npm run build');
+  }
+}
+
+/** Where the embedded data sets' pictures are, which runs refer to. */
+export const pictureFolders = (): string[] => [join(cacheFolder(), 'emoji')];

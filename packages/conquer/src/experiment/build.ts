@@ -1,0 +1,318 @@
+import { type Preprocessing, UserError } from '@conquer/run';
+import type { Generator } from '@conquer/torch';
+import type { AugmentationContext } from '../data/augmentation.js';
+import type { BadImages } from '../data/bad-images.js';
+import { imageData } from '../data/image-data.js';
+import { preprocessingOf, shortSideOf } from '../data/preprocessing.js';
+import type { TrainingData } from '../data/training-data.js';
+import type { View } from '../data/view.js';
+import { checkImages, pathsOf } from '../datasets/check-images.js';
+import { openData } from '../datasets/data.js';
+import type { Dataset } from '../datasets/dataset.js';
+import { LeftOut } from '../datasets/left-out.js';
+import type { LearnerBatches } from '../divide/interleave.js';
+import { DivisionSchedule, scheduleOptions } from '../divide/schedule.js';
+import type { Loss } from '../losses/loss.js';
+import type { Miner } from '../miners/miner.js';
+import type { InputFormat } from '../models/backbone.js';
+import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
+import { fetchWeights } from '../models/published-weights.js';
+import { imageNetWeights, loadWeights } from '../models/weights.js';
+import { buildNamed } from '../named-part.js';
+import { learningRateFactor } from '../optimize/learning-rates.js';
+import { TrainingOptimizer, trainingOptimizerOptions } from '../optimize/training-optimizer.js';
+import { OptionError, underPath } from '../option-error.js';
+import { inWords } from '../out-of-memory.js';
+import type { AnyPart } from '../part.js';
+import type { Random } from '../random.js';
+import { batchOptions } from '../samplers/batch-sampler.js';
+import type { Tracker, TrackerContext } from '../track/tracker.js';
+import { builtInParts, type Experiment, type Parts } from './experiment.js';
+import type { OwnParts } from './own-parts.js';
+
+/** How far something is that is prepared once. */
+export type Progress = (progress: { done: number; total: number }) => void;
+
+/** Who builds, and is told of it. */
+export interface Builder {
+  /** Default: those that come with the program. */
+  parts?: Parts;
+  /** Code in the place of named parts. */
+  own?: OwnParts;
+  /** Asked for each preparation that may take long, such as decoding, with what it is. */
+  onPreparation?: (what: string) => Progress;
+  /** Told in a line what is left out or deviates. */
+  onNote?: (text: string) => void;
+  signal?: AbortSignal;
+}
+
+const missing = (path: string, own: { own: string }) =>
+  new OptionError(path, `is code of one's own (${own.own}): give it, or name one that there is`);
+
+/** A part of a list by its name. */
+const named = <Context, Built>(
+  parts: readonly AnyPart<Context, Built>[],
+  choice: { name: string } | { own: string },
+  context: Context,
+  path: string,
+): Built => {
+  if ('own' in choice) throw missing(path, choice);
+  return buildNamed(parts, choice, context, path);
+};
+
+/** @throws UserError when the data set is not there or not whole */
+export async function buildDataset({ data, train }: Experiment, builder: Builder): Promise<Dataset> {
+  const { onPreparation, onNote, own = {} } = builder;
+  if (own.dataset) return own.dataset;
+  const { dataset } = data;
+  if (dataset === null)
+    throw new OptionError(
+      'data.dataset',
+      "which data set? Expected one such as emoji, or folder for images of one's own",
+    );
+  if ('own' in dataset) throw missing('data.dataset', dataset);
+  const { trainOn, classRatio, validationFraction } = data;
+  return await openData(
+    { dataset, trainOn, classRatio, validationFraction },
+    { seed: train.seed, onProgress: onPreparation?.('preparing the data set, once'), onWarning: onNote },
+  );
+}
+
+/**
+ * The bad images of a data set, or null where none may be.
+ *
+ * @throws UserError when there are too many
+ */
+export async function buildBadImages(
+  { data }: Experiment,
+  dataset: Dataset,
+  { onPreparation, onNote = () => {}, signal }: Builder,
+): Promise<BadImages | null> {
+  if (data.onBadImage === 'fail') return null;
+  const onProgress = onPreparation?.('checking the images');
+  const bad = await checkImages(dataset, { onBad: onNote, onProgress, signal });
+  const broken = new LeftOut();
+  for (const path of pathsOf(dataset)) if (bad.has(path)) broken.addFile('broken', path);
+  if (broken.files > 0) onNote(`${dataset.name}: ${broken}`);
+  return bad;
+}
+
+/** What the network sees of an image that nothing is drawn for. */
+export function preprocessingIn(
+  { data }: Experiment,
+  { parts = builtInParts, own = {} }: Builder = {},
+): Preprocessing {
+  const { augmentation, imageSize, cache } = data;
+  const resize = shortSideOf(data.resize, imageSize);
+  const part = parts.augmentations.find(({ name }) => 'name' in augmentation && name === augmentation.name);
+  const whole = own.augmentation ? false : (part?.whole ?? false);
+  return preprocessingOf({ size: imageSize, resize, whole, cache });
+}
+
+/**
+ * The images of a data set as the network is to see them: from files, or decoded once and kept.
+ *
+ * @param cached whether decoded images are kept on the disk; by default as the experiment has it. What the network sees of
+ *   an image is the same in both cases, and the experiment's alone
+ */
+export async function buildImages(
+  experiment: Experiment,
+  dataset: Dataset,
+  input: InputFormat,
+  { bad, cached = experiment.data.cache }: { bad: BadImages | null; cached?: boolean | undefined },
+  builder: Builder,
+): Promise<TrainingData> {
+  const { parts = builtInParts, own = {}, onPreparation, signal } = builder;
+  const { device, threads } = experiment.train;
+  const view = { ...preprocessingIn(experiment, builder), input };
+  const { augmentation } = experiment.data;
+  const bars = new Map<string, Progress>();
+  const barOf = (split: string) => {
+    const bar = bars.get(split) ?? onPreparation?.(`decoding the ${split} images, once`);
+    if (bar) bars.set(split, bar);
+    return bar;
+  };
+  return await imageData(dataset, {
+    ...view,
+    augmented:
+      own.augmentation ??
+      named<AugmentationContext, View>(parts.augmentations, augmentation, view, 'data.augmentation'),
+    cached,
+    onProgress: (split, progress) => barOf(split)?.(progress),
+    signal,
+    device,
+    bad,
+    threads: threads ?? undefined,
+  });
+}
+
+/** When to divide. @throws OptionError for numbers that contradict each other */
+export function buildSchedule({ divide, compat }: Experiment): DivisionSchedule {
+  return new DivisionSchedule({ ...pick(divide, scheduleOptions.shape), compat });
+}
+
+/** What draws the first weights, and the dropout. */
+export interface Generators {
+  generator: Generator;
+  dropoutGenerator: Generator;
+}
+
+/**
+ * The network, untrained, on its device. It belongs to the caller; one's own backbone becomes the network's.
+ *
+ * @throws OptionError for sizes and options that cannot be
+ */
+export function buildNetwork(
+  experiment: Experiment,
+  generators: Generators,
+  builder: Builder,
+): EmbeddingModel {
+  const { parts = builtInParts, own = {} } = builder;
+  const { data, model: section, divide, train } = experiment;
+  const context = { frozenBatchNorm: section.batchNorm === 'frozen', generator: generators.generator };
+  const backbone = own.backbone ?? named(parts.backbones, section.backbone, context, 'model.backbone');
+  const { numLearners } = buildSchedule(experiment).at(0);
+  const head = headOf(pick(section, headOptions.shape), {
+    ...generators,
+    startLearners: numLearners,
+    numLearners: divide.numLearners,
+  });
+  let model: EmbeddingModel;
+  try {
+    model = new EmbeddingModel(backbone, head);
+  } catch (error) {
+    if (!own.backbone) backbone.dispose();
+    const what = `a model with an embedding of ${section.embeddingDim} dimensions: a smaller one needs less`;
+    throw underPath('model', inWords(error, what));
+  }
+  const { imageSize } = data;
+  try {
+    model.backbone.requireImages([1, 3, imageSize, imageSize]);
+  } catch (error) {
+    model.dispose();
+    throw new OptionError('data.imageSize', (error as Error).message);
+  }
+  return model.to({ device: train.device });
+}
+
+/** The network, its backbone filled with the weights that the experiment names. */
+export async function buildModel(
+  experiment: Experiment,
+  generators: Generators,
+  builder: Builder,
+): Promise<EmbeddingModel> {
+  const model = buildNetwork(experiment, generators, builder);
+  const { weights } = experiment.model;
+  try {
+    if (weights !== null) await loadWeightsOf(weights, model, builder);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** Fills the backbone from a file, or from the published one, which is fetched once. */
+async function loadWeightsOf(weights: string, { backbone }: EmbeddingModel, builder: Builder): Promise<void> {
+  const { onPreparation, onNote } = builder;
+  if (weights !== 'imagenet') {
+    loadWeights(backbone, weights, { onNote: (text) => onNote?.(`weights: ${text}`) });
+    return;
+  }
+  const published = imageNetWeights(backbone.name);
+  const onProgress = onPreparation?.(`fetching ${published.file}, once, in bytes`);
+  const file = await fetchWeights(published, { onProgress }).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new OptionError(
+      'model.weights',
+      `${error.message}; to start without: null, with model.batchNorm 'trained' and optimize.learningRate 0.001`,
+    );
+  });
+  loadWeights(backbone, file);
+}
+
+/** On the device. @param generator draws class weights and proxies */
+export function buildLoss(
+  { loss, model, compat, train }: Experiment,
+  numClasses: number,
+  generator: Generator,
+  { parts = builtInParts, own = {} }: Builder,
+): Loss {
+  if (own.loss) return own.loss.to({ device: train.device });
+  const context = { numClasses, embeddingDim: model.embeddingDim, generator, compat };
+  return named(parts.losses, loss, context, 'loss').to({ device: train.device });
+}
+
+/** null where the loss reads the whole batch. */
+export function buildMiner(
+  { miner, compat }: Experiment,
+  loss: Loss,
+  random: Random,
+  { parts = builtInParts, own = {} }: Builder,
+): Miner | null {
+  if (!loss.usesTuples) return null;
+  return own.miner ?? named(parts.miners, miner, { loss, random, compat }, 'miner');
+}
+
+export function buildOptimizer(
+  { optimize }: Experiment,
+  model: EmbeddingModel,
+  loss: Loss,
+  { parts = builtInParts, onNote }: Builder,
+): TrainingOptimizer {
+  return new TrainingOptimizer(model, loss, {
+    ...pick(optimize, trainingOptimizerOptions.shape),
+    learningRate: optimize.learningRate!,
+    algorithm: named(parts.optimizers, optimize.optimizer, null, 'optimize.optimizer'),
+    onWarning: onNote,
+  });
+}
+
+/** Factor of the learning rates, by epochs passed; null: they stay as they are. */
+export function buildLearningRates({
+  optimize,
+  divide,
+  train,
+}: Experiment): (epoch: number) => number | null {
+  return learningRateFactor({
+    ...optimize,
+    learningRate: optimize.learningRate!,
+    epochs: train.epochs,
+    divideFrom: divide.divideFrom,
+  });
+}
+
+/** The batches of one cluster, `passesPerEpoch` times over. */
+export function buildSampler({ data }: Experiment, { parts = builtInParts }: Builder) {
+  return (indices: Int32Array, splitLabels: Int32Array, random: Random): LearnerBatches => {
+    const labels = indices.map((i) => splitLabels[i]!);
+    const context = { indices, labels, random, ...pick(data, batchOptions.shape) };
+    const once = named(parts.samplers, data.sampler, context, 'data.sampler');
+    const { passesPerEpoch } = data;
+    return {
+      length: once.length * passesPerEpoch,
+      *[Symbol.iterator]() {
+        for (let pass = 0; pass < passesPerEpoch; pass++) yield* once;
+      },
+    };
+  };
+}
+
+/** Who follows a run of the experiment. @throws OptionError for what cannot work, such as an address that is none */
+export function buildTrackers(
+  { track }: Pick<Experiment, 'track'>,
+  { parts = builtInParts }: Builder = {},
+): Tracker[] {
+  return track.map((choice) => named<TrackerContext, Tracker>(parts.trackers, choice, {}, 'track'));
+}
+
+/** The fields of a section that a part of it takes. */
+function pick<Shape extends object, Section extends Record<keyof Shape, unknown>>(
+  section: Section,
+  shape: Shape,
+): Pick<Section, keyof Shape & keyof Section> {
+  return Object.fromEntries(Object.keys(shape).map((name) => [name, section[name as keyof Shape]])) as Pick<
+    Section,
+    keyof Shape & keyof Section
+  >;
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+
+/** A part as far as its place in an experiment goes. */
+interface NamedOptions {
+  readonly name: string;
+  readonly options: z.ZodObject<z.ZodRawShape, z.core.$strict>;
+  readonly help: string;
+}
+
+type Named<P extends NamedOptions> = P extends { name: infer Name extends string; options: infer Options }
+  ? Options extends z.ZodObject<infer Shape, z.core.$strict>
+    ? z.ZodObject<{ name: z.ZodLiteral<Name> } & Shape, z.core.$strict>
+    : never
+  : never;
+
+/**
+ * An object with the name of one of these parts, and options of it: `{ name: 'margin', beta: 1.1 }`.
+ *
+ * @typeParam List the parts that types know; there may be more, from plugins
+ */
+export function partOf<const List extends readonly NamedOptions[]>(
+  parts: readonly NamedOptions[],
+): z.ZodType<z.output<Named<List[number]>>, z.input<Named<List[number]>>> {
+  const [first, ...rest] = parts.map(({ name, help, options }) =>
+    z.strictObject({ name: z.literal(name), ...options.shape }).describe(help),
+  );
+  if (first === undefined) throw new Error('expected at least one part');
+  return z.discriminatedUnion('name', [first, ...rest]) as unknown as ReturnType<typeof partOf<List>>;
+}
+
+/** Code of one's own in the place of a part: what can be seen of it, so that a run that goes on can compare. */
+export const ownPart = z.strictObject({
+  own: z.string().describe('name of the class'),
+  options: z.string().default('{}').describe('its plain fields, as JSON'),
+});
+export type OwnPart = z.output<typeof ownPart>;
+
+/** A data set of one's own: its name, and the folder that holds its images, where there is one. */
+export const ownDataset = z.strictObject({ own: z.string(), folder: z.string().nullable().default(null) });

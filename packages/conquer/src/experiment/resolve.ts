@@ -1,0 +1,57 @@
+import { shortSideOf } from '../data/preprocessing.js';
+import { startingLearningRate } from '../optimize/learning-rates.js';
+import { alternatives, type JsonSchema, jsonSchemaOf, mistakeIn, OptionError } from '../option-error.js';
+import {
+  builtInParts,
+  type Experiment,
+  type ExperimentInput,
+  experimentSchema,
+  type Parts,
+} from './experiment.js';
+
+/**
+ * Gives an experiment its defaults, and checks it: once, in front of everything that takes one.
+ *
+ * @param input what people wrote, or a recipe or config.json holds
+ * @throws OptionError that names the path of what is wrong, what was expected, and the nearest right name
+ */
+export function resolveExperiment(input: ExperimentInput, parts: Parts = builtInParts): Experiment {
+  const schema = experimentSchema(parts);
+  const named = withPartNames(input, jsonSchemaOf(schema)) as ExperimentInput;
+  const parsed = schema.safeParse(named, { reportInput: true });
+  if (!parsed.success) throw mistakeIn('', schema, named, parsed.error);
+  return settled(parsed.data);
+}
+
+/** A part without a name is the default one: `{ loss: { beta: 1.1 } }`. */
+function withPartNames(value: unknown, schema: JsonSchema): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const byDefault = (schema.default as { name?: unknown } | undefined)?.name;
+  if (byDefault !== undefined && !('name' in value) && !('own' in value))
+    return { name: byDefault, ...value };
+  const fields = alternatives(schema).find(({ properties }) => properties && !properties.name)?.properties;
+  if (fields === undefined) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [name, withPartNames(field, fields[name] ?? {})]),
+  );
+}
+
+/** What depends on another field where it is left open. */
+function settled(experiment: Experiment): Experiment {
+  const { data, model, optimize } = experiment;
+  const pretrained = model.weights !== null;
+  const resize = shortSideOf(data.resize, data.imageSize);
+  if (resize < data.imageSize) {
+    throw new OptionError(
+      'data.resize',
+      `expected data.imageSize, ${data.imageSize}, or more, as images are cut out of it; got ${resize}`,
+    );
+  }
+  const learningRate = startingLearningRate(optimize.learningRate, pretrained);
+  return {
+    ...experiment,
+    data: { ...data, resize },
+    model: { ...model, batchNorm: model.batchNorm ?? (pretrained ? 'frozen' : 'trained') },
+    optimize: { ...optimize, learningRate },
+  };
+}

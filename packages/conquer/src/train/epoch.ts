@@ -1,0 +1,163 @@
+import { type Division, type EpochRecord, StepLog, UserError } from '@conquer/run';
+import { undivided } from '../divide/division.js';
+import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
+import type { ScheduledEpoch } from '../divide/schedule.js';
+import type { EpochPosition } from './checkpoint.js';
+import { NotFiniteGuard } from './not-finite.js';
+import type { Session } from './session.js';
+import type { StepResult } from './step.js';
+
+/** What the steps of an epoch came to. */
+export type TrainedEpoch = Required<
+  Pick<EpochRecord, 'metricLoss' | 'maskLoss' | 'steps' | 'skipped' | 'images'>
+> &
+  Pick<EpochRecord, 'learningRates'> & { seconds: EpochRecord['seconds'] };
+
+/**
+ * The steps of one epoch: each learner trains on its cluster, in turn; the whole embedding on the whole training set. It
+ * can be left after any step, and entered there again: its batches, and what augments them, are drawn from the state that
+ * the run's Random had before the first.
+ */
+export class Epoch {
+  private readonly position: EpochPosition;
+  private readonly learners: readonly LearnerBatches[];
+  readonly steps: number;
+
+  /** @param took seconds of what the epoch did before its steps */
+  constructor(
+    private readonly session: Session,
+    private readonly epoch: number,
+    private readonly plan: ScheduledEpoch,
+    took: { divide?: number },
+  ) {
+    const { experiment, data, random, sampler } = session.parts;
+    const begun = session.position;
+    this.position = begun ?? {
+      epoch,
+      step: 0,
+      drawnFrom: random.getState(),
+      sums: { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 },
+      took: { train: 0, ...took },
+    };
+    // As in the authors' code, whose learners keep their clusters in the full-embedding phase.
+    const everything = plan.fullEmbedding && experiment.compat !== 'dcesml';
+    const { division } = session;
+    this.learners = everything
+      ? [sampler(positionsOf(undivided(data.trainLabels), 0), data.trainLabels, random)]
+      : Array.from({ length: division.numClusters }, (_, k) => this.learnerBatches(division, k));
+    this.steps = interleavedLength(this.learners);
+    if (this.steps === 0)
+      throw new UserError('no cluster has two classes of two images: use fewer learners, or more data');
+  }
+
+  /** The batches of one learner; none when its cluster has fewer than two classes: nothing can be learnt there. */
+  private learnerBatches(division: Division, cluster: number): LearnerBatches {
+    const { sampler, data, random } = this.session.parts;
+    if ((division.classCounts[cluster] ?? 0) < 2) return { length: 0, *[Symbol.iterator]() {} };
+    return sampler(positionsOf(division, cluster), data.trainLabels, random);
+  }
+
+  /** Trains the steps that are left. @throws Interrupted after the one in which the training was to end, all saved */
+  async train(): Promise<TrainedEpoch> {
+    const { session, epoch, plan, position, steps } = this;
+    const { model, optimizer, data, random, run, learningRate, observer, profile, experiment, step } =
+      session.parts;
+    const begun = session.position !== null;
+    const stopClock = session.clock.start('train');
+    const goesOnFrom = random.getState();
+    random.setState(position.drawnFrom);
+    const batches = [...interleaveLearners(this.learners)];
+    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
+    const augmentation = random.fork();
+    if (begun) random.setState(goesOnFrom);
+    const { numLearners } = model;
+    observer.onEpochStart?.({
+      epoch,
+      epochs: session.epochs,
+      steps,
+      numLearners,
+      fullEmbedding: plan.fullEmbedding,
+    });
+
+    model.train();
+    session.position = position;
+    const log = new StepLog((record) => {
+      run.appendSteps(record);
+      observer.onSteps?.(record);
+    });
+    const { onNan } = experiment.train;
+    const guard = new NotFiniteGuard({
+      onNan,
+      model,
+      step,
+      run,
+      paths: data.trainPaths,
+      epoch,
+      steps,
+      onNote: session.note,
+    });
+    profile?.start();
+    const indices = batches.map((batch) => batch.indices);
+    for await (const batch of data.augmented(indices, augmentation, position.step)) {
+      profile?.lap('data');
+      const at = position.step;
+      const { learner } = batches[at]!;
+      const factor = learningRate(epoch + at / steps);
+      if (factor !== null) optimizer.setFactor(factor);
+      const { images, labels } = batch;
+      const { fullEmbedding } = plan;
+      const result = guard.run(at, { images, labels, learner, fullEmbedding }, batch.indices);
+      images.dispose();
+      this.count(labels.length, result);
+      log.add({ epoch, step: at, steps, images: labels.length }, result);
+      observer.onStep?.({ epoch, step: at, images: labels.length, learner, result });
+      position.step++;
+      // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
+      await new Promise((resolve) => setImmediate(resolve));
+      profile?.endStep();
+      if (session.parts.signal?.aborted) {
+        log.end();
+        position.took.train += stopClock();
+        session.stopIfAsked();
+      }
+    }
+    const trained = this.result();
+    position.took.train += stopClock();
+    return trained;
+  }
+
+  private count(images: number, { skipped, metricLoss, maskLoss }: StepResult): void {
+    const { sums } = this.position;
+    sums.images += images;
+    if (skipped === null) {
+      sums.trained++;
+      sums.metricLoss += metricLoss ?? 0;
+      sums.maskLoss += maskLoss ?? 0;
+    } else {
+      sums.skipped++;
+    }
+  }
+
+  private result(): TrainedEpoch {
+    const { epoch, steps, position } = this;
+    const { metricLoss, maskLoss, trained, skipped, images } = position.sums;
+    if (trained === 0) {
+      throw new UserError(
+        `epoch ${epoch + 1}: not one of ${steps} batches had a tuple to learn from; look at the sampler and the miner's cutoffs`,
+      );
+    }
+    return {
+      metricLoss: metricLoss / trained,
+      maskLoss: maskLoss / trained,
+      steps,
+      skipped,
+      images,
+      learningRates: this.session.parts.optimizer.currentLearningRates(),
+      seconds: position.took,
+    };
+  }
+}
+
+function positionsOf(division: Division, cluster: number): Int32Array {
+  return Int32Array.from(division.clusters.keys()).filter((i) => division.clusters[i] === cluster);
+}

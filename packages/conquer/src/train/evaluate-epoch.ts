@@ -1,0 +1,78 @@
+import type { EpochRecord } from '@conquer/run';
+import { withPauses } from '../distances/steps.js';
+import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
+import type { Session } from './session.js';
+import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
+
+type Found = Pick<EpochRecord, 'metrics' | 'validation' | 'collapsed'>;
+
+/** What the evaluation of an epoch found. */
+export interface EvaluatedEpoch {
+  found: Found;
+  isBest: boolean;
+  seconds: number;
+  /** Writes the embeddings down where they are the best epoch's, and frees them. */
+  keep(): void;
+}
+
+async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
+  const { model, data, dataset, signal, profile, observer } = session.parts;
+  return await session.untilStopped(
+    evaluateModel(model, data, {
+      split,
+      recallAt: dataset.recallAt,
+      signal,
+      profile,
+      onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
+    }),
+  );
+}
+
+async function validate(session: Session): Promise<Pick<EpochRecord, 'validation'>> {
+  if (!session.parts.data.validationLabels) return {};
+  const { metrics, dispose } = await evaluate(session, 'validation');
+  dispose();
+  return { validation: metrics };
+}
+
+/** The network before training, as epoch -1. */
+export async function evaluateUntrained(session: Session): Promise<void> {
+  const { run, observer } = session.parts;
+  const stopClock = session.clock.start('evaluate');
+  const { metrics, collapsed, dispose } = await evaluate(session, 'test');
+  dispose();
+  const record: EpochRecord = {
+    epoch: -1,
+    metrics,
+    ...(await validate(session)),
+    ...(collapsed && { collapsed }),
+    seconds: { evaluate: stopClock() },
+  };
+  run.appendEpoch(record);
+  observer.onEpochEnd?.(record, false);
+}
+
+/** The network as the epoch left it, on the test and validation classes where there are some. */
+export async function evaluateEpoch(session: Session, epoch: number): Promise<EvaluatedEpoch> {
+  const { model, run, signal } = session.parts;
+  const stopClock = session.clock.start('evaluate');
+  const evaluated = session.measures ? await evaluate(session, 'test') : null;
+  const metrics = evaluated?.metrics ?? null;
+  const validation = await validate(session);
+  const found: Found = { metrics, ...validation, ...(evaluated?.collapsed && { collapsed: true }) };
+  if (evaluated === null) return { found, isBest: false, seconds: stopClock(), keep() {} };
+  const isBest = session.isBest(found);
+  // What a page shows is looked for only in embeddings that stay.
+  const around = isBest
+    ? await session.untilStopped(withPauses(surroundings(evaluated, model.numLearners), signal))
+    : null;
+  return {
+    found,
+    isBest,
+    seconds: stopClock(),
+    keep() {
+      if (around) writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, epoch });
+      evaluated.dispose();
+    },
+  };
+}

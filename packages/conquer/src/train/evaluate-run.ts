@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer/run';
+import { Generator } from '@conquer/torch';
+import { readTestedImages } from '../data/tested-images.js';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
+import {
+  type Builder,
+  buildBadImages,
+  buildDataset,
+  buildImages,
+  buildNetwork,
+} from '../experiment/build.js';
+import type { Experiment } from '../experiment/experiment.js';
+import { OptionError } from '../option-error.js';
+import { disposeCheckpoint } from './checkpoint.js';
+import { refuseOtherData } from './continuation.js';
+import { setUpEngine } from './engine.js';
+import { evaluateModel } from './evaluate-model.js';
+import { loadCheckpointOf, loadModel } from './run-checkpoint.js';
+
+export interface EvaluateRunOptions extends Builder {
+  /** Which weights of the run; default 'best'. */
+  checkpoint?: 'best' | 'last';
+  /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
+  extended?: boolean;
+  /** Keep decoded images on the disk; by default as the experiment has it. */
+  cached?: boolean;
+  /** Where the images of a data set of one's own are now. */
+  folder?: string;
+}
+
+export interface EvaluatedRun {
+  run: string;
+  checkpoint: string;
+  epoch: number;
+  /** On the test set that training reports on. */
+  metrics: Metrics;
+  /** By name, where the data set has several test sets. */
+  testSets?: Record<string, Metrics>;
+}
+
+/** Of NMI. */
+const seeds = Array.from({ length: 10 }, (_, seed) => seed);
+
+/**
+ * Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten
+ * k-means seeds. A run of a data set that was code of somebody's own is evaluated on the test images that it lists.
+ *
+ * @param path of the run's folder
+ * @param experiment the run's, with what has moved since where it is now
+ * @throws UserError for a run that is damaged, or whose data set is not the one that it was trained on
+ */
+export async function evaluateRun(
+  path: string,
+  experiment: Experiment,
+  options: EvaluateRunOptions = {},
+): Promise<EvaluatedRun> {
+  const { checkpoint: which = 'best', extended = false, cached, folder, ...builder } = options;
+  const run = RunFolder.open(path);
+  if (experiment.data.trainOn === 'all')
+    throw new OptionError('data.trainOn', `${path} trained on every class: none is left to evaluate on`);
+  setUpEngine(experiment);
+  const { checkpoint: saved, file } = loadCheckpointOf(run, which, path);
+  try {
+    const own = experiment.data.dataset !== null && 'own' in experiment.data.dataset && !builder.own?.dataset;
+    const dataset = own ? await listedImages(run, folder) : await buildDataset(experiment, builder);
+    const note = (text: string) => builder.onNote?.(text);
+    if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), note);
+    const bad = await buildBadImages(experiment, dataset, builder);
+    const { device } = experiment.train;
+    const generators = { generator: new Generator(0), dropoutGenerator: new Generator(0, device) };
+    using model = buildNetwork(experiment, generators, builder);
+    loadModel(model, saved, { file, run });
+    const evaluate = async (test: Split): Promise<Metrics> => {
+      const data = await buildImages(
+        experiment,
+        { ...dataset, test },
+        model.backbone.input,
+        { bad, cached },
+        builder,
+      );
+      const { metrics, dispose } = await evaluateModel(model, data, {
+        recallAt: dataset.recallAt,
+        nmi: { seeds },
+        extended,
+        onProgress: builder.onPreparation?.(`embedding ${test.name}`),
+        signal: builder.signal,
+      });
+      dispose();
+      return metrics;
+    };
+    const testSets: Record<string, Metrics> = {};
+    for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
+    const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
+    return {
+      run: path,
+      checkpoint: file,
+      epoch: saved.state.epoch,
+      metrics,
+      ...(dataset.testSets && { testSets }),
+    };
+  } finally {
+    disposeCheckpoint(saved);
+  }
+}
+
+/** The test images of a run, as its own metrics are of. @param folder where the data set lies now */
+async function listedImages(run: RunFolder, folder: string | undefined): Promise<Dataset> {
+  const tested = existsSync(run.embeddingsFile) ? await readTestedImages(run) : run.testImages();
+  const splitOf = (list: ImageList, name: string): Split => {
+    const { paths, labels, classNames } = listNow(run, list, folder);
+    return { name, paths, labels: Int32Array.from(labels), classNames };
+  };
+  const test = splitOf(tested.queries, 'test');
+  const gallery = tested.gallery && splitOf(tested.gallery, 'gallery');
+  const paths = [...test.paths, ...(gallery?.paths ?? [])];
+  refuseMissing(run.path, paths);
+  const logged = run.epochs().findLast((record) => record.metrics)?.metrics ?? {};
+  return {
+    name: 'test',
+    train: { name: 'train', paths: [], labels: new Int32Array(), classNames: [] },
+    test,
+    ...(gallery && { gallery }),
+    recallAt: Object.keys(logged).flatMap((name) => (name.startsWith('R@') ? [Number(name.slice(2))] : [])),
+  };
+}
+
+/** The same images where the data set lies now, by where it lay. */
+function listNow(run: RunFolder, list: ImageList, folder: string | undefined): ImageList {
+  if (folder === undefined) return list;
+  const before = run.dataset()?.folder;
+  if (typeof before !== 'string')
+    throw new UserError(
+      `${run.path} does not say where its data set lay, so that it cannot be told where its images are now`,
+    );
+  return { ...list, paths: list.paths.map((path) => join(resolve(folder), relative(before, path))) };
+}
+
+function refuseMissing(run: string, paths: readonly string[]): void {
+  const missing = paths.filter((path) => !existsSync(path));
+  if (missing.length === 0) return;
+  throw new OptionError(
+    'data.dataset.folder',
+    `${missing.length} of the ${counted(paths.length, 'test image')} of ${run} are not there (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}): say where the data set lies now`,
+  );
+}

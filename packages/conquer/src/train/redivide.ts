@@ -1,0 +1,56 @@
+import { withPauses } from '../distances/steps.js';
+import { divideSteps, undivided } from '../divide/division.js';
+import type { ScheduledEpoch } from '../divide/schedule.js';
+import { Random } from '../random.js';
+import { embedImages } from './embed.js';
+import type { Session } from './session.js';
+
+/**
+ * Divides the training set anew, as it lies in the present embedding space.
+ *
+ * @returns the seconds that it took
+ * @throws Interrupted where the training is to end: nothing has changed then
+ */
+export async function redivide(
+  session: Session,
+  epoch: number,
+  plan: ScheduledEpoch,
+): Promise<{ divide: number }> {
+  const { experiment, model, data, random, run, signal, profile, observer } = session.parts;
+  const { clusterLayer, clusterSeed, clustering, recluster, clusterBy } = experiment.divide;
+  const { trainLabels } = data;
+  const stopClock = session.clock.start('divide');
+  if (plan.numLearners === 1) {
+    session.division = undivided(trainLabels, epoch);
+  } else {
+    const features = await session.untilStopped(
+      embedImages(model, data.plain('train'), {
+        layer: clusterLayer,
+        signal,
+        profile,
+        onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
+      }),
+    );
+    const dividing = divideSteps({
+      features,
+      labels: trainLabels,
+      previous: session.division,
+      numClusters: plan.numClusters,
+      numLearners: plan.numLearners,
+      clusterBy,
+      clustering,
+      recluster,
+      epoch,
+      random: clusterSeed === null ? random : new Random(clusterSeed),
+      compat: experiment.compat,
+    });
+    session.division = await session.untilStopped(
+      withPauses(dividing, signal).finally(() => features.dispose()),
+    );
+  }
+  session.setLearners(session.division.numClusters);
+  const divide = stopClock();
+  run.appendDivision(session.division);
+  observer.onDivision?.(session.division);
+  return { divide };
+}

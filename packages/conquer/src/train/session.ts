@@ -1,0 +1,272 @@
+import {
+  type BestEpoch,
+  type Division,
+  type EpochRecord,
+  type RunFolder,
+  type Summary,
+  scoreOf,
+  testImagesOf,
+  UserError,
+} from '@conquer/run';
+import type { Generator } from '@conquer/torch';
+import type { TrainingData } from '../data/training-data.js';
+import type { Dataset } from '../datasets/dataset.js';
+import { recordOf } from '../datasets/dataset-record.js';
+import { undivided } from '../divide/division.js';
+import type { LearnerBatches } from '../divide/interleave.js';
+import type { DivisionSchedule } from '../divide/schedule.js';
+import { refuseTooManyClusters } from '../divide/trainable.js';
+import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import type { Experiment } from '../experiment/experiment.js';
+import { Interrupted } from '../interrupted.js';
+import type { Loss } from '../losses/loss.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
+import type { Random } from '../random.js';
+import {
+  type Checkpoint,
+  disposeCheckpoint,
+  type EpochPosition,
+  loadFirstWhole,
+  loadGenerator,
+  loadParts,
+  saveCheckpoint,
+} from './checkpoint.js';
+import { refuseOtherExperiment, refuseOtherLength } from './continuation.js';
+import type { TrainObserver } from './observer.js';
+import { PhaseClock } from './phase-clock.js';
+import type { Profile } from './profile.js';
+import type { TrainingStep } from './step.js';
+
+/** What a run is made of; all of it stays the caller's. */
+export interface SessionParts {
+  /** As config.json and the checkpoints are to keep it. */
+  experiment: Experiment;
+  model: EmbeddingModel;
+  /** The one that `step` has. */
+  loss: Loss;
+  /** The one that `step` has. */
+  optimizer: TrainingOptimizer;
+  step: TrainingStep;
+  schedule: DivisionSchedule;
+  /** The batches of one cluster (or of the whole training set): positions in the training split. */
+  sampler: (indices: Int32Array, labels: Int32Array, random: Random) => LearnerBatches;
+  data: TrainingData;
+  /** What `data` is of. The run keeps a record of it, and goes on with the same data set only. */
+  dataset: Dataset;
+  /**
+   * Factor of all learning rates at a point of the training, in epochs (2.5 = half-way through the third); null: they
+   * stay as they were at the step before.
+   */
+  learningRate: (epoch: number) => number | null;
+  /** Draws batches, augmentation and tuples. */
+  random: Random;
+  /** Draws dropout. */
+  generator: Generator;
+  /** Where logs and checkpoints go. The caller locks it. */
+  run: RunFolder;
+  /** Go on from the run's last checkpoint that is whole; from the beginning where there is none yet. */
+  resume: boolean;
+  /** Ends the training after the step it is in, with Interrupted. */
+  signal?: AbortSignal | undefined;
+  observer: TrainObserver;
+  /** Told where the time goes; the step has it too. */
+  profile?: Profile | undefined;
+}
+
+/** A run between its beginning and its end: what it is made of, where it stands, and how that is saved and restored. */
+export class Session {
+  /** How the training images are shared out now. */
+  division: Division;
+  /** The first epoch that is not whole yet. */
+  firstEpoch = 0;
+  /** Where in an epoch the run stands; null between epochs, where the checkpoint on the disk says it all. */
+  position: EpochPosition | null = null;
+  best: BestEpoch | null = null;
+  readonly clock: PhaseClock;
+  /** Where every class trains there is nothing to measure on, and the last epoch is the one that stays. */
+  readonly measures: boolean;
+  /** Nothing of the run is trained yet. */
+  readonly isNew: boolean;
+  private masksTrain = true;
+  /** Training images seen in whole epochs. */
+  private images = 0;
+  private readonly datasetHash: string;
+
+  /**
+   * Takes a run up where it stands: at its beginning, or where the last checkpoint that is whole has it.
+   *
+   * @throws UserError when nothing can be learnt from the data, the run folder cannot be written, or a run is resumed
+   *   whose epochs are all trained, whose checkpoints are all damaged, or which is another experiment or data set
+   */
+  constructor(readonly parts: SessionParts) {
+    const { data, experiment, schedule, dataset, run, resume, profile } = parts;
+    this.measures = data.testLabels.length > 0;
+    if (this.measures) refuseOtherMetric(experiment.evaluate.bestBy, dataset.recallAt);
+    const { epochs } = experiment.train;
+    // A run that goes on was let in before.
+    if (!resume || !run.hasCheckpoint)
+      refuseTooManyClusters(schedule.mostClusters(epochs), data.trainLabels, experiment.divide.clusterBy);
+    this.clock = new PhaseClock(profile);
+    this.division = undivided(data.trainLabels);
+    const record = recordOf(dataset);
+    this.datasetHash = record.sha256;
+    const checkpoint = resume ? loadFirstWhole(run.resumable, this.note) : null;
+    this.isNew = checkpoint === null;
+    if (resume) {
+      // Nothing in the folder changes before it is sure that the run can go on.
+      try {
+        refuseOtherExperiment(run, checkpoint?.state ?? null, { experiment, record, note: this.note });
+        if (checkpoint) this.restore(checkpoint);
+      } finally {
+        if (checkpoint) disposeCheckpoint(checkpoint);
+      }
+      run.updateExperiment(experiment);
+    }
+    run.writeDataset(record);
+    run.writeTestImages(testImagesOf(dataset));
+    run.rewindTo(checkpoint ? this.firstEpoch - 1 : -2, this.position);
+  }
+
+  readonly note = (text: string): void => this.parts.observer.onNote?.(text);
+
+  get epochs(): number {
+    return this.parts.experiment.train.epochs;
+  }
+
+  /** From the full-embedding phase on the masks are left out and no longer trained. */
+  leaveMasksOut(): void {
+    if (this.masksTrain) this.parts.optimizer.removeMasks();
+    this.masksTrain = false;
+  }
+
+  /** The learners that a new division asks for; their masks begin from those there are. */
+  setLearners(numLearners: number): void {
+    if (this.parts.model.setNumLearners(numLearners)) this.parts.optimizer.replaceMasks();
+  }
+
+  /** @throws Interrupted, with all that is done saved, where the training is to end */
+  stopIfAsked(): void {
+    if (this.parts.signal?.aborted) this.stop();
+  }
+
+  /** The work's result. Long work gives up half-way when asked to: it changes nothing, and is done again when the run goes on. */
+  async untilStopped<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof Interrupted) this.stop();
+      throw error;
+    }
+  }
+
+  /** Saves where the run stands. @throws Interrupted always */
+  private stop(): never {
+    const { run } = this.parts;
+    if (this.position !== null) this.save(run.lastCheckpoint, this.position.epoch - 1);
+    run.writeSummary(this.summarize('stopped'));
+    throw new Interrupted(`stopped; what was finished is in ${run.path}`);
+  }
+
+  /** Whether an epoch of these metrics is the best so far, by what the experiment chooses by. */
+  isBest(found: Pick<EpochRecord, 'metrics' | 'validation'>): boolean {
+    const by = this.parts.experiment.evaluate.bestBy;
+    return found.metrics !== null && (this.best === null || scoreOf(found, by) > scoreOf(this.best, by));
+  }
+
+  /** Logs a whole epoch. */
+  endEpoch(record: EpochRecord, isBest: boolean): void {
+    const { epoch, metrics, validation } = record;
+    if (isBest) this.best = { epoch, metrics: metrics!, ...(validation && { validation }) };
+    this.images += record.images ?? 0;
+    this.position = null;
+    // The log first: a run cut off between the two trains this epoch again and forgets the line.
+    this.parts.run.appendEpoch(record);
+  }
+
+  /** Checkpoints of a whole epoch. */
+  saveEpoch(epoch: number, isBest: boolean): void {
+    const { run } = this.parts;
+    if (isBest || !this.measures) this.save(run.bestCheckpoint, epoch);
+    this.save(run.lastCheckpoint, epoch);
+  }
+
+  /** The run is over. */
+  finish(): Summary {
+    const summary = this.summarize('finished');
+    this.parts.run.writeSummary(summary);
+    return summary;
+  }
+
+  private summarize(status: Summary['status']): Summary {
+    const { run, experiment, data } = this.parts;
+    const { seconds } = this.clock;
+    const records = run.epochs();
+    const last = records.at(-1);
+    const chosenOn = data.validationLabels ? 'validation' : 'test';
+    return {
+      status,
+      experiment,
+      epochs: this.epochs,
+      best: this.best && { ...this.best, chosenOn, chosenBy: experiment.evaluate.bestBy },
+      last: last?.metrics && last.epoch >= 0 ? { epoch: last.epoch, metrics: last.metrics } : null,
+      untrained: records.find((record) => record.epoch === -1)?.metrics ?? null,
+      queries: data.testLabels.length,
+      seconds,
+      imagesPerSecond: seconds.train > 0 ? this.images / seconds.train : 0,
+      checkpoints: { best: run.bestCheckpoint, last: run.lastCheckpoint },
+    };
+  }
+
+  private save(file: string, epoch: number): void {
+    const { experiment, model, loss, optimizer, run, random, generator } = this.parts;
+    const { tensors, ...optimizerState } = optimizer.stateDict();
+    const { clusters, ...division } = this.division;
+    if (file === run.lastCheckpoint) run.keepPreviousCheckpoint();
+    saveCheckpoint(file, {
+      model: model.stateDict(),
+      loss: loss.stateDict(),
+      optimizer: tensors,
+      clusters,
+      state: {
+        experiment,
+        dataset: this.datasetHash,
+        epoch,
+        within: this.position,
+        numLearners: model.numLearners,
+        masksTrain: this.masksTrain,
+        division,
+        optimizer: optimizerState,
+        random: random.getState(),
+        generator: Buffer.from(generator.state()).toString('base64'),
+        best: this.best,
+        seconds: { ...this.clock.seconds },
+        images: this.images,
+      },
+    });
+  }
+
+  private restore({ state, ...saved }: Checkpoint): void {
+    const { run, model, loss, optimizer, random, generator, data } = this.parts;
+    refuseOtherLength({ state, ...saved }, data.trainLabels.length);
+    const ended = run.summary();
+    const trained = state.epoch + 1;
+    if (ended?.status === 'finished' && ended.epochs === trained && ended.epochs >= this.epochs)
+      throw new UserError(`the run has trained its ${trained} epochs: to go on, ask for more (train.epochs)`);
+    model.setNumLearners(state.numLearners);
+    optimizer.replaceMasks();
+    if (!state.masksTrain) this.leaveMasksOut();
+    loadParts(run.path, { model, loss, optimizer }, { ...saved, state });
+    this.division = { ...state.division, clusters: saved.clusters };
+    random.setState(state.random);
+    if (!loadGenerator(generator, state))
+      this.note(
+        'dropout is drawn anew from here on, as the state of a generator does not move between processors',
+      );
+    this.best = state.best;
+    this.images = state.images;
+    Object.assign(this.clock.seconds, state.seconds);
+    this.firstEpoch = trained;
+    this.position = state.within ?? null;
+  }
+}
