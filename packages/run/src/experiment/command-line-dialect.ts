@@ -194,7 +194,8 @@ function miner(old: Fields): Meaning[] {
   const named: Meaning = ['miner.name', name];
   const cutoff: Meaning = ['miner.cutoff', old['miner-cutoff'] as Json | undefined];
   if (name === 'easy-positive') return [named, cutoff];
-  if (name !== 'distance-weighted') return [named, ['miner.margin', margin as Json | undefined]];
+  if (name.endsWith('-semihard')) return [named, ['miner.margin', margin as Json | undefined]];
+  if (name !== 'distance-weighted') return [named];
   const sum = typeof beta === 'number' && typeof margin === 'number' ? beta + margin : undefined;
   return [named, cutoff, ['miner.nonZeroLossCutoff', old.loss === ASKED ? undefined : sum]];
 }
