@@ -1,37 +1,17 @@
 import { UserError } from '@conquer/run';
-import type { Experiment } from '../experiment/experiment.js';
+import type { Experiment, Parts } from '../experiment/experiment.js';
+import type { LossPart } from '../losses/loss.js';
 
-type Use = [used: (experiment: Experiment) => boolean, by: string];
+type Use = [used: (experiment: Experiment, parts: Parts) => boolean, by: string | ((parts: Parts) => string)];
 
-// Of losses from elsewhere nothing is known: they may use all.
-const batchLosses = [
-  'triplet-all',
-  'triplet-semihard',
-  'npairs',
-  'kantorov-margin',
-  'mc-npair',
-  'angular',
-  'multi-similarity',
-  'histogram',
-  'proxy-nca',
-  'normalized-softmax',
-  'arcface',
-  'soft-triple',
-];
-const unlearnedLosses = [
-  'triplet',
-  'triplet-all',
-  'triplet-semihard',
-  'kantorov-margin',
-  'contrastive',
-  'snr',
-  'mc-npair',
-  'angular',
-  'multi-similarity',
-  'histogram',
-];
-const isOneOf = ({ loss }: Experiment, names: readonly string[]) =>
-  'name' in loss && names.includes(loss.name);
+/** What the chosen loss says of itself; code of one's own says nothing, and may use all. */
+const lossIn = ({ loss }: Experiment, parts: Parts): LossPart | undefined =>
+  parts.losses.find(({ name }) => 'name' in loss && name === loss.name);
+/** '--loss margin, triplet or snr': those that have the fact. */
+const lossesWith = (fact: 'usesTuples' | 'learns', parts: Parts) => {
+  const names = parts.losses.filter((loss) => loss[fact]).map(({ name }) => name);
+  return `--loss ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+};
 const several: Use = [({ divide }) => divide.numLearners > 1, '--num-learners of 2 or more'];
 const learnedMasks: Use = [({ model }) => model.masks.kind === 'learned', '--masks learned'];
 const measured: Use = [({ data }) => data.trainOn !== 'all', 'classes to test on, not --train-on all'];
@@ -58,7 +38,7 @@ const uses: Record<string, Use> = {
   ],
   hierarchy: several,
   'start-learners': [
-    (experiment) => several[0](experiment) && experiment.divide.hierarchy === 'top-down',
+    (experiment, parts) => several[0](experiment, parts) && experiment.divide.hierarchy === 'top-down',
     '--hierarchy top-down and --num-learners of 2 or more',
   ],
   'divide-from': several,
@@ -72,10 +52,13 @@ const uses: Record<string, Use> = {
   'mask-lr-mult': learnedMasks,
   'freeze-masks-with-one-learner': learnedMasks,
   margin: [({ loss }) => !('soft' in loss && loss.soft), 'not --soft yes'],
-  miner: [(experiment) => !isOneOf(experiment, batchLosses), '--loss margin, triplet, contrastive or snr'],
+  miner: [
+    (experiment, parts) => lossIn(experiment, parts)?.usesTuples ?? true,
+    (parts) => lossesWith('usesTuples', parts),
+  ],
   'loss-lr': [
-    (experiment) => !isOneOf(experiment, unlearnedLosses),
-    '--loss margin, npairs, proxy-nca, normalized-softmax, arcface or soft-triple',
+    (experiment, parts) => lossIn(experiment, parts)?.learns ?? true,
+    (parts) => lossesWith('learns', parts),
   ],
   'samples-per-class': [
     ({ data }) => data.sampler.name !== 'random',
@@ -83,7 +66,7 @@ const uses: Record<string, Use> = {
   ],
   'decay-vectors': [({ optimize }) => optimize.weightDecay > 0, '--weight-decay above 0'],
   'mask-wd-mult': [
-    (experiment) => experiment.optimize.weightDecay > 0 && learnedMasks[0](experiment),
+    (experiment, parts) => experiment.optimize.weightDecay > 0 && learnedMasks[0](experiment, parts),
     '--masks learned and --weight-decay above 0',
   ],
   'lr-after': [() => false, '--resume'],
@@ -95,10 +78,12 @@ const uses: Record<string, Use> = {
  *
  * @param given the flags that somebody asked for; what a recipe or a default holds need not all be used
  */
-export function unusedOptions(experiment: Experiment, given: readonly string[]): string[] {
+export function unusedOptions(experiment: Experiment, given: readonly string[], parts: Parts): string[] {
   return given.flatMap((name) => {
     const use = uses[name];
-    return use === undefined || use[0](experiment) ? [] : [`--${name} has no effect: it needs ${use[1]}`];
+    if (use === undefined || use[0](experiment, parts)) return [];
+    const [, by] = use;
+    return [`--${name} has no effect: it needs ${typeof by === 'string' ? by : by(parts)}`];
   });
 }
 

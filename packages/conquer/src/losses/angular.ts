@@ -1,10 +1,10 @@
 import { F, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { lengthWeight, nPairTerm } from './multi-class-n-pair.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
@@ -76,9 +76,11 @@ export class AngularLoss extends Loss {
   }
 }
 
-export const angular = part({
+export const angular = lossPart({
   name: 'angular',
   help: 'N-pair and angular loss (Wang et al. 2017)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new AngularLoss(options),
 });

@@ -2,9 +2,9 @@ import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
+import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 
 const options = z.strictObject({
   angularMargin: z.number().min(0).max(3).default(0.5).describe('m, in radians'),
@@ -78,9 +78,11 @@ export class ArcFaceLoss extends Loss {
   }
 }
 
-export const arcface = part({
+export const arcface = lossPart({
   name: 'arcface',
   help: 'cross entropy with an additive angular margin (Deng et al. 2019)',
+  usesTuples: false,
+  learns: true,
   options,
   build: (options, context: LossContext) => new ArcFaceLoss({ ...options, ...context }),
 });

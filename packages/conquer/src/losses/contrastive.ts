@@ -1,10 +1,10 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
-import { Loss, selectTuples } from './loss.js';
+import { Loss, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   posMargin: z.number().min(0).default(0).describe('a positive pair nearer than this has no loss'),
@@ -42,9 +42,11 @@ export class ContrastiveLoss extends Loss {
   }
 }
 
-export const contrastive = part({
+export const contrastive = lossPart({
   name: 'contrastive',
   help: 'contrastive loss, linear in the distances (Hadsell et al. 2006)',
+  usesTuples: true,
+  learns: false,
   options,
   build: (options) => new ContrastiveLoss(options),
 });

@@ -1,8 +1,8 @@
 import { scope, type Tensor, zeros } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -68,9 +68,11 @@ export class HistogramLoss extends Loss {
   }
 }
 
-export const histogram = part({
+export const histogram = lossPart({
   name: 'histogram',
   help: 'how likely a negative pair is more similar than a positive one (Ustinova and Lempitsky 2016)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new HistogramLoss(options),
 });

@@ -1,9 +1,9 @@
 import { noGrad, scope, type Tensor, zerosLike } from '@conquer/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -65,9 +65,11 @@ export class KantorovMarginLoss extends Loss {
   }
 }
 
-export const kantorovMargin = part({
+export const kantorovMargin = lossPart({
   name: 'kantorov-margin',
   help: "the authors' margin loss with a fixed boundary, on nearest negatives",
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new KantorovMarginLoss(options),
 });

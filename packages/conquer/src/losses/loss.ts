@@ -1,8 +1,9 @@
 import { type Generator, nn, type Tensor, tensor } from '@conquer/torch';
+import type { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
-import type { AnyPart } from '../part.js';
+import type { AnyPart, Part } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 
@@ -66,8 +67,23 @@ export interface LossContext extends ClassWeightsContext {
   compat: Compat | null;
 }
 
+/** What is to be known of a loss before it is built. Of one of somebody's own that does not say it, all is thought possible. */
+export interface LossFacts {
+  /** As its class has it. */
+  readonly usesTuples?: boolean;
+  /** Whether it has parameters of its own. */
+  readonly learns?: boolean;
+}
+
 /** A loss as an experiment names it. */
-export type LossPart = AnyPart<LossContext, Loss>;
+export interface LossPart extends AnyPart<LossContext, Loss>, LossFacts {}
+
+/** Defines one. */
+export function lossPart<const Name extends string, Shape extends z.ZodRawShape, Built extends Loss>(
+  definition: Part<Name, Shape, LossContext, Built> & Required<LossFacts>,
+): Part<Name, Shape, LossContext, Built> & Required<LossFacts> {
+  return definition;
+}
 
 /** The embeddings (T, D) of the three images of each tuple. */
 export interface TupleEmbeddings {

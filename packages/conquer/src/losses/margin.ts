@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import type { Cutoff } from '../mining-bounds.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
-import { Loss, type LossContext, selectTuples } from './loss.js';
+import { Loss, type LossContext, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z.number().min(0).default(0.2).describe('α: how far from the boundary a pair has to be'),
@@ -115,9 +115,11 @@ function distance(a: Tensor, b: Tensor): Tensor {
   return a.sub(b).square().sum(1).add(1e-8).sqrt();
 }
 
-export const margin = part({
+export const margin = lossPart({
   name: 'margin',
   help: 'margin loss with a learned boundary (Wu et al. 2017)',
+  usesTuples: true,
+  learns: true,
   options: options.extend({
     betaPerClass: z.boolean().default(false).describe('a boundary for each class of the anchor'),
   }),

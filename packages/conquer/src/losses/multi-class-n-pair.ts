@@ -1,10 +1,10 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
 import { type PairSets, pairSets } from './pair-sets.js';
 
@@ -59,9 +59,11 @@ export function nPairTerm(of: Rows, reference: Rows, { anchors, positives, negat
   return logOnePlusSumExp(similarities.sub(toPositive), negatives).mean();
 }
 
-export const multiClassNPair = part({
+export const multiClassNPair = lossPart({
   name: 'mc-npair',
   help: 'N-pair loss as published (Sohn 2016)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new MultiClassNPairLoss(options),
 });

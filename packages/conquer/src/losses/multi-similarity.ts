@@ -1,9 +1,9 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -81,9 +81,11 @@ export class MultiSimilarityLoss extends Loss {
   }
 }
 
-export const multiSimilarity = part({
+export const multiSimilarity = lossPart({
   name: 'multi-similarity',
   help: 'multi-similarity loss with its own mining of pairs (Wang et al. 2019)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new MultiSimilarityLoss(options),
 });

@@ -1,9 +1,9 @@
 import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
+import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 
 const options = z.strictObject({
   temperature: z.number().min(1e-6).default(0.05).describe('divides the similarities'),
@@ -50,9 +50,11 @@ export class NormalizedSoftmaxLoss extends Loss {
   }
 }
 
-export const normalizedSoftmax = part({
+export const normalizedSoftmax = lossPart({
   name: 'normalized-softmax',
   help: 'cross entropy over learned class weights (Zhai and Wu 2019)',
+  usesTuples: false,
+  learns: true,
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new NormalizedSoftmaxLoss({ ...options, numClasses, embeddingDim, generator }),

@@ -1,8 +1,8 @@
 import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -59,9 +59,11 @@ function rowsWithPositive(anchors: Rows, reference: Rows): Tensor {
   return tensor(rows, { dtype: 'int64', device: anchors.embeddings.device });
 }
 
-export const npairs = part({
+export const npairs = lossPart({
   name: 'npairs',
   help: "the authors' softmax over similarities with a learned scale",
+  usesTuples: false,
+  learns: true,
   options,
   build: (options) => new NPairsLoss(options),
 });

@@ -2,9 +2,9 @@ import { UserError } from '@conquer/run';
 import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
+import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 
 const options = z.strictObject({
   scale: z.number().min(1e-3).default(3).describe('the length that embeddings and proxies are scaled to'),
@@ -52,9 +52,11 @@ export class ProxyNcaLoss extends Loss {
   }
 }
 
-export const proxyNca = part({
+export const proxyNca = lossPart({
   name: 'proxy-nca',
   help: 'a learned proxy for each class (Movshovitz-Attias et al. 2017)',
+  usesTuples: false,
+  learns: true,
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new ProxyNcaLoss({ ...options, numClasses, embeddingDim, generator }),

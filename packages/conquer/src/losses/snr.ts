@@ -1,9 +1,9 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
-import { Loss, selectTuples } from './loss.js';
+import { Loss, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z
@@ -69,9 +69,11 @@ export class SnrLoss extends Loss {
   }
 }
 
-export const snr = part({
+export const snr = lossPart({
   name: 'snr',
   help: 'triplet loss on signal-to-noise ratios in place of distances (Yuan et al. 2019)',
+  usesTuples: true,
+  learns: false,
   options,
   build: (options) => new SnrLoss(options),
 });

@@ -1,9 +1,9 @@
 import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import { type ClassWeightsContext, Loss, type LossContext } from './loss.js';
+import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 
 const options = z.strictObject({
   centresPerClass: z.int().min(1).default(10).describe('K: learned centres of each class'),
@@ -87,9 +87,11 @@ export class SoftTripleLoss extends Loss {
   }
 }
 
-export const softTriple = part({
+export const softTriple = lossPart({
   name: 'soft-triple',
   help: 'cross entropy over several learned centres of each class (Qian et al. 2019)',
+  usesTuples: false,
+  learns: true,
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new SoftTripleLoss({ ...options, numClasses, embeddingDim, generator }),

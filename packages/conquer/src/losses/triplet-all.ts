@@ -2,9 +2,9 @@ import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import type { Compat } from '../compat.js';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import { Loss, type LossContext } from './loss.js';
+import { Loss, type LossContext, lossPart } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -54,9 +54,11 @@ export class TripletAllLoss extends Loss {
   }
 }
 
-export const tripletAll = part({
+export const tripletAll = lossPart({
   name: 'triplet-all',
   help: 'all triplets of the batch (Hermans et al. 2017)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options, { compat }: LossContext) => new TripletAllLoss({ ...options, compat }),
 });

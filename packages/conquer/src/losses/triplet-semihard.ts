@@ -1,9 +1,9 @@
 import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../distances/pairwise.js';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import { Loss } from './loss.js';
+import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
@@ -66,9 +66,11 @@ function semihardNegatives(distances: Tensor, negatives: Tensor): Tensor {
   return nearestOutside.indices.where(nearestOutside.values.isfinite(), farthest);
 }
 
-export const tripletSemihard = part({
+export const tripletSemihard = lossPart({
   name: 'triplet-semihard',
   help: 'each positive pair of the batch with its semi-hard negative (Schroff et al. 2015)',
+  usesTuples: false,
+  learns: false,
   options,
   build: (options) => new TripletSemihardLoss(options),
 });

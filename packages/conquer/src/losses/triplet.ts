@@ -1,10 +1,10 @@
 import { aten, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { part, withDefaults } from '../part.js';
+import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { pairDistance } from './distance.js';
-import { Loss, selectTuples } from './loss.js';
+import { Loss, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z.number().min(0).default(0.2).describe('how much farther than the positive a negative has to be'),
@@ -64,9 +64,11 @@ function squaredDistance(a: Tensor, b: Tensor): Tensor {
   return a.sub(b).square().sum(1);
 }
 
-export const triplet = part({
+export const triplet = lossPart({
   name: 'triplet',
   help: "triplet loss on a miner's tuples (Schroff et al. 2015)",
+  usesTuples: true,
+  learns: false,
   options,
   build: (options) => new TripletLoss(options),
 });

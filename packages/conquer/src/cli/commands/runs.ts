@@ -34,5 +34,5 @@ function printRuns(paths: string[], { filter, sort, json }: RunsFlags): void {
   const measured = states.some(({ best }) => best)
     ? 'the best epoch of each, in per cent; chosen by R@1 (unless it says otherwise) on the test classes, where no --val-fraction set others aside\n'
     : '';
-  process.stdout.write(`${resultsTable(rows)}\n${measured}` + howToGoOn(states) + broken);
+  process.stdout.write(`${resultsTable(rows)}\n${measured}${howToGoOn(states)}${broken}`);
 }

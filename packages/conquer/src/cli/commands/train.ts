@@ -106,7 +106,7 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
     const unused: string[] = [];
     const filled = fillExperiment(below, given, flags, (message) => unused.push(message));
     const experiment = resolveExperiment(withAbsolutePaths(filled), parts);
-    unused.push(...unusedOptions(experiment, Object.keys(given)));
+    unused.push(...unusedOptions(experiment, Object.keys(given), parts));
     // Commands for the authors' code have flags in them that do nothing there either.
     if (oldFlags.length === 0) refuseUnused(unused);
     else unused.forEach(note);
