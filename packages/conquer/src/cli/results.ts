@@ -1,5 +1,7 @@
 import type { Metrics } from '@conquer/run';
 import Table from 'cli-table3';
+import type { Metric } from '../evaluate/metric.js';
+import { metrics as known } from '../evaluate/metrics.js';
 
 /** A row of metrics under a name, such as 'before training'. */
 export interface ResultRow {
@@ -9,19 +11,25 @@ export interface ResultRow {
 
 export interface ResultsTableOptions {
   /**
-   * Show mARP, what the authors' code reports in MAP@R's place, beside what is published in it or under
-   * `--compat dcesml`. Else it is in the files only: it is always higher, and not comparable with MAP@R.
+   * Show what the authors' code reports too (mARP in MAP@R's place), beside what is published in it or under `compat: 'dcesml'`.
+   * Else it is in the files only: it is always higher, and not comparable.
    */
-  marp?: boolean;
+  compat?: boolean;
 }
 
-/** Metrics that are no fractions. */
-const PLAIN = new Set(['rho', 'intra', 'inter']);
+/** The metric of a name in results; undefined for a standard deviation, or one of an earlier version. */
+const metricOf = (name: string) =>
+  known.find(({ names }: Metric) => names([Number(name.replace(/\D+/, ''))]).includes(name)) as
+    | Metric
+    | undefined;
 
-/** A table for people: a row a result, a column a metric, in per cent; rho and distances as they are. */
-export function resultsTable(rows: readonly ResultRow[], { marp = false }: ResultsTableOptions = {}): string {
+/** A table for people: a row a result, a column a metric, fractions in per cent, the rest as they are. */
+export function resultsTable(
+  rows: readonly ResultRow[],
+  { compat = false }: ResultsTableOptions = {},
+): string {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))].filter(
-    (name) => marp || name !== 'mARP',
+    (name) => compat || metricOf(name)?.compat === undefined,
   );
   const table = new Table({
     head: ['', ...names],
@@ -34,7 +42,7 @@ export function resultsTable(rows: readonly ResultRow[], { marp = false }: Resul
       ...names.map((key) => {
         const value = metrics[key];
         if (value === undefined) return '';
-        return PLAIN.has(key) ? value.toFixed(4) : (100 * value).toFixed(2);
+        return metricOf(key)?.shown === 'plain' ? value.toFixed(4) : (100 * value).toFixed(2);
       }),
     ]);
   }

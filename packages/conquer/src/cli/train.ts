@@ -90,14 +90,16 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
   if (summary.best) rows.push({ name: `best (${epoch(summary.best.epoch)})`, metrics: summary.best.metrics });
   if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
   if (published) rows.push({ name: `published (${published.source})`, metrics: published.metrics });
-  const marp = published !== null || valueAt(summary.experiment, 'compat') === 'dcesml';
+  const compat = published !== null || valueAt(summary.experiment, 'compat') === 'dcesml';
   if (summary.queries === 0) {
     out.write(
       '\nNothing was measured: every class trained, so that no unseen ones are left. How good the model is only the same ' +
         'settings without --train-on all tell.\n',
     );
   } else {
-    out.write(`\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { marp })}\n`);
+    out.write(
+      `\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { compat })}\n`,
+    );
   }
   if (summary.best) {
     const { chosenBy, chosenOn } = summary.best;

@@ -1,4 +1,5 @@
 import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import type { RowMetric } from './metric.js';
 
 export interface ClassDistances {
   /**
@@ -66,3 +67,16 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
     inter: k > 1 ? 1 - crossed / (k * (k - 1)) : null,
   };
 }
+
+export const classDistance: RowMetric = {
+  names: () => ['intra', 'inter'],
+  help: "mean cosine distance within classes, and between the classes' centres; their ratio is the paper's π_ratio",
+  shown: 'plain',
+  extended: true,
+  chooses: false,
+  of: 'rows',
+  measure(embeddings, labels) {
+    const { intra, inter } = classDistances(embeddings, labels);
+    return [intra, inter];
+  },
+};

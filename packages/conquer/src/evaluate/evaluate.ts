@@ -1,4 +1,4 @@
-import { type Metrics, UserError } from '@conquer/run';
+import type { Metrics } from '@conquer/run';
 import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { kMeansSteps } from '../distances/kmeans.js';
 import { nearestNeighbourSteps } from '../distances/nearest.js';
@@ -9,14 +9,8 @@ import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
-import { classDistances } from './class-distances.js';
-import { meanAveragePrecisionAtR } from './map-at-r.js';
-import { meanAverageRPrecisionOfHits } from './marp.js';
-import { meanAveragePrecision } from './mean-average-precision.js';
-import { normalizedMutualInformation } from './nmi.js';
-import { pairF1 } from './pair-f1.js';
-import { recallAtK } from './recall.js';
-import { spectralDecay } from './spectral-decay.js';
+import type { Metric } from './metric.js';
+import { metrics as known } from './metrics.js';
 
 /** Images that are searched. */
 export interface Gallery {
@@ -56,24 +50,12 @@ const optionNames: OptionNames<EvaluateOptions> = {
   extended: true,
 };
 
-/** The metrics that the best epoch can be chosen by, where recall is reported at these k's: a higher one is better. */
-export function choosingMetrics(recallAt: readonly number[]): string[] {
-  return [...recallAt.map((k) => `R@${k}`), 'MAP@R', 'mARP', 'NMI'];
-}
-
-/** @throws UserError for a metric that the best epoch cannot be chosen by */
-export function refuseOtherMetric(name: string, recallAt: readonly number[]): void {
-  const known = choosingMetrics(recallAt);
-  if (!known.includes(name))
-    throw new UserError(`expected one of ${known.join(', ')} to choose the best epoch by, got '${name}'`);
-}
-
 /**
  * Retrieval and clustering quality of embeddings, by exact Euclidean neighbours.
  *
- * A query whose class has no other image has nothing to find and counts as a miss in R@k, MAP and mARP, as in the
- * published numbers. A query is never compared with itself. With a gallery, all that is no search (NMI, F1, rho, intra, inter) takes queries and gallery
- * together, what is in both once. 'intra' is left out where no class has two images, 'inter' where there is one class.
+ * A query whose class has no other image has nothing to find and counts as a miss in all that is a search, as in
+ * the published numbers. A query is never compared with itself. With a gallery, what is no search (of clusters and of rows) takes
+ * queries and gallery together, what is in both once. A metric that these embeddings have none of is left out.
  *
  * @param embeddings (N, D)
  * @param labels (N,)
@@ -103,37 +85,36 @@ export function* evaluateSteps(
   const mostRelevant = relevant.reduce((a, b) => Math.max(a, b), 1);
   const deepest = Math.max(mostRelevant, ...recallAt);
   const metrics: Metrics = {};
-  for (const k of recallAt) metrics[`R@${k}`] = 0;
-  metrics['MAP@R'] = 0;
-  metrics.mARP = 0;
-  const add = (name: string, value: number) => {
-    metrics[name] = (metrics[name] as number) + value;
-  };
+  const wanted: readonly Metric[] = known.filter((metric) => extended || !metric.extended);
+  const ofNeighbours = wanted.filter((metric) => metric.of === 'neighbours');
   const own: OwnInGallery = gallery?.own ?? new Map();
   const onBlock = (block: NeighbourBlock) => {
     const { start, count } = block;
-    const { indices } = withoutOwn(block, start, own, deepest);
-    const some = labels.subarray(start, start + count);
-    const relevantSome = relevant.subarray(start, start + count);
+    const found = {
+      queryLabels: labels.subarray(start, start + count),
+      galleryLabels,
+      neighbours: withoutOwn(block, start, own, deepest).indices,
+      relevant: relevant.subarray(start, start + count),
+    };
     const share = count / labels.length;
-    for (const k of recallAt) add(`R@${k}`, recallAtK(some, galleryLabels, indices, k) * share);
-    add('MAP@R', meanAveragePrecisionAtR(some, galleryLabels, indices, relevantSome) * share);
-    add('mARP', meanAverageRPrecisionOfHits(some, galleryLabels, indices, relevantSome) * share);
+    for (const { names, measure } of ofNeighbours)
+      for (const [i, value] of measure(found, recallAt).entries()) {
+        const name = names(recallAt)[i]!;
+        metrics[name] = (metrics[name] ?? 0) + value * share;
+      }
   };
-  // MAP@R and mARP look at the order of the first R, R@k at which are the first k; where up to `most` of them are left
+  // Metrics look at the order of the first R, and at which are the first k; where up to `most` of them are left
   // out, the first k are among the first k, k + 1, …
   const most = mostOwn(own);
   const cuts = recallAt.flatMap((k) => Array.from({ length: most + 1 }, (_, more) => k + more));
   const approximate = { blockSize, order: { first: mostRelevant + most, cuts } };
   const among = gallery?.embeddings ?? null;
   yield* nearestNeighbourSteps(embeddings, among, deepest + most, approximate, onBlock);
-  if (extended) {
-    const [at1000, all] = meanAveragePrecision(embeddings, labels, relevant, [1000, Infinity], {
-      ...(gallery && { gallery }),
-      ...(blockSize !== undefined && { blockSize }),
-    });
-    metrics['MAP@1000'] = at1000 as number;
-    metrics.MAP = all as number;
+  for (const metric of wanted) {
+    if (metric.of !== 'rankings') continue;
+    const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }) };
+    const values = metric.measure(embeddings, labels, relevant, search);
+    for (const [i, value] of values.entries()) metrics[metric.names(recallAt)[i]!] = value;
   }
   // What is in both counts once.
   const inBoth = new Set([...own.values()].flat());
@@ -147,18 +128,16 @@ export function* evaluateSteps(
       const clusterings: Int32Array[] = [];
       for (const seed of nmi.seeds)
         clusterings.push(yield* cluster(every, everyLabel, seed, nmi.maxIterations));
-      const nmis = clusterings.map((clusters) => normalizedMutualInformation(everyLabel, clusters));
-      addSpread(metrics, 'NMI', nmis);
-      if (extended) {
-        const f1s = clusterings.map((clusters) => pairF1(everyLabel, clusters));
-        addSpread(metrics, 'F1', f1s);
+      for (const metric of wanted) {
+        if (metric.of !== 'clusters') continue;
+        const values = clusterings.map((clusters) => metric.measure(everyLabel, clusters));
+        addSpread(metrics, metric.names(recallAt)[0]!, values);
       }
     }
-    if (extended) {
-      metrics.rho = spectralDecay(every);
-      const { intra, inter } = classDistances(every, everyLabel);
-      if (intra !== null) metrics.intra = intra;
-      if (inter !== null) metrics.inter = inter;
+    for (const metric of wanted) {
+      if (metric.of !== 'rows') continue;
+      for (const [i, value] of metric.measure(every, everyLabel).entries())
+        if (value !== null) metrics[metric.names(recallAt)[i]!] = value;
     }
   };
   yield* inScope(measureAll());

@@ -1,4 +1,5 @@
 import { averagePrecisionAtR } from './average-precision.js';
+import type { NeighbourMetric } from './metric.js';
 
 /**
  * MAP@R (Musgrave, Belongie, Lim, "A metric learning reality check", ECCV 2020): for a query whose class has
@@ -18,3 +19,15 @@ export function meanAveragePrecisionAtR(
 ): number {
   return averagePrecisionAtR(queryLabels, galleryLabels, neighbours, relevant, 'relevant');
 }
+
+export const mapAtR: NeighbourMetric = {
+  names: () => ['MAP@R'],
+  help: 'mean average precision at R, the images of the class to be found, divided by R',
+  shown: 'per cent',
+  extended: false,
+  chooses: true,
+  of: 'neighbours',
+  measure: ({ queryLabels, galleryLabels, neighbours, relevant }) => [
+    meanAveragePrecisionAtR(queryLabels, galleryLabels, neighbours, relevant),
+  ],
+};

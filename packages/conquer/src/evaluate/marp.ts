@@ -1,4 +1,5 @@
 import { averagePrecisionAtR } from './average-precision.js';
+import type { NeighbourMetric } from './metric.js';
 
 /**
  * dcesml's "mean average R-precision": as MAP@R, but the sum is divided by the number of hits among the first
@@ -15,3 +16,16 @@ export function meanAverageRPrecisionOfHits(
 ): number {
   return averagePrecisionAtR(queryLabels, galleryLabels, neighbours, relevant, 'hits');
 }
+
+export const marp: NeighbourMetric = {
+  names: () => ['mARP'],
+  help: "the same, divided by the number of hits, as the TPAMI 2021 authors' code has it; higher, and not comparable",
+  shown: 'per cent',
+  extended: false,
+  chooses: true,
+  compat: 'dcesml',
+  of: 'neighbours',
+  measure: ({ queryLabels, galleryLabels, neighbours, relevant }) => [
+    meanAverageRPrecisionOfHits(queryLabels, galleryLabels, neighbours, relevant),
+  ],
+};

@@ -2,13 +2,10 @@ import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { exactSquares, squaredGaps } from '../distances/nearest-candidates.js';
 import { centre, filterError, type Space, spaceOf, squaredNorms } from '../distances/product-filter.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
+import type { RankingMetric, Search } from './metric.js';
 
-export interface MeanAveragePrecisionOptions {
-  /** Search here instead of among the queries themselves: (M, D), (M,), and where the queries themselves stand in it. */
-  gallery?: { embeddings: Tensor; labels: Int32Array; own?: OwnInGallery };
-  /** Queries at a time; by default as many as keep a block of distances within 4 million numbers. */
-  blockSize?: number;
-}
+/** By default, as many queries at a time as keep a block of distances within 4 million numbers. */
+export type MeanAveragePrecisionOptions = Search;
 
 /** Numbers in a block of distances; there are some ten such blocks at a time. */
 const BLOCK_NUMBERS = 2 * 2 ** 20;
@@ -197,3 +194,14 @@ function distancesAround(
   }
   return distances;
 }
+
+export const meanAveragePrecisions: RankingMetric = {
+  names: () => ['MAP@1000', 'MAP'],
+  help: 'mean average precision of the 1000 nearest, and of all: Σ precision at each hit, divided by min(R, depth)',
+  shown: 'per cent',
+  extended: true,
+  chooses: false,
+  of: 'rankings',
+  measure: (queries, labels, relevant, search) =>
+    meanAveragePrecision(queries, labels, relevant, [1000, Infinity], search),
+};

@@ -1,4 +1,5 @@
 import { contingency } from './contingency.js';
+import type { ClusterMetric } from './metric.js';
 
 /**
  * Normalised mutual information of two partitions of the same items, by the arithmetic mean of their
@@ -26,3 +27,13 @@ function entropy(sizes: Map<number, number>, total: number): number {
   for (const size of sizes.values()) sum -= (size / total) * Math.log(size / total);
   return sum;
 }
+
+export const nmi: ClusterMetric = {
+  names: () => ['NMI'],
+  help: 'normalised mutual information (arithmetic) of the classes and a k-means with as many clusters as there are classes',
+  shown: 'per cent',
+  extended: false,
+  chooses: true,
+  of: 'clusters',
+  measure: normalizedMutualInformation,
+};

@@ -1,4 +1,5 @@
 import { contingency } from './contingency.js';
+import type { ClusterMetric } from './metric.js';
 
 /**
  * F1 of a clustering by pairs of items, as the Revisiting collection measures it: precision is the share of
@@ -20,3 +21,13 @@ export function pairF1(classes: Int32Array, clusters: Int32Array): number {
   const total = pairs(table.a.values()) + pairs(table.b.values());
   return total === 0 ? 1 : (2 * together) / total;
 }
+
+export const f1: ClusterMetric = {
+  names: () => ['F1'],
+  help: "harmonic mean of precision and recall of the pairs that share a cluster, on NMI's clusters",
+  shown: 'per cent',
+  extended: true,
+  chooses: false,
+  of: 'clusters',
+  measure: pairF1,
+};

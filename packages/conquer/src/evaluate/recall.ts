@@ -1,3 +1,5 @@
+import type { NeighbourMetric } from './metric.js';
+
 /**
  * Recall@k: the fraction of queries with at least one image of their own class among the k nearest.
  * A query whose class has no other image counts as a miss.
@@ -26,3 +28,14 @@ export function recallAtK(
   }
   return hits / queryLabels.length;
 }
+
+export const recall: NeighbourMetric = {
+  names: (recallAt) => recallAt.map((k) => `R@${k}`),
+  help: 'share of the queries with an image of their class among the k nearest',
+  shown: 'per cent',
+  extended: false,
+  chooses: true,
+  of: 'neighbours',
+  measure: ({ queryLabels, galleryLabels, neighbours }, recallAt) =>
+    recallAt.map((k) => recallAtK(queryLabels, galleryLabels, neighbours, k)),
+};

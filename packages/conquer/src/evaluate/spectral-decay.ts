@@ -1,4 +1,5 @@
 import { aten, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
+import type { RowMetric } from './metric.js';
 
 export interface SpectralDecayOptions {
   /**
@@ -64,3 +65,13 @@ export function singularValues(embeddings: Tensor): Float64Array {
     }),
   );
 }
+
+export const rho: RowMetric = {
+  names: () => ['rho'],
+  help: 'spectral decay: KL divergence of the scaled singular values of all embeddings from equal ones',
+  shown: 'plain',
+  extended: true,
+  chooses: false,
+  of: 'rows',
+  measure: (embeddings) => [spectralDecay(embeddings)],
+};

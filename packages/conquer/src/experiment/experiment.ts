@@ -8,6 +8,7 @@ import type { DatasetPart } from '../datasets/dataset.js';
 import { datasets } from '../datasets/datasets.js';
 import { divisionOptions } from '../divide/division-options.js';
 import { scheduleOptions } from '../divide/schedule.js';
+import { choosingMetrics } from '../evaluate/metrics.js';
 import type { LossPart } from '../losses/loss.js';
 import { losses } from '../losses/losses.js';
 import type { MinerPart } from '../miners/miner.js';
@@ -178,7 +179,7 @@ export const experimentSchema = (parts: Parts = builtInParts) =>
           .min(1)
           .default('R@1')
           .describe(
-            'metric by which the best epoch is chosen: R@1, R@2, … (those that are reported), MAP@R, mARP or NMI',
+            `metric by which the best epoch is chosen, of those that are reported: ${choosingMetrics([1, 2]).join(', ')}`,
           ),
         untrained: z
           .boolean()

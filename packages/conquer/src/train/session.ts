@@ -16,7 +16,7 @@ import { undivided } from '../divide/division.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
-import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import { refuseOtherMetric } from '../evaluate/metrics.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
 import type { Loss } from '../losses/loss.js';

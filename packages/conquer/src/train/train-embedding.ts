@@ -39,7 +39,8 @@ export interface TrainEmbeddingOptions
   resize?: number;
   /** What a training image goes through. */
   augmented?: View;
-  bestBy?: `R@${number}` | 'MAP@R' | 'mARP' | 'NMI';
+  /** Such as 'R@1' or 'MAP@R'. */
+  bestBy?: string;
   seed?: number;
   device?: string;
 }

@@ -4,7 +4,7 @@ import { Generator, numThreads } from '@conquer/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import { classesTrainedAndTested, recordOf } from '../datasets/dataset-record.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
-import { refuseOtherMetric } from '../evaluate/evaluate.js';
+import { refuseOtherMetric } from '../evaluate/metrics.js';
 import {
   type Builder,
   buildBadImages,

@@ -1,5 +1,7 @@
 import { RunFolder, UserError } from '@conquer/run';
 import { type Command, Option } from 'commander';
+import type { Metric } from '../../evaluate/metric.js';
+import { metrics } from '../../evaluate/metrics.js';
 import { type EvaluatedRun, evaluateRun } from '../../train/evaluate-run.js';
 import { isMistake } from '../failure.js';
 import { namingFlags } from '../fill.js';
@@ -17,6 +19,8 @@ interface EvalFlags {
   json?: boolean;
 }
 
+const namesOf = (some: readonly Metric[]) => some.flatMap(({ names }) => names([])).join(', ');
+
 export function add(program: Command): undefined {
   program
     .command('eval')
@@ -29,10 +33,7 @@ export function add(program: Command): undefined {
     .option('--threads <n>', 'CPU threads (default: as trained)')
     .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
     .addOption(new Option('--on-bad-image <name>', 'an image that cannot be read').choices(['fail', 'skip']))
-    .option(
-      '--all-metrics',
-      'also MAP, MAP@1000, F1 by pairs, spectral decay rho, distances within and between classes',
-    )
+    .option('--all-metrics', `also ${namesOf(metrics.filter(({ extended }) => extended))}`)
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
     .addHelpText('after', '\nExample: conquer eval runs/demo')
@@ -66,9 +67,11 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   if (rows.length === 0)
     throw new UserError(`none of ${failures.length} runs can be evaluated: ${failures[0]}`);
   if (json) return;
-  const plain = allMetrics ? '; rho, intra and inter as they are' : '';
+  const shown: readonly Metric[] = metrics.filter(({ extended }) => allMetrics || !extended);
+  const plain = namesOf(shown.filter((metric) => metric.shown === 'plain'));
+  const seeded = namesOf(shown.filter((metric) => metric.of === 'clusters'));
   process.stdout.write(
-    `${resultsTable(rows)}\nin per cent${plain}; ${allMetrics ? 'NMI and F1' : 'NMI'} over ten k-means seeds\n`,
+    `${resultsTable(rows)}\nin per cent${plain && `; ${plain} as they are`}; ${seeded} over ten k-means seeds\n`,
   );
 }
 
