@@ -9,6 +9,7 @@ import { multiClassNPair } from './multi-class-n-pair.js';
 import { multiSimilarity } from './multi-similarity.js';
 import { normalizedSoftmax } from './normalized-softmax.js';
 import { npairs } from './npairs.js';
+import { proxyAnchor } from './proxy-anchor.js';
 import { proxyNca } from './proxy-nca.js';
 import { snr } from './snr.js';
 import { softTriple } from './soft-triple.js';
@@ -31,6 +32,7 @@ export const losses = [
   multiSimilarity,
   histogram,
   proxyNca,
+  proxyAnchor,
   normalizedSoftmax,
   arcface,
   softTriple,

@@ -1,0 +1,71 @@
+import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { z } from 'zod';
+import { classTargets } from '../batch-labels.js';
+import { withDefaults } from '../part.js';
+import type { Rows } from '../rows.js';
+import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
+import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
+
+const options = z.strictObject({
+  margin: z.number().min(0).default(0.1).describe('δ: how far from the proxies similarities are to be'),
+  alpha: z
+    .number()
+    .min(1e-3)
+    .default(32)
+    .describe('α: how much the hardest images weigh more than the others'),
+});
+
+export interface ProxyAnchorOptions extends z.input<typeof options>, ClassWeightsContext {}
+
+/**
+ * Proxy-Anchor (Kim, Kim, Cho, Kwak, "Proxy anchor loss for deep metric learning", CVPR 2020, equation 4): every proxy is
+ * an anchor for the images of the batch, by their cosine similarities s to it,
+ *
+ *     1/|C⁺| Σ_{c ∈ C⁺} log(1 + Σ_{i: y_i = c} exp(-α (s_ic - δ))) + 1/C Σ_c log(1 + Σ_{i: y_i ≠ c} exp(α (s_ic + δ)))
+ *
+ * where C⁺ are the classes that have images in the batch, C all. A proxy a class is learned. Labels are 0..numClasses-1.
+ */
+export class ProxyAnchorLoss extends Loss {
+  readonly usesTuples = false;
+  readonly usesReference = false;
+  readonly margin: number;
+  readonly alpha: number;
+  /** (numClasses, embeddingDim); as the authors draw them, from N(0, 2 / numClasses). */
+  readonly proxies: Tensor;
+
+  constructor({ numClasses, embeddingDim, generator, ...given }: ProxyAnchorOptions) {
+    super();
+    const { margin, alpha } = withDefaults('ProxyAnchorLoss', options, given);
+    this.margin = margin;
+    this.alpha = alpha;
+    this.proxies = nn.parameter(
+      randn([numClasses, embeddingDim], { generator }).mul_(Math.sqrt(2 / numClasses)),
+    );
+  }
+
+  forward(rows: Rows): Tensor {
+    return scope(() => {
+      const { embeddings } = rows;
+      const numClasses = this.proxies.size(0);
+      const targets = classTargets('proxy-anchor loss', rows, numClasses);
+      const classes = arange(0, numClasses, 1, { dtype: 'int64', device: embeddings.device });
+      // (C, B): a row for each proxy.
+      const isOwn = classes.unsqueeze(1).eq(targets.unsqueeze(0));
+      const similarities = F.linear(F.normalize(this.proxies), F.normalize(embeddings));
+      const pull = logOnePlusSumExp(similarities.sub(this.margin).mul(-this.alpha), isOwn);
+      const push = logOnePlusSumExp(similarities.add(this.margin).mul(this.alpha), isOwn.logicalNot());
+      // A proxy without images adds nothing to the first sum, and is not counted.
+      return pull.sum().div(isOwn.sum(1).gt(0).sum()).add(push.mean());
+    });
+  }
+}
+
+export const proxyAnchor = lossPart({
+  name: 'proxy-anchor',
+  help: 'a learned proxy for each class, with the images of a batch weighed by their hardness (Kim et al. 2020)',
+  usesTuples: false,
+  learns: true,
+  options,
+  build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
+    new ProxyAnchorLoss({ ...options, numClasses, embeddingDim, generator }),
+});
