@@ -1,3 +1,4 @@
+import { batchEasyHard } from './batch-easy-hard.js';
 import { distanceWeighted } from './distance-weighted.js';
 import { easyPositive } from './easy-positive.js';
 import { flexibleTriplets } from './flexible-triplet.js';
@@ -7,5 +8,6 @@ import type { MinerPart } from './miner.js';
 export const miners = [
   distanceWeighted,
   easyPositive,
+  batchEasyHard,
   ...flexibleTriplets,
 ] as const satisfies readonly MinerPart[];
