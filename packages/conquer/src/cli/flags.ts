@@ -82,13 +82,19 @@ function flagOf(name: string, targets: readonly Target[]): Flag {
   const truths = words[name];
   const byWords = truths && typeof Object.values(truths)[0] === 'boolean';
   const choices = byWords ? Object.keys(truths) : choicesOf(schema);
+  // Parts may differ in what they do by themselves.
+  const standards = new Set(
+    targets.map((target) => (target.path === path ? target.schema.default : undefined)),
+  );
+  standards.delete(undefined);
+  const [standard = null] = standards.size === 1 ? standards : [];
   return {
     name,
     group: flagGroup(path),
     help: partNames.length > 0 && path !== 'track' ? `${partNames.join(', ')}: ${help}` : help,
     kind: choices.length > 0 ? 'choice' : kindOf(schema),
     choices,
-    default: shownValue(schema.default ?? null, truths),
+    default: shownValue(standard, truths),
     words: truths ?? {},
     targets,
   };
@@ -105,7 +111,7 @@ function kindOf(schema: JsonSchema): Flag['kind'] {
 /** A value as a flag has it. */
 export function shownValue(value: unknown, truths: Readonly<Record<string, unknown>> = {}): string | null {
   if (value === null || value === undefined) return null;
-  const word = Object.entries(truths).find(([, meant]) => meant === value);
+  const word = typeof value === 'boolean' && Object.entries(truths).find(([, meant]) => meant === value);
   if (word) return word[0];
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return Array.isArray(value) ? value.join(',') : String(value);

@@ -110,7 +110,7 @@ export function outcome(path: string) {
     [...part].map(([name, value]) => [name, Buffer.from(value.toTypedArray().buffer).toString('base64')]),
   );
   disposeCheckpoint(checkpoint);
-  const { seconds: _, settings: __, ...state } = checkpoint.state;
+  const { seconds: _, experiment: __, ...state } = checkpoint.state;
   const ends = run.steps().filter(({ step, steps }) => step === steps - 1);
   return {
     epochs: run.epochs().map(({ seconds, ...record }) => record),

@@ -151,7 +151,8 @@ function dataset(old: Fields): Meaning[] {
   if (typeof name !== 'string') return [];
   const place = name === 'csv' ? 'file' : 'folder';
   const options: Meaning[] = [['data.dataset.name', name]];
-  if (!name.startsWith('emoji')) options.push([`data.dataset.${place}`, old['dataset-dir'] as Json]);
+  if (!name.startsWith('emoji'))
+    options.push([`data.dataset.${place}`, (old['dataset-dir'] ?? undefined) as Json | undefined]);
   if (name === 'folder' || name === 'csv')
     options.push(
       ['data.dataset.split', old.split as Json],
