@@ -1,12 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-// Tests run against the sources, so that a test never sees an old build.
+// Tests run against the sources; what they start in another process or thread is built of them first.
 const source = (name: string) => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
 
 export default defineConfig({
   test: {
     pool: 'forks',
+    globalSetup: 'scripts/build.mjs',
     maxWorkers: 2,
     // A core for each worker; OpenMP's spinning threads would steal the other's.
     env: { OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: '1' },

@@ -35,22 +35,12 @@ export async function buildPage(say = () => {}) {
   }
   say('page: vite build');
   const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
-  await promisify(execFile)(
-    process.execPath,
-    [vite, 'build', join(DASHBOARD, 'page'), '--logLevel', 'warn'],
-    {
-      cwd: ROOT,
-    },
-  );
+  const args = [vite, 'build', join(DASHBOARD, 'page'), '--logLevel', 'warn'];
+  try {
+    await promisify(execFile)(process.execPath, args, { cwd: ROOT });
+  } catch (error) {
+    throw new Error(`the page's build failed:\n${error.stderr || error.message}`);
+  }
   writeFileSync(STAMP, now);
   return true;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  try {
-    await buildPage(console.log);
-  } catch (error) {
-    console.error(`the page's build failed:\n${error.stderr || error.message}`);
-    process.exitCode = 1;
-  }
 }

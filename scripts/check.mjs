@@ -58,10 +58,7 @@ function tests(project) {
 
 const ready = all
   ? check('set-up', node('scripts/setup.mjs', '--test'))
-  : check('native build', node('scripts/build-native.mjs')) &&
-    check('TypeScript build', tool('tsc', '-b', 'packages/conquer')) &&
-    check('help', node('scripts/build-help.mjs')) &&
-    check('page', node('scripts/build-page.mjs'));
+  : check('build', node('scripts/build.mjs'));
 if (ready) {
   check('types', tool('tsc', '--noEmit', '-p', 'tsconfig.test.json'));
   check('types of the page', tool('tsc', '--noEmit', '-p', 'packages/dashboard/page/tsconfig.json'));

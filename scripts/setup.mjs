@@ -3,11 +3,10 @@
 //   node scripts/setup.mjs          what training needs
 //   node scripts/setup.mjs --test   also PyTorch for Python and friends, which the tests compare with
 //   node scripts/setup.mjs --bench  these and what only the benchmarks compare with
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildHelp } from './build-help.mjs';
 import { findLibjpeg } from './find-libjpeg.mjs';
 import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
 
@@ -194,39 +193,19 @@ function nodePackages() {
   if (status !== 0) throw new SetupError('npm ci failed: see its messages above');
 }
 
-function typescript() {
-  // Its references are all the others.
-  say('TypeScript build: tsc -b, what changed since the last time');
-  try {
-    execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-b', 'packages/conquer'], {
-      cwd: ROOT,
-      stdio: 'inherit',
-    });
-  } catch {
-    throw new SetupError("the TypeScript build failed: see the compiler's messages above");
-  }
-  buildHelp();
-}
-
-async function page() {
-  const { buildPage } = await import('./build-page.mjs');
-  try {
-    await buildPage(say);
-  } catch (error) {
-    throw new SetupError(`the page's build failed:\n${error.stderr || error.message}`);
-  }
-}
-
 async function setUp(peers) {
   const start = performance.now();
   const old = nodeTooOld();
   if (old) throw new SetupError(old);
   await systemPackages(peers);
   nodePackages();
-  const { buildNative } = await import('./build-native.mjs');
-  await buildNative(say);
-  typescript();
-  await page();
+  // What it imports is installed by now.
+  const { build } = await import('./build.mjs');
+  try {
+    await build(say);
+  } catch (error) {
+    throw new SetupError(error.message);
+  }
   say(`set-up: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { DamagedFile, readJson, writeFileAtomic } from '@conquer/run';
+import { builtModule, DamagedFile, readJson, writeFileAtomic } from '@conquer/run';
 import type { DashboardEvent, LearnerChoice, MapAnswer, MapPoints } from './api.js';
 import type { Embedding } from './embedding.js';
 import type { MapLayout, MapTask } from './map-layout.js';
@@ -107,10 +107,9 @@ export class EmbeddingMaps {
   }
 
   private compute(task: MapTask, progress: (share: number) => void): Promise<MapLayout> {
-    // A worker is a file of its own, and JavaScript: the tests, which run the sources, use the built one.
-    const built = import.meta.url.endsWith('.ts') ? '../dist/map-worker.js' : './map-worker.js';
+    const module = builtModule('./map-worker.js', import.meta.url);
     return new Promise((done, failed) => {
-      const worker = new Worker(new URL(built, import.meta.url), { workerData: task });
+      const worker = new Worker(module, { workerData: task });
       this.workers.add(worker);
       worker.on('message', (message: MapMessage) => {
         if ('layout' in message) done(message.layout);

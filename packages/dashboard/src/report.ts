@@ -277,7 +277,7 @@ async function heldImages(
 /** The page with its script, its style and the data inside. */
 function selfContained(files: ReadonlyMap<string, PageFile>, data: ReportData): string {
   const page = files.get('index.html')?.content.toString('utf8');
-  if (page === undefined) throw new UserError('the page is not built: run npm run build:ts');
+  if (page === undefined) throw new UserError('the page is not built: run npm run build');
   const text = (address: string): string => {
     const file = files.get(address.replace(/^\.\//, ''));
     if (!file) throw new Error(`the page's ${address} is missing`);

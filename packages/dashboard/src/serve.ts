@@ -86,7 +86,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     const name = context.req.path.slice(1) || 'index.html';
     const file = files.get(name);
     if (file) return context.body(new Uint8Array(file.content), 200, { 'Content-Type': file.type });
-    const missing = name === 'index.html' ? 'The page is not built: npm run build:ts\n' : 'not found\n';
+    const missing = name === 'index.html' ? 'The page is not built: npm run build\n' : 'not found\n';
     return context.text(missing, 404);
   });
 

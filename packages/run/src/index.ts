@@ -1,4 +1,5 @@
 // What a run and an index of images are on the disk, for whoever writes and reads them.
+export { builtModule } from './built-module.js';
 export { commonFolder } from './common-folder.js';
 export { counted } from './counted.js';
 export { GrowingLines } from './disk/growing-lines.js';

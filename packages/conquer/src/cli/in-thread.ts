@@ -1,5 +1,5 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
-import type { Summary } from '@conquer/run';
+import { builtModule, type Summary } from '@conquer/run';
 import type { TrainObserver } from '../train/observer.js';
 import { joinObservers } from '../train/observers.js';
 import { arrived } from './carried-error.js';
@@ -20,7 +20,7 @@ export async function trainInThread(
 ): Promise<Summary> {
   const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const workerData: TrainingJob = { ...job, stop };
-  const worker = new Worker(new URL('./training-thread.js', import.meta.url), {
+  const worker = new Worker(builtModule('./training-thread.js', import.meta.url), {
     workerData,
     // What is set for libgomp has to reach it.
     env: SHARE_ENV,

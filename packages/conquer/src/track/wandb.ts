@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { type Summary, writeFileAtomic } from '@conquer/run';
+import { builtModule, type Summary, writeFileAtomic } from '@conquer/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { part, withDefaults } from '../part.js';
@@ -127,8 +127,8 @@ export class WeightsAndBiases implements Tracker {
       config: settings,
       settings: { apiKey: this.apiKey, baseUrl: this.baseUrl },
     };
-    const built = import.meta.url.endsWith('.ts') ? '../../dist/track/wandb-worker.js' : './wandb-worker.js';
-    this.worker = new Worker(new URL(built, import.meta.url), { workerData, stdout: true, stderr: true });
+    const module = builtModule('./wandb-worker.js', import.meta.url);
+    this.worker = new Worker(module, { workerData, stdout: true, stderr: true });
     this.worker.unref();
     this.worker.on('message', (answer: WandbAnswer) => {
       if (answer.kind === 'problem') this.stop(new Error(answer.text));

@@ -1,0 +1,93 @@
+// What is built of the sources: the addons, the packages' JavaScript, the text of --help and the dashboard's page; of each
+// only what changed. Tests bring it up to date before they begin: those that start the program run what is in src.
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { buildNative } from './build-native.mjs';
+import { buildPage } from './build-page.mjs';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const CONQUER = join(ROOT, 'packages/conquer');
+const HELP = join(CONQUER, 'dist/cli/help.txt');
+const LOCK = join(ROOT, 'node_modules/.conquer-build');
+
+/** Milliseconds since 1970; 0 where there is nothing. */
+const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** tsc -b packages/conquer, whose references are all the others. @throws Error with the compiler's words */
+export async function buildTypeScript() {
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  try {
+    await promisify(execFile)(tsc, ['-b', 'packages/conquer'], { cwd: ROOT });
+  } catch (error) {
+    throw new Error(`the TypeScript build failed:\n${error.stdout || error.message}`);
+  }
+}
+
+/** Writes down what `conquer --help` prints: to make it anew takes three times as long as to start Node and read it. */
+export function buildHelp() {
+  const packages = readdirSync(join(ROOT, 'packages'));
+  const compiled = packages.map((name) => changed(join(ROOT, 'packages', name, 'dist/.tsbuildinfo')));
+  if (changed(HELP) > Math.max(...compiled, changed(join(CONQUER, 'recipes')))) return;
+  // `conquer help` always makes it.
+  writeFileSync(HELP, execFileSync(process.execPath, [join(CONQUER, 'bin/conquer.js'), 'help']));
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** One process builds at a time: others wait. */
+async function alone(work) {
+  mkdirSync(dirname(LOCK), { recursive: true });
+  for (;;) {
+    try {
+      writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const holder = existsSync(LOCK) ? Number(readFileSync(LOCK, 'utf8')) : 0;
+      // Just taken, and not yet written; or left behind by one that was killed.
+      if (holder > 0 && !isAlive(holder)) rmSync(LOCK, { force: true });
+      else await pause(100);
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(LOCK, { force: true });
+  }
+}
+
+/** @param {(line: string) => void} say */
+export async function build(say = console.log) {
+  await alone(async () => {
+    await buildNative(say);
+    await buildTypeScript();
+    buildHelp();
+    await buildPage(say);
+  });
+}
+
+/** For vitest (globalSetup), also each time that a watched file changed. */
+export async function setup(project) {
+  const quiet = (line) => /up to date/.test(line) || console.log(line);
+  await build(quiet);
+  project.onTestsRerun(() => build(quiet));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await build();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
