@@ -1,23 +1,8 @@
 import { UserError } from '@conquer/run';
 import { Command } from 'commander';
-import type { CommandFile } from './commands/command.js';
+import { commands } from './commands/commands.js';
 import { longNames, withDashes } from './dashes.js';
 import { endWith } from './failure.js';
-
-/** The commands, in the order of the help. One is imported when it is asked for: none has to wait for the others. */
-const commands: Record<string, () => Promise<CommandFile>> = {
-  train: () => import('./commands/train.js'),
-  demo: () => import('./commands/demo.js'),
-  eval: () => import('./commands/eval.js'),
-  runs: () => import('./commands/runs.js'),
-  dashboard: () => import('./commands/dashboard.js'),
-  report: () => import('./commands/report.js'),
-  index: () => import('./commands/index-images.js'),
-  search: () => import('./commands/search.js'),
-  sync: () => import('./commands/sync.js'),
-  doctor: () => import('./commands/doctor.js'),
-  completion: () => import('./commands/completion.js'),
-};
 
 /**
  * The program, with the command that is asked for; with all where it is none of them, such as `help`.

@@ -1,23 +1,17 @@
 import { UserError } from '@conquer/run';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { withEpochs } from '../optimize/more-epochs.js';
+import { flagsOf } from './flags.js';
 import { cachedOf, storedExperiment } from './stored.js';
 
 /** Flags of a run that goes on, or is evaluated: where its data are now, and what this machine is like. */
 export const movable = ['dataset-dir', 'device', 'threads', 'on-bad-image'] as const;
 
 /** What may differ in a run that goes on: how long it is, where it goes on, and who follows it. */
-const mayChange: readonly string[] = [
-  'epochs',
-  'lr-after',
-  ...movable,
-  'cache',
-  'split',
-  'on-nan',
-  'tensorboard',
-  'wandb',
-  'mlflow',
-];
+const mayChange = (parts: Parts): string[] => {
+  const trackers = flagsOf(parts).filter(({ targets }) => targets.some(({ path }) => path === 'track'));
+  return ['epochs', 'lr-after', ...movable, 'cache', 'split', 'on-nan', ...trackers.map(({ name }) => name)];
+};
 
 /** A run to go on with. */
 export interface Resumption {
@@ -37,10 +31,11 @@ export function resumption(
   parts: Parts,
   note: (text: string) => void,
 ): Resumption {
-  const changed = Object.keys(given).filter((name) => !mayChange.includes(name));
+  const allowed = mayChange(parts);
+  const changed = Object.keys(given).filter((name) => !allowed.includes(name));
   if (changed.length > 0) {
     throw new UserError(
-      `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --${mayChange.join(', --')} may change)`,
+      `--resume goes on with the run's own settings: leave out --${changed.join(', --')} (only --${allowed.join(', --')} may change)`,
     );
   }
   // The schedule and what the network sees of an image are the run's.

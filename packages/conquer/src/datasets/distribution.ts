@@ -79,7 +79,7 @@ export class Distribution {
   ) {
     this.name = name;
     this.folder = folder;
-    this.allowPartial = options.allowPartial ?? false;
+    this.allowPartial = options.allowPartial === true;
     this.#hint = hint;
     this.#imageFolders = imageFolders;
     this.#onWarning = options.onWarning;

@@ -1,0 +1,16 @@
+import type { CommandFile } from './command.js';
+
+/** The commands, in the order of the help. One is imported when it is asked for: none has to wait for the others. */
+export const commands: Record<string, () => Promise<CommandFile>> = {
+  train: () => import('./train.js'),
+  demo: () => import('./demo.js'),
+  eval: () => import('./eval.js'),
+  runs: () => import('./runs.js'),
+  dashboard: () => import('./dashboard.js'),
+  report: () => import('./report.js'),
+  index: () => import('./index-images.js'),
+  search: () => import('./search.js'),
+  sync: () => import('./sync.js'),
+  doctor: () => import('./doctor.js'),
+  completion: () => import('./completion.js'),
+};
