@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Generator } from '@conquer/torch';
-import { evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel, TrainedModel } from 'conquer';
+import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, TrainedModel } from 'conquer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runPython } from '../packages/torch/src/testing/python.js';
 
@@ -79,7 +79,7 @@ describe('training', () => {
       return evaluateEmbeddings(embeddings, train.labels, { recallAt: [1], nmi: false })['MAP@R'] ?? 0;
     };
     const after = await found();
-    using untrained = openModel('small-resnet', { embeddingDim: 128, generator: new Generator(1) });
+    using untrained = createModel('small-resnet', { embeddingDim: 128, generator: new Generator(1) });
     untrained.setNumLearners(trained.model.numLearners);
     trained.model.loadStateDict(untrained.stateDict());
     expect(after).toBeGreaterThan((await found()) + 0.05);

@@ -5,10 +5,10 @@ import { ImageFiles } from '@conquer/image';
 import {
   CenterCrop,
   CropSource,
+  createModel,
   embedImages,
   Loader,
   Normalize,
-  openModel,
   Random,
 } from '../../packages/conquer/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
@@ -27,7 +27,7 @@ const source = new CropSource({ images: files, cropping, threads: THREADS });
 const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, batch) =>
   Int32Array.from({ length: Math.min(BATCH, count - batch * BATCH) }, (_, i) => batch * BATCH + i),
 );
-const model = openModel(arch, { embeddingDim: 512 });
+const model = createModel(arch, { embeddingDim: 512 });
 
 await serve(async () => {
   const options = { source, labels: new Int32Array(count), batches, prefetch: 3 };

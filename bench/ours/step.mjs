@@ -1,8 +1,8 @@
 // One training step: forward, metric loss on mined tuples, mask loss, backward, Adam.
 import {
+  createModel,
   DistanceWeightedMiner,
   MarginLoss,
-  openModel,
   Random,
   TrainingOptimizer,
   TrainingStep,
@@ -25,7 +25,7 @@ setFlushDenormal(true);
 if (deterministic === 'yes') useDeterministicAlgorithms(true);
 
 const generator = new Generator(1);
-const model = openModel(arch, {
+const model = createModel(arch, {
   frozenBatchNorm: bn === 'frozen',
   embeddingDim: 512,
   dropout: 0,

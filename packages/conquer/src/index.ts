@@ -96,16 +96,16 @@ export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flex
 export type { Miner } from './miners/miner.js';
 export type { Cutoff, MiningBounds } from './mining-bounds.js';
 export { Backbone, type InputFormat } from './models/backbone.js';
-export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
-export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
-export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export {
+  createModel,
   type ModelName,
   type ModelOptions,
   modelNames,
   type NamedBackbone,
-  openModel,
-} from './models/open.js';
+} from './models/create-model.js';
+export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
+export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
+export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export type { FeatureModule } from './models/own-backbone.js';
 export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
 export { imageNetWeights, loadWeights } from './models/weights.js';

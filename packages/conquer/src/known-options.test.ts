@@ -9,7 +9,7 @@ import { MarginLoss } from './losses/margin.js';
 import { MultiSimilarityLoss } from './losses/multi-similarity.js';
 import { TripletLoss } from './losses/triplet.js';
 import { EasyPositiveMiner } from './miners/easy-positive.js';
-import { openModel } from './models/open.js';
+import { createModel } from './models/create-model.js';
 import { TrainingOptimizer } from './optimize/training-optimizer.js';
 import { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
 
@@ -36,10 +36,10 @@ describe('an option that there is not', () => {
     ['one that reads its options by name', () => new MultiSimilarityLoss(wrong({ margn: 1 })), 'margin'],
     ['a miner', () => new EasyPositiveMiner(wrong({ cutof: 0.1 })), 'cutoff'],
     ['a schedule', () => new DivisionSchedule(wrong({ numLearners: 2, modEpochs: 1 })), 'modEpoch'],
-    ['a model', () => openModel('small-resnet', wrong({ embedingDim: 4 })), 'embeddingDim'],
-    ['its masks', () => openModel('small-resnet', { masks: wrong({ rleu: true }) }), 'relu'],
-    ['its shape', () => openModel(wrong({ name: 'small-resnet', width: [4] })), 'widths'],
-    ['its start', () => openModel('small-resnet', { embeddingInit: wrong({ gian: 2 }) }), 'gain'],
+    ['a model', () => createModel('small-resnet', wrong({ embedingDim: 4 })), 'embeddingDim'],
+    ['its masks', () => createModel('small-resnet', { masks: wrong({ rleu: true }) }), 'relu'],
+    ['its shape', () => createModel(wrong({ name: 'small-resnet', width: [4] })), 'widths'],
+    ['its start', () => createModel('small-resnet', { embeddingInit: wrong({ gian: 2 }) }), 'gain'],
   ])('%s is an error', (_, make, meant) => {
     expect(make).toThrow(UserError);
     expect(make).toThrow(meant === '' ? /unknown option/ : new RegExp(`\\(did you mean ${meant}\\?\\)`));
@@ -48,7 +48,7 @@ describe('an option that there is not', () => {
   it('of the optimiser is an error', () => {
     manualSeed(1);
     const generator = new Generator(1);
-    using model = openModel({ name: 'small-resnet', widths: [4] }, { generator });
+    using model = createModel({ name: 'small-resnet', widths: [4] }, { generator });
     using loss = new TripletLoss();
     const make = () => new TrainingOptimizer(model, loss, wrong({ learningRate: 1, lossLr: 0.1 }));
     expect(make).toThrow(/TrainingOptimizer: lossLr: unknown option/);

@@ -2,8 +2,8 @@ import { type RunFolder, UserError } from '@conquer/run';
 import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer/torch';
 import { describe, expect, it, vi } from 'vitest';
 import { Loader } from './data/loader.js';
+import { createModel } from './models/create-model.js';
 import type { EmbeddingModel } from './models/embedding-model.js';
-import { openModel } from './models/open.js';
 import { inWords, isOutOfMemory } from './out-of-memory.js';
 import { Random } from './random.js';
 import { embedImages } from './train/embed.js';
@@ -44,12 +44,12 @@ describe('memory that is not to be had', () => {
 
   it('for a network, a batch or its embeddings is told with their sizes, and nothing leaks', async () => {
     const before = liveTensors();
-    expect(() => openModel('small-resnet', { embeddingDim: petabyte })).toThrow(
+    expect(() => createModel('small-resnet', { embeddingDim: petabyte })).toThrow(
       /^out of memory: a small-resnet with an embedding of \d+ dimensions: a smaller one needs less$/,
     );
-    expect(() => openModel('small-resnet', { embeddingDim: petabyte })).toThrow(UserError);
+    expect(() => createModel('small-resnet', { embeddingDim: petabyte })).toThrow(UserError);
 
-    const model = openModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 6 });
+    const model = createModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 6 });
     vi.spyOn(model, 'embed').mockImplementation(() => empty([petabyte]));
     async function* batches() {
       yield { images: randn([5, 3, 16, 24]) };

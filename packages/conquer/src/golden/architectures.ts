@@ -1,5 +1,5 @@
 import { noGrad, scope } from '@conquer/torch';
-import { modelNames, openModel } from '../models/open.js';
+import { createModel, modelNames } from '../models/create-model.js';
 import {
   Comparison,
   FLOAT64,
@@ -33,7 +33,7 @@ export const checkArchitectures: GoldenCheck = (cases, on = FLOAT64) => {
     const imageSize = readNumber(item.imageSize, `imageSize of case ${i}`);
     const batch = readNumber(item.batch, `batch of case ${i}`);
     const salt = readNumber(item.salt, `salt of case ${i}`);
-    using model = openModel(known, { embeddingDim: bias.data.length }).to(on);
+    using model = createModel(known, { embeddingDim: bias.data.length }).to(on);
     const { backbone, embedding } = model.parameterGroups();
     const count = [...backbone, ...embedding].reduce((sum, parameter) => sum + parameter.numel(), 0);
     comparison.same(`${arch} parameters`, [count], [readNumber(item.parameterCount, 'parameterCount')]);

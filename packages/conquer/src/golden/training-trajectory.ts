@@ -1,8 +1,8 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { MarginLoss } from '../losses/margin.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import { createModel } from '../models/create-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { openModel } from '../models/open.js';
 import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { TrainingStep } from '../train/step.js';
 import {
@@ -45,7 +45,7 @@ function checkCase(
   const salt = number('salt');
   const images = (step: number, batch: number) => deterministicImages(step, batch, imageSize, salt).to(on);
 
-  using model = openModel('resnet18', {
+  using model = createModel('resnet18', {
     embeddingDim: number('embeddingDim'),
     dropout: 0,
     frozenBatchNorm: item.frozenBatchNorm === true,

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Generator, liveTensors, scope, type Tensor, writeSafetensors } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { backbones } from './backbones.js';
+import { createBackbone, createModel } from './create-model.js';
 import { headOf, headOptions } from './embedding-model.js';
 import { type KeyMap, ownNames } from './key-map.js';
-import { openBackbone, openModel } from './open.js';
 import { SmallResNet } from './small-resnet.js';
 import { loadWeights } from './weights.js';
 
@@ -16,7 +16,7 @@ it.each(names)(
   '%s: builds with its defaults, which are said in a line each; its parameters lie at one depth each',
   (name) => {
     const part = backbones.find((known) => known.name === name)!;
-    using backbone = openBackbone(name, { frozenBatchNorm: true, generator: new Generator(1) });
+    using backbone = createBackbone(name, { frozenBatchNorm: true, generator: new Generator(1) });
     expect(backbone.name).toBe(name);
     const groups = backbone.parametersByDepth();
     expect(groups.length).toBeGreaterThan(4);
@@ -26,7 +26,7 @@ it.each(names)(
     expect(groups[0]?.[0]?.shape[1]).toBe(3);
     expect([...backbone.stateDict().keys()].some((key) => key.includes('running_mean'))).toBe(part.batchNorm);
     for (const option of Object.values(part.options.shape)) expect(option.description).toMatch(/\w/);
-    expect(() => openBackbone({ name: name as 'alexnet', ...{ colour: 1 } })).toThrow(
+    expect(() => createBackbone({ name: name as 'alexnet', ...{ colour: 1 } })).toThrow(
       'colour: unknown option',
     );
   },
@@ -41,7 +41,7 @@ it('small-resnet refuses values out of range, by the path', () => {
     [{ shortcut: 'none' }, 'shortcut: expected one of average, strided, got "none"'],
   ];
   for (const [options, message] of wrong)
-    expect(() => openBackbone({ name: 'small-resnet', ...options })).toThrow(message);
+    expect(() => createBackbone({ name: 'small-resnet', ...options })).toThrow(message);
 });
 
 it('the head refuses values out of range, by the path', () => {
@@ -56,7 +56,7 @@ it('the head refuses values out of range, by the path', () => {
     [{ embeddingInit: { kind: 'zeros' } }, 'embeddingInit.kind: expected one of default, xavier-uniform'],
   ];
   for (const [options, message] of wrong)
-    expect(() => openModel({ name: 'small-resnet', widths: [4] }, options)).toThrow(message);
+    expect(() => createModel({ name: 'small-resnet', widths: [4] }, options)).toThrow(message);
 });
 
 it("an experiment's head is a model's, for so many learners", () => {
@@ -68,7 +68,7 @@ it("an experiment's head is a model's, for so many learners", () => {
   });
   const options = headOf(head, context);
   expect(options.embeddingInit).toEqual({ kind: 'default', gain: 1, learners: 4 });
-  using model = openModel({ name: 'small-resnet', widths: [4] }, options);
+  using model = createModel({ name: 'small-resnet', widths: [4] }, options);
   expect([model.embeddingDim, model.numLearners, model.learnerMasks.kind]).toEqual([8, 2, 'fixed']);
   expect(headOf(headOptions.parse({}), context)).toMatchObject({
     ...{ embeddingDim: 512, pooling: 'avg', dropout: 0.01, fullEmbeddingMasks: 'none' },

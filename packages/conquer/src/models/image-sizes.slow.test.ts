@@ -1,11 +1,11 @@
 import { noGrad, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { openModel } from './open.js';
+import { createModel } from './create-model.js';
 
 it.each(['resnet18', 'resnet50', 'alexnet', 'vgg11', 'vgg11bn', 'bn-inception'] as const)(
   '%s takes the images that it says it takes, in training too',
   (arch) => {
-    using model = openModel(arch, { embeddingDim: 4 });
+    using model = createModel(arch, { embeddingDim: 4 });
     let taken = 0;
     for (let side = 1; side <= 100; side += side < 70 ? 1 : 5) {
       if (!model.backbone.takesSide(side)) {

@@ -1,18 +1,18 @@
 import { UserError } from '@conquer/run';
 import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { modelNameOf, openModel } from './open.js';
+import { createModel, modelNameOf } from './create-model.js';
 
 const sides = [...Array.from({ length: 36 }, (_, i) => i + 1), 49, 63, 64, 65, 100];
 
 describe('small-resnet', () => {
   it.each(['average', 'strided'] as const)('takes images of every side, also oblong ones: %s', (shortcut) => {
     const generator = new Generator(1);
-    using model = openModel(
+    using model = createModel(
       { name: 'small-resnet', widths: [4, 8, 8, 12], shortcut },
       { embeddingDim: 6, dropout: 0, frozenBatchNorm: true, generator },
     );
-    using plain = openModel(
+    using plain = createModel(
       { name: 'small-resnet', widths: [4, 8, 8, 12], shortcut },
       { embeddingDim: 6, dropout: 0, frozenBatchNorm: true },
     ).to({ dtype: 'float64' }); // which has no blocked layout
@@ -42,7 +42,7 @@ describe('small-resnet', () => {
 
   it('averages what is there where the last window of a shortcut has fewer pixels', () => {
     // One block, which the identity of its convolutions leaves alone: the sum of both is the shortcut's.
-    using model = openModel({ name: 'small-resnet', widths: [1, 1], stem: { stride: 1, kernelSize: 1 } });
+    using model = createModel({ name: 'small-resnet', widths: [1, 1], stem: { stride: 1, kernelSize: 1 } });
     const state = model.stateDict();
     noGrad(() => {
       for (const [name, value] of state) if (value.ndim === 4) value.fill_(name.includes('layer') ? 0 : 1);
@@ -74,7 +74,7 @@ const refused: [string, [number, number], RegExp][] = [
 it.each(refused)(
   '%s refuses what would vanish on the way, %o, in words',
   (arch, [height, width], message) => {
-    using model = openModel(modelNameOf(arch), { embeddingDim: 4 });
+    using model = createModel(modelNameOf(arch), { embeddingDim: 4 });
     using images = randn([2, 3, height, width]);
     expect(() => model.embed(images)).toThrow(message);
     expect(() => model.embed(images)).toThrow(UserError);
@@ -83,7 +83,7 @@ it.each(refused)(
 );
 
 it('what are no images is refused in words', () => {
-  using model = openModel('small-resnet', { embeddingDim: 4 });
+  using model = createModel('small-resnet', { embeddingDim: 4 });
   using grey = randn([2, 1, 32, 32]);
   expect(() => model.embed(grey)).toThrow(
     /^small-resnet: expected images \(B, 3, H, W\), got the shape \[2, 1, 32, 32\]$/,

@@ -1,8 +1,8 @@
 import { noGrad, randn, scope, type Tensor } from '@conquer/torch';
 import { describe, expect, it, vi } from 'vitest';
 import { native } from '../../../torch/src/binding.js';
+import { createModel, modelNameOf } from './create-model.js';
 import type { EmbeddingModel } from './embedding-model.js';
-import { modelNameOf, openModel } from './open.js';
 
 /** Sides of images, in pixels, at which each backbone is quick. */
 const sides = {
@@ -31,7 +31,7 @@ const faults: [string, (model: EmbeddingModel) => Tensor | undefined, number][] 
 describe.each(Object.entries(sides))('%s', (arch, side) => {
   it.each(faults)('shows %s in every embedding, as in the plain layout', (_, place, value) => {
     for (const frozenBatchNorm of [true, false]) {
-      using model = openModel(modelNameOf(arch), { embeddingDim: 8, frozenBatchNorm });
+      using model = createModel(modelNameOf(arch), { embeddingDim: 8, frozenBatchNorm });
       const at = place(model);
       if (at === undefined) return; // it has no BatchNorm
       noGrad(() => at.fill_(value));

@@ -15,7 +15,7 @@ import {
   zeros,
 } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openModel } from './open.js';
+import { createModel } from './create-model.js';
 import { fetchWeights, type PublishedWeights } from './published-weights.js';
 import { SmallResNet } from './small-resnet.js';
 import { imageNetWeights, loadWeights } from './weights.js';
@@ -279,7 +279,7 @@ describe('imageNetWeights', () => {
 
 describe('loadWeights', () => {
   it('takes the backbone of a checkpoint of a run', () => {
-    using source = openModel(
+    using source = createModel(
       { name: 'small-resnet', widths: [4, 8] },
       { embeddingDim: 3, generator: new Generator(1) },
     );

@@ -22,7 +22,7 @@ import { divide } from '../divide/division.js';
 import { evaluateEmbeddings } from '../evaluate/evaluate.js';
 import { goldenFiles } from '../golden/files.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
-import { openModel } from '../models/open.js';
+import { createModel } from '../models/create-model.js';
 import { Random } from '../random.js';
 import { batchRows } from '../rows.js';
 
@@ -131,7 +131,7 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
   it('networks give the embeddings of the CPU, in training and folded for inference, and leave nothing', () => {
     const images = randn([4, 3, 64, 64], { generator: new Generator(2) });
     const embeddings = (where: string) => {
-      using model = openModel('resnet18', {
+      using model = createModel('resnet18', {
         embeddingDim: 16,
         frozenBatchNorm: false,
         dropout: 0,

@@ -1,8 +1,8 @@
 import { RunFolder, type Settings } from '@conquer/run';
 import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { undivided } from '../divide/division.js';
+import { createModel } from '../models/create-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { openModel } from '../models/open.js';
 import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
 
 // A run as training leaves it, in no time: a small network of drawn weights.
@@ -20,7 +20,7 @@ export const drawnSettings = {
 /** The caller disposes it. */
 export function drawnModel(seed: number): EmbeddingModel {
   const generator = new Generator(seed);
-  const model = openModel(
+  const model = createModel(
     { name: 'small-resnet', widths: [8, 16] },
     {
       embeddingDim: 16,

@@ -2,13 +2,13 @@ import { UserError } from '@conquer/run';
 import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import type { Batch } from '../data/loader.js';
-import { openModel } from '../models/open.js';
+import { createModel } from '../models/create-model.js';
 import { evaluateModel } from './evaluate-model.js';
 
 it('measures without the images that others stand in for', async () => {
   const before = liveTensors();
   const generator = new Generator(1);
-  const model = openModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6, generator });
+  const model = createModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6, generator });
   using images = randn([9, 3, 16, 16], { generator });
   // Rows of images; the split has them in order, except where a loader had to take another.
   const dataOf = (rows: number[], bad: Record<number, number> = {}) => {
@@ -63,7 +63,7 @@ it('measures without the images that others stand in for', async () => {
 });
 
 it('stops where embeddings are not finite, in one line that names the images', async () => {
-  using model = openModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6 });
+  using model = createModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6 });
   const labels = Int32Array.of(0, 0, 1, 1);
   // In the second batch the activations overflow: 3e38 times the weights.
   async function* plain(split: string): AsyncGenerator<Batch> {

@@ -8,7 +8,7 @@ import { DivisionSchedule } from '../divide/schedule.js';
 import { Interrupted } from '../interrupted.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
-import { openModel } from '../models/open.js';
+import { createModel } from '../models/create-model.js';
 import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { AdaptiveClassBalancedSampler } from '../samplers/adaptive.js';
@@ -85,7 +85,7 @@ function prepare(path: string, overrides: Overrides = {}): { options: TrainOptio
   const generator = new Generator(3);
   const dropoutGenerator = new Generator(4);
   const random = new Random(5);
-  const model = openModel(
+  const model = createModel(
     { name: 'small-resnet', widths: [8, 16] },
     {
       embeddingDim: 16,

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { profileTable } from '../cli/profile-table.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
-import { openModel } from '../models/open.js';
+import { createModel } from '../models/create-model.js';
 import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 import { embedImages } from './embed.js';
@@ -15,7 +15,7 @@ const sum = (parts: Record<string, number>) => Object.values(parts).reduce((tota
 
 function prepare(profile?: Profile) {
   const generator = new Generator(1);
-  const model = openModel(
+  const model = createModel(
     { name: 'small-resnet', widths: [8, 16] },
     { embeddingDim: 8, dropout: 0, generator },
   );

@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
 import { nearestNeighbours } from '../distances/nearest.js';
 import { inOneGo } from '../distances/steps.js';
-import { openModel } from '../models/open.js';
+import { createModel } from '../models/create-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
@@ -34,7 +34,7 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   const folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
   const generator = new Generator(1);
   const before = liveTensors();
-  const model = openModel(
+  const model = createModel(
     { name: 'small-resnet', widths: [4, 8] },
     { embeddingDim: 6, dropout: 0, generator, masks: { numLearners: 2, initialisation: 'normal' } },
   );
@@ -96,7 +96,7 @@ describe('readTestedImages', () => {
   function write(rows: number[], galleryRows: number[] | null, own: OwnInGallery = new Map()): void {
     const before = liveTensors();
     const generator = new Generator(1);
-    const model = openModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 4, generator });
+    const model = createModel({ name: 'small-resnet', widths: [4] }, { embeddingDim: 4, generator });
     const split = (positions: number[]): MeasuredImages => ({
       embeddings: randn([positions.length, 4], { generator }),
       labels: Int32Array.from(positions, (at) => labels[at] as number),

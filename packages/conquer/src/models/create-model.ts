@@ -7,10 +7,10 @@ import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js
 
 type KnownBackbone = (typeof backbones)[number];
 
-/** A name that openModel knows. */
+/** A name that createModel knows. */
 export type ModelName = KnownBackbone['name'];
 
-/** The names that openModel knows. */
+/** The names that createModel knows. */
 export const modelNames: readonly ModelName[] = backbones.map(({ name }) => name);
 
 /** A backbone as an experiment has it: its name, with options beside it, or the name alone where the defaults will do. */
@@ -20,11 +20,11 @@ export type NamedBackbone = ModelName | NamedPart<KnownBackbone>;
 export interface ModelOptions extends EmbeddingModelOptions, Partial<BackboneContext> {}
 
 /**
- * Builds a backbone, untrained: `openBackbone({ name: 'small-resnet', widths: [16, 32] })`.
+ * Builds a backbone, untrained: `createBackbone({ name: 'small-resnet', widths: [16, 32] })`.
  *
  * @throws OptionError for a name that is not known, or options that cannot be
  */
-export function openBackbone(
+export function createBackbone(
   named: NamedBackbone,
   { frozenBatchNorm = false, generator }: Partial<BackboneContext> = {},
 ): Backbone {
@@ -53,11 +53,11 @@ export function modelNameOf(text: string): ModelName {
  *
  * @throws OptionError for a name that is not known, or options that cannot be; UserError for learners that cannot
  */
-export function openModel(
+export function createModel(
   named: NamedBackbone,
   { frozenBatchNorm, ...options }: ModelOptions = {},
 ): EmbeddingModel {
-  const backbone = openBackbone(named, { frozenBatchNorm, generator: options.generator });
+  const backbone = createBackbone(named, { frozenBatchNorm, generator: options.generator });
   try {
     return new EmbeddingModel(backbone, options);
   } catch (error) {

@@ -1,10 +1,10 @@
 import { UserError } from '@conquer/run';
 import { nn } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { modelNames, openModel } from './open.js';
+import { createModel, modelNames } from './create-model.js';
 
 it('opens models by name, with their options', () => {
-  using model = openModel(
+  using model = createModel(
     { name: 'small-resnet', widths: [4, 8] },
     {
       embeddingDim: 10,
@@ -23,7 +23,7 @@ it('lists the names it knows', () => {
     ...['alexnet', 'vgg11', 'vgg11bn', 'bn-inception'],
   ]);
   // @ts-expect-error: the compiler knows the names
-  const open = () => openModel('resnet19');
+  const open = () => createModel('resnet19');
   expect(open).toThrow(UserError);
   expect(open).toThrow(
     /^name: expected one of resnet18, .*bn-inception, got "resnet19" \(did you mean resnet18\?\)$/,
@@ -31,7 +31,7 @@ it('lists the names it knows', () => {
 });
 
 it.each(['alexnet', 'vgg11', 'vgg11bn', 'bn-inception'] as const)('opens %s by its name', (name) => {
-  using model = openModel(name, { embeddingDim: 4, frozenBatchNorm: true });
+  using model = createModel(name, { embeddingDim: 4, frozenBatchNorm: true });
   expect(model.backbone.name).toBe(name);
   const layers = [...model.namedModules()].flatMap(([, m]) => (m instanceof nn.BatchNorm2d ? [m] : []));
   expect(layers.length).toBe({ alexnet: 0, vgg11: 0, vgg11bn: 8, 'bn-inception': 69 }[name]);
