@@ -1,10 +1,11 @@
-// What is built of the sources: the addons, the packages' JavaScript, the text of --help and the dashboard's page; of each
-// only what changed. Tests bring it up to date before they begin: those that start the program run what is in src.
+// What is built of the sources: the addons, the packages' JavaScript, the text of --help, the JSON Schema of experiments and
+// the dashboard's page; of each only what changed. Tests bring it up to date before they begin: those that start the program
+// run what is in src.
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { buildNative } from './build-native.mjs';
 import { buildPage } from './build-page.mjs';
@@ -12,6 +13,7 @@ import { buildPage } from './build-page.mjs';
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const CONQUER = join(ROOT, 'packages/conquer');
 const HELP = join(CONQUER, 'dist/cli/help.txt');
+const SCHEMA = join(CONQUER, 'experiment.schema.json');
 const LOCK = join(ROOT, 'node_modules/.conquer-build');
 
 /** Milliseconds since 1970; 0 where there is nothing. */
@@ -27,13 +29,26 @@ export async function buildTypeScript() {
   }
 }
 
-/** Writes down what `conquer --help` prints: to make it anew takes three times as long as to start Node and read it. */
-export function buildHelp() {
+/** Whether a file that is written by compiled code is younger than that. */
+function isFresh(file) {
   const packages = readdirSync(join(ROOT, 'packages'));
   const compiled = packages.map((name) => changed(join(ROOT, 'packages', name, 'dist/.tsbuildinfo')));
-  if (changed(HELP) > Math.max(...compiled, changed(join(CONQUER, 'recipes')))) return;
+  return changed(file) > Math.max(...compiled, changed(join(CONQUER, 'recipes')));
+}
+
+/** Writes down what `conquer --help` prints: to make it anew takes three times as long as to start Node and read it. */
+export function buildHelp() {
+  if (isFresh(HELP)) return;
   // `conquer help` always makes it.
   writeFileSync(HELP, execFileSync(process.execPath, [join(CONQUER, 'bin/conquer.js'), 'help']));
+}
+
+/** Writes the JSON Schema of experiments, where "$schema" of the recipes finds it. */
+export function buildSchema() {
+  if (isFresh(SCHEMA)) return;
+  const url = pathToFileURL(join(CONQUER, 'dist/experiment/recipe-schema.js'));
+  const program = `console.log(JSON.stringify((await import('${url}')).recipeSchema(), null, 2))`;
+  writeFileSync(SCHEMA, execFileSync(process.execPath, ['--input-type=module', '-e', program]));
 }
 
 function isAlive(pid) {
@@ -72,6 +87,7 @@ export async function build(say = console.log) {
     await buildNative(say);
     await buildTypeScript();
     buildHelp();
+    buildSchema();
     await buildPage(say);
   });
 }
