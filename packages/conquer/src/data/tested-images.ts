@@ -42,7 +42,7 @@ export async function readTestedImages(
   const images = run.testImages();
   if (read.queries.images === null || (images.gallery === null) !== (read.gallery === null))
     throw new UserError(`${run.testImagesFile} lists other images than ${run.embeddingsFile} is of`);
-  const mayBeBad = run.settings()['on-bad-image'] === 'skip';
+  const mayBeBad = run.settings()['data.onBadImage'] === 'skip';
   const { queries, gallery, neighbours, dim } = await withoutStandIns(read, mayBeBad ? isReadable : null);
   return {
     embeddings: queries.vectors,

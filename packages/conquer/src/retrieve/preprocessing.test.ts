@@ -3,18 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { openImages } from '../cli/images.js';
-import { resolveSettings } from '../cli/options.js';
 import { openCsv } from '../datasets/csv.js';
 import type { Dataset } from '../datasets/dataset.js';
-import { drawnModel, drawnRun, drawnSettings } from '../testing/saved-run.js';
+import { buildImages } from '../experiment/build.js';
+import { drawnExperiment, drawnModel, drawnRun } from '../testing/saved-run.js';
 import { embedImages } from '../train/embed.js';
 import { TrainedModel } from './trained-model.js';
 
 let folder: string;
 let dataset: Dataset;
 
-// Smaller than --resize, odd, wide, high, and much larger.
+// Smaller than data.resize, odd, wide, high, and much larger.
 const shapes = [
   [26, 26],
   [41, 29],
@@ -49,16 +48,17 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const augmentations = ['standard', 'geom', 'icons', 'none'];
-it.each(augmentations.flatMap((name) => ['yes', 'no'].map((cache) => [name, cache])))(
-  'is one for evaluation, index and search: --augmentation %s --cache %s',
+const augmentations = ['standard', 'geom', 'icons', 'none'] as const;
+it.each(augmentations.flatMap((name) => [true, false].map((cache) => [name, cache] as const)))(
+  'is one for evaluation, index and search: augmentation %s, cache %s',
   async (augmentation, cache) => {
-    const settings = resolveSettings({ ...drawnSettings, augmentation, cache });
+    const experiment = drawnExperiment({ data: { augmentation: { name: augmentation }, cache } });
     using network = drawnModel(1);
-    using model = TrainedModel.open(drawnRun(join(folder, `${augmentation}-${cache}`), settings));
+    using model = TrainedModel.open(drawnRun(join(folder, `${augmentation}-${cache}`), experiment));
     // Where decoded images are kept makes no difference.
     for (const cached of [true, false]) {
-      const data = await openImages(settings, dataset, network.backbone.input, process.stderr, { cached });
+      const { input } = network.backbone;
+      const data = await buildImages(experiment, dataset, input, { bad: null, cached }, {});
       for (const part of ['test', 'gallery'] as const) {
         using evaluated = await embedImages(network, data.plain(part));
         using found = await model.embed(dataset[part]!.paths);
@@ -70,11 +70,11 @@ it.each(augmentations.flatMap((name) => ['yes', 'no'].map((cache) => [name, cach
   },
 );
 
+const cached = (cache: boolean) => drawnExperiment({ data: { augmentation: { name: 'geom' }, cache } });
+
 it('leaves out images that cannot be read, whatever is reduced', async () => {
-  for (const cache of ['yes', 'no']) {
-    using model = TrainedModel.open(
-      drawnRun(join(folder, `bad-${cache}`), { ...drawnSettings, cache, augmentation: 'geom' }),
-    );
+  for (const cache of [true, false]) {
+    using model = TrainedModel.open(drawnRun(join(folder, `bad-${cache}`), cached(cache)));
     const good = dataset.test.paths;
     const gone = join(folder, 'gone.jpg');
     const empty = join(folder, 'empty.jpg');
@@ -99,10 +99,8 @@ it('leaves out images that cannot be read, whatever is reduced', async () => {
 });
 
 it('is the same, bit for bit, of files, of what they hold, and of their pixels', async () => {
-  for (const cache of ['yes', 'no']) {
-    using model = TrainedModel.open(
-      drawnRun(join(folder, `memory-${cache}`), { ...drawnSettings, cache, augmentation: 'geom' }),
-    );
+  for (const cache of [true, false]) {
+    using model = TrainedModel.open(drawnRun(join(folder, `memory-${cache}`), cached(cache)));
     const { paths } = dataset.test;
     const bytes = paths.map((path) => readFileSync(path));
     // What lies in a JPEG depends on its decoder.
@@ -131,7 +129,7 @@ it('is the same, bit for bit, of files, of what they hold, and of their pixels',
 });
 
 it('refuses what is no list of images, in words', async () => {
-  using model = TrainedModel.open(drawnRun(join(folder, 'files'), drawnSettings));
+  using model = TrainedModel.open(drawnRun(join(folder, 'files'), drawnExperiment()));
   const embed = model.embed.bind(model) as (images: unknown) => Promise<unknown>;
   await expect(embed(['x.jpg', 7])).rejects.toThrow(
     /^image 2 of those given: expected a path, a Uint8Array of a file's bytes, or .*, got 7$/,

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer/run';
 import { Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openImages } from '../cli/images.js';
-import { resolveSettings } from '../cli/options.js';
 import { openFolder } from '../datasets/folder.js';
-import { drawnModel, drawnSettings, saveDrawn } from '../testing/saved-run.js';
+import { buildImages } from '../experiment/build.js';
+import { drawnExperiment, drawnModel, saveDrawn } from '../testing/saved-run.js';
 import { embedImages } from '../train/embed.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 import { ImageIndex } from './image-index.js';
@@ -23,8 +22,8 @@ function draw(path: string, hue: number): void {
   writeFileSync(path, `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">${disc}</svg>`);
 }
 
-const settings = resolveSettings(drawnSettings);
-const save = (path: string, seed: number, saved = settings) => saveDrawn(path, saved, seed);
+const experiment = drawnExperiment();
+const save = (path: string, seed: number, saved = experiment) => saveDrawn(path, saved, seed);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-retrieve-'));
@@ -35,7 +34,7 @@ beforeAll(() => {
       draw(join(images, `class-${label}`, `${image}.svg`), 90 * label + 5 * image);
   }
   run = join(folder, 'run');
-  save(RunFolder.create(run, settings).bestCheckpoint, 1);
+  save(RunFolder.create(run, experiment).bestCheckpoint, 1);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -43,7 +42,7 @@ describe('TrainedModel', () => {
   it("embeds files as the run's evaluation does", async () => {
     const dataset = await openFolder({ folder: images });
     using network = drawnModel(1);
-    const data = await openImages(settings, dataset, network.backbone.input, process.stderr);
+    const data = await buildImages(experiment, dataset, network.backbone.input, { bad: null }, {});
     using expected = await embedImages(network, data.plain('test'));
     using model = TrainedModel.open(run);
     using found = await model.embed(dataset.test.paths, { batchSize: 4 });
@@ -56,42 +55,46 @@ describe('TrainedModel', () => {
     expect(() => TrainedModel.open(images)).toThrow(/there is no run in/);
     expect(() => TrainedModel.open(run, { checkpoint: 'last' })).toThrow(/no last checkpoint yet/);
     const other = join(folder, 'other');
-    const { arch, ...nameless } = settings;
-    save(RunFolder.create(other, nameless).bestCheckpoint, 1);
-    expect(() => TrainedModel.open(other)).toThrow(
-      /config\.json was changed .*: arch: "small-resnet" → null;/,
-    );
+    const { model: _, ...headless } = experiment;
+    save(RunFolder.create(other, headless).bestCheckpoint, 1);
+    expect(() => TrainedModel.open(other)).toThrow(/config\.json was changed .*: model was taken out;/);
   });
 
   it('refuses a checkpoint of another network in one line, and frees what it made', () => {
     const other = join(folder, 'wider');
-    const wider = { ...settings, widths: '8,32' };
+    const wider = drawnExperiment({ model: { backbone: { name: 'small-resnet', widths: [8, 32] } } });
     save(RunFolder.create(other, wider).bestCheckpoint, 1, wider);
     const before = liveTensors();
     expect(() => TrainedModel.open(other)).toThrow(UserError);
     expect(() => TrainedModel.open(other)).toThrow(
-      /does not hold the network that the run's config.json describes/,
+      /does not hold the network that .*config\.json describes/,
     );
     expect(liveTensors()).toBe(before);
   });
 
   it('refuses a config.json that was edited since, naming what differs', () => {
     const edited = join(folder, 'edited');
-    save(RunFolder.create(edited, { ...settings, 'embedding-dim': 32 }).bestCheckpoint, 1);
+    save(RunFolder.create(edited, drawnExperiment({ model: { embeddingDim: 32 } })).bestCheckpoint, 1);
     const before = liveTensors();
-    expect(() => TrainedModel.open(edited)).toThrow(/config\.json was changed .*: embedding-dim: 16 → 32; /);
+    expect(() => TrainedModel.open(edited)).toThrow(
+      /config\.json was changed .*: model\.embeddingDim: 16 → 32; /,
+    );
     expect(liveTensors()).toBe(before);
   });
 
   it('opens what trainEmbedding() trained, of any shape', async () => {
     const before = liveTensors();
     const path = join(folder, 'trained');
-    const smallResNet = { widths: [4, 8], depths: [1, 2], shortcut: 'strided', stem: { stride: 1 } } as const;
     await trainEmbedding({
       dataset: await openFolder({ folder: images }),
       run: path,
-      arch: 'small-resnet',
-      model: { smallResNet },
+      arch: {
+        name: 'small-resnet',
+        widths: [4, 8],
+        depths: [1, 2],
+        shortcut: 'strided',
+        stem: { stride: 1 },
+      },
       embeddingDim: 8,
       numLearners: 2,
       epochs: 1,
@@ -102,7 +105,7 @@ describe('TrainedModel', () => {
     expect(liveTensors()).toBe(before);
     using model = TrainedModel.open(path);
     expect(model.model.stateDict().has('layer2.1.conv1.weight')).toBe(true);
-    expect(RunFolder.open(path).settings()['image-folder']).toBe(images);
+    expect(RunFolder.open(path).settings()['data.dataset.folder']).toBe(images);
   });
 });
 
@@ -164,7 +167,7 @@ describe('an index', () => {
 
     // Another model's embeddings are of no use.
     const other = join(folder, 'other-weights');
-    save(RunFolder.create(other, settings).bestCheckpoint, 2);
+    save(RunFolder.create(other, experiment).bestCheckpoint, 2);
     using stranger = TrainedModel.open(other);
     const anew = await indexFolder(stranger, photos, { previous: again.index });
     expect(anew.embedded).toBe(3);
@@ -185,7 +188,7 @@ describe('an index', () => {
 
   it('does not index by damaged weights, nor open an index that holds NaN', async () => {
     const damaged = join(folder, 'damaged');
-    save(RunFolder.create(damaged, settings).bestCheckpoint, 3);
+    save(RunFolder.create(damaged, experiment).bestCheckpoint, 3);
     using model = TrainedModel.open(damaged);
     const buffers = new Map(model.model.namedBuffers());
     buffers.get('layer2.0.bn2.running_var')?.fill_(-1);

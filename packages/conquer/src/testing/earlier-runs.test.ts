@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setNumThreads, torchVersion } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openFolder, TrainedModel, trainEmbedding } from '../index.js';
+import { openFolder, TrainedModel, train } from '../index.js';
 import { conquer } from './small-run.js';
 
 // Runs that an earlier version made (test/fixtures/runs/README.md): whoever has such a run opens, embeds, evaluates and
@@ -65,27 +65,33 @@ async function goOn(name: string, run: string): Promise<void> {
     expect(code, stderr).toBe(0);
     return;
   }
-  await trainEmbedding({
-    dataset: await openFolder({ folder: images }),
-    run,
-    arch: 'small-resnet',
-    model: {
-      smallResNet: { widths: [4, 4, 8, 8] },
-      dropout: 0.1,
-      masks: { initialisation: 'normal' },
+  await train(
+    {
+      data: {
+        dataset: await openFolder({ folder: images }),
+        imageSize: 16,
+        batchSize: 8,
+        samplesPerClass: 2,
+        sampler: { name: 'adaptive', smallClassAction: 'duplicate' },
+      },
+      model: {
+        backbone: { name: 'small-resnet', widths: [4, 4, 8, 8] },
+        embeddingDim: 8,
+        dropout: 0.1,
+        masks: { initialisation: 'normal' },
+      },
+      loss: { name: 'margin' },
+      divide: { numLearners: 4, modEpoch: 1 },
+      optimize: {
+        learningRate: 2e-3,
+        lossLearningRate: 0.01,
+        weightDecay: 0,
+        maskWeightDecayMultiplier: 0,
+      },
+      train: { epochs: 3, seed: 5 },
     },
-    embeddingDim: 8,
-    numLearners: 4,
-    modEpoch: 1,
-    epochs: 3,
-    batchSize: 8,
-    samplesPerClass: 2,
-    learningRate: 2e-3,
-    optimizer: { lossLearningRate: 0.01 },
-    imageSize: 16,
-    seed: 5,
-    resume: true,
-  });
+    { run, resume: true },
+  );
 }
 
 describe.each(Object.entries(expected.runs))('the run %s', (name, { embeddings, evaluated, resumed }) => {

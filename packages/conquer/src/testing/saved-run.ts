@@ -1,21 +1,30 @@
-import { RunFolder, type Settings } from '@conquer/run';
+import { RunFolder, type StoredExperiment } from '@conquer/run';
 import { Generator, noGrad, randn, scope } from '@conquer/torch';
 import { undivided } from '../divide/division.js';
+import type { Experiment, ExperimentInput } from '../experiment/experiment.js';
+import { mergeExperiments } from '../experiment/merge.js';
+import { resolveExperiment } from '../experiment/resolve.js';
 import { createModel } from '../models/create-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { type CheckpointState, saveCheckpoint } from '../train/checkpoint.js';
 
 // A run as training leaves it, in no time: a small network of drawn weights.
 
-/** Settings that `drawnModel` fits: widths 8,16 and an embedding of 16. */
-export const drawnSettings = {
-  arch: 'small-resnet',
-  widths: '8,16',
-  'embedding-dim': 16,
-  'image-size': 24,
-  resize: 28,
-  'full-embedding-masks': 'sum',
-} as const;
+/** The experiment of `drawnModel`, with other fields where there are some. */
+export const drawnExperiment = (fields: ExperimentInput = {}): Experiment =>
+  resolveExperiment(
+    mergeExperiments<ExperimentInput>(
+      {
+        data: { imageSize: 24, resize: 28 },
+        model: {
+          backbone: { name: 'small-resnet', widths: [8, 16] },
+          embeddingDim: 16,
+          fullEmbeddingMasks: 'sum',
+        },
+      },
+      fields,
+    ),
+  );
 
 /** The caller disposes it. */
 export function drawnModel(seed: number): EmbeddingModel {
@@ -40,7 +49,7 @@ export function drawnModel(seed: number): EmbeddingModel {
 }
 
 /** Writes its checkpoint. @param path of the file */
-export function saveDrawn(path: string, settings: Settings, seed: number): void {
+export function saveDrawn(path: string, experiment: object, seed: number): void {
   using model = drawnModel(seed);
   const { clusters, ...division } = undivided(new Int32Array(4));
   saveCheckpoint(path, {
@@ -49,7 +58,7 @@ export function saveDrawn(path: string, settings: Settings, seed: number): void 
     optimizer: new Map(),
     clusters,
     state: {
-      settings,
+      experiment: experiment as StoredExperiment,
       epoch: 0,
       numLearners: 4,
       masksTrain: true,
@@ -65,7 +74,7 @@ export function saveDrawn(path: string, settings: Settings, seed: number): void 
 }
 
 /** A run folder with a best checkpoint; its path. */
-export function drawnRun(path: string, settings: Settings, seed = 1): string {
-  saveDrawn(RunFolder.create(path, settings).bestCheckpoint, settings, seed);
+export function drawnRun(path: string, experiment: object, seed = 1): string {
+  saveDrawn(RunFolder.create(path, experiment).bestCheckpoint, experiment, seed);
   return path;
 }

@@ -28,7 +28,7 @@ describe('checkpoint', () => {
       optimizer: new Map([['backbone.0.exp_avg', tensor([3])]]),
       clusters,
       state: {
-        settings: { name: 'a' },
+        experiment: { train: { epochs: 5 } },
         epoch: 4,
         numLearners: 2,
         masksTrain: true,

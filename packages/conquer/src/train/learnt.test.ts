@@ -4,7 +4,7 @@ import { whetherLearnt } from './learnt.js';
 
 const summary = (before: number, best: number, queries = 100, chosenBy = 'R@1'): Summary => ({
   status: 'finished',
-  settings: {},
+  experiment: {},
   epochs: 2,
   best: { epoch: 0, metrics: { [chosenBy]: best }, chosenOn: 'test', chosenBy },
   last: null,

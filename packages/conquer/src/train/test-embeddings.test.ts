@@ -83,7 +83,7 @@ describe('readTestedImages', () => {
   let run: RunFolder;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
-    run = RunFolder.create(join(folder, 'run'), { 'on-bad-image': 'skip' });
+    run = RunFolder.create(join(folder, 'run'), { data: { onBadImage: 'skip' } });
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -195,7 +195,7 @@ describe('readTestedImages', () => {
     expect(read.queries.paths).toEqual(['a', 'b', 'd', 'e', 'f']);
     expect(read.embeddings).toHaveLength(10);
     expect([read.depth, ...read.neighbours]).toEqual([1, 1, 0, 3, 2, 2]);
-    run.updateSettings({ 'on-bad-image': 'stop' });
+    run.updateExperiment({ data: { onBadImage: 'fail' } });
     expect((await readTestedImages(run, never)).queries.paths).toEqual(paths);
   });
 });

@@ -1,4 +1,4 @@
-import { RunFolder, UserError } from '@conquer/run';
+import { RunFolder, UserError, valueAt } from '@conquer/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
 import { metrics } from '../../evaluate/metrics.js';
@@ -86,11 +86,12 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
   const { checkpoint, allMetrics, given, parts } = evaluation;
   const out = process.stderr;
   const note = (text: string) => void out.write(`note: ${text}\n`);
-  const { cache, ...others } = given;
-  RunFolder.open(path);
-  const experiment = storedExperiment(path, others, parts, note);
+  const { cache, 'dataset-dir': folder, ...others } = given;
+  // No flag of the experiment says where a data set of one's own lies now.
+  const isOwn = valueAt(RunFolder.open(path).experiment(), 'data.dataset.own') !== undefined;
+  const moved = isOwn || folder === undefined ? others : { ...others, 'dataset-dir': folder };
+  const experiment = storedExperiment(path, moved, parts, note);
   const cached = cache === undefined ? undefined : cachedOf(experiment, cache, note);
-  const { 'dataset-dir': folder } = given;
   return await namingFlags(() =>
     evaluateRun(path, experiment, {
       checkpoint,

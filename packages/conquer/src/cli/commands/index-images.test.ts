@@ -20,7 +20,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
 import { TrainedModel } from '../../retrieve/trained-model.js';
-import { drawnRun, drawnSettings, saveDrawn } from '../../testing/saved-run.js';
+import { drawnExperiment, drawnRun, saveDrawn } from '../../testing/saved-run.js';
 import { type IndexCommand, runIndex } from './index-images.js';
 import { runSearch, type SearchCommand } from './search.js';
 
@@ -43,7 +43,7 @@ function drawAlbum(path: string, hue = 0): void {
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'conquer-index-'));
-  run = drawnRun(at('runs', 'a'), drawnSettings);
+  run = drawnRun(at('runs', 'a'), drawnExperiment());
   drawAlbum(at('album'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -121,9 +121,9 @@ describe('conquer index', () => {
       expect(readFileSync(file).equals(before)).toBe(true);
     };
     await refuse(at('home', 'images'), {}, /is an index of .*shop\/images: name another file .* with --out/);
-    saveDrawn(RunFolder.open(run).lastCheckpoint, drawnSettings, 2);
+    saveDrawn(RunFolder.open(run).lastCheckpoint, drawnExperiment(), 2);
     await refuse(at('shop', 'images'), { checkpoint: 'last' }, /is an index by the best checkpoint/);
-    const other = drawnRun(at('runs', 'b'), drawnSettings, 3);
+    const other = drawnRun(at('runs', 'b'), drawnExperiment(), 3);
     const into = { run: other, file };
     await refuse(at('shop', 'images'), into, /is an index by the run .*runs\/a/);
     // The images of both are there, of the same names.
@@ -144,7 +144,7 @@ describe('conquer index', () => {
     renameSync(at('album'), at('elsewhere'));
     draw(at('elsewhere', 'b', 'new.svg'), 200);
     expect(await index(at('elsewhere'), { file })).toMatchObject({ images: 9, embedded: 1, removed: 0 });
-    saveDrawn(RunFolder.open(run).bestCheckpoint, drawnSettings, 2);
+    saveDrawn(RunFolder.open(run).bestCheckpoint, drawnExperiment(), 2);
     await expect(search(file, [at('elsewhere', 'a', '0.svg')])).rejects.toThrow(
       /i\.index: the index was made with other weights .* run conquer index again/,
     );
@@ -291,7 +291,7 @@ describe('conquer search', () => {
       checkpoint: 'best',
       preprocessing: { size: 24, resize: 28, reduction: null },
     });
-    using stranger = TrainedModel.open(drawnRun(at('runs', 'b'), drawnSettings, 2));
+    using stranger = TrainedModel.open(drawnRun(at('runs', 'b'), drawnExperiment(), 2));
     using queries = await stranger.embed(query());
     expect(() => found.search(queries, 1, stranger)).toThrow(UserError);
     const other = { size: 24, resize: 32, reduction: null };
@@ -320,7 +320,7 @@ describe('conquer search', () => {
 
     // With a cache the earliest version's indexes were not what evaluation saw.
     const cached = at('runs', 'cached');
-    drawnRun(cached, { ...drawnSettings, cache: 'yes', augmentation: 'geom' });
+    drawnRun(cached, drawnExperiment({ data: { cache: true, augmentation: { name: 'geom' } } }));
     using other = TrainedModel.open(cached);
     saveEarlier(at('older.index'), whole, 'conquer-index-1', { run: cached, sha256: other.sha256 });
     await expect(search(at('older.index'), query())).rejects.toThrow(/run conquer index again$/);

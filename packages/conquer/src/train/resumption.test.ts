@@ -1,0 +1,303 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type EpochRecord, RunFolder, type StepRecord } from '@conquer/run';
+import { liveTensors, readSafetensors } from '@conquer/torch';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Interrupted } from '../interrupted.js';
+import { labels, smallSession } from '../testing/small-session.js';
+import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
+import { runEpochs } from './loop.js';
+import type { TrainObserver } from './observer.js';
+
+describe('a run that is stopped', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'conquer-loop-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const withoutTimes = (records: EpochRecord[]) => records.map(({ seconds: _, ...record }) => record);
+
+  it('resumed, gives the numbers of a run that was never interrupted', async () => {
+    const whole = smallSession(join(folder, 'whole'));
+    await runEpochs(whole.parts);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const x = loadCheckpoint(a.lastCheckpoint);
+    for (const stopAfter of [1, 3, 5]) {
+      const path = join(folder, `cut${stopAfter}`);
+      const first = smallSession(path, { epochs: stopAfter });
+      await runEpochs(first.parts);
+      first.free();
+      const second = smallSession(path, { resume: true });
+      await runEpochs(second.parts);
+      second.free();
+      const b = RunFolder.open(path);
+      expect(withoutTimes(b.epochs())).toEqual(withoutTimes(a.epochs()));
+      expect(b.divisions()).toEqual(a.divisions());
+      const y = loadCheckpoint(b.lastCheckpoint);
+      for (const [name, value] of x.model) expect(y.model.get(name)?.tolist()).toEqual(value.tolist());
+      expect(y.state.random).toEqual(x.state.random);
+    }
+  });
+
+  /** Trains to the end, stopped and resumed where `stopAt` says: what it learnt, and the steps that were trained. */
+  const stopped = async (path: string, stopAt: (stop: () => void) => TrainObserver) => {
+    const stop = new AbortController();
+    let steps = 0;
+    const { onStep, ...others } = stopAt(() => stop.abort());
+    const first = smallSession(path, {
+      signal: stop.signal,
+      observer: {
+        ...others,
+        onStep: (info) => {
+          steps++;
+          onStep?.(info);
+        },
+      },
+    });
+    const alive = liveTensors();
+    await expect(runEpochs(first.parts)).rejects.toThrow(Interrupted);
+    expect(RunFolder.open(path).summary()?.status).toBe('stopped');
+    const rest = smallSession(path, { resume: true, observer: { onStep: () => void steps++ } });
+    await runEpochs(rest.parts);
+    for (const run of [first, rest]) run.free();
+    expect(liveTensors()).toBeLessThan(alive);
+    return { run: RunFolder.open(path), steps };
+  };
+
+  it('stopped anywhere, loses no step and changes no number', async () => {
+    let steps = 0;
+    const whole = smallSession(join(folder, 'whole'), { observer: { onStep: () => void steps++ } });
+    await runEpochs(whole.parts);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const moments: [string, (stop: () => void) => TrainObserver][] = [
+      ['first step', (stop) => ({ onStep: ({ epoch }) => void (epoch === 0 && stop()) })],
+      ['step', (stop) => ({ onStep: ({ epoch, step }) => void (epoch === 2 && step === 1 && stop()) })],
+      ['last step', (stop) => ({ onStep: ({ epoch, step }) => void (epoch === 4 && step === 3 && stop()) })],
+      ['untrained', (stop) => ({ onEmbed: ({ purpose }) => void (purpose === 'evaluate' && stop()) })],
+      ['division', (stop) => ({ onEmbed: ({ purpose }) => void (purpose === 'divide' && stop()) })],
+      [
+        'evaluation',
+        (stop) => {
+          let trained = false;
+          return {
+            onStep: ({ epoch }) => {
+              trained ||= epoch === 3;
+            },
+            onEmbed: ({ purpose }) => void (trained && purpose === 'evaluate' && stop()),
+          };
+        },
+      ],
+    ];
+    for (const [name, moment] of moments) {
+      const b = await stopped(join(folder, name), moment);
+      expect(withoutTimes(b.run.epochs()), name).toEqual(withoutTimes(a.epochs()));
+      expect(b.run.divisions(), name).toEqual(a.divisions());
+      expect(b.steps, name).toBe(steps);
+      const last = b.run.steps().filter(({ step, steps }) => step === steps - 1);
+      expect(last.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3, 4, 5]);
+      const [x, y] = [a, b.run].map((run) => loadCheckpoint(run.lastCheckpoint));
+      expect(y!.state.random).toEqual(x!.state.random);
+      for (const [tensor, value] of x!.model)
+        expect(y!.model.get(tensor)?.tolist(), tensor).toEqual(value.tolist());
+      for (const checkpoint of [x!, y!]) disposeCheckpoint(checkpoint);
+    }
+  });
+
+  it('stopped within a clustering or a search for neighbours, changes no number', async () => {
+    // A signal that is given at the n-th time it is asked; without n it notes when such work asks.
+    const asked = (n: number, inWork: number[] = []) => {
+      let asks = 0;
+      const aborted = () => {
+        asks++;
+        if (n === 0 && new Error().stack?.includes('withPauses')) inWork.push(asks);
+        return asks === n;
+      };
+      return Object.defineProperty(new AbortController().signal, 'aborted', { get: aborted });
+    };
+    const inWork: number[] = [];
+    const whole = smallSession(join(folder, 'whole'), { epochs: 5, signal: asked(0, inWork) });
+    await runEpochs(whole.parts);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const expected = loadCheckpoint(a.lastCheckpoint);
+    expect(inWork.length).toBeGreaterThan(100);
+    for (let stop = 0; stop < 8; stop++) {
+      const n = inWork[Math.floor((inWork.length * stop) / 8)]!;
+      const path = join(folder, `stop-${n}`);
+      const first = smallSession(path, { epochs: 5, signal: asked(n) });
+      await expect(runEpochs(first.parts), `at ${n}`).rejects.toThrow(Interrupted);
+      first.free();
+      const rest = smallSession(path, { epochs: 5, resume: true });
+      await runEpochs(rest.parts);
+      rest.free();
+      const b = RunFolder.open(path);
+      expect(withoutTimes(b.epochs()), `at ${n}`).toEqual(withoutTimes(a.epochs()));
+      expect(b.divisions()).toEqual(a.divisions());
+      expect(readFileSync(b.embeddingsFile)).toEqual(readFileSync(a.embeddingsFile));
+      const last = loadCheckpoint(b.lastCheckpoint);
+      expect(last.state.random).toEqual(expected.state.random);
+      expect(last.state.best).toEqual(expected.state.best);
+      for (const [tensor, value] of expected.model)
+        expect(last.model.get(tensor)?.tolist(), tensor).toEqual(value.tolist());
+      disposeCheckpoint(last);
+    }
+    disposeCheckpoint(expected);
+  });
+
+  it('goes on from the checkpoint before, where the last one is damaged', async () => {
+    const path = join(folder, 'damaged');
+    const whole = smallSession(join(folder, 'whole'), { epochs: 4 });
+    await runEpochs(whole.parts);
+    const first = smallSession(path, { epochs: 3 });
+    await runEpochs(first.parts);
+    const run = RunFolder.open(path);
+    const bytes = readFileSync(run.lastCheckpoint);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(run.lastCheckpoint, bytes);
+    const notes: string[] = [];
+    const rest = smallSession(path, {
+      epochs: 4,
+      resume: true,
+      observer: { onNote: (text) => notes.push(text) },
+    });
+    await runEpochs(rest.parts);
+    expect(notes).toEqual([expect.stringMatching(/last\.safetensors: damaged: its checksum is/)]);
+    const [a, b] = [join(folder, 'whole'), path].map((of) => withoutTimes(RunFolder.open(of).epochs()));
+    expect(b).toEqual(a);
+    for (const file of run.resumable) writeFileSync(file, bytes.subarray(0, 1000));
+    const none = smallSession(path, { epochs: 5, resume: true });
+    await expect(runEpochs(none.parts)).rejects.toThrow(
+      /^no checkpoint of the run can be used; remove them to begin anew: .*last\.safetensors.*; and 2 more$/,
+    );
+    for (const each of [whole, first, rest, none]) each.free();
+  });
+
+  it('begins anew where there is no checkpoint yet, and ends a run that was cut off at its very end', async () => {
+    const path = join(folder, 'early');
+    const whole = smallSession(join(folder, 'whole'), { epochs: 2 });
+    await runEpochs(whole.parts);
+    RunFolder.create(path, whole.parts.experiment).appendEpoch({
+      epoch: -1,
+      metrics: null,
+      seconds: { evaluate: 0 },
+    });
+    const rest = smallSession(path, { epochs: 2, resume: true });
+    await runEpochs(rest.parts);
+    const [a, b] = [join(folder, 'whole'), path].map((of) => withoutTimes(RunFolder.open(of).epochs()));
+    expect(b).toEqual(a);
+    const run = RunFolder.open(path);
+    const { status, last } = run.summary()!;
+    rmSync(run.summaryFile);
+    const end = smallSession(path, { epochs: 2, resume: true });
+    await runEpochs(end.parts);
+    expect(run.summary()).toMatchObject({ status, last });
+    const again = smallSession(path, { epochs: 2, resume: true });
+    await expect(runEpochs(again.parts)).rejects.toThrow(/has trained its 2 epochs/);
+    for (const each of [whole, rest, end, again]) each.free();
+  });
+
+  it('begins to tell when the log holds what happened before, and then tells each line as it is logged', async () => {
+    const path = join(folder, 'told');
+    /** Has the log as it was at the start, and adds what it is told. */
+    const follow = () => {
+      const held: string[] = [];
+      const hold = (kind: string, { epoch, step }: { epoch: number; step?: number }) =>
+        held.push(`${kind} ${epoch}${step === undefined ? '' : ` ${step}`}`);
+      const observer: TrainObserver = {
+        onStart: () => {
+          const run = RunFolder.open(path);
+          for (const record of run.epochs()) hold('epoch', record);
+          for (const record of run.steps()) hold('steps', record);
+          for (const record of run.divisions()) hold('division', record);
+        },
+        onSteps: (record) => hold('steps', record),
+        onDivision: (record) => hold('division', record),
+        onEpochEnd: (record) => hold('epoch', record),
+      };
+      return { held, observer };
+    };
+    const logged = () => {
+      const run = RunFolder.open(path);
+      return [
+        ...run.epochs().map(({ epoch }) => `epoch ${epoch}`),
+        ...run.steps().map(({ epoch, step }) => `steps ${epoch} ${step}`),
+        ...run.divisions().map(({ epoch }) => `division ${epoch}`),
+      ].sort();
+    };
+    const first = follow();
+    const abort = new AbortController();
+    const stopped = smallSession(path, {
+      epochs: 3,
+      signal: abort.signal,
+      observer: {
+        ...first.observer,
+        onStep: ({ epoch, step }) => {
+          if (epoch === 1 && step === 1) abort.abort();
+        },
+      },
+    });
+    await expect(runEpochs(stopped.parts)).rejects.toThrow(Interrupted);
+    stopped.free();
+    expect(first.held.sort()).toEqual(logged());
+    // The step that it was stopped after is not lost.
+    expect(first.held).toContain('steps 1 1');
+
+    const second = follow();
+    const rest = smallSession(path, { epochs: 3, resume: true, observer: second.observer });
+    await runEpochs(rest.parts);
+    rest.free();
+    expect(second.held.sort()).toEqual(logged());
+
+    const third = follow();
+    writeFileSync(RunFolder.open(path).lastCheckpoint, 'damaged');
+    const again = smallSession(path, { epochs: 4, resume: true, observer: third.observer });
+    await runEpochs(again.parts);
+    again.free();
+    expect(third.held.sort()).toEqual(logged());
+  });
+
+  it('logs steps and masks, keeps the best embeddings, and rewinds the logs of a run that goes on', async () => {
+    const path = join(folder, 'logged');
+    const first = smallSession(path, { epochs: 3 });
+    await runEpochs(first.parts);
+    first.free();
+    const run = RunFolder.open(path);
+    run.appendSteps({ ...(run.steps().at(-1) as StepRecord), epoch: 3 });
+    const rest = smallSession(path, { epochs: 4, resume: true });
+    await runEpochs(rest.parts);
+    rest.free();
+    const last = run.steps().filter(({ step, steps }) => step === steps - 1);
+    expect(last.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
+    expect(run.masks().map(({ epoch, masks }) => [epoch, masks.length, masks[0]?.length])).toEqual([
+      [0, 1, 16],
+      [1, 2, 16],
+      [2, 4, 16],
+      [3, 4, 16],
+    ]);
+    const { tensors, metadata } = readSafetensors(run.embeddingsFile);
+    expect(metadata.epoch).toBe(String(run.summary()?.best?.epoch));
+    expect(tensors.get('embeddings')?.shape).toEqual([labels.length, 16]);
+    for (const value of tensors.values()) value.dispose();
+  });
+
+  it('halves the learners bottom-up, and resumes in the middle of it', async () => {
+    const options = {
+      experiment: { divide: { hierarchy: 'bottom-up' } },
+      epochs: 3,
+    } as const;
+    const whole = smallSession(join(folder, 'whole'), options);
+    await runEpochs(whole.parts);
+    const first = smallSession(join(folder, 'cut'), { ...options, epochs: 2 });
+    await runEpochs(first.parts);
+    const rest = smallSession(join(folder, 'cut'), { ...options, resume: true });
+    await runEpochs(rest.parts);
+    const [a, b] = ['whole', 'cut'].map((name) => withoutTimes(RunFolder.open(join(folder, name)).epochs()));
+    expect(a?.slice(1).map((record) => record.numLearners)).toEqual([4, 2, 1]);
+    expect(b).toEqual(a);
+    for (const run of [whole, first, rest]) run.free();
+  });
+});
