@@ -16,9 +16,11 @@ const places: Record<string, readonly string[]> = {
   'model.weights': ['imagenet'],
 };
 
+// The images of a data set of one's own are listed by the run.
 const placesIn = (experiment: ExperimentInput) =>
   Object.entries(places).flatMap(([path, words]) => {
-    const value = valueAt(experiment, path);
+    const isOwn = path.startsWith('data.') && valueAt(experiment, 'data.dataset.own') !== undefined;
+    const value = isOwn ? null : valueAt(experiment, path);
     return typeof value === 'string' && !words.includes(value) ? [{ path, value }] : [];
   });
 

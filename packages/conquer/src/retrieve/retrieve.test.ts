@@ -66,9 +66,7 @@ describe('TrainedModel', () => {
     save(RunFolder.create(other, wider).bestCheckpoint, 1, wider);
     const before = liveTensors();
     expect(() => TrainedModel.open(other)).toThrow(UserError);
-    expect(() => TrainedModel.open(other)).toThrow(
-      /does not hold the network that .*config\.json describes/,
-    );
+    expect(() => TrainedModel.open(other)).toThrow(/does not hold the network that .*config\.json describes/);
     expect(liveTensors()).toBe(before);
   });
 

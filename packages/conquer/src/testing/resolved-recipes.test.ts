@@ -91,7 +91,7 @@ describe("the authors' flags", () => {
     // What does nothing there does nothing here.
     const now = fillExperiment({ model: { weights: 'imagenet' } }, given, flags, () => {});
     // These were for pretrained weights whatever there was, and could not train others.
-    const atRandom = settings.weights === 'none' ? { bn: 'trained', lr: 0.001 } : {};
+    const atRandom: Settings = settings.weights === 'none' ? { bn: 'trained', lr: 0.001 } : {};
     expect(comparable(now)).toEqual(before({ ...settings, ...atRandom }));
   });
 });
