@@ -15,6 +15,7 @@ export default defineConfig({
       '@conquer/torch': source('torch'),
       '@conquer/image': source('image'),
       '@conquer/run': source('run'),
+      '@conquer/testing': fileURLToPath(new URL('packages/testing/src', import.meta.url)),
       conquer: source('conquer'),
     },
     projects: [

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { runPython } from '@conquer/testing/python';
 import { Generator } from '@conquer/torch';
 import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, TrainedModel } from 'conquer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runPython } from '../packages/torch/src/testing/python.js';
 
 // The examples as a user runs them: compiled, by Node, with the built packages.
 

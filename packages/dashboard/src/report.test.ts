@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { REPORT_ELEMENT, type ReportData, type RunReport } from './api.js';
 import { writeReport } from './report.js';
 import { HOSTILE, type RunFiles, writeRunFiles } from './testing/run-files.js';
@@ -12,7 +12,7 @@ let run: RunFiles;
 let pageDir: string;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-report-'));
+  folder = temporaryFolder();
   run = await writeRunFiles(join(folder, 'runs', 'mine'), {
     dataDir: join(folder, 'data'),
     experiment: { note: HOSTILE },
@@ -29,8 +29,6 @@ beforeAll(async () => {
   writeFileSync(join(pageDir, 'assets/a.js'), 'const s = "</script><!-- $& $1";');
   writeFileSync(join(pageDir, 'assets/a.css'), 'p { color: red }');
 });
-
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The elements as a browser would cut them: a script ends at the first end tag. */
 function scriptsOf(html: string): { attributes: string; text: string }[] {

@@ -1,7 +1,7 @@
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type {
@@ -33,7 +33,7 @@ let plain: RunFiles;
 let withGallery: RunFiles;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-dashboard-'));
+  folder = temporaryFolder();
   const runs = join(folder, 'runs');
   plain = await writeRunFiles(join(runs, 'plain'), { dataDir: join(folder, 'data') });
   withGallery = await writeRunFiles(join(runs, 'gallery'), {
@@ -46,7 +46,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await dashboard.close();
-  rmSync(folder, { recursive: true });
 });
 
 const address = (path: string) => new URL(path, dashboard.url).href;

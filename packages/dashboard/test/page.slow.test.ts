@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DivisionView, EpochRecord, StepRecord } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MapAnswer, MapPoints } from '../src/api.js';
@@ -31,7 +31,7 @@ let browser: Browser;
 let dashboard: { url: string; process: ChildProcess };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-page-'));
+  folder = temporaryFolder();
   runs = join(folder, 'runs');
   const train = ['train', '--recipe', 'demo', ...small, '--runs-dir', runs];
   await conquer(...train, '--epochs', '3', '--name', 'first');
@@ -49,7 +49,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   dashboard?.process.kill('SIGINT');
-  rmSync(folder, { recursive: true, force: true });
 });
 
 const file = (name: string, run = 'first') => join(runs, run, name);

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { decodeImages, ImageError, ImageFiles, imageSizes, packImages, ReducedImages } from './index.js';
 
 let folder: string;
@@ -13,7 +13,7 @@ const size = { width: 6, height: 6 };
 const bytes = 6 * 6 * 3;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'bad-images-'));
+  folder = temporaryFolder();
   const photo = (red: number) =>
     sharp({ create: { width: 20, height: 16, channels: 3, background: { r: red, g: 0, b: 0 } } });
   const jpeg = await photo(30).jpeg().toBuffer();
@@ -35,7 +35,6 @@ beforeAll(async () => {
   });
   paths.push(join(folder, 'gone.jpg'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const pack = (told: (at: number) => void) =>
   packImages(paths, { size: 8, file: join(folder, 'some.pack'), onBad: (_, place) => told(place) });

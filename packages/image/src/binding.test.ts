@@ -1,7 +1,7 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it, vi } from 'vitest';
 
 it('is loaded by the first use, not by the import', async () => {
@@ -17,17 +17,13 @@ it('is loaded by the first use, not by the import', async () => {
 });
 
 it('that is not built can be imported, and says how to build it at each use', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-binding-'));
-  try {
-    mkdirSync(join(folder, 'src'));
-    const copy = join(folder, 'src/binding.ts');
-    copyFileSync(fileURLToPath(new URL('./binding.ts', import.meta.url)), copy);
-    const { native } = (await import(copy)) as typeof import('./binding.js');
-    const message =
-      /^the native image decoder could not be loaded \(Cannot find module [^\n]*\)\. Build it with: npm run setup$/;
-    expect(() => native.checksum(new Uint8Array(1))).toThrow(message);
-    expect(() => native.cancel(1)).toThrow(message);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'src'));
+  const copy = join(folder, 'src/binding.ts');
+  copyFileSync(fileURLToPath(new URL('./binding.ts', import.meta.url)), copy);
+  const { native } = (await import(copy)) as typeof import('./binding.js');
+  const message =
+    /^the native image decoder could not be loaded \(Cannot find module [^\n]*\)\. Build it with: npm run setup$/;
+  expect(() => native.checksum(new Uint8Array(1))).toThrow(message);
+  expect(() => native.cancel(1)).toThrow(message);
 });

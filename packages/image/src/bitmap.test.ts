@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { BitmapError, bitmapSize, decodeBitmap } from './bitmap.js';
 
 it('ends damaged files in an error of its own, or in pixels of the size that they say', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'bitmaps-'));
+  const folder = temporaryFolder();
   const script = fileURLToPath(new URL('./pillow-cases.py', import.meta.url));
   execFileSync('/usr/bin/python3', [script, folder]);
   const files = readdirSync(folder).filter((name) => name.endsWith('.bmp'));
@@ -34,7 +34,6 @@ it('ends damaged files in an error of its own, or in pixels of the size that the
       }
     }
   }
-  rmSync(folder, { recursive: true });
 }, 30_000);
 
 // Pillow 9.4 reads two bytes too many where a run says to go on elsewhere.

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   type DecodeRequest,
   decodeImages,
@@ -25,7 +25,7 @@ let folder: string;
 let cases: Case[];
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'bytes-'));
+  folder = temporaryFolder();
   cases = ['pillow', 'jpeg'].flatMap((kind) => {
     const into = join(folder, kind);
     execFileSync('mkdir', [into]);
@@ -39,7 +39,6 @@ beforeAll(() => {
   writeFileSync(join(folder, 'drawn.svg'), svg);
   cases.push({ file: join(folder, 'drawn.svg'), size: { width: 20, height: 20 } });
 }, 60_000);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 async function pixelsOf(requests: readonly DecodeRequest[]): Promise<Uint8Array> {
   const out = new Uint8Array(requests.reduce((sum, { size }) => sum + size.width * size.height * 3, 0));

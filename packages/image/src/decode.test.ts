@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type DecodeRequest, decodeImages, ImageError, imageSize } from './index.js';
 
 interface Case {
@@ -19,13 +19,11 @@ let cases: Case[];
 const inFolder = (file: string) => join(folder, file);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'decode-'));
+  folder = temporaryFolder();
   const script = fileURLToPath(new URL('./pillow-cases.py', import.meta.url));
   execFileSync('/usr/bin/python3', [script, folder]);
   cases = JSON.parse(readFileSync(inFolder('cases.json'), 'utf8')) as Case[];
 }, 60_000);
-
-afterAll(() => rmSync(folder, { recursive: true }));
 
 async function decode(request: DecodeRequest): Promise<Uint8Array> {
   const out = new Uint8Array(request.size.width * request.size.height * 3);

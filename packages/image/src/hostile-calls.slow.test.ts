@@ -1,10 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 // The addon, called as no TypeScript would, its arrays transferred and resized under way; then the same under
 // AddressSanitizer, where the compiler has it.
@@ -14,7 +14,7 @@ const CALLS = Number(process.env.CONQUER_CALLS ?? 4000);
 let folder: string;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'hostile-'));
+  folder = temporaryFolder();
   const noise = Uint8Array.from({ length: 90 * 70 * 3 }, (_, i) => (i * i * 31) % 256);
   for (const [name, quality] of Object.entries({ 'a.jpg': 90, 'b.jpg': 30 }))
     await sharp(noise, { raw: { width: 90, height: 70, channels: 3 } })
@@ -23,7 +23,6 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'notes.txt'), 'no image');
   writeFileSync(join(folder, 'empty.png'), '');
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Counts {
   results: number;

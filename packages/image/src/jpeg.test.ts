@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { native, outcome } from './binding.js';
 import {
   type Crop,
@@ -34,12 +34,11 @@ const inFolder = (file: string) => join(folder, file);
 const addon = fileURLToPath(new URL('../build/conquer_image.node', import.meta.url));
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'jpeg-'));
+  folder = temporaryFolder();
   execFileSync('/usr/bin/python3', [fileURLToPath(new URL('./jpeg-cases.py', import.meta.url)), folder]);
   const read = JSON.parse(readFileSync(inFolder('cases.json'), 'utf8')) as Case[];
   cases = read.map((one, index) => ({ ...one, expected: readFileSync(inFolder(`${index}.expected`)) }));
 }, 60_000);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 async function decode(request: DecodeRequest): Promise<Uint8Array> {
   const out = new Uint8Array(requestBytes(request));

@@ -1,17 +1,8 @@
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   decodeImages,
   ImageError,
@@ -27,7 +18,7 @@ let file: string;
 const size = 12;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'pack-'));
+  folder = temporaryFolder();
 });
 
 beforeEach(async () => {
@@ -39,8 +30,6 @@ beforeEach(async () => {
   }
   file = join(folder, 'cache', `${Math.random()}`, 'images.pack');
 });
-
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function square(color: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="7" height="9" fill="${color}"/></svg>`;

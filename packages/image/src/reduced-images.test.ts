@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { packImages, ReducedImages, type SetRequest } from './index.js';
 
 let folder: string;
@@ -17,7 +17,7 @@ const shapes = [
 ];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'reduced-images-'));
+  folder = temporaryFolder();
   paths = await Promise.all(
     shapes.map(async ([width, height], i) => {
       const path = join(folder, `${i}.${i % 2 === 0 ? 'jpg' : 'png'}`);
@@ -35,7 +35,6 @@ beforeAll(async () => {
     }),
   );
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 it('gives what a pack of the same images gives, bit for bit', async () => {
   for (const square of [false, true]) {

@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, expect, it } from 'vitest';
 import { UserError } from './error.js';
 import { lockHolder, takeLock } from './run-lock.js';
 
 let folder: string;
 let file: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-lock-'));
+  folder = temporaryFolder();
   file = join(folder, 'running.json');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 it('is had by one at a time, who is named to the other', () => {
   const unlock = takeLock(file, 'runs/a');

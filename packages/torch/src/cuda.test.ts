@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import {
   autocast,
@@ -119,11 +118,10 @@ describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
   });
 
   it('what was computed there is written to a file and read again', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'conquer-cuda-'));
+    const folder = temporaryFolder();
     const values = randn([3, 5], { device });
     writeSafetensors(join(folder, 'values.safetensors'), new Map([['values', values]]));
     const read = readSafetensors(join(folder, 'values.safetensors')).tensors.get('values');
-    rmSync(folder, { recursive: true });
     expect([read?.device, read?.tolist()]).toEqual(['cpu', values.tolist()]);
   });
 

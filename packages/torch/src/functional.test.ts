@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { describe, expect, it } from 'vitest';
 import { aten, F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
-import { describeWithPython, runPython } from './testing/python.js';
 
 const generator = new Generator(6);
 const options = { generator, dtype: 'float64' } as const;

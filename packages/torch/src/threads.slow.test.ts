@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 // As many threads can be started as the variable THREADS says, from the moment when it is there.
 const fewThreads = `
@@ -23,12 +23,11 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 let folder: string;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'threads-'));
+  folder = temporaryFolder();
   writeFileSync(join(folder, 'few.c'), fewThreads);
   const compiled = ['-shared', '-fPIC', '-o', join(folder, 'few.so'), join(folder, 'few.c'), '-ldl'];
   execFileSync('cc', compiled);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What a program prints that is given torch, image, and `few(n)`: from now on n threads can be started. */
 function printed(program: string): string {

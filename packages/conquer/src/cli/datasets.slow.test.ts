@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Summary } from '@conquer/run';
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 
 // The program as it is installed: dist/ must be current, which npm test sees to.
 const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));

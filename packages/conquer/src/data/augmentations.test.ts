@@ -1,7 +1,7 @@
 import type { ImageSet } from '@conquer/image';
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { F, Generator, liveTensors, rand, randint, type Tensor, zeros } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { Random } from '../random.js';
 import { Affine, type AffineOptions } from './affine.js';
 import { AffineCrop } from './affine-crop.js';

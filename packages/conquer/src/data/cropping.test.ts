@@ -1,5 +1,5 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { Random } from '../random.js';
 import { CenterCrop } from './center-crop.js';
 import { RandomResizedCrop } from './random-resized-crop.js';

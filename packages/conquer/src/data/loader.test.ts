@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageError, ImageFiles, type ImagePack, type ImageSet, packImages, renderSvg } from '@conquer/image';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { aten, liveTensors, scope, type Tensor } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
@@ -24,7 +24,7 @@ let paths: string[];
 let pack: ImagePack;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'loader-'));
+  folder = temporaryFolder();
   paths = Array.from({ length: count }, (_, image) => join(folder, `${image}.png`));
   // Image i has red i * 10 everywhere, and a black right half of green and blue.
   for (const [image, path] of paths.entries()) {
@@ -38,7 +38,6 @@ beforeAll(async () => {
 
 afterAll(() => {
   pack.dispose();
-  rmSync(folder, { recursive: true });
 });
 
 const augment = new Compose([

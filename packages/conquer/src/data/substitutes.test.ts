@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageFiles } from '@conquer/image';
 import { UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { BadImages } from './bad-images.js';
 import { CenterCrop } from './center-crop.js';
@@ -20,7 +20,7 @@ let paths: string[];
 let told: string[];
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'substitutes-'));
+  folder = temporaryFolder();
   paths = Array.from({ length: 16 }, (_, image) => join(folder, `${image}.png`));
   told = [];
   for (const [image, path] of paths.entries())
@@ -28,7 +28,6 @@ beforeEach(async () => {
       .png()
       .toFile(path);
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const breakImages = (...images: number[]) => {
   for (const image of images) writeFileSync(paths[image]!, 'broken');

@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { checkImages } from './check-images.js';
 import { openFolder } from './folder.js';
 
@@ -38,7 +38,7 @@ function bomb(): Buffer {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-broken-'));
+  folder = temporaryFolder();
   const photo = sharp({ create: { width: 40, height: 30, channels: 3, background: '#a52' } });
   const [jpeg, grey] = [
     await photo.clone().jpeg().toBuffer(),
@@ -65,7 +65,6 @@ beforeAll(async () => {
   for (const [at, [name, bytes]] of Object.entries(contents).entries())
     writeFileSync(join(folder, `class-${at % 6}`, name), bytes);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 it('names each bad image in a line, with how many there are, and takes what is only unusual', async () => {
   const whole = await openFolder({ folder });

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type DataOptions, openData } from './data.js';
 import { datasets } from './datasets.js';
 import { type DatasetName, openDataset } from './open.js';
@@ -9,7 +9,7 @@ import { type DatasetName, openDataset } from './open.js';
 let root: string;
 
 beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'conquer-data-'));
+  root = temporaryFolder();
   const lines: string[] = [];
   for (let c = 0; c < 8; c++) {
     for (const image of ['1.jpg', '2.jpg']) {
@@ -21,8 +21,6 @@ beforeAll(() => {
   }
   writeFileSync(join(root, 'images', 'list.csv'), lines.join('\n'));
 });
-
-afterAll(() => rmSync(root, { recursive: true }));
 
 const options = (name: DatasetName): Record<string, unknown> => {
   if (name.startsWith('emoji')) return {};

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError } from '@conquer/run';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
+import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openCars } from './cars.js';
 import { openCub } from './cub.js';
 import { openSop } from './sop.js';
@@ -14,10 +14,9 @@ import { openVehicleId } from './vehicle-id.js';
 let folder: string;
 let warnings: string[];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-data-'));
+  folder = temporaryFolder();
   warnings = [];
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function put(path: string, contents: string | Uint8Array = ''): void {
   const file = join(folder, path);
@@ -76,9 +75,8 @@ it('sop: two lists with a header; the classes of each have their range', async (
 describe('links', () => {
   let elsewhere: string;
   beforeEach(() => {
-    elsewhere = mkdtempSync(join(tmpdir(), 'conquer-elsewhere-'));
+    elsewhere = temporaryFolder();
   });
-  afterEach(() => rmSync(elsewhere, { recursive: true }));
 
   it("may be the data set's own folder and the one above; those inside must not lead out", async () => {
     const header = 'image_id class_id super_class_id path\n';

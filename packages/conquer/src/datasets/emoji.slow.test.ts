@@ -1,14 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { decodeImages } from '@conquer/image';
-import { afterAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describe, expect, it } from 'vitest';
 import type { Dataset } from './dataset.js';
 import { openEmoji } from './emoji.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'emoji-all-'));
+const folder = temporaryFolder();
 // Deleting 18,831 files takes a while on a busy disk.
-afterAll(() => rmSync(folder, { recursive: true }), 300_000);
 
 const sizes = ({ train, test }: Dataset) =>
   [train, test].map(({ paths, classNames }) => [classNames.length, paths.length]);

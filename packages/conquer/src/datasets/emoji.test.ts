@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeImages } from '@conquer/image';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cacheFolder } from '../cache-folder.js';
 import { drawMissing, emojiSize } from './emoji.js';
 import {
@@ -24,10 +24,8 @@ let root: string;
 beforeAll(async () => {
   sets = await readIconSets();
   names = sharedEmoji(sets);
-  root = mkdtempSync(join(tmpdir(), 'emoji-'));
+  root = temporaryFolder();
 });
-
-afterAll(() => rmSync(root, { recursive: true }));
 
 const images = (list: readonly EmojiName[]) => list.reduce((sum, [, drawnBy]) => sum + drawnBy.length, 0);
 

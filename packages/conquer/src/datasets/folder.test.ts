@@ -1,17 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Dataset } from './dataset.js';
 import { openFolder } from './folder.js';
 import { openDataset } from './open.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'folder-'));
+  folder = temporaryFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function addClass(name: string, ...files: string[]) {
   mkdirSync(join(folder, name), { recursive: true });
@@ -80,13 +79,12 @@ describe('openFolder', () => {
     expect(warnings[0]).toMatch(
       /1 image lies in deeper folders, the first is .*a\/x\/y\/3\.jpg; of 1 class,/,
     );
-    const only = mkdtempSync(join(tmpdir(), 'folder-'));
+    const only = temporaryFolder();
     for (const name of ['a', 'b']) mkdirSync(join(only, 'images', name), { recursive: true });
     for (const name of ['a', 'b']) writeFileSync(join(only, 'images', name, '1.jpg'), '');
     await expect(openFolder({ folder: only })).rejects.toThrow(
       /found only images; if its 2 folders are the classes, give .*images$/,
     );
-    rmSync(only, { recursive: true });
   });
 
   it.each([

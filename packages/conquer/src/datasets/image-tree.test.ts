@@ -1,15 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError } from '@conquer/run';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { findImages } from './image-tree.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-tree-'));
+  folder = temporaryFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function put(path: string, contents: string | Uint8Array = ''): void {
   const file = join(folder, path);
@@ -41,7 +40,7 @@ describe('findImages', () => {
   });
 
   it('follows links, but not in circles nor to what it reads anyway', async () => {
-    const elsewhere = mkdtempSync(join(tmpdir(), 'conquer-tree-elsewhere-'));
+    const elsewhere = temporaryFolder();
     writeFileSync(join(elsewhere, '1.jpg'), '');
     symlinkSync(elsewhere, join(elsewhere, 'again'));
     put('a/1.jpg');
@@ -63,7 +62,6 @@ describe('findImages', () => {
       '2 files left out: 2 linked to nothing (the first is circle.jpg); ' +
         '6 folders left out: 5 linked to what is read anyway (the first is a/self), 1 linked to a folder above (above)',
     );
-    rmSync(elsewhere, { recursive: true });
   });
 
   it('counts names that are not UTF-8, files and folders', async () => {

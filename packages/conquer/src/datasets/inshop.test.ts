@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openInshop } from './inshop.js';
 
 let folder: string;
 let warnings: string[];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-inshop-'));
+  folder = temporaryFolder();
   warnings = [];
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function put(path: string, contents = ''): void {
   const file = join(folder, 'in-shop', path);

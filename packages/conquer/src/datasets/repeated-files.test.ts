@@ -1,8 +1,8 @@
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { ownInGallery } from '../data/file-identity.js';
 import { openCsv } from './csv.js';
 import { openFolder } from './folder.js';
@@ -10,14 +10,13 @@ import { openFolder } from './folder.js';
 let folder: string;
 let warnings: string[];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-repeated-'));
+  folder = temporaryFolder();
   warnings = [];
   for (const name of 'abcdefgh') writeFileSync(join(folder, `${name}.png`), `image ${name}`);
   linkSync(join(folder, 'a.png'), join(folder, 'A-hard.png'));
   symlinkSync('a.png', join(folder, 'a-soft.png'));
   writeFileSync(join(folder, 'a-copy.png'), 'image a');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const train = 'c.png,x,train\nd.png,x,train\ne.png,y,train\n';
 async function open(rows: string) {

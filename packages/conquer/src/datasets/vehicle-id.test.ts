@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openVehicleId } from './vehicle-id.js';
 
 let folder: string;
 let warnings: string[];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-vid-'));
+  folder = temporaryFolder();
   warnings = [];
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const root = 'vehicle-id/VehicleID_V1.0';
 function put(path: string, contents = ''): void {

@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { F, liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';
 import { classDistances } from './class-distances.js';

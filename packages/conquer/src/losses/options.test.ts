@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { F, Generator, manualSeed, noGrad, randn, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { labelled } from '../rows.js';
 import type { Tuples } from '../tuples.js';
 import { AngularLoss } from './angular.js';

@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, liveTensors, scope, type Tensor, writeSafetensors } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { backbones } from './backbones.js';
@@ -88,27 +87,23 @@ it("weights under another program's names and shapes fit by a key map, also behi
   }
   using source = new SmallResNet({ widths: [4, 8], generator: new Generator(1) });
   using target = new Renamed({ widths: [4, 8], generator: new Generator(2) });
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-names-'));
+  const folder = temporaryFolder();
   const file = join(folder, 'theirs.safetensors');
-  try {
-    scope(() => {
-      const theirs = (name: string) =>
-        name.startsWith('layer') ? name.replace(/^layer(\d)\./, 'stages.$1.') : `stem.${name}`;
-      const stored = [...source.stateDict()].map(([name, value]): [string, Tensor] => [
-        `module.${theirs(name)}`,
-        name === 'bn1.weight' ? value.view([4, 1]).mul(3) : value,
-      ]);
-      writeSafetensors(file, new Map(stored));
-    });
-    const before = liveTensors();
-    loadWeights(target, file);
-    expect(liveTensors()).toBe(before);
-    const last = (backbone: SmallResNet) => backbone.stateDict().get('layer2.0.conv2.weight')!.tolist();
-    expect(last(target)).toEqual(last(source));
-    expect(target.bn1.weight!.tolist()).toEqual([3, 3, 3, 3]);
-    using plain = new SmallResNet({ widths: [4, 8] });
-    expect(() => loadWeights(plain, file)).toThrow(/do not fit small-resnet/);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  scope(() => {
+    const theirs = (name: string) =>
+      name.startsWith('layer') ? name.replace(/^layer(\d)\./, 'stages.$1.') : `stem.${name}`;
+    const stored = [...source.stateDict()].map(([name, value]): [string, Tensor] => [
+      `module.${theirs(name)}`,
+      name === 'bn1.weight' ? value.view([4, 1]).mul(3) : value,
+    ]);
+    writeSafetensors(file, new Map(stored));
+  });
+  const before = liveTensors();
+  loadWeights(target, file);
+  expect(liveTensors()).toBe(before);
+  const last = (backbone: SmallResNet) => backbone.stateDict().get('layer2.0.conv2.weight')!.tolist();
+  expect(last(target)).toEqual(last(source));
+  expect(target.bn1.weight!.tolist()).toEqual([3, 3, 3, 3]);
+  using plain = new SmallResNet({ widths: [4, 8] });
+  expect(() => loadWeights(plain, file)).toThrow(/do not fit small-resnet/);
 });

@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { Generator, liveTensors, nn, noGrad, ones, randn, scope, type Tensor, zeros } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';
 import { BNInception } from './bn-inception.js';

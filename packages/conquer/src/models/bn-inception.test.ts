@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { aten, Generator, nn, noGrad, ones, randn, scope, type Tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { BNInception } from './bn-inception.js';
 
 /** The published layout in PyTorch: for each block the output channels of its branches, and how it pools. */

@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { ResNet, type ResNetName } from './resnet.js';
 
 const resNetNames = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'] as const;

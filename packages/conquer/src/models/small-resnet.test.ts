@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { Generator, nn, ones, randn, scope, type Tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { SmallResNet, type SmallResNetOptions } from './small-resnet.js';
 
 it('halves the resolution in the stem and in every stage but the first', () => {

@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
 import { VGG } from './vgg.js';
 
 const error = (got: Tensor, want: Tensor) => got.sub(want).abs().max().item() / want.abs().max().item();

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import {
   Generator,
   liveTensors,
@@ -62,7 +62,7 @@ function hangUpAfter(bytes: number): typeof serve {
 }
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-weights-'));
+  folder = temporaryFolder();
   ranges = [];
   answer = serve;
   server = createServer((request, response) => {
@@ -77,7 +77,6 @@ beforeEach(async () => {
 afterEach(async () => {
   server.closeAllConnections();
   await new Promise((done) => server.close(done));
-  rmSync(folder, { recursive: true });
 });
 
 const get = (weights = published) => fetchWeights(weights, { baseUrl, folder: join(folder, 'weights') });

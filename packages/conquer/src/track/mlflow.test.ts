@@ -1,7 +1,7 @@
-import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder, type Summary } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { undivided } from '../divide/division.js';
 import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
@@ -139,7 +139,7 @@ let run: RunFolder;
 let server: FakeMLflow;
 let url: string;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-mlflow-'));
+  folder = temporaryFolder();
   run = RunFolder.create(join(folder, 'mine'), {
     lr: 0.1,
     name: 'mine',
@@ -151,7 +151,6 @@ beforeEach(async () => {
 });
 afterEach(() => {
   server.close();
-  rmSync(folder, { recursive: true });
   vi.unstubAllEnvs();
 });
 

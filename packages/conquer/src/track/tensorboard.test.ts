@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder } from '@conquer/run';
+import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, randn, tensor, writeSafetensors } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeWithPython, runPython } from '../../../torch/src/testing/python.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import { crc32c, maskedCrc32c } from './crc32c.js';
 import { TensorBoard } from './tensorboard.js';
@@ -123,7 +123,7 @@ async function follow(epochs: readonly number[]): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-tensorboard-'));
+  folder = temporaryFolder();
   run = RunFolder.create(join(folder, 'mine'), { lr: 0.1, weights: null });
   const paths = Array.from({ length: 6 }, (_, i) => {
     const path = join(folder, `${i}.svg`);
@@ -148,7 +148,6 @@ beforeAll(async () => {
   );
   expect(await follow([-1, 0])).toEqual([]);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describeWithPython('event files', ['google.protobuf'], () => {
   it('hold the scalars, the settings and the retrievals, readable by others', () => {

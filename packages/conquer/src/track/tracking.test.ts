@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder } from '@conquer/run';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import type { Report } from './report.js';
 import type { TrackedRun, Tracker } from './tracker.js';
@@ -11,10 +10,9 @@ import { Tracking } from './tracking.js';
 let folder: string;
 let run: RunFolder;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-tracking-'));
+  folder = temporaryFolder();
   run = RunFolder.create(join(folder, 'mine'), { lr: 0.1 });
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const record = (epoch: number, steps = 0): EpochRecord => ({
   epoch,

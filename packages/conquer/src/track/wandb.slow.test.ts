@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder, type Summary } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
 import { Tracking } from './tracking.js';
@@ -48,7 +48,7 @@ let folder: string;
 let run: RunFolder;
 let server: FakeWandb;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-wandb-'));
+  folder = temporaryFolder();
   run = RunFolder.create(join(folder, 'mine'), { lr: 0.1, name: 'mine' });
   server = new FakeWandb();
   vi.stubEnv('WANDB_BASE_URL', await server.listen());
@@ -57,7 +57,6 @@ beforeEach(async () => {
 });
 afterEach(() => {
   server.close();
-  rmSync(folder, { recursive: true });
   vi.unstubAllEnvs();
 });
 

@@ -1,11 +1,11 @@
-import { appendFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { GrowingLines } from './growing-lines.js';
 
 it('gives lines when they are whole, counts damaged ones, and tells when the file was cut back', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-lines-'));
+  const folder = temporaryFolder();
   const file = join(folder, 'log.jsonl');
   const lines = new GrowingLines(file, (value) => (typeof value === 'number' ? value : null));
   expect(await lines.poll()).toEqual({ reset: false, at: 0, added: [] });
@@ -22,5 +22,4 @@ it('gives lines when they are whole, counts damaged ones, and tells when the fil
   writeFileSync(join(folder, 'other'), '6\n');
   symlinkSync(join(folder, 'other'), file);
   expect(await lines.poll()).toEqual({ reset: false, at: 0, added: [] });
-  rmSync(folder, { recursive: true });
 });

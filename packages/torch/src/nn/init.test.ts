@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { expect, it } from 'vitest';
 import { Generator, manualSeed, nn, noGrad, type Tensor, zeros } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 
 const { init } = nn;
 

@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { beforeAll, expect, it } from 'vitest';
 import { type DType, Generator, nn, randn, type Tensor } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 
 interface Case {
   /** A Python expression of the same layer. */

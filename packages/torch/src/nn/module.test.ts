@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { describe, expect, it } from 'vitest';
 import { liveTensors, nn, ones, scope, type Tensor, tensor, zeros } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 
 class Block extends nn.Module {
   readonly scale: Tensor;

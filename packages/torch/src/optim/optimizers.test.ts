@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { expect, it } from 'vitest';
 import { type DType, Generator, liveTensors, optim, randn, type Tensor, zeros } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 
 type AnyOptimizer = Pick<
   optim.Optimizer<optim.BaseOptions>,

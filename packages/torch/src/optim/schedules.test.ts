@@ -1,6 +1,6 @@
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { describe, expect, it } from 'vitest';
 import { optim, zeros } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 
 const steps = 30;
 const base = 0.7;

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describe, expect, it } from 'vitest';
 import { liveTensors, scope, type Tensor, tensor } from '../index.js';
 import { archive } from '../testing/hostile-files.js';
 import { readPickle, readPth, writePth } from './pth.js';
@@ -13,9 +13,8 @@ import { StateDictFile } from './state-dict-file.js';
 // The files come from PyTorch 2.13 and safetensors 0.8, see fixtures/make_forms.py.
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'conquer-forms-'));
+const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const SMALL = {
   weight: [

@@ -1,15 +1,14 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describe, expect, it } from 'vitest';
 import { archive, fuzzPth, fuzzSafetensors } from '../testing/hostile-files.js';
 import { readPickle, readPth } from './pth.js';
 import { readSafetensors } from './safetensors.js';
 import { SerializationError } from './serialization-error.js';
 
 const MIB = 1024 * 1024;
-const folder = mkdtempSync(join(tmpdir(), 'conquer-bombs-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 function write(bytes: Uint8Array): string {
   const path = join(folder, 'input');

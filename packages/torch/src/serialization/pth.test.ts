@@ -1,9 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, expect, it } from 'vitest';
 import { type DType, liveTensors, scope, Tensor, tensor } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 import { AtomicFile } from './atomic-file.js';
 import { elementType } from './element-types.js';
 import { encodeStateDict } from './pickle-writer.js';
@@ -12,9 +12,8 @@ import { SerializationError } from './serialization-error.js';
 import { tensorBytes } from './tensor-file.js';
 import { ZipWriter } from './zip-writer.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'conquer-pth-'));
+const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A tensor in plain numbers, to compare the two languages. */
 interface Plain {

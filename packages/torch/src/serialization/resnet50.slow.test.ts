@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { expect, it } from 'vitest';
 import { scope } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 import { readPth, writePth } from './pth.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'conquer-resnet50-'));
+const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describeWithPython('a resnet50 of torchvision', ['torch', 'torchvision'], () => {
   it('loads key for key, in both formats of torch.save, and goes back', () => {

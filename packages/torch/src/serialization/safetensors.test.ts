@@ -1,15 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describe, expect, it } from 'vitest';
 import { type DType, liveTensors, scope, type Tensor, tensor, zeros } from '../index.js';
-import { describeWithPython, runPython } from '../testing/python.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { SerializationError } from './serialization-error.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'conquer-safetensors-'));
+const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const TAGS: [DType, string][] = [
   ['uint8', 'U8'],

@@ -1,7 +1,7 @@
 import { deflateSync } from 'node:zlib';
+import { describeWithPython, runPython } from '@conquer/testing/python';
 import { describe, expect, it } from 'vitest';
 import { Mutations } from '../../../../torch/src/testing/mutations.js';
-import { describeWithPython, runPython } from '../../../../torch/src/testing/python.js';
 import { MatlabError } from './matlab-error.js';
 import { parseMatlab } from './matlab-file.js';
 

@@ -1,5 +1,5 @@
+import { type DType, Tensor, tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { type DType, Tensor, tensor } from '../index.js';
 import { describeWithPython, runPython } from './python.js';
 
 describeWithPython('runPython', ['torch', 'numpy'], () => {

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type DType, Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { type DType, Tensor, tensor } from '../index.js';
 
 /** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to this one. */
 const interpreter = process.env.CONQUER_PYTHON ?? '/usr/bin/python3';
