@@ -19,7 +19,7 @@ export function tokenFor(host: string, given: string | undefined): string | null
   if (given === undefined) return isLoopback(host) ? null : randomBytes(18).toString('base64url');
   if (given.length < MIN_TOKEN || !/^[\w-]+$/.test(given)) {
     throw new UserError(
-      `--token: expected at least ${MIN_TOKEN} letters, digits, - and _; leave it out to have one drawn`,
+      `expected a token of at least ${MIN_TOKEN} letters, digits, - and _; leave it out to have one drawn`,
     );
   }
   return given;

@@ -41,7 +41,7 @@ export interface ReportOptions {
   runs: readonly string[];
   /** The HTML file; of one path by default report.html in it. */
   out?: string | undefined;
-  /** Folders, other than the runs' own --dataset-dir, whose images may be shown. */
+  /** Folders, other than those of the runs' data sets, whose images may be shown. */
   dataDirs?: readonly string[] | undefined;
   /** Called with a line about what takes time. */
   onProgress?: ((what: string) => void) | undefined;
@@ -102,7 +102,7 @@ export async function writeReport(options: ReportOptions): Promise<{ file: strin
 function outOf({ runs: [path, another], out }: ReportOptions): string {
   if (path === undefined) throw new UserError('expected a run or a folder of runs');
   if (out === undefined && another !== undefined)
-    throw new UserError('a report of several paths needs a file to be written to: give its name (--out)');
+    throw new UserError('a report of several paths needs a file to be written to: give its name');
   const file = out ?? join(path, 'report.html');
   const folder = dirname(file);
   try {

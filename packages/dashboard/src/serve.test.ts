@@ -682,7 +682,7 @@ describe('access', () => {
   it('says in one line what is wrong with its options', async () => {
     const runsDir = join(folder, 'runs');
     await expect(serveDashboard({ runsDir, host: '0.0.0.0', port: 0, token: 'short' })).rejects.toThrow(
-      /^--token: expected at least 16/,
+      /^expected a token of at least 16/,
     );
     await expect(serveDashboard({ runsDir: join(folder, 'none') })).rejects.toThrow(
       /expected a run or a folder of runs/,

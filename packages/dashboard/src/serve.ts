@@ -22,7 +22,7 @@ export interface DashboardOptions {
   port?: number | undefined;
   /** What requests must bring; drawn at random where one is necessary and none is given. */
   token?: string | undefined;
-  /** Folders, other than the runs' own --dataset-dir, whose images may be shown. */
+  /** Folders, other than those of the runs' data sets, whose images may be shown. */
   dataDirs?: readonly string[] | undefined;
   /** Milliseconds between two looks at the runs' files while a page is open; default 1000. */
   interval?: number | undefined;
@@ -95,8 +95,8 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why =
         error.code === 'EADDRINUSE'
-          ? `port ${port} is taken: choose another (--port), 0 for any`
-          : `${host}, port ${port}, cannot be listened on: ${error.message}; choose another address (--host)`;
+          ? `port ${port} is taken: choose another, or 0 for any that is free`
+          : `${host}, port ${port}, cannot be listened on: ${error.message}; choose another address`;
       failed(new UserError(why));
     });
     server.listen(port, host, () => done(server.address() as AddressInfo));

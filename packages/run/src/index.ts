@@ -8,7 +8,7 @@ export { writeFileAtomic } from './disk/write.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
 export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
-export { experimentOf } from './experiment/read-experiment.js';
+export { earlierDialect, experimentOf } from './experiment/read-experiment.js';
 export {
   EXPERIMENT_FORMAT,
   listValues,

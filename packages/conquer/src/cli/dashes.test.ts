@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { builtInParts } from '../experiment/experiment.js';
 import { withDashes } from './dashes.js';
 import { dcesmlFlags, dcesmlSwitches, translateDcesmlFlags } from './dcesml-flags.js';
-import { trainOptions } from './options.js';
+import { flagsOf } from './flags.js';
 
-const known = Object.keys(trainOptions).map((name) => `--${name}`);
+const flags = flagsOf(builtInParts);
+const known = flags.map(({ name }) => `--${name}`);
 
 describe('the names of options', () => {
   it('may have underscores for dashes, all of them', () => {
-    for (const name of Object.keys(trainOptions)) {
+    for (const { name } of flags) {
       const typed = `--${name.replaceAll('-', '_')}`;
       expect(withDashes([typed, '2'], known)).toEqual([`--${name}`, '2']);
       expect(withDashes([`${typed}=a_b=c`], known)).toEqual([`--${name}=a_b=c`]);
@@ -17,7 +19,7 @@ describe('the names of options', () => {
   it('may have them as old flags too', () => {
     const translated = (flag: string) => {
       try {
-        return translateDcesmlFlags([`--${flag}`, 'ones']).args;
+        return translateDcesmlFlags([`--${flag}`, 'ones'], flags).args;
       } catch (error) {
         return (error as Error).message.replaceAll('_', '-');
       }

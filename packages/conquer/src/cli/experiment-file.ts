@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { experimentOf, UserError } from '@conquer/run';
+import { earlierDialect, experimentOf, UserError } from '@conquer/run';
 import { decodeText } from '../datasets/text-file.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 
@@ -18,6 +18,7 @@ export function experimentFile(file: string): ExperimentInput {
   }
   if (typeof contents !== 'object' || contents === null || Array.isArray(contents))
     throw new UserError(`the experiment ${file} is no object: expected {"section": {"field": value, …}, …}`);
-  if ('format' in contents) return experimentOf(contents, file) as ExperimentInput;
+  if ('format' in contents || earlierDialect(contents) !== null)
+    return experimentOf(contents, file) as ExperimentInput;
   return contents as ExperimentInput;
 }

@@ -101,20 +101,32 @@ function withTracker(experiment: ExperimentInput, flag: Flag, text: string): Exp
 export function flagAt(path: string, flags: readonly Flag[]): Flag | null {
   const of = (target: Target) =>
     target.option === null || target.path === path ? target.path : `${target.path}.${target.option}`;
-  return flags.find(({ targets }) => targets.some((target) => of(target) === path)) ?? null;
+  // Trackers are a list.
+  const [, tracked] = /^track\.\d+\.(\w+)$/.exec(path) ?? [];
+  const isAt = (target: Target) =>
+    tracked === undefined ? of(target) === path : target.path === 'track' && target.option === tracked;
+  return flags.find(({ targets }) => targets.some(isAt)) ?? null;
+}
+
+/** What the library says in a line, with flags in the places of the paths in it: `model.weights 'imagenet'`. */
+export function withFlags(text: string, flags: readonly Flag[]): string {
+  return text.replaceAll(
+    /\b([a-z]+(?:\.[a-zA-Z]+)+)\b(?: '([\w-]+)')?/g,
+    (path, name: string, value?: string) => {
+      const flag = flagAt(name, flags);
+      return flag ? `--${flag.name}${value === undefined ? '' : ` ${value}`}` : path;
+    },
+  );
 }
 
 /** A mistake in the experiment, said of the flags that fill it. */
 export function inFlags(error: OptionError, flags: readonly Flag[]): UserError {
   const flag = flagAt(error.path, flags);
-  const problem = error.problem
-    .replace('true or false', 'yes or no')
-    .replace(/ or null\b/, ' or none')
-    .replaceAll(/\b[a-z]+(?:\.[a-zA-Z]+)+\b/g, (path) => {
-      const other = flagAt(path, flags);
-      return other ? `--${other.name}` : path;
-    });
-  return new UserError(`${flag ? `--${flag.name}` : error.path}: ${problem}`, { cause: error.cause });
+  const problem = error.problem.replace('true or false', 'yes or no').replace(/ or null\b/, ' or none');
+  const isChoice = flag?.targets.some(({ part, option }) => part === null && option === 'name') ?? false;
+  const own = isChoice && problem.startsWith('expected one of') && !problem.includes('did you mean');
+  const message = `${withFlags(problem, flags)}${own ? '; one of your own comes with --plugin FILE' : ''}`;
+  return new UserError(`${flag ? `--${flag.name}` : error.path}: ${message}`, { cause: error.cause });
 }
 
 /** The value that a flag stands for in an experiment; undefined where its part is not the one chosen. */
@@ -131,12 +143,16 @@ export function flagValue(experiment: Experiment | ExperimentInput, flag: Flag):
   return undefined;
 }
 
-/** What is done, with mistakes in the experiment said of its flags. @param flags default: those of the program's own parts */
+/** What is done, with mistakes, and whatever else a person is told of, said of the flags. @param flags default: those of the program's own parts */
 export function namingFlags<Result>(
   body: () => Result,
   flags: readonly Flag[] = flagsOf(builtInParts),
 ): Result {
-  const said = (error: unknown) => (error instanceof OptionError ? inFlags(error, flags) : error);
+  const said = (error: unknown) => {
+    if (error instanceof OptionError) return inFlags(error, flags);
+    if (!(error instanceof UserError)) return error;
+    return new UserError(withFlags(error.message, flags), { cause: error.cause });
+  };
   try {
     const result = body();
     if (!(result instanceof Promise)) return result;

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import { Interrupted } from '../interrupted.js';
 
 /**
  * An AbortSignal that another thread aborts: what waits hears of it by a message, and a synchronous loop, which hears no
@@ -10,7 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 export function sharedSignal(stop: SharedArrayBuffer, port: MessagePort): AbortSignal {
   const flag = new Int32Array(stop);
   const controller = new AbortController();
-  port.on('message', () => controller.abort());
+  port.on('message', () => controller.abort(new Interrupted('stopped before the run began')));
   const { signal } = controller;
   return Object.defineProperty(signal, 'aborted', { get: () => Atomics.load(flag, 0) !== 0 });
 }

@@ -57,10 +57,14 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
   private at = { epoch: 0, epochs: 1, steps: 1 };
   private readonly time = new TimeLeft();
 
-  /** @param bestBy the metric by which the best epoch is chosen */
+  /**
+   * @param bestBy the metric by which the best epoch is chosen
+   * @param inWords a note in the words of who reads it
+   */
   constructor(
     out: Output,
     private readonly bestBy = 'R@1',
+    private readonly inWords = (text: string) => text,
   ) {
     this.out = out;
   }
@@ -196,7 +200,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
   }
 
   onNote(text: string): void {
-    this.line(`  warning: ${text}`);
+    this.line(`  warning: ${this.inWords(text)}`);
   }
 
   /** Ends a bar that an error or an interruption left on the screen. */

@@ -2,12 +2,14 @@ import { existsSync, renameSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { counted, RunFolder, type Summary, UserError, valueAt } from '@conquer/run';
 import { buildTrackers } from '../experiment/build.js';
-import type { Experiment, Parts } from '../experiment/experiment.js';
+import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
 import type { Published } from '../experiment/recipe.js';
 import { Interrupted } from '../interrupted.js';
 import { whetherLearnt } from '../train/learnt.js';
 import type { TrainObserver } from '../train/observer.js';
 import { announcement } from './announcement.js';
+import { withFlags } from './fill.js';
+import { flagsOf } from './flags.js';
 import { Followers } from './followers.js';
 import { trainInThread } from './in-thread.js';
 import type { JsonLines } from './json-lines.js';
@@ -47,13 +49,14 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
     cached,
     profile = false,
     plugins = [],
-    parts,
+    parts = builtInParts,
     events,
     out,
   } = request;
   using stop = new StopSignals(out);
-  const terminal = new TerminalObserver(out, experiment.evaluate.bestBy);
-  const trackers = buildTrackers(experiment, { ...(parts && { parts }) });
+  const flags = flagsOf(parts);
+  const terminal = new TerminalObserver(out, experiment.evaluate.bestBy, (text) => withFlags(text, flags));
+  const trackers = buildTrackers(experiment, { parts });
   const followers = new Followers(trackers, (message) => terminal.onNote(message));
   try {
     const begun: TrainObserver = {

@@ -1,11 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { lossOptions } from './loss-options.js';
-import { resolveSettings, type TrainSettings, trainOptions } from './options.js';
-import { readRecipe } from './recipe.js';
-import { refuseUnusedOptions, unusedOptions } from './unused-options.js';
+import { builtInParts, type ExperimentInput } from '../experiment/experiment.js';
+import { readRecipe } from '../experiment/recipe.js';
+import { resolveExperiment } from '../experiment/resolve.js';
+import { fillExperiment } from './fill.js';
+import { flagsOf } from './flags.js';
+import { refuseUnused, unusedOptions } from './unused-options.js';
 
-const unused = (flags: Record<string, unknown>, recipe: Record<string, unknown> = {}) =>
-  unusedOptions(resolveSettings(recipe, flags), Object.keys(flags));
+const flags = flagsOf(builtInParts);
+
+/** What `conquer train` says of these flags that would do nothing. */
+function unused(given: Record<string, unknown>, recipe: ExperimentInput = {}): string[] {
+  const said: string[] = [];
+  const texts = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, String(value)]));
+  // A data set that must be given its folder is; --dataset-dir is asked about only where it is given.
+  const filled = fillExperiment(recipe, texts, flags, (message) => said.push(message));
+  const { dataset } = filled.data ?? {};
+  const placed =
+    dataset && 'name' in dataset && ['folder', 'cub'].includes(dataset.name) && !('folder' in dataset)
+      ? { ...filled, data: { ...filled.data, dataset: { ...dataset, folder: 'x' } } }
+      : filled;
+  const experiment = resolveExperiment(placed as ExperimentInput);
+  return [...said, ...unusedOptions(experiment, Object.keys(given), builtInParts)];
+}
 
 describe('options that would do nothing', () => {
   it.each([
@@ -21,6 +37,7 @@ describe('options that would do nothing', () => {
     [{ temperature: 0.1 }, 'temperature'],
     [{ loss: 'contrastive', 'loss-lr': 0.1 }, 'loss-lr'],
     [{ loss: 'triplet', soft: 'yes', miner: 'easy-positive', margin: 0.1 }, 'margin'],
+    [{ loss: 'proxy-nca', 'miner-cutoff': 0.1 }, 'miner-cutoff'],
     [{ loss: 'proxy-nca', miner: 'hard-hard' }, 'miner'],
     [{ miner: 'hard-hard', 'miner-cutoff': 0.1 }, 'miner-cutoff'],
     [{ sampler: 'random', 'samples-per-class': 2 }, 'samples-per-class'],
@@ -38,23 +55,37 @@ describe('options that would do nothing', () => {
     expect(unused(others)).toEqual([]);
   });
 
-  it('are those of all losses but one', () => {
-    const { loss: spec } = trainOptions;
-    for (const name of Object.keys(lossOptions)) {
-      const by = spec.choices.filter(
-        (loss) => unused({ loss, [name]: trainOptions[name as keyof TrainSettings].default }).length === 0,
-      );
-      expect(by, name).toHaveLength(1);
-      expect(trainOptions[name as keyof TrainSettings].help).toContain(by[0]);
-    }
+  it('are none where a miner has the option', () => {
+    expect(unused({ loss: 'triplet', soft: 'yes', miner: 'hard-semihard', margin: 0.1 })).toEqual([]);
   });
 
+  it.each(flags.filter(({ targets }) => targets.every(({ path, part }) => path === 'loss' && part !== null)))(
+    '--$name means something for the losses that have it, and its help names them',
+    (flag) => {
+      const by = builtInParts.losses
+        .map(({ name }) => name)
+        .filter(
+          (loss) => unused({ loss, [flag.name]: flag.default ?? flag.choices[0] ?? 'none' }).length === 0,
+        );
+      expect(by.sort()).toEqual([...new Set(flag.targets.map(({ part }) => part))].sort());
+      for (const loss of by) expect(flag.help).toContain(loss);
+    },
+  );
+
   it('may stand in a recipe, but not on the command line', () => {
-    const { settings } = readRecipe('emoji-margin'); // it has the demo's temperature
-    expect(unused({}, settings)).toEqual([]);
-    expect(unused({ temperature: 0.1 }, settings)).toHaveLength(1);
-    expect(() => refuseUnusedOptions(resolveSettings(settings), ['dataset-dir', 'temperature'])).toThrow(
-      /^--dataset-dir has no effect: .*; --temperature has no effect: .* Leave them out$/,
+    const { experiment } = readRecipe('demo');
+    expect(experiment.model?.masks).toBeUndefined();
+    const fixed: ExperimentInput = {
+      ...experiment,
+      model: { ...experiment.model, masks: { kind: 'fixed' } },
+      optimize: { ...experiment.optimize, maskLearningRateMultiplier: 7 },
+    };
+    expect(unused({}, fixed)).toEqual([]);
+    const both = unused({ 'dataset-dir': 'x', 'mask-lr-mult': 7 }, fixed);
+    expect(both).toHaveLength(2);
+    expect(() => refuseUnused(both)).toThrow(
+      /^--dataset-dir has no effect: .*; --mask-lr-mult has no effect: .* Leave them out$/,
     );
+    expect(() => refuseUnused([])).not.toThrow();
   });
 });

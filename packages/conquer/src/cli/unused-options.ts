@@ -12,6 +12,7 @@ const lossesWith = (fact: 'usesTuples' | 'learns', parts: Parts) => {
   const names = parts.losses.filter((loss) => loss[fact]).map(({ name }) => name);
   return `--loss ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 };
+const isMined = (experiment: Experiment, parts: Parts) => lossIn(experiment, parts)?.usesTuples !== false;
 const several: Use = [({ divide }) => divide.numLearners > 1, '--num-learners of 2 or more'];
 const learnedMasks: Use = [({ model }) => model.masks.kind === 'learned', '--masks learned'];
 const measured: Use = [({ data }) => data.trainOn !== 'all', 'classes to test on, not --train-on all'];
@@ -51,7 +52,22 @@ const uses: Record<string, Use> = {
   'mask-lambda': learnedMasks,
   'mask-lr-mult': learnedMasks,
   'freeze-masks-with-one-learner': learnedMasks,
-  margin: [({ loss }) => !('soft' in loss && loss.soft), 'not --soft yes'],
+  bn: [
+    ({ model: { backbone } }, parts) =>
+      parts.backbones.find(({ name }) => 'name' in backbone && name === backbone.name)?.batchNorm !== false,
+    'an --arch with BatchNorm',
+  ],
+  margin: [
+    (experiment, parts) => {
+      const { loss, miner } = experiment;
+      return !('soft' in loss && loss.soft) || ('margin' in miner && isMined(experiment, parts));
+    },
+    'not --soft yes, or a miner of semihard negatives',
+  ],
+  'miner-cutoff': [
+    (experiment, parts) => 'distanceThreshold' in experiment.loss || isMined(experiment, parts),
+    '--loss kantorov-margin, or one that takes tuples',
+  ],
   miner: [
     (experiment, parts) => lossIn(experiment, parts)?.usesTuples ?? true,
     (parts) => lossesWith('usesTuples', parts),

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { didYouMean, EXPERIMENT_FORMAT, experimentOf, type Metrics, UserError } from '@conquer/run';
+import { didYouMean, earlierDialect, experimentOf, type Metrics, UserError } from '@conquer/run';
 import { decodeText } from '../datasets/text-file.js';
 import { builtInParts, type ExperimentInput, experimentSchema } from './experiment.js';
 import { mergeExperiments } from './merge.js';
@@ -22,6 +22,9 @@ export interface Recipe {
 
 type Fields = Record<string, unknown>;
 
+/** Reads the fields of a recipe of before there were sections, over what it extends. */
+type FlatReader = (fields: Fields, below: ExperimentInput) => ExperimentInput;
+
 /** The recipes that come with the program, by name. */
 export function recipeNames(): string[] {
   return readdirSync(recipes)
@@ -36,18 +39,15 @@ export function recipeNames(): string[] {
  * editors). config.json of a run is one too.
  *
  * @param name of a recipe that comes with the program, or a path
- * @param flat reads the fields of a recipe of before there were sections; without it such a one is refused
+ * @param flat reads the fields of a recipe of before there were sections; without it a config.json of then is read, and
+ *   other such recipes are refused when they are resolved
  * @throws UserError when it cannot be read
  */
-export function readRecipe(name: string, flat?: (fields: Fields) => ExperimentInput): Recipe {
+export function readRecipe(name: string, flat?: FlatReader): Recipe {
   return read(name, flat, []);
 }
 
-function read(
-  name: string,
-  flat: ((fields: Fields) => ExperimentInput) | undefined,
-  from: readonly string[],
-): Recipe {
+function read(name: string, flat: FlatReader | undefined, from: readonly string[]): Recipe {
   const file = recipeFile(name, from.at(-1));
   if (from.includes(file))
     throw new UserError(`the recipe ${name} extends itself: ${[...from, file].join(' → ')}`);
@@ -70,19 +70,21 @@ function read(
       `the recipe ${name}: "extends" must be the name of a recipe, got ${JSON.stringify(base)}`,
     );
   const below = base === undefined ? {} : read(base, flat, [...from, file]).experiment;
-  return { experiment: mergeExperiments(below, own(fields, name, flat)), published: publishedOf(published) };
+  return {
+    experiment: mergeExperiments(below, own(fields, name, below, flat)),
+    published: publishedOf(published),
+  };
 }
 
-function own(fields: Fields, name: string, flat?: (fields: Fields) => ExperimentInput): ExperimentInput {
-  if ('format' in fields) {
-    const { format, ...experiment } = fields;
-    return experimentOf({ ...experiment, format }, name) as ExperimentInput;
-  }
+function own(fields: Fields, name: string, below: ExperimentInput, flat?: FlatReader): ExperimentInput {
+  const dialect = earlierDialect(fields);
+  if ('format' in fields || dialect === 'library' || (dialect !== null && !flat))
+    return experimentOf(fields, name) as ExperimentInput;
   const sections = Object.keys(experimentSchema(builtInParts).shape);
   const isFlat = (key: string) => !sections.includes(key) || typeof fields[key] === 'string';
   if (flat && Object.keys(fields).some(isFlat) && !Object.entries(fields).some(isSection))
-    return flat(fields);
-  return experimentOf({ ...fields, format: EXPERIMENT_FORMAT }, name) as ExperimentInput;
+    return flat(fields, below);
+  return fields as ExperimentInput;
 }
 
 const isSection = ([, value]: [string, unknown]) => typeof value === 'object' && value !== null;

@@ -86,8 +86,8 @@ export class NotFiniteGuard {
       ? `the last good checkpoint is ${run.lastCheckpoint}`
       : 'there is no checkpoint yet';
     throw new UserError(
-      `${where}${bound}; ${advice}; lower the learning rate (--lr), or look for broken images` +
-        (onNan === 'stop' ? '; --on-nan skip leaves such batches out' : ''),
+      `${where}${bound}; ${advice}; lower optimize.learningRate, or look for broken images` +
+        (onNan === 'stop' ? "; train.onNan 'skip' leaves such batches out" : ''),
     );
   }
 }

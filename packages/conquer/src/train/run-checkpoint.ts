@@ -22,7 +22,7 @@ export function loadCheckpointOf(
     const otherThere = existsSync(which === 'best' ? run.lastCheckpoint : run.bestCheckpoint);
     throw new UserError(
       otherThere && run.epochs().some(({ epoch }) => epoch >= 0)
-        ? `${file} is gone: restore it, or take the run's other checkpoint (--checkpoint ${other})`
+        ? `${file} is gone: restore it, or take the run's other checkpoint, '${other}'`
         : `${path} has no ${which} checkpoint yet: it is written at the end of the first epoch`,
     );
   }

@@ -6,7 +6,6 @@ import {
   type Summary,
   scoreOf,
   testImagesOf,
-  UserError,
 } from '@conquer/run';
 import type { Generator } from '@conquer/torch';
 import type { TrainingData } from '../data/training-data.js';
@@ -22,6 +21,7 @@ import { Interrupted } from '../interrupted.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
+import { OptionError } from '../option-error.js';
 import type { Random } from '../random.js';
 import {
   type Checkpoint,
@@ -252,7 +252,7 @@ export class Session {
     const ended = run.summary();
     const trained = state.epoch + 1;
     if (ended?.status === 'finished' && ended.epochs === trained && ended.epochs >= this.epochs)
-      throw new UserError(`the run has trained its ${trained} epochs: to go on, ask for more (train.epochs)`);
+      throw new OptionError('train.epochs', `the run has trained its ${trained}: to go on, ask for more`);
     model.setNumLearners(state.numLearners);
     optimizer.replaceMasks();
     if (!state.masksTrain) this.leaveMasksOut();

@@ -1,29 +1,32 @@
+import type { Experiment, Parts } from '../experiment/experiment.js';
+
 /**
  * Adam moves a weight by about the learning rate a step. Weights that were drawn at random learn next to nothing below this:
  * docs/recipes.md has what was measured.
  */
 export const LEAST_LEARNING_RATE_AT_RANDOM = 1e-4;
 
-/** How a training starts, as far as it decides whether anything can be learnt. */
-export interface TrainingStart {
-  /** The backbone's weights are drawn, not pretrained. */
-  randomWeights: boolean;
-  /** The backbone has BatchNorm, whose running statistics stay as they are. */
-  frozenBatchNorm: boolean;
-  /** The highest of backbone and embedding, before any schedule. */
-  learningRate: number;
+/** What keeps the network of an experiment from learning, and what to do; null where nothing does. */
+export function startWarning({ model, optimize }: Experiment, parts: Parts): string | null {
+  const { learningRate, embeddingLearningRateMultiplier } = optimize;
+  const highest = learningRate! * Math.max(1, embeddingLearningRateMultiplier);
+  const found: string[] = [];
+  if (highest === 0) found.push('a learning rate of 0 leaves backbone and embedding as they are');
+  if (model.weights === null) {
+    if (model.batchNorm === 'frozen' && hasBatchNorm(model, parts))
+      found.push('BatchNorm is frozen at statistics that are not those of weights drawn at random');
+    if (highest > 0 && highest < LEAST_LEARNING_RATE_AT_RANDOM)
+      found.push(
+        `weights drawn at random learn next to nothing at a learning rate of ${highest}: it is for pretrained ones`,
+      );
+  }
+  return found.length === 0 ? null : `${found.join(', and ')}${waysOn(learningRate!)}`;
 }
 
-/** What keeps a network from learning, in a sentence each. */
-export function hindrances({ randomWeights, frozenBatchNorm, learningRate }: TrainingStart): string[] {
-  const found: string[] = [];
-  if (learningRate === 0) found.push('a learning rate of 0 leaves backbone and embedding as they are');
-  if (!randomWeights) return found;
-  if (frozenBatchNorm)
-    found.push('BatchNorm is frozen at statistics that are not those of weights drawn at random');
-  if (learningRate > 0 && learningRate < LEAST_LEARNING_RATE_AT_RANDOM)
-    found.push(
-      `weights drawn at random learn next to nothing at a learning rate of ${learningRate}: it is for pretrained ones`,
-    );
-  return found;
-}
+const hasBatchNorm = ({ backbone }: Experiment['model'], parts: Parts) =>
+  'own' in backbone || (parts.backbones.find(({ name }) => name === backbone.name)?.batchNorm ?? true);
+
+const waysOn = (learningRate: number) =>
+  learningRate === 0
+    ? ' (optimize.learningRate)'
+    : ": start from pretrained weights (model.weights 'imagenet'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";

@@ -32,7 +32,7 @@ import { runEpochs } from './loop.js';
 import { sizesOf, type TrainObserver } from './observer.js';
 import { Profile } from './profile.js';
 import { seenClassesWarning } from './seen-classes.js';
-import { hindrances } from './start.js';
+import { startWarning } from './start.js';
 import { TrainingStep } from './step.js';
 
 export interface TrainRequest {
@@ -123,7 +123,7 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const generators = { generator: new Generator(seed), dropoutGenerator: new Generator(seed, device) };
   const random = new Random(seed);
   // A run that goes on has its weights in the checkpoint.
-  if (!goesOn) warnOfStart(experiment, dataset, note);
+  if (!goesOn) warnOfStart(experiment, dataset, parts ?? builtInParts, note);
   using model = goesOn
     ? buildNetwork(experiment, generators, builder)
     : await buildModel(experiment, generators, builder);
@@ -193,28 +193,18 @@ function refuseSeenClasses(dataset: Dataset): void {
 }
 
 /** Says what will keep a network from learning, and which of the classes to test on its weights have seen. */
-function warnOfStart({ model, optimize }: Experiment, dataset: Dataset, note: (text: string) => void): void {
-  const found = hindrances({
-    randomWeights: model.weights === null,
-    frozenBatchNorm: model.batchNorm === 'frozen' && hasBatchNorm(model.backbone),
-    learningRate: optimize.learningRate! * Math.max(1, optimize.embeddingLearningRateMultiplier),
-  });
-  if (found.length > 0) note(`${found.join(', and ')}${waysOn(optimize.learningRate!)}`);
-  const seen =
-    model.weights === null || model.weights === 'imagenet'
-      ? null
-      : seenClassesWarning(model.weights, dataset);
+function warnOfStart(
+  experiment: Experiment,
+  dataset: Dataset,
+  parts: Parts,
+  note: (text: string) => void,
+): void {
+  const start = startWarning(experiment, parts);
+  if (start !== null) note(start);
+  const { weights } = experiment.model;
+  const seen = weights === null || weights === 'imagenet' ? null : seenClassesWarning(weights, dataset);
   if (seen !== null) note(seen);
 }
-
-const hasBatchNorm = (backbone: Experiment['model']['backbone'], parts: Parts = builtInParts) =>
-  'own' in backbone || (parts.backbones.find(({ name }) => name === backbone.name)?.batchNorm ?? true);
-
-/** What to do about a start that cannot learn. */
-const waysOn = (learningRate: number) =>
-  learningRate === 0
-    ? ' (optimize.learningRate)'
-    : ": start from pretrained weights (model.weights 'imagenet'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";
 
 /** The experiment as far as the run can be compared with it: a part that it knows as code only is described likewise. */
 function comparable(

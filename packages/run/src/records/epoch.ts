@@ -30,7 +30,7 @@ export interface EpochRecord {
   collapsed?: true;
   /** Wall-clock seconds of the epoch's parts. */
   seconds: { divide?: number; train?: number; evaluate?: number };
-  /** Where the time went, for a run with `--profile`. */
+  /** Where the time went, for a run that was profiled. */
   profile?: EpochProfile;
 }
 

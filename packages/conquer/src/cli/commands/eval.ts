@@ -4,7 +4,8 @@ import type { Metric } from '../../evaluate/metric.js';
 import { metrics } from '../../evaluate/metrics.js';
 import { type EvaluatedRun, evaluateRun } from '../../train/evaluate-run.js';
 import { isMistake } from '../failure.js';
-import { namingFlags } from '../fill.js';
+import { namingFlags, withFlags } from '../fill.js';
+import { flagsOf } from '../flags.js';
 import { type ResultRow, resultsTable } from '../results.js';
 import { movable } from '../resumption.js';
 import { findRuns } from '../runs.js';
@@ -92,15 +93,18 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
   const moved = isOwn || folder === undefined ? others : { ...others, 'dataset-dir': folder };
   const experiment = storedExperiment(path, moved, parts, note);
   const cached = cache === undefined ? undefined : cachedOf(experiment, cache, note);
-  return await namingFlags(() =>
-    evaluateRun(path, experiment, {
-      checkpoint,
-      extended: allMetrics,
-      parts,
-      ...(cached !== undefined && { cached }),
-      ...(folder !== undefined && { folder }),
-      onPreparation: (what) => progressBar(out, what),
-      onNote: (text) => void out.write(`warning: ${text}\n`),
-    }),
+  const flags = flagsOf(parts);
+  return await namingFlags(
+    () =>
+      evaluateRun(path, experiment, {
+        checkpoint,
+        extended: allMetrics,
+        parts,
+        ...(cached !== undefined && { cached }),
+        ...(folder !== undefined && { folder }),
+        onPreparation: (what) => progressBar(out, what),
+        onNote: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
+      }),
+    flags,
   );
 }

@@ -26,13 +26,15 @@ export function add(program: Command): undefined {
 
 /** Tells trackers of a run that is over, from its log. */
 async function runSync(run: string, { tensorboard = false, wandb, mlflow }: SyncFlags): Promise<void> {
-  const asked = resolveExperiment({
-    track: [
-      ...(tensorboard ? [{ name: 'tensorboard' as const }] : []),
-      ...(wandb === undefined ? [] : [{ name: 'wandb' as const, project: wandb }]),
-      ...(mlflow === undefined ? [] : [{ name: 'mlflow' as const, url: mlflow }]),
-    ],
-  }).track;
+  const asked = namingFlags(() =>
+    resolveExperiment({
+      track: [
+        ...(tensorboard ? [{ name: 'tensorboard' as const }] : []),
+        ...(wandb === undefined ? [] : [{ name: 'wandb' as const, project: wandb }]),
+        ...(mlflow === undefined ? [] : [{ name: 'mlflow' as const, url: mlflow }]),
+      ],
+    }),
+  ).track;
   if (asked.length === 0)
     throw new UserError('sync with what? Give --wandb PROJECT, --mlflow URL or --tensorboard');
   const trackers = namingFlags(() => buildTrackers({ track: asked }));

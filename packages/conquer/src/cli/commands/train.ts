@@ -94,7 +94,8 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
       const { experiment, cached } = resumption(path, given, parts, note);
       return await trainAndReport(experiment, { ...how, path, resume: true, cached }, parts);
     }
-    const flat = (fields: Record<string, unknown>) => fromFlatRecipe(fields, flags);
+    const flat = (fields: Record<string, unknown>, below: ExperimentInput) =>
+      fromFlatRecipe(fields, below, flags);
     const { experiment: base, published } =
       recipe !== undefined
         ? readRecipe(recipe, flat)
@@ -154,13 +155,17 @@ async function trainAndReport(experiment: Experiment, training: Training, parts:
   reportFiles(path, out);
 }
 
-/** A recipe of before there were sections: its fields are flags. */
-function fromFlatRecipe(fields: Record<string, unknown>, flags: readonly Flag[]): ExperimentInput {
+/** A recipe of before there were sections, over what it extends: its fields are flags. */
+function fromFlatRecipe(
+  fields: Record<string, unknown>,
+  below: ExperimentInput,
+  flags: readonly Flag[],
+): ExperimentInput {
   // Where a run goes is not the experiment's.
   const { name: _, 'runs-dir': __, ...others } = fields;
   const texts = Object.entries(others).filter(([, value]) => value !== null);
   const given = Object.fromEntries(texts.map(([name, value]) => [name, String(value)]));
-  return fillExperiment({}, given, flags, () => {});
+  return fillExperiment(below, given, flags, () => {});
 }
 
 function defaultName({ data, model }: Experiment): string {
