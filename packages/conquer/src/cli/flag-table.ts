@@ -82,7 +82,8 @@ const names: Readonly<Record<string, string>> = {
   'track/tensorboard': 'tensorboard',
 };
 
-const inDashes = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const inDashes = (name: string) =>
+  name.replaceAll('.', '-').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** The flag, without its dashes, of a field; of an option of a part where there is one. */
 export function flagName(path: string, part: string | null = null, option: string | null = null): string {

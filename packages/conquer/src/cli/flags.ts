@@ -29,6 +29,15 @@ export interface Flag {
 
 const partNameOf = ({ properties }: JsonSchema) => properties?.name?.const as string | undefined;
 
+/** The options of a part; of one that is made of several, each of these by its path. */
+function optionsIn({ properties = {} }: JsonSchema): [option: string, schema: JsonSchema][] {
+  return Object.entries(properties).flatMap(([name, field]) =>
+    field.properties
+      ? optionsIn(field).map(([inner, schema]): [string, JsonSchema] => [`${name}.${inner}`, schema])
+      : [[name, field]],
+  );
+}
+
 /** All flags of an experiment of these parts, in the order of its sections. */
 export function flagsOf(parts: Parts): Flag[] {
   const targets = new Map<string, Target[]>();
@@ -62,7 +71,7 @@ export function flagsOf(parts: Parts): Flag[] {
       add(flagName(path), { path, part: null, option: 'name', schema: choice });
       for (const one of named) {
         const part = partNameOf(one)!;
-        for (const [option, schema] of Object.entries(one.properties!))
+        for (const [option, schema] of optionsIn(one))
           if (option !== 'name') add(flagName(path, part, option), { path, part, option, schema });
       }
     } else if (fields) {
