@@ -29,5 +29,13 @@ export async function experimentLibrary(load = built) {
     'track/trackers.ts': named(builtInParts.trackers),
     'evaluate/metrics.ts': metrics.map(({ names }) => names([1])[0]),
   };
-  return { builtInParts, schema: jsonSchemaOf(experimentSchema(builtInParts)), names };
+  const { flagsOf } = await load('cli/flags');
+  return {
+    builtInParts,
+    metrics,
+    jsonSchemaOf,
+    flags: flagsOf(builtInParts),
+    schema: jsonSchemaOf(experimentSchema(builtInParts)),
+    names,
+  };
 }

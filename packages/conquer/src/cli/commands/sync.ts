@@ -1,42 +1,32 @@
 import { RunFolder, UserError, valueAt } from '@conquer/run';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { buildTrackers } from '../../experiment/build.js';
+import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { Tracking } from '../../track/tracking.js';
-import { namingFlags } from '../fill.js';
+import { fillExperiment, namingFlags } from '../fill.js';
+import { type Flag, flagsOf } from '../flags.js';
 import { findRun } from '../runs.js';
+import { givenFlags } from '../train-flags.js';
 
-interface SyncFlags {
-  wandb?: string;
-  mlflow?: string;
-  tensorboard?: boolean;
-}
+const flags = flagsOf(builtInParts).filter(({ targets }) => targets.some(({ path }) => path === 'track'));
+const shown = ({ name, kind }: Flag) => (kind === 'truth' ? `--${name}` : `--${name} <${kind}>`);
 
 export function add(program: Command): undefined {
-  program
+  const sync = program
     .command('sync')
     .description('tell a tracker of a run that was trained without it')
     .argument('<run>', 'the run folder')
-    .option('--wandb <project>', 'Weights & Biases: PROJECT or ENTITY/PROJECT; needs WANDB_API_KEY')
-    .option('--mlflow <url>', 'the MLflow server at this address')
-    .option('--tensorboard', "TensorBoard: event files in the run's folder")
     .addHelpText('after', '\nExample: conquer sync runs/demo --wandb my-project')
-    .action(async (run: string, options: SyncFlags) => await runSync(findRun(run), options));
+    .action(async (run: string) => await runSync(findRun(run), givenFlags(sync, names)));
+  const names = flags.map(({ name }) => name);
+  for (const flag of flags) sync.addOption(new Option(shown(flag), flag.help).preset('yes'));
 }
 
-/** Tells trackers of a run that is over, from its log. */
-async function runSync(run: string, { tensorboard = false, wandb, mlflow }: SyncFlags): Promise<void> {
-  const asked = namingFlags(() =>
-    resolveExperiment({
-      track: [
-        ...(tensorboard ? [{ name: 'tensorboard' as const }] : []),
-        ...(wandb === undefined ? [] : [{ name: 'wandb' as const, project: wandb }]),
-        ...(mlflow === undefined ? [] : [{ name: 'mlflow' as const, url: mlflow }]),
-      ],
-    }),
-  ).track;
-  if (asked.length === 0)
-    throw new UserError('sync with what? Give --wandb PROJECT, --mlflow URL or --tensorboard');
+/** Tells trackers of a run that is over, from its log. @param given the trackers' flags, and their texts */
+async function runSync(run: string, given: Readonly<Record<string, string>>): Promise<void> {
+  const asked = namingFlags(() => resolveExperiment(fillExperiment({}, given, flags, () => {})).track);
+  if (asked.length === 0) throw new UserError(`sync with what? Give ${flags.map(shown).join(' or ')}`);
   const trackers = namingFlags(() => buildTrackers({ track: asked }));
   const folder = RunFolder.open(run);
   if (folder.epochs().length === 0) throw new UserError(`${run} has logged no epoch yet`);

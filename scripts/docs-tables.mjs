@@ -1,0 +1,146 @@
+// Tables of options in the docs, made of the experiment's schema: npm run docs:tables -- --write. They stand between
+// <!-- table: WHAT --> and <!-- end of table -->; a test holds the docs to them, so that no default stands there by hand.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { experimentLibrary } from './experiment-library.mjs';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const TABLE = /<!-- table: ([\w -]+) -->\n[\s\S]*?<!-- end of table -->/g;
+
+/** The files that may hold tables, by their paths from the root. */
+export const documents = () => [
+  'README.md',
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((file) => file.endsWith('.md') && file !== 'LOG.md')
+    .map((file) => `docs/${file}`),
+];
+
+const inCell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(inCell).join(' | ')} |`).join('\n');
+
+function shown(value) {
+  if (value === undefined) return '';
+  if (typeof value === 'object' && value !== null && 'name' in value) return `\`${value.name}\``;
+  return typeof value === 'string' ? `\`${value}\`` : `\`${JSON.stringify(value)}\``;
+}
+
+/** The options of a schema that is no union of parts: of one that is made of several, each of these by its path. */
+const optionsIn = ({ properties = {} }) =>
+  Object.entries(properties).flatMap(([name, field]) => {
+    if (name === 'name') return [];
+    const several = field.anyOf?.find(({ properties }) => properties && !properties.name && !properties.own);
+    const inner = field.properties
+      ? optionsIn(field)
+      : [[null, field], ...(several && !isPart(field) ? optionsIn(several) : [])];
+    return inner.map(([within, one]) => [within === null ? name : `${name}.${within}`, one]);
+  });
+
+/** Every table by its name. */
+export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf }) {
+  const flagOf = (path, part = null, option = null) => {
+    const flag = flags.find(({ targets }) =>
+      targets.some(
+        (target) =>
+          target.path === path &&
+          target.part === part &&
+          (target.option === option || (part === null && target.option === 'name')),
+      ),
+    );
+    return flag ? `\`--${flag.name}\`` : '';
+  };
+  const values = (option) =>
+    (option.anyOf ?? [option]).flatMap((one) => one.enum ?? []).map((one) => `\`${one}\``);
+  const about = (option) => {
+    const choices = values(option);
+    return `${option.description ?? ''}${choices.length > 0 ? `: ${choices.join(', ')}` : ''}`;
+  };
+  const section = (name) => {
+    const fields = optionsIn(schema.properties[name]);
+    return table(
+      ['field', 'flag', 'default', 'what it is'],
+      fields.map(([field, option]) => [
+        `\`${name}.${field}\``,
+        flagOf(`${name}.${field}`),
+        option.default === undefined ? (isNullable(option) ? '`null`' : '') : shown(option.default),
+        about(option),
+      ]),
+    );
+  };
+  const parts = (path, list) =>
+    table(
+      ['name', 'what it is', 'its options: flag and default'],
+      list.map(({ name, help, options }) => [
+        `\`${name}\``,
+        help,
+        optionsIn(jsonSchemaOf(options))
+          .map(([option, { default: standard }]) => {
+            const flag = path === 'track' ? flagOf(path, name, option) : flagOf(path, name, option);
+            const inBrackets = [flag, shown(standard)].filter(Boolean).join(', ');
+            return `\`${option}\`${inBrackets && ` (${inBrackets})`}`;
+          })
+          .join(', ') || 'none',
+      ]),
+    );
+  const { losses } = builtInParts;
+  return {
+    ...Object.fromEntries(
+      ['data', 'model', 'divide', 'optimize', 'train', 'evaluate'].map((name) => [
+        `section ${name}`,
+        section(name),
+      ]),
+    ),
+    'losses of tuples': parts(
+      'loss',
+      losses.filter(({ usesTuples }) => usesTuples),
+    ),
+    'losses of the batch': parts(
+      'loss',
+      losses.filter(({ usesTuples }) => !usesTuples),
+    ),
+    miners: parts('miner', builtInParts.miners),
+    datasets: parts('data.dataset', builtInParts.datasets),
+    augmentations: parts('data.augmentation', builtInParts.augmentations),
+    samplers: parts('data.sampler', builtInParts.samplers),
+    backbones: parts('model.backbone', builtInParts.backbones),
+    optimisers: parts('optimize.optimizer', builtInParts.optimizers),
+    schedules: parts('optimize.schedule', builtInParts.schedules),
+    trackers: parts('track', builtInParts.trackers),
+    metrics: table(
+      ['name', 'what it is', 'when'],
+      metrics.map(({ names, help, extended, shown: how }) => [
+        names([1, 2])
+          .map((name) => `\`${name}\``)
+          .join(', '),
+        `${help}${how === 'plain' ? '; no per cent' : ''}`,
+        extended ? '`--all-metrics`' : 'always',
+      ]),
+    ),
+  };
+}
+
+/** Whether one of several parts can stand there. */
+const isPart = ({ anyOf = [], oneOf = [] }) => oneOf.length > 0 || anyOf.some(isPart);
+
+const isNullable = ({ anyOf = [] }) => anyOf.some(({ type }) => type === 'null');
+
+/** A document with its tables as they are to be. @throws Error for a table that there is not */
+export function withTables(document, tables) {
+  return document.replaceAll(TABLE, (_, name) => {
+    if (!(name in tables))
+      throw new Error(`there is no table ${name}; there are ${Object.keys(tables).join(', ')}`);
+    return `<!-- table: ${name} -->\n${tables[name]}\n<!-- end of table -->`;
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const tables = tablesOf(await experimentLibrary());
+  for (const file of documents()) {
+    const before = readFileSync(join(ROOT, file), 'utf8');
+    const after = withTables(before, tables);
+    if (after === before) continue;
+    console.log(`${file}: ${process.argv.includes('--write') ? 'written' : 'is not current (--write)'}`);
+    if (process.argv.includes('--write')) writeFileSync(join(ROOT, file), after);
+  }
+}
