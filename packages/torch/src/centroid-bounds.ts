@@ -1,6 +1,7 @@
 import { native } from './binding.js';
 import { full, zeros } from './creation.js';
 import { attempt } from './error.js';
+import { scope } from './scope.js';
 import type { Tensor } from './tensor.js';
 
 /**
@@ -34,11 +35,17 @@ export class CentroidBounds {
   /**
    * Makes `nearest` the nearest of the centroids (k, D) to each of the rows (N, D) by differences in float64, of equally near
    * ones the first.
+   *
+   * @param some of the rows only; default all
    */
-  settle(rows: Tensor, centroids: Tensor): void {
-    const { nearest, upper, lower } = this;
-    attempt('settleBounds', () =>
-      native.settleBounds(rows.handle, centroids.handle, nearest.handle, upper.handle, lower.handle),
-    );
+  settle(rows: Tensor, centroids: Tensor, some = { start: 0, count: rows.size(0) }): void {
+    scope(() => {
+      const [given, nearest, upper, lower] = [rows, this.nearest, this.upper, this.lower].map((of) =>
+        of.narrow(0, some.start, some.count),
+      ) as [Tensor, Tensor, Tensor, Tensor];
+      attempt('settleBounds', () =>
+        native.settleBounds(given.handle, centroids.handle, nearest.handle, upper.handle, lower.handle),
+      );
+    });
   }
 }

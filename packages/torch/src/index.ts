@@ -43,7 +43,7 @@ export {
   torchVersion,
   useDeterministicAlgorithms,
 } from './runtime.js';
-export { OpenScope, scope } from './scope.js';
+export { scope } from './scope.js';
 export { type ReadPthOptions, readPickle, readPth, writePth } from './serialization/pth.js';
 export {
   type ReadSafetensorsOptions,

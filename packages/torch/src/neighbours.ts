@@ -132,4 +132,8 @@ export class NeighbourCandidates {
   dispose(): void {
     for (const held of [this.#keys, this.#counts, this.#thresholds]) held.dispose();
   }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

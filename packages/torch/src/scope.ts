@@ -52,33 +52,6 @@ function collect(value: unknown, found: Set<Held>): void {
 }
 
 /**
- * A scope that is left and entered again, for work that is done in steps: what other work makes between them is not its.
- */
-export class OpenScope {
-  readonly #made: Holder = [];
-
-  /** Runs a synchronous step in it. */
-  run<T>(step: () => T): T {
-    open.push(this.#made);
-    try {
-      return step();
-    } finally {
-      open.pop();
-    }
-  }
-
-  /** Ends it as scope() does: what is in `result` goes to the surrounding scope, everything else is disposed. */
-  end(result?: unknown): void {
-    const results = new Set<Held>();
-    collect(result, results);
-    for (let last = this.#made.at(-1); last !== undefined; last = this.#made.at(-1)) {
-      if (results.has(last)) last.moveOut();
-      else last.dispose();
-    }
-  }
-}
-
-/**
  * Runs `body` and disposes every tensor it made, except those in its result (a tensor, or arrays, maps and plain
  * objects of tensors), which go to the surrounding scope, and those with keep(). Everything is disposed when
  * `body` throws. In a synchronous loop the garbage collector never runs, so this is the way to bound memory.

@@ -1,9 +1,13 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
 import { rowBlocks } from './row-blocks.js';
 
 /** Scales of rows whose squares neither overflow nor vanish. */
 const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
+
+/** What the start of a clustering looks at: rows, their squared norms, and any of them precisely. */
+export type SomeRows = Pick<CentredRows, 'rows' | 'squares' | 'preciseAt' | 'stop'>;
 
 /**
  * The rows of a clustering in a space of their own (see `Space`), where products lose least; and the rows as they were
@@ -21,8 +25,17 @@ export class CentredRows {
   /** Σ |x|², summed in float64. */
   readonly total: number;
 
-  /** @param given (N, D) @param others more rows (k, D) that the space is to hold @throws RangeError if one is not finite */
-  constructor(given: Tensor, others: Tensor | null) {
+  /**
+   * @param given (N, D)
+   * @param others more rows (k, D) that the space is to hold
+   * @param stop ends what is done with them
+   * @throws RangeError if one is not finite
+   */
+  constructor(
+    given: Tensor,
+    others: Tensor | null,
+    readonly stop?: StopCheck | undefined,
+  ) {
     this.precision = given.dtype === 'float64' ? 'float64' : 'float32';
     this.given = given.detach().to({ dtype: this.precision }).contiguous();
     const { scale, mean } = spaceOf('k-means', this.given, others);
@@ -62,6 +75,7 @@ export class CentredRows {
     scope(() => {
       const points = this.outOf(centroids);
       for (const { start, count } of rowBlocks(gaps.length, 64 * this.rows.size(1))) {
+        checkStop(this.stop);
         scope(() => {
           const some = points.indexSelect(0, own.narrow(0, start, count));
           const differences = some.sub_(this.given.narrow(0, start, count));
@@ -74,12 +88,13 @@ export class CentredRows {
   }
 
   /** Some of the rows alone; of these no space is looked for anew. */
-  some(which: Int32Array): Pick<CentredRows, 'rows' | 'squares' | 'preciseAt'> {
+  some(which: Int32Array): SomeRows {
     const index = tensor(which, { dtype: 'int64', device: this.rows.device });
     return {
       rows: this.rows.indexSelect(0, index),
       squares: this.squares.indexSelect(0, index),
       preciseAt: (positions) => scope(() => this.preciseAt(index.indexSelect(0, positions))),
+      stop: this.stop,
     };
   }
 

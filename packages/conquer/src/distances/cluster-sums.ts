@@ -1,4 +1,5 @@
 import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
 import { centre } from './product-filter.js';
 
@@ -38,6 +39,7 @@ export class ClusterSums {
       const count = which.size(0);
       const rows = Math.max(1, Math.floor(NUMBERS / this.#sums.size(1)));
       for (let start = 0; start < count; start += rows) {
+        checkStop(this.#points.stop);
         scope(() => {
           const positions = which.narrow(0, start, Math.min(rows, count - start));
           const some = this.#points.givenAt(positions);

@@ -1,11 +1,14 @@
 import { aten, CentroidBounds, scope, type Tensor } from '@conquer/torch';
+import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
 import { centre, filterError } from './product-filter.js';
 import { BLOCK_NUMBERS, rowBlocks } from './row-blocks.js';
-import { inScope, type Steps } from './steps.js';
 
 /** Of all distances, the part from which on a product with all centroids costs less than to measure them one by one. */
 const MANY = 0.15;
+
+/** A distance by differences takes as long as so many of a product's multiplications for each dimension, at most. */
+const MEASURED = 8;
 
 /** By how much, relatively, the rounding of a bound may be wrong. */
 const SLOP = 1e-6;
@@ -33,32 +36,41 @@ export class ElkanCentroids {
     return this.#bounds.nearest;
   }
 
-  /** Looks at every row and every centroid, in steps of a block of distances. */
-  assignAll(centroids: Tensor): Steps<void> {
-    return inScope(this.#assignAll(this.#points.outOf(centroids)));
+  /** Looks at every row and every centroid. */
+  assignAll(centroids: Tensor): void {
+    scope(() => this.#assignAll(this.#points.outOf(centroids)));
   }
 
   /** The centroids went from `before` to `after`, both (k, D). */
-  follow(before: Tensor, after: Tensor): Steps<void> {
-    return inScope(this.#follow(before, after));
+  follow(before: Tensor, after: Tensor): void {
+    scope(() => {
+      const moved = this.#points.outOf(after);
+      const open = this.#bounds.move(this.#points.outOf(before), moved);
+      if (open > MANY * this.#bounds.lower.numel()) this.#assignAll(moved);
+      else this.#settle(moved);
+    });
   }
 
-  *#follow(before: Tensor, after: Tensor): Steps<void> {
-    const moved = this.#points.outOf(after);
-    const open = this.#bounds.move(this.#points.outOf(before), moved);
-    if (open > MANY * this.#bounds.lower.numel()) yield* this.#assignAll(moved);
-    else this.#bounds.settle(this.#points.given, moved);
+  /** What the bounds leave open, by differences. */
+  #settle(centroids: Tensor): void {
+    const [k, dimensions] = centroids.shape as [number, number];
+    for (const { start, count } of rowBlocks(this.#points.count, 1, MEASURED * k * dimensions)) {
+      checkStop(this.#points.stop);
+      this.#bounds.settle(this.#points.given, centroids, { start, count });
+    }
   }
 
   /** Bounds from products, see `filterError`; what these do not decide, differences do. */
-  *#assignAll(centroids: Tensor): Steps<void> {
+  #assignAll(centroids: Tensor): void {
     const { rows, squares, space, precision } = this.#points;
     const { nearest, upper, lower } = this.#bounds;
     const { relative, absolute } = filterError(precision, rows.size(1));
     const centred = centre(centroids, space, precision);
     const centroidSquares = centred.mul(centred).sum(1);
     const norms = centroidSquares.sqrt();
-    for (const { start, count } of rowBlocks(rows.size(0), Math.max(rows.size(1), 4 * norms.size(0)))) {
+    const [k, dimensions] = centred.shape as [number, number];
+    for (const { start, count } of rowBlocks(rows.size(0), Math.max(dimensions, 4 * k), k * dimensions)) {
+      checkStop(this.#points.stop);
       scope(() => {
         const own = squares.narrow(0, start, count).unsqueeze(1);
         const products = aten
@@ -77,8 +89,7 @@ export class ElkanCentroids {
         const least = products.sub_(error).clamp_({ min: 0 }).sqrt();
         lower.narrow(0, start, count).copy_(least.mul_((1 - SLOP) / space.scale));
       });
-      yield;
     }
-    this.#bounds.settle(this.#points.given, centroids);
+    this.#settle(centroids);
   }
 }

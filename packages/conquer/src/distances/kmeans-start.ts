@@ -1,8 +1,8 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
-import type { CentredRows } from './centred-rows.js';
+import { checkStop } from '../stop-check.js';
+import type { CentredRows, SomeRows } from './centred-rows.js';
 import { filterError } from './product-filter.js';
-import type { Steps } from './steps.js';
 
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
 const ONE_BY_ONE = 512;
@@ -24,23 +24,21 @@ export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
  * 512 clusters each of 512 rounds draws several at once and keeps them all. Of more than 20,480 rows, and 256 for each
  * cluster, it looks at a random part.
  */
-export function* plusPlusStart(points: CentredRows, k: number, random: Random): Steps<Tensor> {
+export function plusPlusStart(points: CentredRows, k: number, random: Random): Tensor {
   const sample = Math.max(SAMPLE.least, SAMPLE.perCluster * k);
-  if (points.count <= sample) return yield* chooseAmong(points, k, random);
+  if (points.count <= sample) return chooseAmong(points, k, random);
   const sampled = points.some(random.choice(points.count, sample));
-  return yield* chooseAmong(sampled, k, random);
+  return chooseAmong(sampled, k, random);
 }
 
-/** What the start looks at: rows, their squared norms, and any of them precisely. */
-type Rows = Pick<CentredRows, 'rows' | 'squares' | 'preciseAt'>;
-
-function* chooseAmong(points: Rows, k: number, random: Random): Steps<Tensor> {
+function chooseAmong(points: SomeRows, k: number, random: Random): Tensor {
   const { rows } = points;
   const trials = 2 + Math.floor(Math.log(k));
   const perRound = Math.ceil(k / ONE_BY_ONE);
   const chosen = [random.int(rows.size(0))];
   let gaps = scope(() => squaredGaps(points, [chosen[0] as number]).reshape([rows.size(0)]));
   while (chosen.length < k) {
+    checkStop(points.stop);
     const draws = perRound > 1 ? Math.min(perRound, k - chosen.length) : trials;
     const weights = gaps.toNumbers();
     const drawn = drawByWeight(weights, draws, chosen, random);
@@ -56,13 +54,12 @@ function* chooseAmong(points: Rows, k: number, random: Random): Steps<Tensor> {
     });
     gaps.dispose();
     gaps = next;
-    yield;
   }
   return selectRows(rows, Int32Array.from(chosen));
 }
 
 /** Squared distances of all rows to some of them: (N, some). Those that products say little of come from the differences. */
-function squaredGaps(points: Rows, some: readonly number[]): Tensor {
+function squaredGaps(points: SomeRows, some: readonly number[]): Tensor {
   const { rows, squares } = points;
   const index = tensor(Int32Array.from(some), { dtype: 'int64', device: rows.device });
   const centres = rows.indexSelect(0, index);
@@ -75,6 +72,7 @@ function squaredGaps(points: Rows, some: readonly number[]): Tensor {
   const rough = aten.nonzero(gaps.lt(error.mul_(ROUGH)));
   const precise = points.preciseAt(index);
   for (let start = 0; start < rough.size(0); start += PAIRS) {
+    checkStop(points.stop);
     scope(() => {
       const pairs = rough.narrow(0, start, Math.min(PAIRS, rough.size(0) - start));
       const [row, column] = [pairs.select(1, 0), pairs.select(1, 1)];

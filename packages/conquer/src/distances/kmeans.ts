@@ -1,12 +1,12 @@
-import { scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer/torch';
 import type { Random } from '../random.js';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import { CentredRows } from './centred-rows.js';
 import { ClusterSums } from './cluster-sums.js';
 import { ElkanCentroids } from './elkan-centroids.js';
 import { plusPlusStart, randomStart } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
 import { centre } from './product-filter.js';
-import { inOneGo, inScope, type Steps } from './steps.js';
 
 export interface KMeansOptions {
   /** Draws the start; nothing is drawn with `centroids`. */
@@ -22,6 +22,8 @@ export interface KMeansOptions {
   tolerance?: number;
   /** Start from these centroids (k, D) instead of `init`; they stay as they are. */
   centroids?: Tensor;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 export interface KMeansResult {
@@ -44,26 +46,22 @@ export interface KMeansResult {
  * The caller owns the centroids.
  * @throws RangeError if x is not (N, D), k is not a whole number from 1 to N, given centroids are not (k, D),
  *   or a value is not finite
+ * @throws Interrupted after `stop`
  */
 export function kMeans(x: Tensor, k: number, options: KMeansOptions): KMeansResult {
-  return inOneGo(kMeansSteps(x, k, options));
-}
-
-/** The same in steps: a round of the start, or a block of distances. */
-export function kMeansSteps(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
   checkInput(x, k, options.centroids);
-  return inScope(iterations(x, k, options));
+  return scope(() => noGrad(() => iterations(x, k, options)));
 }
 
-function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeansResult> {
-  const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5 } = options;
-  const points = new CentredRows(x, options.centroids ?? null);
+function iterations(x: Tensor, k: number, options: KMeansOptions): KMeansResult {
+  const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5, stop } = options;
+  const points = new CentredRows(x, options.centroids ?? null, stop);
   const { space, precision } = points;
   const started: Tensor = options.centroids
     ? centre(options.centroids.detach().to({ device: x.device }), space, precision)
     : init === 'random'
       ? randomStart(points.rows, k, random)
-      : yield* plusPlusStart(points, k, random);
+      : plusPlusStart(points, k, random);
   let centroids = points.representable(started);
   const clusters = ElkanCentroids.fits(points, k)
     ? new ElkanCentroids(points, k)
@@ -71,14 +69,15 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
   const sums = new ClusterSums(points, k);
   const objectiveOf = (of: Tensor) =>
     sums.objective(of, points.total) ?? sum(points.squaredGaps(of, clusters.nearest));
-  yield* clusters.assignAll(centroids);
+  clusters.assignAll(centroids);
   sums.assign(clusters.nearest);
   let objective = objectiveOf(centroids);
   let iterations = 0;
   while (iterations < maxIterations) {
+    checkStop(stop);
     const before: Tensor = centroids;
     centroids = scope(() => points.representable(sums.means(before, clusters.nearest)));
-    yield* clusters.follow(before, centroids);
+    clusters.follow(before, centroids);
     before.dispose();
     iterations++;
     const changed = sums.assign(clusters.nearest);
@@ -87,7 +86,6 @@ function* iterations(x: Tensor, k: number, options: KMeansOptions): Steps<KMeans
     objective = nextObjective;
     // Nothing changes any more even where a cluster is empty: there are fewer distinct rows than clusters.
     if (changed === 0 || (gained <= tolerance * objective && sums.empty().length === 0)) break;
-    yield;
   }
   const gaps = points.squaredGaps(centroids, clusters.nearest);
   const assignments = Int32Array.from(clusters.nearest.toNumbers());

@@ -1,5 +1,6 @@
-import { aten, cat, full, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, cat, full, NeighbourCandidates, scope, type Tensor, tensor } from '@conquer/torch';
 import { Random } from '../random.js';
+import { checkStop } from '../stop-check.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { type Search, SLACK } from './nearest-candidates.js';
 import type { NearestOptions, NeighbourBlock } from './neighbours.js';
@@ -11,6 +12,8 @@ const BLOCK_ROWS = 2048;
 const COPIED_ROWS = 8192;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
 const SAMPLE = 1024;
+/** Numbers whose differences may have to be taken, in what is not interrupted. */
+const SETTLED_NUMBERS = 2 ** 27;
 /** Bytes of candidates, unless told otherwise. */
 const MOST_CANDIDATE_BYTES = 2 ** 30;
 
@@ -18,77 +21,101 @@ const MOST_CANDIDATE_BYTES = 2 ** 30;
  * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
  * the gallery, each block serves its columns too, so that half of the products are enough.
  *
- * @yields null where it may be paused before there is a block
  * @param mostBytes of candidates: where all queries' would be more, one part of the queries is searched after the other
  */
-export function* neighboursByBlocks(
+export function neighboursByBlocks(
   search: Search,
   k: number,
-  blockSize: number | undefined,
-  order: NearestOptions['order'],
-  mostBytes = MOST_CANDIDATE_BYTES,
-): Generator<NeighbourBlock | null, void, undefined> {
-  const { queries, all, own, space } = search;
-  const error = filterError('float32', all.size(1));
+  { blockSize, order, mostBytes = MOST_CANDIDATE_BYTES }: BlockOptions,
+  onBlock: (block: NeighbourBlock) => void,
+): void {
+  const { queries, all, own } = search;
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
   const available = all.size(0) - (own ? 1 : 0);
   const keep = Math.min(k + SLACK + Math.floor(k / SLACK), available);
-  const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort()).keep();
+  const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort());
   const perPart = own ? Math.max(rows, Math.floor(mostBytes / (16 * keep))) : rows;
   const part = Math.min(numQueries, perPart);
-  const vectors = scope(() => noGrad(() => asProducts(search)));
-  const candidates = new NeighbourCandidates(part, keep, available);
-  const expectation = scope(() => noGrad(() => Expectation.of(vectors.gallery, keep)));
-  try {
-    for (let first = 0; first < numQueries; first += part) {
-      const last = Math.min(first + part, numQueries);
-      candidates.clear();
-      for (let start = first; expectation && start < last; start += rows) {
-        scope(() => {
-          const left = turned(vectors.queries.narrow(0, start, Math.min(rows, last - start)));
-          candidates.expect(expectation.thresholds(left), start - first);
-        });
-      }
-      yield* offerAll(vectors, candidates, first, last, rows, own);
-      for (let start = first; start < last; start += rows) {
-        const count = Math.min(rows, last - start);
-        yield scope(() =>
-          noGrad(() => {
-            const block = queries.narrow(0, start, count);
-            const found = candidates.settle({
-              row: start - first,
-              queries: block,
-              gallery: all,
-              queryNorms: vectors.queryNorms.narrow(0, start, count),
-              galleryNorms: vectors.galleryNorms,
-              ...error,
-              scale: space.scale,
-              k,
-              ordered: order?.first ?? k,
-              cuts,
-              exact: order === undefined,
-            });
-            const { indices, distances } = found;
-            const open = keep < available ? found.unsettled : [];
-            if (open.length > 0) {
-              const positions = Int32Array.from(open, (row) => start + row);
-              const settled = neighboursOf(search, positions, k, 'float64');
-              for (const [i, row] of open.entries()) {
-                indices.set(settled.indices.subarray(i * k, (i + 1) * k), row * k);
-                distances.set(settled.distances.subarray(i * k, (i + 1) * k), row * k);
-              }
-            }
-            return { start, count, k, indices, distances };
-          }),
-        );
-      }
+  const vectors = asProducts(search);
+  const expectation = Expectation.of(vectors.gallery, keep);
+  using candidates = new NeighbourCandidates(part, keep, available);
+  const settling: Settling = { candidates, vectors, k, keep, order, cuts };
+  for (let first = 0; first < numQueries; first += part) {
+    const last = Math.min(first + part, numQueries);
+    candidates.clear();
+    for (let start = first; expectation && start < last; start += rows) {
+      checkStop(search.stop);
+      scope(() => {
+        const left = turned(vectors.queries.narrow(0, start, Math.min(rows, last - start)));
+        candidates.expect(expectation.thresholds(left), start - first);
+      });
     }
-  } finally {
-    candidates.dispose();
-    expectation?.dispose();
-    for (const held of new Set([...Object.values(vectors), cuts])) held.dispose();
+    offerAll(search, vectors, candidates, { first, last, rows });
+    for (let start = first; start < last; start += rows) {
+      const count = Math.min(rows, last - start);
+      onBlock({ start, count, k, ...settle(search, settling, { first, start, count }) });
+    }
   }
+}
+
+interface BlockOptions extends Pick<NearestOptions, 'blockSize' | 'order'> {
+  mostBytes?: number;
+}
+
+/** What all blocks of queries are settled by. */
+interface Settling extends Pick<NearestOptions, 'order'> {
+  candidates: NeighbourCandidates;
+  vectors: Vectors;
+  k: number;
+  keep: number;
+  cuts: Tensor;
+}
+
+/**
+ * The k nearest of `count` queries from `start` on.
+ *
+ * @param of `first`: the query whose candidates are the first
+ */
+function settle(
+  search: Search,
+  { candidates, vectors, k, keep, order, cuts }: Settling,
+  of: { first: number; start: number; count: number },
+): Pick<NeighbourBlock, 'indices' | 'distances'> {
+  const { queries, all, own, space, stop } = search;
+  const available = all.size(0) - (own ? 1 : 0);
+  const block = { indices: new Int32Array(of.count * k), distances: new Float32Array(of.count * k) };
+  const rows = Math.max(1, Math.floor(SETTLED_NUMBERS / (keep * all.size(1))));
+  for (let done = 0; done < of.count; done += rows) {
+    checkStop(stop);
+    const [start, count] = [of.start + done, Math.min(rows, of.count - done)];
+    scope(() => {
+      const found = candidates.settle({
+        row: start - of.first,
+        queries: queries.narrow(0, start, count),
+        gallery: all,
+        queryNorms: vectors.queryNorms.narrow(0, start, count),
+        galleryNorms: vectors.galleryNorms,
+        ...filterError('float32', all.size(1)),
+        scale: space.scale,
+        k,
+        ordered: order?.first ?? k,
+        cuts,
+        exact: order === undefined,
+      });
+      block.indices.set(found.indices, done * k);
+      block.distances.set(found.distances, done * k);
+      const open = keep < available ? found.unsettled : [];
+      if (open.length === 0) return;
+      const positions = Int32Array.from(open, (row) => start + row);
+      const settled = neighboursOf(search, positions, k, 'float64');
+      for (const [i, row] of open.entries()) {
+        block.indices.set(settled.indices.subarray(i * k, (i + 1) * k), (done + row) * k);
+        block.distances.set(settled.distances.subarray(i * k, (i + 1) * k), (done + row) * k);
+      }
+    });
+  }
+  return block;
 }
 
 /** Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|², in the search's space. */
@@ -103,11 +130,12 @@ interface Vectors {
   galleryNorms: Tensor;
 }
 
-function asProducts({ queries, all, space, own }: Search): Vectors {
+function asProducts({ queries, all, space, own, stop }: Search): Vectors {
   const extended = (x: Tensor) => {
-    const result = full([x.size(0), x.size(1) + 2], 1, { dtype: x.dtype }).keep();
+    const result = full([x.size(0), x.size(1) + 2], 1, { dtype: x.dtype });
     // In pieces: a second copy of all rows would be as large as they are.
     for (let start = 0; start < x.size(0); start += COPIED_ROWS) {
+      checkStop(stop);
       scope(() => {
         const count = Math.min(COPIED_ROWS, x.size(0) - start);
         const centred = centre(x.narrow(0, start, count), space, 'float32');
@@ -116,7 +144,7 @@ function asProducts({ queries, all, space, own }: Search): Vectors {
         rows.narrow(1, x.size(1), 1).copy_(squaredNorms(centred));
       });
     }
-    return { result, norms: result.select(1, x.size(1)).sqrt().keep() };
+    return { result, norms: result.select(1, x.size(1)).sqrt() };
   };
   const gallery = extended(all);
   const queried = own ? gallery : extended(queries);
@@ -157,30 +185,25 @@ class Expectation {
     const keptOtherwise = keep * (1 + Math.log(size / keep));
     if (size < 2 * SAMPLE || (rank / SAMPLE) * size > 0.8 * keptOtherwise) return null;
     const positions = tensor(new Random(0).choice(size, SAMPLE), { dtype: 'int64' });
-    return new Expectation(gallery.indexSelect(0, positions).keep(), rank);
+    return new Expectation(gallery.indexSelect(0, positions), rank);
   }
 
   /** @param left (B, D + 2), turned @returns (B,) squared distances */
   thresholds(left: Tensor): Tensor {
     return aten.kthvalue(left.matmul(this.#sample.t()), this.#rank, 1)[0];
   }
-
-  dispose(): void {
-    this.#sample.dispose();
-  }
 }
 
-/** Offers the candidates of the queries first … last everything in the gallery; yields null between blocks of rows. */
-function* offerAll(
+/** Offers the candidates of the queries first … last everything in the gallery. */
+function offerAll(
+  { own, stop }: Search,
   { queries, gallery }: Vectors,
   candidates: NeighbourCandidates,
-  first: number,
-  last: number,
-  rows: number,
-  own: boolean,
-): Generator<null, void, undefined> {
+  { first, last, rows }: { first: number; last: number; rows: number },
+): void {
   const size = gallery.size(0);
   const offer = (left: Tensor, start: number, column: number, columns: number) => {
+    checkStop(stop);
     scope(() => {
       const block = left.matmul(gallery.narrow(0, column, columns).t());
       if (own && start === column) aten.fill_diagonal_(block, Number.NaN);
@@ -193,22 +216,19 @@ function* offerAll(
   };
   for (let start = first; start < last; start += rows) {
     const count = Math.min(rows, last - start);
-    scope(() =>
-      noGrad(() => {
-        const left = turned(queries.narrow(0, start, count));
-        // Blocks begin where this part's blocks of queries do, so that none is half inside.
-        for (let column = own ? start : 0; column < (own ? last : size); column += rows) {
-          offer(left, start, column, Math.min(rows, (own ? last : size) - column));
-        }
-        if (!own) return;
-        for (let column = 0; column < first; column += rows) {
-          offer(left, start, column, Math.min(rows, first - column));
-        }
-        for (let column = last; column < size; column += rows) {
-          offer(left, start, column, Math.min(rows, size - column));
-        }
-      }),
-    );
-    yield null;
+    scope(() => {
+      const left = turned(queries.narrow(0, start, count));
+      // Blocks begin where this part's blocks of queries do, so that none is half inside.
+      for (let column = own ? start : 0; column < (own ? last : size); column += rows) {
+        offer(left, start, column, Math.min(rows, (own ? last : size) - column));
+      }
+      if (!own) return;
+      for (let column = 0; column < first; column += rows) {
+        offer(left, start, column, Math.min(rows, first - column));
+      }
+      for (let column = last; column < size; column += rows) {
+        offer(left, start, column, Math.min(rows, size - column));
+      }
+    });
   }
 }

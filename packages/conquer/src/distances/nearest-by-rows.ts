@@ -1,7 +1,9 @@
-import { aten, cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { blockNumbers, exactSquares, type Search, SLACK, squaredGaps } from './nearest-candidates.js';
+import { aten, cat, scope, type Tensor, tensor } from '@conquer/torch';
+import { checkStop } from '../stop-check.js';
+import { blockNumbers, exactSquares, type Search, SLACK, squaredGapsToAll } from './nearest-candidates.js';
 import type { NeighbourBlock } from './neighbours.js';
 import { centre, filterError, type Precision, squaredNorms } from './product-filter.js';
+import { PRODUCTS } from './row-blocks.js';
 
 /** Queries at a time, unless told otherwise. */
 const ROWS = 1024;
@@ -12,11 +14,12 @@ type Found = Pick<NeighbourBlock, 'indices' | 'distances'>;
 /**
  * Nearest neighbours on any device and in any precision: the distances of some queries to all, and their k smallest.
  */
-export function* neighboursByRows(
+export function neighboursByRows(
   search: Search,
   k: number,
   blockSize: number | undefined,
-): Generator<NeighbourBlock, void, undefined> {
+  onBlock: (block: NeighbourBlock) => void,
+): void {
   const { queries } = search;
   const numQueries = queries.size(0);
   const rows = Math.max(
@@ -27,9 +30,9 @@ export function* neighboursByRows(
     const count = Math.min(rows, numQueries - start);
     const positions = Int32Array.from({ length: count }, (_, i) => start + i);
     const found = scope(() =>
-      noGrad(() => neighboursOf(search, positions, k, queries.dtype === 'float64' ? 'float64' : 'float32')),
+      neighboursOf(search, positions, k, queries.dtype === 'float64' ? 'float64' : 'float32'),
     );
-    yield { start, count, k, ...found };
+    onBlock({ start, count, k, ...found });
   }
 }
 
@@ -38,10 +41,10 @@ export function* neighboursByRows(
  * `filterError`); the k nearest by them and a few more are candidates, whose distances are then computed from the
  * differences and order them. Queries for which something that is no candidate may belong among the k are looked at
  * again: in float64, and after that by the differences to every row. All of it happens on the device; the k of each row
- * that are found are what leaves it.
+ * that are found are what leaves it. To be called in a scope.
  */
 export function neighboursOf(search: Search, positions: Int32Array, k: number, precision: Precision): Found {
-  const { queries, all, space, own } = search;
+  const { queries, all, space, own, stop } = search;
   const { device } = all;
   const [size, count] = [all.size(0), positions.length];
   const available = size - (own ? 1 : 0);
@@ -49,9 +52,12 @@ export function neighboursOf(search: Search, positions: Int32Array, k: number, p
   const block = queries.indexSelect(0, tensor(positions, { dtype: 'int64', device }));
   const centred = centre(block, space, precision);
   const squares = squaredNorms(centred);
-  const tile = Math.max(width + 1, Math.floor(blockNumbers(device) / Math.max(count, all.size(1))));
+  const most = Math.floor(blockNumbers(device) / Math.max(count, all.size(1)));
+  const quick = device === 'cpu' ? Math.ceil(PRODUCTS / (count * all.size(1))) : most;
+  const tile = Math.max(width + 1, Math.min(most, quick));
   let best: { values: Tensor; indices: Tensor } | undefined;
   for (let start = 0; start < size; start += tile) {
+    checkStop(stop);
     const before = best;
     best = scope(() => {
       const some = Math.min(tile, size - start);
@@ -60,58 +66,51 @@ export function neighboursOf(search: Search, positions: Int32Array, k: number, p
       if (own) leaveOutThemselves(products, positions, start);
       const near = products.topk(Math.min(width, some), { dim: 1, largest: false });
       const indices = near.indices.add(start);
-      if (!before) return { values: near.values.keep(), indices: indices.keep() };
+      if (!before) return { values: near.values, indices };
       const values = cat([before.values, near.values], 1);
       const kept = values.topk(Math.min(width, values.size(1)), { dim: 1, largest: false });
       const both = cat([before.indices, indices], 1);
-      return { values: kept.values.keep(), indices: both.gather(1, kept.indices).keep() };
+      return { values: kept.values, indices: both.gather(1, kept.indices) };
     });
     before?.values.dispose();
     before?.indices.dispose();
   }
   if (!best) throw new RangeError('nearest neighbours: expected a gallery of at least one row');
-  try {
-    // By position first: the second sort is stable, so that equally near ones stay in that order.
-    const candidates = best.indices.sort(1).values;
-    const [exact, order] = aten.sort$stable(
-      exactSquares(block, all, candidates, space.scale),
-      true,
-      1,
-      false,
-    );
-    const found: Found = {
-      indices: candidates
-        .gather(1, order.narrow(1, 0, k))
-        .to('int32')
-        .toTypedArray() as Int32Array,
-      distances: exact.narrow(1, 0, k).sqrt().div(space.scale).to('float32').toTypedArray() as Float32Array,
-    };
-    if (width === available) return found;
-    const farthest = exact.select(1, k - 1);
-    const beyond = mostBeyond(
-      best.values.amax(1).to('float64'),
-      squares.select(1, 0).to('float64'),
-      farthest,
-      precision,
-      all.size(1),
-    );
-    const open = beyond.le(farthest).toNumbers();
-    const again = [...open.keys()].filter((row) => open[row] === 1);
-    if (again.length === 0) return found;
-    const some = Int32Array.from(again, (row) => positions[row]!);
-    const settled =
-      precision === 'float32'
-        ? neighboursOf(search, some, k, 'float64')
-        : neighboursDirectly(search, some, k);
-    for (const [i, row] of again.entries()) {
-      found.indices.set(settled.indices.subarray(i * k, (i + 1) * k), row * k);
-      found.distances.set(settled.distances.subarray(i * k, (i + 1) * k), row * k);
-    }
-    return found;
-  } finally {
-    best.values.dispose();
-    best.indices.dispose();
+  // By position first: the second sort is stable, so that equally near ones stay in that order.
+  const candidates = best.indices.sort(1).values;
+  const [exact, order] = aten.sort$stable(
+    exactSquares(block, all, candidates, space.scale, stop),
+    true,
+    1,
+    false,
+  );
+  const found: Found = {
+    indices: candidates
+      .gather(1, order.narrow(1, 0, k))
+      .to('int32')
+      .toTypedArray() as Int32Array,
+    distances: exact.narrow(1, 0, k).sqrt().div(space.scale).to('float32').toTypedArray() as Float32Array,
+  };
+  if (width === available) return found;
+  const farthest = exact.select(1, k - 1);
+  const beyond = mostBeyond(
+    best.values.amax(1).to('float64'),
+    squares.select(1, 0).to('float64'),
+    farthest,
+    precision,
+    all.size(1),
+  );
+  const open = beyond.le(farthest).toNumbers();
+  const again = [...open.keys()].filter((row) => open[row] === 1);
+  if (again.length === 0) return found;
+  const some = Int32Array.from(again, (row) => positions[row]!);
+  const settled =
+    precision === 'float32' ? neighboursOf(search, some, k, 'float64') : neighboursDirectly(search, some, k);
+  for (const [i, row] of again.entries()) {
+    found.indices.set(settled.indices.subarray(i * k, (i + 1) * k), row * k);
+    found.distances.set(settled.distances.subarray(i * k, (i + 1) * k), row * k);
   }
+  return found;
 }
 
 /**
@@ -147,21 +146,14 @@ function leaveOutThemselves(products: Tensor, positions: Int32Array, start: numb
 
 /** The differences of each query to every row, for queries that products cannot decide. */
 function neighboursDirectly(search: Search, positions: Int32Array, k: number): Found {
-  const { queries, all, space, own } = search;
-  const size = all.size(0);
-  const tile = Math.max(1, Math.floor(blockNumbers(all.device) / (2 * all.size(1))));
+  const { queries, all, space, own, stop } = search;
   const found = {
     indices: new Int32Array(positions.length * k),
     distances: new Float32Array(positions.length * k),
   };
   for (const [row, position] of positions.entries()) {
     scope(() => {
-      const query = queries.narrow(0, position, 1);
-      const squares = [];
-      for (let start = 0; start < size; start += tile) {
-        squares.push(squaredGaps(query, all.narrow(0, start, Math.min(tile, size - start)), space.scale));
-      }
-      const every = cat(squares, 0);
+      const every = squaredGapsToAll(queries.narrow(0, position, 1), all, space.scale, stop);
       if (own) every.narrow(0, position, 1).fill_(Number.POSITIVE_INFINITY);
       const [sorted, order] = aten.sort$stable(every, true, 0, false);
       found.indices.set(order.narrow(0, 0, k).toNumbers(), row * k);

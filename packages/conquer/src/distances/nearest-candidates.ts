@@ -1,4 +1,5 @@
-import { aten, scope, type Tensor } from '@conquer/torch';
+import { aten, cat, scope, type Tensor } from '@conquer/torch';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import { type Space, sumOfSquares } from './product-filter.js';
 
 /** What a search looks at; of one dtype, float32 or float64, on one device. */
@@ -10,12 +11,16 @@ export interface Search {
   space: Space;
   /** `queries` is `all`, and a query is not its own neighbour. */
   own: boolean;
+  /** Ends it, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 /** Numbers in the largest temporary: 64 MB in float32; on a card, whose kernels take long to start, 512 MB. */
 export const blockNumbers = (device: string) => (device === 'cpu' ? 16 : 128) * 2 ** 20;
 /** Numbers whose differences are taken at a time on the CPU, whose cache can hold them. */
 const EXACT_NUMBERS = 2 ** 18;
+/** Of one row, to many. */
+const PIECE_NUMBERS = 2 ** 21;
 /** Candidates beyond k. More equally near ones than this are looked up one query at a time. */
 export const SLACK = 16;
 
@@ -27,13 +32,20 @@ export const SLACK = 16;
  * @param candidates (B, C) positions in `all`
  * @returns (B, C)
  */
-export function exactSquares(block: Tensor, all: Tensor, candidates: Tensor, scale: number): Tensor {
+export function exactSquares(
+  block: Tensor,
+  all: Tensor,
+  candidates: Tensor,
+  scale: number,
+  stop?: StopCheck | undefined,
+): Tensor {
   const [count, width] = candidates.shape as [number, number];
   const dimensions = all.size(1);
   const numbers = all.device === 'cpu' ? EXACT_NUMBERS : blockNumbers(all.device) / 2;
   const rows = Math.max(1, Math.floor(numbers / (width * dimensions)));
   const result = aten.empty_like(candidates, 'float64');
   for (let start = 0; start < count; start += rows) {
+    checkStop(stop);
     const some = Math.min(rows, count - start);
     scope(() => {
       const index = candidates.narrow(0, start, some).reshape([some * width]);
@@ -51,5 +63,24 @@ export function squaredGaps(a: Tensor, b: Tensor, scale: number): Tensor {
   return scope(() => {
     const gaps = b.to({ dtype: 'float64' }).sub(a).mul_(scale);
     return sumOfSquares(gaps);
+  });
+}
+
+/** The same of one row (1, D) to all of (M, D), in pieces: (M,). */
+export function squaredGapsToAll(
+  row: Tensor,
+  all: Tensor,
+  scale: number,
+  stop?: StopCheck | undefined,
+): Tensor {
+  const numbers = all.device === 'cpu' ? PIECE_NUMBERS : blockNumbers(all.device) / 2;
+  const rows = Math.max(1, Math.floor(numbers / all.size(1)));
+  return scope(() => {
+    const pieces: Tensor[] = [];
+    for (let start = 0; start < all.size(0); start += rows) {
+      checkStop(stop);
+      pieces.push(squaredGaps(row, all.narrow(0, start, Math.min(rows, all.size(0) - start)), scale));
+    }
+    return cat(pieces, 0);
   });
 }

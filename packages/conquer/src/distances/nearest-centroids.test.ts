@@ -4,7 +4,6 @@ import { hardRows } from '../testing/hard-rows.js';
 import { CentredRows } from './centred-rows.js';
 import { ElkanCentroids } from './elkan-centroids.js';
 import { NearestCentroids } from './nearest-centroids.js';
-import { inOneGo } from './steps.js';
 
 /** By differences in float64, of equally near ones the first. */
 function nearest(rows: Tensor, centroids: Tensor): number[] {
@@ -32,14 +31,14 @@ describe('each row has its nearest centroid wherever these move', () => {
             const clusters = new Way(points, k);
             const generator = new Generator(5);
             let centroids = points.representable(points.rows.narrow(0, 10, k));
-            inOneGo(clusters.assignAll(centroids));
+            clusters.assignAll(centroids);
             // Far, near, hardly, and one of them alone.
             for (const size of [0, 0.5, 1e-2, 1e-4, 1e-6, null, null]) {
               const moves = randn([k, dimensions], { generator }).mul(size ?? 1e-2);
               if (size === null) moves.narrow(0, 1, k - 1).zero_();
               const spread = points.rows.sub(points.rows.mean(0)).abs().mean();
               const after = points.representable(centroids.add(moves.mul(spread)));
-              inOneGo(clusters.follow(centroids, after));
+              clusters.follow(centroids, after);
               centroids = after;
               const found = [...clusters.nearest.toNumbers()];
               const wanted = nearest(x, points.outOf(centroids));

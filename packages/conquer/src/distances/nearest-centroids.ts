@@ -1,9 +1,9 @@
 import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
+import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
 import { squaredGaps } from './nearest-candidates.js';
 import { type FilterError, filterError, type Precision } from './product-filter.js';
 import { rowBlocks } from './row-blocks.js';
-import { inScope, type Steps } from './steps.js';
 
 // What reading a row, and what gathering one from among others, costs beside its product with one centroid.
 const PASS = 40;
@@ -46,9 +46,9 @@ export class NearestCentroids {
     this.#excess = zeros([count], { dtype, device });
   }
 
-  /** Looks at every row and every centroid, in steps of a block of distances. */
-  assignAll(centroids: Tensor): Steps<void> {
-    return inScope(this.#assign(centroids, null));
+  /** Looks at every row and every centroid. */
+  assignAll(centroids: Tensor): void {
+    scope(() => this.#assign(centroids, null));
   }
 
   /**
@@ -56,11 +56,11 @@ export class NearestCentroids {
    * all rows, the rows whose bounds cross when everything moves as far as the farthest, or, where few centroids
    * moved, those centroids for all rows, and the few rows that this does not decide.
    */
-  follow(before: Tensor, after: Tensor): Steps<void> {
-    return inScope(this.#follow(before, after));
+  follow(before: Tensor, after: Tensor): void {
+    scope(() => this.#follow(before, after));
   }
 
-  *#follow(before: Tensor, after: Tensor): Steps<void> {
+  #follow(before: Tensor, after: Tensor): void {
     const count = this.#rows.size(0);
     const k = after.size(0);
     const drift = after.sub(before).norm(2, 1);
@@ -81,14 +81,14 @@ export class NearestCentroids {
     };
     if (cost.moved < Math.min(cost.all, cost.crossing)) {
       this.#excess.add_(own);
-      yield* this.#assignMoved(after, moved);
+      this.#assignMoved(after, moved);
     } else if (cost.crossing < cost.all) {
       this.#upper.copy_(upper);
       this.#lower.copy_(lower);
       this.#excess.add_(own);
-      if (some > 0) yield* this.#assign(after, crossing);
+      if (some > 0) this.#assign(after, crossing);
     } else {
-      yield* this.#assign(after, null);
+      this.#assign(after, null);
     }
   }
 
@@ -97,14 +97,20 @@ export class NearestCentroids {
     return this.#points.precision === 'float64' ? 1e-14 : 1e-6;
   }
 
+  /** Multiplications of a row with so many centroids; a card takes no time for them. */
+  #products(centroids: number): number {
+    return this.#rows.device === 'cpu' ? centroids * this.#rows.size(1) : 0;
+  }
+
   /** Some rows (their positions, or null: all) against all centroids. */
-  *#assign(centroids: Tensor, which: Tensor | null): Steps<void> {
+  #assign(centroids: Tensor, which: Tensor | null): void {
     const total = which === null ? this.#rows.size(0) : which.size(0);
     const widest = Math.max(centroids.size(0), which === null ? 0 : this.#rows.size(1));
     const centroidSquares = centroids.mul(centroids).sum(1);
     const norms = centroidSquares.sqrt();
     let precise: { centred: Tensor; points: Tensor } | undefined;
-    for (const { start, count } of rowBlocks(total, widest)) {
+    for (const { start, count } of rowBlocks(total, widest, this.#products(centroids.size(0)))) {
+      checkStop(this.#points.stop);
       const undecided = scope(() => {
         const positions = which?.narrow(0, start, count);
         const take = (from: Tensor) =>
@@ -125,7 +131,6 @@ export class NearestCentroids {
         scope(() => this.#assignPrecisely(centred, points, undecided));
       }
       undecided.dispose();
-      yield;
     }
   }
 
@@ -189,7 +194,8 @@ export class NearestCentroids {
     const centroidSquares = precise.mul(precise).sum(1);
     const norms = centroidSquares.sqrt();
     const widest = 2 * Math.max(precise.size(0), precise.size(1));
-    for (const { start, count } of rowBlocks(which.size(0), widest)) {
+    for (const { start, count } of rowBlocks(which.size(0), widest, this.#products(precise.size(0)))) {
+      checkStop(this.#points.stop);
       scope(() => {
         const positions = which.narrow(0, start, count);
         const rows = this.#points.preciseAt(positions);
@@ -197,6 +203,7 @@ export class NearestCentroids {
         const bounds = this.#bounds(found, rows.mul(rows).sum(1), norms, 'float64');
         const open = aten.nonzero(bounds.open).select(1, 0).toNumbers();
         for (const row of open) {
+          checkStop(this.#points.stop);
           const own = this.#points.givenAt(positions.narrow(0, row, 1));
           const direct = twoSmallest(squaredGaps(own, points, this.#points.space.scale).unsqueeze(0));
           found.indices.narrow(0, row, 1).copy_(direct.indices);
@@ -210,7 +217,7 @@ export class NearestCentroids {
   }
 
   /** All rows against the centroids that moved, then the rows for which one of these may be the nearest now. */
-  *#assignMoved(centroids: Tensor, moved: Tensor): Steps<void> {
+  #assignMoved(centroids: Tensor, moved: Tensor): void {
     this.#tighten(centroids);
     const movers = centroids.indexSelect(0, moved);
     const moverSquares = movers.mul(movers).sum(1);
@@ -221,7 +228,9 @@ export class NearestCentroids {
     const places = arange(0, moved.size(0), 1, { device });
     aten.index_copy_(place, 0, moved, places);
     const undecided: Tensor[] = [];
-    for (const { start, count } of rowBlocks(this.#rows.size(0), moved.size(0))) {
+    const products = this.#products(moved.size(0));
+    for (const { start, count } of rowBlocks(this.#rows.size(0), moved.size(0), products)) {
+      checkStop(this.#points.stop);
       const some = scope(() => {
         const nearest = this.nearest.narrow(0, start, count);
         const upper = this.#upper.narrow(0, start, count);
@@ -243,10 +252,9 @@ export class NearestCentroids {
         return aten.nonzero(upper.ge(lower)).select(1, 0).add(start);
       });
       undecided.push(some);
-      yield;
     }
     const which = aten.cat(undecided, 0);
-    if (which.size(0) > 0) yield* this.#assign(centroids, which);
+    if (which.size(0) > 0) this.#assign(centroids, which);
   }
 
   /**
@@ -259,6 +267,7 @@ export class NearestCentroids {
     const rounding = relative / this.#rows.size(1);
     const norms = centroids.norm(2, 1);
     for (const { start, count } of rowBlocks(which.size(0), this.#rows.size(1))) {
+      checkStop(this.#points.stop);
       scope(() => {
         const positions = which.narrow(0, start, count);
         const nearest = this.nearest.indexSelect(0, positions);

@@ -1,3 +1,5 @@
+import type { StopCheck } from '../stop-check.js';
+
 export interface NearestOptions {
   /**
    * Queries at a time; default 2,048 on the CPU in float32, else as many as keep a block of distances small.
@@ -9,6 +11,8 @@ export interface NearestOptions {
    * largest. It saves most of the time for a large k.
    */
   order?: { first: number; cuts: readonly number[] };
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 export interface Neighbours {

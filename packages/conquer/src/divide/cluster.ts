@@ -1,7 +1,7 @@
 import type { Tensor } from '@conquer/torch';
-import { kMeansSteps } from '../distances/kmeans.js';
-import type { Steps } from '../distances/steps.js';
+import { kMeans } from '../distances/kmeans.js';
 import type { Random } from '../random.js';
+import type { StopCheck } from '../stop-check.js';
 import { enoughToTrain } from './trainable.js';
 
 /** How often a clustering is tried anew, with another start, before the last one is taken as it is. */
@@ -14,25 +14,31 @@ export interface Clustered {
   notes: string[];
 }
 
+export interface ClusterOptions {
+  random: Random;
+  /** Default 30. */
+  trials?: number;
+  /** (numClusters, F) to start the first try from. */
+  centroids?: Tensor | null;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
+}
+
 /**
  * k-means on the features (N, F), repeated with other starts until every cluster holds at least two classes of
  * two images.
- *
- * @param centroids (numClusters, F) to start the first try from
  */
-export function* clusterFeatures(
+export function clusterFeatures(
   features: Tensor,
   labels: Int32Array,
   numClusters: number,
-  random: Random,
-  trials = CLUSTERING_TRIALS,
-  centroids: Tensor | null = null,
-): Steps<Clustered> {
+  { random, trials = CLUSTERING_TRIALS, centroids = null, stop }: ClusterOptions,
+): Clustered {
   if (numClusters === 1) return { clusters: new Int32Array(labels.length), notes: [] };
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
     const start = trial === 0 && centroids !== null ? { centroids } : {};
-    const result = yield* kMeansSteps(features, numClusters, { random, ...start });
+    const result = kMeans(features, numClusters, { random, stop, ...start });
     result.centroids.dispose();
     clusters = result.assignments;
     if (enoughToTrain(clusters, labels, numClusters)) return { clusters, notes: [] };

@@ -1,6 +1,5 @@
 import { liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { inOneGo } from '../distances/steps.js';
 import { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
 import { divide, undivided } from './division.js';
@@ -52,7 +51,7 @@ describe('clusterFeatures', () => {
     manualSeed(1);
     const { features, labels } = groups();
     for (let seed = 0; seed < 10; seed++) {
-      const { clusters, notes } = inOneGo(clusterFeatures(features, labels, 4, new Random(seed)));
+      const { clusters, notes } = clusterFeatures(features, labels, 4, { random: new Random(seed) });
       expect(enoughToTrain(clusters, labels, 4)).toBe(true);
       expect(notes).toEqual([]);
     }
@@ -60,7 +59,10 @@ describe('clusterFeatures', () => {
 
   it('keeps the last try with a note where none can', () => {
     const labels = Int32Array.from({ length: 20 }, (_, i) => i);
-    const { clusters, notes } = inOneGo(clusterFeatures(randn([20, 2]), labels, 2, new Random(0), 3));
+    const { clusters, notes } = clusterFeatures(randn([20, 2]), labels, 2, {
+      random: new Random(0),
+      trials: 3,
+    });
     expect(new Set(clusters).size).toBe(2);
     expect(notes).toEqual([expect.stringMatching(/in 3 tries/)]);
   });
@@ -71,7 +73,7 @@ describe('splitClusters', () => {
     manualSeed(2);
     const { features, labels, group } = groups();
     const two = group.map((g, i) => (i === 0 ? -1 : g >> 1));
-    const { clusters, notes } = inOneGo(splitClusters(features, two, labels, 2, new Random(0)));
+    const { clusters, notes } = splitClusters(features, two, labels, 2, { random: new Random(0) });
     expect(notes).toEqual([]);
     expect(clusters[0]).toBe(-1);
     for (let i = 1; i < 120; i++) expect((clusters[i] as number) >> 1).toBe(two[i]);
@@ -84,7 +86,10 @@ describe('splitClusters', () => {
   it('says so where a cluster cannot be split well, or at all', () => {
     const features = tensor([[0], [1], [2], [3], [9]]);
     const labels = Int32Array.of(0, 0, 1, 1, 2);
-    const split = inOneGo(splitClusters(features, Int32Array.of(0, 0, 0, 0, 1), labels, 3, new Random(0), 2));
+    const split = splitClusters(features, Int32Array.of(0, 0, 0, 0, 1), labels, 3, {
+      random: new Random(0),
+      trials: 2,
+    });
     expect(split.notes.length).toBe(3);
     expect(split.clusters[4]).toBe(2);
     expect(new Set(split.clusters.subarray(0, 4))).toEqual(new Set([0, 1]));

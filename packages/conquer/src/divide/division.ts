@@ -1,10 +1,10 @@
 import type { Division } from '@conquer/run';
-import { aten, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import { aten, noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
 import type { z } from 'zod';
 import type { Compat } from '../compat.js';
-import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { withDefaults } from '../part.js';
 import type { Random } from '../random.js';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import { clusterFeatures } from './cluster.js';
 import { divisionOptions } from './division-options.js';
 import { reassignClusters } from './reassign.js';
@@ -34,6 +34,8 @@ export interface DivideOptions extends z.input<typeof divisionOptions> {
   random: Random;
   /** 'dcesml': its reassignment, see `reassignClusters`. */
   compat?: Compat | null;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 /**
@@ -44,18 +46,14 @@ export interface DivideOptions extends z.input<typeof divisionOptions> {
  * At a doubling, clusters 2c and 2c + 1 are the halves of cluster c; bottom-up, they become cluster c.
  * @throws RangeError if `numLearners` is not `numClusters` doubled or halved some times, or k-means cannot
  *   work on the features (fewer images than clusters, NaN); Error if several learners have no features
+ * @throws Interrupted after `stop`
  */
 export function divide(options: DivideOptions): Division {
-  return inOneGo(divideSteps(options));
+  return scope(() => noGrad(() => division(options)));
 }
 
-/** The same in steps. */
-export function divideSteps(options: DivideOptions): Steps<Division> {
-  return inScope(division(options));
-}
-
-function* division(options: DivideOptions): Steps<Division> {
-  const { labels, previous, epoch, random, compat } = options;
+function division(options: DivideOptions): Division {
+  const { labels, previous, epoch, random, compat, stop } = options;
   const { clustering, recluster, clusterBy } = withDefaults('divide', divisionOptions, {
     clustering: options.clustering,
     recluster: options.recluster,
@@ -68,11 +66,11 @@ function* division(options: DivideOptions): Steps<Division> {
   if (numLearners === 1) return undivided(labels, epoch);
   const given = options.features;
   if (!given) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
-  const features = clusterBy === 'class' ? classMeans(given, labels) : given;
+  const features = clusterBy === 'class' ? classMeans(given, labels, stop) : given;
   const known = previous?.numClusters === numClusters ? previous.clusters : null;
   const adaptive = clustering === 'adaptive-centroids' && known !== null;
-  const start = adaptive ? clusterMeans(features, known, numClusters) : null;
-  const clustered = yield* clusterFeatures(features, labels, numClusters, random, undefined, start);
+  const centroids = adaptive ? clusterMeans(features, known, numClusters) : null;
+  const clustered = clusterFeatures(features, labels, numClusters, { random, centroids, stop });
   notes.push(...clustered.notes);
   let clusters = clustered.clusters;
   if (recluster === 'random') {
@@ -87,7 +85,7 @@ function* division(options: DivideOptions): Steps<Division> {
     moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
   }
   while (numClusters < numLearners) {
-    const split = yield* splitClusters(features, clusters, labels, numClusters, random);
+    const split = splitClusters(features, clusters, labels, numClusters, { random, stop });
     clusters = split.clusters;
     notes.push(...split.notes);
     numClusters *= 2;
@@ -135,7 +133,7 @@ function clusterMeans(features: Tensor, clusters: Int32Array, numClusters: numbe
 }
 
 /** (N, F): in each image's place the mean of its class. */
-function classMeans(features: Tensor, labels: Int32Array): Tensor {
+function classMeans(features: Tensor, labels: Int32Array, stop: StopCheck | undefined): Tensor {
   const numClasses = labels.reduce((most, label) => Math.max(most, label + 1), 0);
   const { device } = features;
   const index = tensor(labels, { dtype: 'int64', device });
@@ -143,6 +141,7 @@ function classMeans(features: Tensor, labels: Int32Array): Tensor {
   // In float64: features far from the origin would lose what tells classes apart.
   const sums = zeros([numClasses, features.size(1)], { dtype: 'float64', device });
   for (let start = 0; start < labels.length; start += MEAN_ROWS) {
+    checkStop(stop);
     scope(() => {
       const count = Math.min(MEAN_ROWS, labels.length - start);
       sums.indexAdd_(0, index.narrow(0, start, count), features.narrow(0, start, count).to('float64'));

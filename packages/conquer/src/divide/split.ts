@@ -1,7 +1,5 @@
 import { type Tensor, tensor } from '@conquer/torch';
-import type { Steps } from '../distances/steps.js';
-import type { Random } from '../random.js';
-import { CLUSTERING_TRIALS, type Clustered, clusterFeatures } from './cluster.js';
+import { CLUSTERING_TRIALS, type Clustered, type ClusterOptions, clusterFeatures } from './cluster.js';
 
 /**
  * Splits every cluster in two by k-means: the halves of c become 2c and 2c + 1. Each split is tried up to 30
@@ -13,14 +11,14 @@ import { CLUSTERING_TRIALS, type Clustered, clusterFeatures } from './cluster.js
  * @param features (N, F)
  * @param clusters (N,), -1..numClusters-1
  */
-export function* splitClusters(
+export function splitClusters(
   features: Tensor,
   clusters: Int32Array,
   labels: Int32Array,
   numClusters: number,
-  random: Random,
-  trials = CLUSTERING_TRIALS,
-): Steps<Clustered> {
+  options: Omit<ClusterOptions, 'centroids'>,
+): Clustered {
+  const { trials = CLUSTERING_TRIALS } = options;
   const halves = new Int32Array(clusters.length).fill(-1);
   const notes: string[] = [];
   for (let cluster = 0; cluster < numClusters; cluster++) {
@@ -35,7 +33,7 @@ export function* splitClusters(
     using index = tensor(members, { dtype: 'int64', device: features.device });
     using own = features.indexSelect(0, index);
     const ownLabels = members.map((image) => labels[image] as number);
-    const split = yield* clusterFeatures(own, ownLabels, 2, random, trials);
+    const split = clusterFeatures(own, ownLabels, 2, options);
     for (const [position, image] of members.entries()) {
       halves[image] = 2 * cluster + (split.clusters[position] as number);
     }

@@ -1,4 +1,5 @@
 import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RowMetric } from './metric.js';
 
 export interface ClassDistances {
@@ -24,8 +25,13 @@ const SMALLEST = 1e-150;
  *
  * @param embeddings (N, D)
  * @param labels (N,)
+ * @param stop ends the work, with Interrupted
  */
-export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDistances {
+export function classDistances(
+  embeddings: Tensor,
+  labels: Int32Array,
+  stop?: StopCheck | undefined,
+): ClassDistances {
   const index = new Map<number, number>();
   const sizes: number[] = [];
   const classOf = labels.map((label) => {
@@ -39,6 +45,7 @@ export function classDistances(embeddings: Tensor, labels: Int32Array): ClassDis
       const { device } = embeddings;
       const centres = zeros([sizes.length, embeddings.size(1)], { dtype: 'float64', device });
       for (let start = 0; start < labels.length; start += BLOCK_ROWS) {
+        checkStop(stop);
         scope(() => {
           const count = Math.min(BLOCK_ROWS, labels.length - start);
           const rows = F.normalize(embeddings.detach().narrow(0, start, count).to('float64'), {
@@ -75,8 +82,8 @@ export const classDistance: RowMetric = {
   extended: true,
   chooses: false,
   of: 'rows',
-  measure(embeddings, labels) {
-    const { intra, inter } = classDistances(embeddings, labels);
+  measure(embeddings, labels, stop) {
+    const { intra, inter } = classDistances(embeddings, labels, stop);
     return [intra, inter];
   },
 };

@@ -1,13 +1,13 @@
 import type { Metrics } from '@conquer/run';
-import { cat, scope, type Tensor, tensor } from '@conquer/torch';
-import { kMeansSteps } from '../distances/kmeans.js';
-import { nearestNeighbourSteps } from '../distances/nearest.js';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { type KMeansOptions, kMeans } from '../distances/kmeans.js';
+import { eachNeighbourBlock } from '../distances/nearest.js';
 import type { NeighbourBlock } from '../distances/neighbours.js';
-import { inOneGo, inScope, type Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import { countRelevant } from './average-precision.js';
 import type { Metric } from './metric.js';
 import { metrics as known } from './metrics.js';
@@ -39,6 +39,8 @@ export interface EvaluateOptions {
    * false.
    */
   extended?: boolean;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 /** All of its options. */
@@ -48,6 +50,7 @@ const optionNames: OptionNames<EvaluateOptions> = {
   gallery: true,
   blockSize: true,
   extended: true,
+  stop: true,
 };
 
 /**
@@ -60,23 +63,15 @@ const optionNames: OptionNames<EvaluateOptions> = {
  * @param embeddings (N, D)
  * @param labels (N,)
  * @throws RangeError if sizes do not fit; Error if an embedding is NaN or infinite
+ * @throws Interrupted after `stop`
  */
 export function evaluateEmbeddings(
   embeddings: Tensor,
   labels: Int32Array,
   options: EvaluateOptions,
 ): Metrics {
-  return inOneGo(evaluateSteps(embeddings, labels, options));
-}
-
-/** The same in steps. */
-export function* evaluateSteps(
-  embeddings: Tensor,
-  labels: Int32Array,
-  options: EvaluateOptions,
-): Steps<Metrics> {
   refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
-  const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
+  const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false, stop } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
 
@@ -107,12 +102,12 @@ export function* evaluateSteps(
   // out, the first k are among the first k, k + 1, …
   const most = mostOwn(own);
   const cuts = recallAt.flatMap((k) => Array.from({ length: most + 1 }, (_, more) => k + more));
-  const approximate = { blockSize, order: { first: mostRelevant + most, cuts } };
+  const approximate = { blockSize, order: { first: mostRelevant + most, cuts }, stop };
   const among = gallery?.embeddings ?? null;
-  yield* nearestNeighbourSteps(embeddings, among, deepest + most, approximate, onBlock);
+  eachNeighbourBlock(embeddings, among, deepest + most, approximate, onBlock);
   for (const metric of wanted) {
     if (metric.of !== 'rankings') continue;
-    const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }) };
+    const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }), stop };
     const values = metric.measure(embeddings, labels, relevant, search);
     for (const [i, value] of values.entries()) metrics[metric.names(recallAt)[i]!] = value;
   }
@@ -122,25 +117,26 @@ export function* evaluateSteps(
   const everyLabel = gallery
     ? Int32Array.from([...labels, ...Array.from(only, (position) => gallery.labels[position] as number)])
     : labels;
-  const measureAll = function* (): Steps<void> {
+  const measureAll = () => {
     const every = gallery ? together(embeddings, gallery.embeddings, only) : embeddings;
     if (nmi) {
       const clusterings: Int32Array[] = [];
       for (const seed of nmi.seeds)
-        clusterings.push(yield* cluster(every, everyLabel, seed, nmi.maxIterations));
+        clusterings.push(cluster(every, everyLabel, seed, { maxIterations: nmi.maxIterations, stop }));
       for (const metric of wanted) {
         if (metric.of !== 'clusters') continue;
+        checkStop(stop);
         const values = clusterings.map((clusters) => metric.measure(everyLabel, clusters));
         addSpread(metrics, metric.names(recallAt)[0]!, values);
       }
     }
     for (const metric of wanted) {
       if (metric.of !== 'rows') continue;
-      for (const [i, value] of metric.measure(every, everyLabel).entries())
+      for (const [i, value] of metric.measure(every, everyLabel, stop).entries())
         if (value !== null) metrics[metric.names(recallAt)[i]!] = value;
     }
   };
-  yield* inScope(measureAll());
+  scope(() => noGrad(measureAll));
   return metrics;
 }
 
@@ -161,14 +157,13 @@ function addSpread(metrics: Metrics, name: string, values: readonly number[]): v
 }
 
 /** A k-means cluster for each image, as many as there are classes. */
-function* cluster(
+function cluster(
   embeddings: Tensor,
   labels: Int32Array,
   seed: number,
-  maxIterations = 100,
-): Steps<Int32Array> {
-  const options = { random: new Random(seed), maxIterations };
-  const found = yield* kMeansSteps(embeddings, new Set(labels).size, options);
+  options: Pick<KMeansOptions, 'maxIterations' | 'stop'>,
+): Int32Array {
+  const found = kMeans(embeddings, new Set(labels).size, { ...options, random: new Random(seed) });
   found.centroids.dispose();
   return found.assignments;
 }

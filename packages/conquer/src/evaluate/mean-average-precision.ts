@@ -1,7 +1,8 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { exactSquares, squaredGaps } from '../distances/nearest-candidates.js';
+import { exactSquares, squaredGaps, squaredGapsToAll } from '../distances/nearest-candidates.js';
 import { centre, filterError, type Space, spaceOf, squaredNorms } from '../distances/product-filter.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RankingMetric, Search } from './metric.js';
 
 /** By default, as many queries at a time as keep a block of distances within 4 million numbers. */
@@ -33,7 +34,7 @@ export function meanAveragePrecision(
   labels: Int32Array,
   relevant: Int32Array,
   depths: readonly number[],
-  { gallery, blockSize }: MeanAveragePrecisionOptions = {},
+  { gallery, blockSize, stop }: MeanAveragePrecisionOptions = {},
 ): number[] {
   const galleryLabels = gallery?.labels ?? labels;
   const members = new Map<number, number[]>();
@@ -50,9 +51,11 @@ export function meanAveragePrecision(
       const queries = embeddings.detach().to({ dtype: precise });
       const all = gallery ? gallery.embeddings.detach().to({ dtype: precise }) : queries;
       const space = spaceOf('mean average precision', all, gallery ? queries : null);
-      const ranking = { queries, all, space, centred: centre(all, space, precise) };
+      const centred = centre(all, space, precise);
+      const ranking = { queries, all, space, centred, squares: squaredNorms(centred), stop };
       const classOf = tensor(galleryLabels, { device: embeddings.device });
       for (let start = 0; start < labels.length; start += rows) {
+        checkStop(stop);
         const count = Math.min(rows, labels.length - start);
         const targets = Array.from({ length: count }, (_, row) => {
           const ofClass = members.get(labels[start + row] as number) ?? [];
@@ -103,6 +106,9 @@ interface Ranking {
   space: Space;
   /** (M, D), `all` in that space */
   centred: Tensor;
+  /** (M, 1), |y|² of these */
+  squares: Tensor;
+  stop: StopCheck | undefined;
 }
 
 /**
@@ -129,9 +135,9 @@ function nearerOthers(
     beyond.fill(0, row * width, row * width + ofQuery.length);
   }
   const shape = [count, width];
-  const { queries, all, space } = ranking;
+  const { queries, all, space, stop } = ranking;
   const found = tensor(positions, { shape, dtype: 'int64', device });
-  const toTargets = exactSquares(queries.narrow(0, start, count), all, found, space.scale)
+  const toTargets = exactSquares(queries.narrow(0, start, count), all, found, space.scale, stop)
     .maskedFill_(tensor(beyond, { shape, device }).gt(0), Infinity)
     .sort(1).values;
   const distances = distancesAround(ranking, start, toTargets, sameClass);
@@ -152,7 +158,7 @@ function nearerOthers(
  * target, else by differences.
  */
 function distancesAround(
-  { queries, all, space, centred }: Ranking,
+  { queries, all, space, centred, squares, stop }: Ranking,
   start: number,
   toTargets: Tensor,
   sameClass: Tensor,
@@ -163,10 +169,10 @@ function distancesAround(
   const { relative, absolute } = filterError(precision, all.size(1));
   const { distances, undecided } = scope(() => {
     const query = centre(block, space, precision);
-    const [ofQuery, ofAll] = [squaredNorms(query), squaredNorms(centred)];
-    const products = aten.addmm(ofAll.t(), query, centred.t(), 1, -2).add_(ofQuery);
+    const ofQuery = squaredNorms(query);
+    const products = aten.addmm(squares.t(), query, centred.t(), 1, -2).add_(ofQuery);
     const distances = products.to({ dtype: 'float64' }).maskedFill_(sameClass, Infinity);
-    const norms = ofQuery.sqrt().to({ dtype: 'float64' }).add(ofAll.sqrt().t());
+    const norms = ofQuery.sqrt().to({ dtype: 'float64' }).add(squares.sqrt().t());
     const error = norms.mul_(norms).mul_(relative).add_(absolute);
     const nearest = aten.searchsorted$Tensor(toTargets, distances.sub(error));
     const farthest = aten.searchsorted$Tensor(toTargets, distances.add(error), false, true);
@@ -177,7 +183,7 @@ function distancesAround(
   const rows = aten.nonzero(crowded).select(1, 0);
   for (const row of rows.toNumbers()) {
     scope(() => {
-      const exact = squaredGaps(block.narrow(0, row, 1), all, space.scale);
+      const exact = squaredGapsToAll(block.narrow(0, row, 1), all, space.scale, stop);
       distances.select(0, row).copy_(exact.maskedFill_(sameClass.select(0, row), Infinity));
     });
   }
@@ -185,6 +191,7 @@ function distancesAround(
   const pairs = aten.nonzero(undecided);
   const piece = Math.max(1, Math.floor(BLOCK_NUMBERS / all.size(1)));
   for (let first = 0; first < pairs.size(0); first += piece) {
+    checkStop(stop);
     scope(() => {
       const some = pairs.narrow(0, first, Math.min(piece, pairs.size(0) - first));
       const [row, column] = [some.select(1, 0), some.select(1, 1)];

@@ -1,5 +1,6 @@
 import type { Tensor } from '@conquer/torch';
 import type { OwnInGallery } from '../own-in-gallery.js';
+import type { StopCheck } from '../stop-check.js';
 
 /** The nearest neighbours of some queries. */
 export interface Found {
@@ -18,6 +19,8 @@ export interface Search {
   /** (M, D), (M,), and where the queries themselves stand in it; left out: the queries among each other. */
   gallery?: { embeddings: Tensor; labels: Int32Array; own?: OwnInGallery };
   blockSize?: number;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 interface Described {
@@ -57,7 +60,7 @@ export interface ClusterMetric extends Described {
 /** From all rows, one for each name; null: there is none of these embeddings. */
 export interface RowMetric extends Described {
   of: 'rows';
-  measure(embeddings: Tensor, labels: Int32Array): (number | null)[];
+  measure(embeddings: Tensor, labels: Int32Array, stop?: StopCheck | undefined): (number | null)[];
 }
 
 /** What is measured of embeddings of unseen classes. A line in `metrics.ts` is all that makes one known. */

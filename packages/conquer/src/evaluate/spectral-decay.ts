@@ -1,4 +1,5 @@
 import { aten, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
+import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RowMetric } from './metric.js';
 
 export interface SpectralDecayOptions {
@@ -9,6 +10,8 @@ export interface SpectralDecayOptions {
   skip?: number;
   /** KL(S‖U) instead of KL(U‖S). Default false; true is the collection's rho_spectrum@-1. */
   reverse?: boolean;
+  /** Ends the work, with Interrupted. */
+  stop?: StopCheck | undefined;
 }
 
 /** Rows at a time in float64. */
@@ -26,9 +29,9 @@ const FLOOR = 2 ** -23;
  */
 export function spectralDecay(
   embeddings: Tensor,
-  { skip = 0, reverse = false }: SpectralDecayOptions = {},
+  { skip = 0, reverse = false, stop }: SpectralDecayOptions = {},
 ): number {
-  const values = singularValues(embeddings).subarray(skip);
+  const values = singularValues(embeddings, stop).subarray(skip);
   const largest = values[0] ?? 0;
   if (!(largest > 0)) {
     throw new RangeError(
@@ -45,12 +48,13 @@ export function spectralDecay(
 }
 
 /** The D singular values of (N, D), largest first, in float64: the roots of the eigenvalues of the (D, D) products. */
-export function singularValues(embeddings: Tensor): Float64Array {
+export function singularValues(embeddings: Tensor, stop?: StopCheck | undefined): Float64Array {
   return scope(() =>
     noGrad(() => {
       const [size, dim] = embeddings.shape as [number, number];
       const products = zeros([dim, dim], { dtype: 'float64', device: embeddings.device });
       for (let start = 0; start < size; start += BLOCK_ROWS) {
+        checkStop(stop);
         scope(() => {
           const rows = embeddings
             .detach()
@@ -73,5 +77,5 @@ export const rho: RowMetric = {
   extended: true,
   chooses: false,
   of: 'rows',
-  measure: (embeddings) => [spectralDecay(embeddings)],
+  measure: (embeddings, _, stop) => [spectralDecay(embeddings, { stop })],
 };

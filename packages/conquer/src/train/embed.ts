@@ -1,7 +1,7 @@
 import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
-import { Interrupted } from '../interrupted.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { inWords } from '../out-of-memory.js';
+import { checkStop } from '../stop-check.js';
 import { requireFiniteRows } from './finite-rows.js';
 import type { Profile } from './profile.js';
 
@@ -54,7 +54,7 @@ export async function embedImages(
       onProgress?.(done);
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
       await new Promise((resolve) => setImmediate(resolve));
-      if (signal?.aborted) throw new Interrupted(`stopped after ${done} images were embedded`);
+      checkStop(signal);
     }
     if (parts.length === 0 && mayBeEmpty)
       return zeros([0, layer === 'final' ? model.embeddingDim : model.featureSize]);

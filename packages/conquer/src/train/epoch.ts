@@ -2,6 +2,7 @@ import { type Division, type EpochRecord, StepLog, UserError } from '@conquer/ru
 import { undivided } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
+import { checkStop } from '../stop-check.js';
 import type { EpochPosition } from './checkpoint.js';
 import { NotFiniteGuard } from './not-finite.js';
 import type { Session } from './session.js';
@@ -57,10 +58,10 @@ export class Epoch {
     return sampler(positionsOf(division, cluster), data.trainLabels, random);
   }
 
-  /** Trains the steps that are left. @throws Interrupted after the one in which the training was to end, all saved */
+  /** Trains the steps that are left. @throws Interrupted after the one in which the training was to end */
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
-    const { model, optimizer, data, random, run, learningRate, observer, profile, experiment, step } =
+    const { model, optimizer, data, random, run, learningRate, observer, profile, experiment, step, signal } =
       session.parts;
     const begun = session.position !== null;
     const stopClock = session.clock.start('train');
@@ -115,10 +116,10 @@ export class Epoch {
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
       await new Promise((resolve) => setImmediate(resolve));
       profile?.endStep();
-      if (session.parts.signal?.aborted) {
+      if (signal?.aborted) {
         log.end();
         position.took.train += stopClock();
-        session.stopIfAsked();
+        checkStop(signal);
       }
     }
     const trained = this.result();

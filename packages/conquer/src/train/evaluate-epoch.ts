@@ -1,5 +1,4 @@
 import type { EpochRecord } from '@conquer/run';
-import { withPauses } from '../distances/steps.js';
 import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
 import type { Session } from './session.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
@@ -17,15 +16,13 @@ export interface EvaluatedEpoch {
 
 async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
   const { model, data, dataset, signal, profile, observer } = session.parts;
-  return await session.untilStopped(
-    evaluateModel(model, data, {
-      split,
-      recallAt: dataset.recallAt,
-      signal,
-      profile,
-      onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
-    }),
-  );
+  return await evaluateModel(model, data, {
+    split,
+    recallAt: dataset.recallAt,
+    signal,
+    profile,
+    onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
+  });
 }
 
 async function validate(session: Session): Promise<Pick<EpochRecord, 'validation'>> {
@@ -63,9 +60,7 @@ export async function evaluateEpoch(session: Session, epoch: number): Promise<Ev
   if (evaluated === null) return { found, isBest: false, seconds: stopClock(), keep() {} };
   const isBest = session.isBest(found);
   // What a page shows is looked for only in embeddings that stay.
-  const around = isBest
-    ? await session.untilStopped(withPauses(surroundings(evaluated, model.numLearners), signal))
-    : null;
+  const around = isBest ? surroundings(evaluated, model.numLearners, signal) : null;
   return {
     found,
     isBest,

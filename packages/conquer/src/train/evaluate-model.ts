@@ -2,8 +2,7 @@ import type { Metrics } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
-import { inScope, withPauses } from '../distances/steps.js';
-import { type EvaluateOptions, evaluateSteps } from '../evaluate/evaluate.js';
+import { type EvaluateOptions, evaluateEmbeddings } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
@@ -90,13 +89,13 @@ export async function evaluateModel(
     const queries = await measured(split, labels, 0);
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
-    const measure = evaluateSteps(queries.embeddings, queries.labels, {
+    const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
       recallAt,
       extended,
       ...(nmi !== undefined && { nmi }),
       ...(gallery && { gallery: { ...gallery, own } }),
+      stop: signal,
     });
-    const metrics = await withPauses(inScope(measure), signal);
     return { metrics, queries, gallery, own, collapsed: collapsed(queries, gallery), dispose };
   } catch (error) {
     dispose();

@@ -1,4 +1,6 @@
 import type { EpochRecord, Summary } from '@conquer/run';
+import { Interrupted } from '../interrupted.js';
+import { checkStop } from '../stop-check.js';
 import { Epoch } from './epoch.js';
 import { evaluateEpoch, evaluateUntrained } from './evaluate-epoch.js';
 import { redivide } from './redivide.js';
@@ -15,13 +17,23 @@ import { Session, type SessionParts } from './session.js';
  */
 export async function runEpochs(parts: SessionParts): Promise<Summary> {
   const session = new Session(parts);
-  const { schedule, optimizer, model, observer, profile, experiment, run } = parts;
+  try {
+    return await divideAndConquer(session);
+  } catch (error) {
+    // Long work gives up half-way: it has changed nothing, and is done again when the run goes on.
+    if (error instanceof Interrupted) session.stop();
+    throw error;
+  }
+}
+
+async function divideAndConquer(session: Session): Promise<Summary> {
+  const { schedule, optimizer, model, observer, profile, experiment, run, signal } = session.parts;
   observer.onStart?.();
   if (session.isNew && session.measures && experiment.evaluate.untrained) await evaluateUntrained(session);
   profile?.take(); // the evaluation before training is no epoch's
 
   for (let epoch = session.firstEpoch; epoch < session.epochs; epoch++) {
-    session.stopIfAsked();
+    checkStop(signal);
     const plan = schedule.at(epoch);
     const begun = session.position !== null;
 

@@ -1,5 +1,4 @@
-import { withPauses } from '../distances/steps.js';
-import { divideSteps, undivided } from '../divide/division.js';
+import { divide, undivided } from '../divide/division.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
 import { Random } from '../random.js';
 import { embedImages } from './embed.js';
@@ -23,15 +22,13 @@ export async function redivide(
   if (plan.numLearners === 1) {
     session.division = undivided(trainLabels, epoch);
   } else {
-    const features = await session.untilStopped(
-      embedImages(model, data.plain('train'), {
-        layer: clusterLayer,
-        signal,
-        profile,
-        onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
-      }),
-    );
-    const dividing = divideSteps({
+    using features = await embedImages(model, data.plain('train'), {
+      layer: clusterLayer,
+      signal,
+      profile,
+      onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
+    });
+    session.division = divide({
       features,
       labels: trainLabels,
       previous: session.division,
@@ -43,14 +40,12 @@ export async function redivide(
       epoch,
       random: clusterSeed === null ? random : new Random(clusterSeed),
       compat: experiment.compat,
+      stop: signal,
     });
-    session.division = await session.untilStopped(
-      withPauses(dividing, signal).finally(() => features.dispose()),
-    );
   }
   session.setLearners(session.division.numClusters);
-  const divide = stopClock();
+  const seconds = stopClock();
   run.appendDivision(session.division);
   observer.onDivision?.(session.division);
-  return { divide };
+  return { divide: seconds };
 }

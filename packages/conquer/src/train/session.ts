@@ -145,23 +145,8 @@ export class Session {
     if (this.parts.model.setNumLearners(numLearners)) this.parts.optimizer.replaceMasks();
   }
 
-  /** @throws Interrupted, with all that is done saved, where the training is to end */
-  stopIfAsked(): void {
-    if (this.parts.signal?.aborted) this.stop();
-  }
-
-  /** The work's result. Long work gives up half-way when asked to: it changes nothing, and is done again when the run goes on. */
-  async untilStopped<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work;
-    } catch (error) {
-      if (error instanceof Interrupted) this.stop();
-      throw error;
-    }
-  }
-
-  /** Saves where the run stands. @throws Interrupted always */
-  private stop(): never {
+  /** Saves where the run stands, after the training was interrupted. @throws Interrupted always */
+  stop(): never {
     const { run } = this.parts;
     if (this.position !== null) this.save(run.lastCheckpoint, this.position.epoch - 1);
     run.writeSummary(this.summarize('stopped'));

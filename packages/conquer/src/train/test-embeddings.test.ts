@@ -17,7 +17,6 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
 import { nearestNeighbours } from '../distances/nearest.js';
-import { inOneGo } from '../distances/steps.js';
 import { createModel } from '../models/create-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
@@ -54,7 +53,7 @@ it('keeps what it takes to look at every learner, with and without a mask over t
     model.fullEmbeddingMasks = masks;
     using embeddings = noGrad(() => model.embed(images));
     const queries = measured(embeddings, labels);
-    const around = inOneGo(surroundings({ queries, gallery: null, own: new Map() }, model.numLearners));
+    const around = surroundings({ queries, gallery: null, own: new Map() }, model.numLearners);
     writeTestEmbeddings(file, { queries, gallery: null, own: new Map(), model, around, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
@@ -104,7 +103,7 @@ describe('readTestedImages', () => {
       total: labels.length,
     });
     const found = { queries: split(rows), gallery: galleryRows && split(galleryRows), own };
-    const around = inOneGo(surroundings(found, 2));
+    const around = surroundings(found, 2);
     writeTestEmbeddings(run.embeddingsFile, { ...found, model, around, epoch: 0 });
     run.writeTestImages({ queries: list, gallery: galleryRows && list });
     found.queries.embeddings.dispose();

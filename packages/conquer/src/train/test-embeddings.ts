@@ -1,11 +1,11 @@
 import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { kMeansSteps } from '../distances/kmeans.js';
-import { allNeighbours } from '../distances/nearest.js';
+import { kMeans } from '../distances/kmeans.js';
+import { nearestNeighbours } from '../distances/nearest.js';
 import type { Neighbours } from '../distances/neighbours.js';
-import type { Steps } from '../distances/steps.js';
 import { mostOwn, withoutOwn } from '../distances/without-own.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { Random } from '../random.js';
+import type { StopCheck } from '../stop-check.js';
 import type { ModelEvaluation } from './evaluate-model.js';
 
 /** Neighbours kept of each query: what a page shows of it. */
@@ -24,18 +24,20 @@ export interface Surroundings {
   clusters: Int32Array;
 }
 
-/** Finds it, in steps. */
-export function* surroundings(
+/** @throws Interrupted after `stop` */
+export function surroundings(
   { queries, gallery, own }: Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'>,
   numLearners: number,
-): Steps<Surroundings> {
+  stop?: StopCheck | undefined,
+): Surroundings {
   const { embeddings } = queries;
   const among = gallery?.embeddings ?? null;
   const k = Math.min(NEIGHBOURS, among ? among.size(0) - mostOwn(own) : embeddings.size(0) - 1);
-  const found = yield* allNeighbours(embeddings, among, k + mostOwn(own));
+  const found = nearestNeighbours(embeddings, among, k + mostOwn(own), { stop });
   const neighbours = withoutOwn(found, 0, own, k);
   const numClusters = Math.min(Math.max(2, numLearners), embeddings.size(0));
-  const { assignments, centroids } = yield* kMeansSteps(embeddings, numClusters, { random: new Random(0) });
+  const options = { random: new Random(0), stop };
+  const { assignments, centroids } = kMeans(embeddings, numClusters, options);
   centroids.dispose();
   return { neighbours, clusters: assignments };
 }
