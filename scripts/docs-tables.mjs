@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { experimentLibrary } from './experiment-library.mjs';
+import { allowedIn, PACKAGES, ROOMS } from './import-directions.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const TABLE = /<!-- table: ([\w -]+) -->\n[\s\S]*?<!-- end of table -->/g;
@@ -107,6 +108,8 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
     optimisers: parts('optimize.optimizer', builtInParts.optimizers),
     schedules: parts('optimize.schedule', builtInParts.schedules),
     trackers: parts('track', builtInParts.trackers),
+    packages: directions(PACKAGES),
+    rooms: directions(ROOMS),
     metrics: table(
       ['name', 'what it is', 'when'],
       metrics.map(({ names, help, extended, shown: how }) => [
@@ -124,6 +127,13 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
 const isPart = ({ anyOf = [], oneOf = [] }) => oneOf.length > 0 || anyOf.some(isPart);
 
 const isNullable = ({ anyOf = [] }) => anyOf.some(({ type }) => type === 'null');
+
+/** Who may import what. */
+const directions = (rooms) =>
+  table(
+    ['', 'imports'],
+    Object.keys(rooms).map((name) => [`\`${name}\``, allowedIn(rooms, name).join(', ') || 'nothing']),
+  );
 
 /** A document with its tables as they are to be. @throws Error for a table that there is not */
 export function withTables(document, tables) {

@@ -109,3 +109,16 @@ test('names in the docs that look like code are in the sources', () => {
     );
   expect(wrong).toEqual([]);
 });
+
+test.each(documents())('%s: code that names its file is in that file', (file) => {
+  const missing = [];
+  for (const [, path, code] of text(file).matchAll(/```ts\n\/\/ (packages\/\S+)\n([\s\S]*?)```/g)) {
+    const lines = new Set(
+      text(path)
+        .split('\n')
+        .map((line) => line.trim()),
+    );
+    missing.push(...code.split('\n').filter((line) => line.trim() !== '' && !lines.has(line.trim())));
+  }
+  expect(missing).toEqual([]);
+});

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PACKAGES = {
+export const PACKAGES = {
   native: '',
   torch: 'native',
   image: 'native',
@@ -15,7 +15,7 @@ const PACKAGES = {
 };
 
 /** The folders of packages/conquer/src: packages, and rooms; …: all above. The files beside them are free to all. */
-const ROOMS = {
+export const ROOMS = {
   distances: 'torch run',
   models: 'torch run',
   data: 'torch image run',
@@ -35,7 +35,7 @@ const ROOMS = {
 };
 
 /** What stands in a line of a table: the packages and rooms that may be imported. */
-function allowedIn(table, name) {
+export function allowedIn(table, name) {
   const names = Object.keys(table);
   const above = names.slice(0, names.indexOf(name));
   return (table[name] ?? '').split(/[ ,]+/).flatMap((word) => (word === '…' ? above : word || []));
