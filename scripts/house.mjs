@@ -39,7 +39,7 @@ export const REASONS = {
 const BY_THEMSELVES = {
   'data/loader.ts': ['device'],
   'data/normalize.ts': ['channels'],
-  'distances/pairwise.ts': ['squared'],
+  'neighbours/pairwise.ts': ['squared'],
   'retrieve/trained-model.ts': ['device'],
   'cli/commands/index-images.ts': ['device'],
   'cli/commands/search.ts': ['device'],

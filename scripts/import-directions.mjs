@@ -16,21 +16,22 @@ export const PACKAGES = {
 
 /** The folders of packages/conquer/src: packages, and rooms; …: all above. The files beside them are free to all. */
 export const ROOMS = {
-  distances: 'torch run',
+  neighbours: 'torch run',
+  clustering: 'torch run, neighbours',
   models: 'torch run',
   data: 'torch image run',
   datasets: 'image run, data',
   samplers: 'run',
-  losses: 'torch run, distances',
-  miners: 'torch run, distances',
-  divide: 'torch run, distances',
-  evaluate: 'torch run, distances',
+  losses: 'torch run, neighbours',
+  miners: 'torch run, neighbours',
+  divide: 'torch run, clustering',
+  evaluate: 'torch run, neighbours clustering',
   optimize: 'torch run, losses models',
   track: 'image run, data',
   experiment: 'torch run, …',
   train: 'torch image run, …',
   golden: 'torch run, …',
-  retrieve: 'torch image run, distances models data datasets samplers experiment train',
+  retrieve: 'torch image run, neighbours models data datasets samplers experiment train',
   cli: 'torch image run dashboard, …',
 };
 

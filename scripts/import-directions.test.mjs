@@ -10,7 +10,7 @@ const CONQUER = 'packages/conquer/src';
 test.each([
   [`${CONQUER}/losses/a.ts`, '../miners/b.js'],
   [`${CONQUER}/miners/a.ts`, '../losses/b.js'],
-  [`${CONQUER}/distances/a.ts`, '../losses/b.js'],
+  [`${CONQUER}/neighbours/a.ts`, '../losses/b.js'],
   [`${CONQUER}/data/a.ts`, '../datasets/b.js'],
   [`${CONQUER}/datasets/a.ts`, '../samplers/b.js'],
   [`${CONQUER}/datasets/a.ts`, '@conquer/torch'],
@@ -32,7 +32,7 @@ test.each([
 });
 
 test.each([
-  [`${CONQUER}/losses/a.ts`, '../distances/b.js'],
+  [`${CONQUER}/losses/a.ts`, '../neighbours/b.js'],
   [`${CONQUER}/losses/a.ts`, '../tuples.js'],
   [`${CONQUER}/losses/a.ts`, '@conquer/torch'],
   [`${CONQUER}/losses/a.ts`, './b.js'],

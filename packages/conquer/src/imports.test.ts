@@ -10,7 +10,7 @@ function modulesOf(name: string): string[] {
   const folder = join(packages, name, 'src');
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !/(^|\/)testing\/|\.test\.ts$|-worker\.ts$/.test(file))
-    .filter((file) => !['cli/main.ts', 'golden/cli.ts'].includes(file))
+    .filter((file) => !['cli/main.ts', 'cli/training-thread.ts', 'golden/cli.ts'].includes(file))
     .map((file) => join(folder, file));
 }
 

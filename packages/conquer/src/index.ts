@@ -14,6 +14,7 @@ export {
   type Summary,
   UserError,
 } from '@conquer/run';
+export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmeans.js';
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
 export type { AffineRanges } from './data/affine-matrix.js';
@@ -50,10 +51,6 @@ export { openInshop } from './datasets/inshop.js';
 export { type DatasetName, datasetNames, type OpenDatasetOptions, openDataset } from './datasets/open.js';
 export { openSop } from './datasets/sop.js';
 export { openVehicleId } from './datasets/vehicle-id.js';
-export { type KMeansOptions, type KMeansResult, kMeans } from './distances/kmeans.js';
-export { nearestNeighbours } from './distances/nearest.js';
-export { pairwiseDistances } from './distances/pairwise.js';
-export { PreparedGallery } from './distances/prepared-gallery.js';
 export { type DivideOptions, divide, undivided } from './divide/division.js';
 export { interleaveLearners, type LearnerBatches } from './divide/interleave.js';
 export { reassignClusters } from './divide/reassign.js';
@@ -109,6 +106,9 @@ export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export type { FeatureModule } from './models/own-backbone.js';
 export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
 export { imageNetWeights, loadWeights } from './models/weights.js';
+export { nearestNeighbours } from './neighbours/nearest.js';
+export { pairwiseDistances } from './neighbours/pairwise.js';
+export { PreparedGallery } from './neighbours/prepared-gallery.js';
 export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
 export { OptionError } from './option-error.js';
 export { part } from './part.js';

@@ -1,10 +1,10 @@
 import { liveTensors, manualSeed, randn, type Tensor } from '@conquer/torch';
 import { expect, it } from 'vitest';
-import { kMeans } from './distances/kmeans.js';
-import { nearestNeighbours } from './distances/nearest.js';
+import { kMeans } from './clustering/kmeans.js';
 import { divide } from './divide/division.js';
 import { evaluateEmbeddings } from './evaluate/evaluate.js';
 import { Interrupted } from './interrupted.js';
+import { nearestNeighbours } from './neighbours/nearest.js';
 import { Random } from './random.js';
 import type { StopCheck } from './stop-check.js';
 

@@ -1,5 +1,5 @@
 import type { Tensor } from '@conquer/torch';
-import { kMeans } from '../distances/kmeans.js';
+import { kMeans } from '../clustering/kmeans.js';
 import type { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
 import { enoughToTrain } from './trainable.js';

@@ -1,10 +1,10 @@
 import type { Metrics } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { type KMeansOptions, kMeans } from '../distances/kmeans.js';
-import { eachNeighbourBlock } from '../distances/nearest.js';
-import type { NeighbourBlock } from '../distances/neighbours.js';
-import { mostOwn, withoutOwn } from '../distances/without-own.js';
+import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { eachNeighbourBlock } from '../neighbours/nearest.js';
+import type { NeighbourBlock } from '../neighbours/neighbours.js';
+import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';

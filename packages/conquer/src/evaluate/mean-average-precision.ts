@@ -1,6 +1,6 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { exactSquares, squaredGaps, squaredGapsToAll } from '../distances/nearest-candidates.js';
-import { centre, filterError, type Space, spaceOf, squaredNorms } from '../distances/product-filter.js';
+import { exactSquares, squaredGaps, squaredGapsToAll } from '../neighbours/nearest-candidates.js';
+import { centre, filterError, type Space, spaceOf, squaredNorms } from '../neighbours/product-filter.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RankingMetric, Search } from './metric.js';

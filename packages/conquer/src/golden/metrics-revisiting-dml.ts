@@ -1,11 +1,11 @@
 import { scope } from '@conquer/torch';
-import { nearestNeighbours } from '../distances/nearest.js';
 import { countRelevant } from '../evaluate/average-precision.js';
 import { classDistances } from '../evaluate/class-distances.js';
 import { meanAveragePrecisionAtR } from '../evaluate/map-at-r.js';
 import { meanAveragePrecision } from '../evaluate/mean-average-precision.js';
 import { pairF1 } from '../evaluate/pair-f1.js';
 import { singularValues, spectralDecay } from '../evaluate/spectral-decay.js';
+import { nearestNeighbours } from '../neighbours/nearest.js';
 import {
   Comparison,
   FLOAT64,

@@ -1,7 +1,7 @@
 import { scope } from '@conquer/torch';
-import { distanceMatrix } from '../distances/pairwise.js';
 import { negativesPerAnchor, negativeWeights } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { batchRows } from '../rows.js';
 import {
   Comparison,

@@ -1,7 +1,7 @@
 import { scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import type { Compat } from '../compat.js';
-import { pairwiseDistances } from '../distances/pairwise.js';
+import { pairwiseDistances } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import { Loss, type LossContext, lossPart } from './loss.js';

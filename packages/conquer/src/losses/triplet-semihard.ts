@@ -1,6 +1,6 @@
 import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
-import { pairwiseDistances } from '../distances/pairwise.js';
+import { pairwiseDistances } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import { Loss, lossPart } from './loss.js';

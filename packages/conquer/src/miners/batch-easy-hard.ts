@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
-import { distanceMatrix } from '../distances/pairwise.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { OptionError } from '../option-error.js';
 import { part, withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';

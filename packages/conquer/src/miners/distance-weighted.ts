@@ -1,8 +1,8 @@
 import { distanceWeights, noGrad, scope } from '@conquer/torch';
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
-import { refuseNonFinite, refuseNonFiniteRows } from '../distances/pairwise.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
+import { refuseNonFinite, refuseNonFiniteRows } from '../neighbours/pairwise.js';
 import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';

@@ -1,6 +1,6 @@
 import { F, manualSeed, randn, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { distanceMatrix } from '../distances/pairwise.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { Random } from '../random.js';
 import { batchRows, countPairs, labelled } from '../rows.js';
 import { EasyPositiveMiner } from './easy-positive.js';

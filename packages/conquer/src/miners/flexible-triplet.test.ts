@@ -1,6 +1,6 @@
 import { F, manualSeed, randn } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { distanceMatrix } from '../distances/pairwise.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { Random } from '../random.js';
 import { batchRows, labelled } from '../rows.js';
 import { FlexibleTripletMiner, negativeChoices, positiveChoices } from './flexible-triplet.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
-import { distanceMatrix } from '../distances/pairwise.js';
 import { type MiningBounds, usualBounds } from '../mining-bounds.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { part, withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import type { Labelled, Rows } from '../rows.js';

@@ -1,6 +1,6 @@
 import { F, Generator, randn, tensor } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
-import { distanceMatrix } from '../distances/pairwise.js';
+import { distanceMatrix } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
 import { batchRows, countPairs, type Rows } from '../rows.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { NewIndexItem } from '@conquer/run';
 import { cat, Generator, liveTensors, randn, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nearestNeighbours } from '../distances/nearest.js';
+import { nearestNeighbours } from '../neighbours/nearest.js';
 import { hardRows } from '../testing/hard-rows.js';
 import { ImageIndex } from './image-index.js';
 

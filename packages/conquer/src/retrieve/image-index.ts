@@ -13,7 +13,7 @@ import {
   whatWouldBeLost,
 } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { PreparedGallery } from '../distances/prepared-gallery.js';
+import { PreparedGallery } from '../neighbours/prepared-gallery.js';
 import { readIndex, writeIndex } from './index-file.js';
 
 /** An item that was found. */

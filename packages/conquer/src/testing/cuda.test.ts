@@ -11,18 +11,18 @@ import {
   type Tensor,
 } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { kMeans } from '../clustering/kmeans.js';
 import { augmentationFamilies, augmentationFamily } from '../data/augmentation-families.js';
 import type { BatchTransform } from '../data/batch-transform.js';
 import { ColorJitter } from '../data/color-jitter.js';
 import { ColorMix } from '../data/color-mix.js';
 import { Normalize } from '../data/normalize.js';
-import { kMeans } from '../distances/kmeans.js';
-import { nearestNeighbours } from '../distances/nearest.js';
 import { divide } from '../divide/division.js';
 import { evaluateEmbeddings } from '../evaluate/evaluate.js';
 import { goldenFiles } from '../golden/files.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { createModel } from '../models/create-model.js';
+import { nearestNeighbours } from '../neighbours/nearest.js';
 import { Random } from '../random.js';
 import { batchRows } from '../rows.js';
 

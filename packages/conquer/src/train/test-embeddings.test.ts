@@ -16,8 +16,8 @@ import {
 } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
-import { nearestNeighbours } from '../distances/nearest.js';
 import { createModel } from '../models/create-model.js';
+import { nearestNeighbours } from '../neighbours/nearest.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { MeasuredImages } from './evaluate-model.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';

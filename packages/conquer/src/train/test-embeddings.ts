@@ -1,9 +1,9 @@
 import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { kMeans } from '../distances/kmeans.js';
-import { nearestNeighbours } from '../distances/nearest.js';
-import type { Neighbours } from '../distances/neighbours.js';
-import { mostOwn, withoutOwn } from '../distances/without-own.js';
+import { kMeans } from '../clustering/kmeans.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { nearestNeighbours } from '../neighbours/nearest.js';
+import type { Neighbours } from '../neighbours/neighbours.js';
+import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
 import type { ModelEvaluation } from './evaluate-model.js';

@@ -1,7 +1,7 @@
 import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import { centre } from '../neighbours/product-filter.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
-import { centre } from './product-filter.js';
 
 /** Numbers that are added at a time: 2 MB in float64, which the processor's cache can hold. */
 const NUMBERS = 2 ** 18;

@@ -1,4 +1,5 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { centre } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { CentredRows } from './centred-rows.js';
@@ -6,7 +7,6 @@ import { ClusterSums } from './cluster-sums.js';
 import { ElkanCentroids } from './elkan-centroids.js';
 import { plusPlusStart, randomStart } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
-import { centre } from './product-filter.js';
 
 export interface KMeansOptions {
   /** Draws the start; nothing is drawn with `centroids`. */

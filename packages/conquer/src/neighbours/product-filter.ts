@@ -6,6 +6,9 @@ import { aten, empty, scope, type Tensor, zeros } from '@conquer/torch';
 /** Numbers that are summed in float64 at a time: 2 MB, which the processor's cache can hold. */
 const PRECISE_NUMBERS = 2 ** 18;
 
+/** Scales of rows whose squares neither overflow nor vanish. */
+const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
+
 /** Rows whose mean is taken. */
 const MEAN_ROWS = 4096;
 
@@ -48,6 +51,24 @@ function middleOf(rows: Tensor, scale: number): Tensor {
     // Scaled first: the sum of the largest numbers there are would be none.
     return some.mul(scale).mean(0, true);
   });
+}
+
+/**
+ * Whether rows lie around the origin, of numbers near 1: a copy that is moved would be no better to take products of.
+ *
+ * @param total Σ |x|²
+ * @param share of the rows' mean square that their mean's may be at most; at 1/2 the mean is no farther from the origin than
+ *   the rows are from it, which doubles the largest |x|² at most
+ */
+export function liesAroundOrigin(
+  { scale, mean }: Space,
+  total: number,
+  count: number,
+  share: number,
+): boolean {
+  if (scale < NEAR_ONE.least || scale > NEAR_ONE.most) return false;
+  const meanSquare = scope(() => mean.div(scale).square().sum().item());
+  return count * meanSquare <= share * total;
 }
 
 /** Sums in float64 make a copy in float64: so many rows at a time. */

@@ -1,10 +1,14 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import {
+  centre,
+  liesAroundOrigin,
+  type Precision,
+  type Space,
+  spaceOf,
+  squaredNorms,
+} from '../neighbours/product-filter.js';
+import { rowBlocks } from '../neighbours/row-blocks.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
-import { centre, type Precision, type Space, spaceOf, squaredNorms } from './product-filter.js';
-import { rowBlocks } from './row-blocks.js';
-
-/** Scales of rows whose squares neither overflow nor vanish. */
-const NEAR_ONE = { least: 2 ** -20, most: 2 ** 20 };
 
 /** What the start of a clustering looks at: rows, their squared norms, and any of them precisely. */
 export type SomeRows = Pick<CentredRows, 'rows' | 'squares' | 'preciseAt' | 'stop'>;
@@ -116,22 +120,4 @@ export class CentredRows {
   preciseCentroids(centroids: Tensor): Tensor {
     return scope(() => centre(this.outOf(centroids), this.space, 'float64'));
   }
-}
-
-/**
- * Whether rows lie around the origin, of numbers near 1: a copy that is moved would be no better to take products of.
- *
- * @param total Σ |x|²
- * @param share of the rows' mean square that their mean's may be at most; at 1/2 the mean is no farther from the origin than
- *   the rows are from it, which doubles the largest |x|² at most
- */
-export function liesAroundOrigin(
-  { scale, mean }: Space,
-  total: number,
-  count: number,
-  share: number,
-): boolean {
-  if (scale < NEAR_ONE.least || scale > NEAR_ONE.most) return false;
-  const meanSquare = scope(() => mean.div(scale).square().sum().item());
-  return count * meanSquare <= share * total;
 }

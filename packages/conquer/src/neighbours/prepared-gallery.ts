@@ -1,10 +1,16 @@
 import { aten, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
-import { liesAroundOrigin } from './centred-rows.js';
 import { clampedK, nearestNeighbours } from './nearest.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { SLACK } from './nearest-candidates.js';
 import type { Neighbours } from './neighbours.js';
-import { centre, filterError, type Space, spaceOf, squaredNorms } from './product-filter.js';
+import {
+  centre,
+  filterError,
+  liesAroundOrigin,
+  type Space,
+  spaceOf,
+  squaredNorms,
+} from './product-filter.js';
 
 /** Queries at a time. */
 const QUERY_ROWS = 2048;

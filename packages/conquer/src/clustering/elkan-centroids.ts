@@ -1,8 +1,8 @@
 import { aten, CentroidBounds, scope, type Tensor } from '@conquer/torch';
+import { centre, filterError } from '../neighbours/product-filter.js';
+import { BLOCK_NUMBERS, rowBlocks } from '../neighbours/row-blocks.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
-import { centre, filterError } from './product-filter.js';
-import { BLOCK_NUMBERS, rowBlocks } from './row-blocks.js';
 
 /** Of all distances, the part from which on a product with all centroids costs less than to measure them one by one. */
 const MANY = 0.15;

@@ -1,8 +1,8 @@
 import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { filterError } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows, SomeRows } from './centred-rows.js';
-import { filterError } from './product-filter.js';
 
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
 const ONE_BY_ONE = 512;

@@ -1,9 +1,9 @@
 import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
+import { squaredGaps } from '../neighbours/nearest-candidates.js';
+import { type FilterError, filterError, type Precision } from '../neighbours/product-filter.js';
+import { rowBlocks } from '../neighbours/row-blocks.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
-import { squaredGaps } from './nearest-candidates.js';
-import { type FilterError, filterError, type Precision } from './product-filter.js';
-import { rowBlocks } from './row-blocks.js';
 
 // What reading a row, and what gathering one from among others, costs beside its product with one centroid.
 const PASS = 40;
