@@ -42,6 +42,7 @@ export default defineConfig({
             'examples/*.slow.test.ts',
           ],
           testTimeout: 600_000,
+          hookTimeout: 120_000,
           // A crowded machine's browser is slow to answer.
           expect: { poll: { timeout: 30_000 } },
         },

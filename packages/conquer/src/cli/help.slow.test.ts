@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtInParts } from '../experiment/experiment.js';
 import { type Ended, conquer as runProgram, smallRun, writeDiscs } from '../testing/small-run.js';
+import { flagsOf } from './flags.js';
 import type { TrainEvent } from './json-lines.js';
-import { trainOptions } from './options.js';
 
 // The program as it is installed: dist/ must be current, which npm test sees to.
 const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
@@ -21,6 +22,7 @@ it('conquer --help is what the build wrote down of it, and is current', () => {
   expect(conquer('-h').stdout).toBe(conquer('help').stdout);
 });
 
+const flags = flagsOf(builtInParts);
 const commands = [...conquer('--help').stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )/gm)]
   .map(([, name]) => name ?? '')
   .filter((name) => name !== 'help');
@@ -44,12 +46,10 @@ describe('help', () => {
   it('of train shows all options when asked, and those of a group', () => {
     const named = (text: string) => [...text.matchAll(/^ {2}--([\w-]+) /gm)].map(([, name]) => name);
     const all = named(conquer('train', '--help-all').stdout);
-    expect(all).toEqual(expect.arrayContaining(Object.keys(trainOptions)));
+    expect(all).toEqual(expect.arrayContaining(flags.map(({ name }) => name)));
     expect(named(conquer('train', '--help', 'all').stdout)).toEqual(all);
     const run = named(conquer('train', '--help', 'run').stdout);
-    expect(run).toEqual(
-      Object.entries(trainOptions).flatMap(([name, { group }]) => (group === 'Run' ? [name] : [])),
-    );
+    expect(run).toEqual(flags.flatMap(({ name, group }) => (group === 'Run' ? [name] : [])));
     expect(conquer('train', '--help', 'model').stdout).toContain('bn-inception');
   });
 

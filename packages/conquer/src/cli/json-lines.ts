@@ -6,8 +6,10 @@ import type { DatasetSizes, TrainObserver } from '../train/observer.js';
 export type TrainEvent =
   | {
       event: 'start';
+      /** Path of its folder, as it was given. */
       run: string;
       data: DatasetSizes;
+      device: string;
       threads: number;
       /** As config.json has it. */
       experiment: Experiment;
@@ -18,14 +20,19 @@ export type TrainEvent =
 
 /** Writes a training run as lines of JSON, for programs. Epochs count from 0; -1 is the network before training. */
 export class JsonLines implements TrainObserver {
-  constructor(private readonly out: NodeJS.WritableStream) {}
+  /** @param run path of the run's folder, as it was given */
+  constructor(
+    private readonly out: NodeJS.WritableStream,
+    private readonly run: string,
+  ) {}
 
   private write(event: TrainEvent): void {
     this.out.write(`${JSON.stringify(event)}\n`);
   }
 
   onBegin(info: Parameters<NonNullable<TrainObserver['onBegin']>>[0]): void {
-    this.write({ event: 'start', ...info });
+    const { device } = info.experiment.train;
+    this.write({ event: 'start', ...info, run: this.run, device });
   }
 
   onDivision({ clusters: _, ...division }: Division): void {

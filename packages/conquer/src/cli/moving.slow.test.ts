@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
+import { mergeExperiments } from '../experiment/merge.js';
 import { conquer, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 
@@ -80,7 +81,10 @@ describe('a run', () => {
     copy('of-2', 'old');
     rmSync(join(path('old'), 'dataset.json'));
     const stored = JSON.parse(config('old'));
-    writeFileSync(join(path('old'), 'config.json'), JSON.stringify({ ...stored, 'dataset-dir': 'images' }));
+    writeFileSync(
+      join(path('old'), 'config.json'),
+      JSON.stringify(mergeExperiments(stored, { data: { dataset: { folder: 'images' } } })),
+    );
     const found = await run(['eval', 'runs/old']);
     expect([found.code, found.stderr]).toEqual([0, expect.stringContaining('is taken to be')]);
     const lost = await run(['eval', '../runs/old'], join(folder, 'else'));
@@ -103,8 +107,7 @@ describe('a run of trainEmbedding()', () => {
     await trainEmbedding({
       dataset: await openFolder({ folder: join(folder, 'images') }),
       run: path('library'),
-      arch: 'small-resnet',
-      model: { smallResNet: { widths: [4, 8] } },
+      arch: { name: 'small-resnet', widths: [4, 8] },
       embeddingDim: 8,
       numLearners: 1,
       epochs: 1,
@@ -113,9 +116,13 @@ describe('a run of trainEmbedding()', () => {
       imageSize: 16,
     });
     const before = config('library');
-    for (const flags of [[], ['--epochs', '2'], ['--epochs', '2', '--dataset-dir', 'images']]) {
+    for (const [flags, message] of [
+      [[], /--dataset: is code of one's own \(images\).*call train\(\) with it/],
+      [['--epochs', '2'], /--dataset: is code of one's own/],
+      [['--epochs', '2', '--dataset-dir', 'images'], /--dataset-dir has no effect/],
+    ] as const) {
       const { code, stderr } = await run(['train', '--resume', 'runs/library', ...flags]);
-      expect([code, stderr]).toEqual([2, expect.stringContaining('call trainEmbedding({ run, resume: true')]);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
     }
     expect(config('library')).toBe(before);
     const evaluated = await run(['eval', 'library', '--json']);
@@ -165,7 +172,10 @@ describe('more epochs than the schedule of the learning rates', () => {
       else if (after === 'restart')
         expect(rates(whole)).toEqual(wanted.restart.map((rate) => expect.closeTo(rate, 4)));
       else expect(rates(whole)[2]).toBeGreaterThan(second);
-      expect(JSON.parse(config(whole))).toMatchObject({ epochs: 4, 'lr-after': after });
+      expect(JSON.parse(config(whole))).toMatchObject({
+        train: { epochs: 4 },
+        optimize: { afterEnd: after },
+      });
       // Stopped in the epochs that were added.
       let killed = false;
       const stopped = await conquer(['train', '--resume', `runs/${cut}`, ...more], {

@@ -1,15 +1,14 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { RunFolder } from '@conquer/run';
 import { readSafetensors } from '@conquer/torch';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { resolveExperiment } from '../experiment/resolve.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
-import { evaluateRun } from './eval.js';
-import { resolveSettings } from './options.js';
-import { runTraining } from './train.js';
+import { evaluateRun } from '../train/evaluate-run.js';
+import { train } from '../train/train.js';
 
 let folder: string;
 const shapes = [
@@ -45,33 +44,27 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const augmentations = ['standard', 'geom', 'icons', 'none'];
-it.each(augmentations.flatMap((name) => ['yes', 'no'].map((cache) => [name, cache])))(
-  'a run, conquer eval and TrainedModel embed alike: --augmentation %s --cache %s',
-  async (augmentation, cache) => {
+const augmentations = ['standard', 'geom', 'icons', 'none'] as const;
+it.each(augmentations.flatMap((name) => [true, false].map((cache) => ({ augmentation: name, cache }))))(
+  'a run, conquer eval and TrainedModel embed alike: $augmentation, cache $cache',
+  async ({ augmentation, cache }) => {
     const name = `${augmentation}-${cache}`;
-    const settings = resolveSettings({
-      dataset: 'csv',
-      'dataset-dir': folder,
-      arch: 'small-resnet',
-      widths: '4,8',
-      bn: 'trained',
-      'embedding-dim': 8,
-      'image-size': 24,
-      resize: 28,
-      'num-learners': 2,
-      'batch-size': 8,
-      'samples-per-class': 2,
-      lr: 0.001,
-      epochs: 2,
-      'runs-dir': join(folder, 'runs'),
-      name,
-      augmentation,
-      cache,
-    });
-    const out = new PassThrough().resume();
-    const { best } = await runTraining({ settings, resume: false, profile: false, events: undefined, out });
     const path = join(folder, 'runs', name);
+    const experiment = resolveExperiment({
+      data: {
+        dataset: { name: 'csv', file: folder },
+        imageSize: 24,
+        resize: 28,
+        batchSize: 8,
+        samplesPerClass: 2,
+        augmentation: { name: augmentation },
+        cache,
+      },
+      model: { backbone: { name: 'small-resnet', widths: [4, 8] }, embeddingDim: 8 },
+      divide: { numLearners: 2 },
+      train: { epochs: 2 },
+    });
+    const { best } = await train(experiment, { run: path });
     const run = RunFolder.open(path);
     const { queries, gallery } = run.testImages();
     const { tensors } = readSafetensors(run.embeddingsFile);
@@ -82,8 +75,8 @@ it.each(augmentations.flatMap((name) => ['yes', 'no'].map((cache) => [name, cach
       expect(difference.item()).toBeLessThan(1e-6);
     }
     for (const value of tensors.values()) value.dispose();
-    for (const given of [{}, { cache: 'no' }]) {
-      const { metrics } = await evaluateRun({ run: path, checkpoint: 'best', given, out });
+    for (const cached of [experiment.data.cache, false]) {
+      const { metrics } = await evaluateRun(path, experiment, { checkpoint: 'best', cached });
       // NMI draws more seeds here.
       const ranks = Object.entries(metrics).filter(([metric]) => !metric.startsWith('NMI'));
       expect(ranks.length).toBeGreaterThan(2);

@@ -47,7 +47,7 @@ export interface Builder {
 }
 
 const missing = (path: string, own: { own: string }) =>
-  new OptionError(path, `is code of one's own (${own.own}): give it, or name one that there is`);
+  new OptionError(path, `is code of one's own (${own.own}), which no file holds: call train() with it`);
 
 /** A part of a list by its name. */
 const named = <Context, Built>(

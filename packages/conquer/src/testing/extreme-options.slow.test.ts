@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type OptionSpec, trainOptions } from '../cli/options.js';
+import { type Flag, flagsOf } from '../cli/flags.js';
+import { builtInParts } from '../experiment/experiment.js';
+import { alternatives } from '../option-error.js';
 
 // Whatever value an option is given, the program does it or says in one line what is wrong with it.
 
@@ -64,13 +66,17 @@ async function runAll(commands: string[][], kilobytes: number | 'unlimited' = 12
 }
 
 /** Integers, numbers and texts at their ends and beyond; every choice. */
-function extremes(spec: OptionSpec): (string | number)[] {
+function extremes({ kind, choices, targets }: Flag): (string | number)[] {
   // The emoji are drawn first, for minutes.
-  if (spec.kind === 'choice') return spec.choices.filter((choice) => !choice.startsWith('emoji'));
-  if (spec.kind === 'text') return ['0', 'x', '1,1', '100000000', ' '];
-  const { min = -1e30, max } = spec;
-  const ends = [min, ...(max === undefined ? [] : [max])];
-  return spec.kind === 'integer' ? [...ends, 1, 3, 2 ** 31, 1e9] : [...ends, 1e-30, 1, 1e30];
+  if (kind === 'choice') return choices.filter((choice) => !choice.startsWith('emoji'));
+  if (kind === 'truth') return ['yes', 'no', 'x'];
+  if (kind === 'text' || kind === 'list') return ['0', 'x', '1,1', '100000000', ' '];
+  const bounds = targets.flatMap(({ schema }) => alternatives(schema));
+  const ends = bounds.flatMap(({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }) =>
+    [minimum, maximum, exclusiveMinimum, exclusiveMaximum].filter((end) => end !== undefined),
+  );
+  if (ends.length === 0) ends.push(-1e30);
+  return kind === 'integer' ? [...ends, 1, 3, 2 ** 31, 1e9] : [...ends, 1e-30, 1, 1e30];
 }
 
 /** These take as long as they are told to: the largest that are tried. */
@@ -136,13 +142,13 @@ async function runWithWhatTheyNeed(options: Record<string, string | number>[]): 
   return [...ended, ...(again.length > 0 ? await runWithWhatTheyNeed(again) : [])];
 }
 
-const groups = Object.entries(trainOptions as Record<string, OptionSpec>).flatMap(([name, spec]) => {
-  if (name === 'name' || name === 'runs-dir') return [];
-  const values = [...new Set(extremes(spec))].filter(
+const groups = flagsOf(builtInParts).flatMap((flag) => {
+  const { name, group } = flag;
+  const values = [...new Set(extremes(flag))].filter(
     (value) => !(Number(value) > (ENDLESS[name] ?? Infinity)),
   );
   // The second epoch divides.
-  return values.map((value) => ({ [name]: value, ...(spec.group === 'Division' && { epochs: 2 }) }));
+  return values.map((value) => ({ [name]: value, ...(group === 'Division' && { epochs: 2 }) }));
 });
 
 it('every option of train', async () => {

@@ -147,7 +147,7 @@ async function trainAndReport(experiment: Experiment, training: Training, parts:
     profile,
     plugins: plugin,
     parts,
-    events: json ? new JsonLines(process.stdout) : undefined,
+    events: json ? new JsonLines(process.stdout, path) : undefined,
     out: process.stderr,
   });
   const out = json ? process.stderr : process.stdout;
