@@ -12,7 +12,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 function makeRun(name: string, scores: number[], epochs: number, status?: Summary['status']): RunFolder {
-  const run = RunFolder.create(join(folder, name), { epochs });
+  const run = RunFolder.create(join(folder, name), { train: { epochs } });
   for (const [i, score] of [0, ...scores].entries()) {
     run.appendEpoch({
       epoch: i - 1,
@@ -76,8 +76,18 @@ it.each([
   ['config.json', '', /config\.json is damaged or cannot be read/],
   ['config.json', 'null', /config\.json is damaged: expected an object, got null/],
   ['config.json', '[]', /config\.json is damaged: expected an object/],
-  ['config.json', '{}', /config\.json is damaged: expected a number of epochs, got null/],
-  ['config.json', '{"epochs": {}}', /config\.json is damaged: expected a number or text for epochs/],
+  ['config.json', '{}', /config\.json is damaged: expected the settings of the run, got none/],
+  ['config.json', '{"format": 3}', /config\.json is damaged: expected a number of epochs, got null/],
+  [
+    'config.json',
+    '{"format": 4, "train": {"epochs": 1}}',
+    /config\.json has the format 4, of a newer version/,
+  ],
+  [
+    'config.json',
+    '{"format": 3, "train": {"epochs": {}}}',
+    /config\.json is damaged: expected a number of epochs/,
+  ],
   ['metrics.jsonl', 'null\n{"epoch": 0}\n', /metrics\.jsonl is damaged in line 1/],
   [
     'metrics.jsonl',
@@ -103,12 +113,10 @@ it('says how to go on with runs that are not whole', () => {
   const stopped = makeRun('b', [0.3], 4, 'stopped').path;
   makeRun('a', [0.2], 1, 'finished');
   const state = listRuns([folder]).runs;
-  expect(howToGoOn(state)).toBe(
-    `go on with ${stopped}: call trainEmbedding() once more, with resume: true\n`,
-  );
-  const config = join(stopped, 'config.json');
-  writeFileSync(config, '{"epochs": 4, "dataset-dir": null}');
   expect(howToGoOn(state)).toBe(`go on with it: npx conquer train --resume ${stopped}\n`);
+  const config = join(stopped, 'config.json');
+  writeFileSync(config, '{"format": 3, "data": {"dataset": {"own": "birds", "folder": null}}}');
+  expect(howToGoOn(state)).toBe(`go on with ${stopped}: call train() once more, with resume: true\n`);
 });
 
 it('finds a run by its name in the usual folder, unless there is one here', () => {
