@@ -7,11 +7,13 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { buildBundle } from './build-bundle.mjs';
 import { buildNative } from './build-native.mjs';
 import { buildPage } from './build-page.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const CONQUER = join(ROOT, 'packages/conquer');
+const BUNDLE = join(CONQUER, 'dist/bundle/index.js');
 const HELP = join(CONQUER, 'dist/cli/help.txt');
 const SCHEMA = join(CONQUER, 'experiment.schema.json');
 const LOCK = join(ROOT, 'node_modules/.conquer-build');
@@ -86,6 +88,7 @@ export async function build(say = console.log) {
   await alone(async () => {
     await buildNative(say);
     await buildTypeScript();
+    if (!isFresh(BUNDLE)) await buildBundle();
     buildHelp();
     buildSchema();
     await buildPage(say);
