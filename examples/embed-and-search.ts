@@ -1,12 +1,12 @@
 // Embeds a folder of images with a trained run, keeps the index, and finds what is most like an image.
 // node examples/dist/embed-and-search.js RUN FOLDER IMAGE
 import { existsSync } from 'node:fs';
-import { ImageIndex, indexFolder, TrainedModel } from 'conquer';
+import { ImageIndex, indexFolder, openModel } from 'conquer';
 
 const [run = 'runs/photos', folder = 'photos', image = 'photo.jpg'] = process.argv.slice(2);
 const file = `${run}/example.index.safetensors`;
 
-using model = TrainedModel.open(run);
+using model = await openModel(run);
 
 // Images that are in the index already, and have not changed, are not embedded again.
 using previous = existsSync(file) ? ImageIndex.open(file) : null;
@@ -14,8 +14,8 @@ const { index, embedded } = await indexFolder(model, folder, { previous, onWarni
 index.save(file);
 console.log(`${index.count} images, ${embedded} of them embedded now`);
 
-using query = await model.embed([image]); // (1, D), of length 1
-for (const { path, distance } of index.search(query, 5)[0] ?? []) {
+const query = await model.embed([image]); // model.dim numbers; the bytes of an upload would do as well
+for (const { path, distance } of index.search(query, 5, model)[0] ?? []) {
   console.log(`${distance.toFixed(3)}  ${path}`);
 }
 index.dispose();

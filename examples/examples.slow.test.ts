@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { runPython } from '@conquer/testing/python';
 import { Generator } from '@conquer/torch';
-import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, TrainedModel } from 'conquer';
+import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel } from 'conquer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 // The examples as a user runs them: compiled, by Node, with the built packages.
@@ -73,9 +73,9 @@ describe('training', () => {
     const run = join(folder, name);
     await example(name, photos, run);
     const { train } = await openFolder({ folder: photos });
-    using trained = TrainedModel.open(run, { checkpoint: 'last' });
+    using trained = await openModel(run, { checkpoint: 'last' });
     const found = async () => {
-      using embeddings = await trained.embed(train.paths);
+      const embeddings = await trained.embed(train.paths);
       return evaluateEmbeddings(embeddings, train.labels, { recallAt: [1], nmi: false })['MAP@R'] ?? 0;
     };
     const after = await found();

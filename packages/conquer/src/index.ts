@@ -10,6 +10,8 @@ export {
   type Json,
   type Metrics,
   type NewIndexItem,
+  type PixelFormat,
+  type Preprocessing,
   RunFolder,
   type Summary,
   UserError,
@@ -31,13 +33,7 @@ export { type Batch, Loader, type LoaderOptions } from './data/loader.js';
 export { Normalize } from './data/normalize.js';
 export { RandomResizedCrop } from './data/random-resized-crop.js';
 export type { TrainingData } from './data/training-data.js';
-export {
-  type EvaluationViewOptions,
-  evaluationView,
-  trainingView,
-  type View,
-  type ViewOptions,
-} from './data/view.js';
+export { evaluationView, trainingView, type View } from './data/view.js';
 export { withAllClasses } from './datasets/all-classes.js';
 export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
@@ -113,19 +109,17 @@ export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-op
 export { OptionError } from './option-error.js';
 export { part } from './part.js';
 export { Random } from './random.js';
+export type { Embedder, EmbedRequest } from './retrieve/embedder.js';
 export {
   ImageIndex,
-  type IndexModel,
   type IndexOfOptions,
   type Match,
   type OpenIndexOptions,
 } from './retrieve/image-index.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
-export {
-  type EmbedFilesOptions,
-  type OpenTrainedModelOptions,
-  TrainedModel,
-} from './retrieve/trained-model.js';
+export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
+export type { TrainedModel } from './retrieve/trained-model.js';
+export type { Labels, RowData } from './row-data.js';
 export { batchRows, type Labelled, labelled, type Rows } from './rows.js';
 export { AdaptiveClassBalancedSampler } from './samplers/adaptive.js';
 export type { BatchSampler } from './samplers/batch-sampler.js';

@@ -21,7 +21,6 @@ export {
   type IndexMetric,
   type IndexOrigin,
   isIndexOf,
-  isSeenAlike,
   shareIn,
   whatWouldBeLost,
 } from './image-index/index-contents.js';
@@ -31,7 +30,12 @@ export {
   indexItem,
   type NewIndexItem,
 } from './image-index/index-item.js';
-export type { Preprocessing } from './image-index/preprocessing.js';
+export {
+  type IndexedPreprocessing,
+  isSeenAlike,
+  type PixelFormat,
+  type Preprocessing,
+} from './image-index/preprocessing.js';
 export type { Json } from './json.js';
 export {
   type BestEpoch,

@@ -6,7 +6,7 @@ import { readSafetensors } from '@conquer/torch';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { resolveExperiment } from '../experiment/resolve.js';
-import { TrainedModel } from '../retrieve/trained-model.js';
+import { openModel } from '../retrieve/open-model.js';
 import { evaluateRun } from '../train/evaluate-run.js';
 import { train } from '../train/train.js';
 
@@ -46,7 +46,7 @@ afterAll(() => {
 
 const augmentations = ['standard', 'geom', 'icons', 'none'] as const;
 it.each(augmentations.flatMap((name) => [true, false].map((cache) => ({ augmentation: name, cache }))))(
-  'a run, conquer eval and TrainedModel embed alike: $augmentation, cache $cache',
+  'a run, conquer eval and openModel embed alike: $augmentation, cache $cache',
   async ({ augmentation, cache }) => {
     const name = `${augmentation}-${cache}`;
     const path = join(folder, 'runs', name);
@@ -68,9 +68,9 @@ it.each(augmentations.flatMap((name) => [true, false].map((cache) => ({ augmenta
     const run = RunFolder.open(path);
     const { queries, gallery } = run.testImages();
     const { tensors } = readSafetensors(run.embeddingsFile);
-    using model = TrainedModel.open(path);
+    using model = await openModel(path);
     for (const [part, list] of Object.entries({ embeddings: queries, gallery_embeddings: gallery! })) {
-      using found = await model.embed(list.paths);
+      using found = await model.embedTensor(list.paths);
       using difference = found.sub(tensors.get(part)!).abs().max();
       expect(difference.item()).toBeLessThan(1e-6);
     }

@@ -1,19 +1,25 @@
 import { Generator, liveTensors, rand, scope } from '@conquer/torch';
 import { describe, expect, it } from 'vitest';
+import { imageNetInput } from '../models/backbone.js';
+import { preprocessingFor } from '../models/preprocessing.js';
 import { buildNamed } from '../named-part.js';
 import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
 import { augmentations } from './augmentations.js';
-import { imageNetStatistics } from './normalize.js';
-import { imageOptions, preprocessingOf, shortSideOf } from './preprocessing.js';
+import { imageOptions } from './image-options.js';
 
-const reading = (whole: boolean, cache: boolean) => preprocessingOf({ size: 32, resize: 40, whole, cache });
+const seen = (whole: boolean, cache: boolean) =>
+  preprocessingFor(imageNetInput, {
+    size: 32,
+    resize: 40,
+    reduced: cache ? (whole ? 'square' : 'short side') : null,
+  });
 
 describe.each(augmentations.map((one) => [one.name, one] as const))(
   'the augmentation %s',
   (name, { whole }) => {
     it.each([true, false])('makes batches of the size asked for (with a cache: %s)', (cache) => {
-      const context = { ...reading(whole, cache), input: imageNetStatistics };
+      const context = seen(whole, cache);
       const { cropping, transform } = buildNamed(augmentations, { name }, context, 'augmentation');
       expect(cropping.size).toBe(32);
       const live = liveTensors();
@@ -25,7 +31,7 @@ describe.each(augmentations.map((one) => [one.name, one] as const))(
     });
 
     it('sees of a wide image the whole, or a part that is drawn', () => {
-      const context = { ...reading(whole, true), input: imageNetStatistics };
+      const context = seen(whole, true);
       const { cropping } = buildNamed(augmentations, { name }, context, 'augmentation');
       // As a cache holds it.
       const image = whole ? { width: 40, height: 40 } : { width: 80, height: 40 };
@@ -35,7 +41,7 @@ describe.each(augmentations.map((one) => [one.name, one] as const))(
     });
 
     it('refuses an option that it has not', () => {
-      const context = { ...reading(whole, false), input: imageNetStatistics };
+      const context = seen(whole, false);
       const given = { name, strength: 2 };
       expect(() => buildNamed(augmentations, given, context, 'data.augmentation')).toThrow(
         /^data\.augmentation\.strength: unknown option/,
@@ -52,15 +58,5 @@ describe('how images are read', () => {
     expect(() => withDefaults('data', imageOptions, { onBadImage: 'skp' } as object)).toThrow(
       /onBadImage: expected one of fail, skip, got "skp" \(did you mean skip\?\)/,
     );
-  });
-
-  it('takes the share of the image that ImageNet is evaluated on, unless told otherwise', () => {
-    expect([shortSideOf(null, 224), shortSideOf(null, 32), shortSideOf(64, 32)]).toEqual([256, 37, 64]);
-  });
-
-  it('reduces images to squares where they are kept and used whole', () => {
-    expect(reading(true, true).reduction).toEqual({ size: 40, square: true });
-    expect(reading(false, true).reduction).toEqual({ size: 40, square: false });
-    expect(reading(true, false).reduction).toBe(null);
   });
 });

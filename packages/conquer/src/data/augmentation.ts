@@ -1,13 +1,9 @@
 import type { Preprocessing } from '@conquer/run';
 import type { AnyPart } from '../part.js';
-import type { NormalizeOptions } from './normalize.js';
 import type { View } from './view.js';
 
-/** What is known when the view of the training images is made: how images are read, and what the backbone expects. */
-export interface AugmentationContext extends Preprocessing {
-  /** Statistics of what the network was trained with, such as `model.backbone.input`. */
-  input: NormalizeOptions;
-}
+/** What is known when the view of the training images is made: what the model is given of an image where nothing is drawn. */
+export type AugmentationContext = Preprocessing;
 
 /** How training images vary, as an experiment names it. */
 export interface AugmentationPart extends AnyPart<AugmentationContext, View> {

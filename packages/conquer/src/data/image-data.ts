@@ -1,14 +1,14 @@
-import { ImageFiles, type ImageSet, type PackProgress, ReducedImages } from '@conquer/image';
-import { Random } from '../random.js';
+import type { ImageSet, PackProgress } from '@conquer/image';
+import type { Preprocessing } from '@conquer/run';
 import type { BadImages } from './bad-images.js';
 import { CropSource } from './crop-source.js';
 import { ownInGallery } from './file-identity.js';
-import { InOrderBatches } from './in-order.js';
 import { Loader } from './loader.js';
 import { packedImages } from './packed-images.js';
+import { imagesAsSeen, plainBatches } from './plain-batches.js';
 import { Substitutes } from './substitutes.js';
 import type { TrainingData } from './training-data.js';
-import { type EvaluationViewOptions, evaluationView, trainingView, type View } from './view.js';
+import { trainingView, type View } from './view.js';
 
 /** Images and their labels, such as a `Split` of a data set. */
 export interface LabelledImages {
@@ -29,11 +29,13 @@ export interface ImageSplits {
   gallery?: LabelledImages | undefined;
 }
 
-export interface ImageDataOptions extends EvaluationViewOptions {
+export interface ImageDataOptions {
+  /** What the model is given of an image that nothing is drawn for: `model.view`. */
+  view: Preprocessing;
   /** What a training image goes through; by default a random crop and flip, see `trainingView`. */
   augmented?: View | undefined;
   /**
-   * Whether images are decoded once and kept on the disk, where there is a `reduction`; default false: they are decoded
+   * Whether images are decoded once and kept on the disk, where the view has a `reduction`; default false: they are decoded
    * each time. What the network sees is the same.
    */
   cached?: boolean | undefined;
@@ -43,7 +45,7 @@ export interface ImageDataOptions extends EvaluationViewOptions {
   signal?: AbortSignal | undefined;
   /** Images known to be bad: others take their places, and those of images that go bad later. Default: none may be. */
   bad?: BadImages | null | undefined;
-  /** Images of an evaluation batch; default 256. */
+  /** Images of a batch where nothing is drawn; default 64. */
   evaluationBatch?: number;
   /** Default 'cpu'. */
   device?: string | undefined;
@@ -61,11 +63,10 @@ export interface ImageDataOptions extends EvaluationViewOptions {
  *   UserError where there are too many
  */
 export async function imageData(dataset: ImageSplits, options: ImageDataOptions): Promise<TrainingData> {
-  const { augmented = trainingView(options), device, threads, signal, onProgress } = options;
-  const plain = evaluationView(options);
-  const { reduction, evaluationBatch = 256 } = options;
+  const { view, device, threads, signal, onProgress, evaluationBatch } = options;
+  const { augmented = trainingView(view) } = options;
   const bad = options.bad ?? undefined;
-  const packed = options.cached === true ? reduction : null;
+  const packed = options.cached === true ? view.reduction : null;
   const { prefetch = packed ? 2 : 3 } = options;
   const imagesOf = async ({ name, paths }: LabelledImages): Promise<ImageSet> => {
     if (packed) {
@@ -76,7 +77,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
         onProgress: onProgress && ((progress) => onProgress(name, progress)),
       });
     }
-    return reduction ? new ReducedImages(paths, reduction) : new ImageFiles(paths);
+    return imagesAsSeen(paths, view);
   };
   const { train, test, validation, gallery } = dataset;
   const read = async (split: LabelledImages) => ({ split, images: await imagesOf(split) });
@@ -87,7 +88,6 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
     gallery: gallery && (await read(gallery)),
   };
   const substitutes = ({ paths, labels }: LabelledImages) => bad && new Substitutes(paths, labels, bad);
-  const source = (images: ImageSet, { cropping }: View) => new CropSource({ images, cropping, threads });
   return {
     trainLabels: train.labels,
     testLabels: test.labels,
@@ -101,7 +101,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
       // The loader draws a stream for each batch it reads.
       for (let batch = 0; batch < done; batch++) random.fork();
       return new Loader({
-        source: source(splits.train.images, augmented),
+        source: new CropSource({ images: splits.train.images, cropping: augmented.cropping, threads }),
         labels: train.labels,
         substitutes: substitutes(train),
         batches: batches.slice(done),
@@ -115,13 +115,12 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
       const wanted = splits[name];
       if (!wanted) throw new RangeError(`${dataset.name} has no ${name}`);
       const { split, images } = wanted;
-      return new Loader({
-        source: source(images, plain),
-        labels: split.labels,
+      const { labels } = split;
+      return plainBatches(images, view, {
+        labels,
         substitutes: substitutes(split),
-        batches: new InOrderBatches(split.paths.length, evaluationBatch),
-        transform: plain.transform,
-        random: new Random(0),
+        batchSize: evaluationBatch,
+        threads,
         device,
         prefetch,
       });

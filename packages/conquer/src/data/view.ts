@@ -1,9 +1,9 @@
-import type { Reduction } from '@conquer/image';
+import { type Preprocessing, UserError } from '@conquer/run';
 import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { CenterCrop } from './center-crop.js';
 import type { Cropping } from './cropping.js';
-import { Normalize, type NormalizeOptions } from './normalize.js';
+import { Normalize } from './normalize.js';
 import { RandomResizedCrop } from './random-resized-crop.js';
 
 /** What is read of each image, and what is done to a batch of them. */
@@ -14,34 +14,26 @@ export interface View {
   transform: BatchTransform;
 }
 
-export interface ViewOptions {
-  /** Side of the images that the network sees, in pixels. */
-  size: number;
-  /** Short side before the centre is cut out, in pixels; default `size`. */
-  resize?: number | undefined;
-  /** Statistics of what the network was trained with, such as `model.backbone.input`. */
-  input: NormalizeOptions;
-}
-
-export interface EvaluationViewOptions extends ViewOptions {
-  /** How the images are reduced before they are given to this view; default: not at all. */
-  reduction?: Reduction | null | undefined;
-}
-
 /**
  * What evaluation and search see: the centre of the image; of one that was reduced to a square all of it, brought to
  * size as in training with icons.
  *
- * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive
+ * @param seen what the model is given, its `view`; images come to this reduced already, see `imagesAsSeen`
+ * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive; UserError for a
+ *   way to bring images to size that there is not
  */
-export function evaluationView({ size, resize = size, input, reduction }: EvaluationViewOptions): View {
-  const normalize = new Normalize(input);
+export function evaluationView({ size, resize, input, reduction }: Preprocessing): View {
+  if (input.interpolation !== 'bilinear')
+    throw new UserError(
+      `images are brought to size bilinearly so far: a network whose input says ${input.interpolation} would be given others than it was trained on`,
+    );
+  const transform = new Normalize(input);
   return reduction?.square
-    ? { cropping: new AffineCrop({ size, from: resize }), transform: normalize }
-    : { cropping: new CenterCrop({ size, resize }), transform: normalize };
+    ? { cropping: new AffineCrop({ size, from: resize }), transform }
+    : { cropping: new CenterCrop({ size, resize }), transform };
 }
 
 /** What training sees unless told otherwise: a random part of the image, mirrored half of the time. */
-export function trainingView({ size, input }: ViewOptions): View {
+export function trainingView({ size, input }: Pick<Preprocessing, 'size' | 'input'>): View {
   return { cropping: new RandomResizedCrop({ size }), transform: new Normalize(input) };
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { part } from '../part.js';
+import { usualRecallAt } from '../recall-at.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import {
   Distribution,
@@ -60,7 +61,7 @@ export async function openCars(options: DistributionOptions): Promise<Dataset> {
       'test',
       images.filter(({ id }) => id > 98),
     ),
-    recallAt: [1, 2, 4, 8],
+    recallAt: usualRecallAt,
   });
 }
 

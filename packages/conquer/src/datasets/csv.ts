@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '@conquer/run';
 import { z } from 'zod';
 import { part } from '../part.js';
+import { usualRecallAt } from '../recall-at.js';
 import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import { type CsvRow, parseCsv } from './csv-rows.js';
@@ -59,7 +60,7 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
     train: data.split('train', train),
     test: data.split(images.query.length > 0 ? 'query' : 'test', test, searched),
     ...(images.gallery.length > 0 && { gallery: data.split('gallery', gallery, searched) }),
-    recallAt: [1, 2, 4, 8],
+    recallAt: usualRecallAt,
   };
   return await data.checked(dataset, {
     source: file,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { part } from '../part.js';
+import { usualRecallAt } from '../recall-at.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import {
   Distribution,
@@ -57,7 +58,7 @@ export async function openCub(options: DistributionOptions): Promise<Dataset> {
     name: 'cub',
     train: data.split('train', train),
     test: data.split('test', test),
-    recallAt: [1, 2, 4, 8],
+    recallAt: usualRecallAt,
   });
 }
 

@@ -29,7 +29,7 @@ export interface Dataset {
   /** Where the literature reports on several test sets (VehicleID): all of them by name; `test` is one of them. */
   testSets?: Split[];
   /** The k's at which the literature reports recall on this data set. Ascending. */
-  recallAt: number[];
+  recallAt: readonly number[];
 }
 
 /** What is known when an experiment's data set is opened. */

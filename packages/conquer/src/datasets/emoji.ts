@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import { part } from '../part.js';
 import { Random } from '../random.js';
+import { usualRecallAt } from '../recall-at.js';
 import { type Dataset, type DatasetContext, type ImageClass, splitOfClasses } from './dataset.js';
 import {
   type EmojiName,
@@ -76,7 +77,7 @@ export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
     folder: resolve(kept), // the pictures' version is in the paths that are relative to it
     train: splitOfClasses('train', classes.slice(0, half).sort(byName)),
     test: splitOfClasses('test', classes.slice(half).sort(byName)),
-    recallAt: [1, 2, 4, 8],
+    recallAt: usualRecallAt,
   };
 }
 

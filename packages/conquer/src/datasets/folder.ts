@@ -3,6 +3,7 @@ import { UserError } from '@conquer/run';
 import { z } from 'zod';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { part } from '../part.js';
+import { usualRecallAt } from '../recall-at.js';
 import { withCheckedFiles } from './checked-files.js';
 import { type ClassSplit, classSplitOf, classSplitOptions } from './class-split.js';
 import { type Dataset, type DatasetContext, splitOfClasses } from './dataset.js';
@@ -61,7 +62,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
     train: splitOfClasses('train', parts.train),
     ...(parts.validation.length > 0 && { validation: splitOfClasses('validation', parts.validation) }),
     test: splitOfClasses('test', parts.test),
-    recallAt: [1, 2, 4, 8],
+    recallAt: usualRecallAt,
   };
   return await withCheckedFiles(dataset, { source: folder, onWarning });
 }

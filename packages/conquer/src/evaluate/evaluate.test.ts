@@ -4,7 +4,7 @@ import { cat, liveTensors, manualSeed, randn, scope, tensor } from '@conquer/tor
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { averagePrecisionAtR, countRelevant } from './average-precision.js';
-import { evaluateEmbeddings } from './evaluate.js';
+import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
 import { normalizedMutualInformation } from './nmi.js';
 import { recallAtK } from './recall.js';
 
@@ -105,7 +105,7 @@ describe('evaluateEmbeddings', () => {
     using shuffled = scope(() => embeddings.indexSelect(0, tensor(order, { dtype: 'int64' }))).keep();
     const gallery = { embeddings: shuffled, labels: order.map((row) => labels[row] as number) };
     const own = new Map([...order].map((row, position) => [row, [position]] as const));
-    const measure = (among?: Parameters<typeof evaluateEmbeddings>[2]['gallery'], blockSize?: number) =>
+    const measure = (among?: EvaluateOptions['gallery'], blockSize?: number) =>
       evaluateEmbeddings(embeddings, labels, {
         recallAt: [1, 2, 39, 100],
         extended: true,

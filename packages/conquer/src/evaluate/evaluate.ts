@@ -7,31 +7,33 @@ import type { NeighbourBlock } from '../neighbours/neighbours.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
+import { usualRecallAt } from '../recall-at.js';
+import { type Labels, labelsFrom, type RowData, rowsFrom } from '../row-data.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { countRelevant } from './average-precision.js';
 import type { Metric } from './metric.js';
 import { metrics as known } from './metrics.js';
 
 /** Images that are searched. */
-export interface Gallery {
+export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels = Int32Array> {
   /** (M, D) */
-  embeddings: Tensor;
+  embeddings: Rows;
   /** (M,) */
-  labels: Int32Array;
+  labels: Classes;
   /** Where queries that are in the gallery too stand in it: a query is never compared with itself. Default: none is. */
   own?: OwnInGallery;
 }
 
 export interface EvaluateOptions {
-  /** The k's of Recall@k. Where the gallery is smaller, all of it counts. */
-  recallAt: readonly number[];
+  /** The k's of Recall@k; default 1, 2, 4 and 8. Where the gallery is smaller, all of it counts. */
+  recallAt?: readonly number[];
   /**
    * A k-means per seed, with as many clusters as there are classes, of at most so many iterations (100);
    * default one, of seed 0. false: no NMI.
    */
   nmi?: { seeds: readonly number[]; maxIterations?: number } | false;
   /** Search here instead of among the queries themselves. */
-  gallery?: Gallery;
+  gallery?: Gallery<RowData, Labels>;
   /** Queries at a time, as in `nearestNeighbours`. */
   blockSize?: number;
   /**
@@ -41,6 +43,11 @@ export interface EvaluateOptions {
   extended?: boolean;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
+}
+
+/** The same of rows in tensors. */
+interface MeasureOptions extends EvaluateOptions {
+  gallery?: Gallery;
 }
 
 /** All of its options. */
@@ -60,18 +67,34 @@ const optionNames: OptionNames<EvaluateOptions> = {
  * the published numbers. A query is never compared with itself. With a gallery, what is no search (of clusters and of rows) takes
  * queries and gallery together, what is in both once. A metric that these embeddings have none of is left out.
  *
- * @param embeddings (N, D)
+ * @param embeddings N rows of D numbers, see `RowData`
  * @param labels (N,)
- * @throws RangeError if sizes do not fit; Error if an embedding is NaN or infinite
+ * @throws TypeError for what is no rows or labels; RangeError if sizes do not fit; Error if an embedding is NaN or infinite
  * @throws Interrupted after `stop`
  */
 export function evaluateEmbeddings(
-  embeddings: Tensor,
-  labels: Int32Array,
-  options: EvaluateOptions,
+  embeddings: RowData,
+  labels: Labels,
+  options: EvaluateOptions = {},
 ): Metrics {
   refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
-  const { recallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false, stop } = options;
+  const tensors = (what: string, rows: RowData, given: Labels) => {
+    const classes = labelsFrom(`evaluateEmbeddings, ${what}`, given);
+    const count = classes.length;
+    return { embeddings: rowsFrom(`evaluateEmbeddings, ${what}`, rows, { count }), labels: classes };
+  };
+  return scope(() => {
+    const queries = tensors('queries', embeddings, labels);
+    const { gallery, ...others } = options;
+    const searched = gallery && { ...gallery, ...tensors('gallery', gallery.embeddings, gallery.labels) };
+    const measured = { ...others, ...(searched && { gallery: searched }) };
+    return measure(queries.embeddings, queries.labels, measured);
+  });
+}
+
+function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions): Metrics {
+  const { recallAt = usualRecallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
+  const { stop } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
 

@@ -3,7 +3,6 @@ import type { Generator } from '@conquer/torch';
 import type { AugmentationContext } from '../data/augmentation.js';
 import type { BadImages } from '../data/bad-images.js';
 import { imageData } from '../data/image-data.js';
-import { preprocessingOf, shortSideOf } from '../data/preprocessing.js';
 import type { TrainingData } from '../data/training-data.js';
 import type { View } from '../data/view.js';
 import { checkImages, pathsOf } from '../datasets/check-images.js';
@@ -14,8 +13,8 @@ import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule, scheduleOptions } from '../divide/schedule.js';
 import type { Loss } from '../losses/loss.js';
 import type { Miner } from '../miners/miner.js';
-import type { InputFormat } from '../models/backbone.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
+import type { Reading } from '../models/preprocessing.js';
 import { fetchWeights } from '../models/published-weights.js';
 import { imageNetWeights, loadWeights } from '../models/weights.js';
 import { buildNamed } from '../named-part.js';
@@ -97,34 +96,30 @@ export async function buildBadImages(
   return bad;
 }
 
-/** What the network sees of an image that nothing is drawn for. */
-export function preprocessingIn(
-  { data }: Experiment,
-  { parts = builtInParts, own = {} }: Builder = {},
-): Preprocessing {
-  const { augmentation, imageSize, cache } = data;
-  const resize = shortSideOf(data.resize, imageSize);
+/** How the network's images are read where nothing is drawn. */
+function readingOf({ data }: Experiment, { parts = builtInParts, own = {} }: Builder): Reading {
+  const { augmentation, imageSize: size, resize, cache } = data;
   const part = parts.augmentations.find(({ name }) => 'name' in augmentation && name === augmentation.name);
   const whole = own.augmentation ? false : (part?.whole ?? false);
-  return preprocessingOf({ size: imageSize, resize, whole, cache });
+  return { size, resize, reduced: cache ? (whole ? 'square' : 'short side') : null };
 }
 
 /**
  * The images of a data set as the network is to see them: from files, or decoded once and kept.
  *
+ * @param view the model's
  * @param cached whether decoded images are kept on the disk; by default as the experiment has it. What the network sees of
  *   an image is the same in both cases, and the experiment's alone
  */
 export async function buildImages(
   experiment: Experiment,
   dataset: Dataset,
-  input: InputFormat,
+  view: Preprocessing,
   { bad, cached = experiment.data.cache }: { bad: BadImages | null; cached?: boolean | undefined },
   builder: Builder,
 ): Promise<TrainingData> {
   const { parts = builtInParts, own = {}, onPreparation, signal } = builder;
   const { device, threads } = experiment.train;
-  const view = { ...preprocessingIn(experiment, builder), input };
   const { augmentation } = experiment.data;
   const bars = new Map<string, Progress>();
   const barOf = (split: string) => {
@@ -133,7 +128,7 @@ export async function buildImages(
     return bar;
   };
   return await imageData(dataset, {
-    ...view,
+    view,
     augmented:
       own.augmentation ??
       named<AugmentationContext, View>(parts.augmentations, augmentation, view, 'data.augmentation'),
@@ -174,6 +169,7 @@ export function buildNetwork(
   const { numLearners } = buildSchedule(experiment).at(0);
   const head = headOf(pick(section, headOptions.shape), {
     ...generators,
+    reading: readingOf(experiment, builder),
     startLearners: numLearners,
     numLearners: divide.numLearners,
   });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { compats } from '../compat.js';
 import type { AugmentationPart } from '../data/augmentation.js';
 import { augmentations } from '../data/augmentations.js';
-import { imageOptions } from '../data/preprocessing.js';
+import { imageOptions } from '../data/image-options.js';
 import { dataOptions } from '../datasets/data.js';
 import type { DatasetPart } from '../datasets/dataset.js';
 import { datasets } from '../datasets/datasets.js';

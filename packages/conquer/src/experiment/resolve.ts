@@ -1,4 +1,4 @@
-import { shortSideOf } from '../data/preprocessing.js';
+import { shortSideFor } from '../models/preprocessing.js';
 import { startingLearningRate } from '../optimize/learning-rates.js';
 import { alternatives, type JsonSchema, jsonSchemaOf, mistakeIn, OptionError } from '../option-error.js';
 import {
@@ -40,7 +40,7 @@ function withPartNames(value: unknown, schema: JsonSchema): unknown {
 function settled(experiment: Experiment): Experiment {
   const { data, model, optimize } = experiment;
   const pretrained = model.weights !== null;
-  const resize = shortSideOf(data.resize, data.imageSize);
+  const resize = data.resize ?? shortSideFor(data.imageSize);
   if (resize < data.imageSize) {
     throw new OptionError(
       'data.resize',

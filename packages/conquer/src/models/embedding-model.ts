@@ -1,3 +1,4 @@
+import type { Preprocessing } from '@conquer/run';
 import { F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
@@ -5,6 +6,7 @@ import { Backbone } from './backbone.js';
 import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { LearnerMasks, type MaskOptions, type MaskSum, maskOptions, requirePowerOfTwo } from './masks.js';
 import { type FeatureModule, OwnBackbone } from './own-backbone.js';
+import { preprocessingFor, type Reading } from './preprocessing.js';
 
 const options = z.strictObject({
   embeddingDim: z.int().min(2).default(512).describe('dimensions of the embedding'),
@@ -36,6 +38,8 @@ export interface EmbeddingModelOptions extends z.input<typeof options> {
   embeddingInit?: EmbeddingInitOptions | undefined;
   /** The learners and their masks; by default one learner with a learned mask. */
   masks?: MaskOptions | undefined;
+  /** How images are read that nothing is drawn for; by default as the backbone's `input` says. */
+  reading?: Reading | undefined;
   /** Draws the initial weights of embedding and masks; without one, the generator that manualSeed() sets. */
   generator?: Generator | undefined;
   /** Draws the dropout; without one, the generator that manualSeed() sets. */
@@ -43,7 +47,8 @@ export interface EmbeddingModelOptions extends z.input<typeof options> {
 }
 
 /** What is known when an experiment's model is built. */
-export interface HeadContext extends Pick<EmbeddingModelOptions, 'generator' | 'dropoutGenerator'> {
+export interface HeadContext
+  extends Pick<EmbeddingModelOptions, 'reading' | 'generator' | 'dropoutGenerator'> {
   /** Learners to start with. */
   startLearners: number;
   /** Learners in the end. */
@@ -52,15 +57,14 @@ export interface HeadContext extends Pick<EmbeddingModelOptions, 'generator' | '
 
 /** A model's options as an experiment has them. */
 export function headOf(
-  { embeddingInit: { split, ...embeddingInit }, masks, ...others }: z.output<typeof headOptions>,
-  { startLearners, numLearners, generator, dropoutGenerator }: HeadContext,
+  { embeddingInit: { split, ...embeddingInit }, masks, ...head }: z.output<typeof headOptions>,
+  { startLearners, numLearners, ...others }: HeadContext,
 ): EmbeddingModelOptions {
   return {
+    ...head,
     ...others,
     embeddingInit: { ...embeddingInit, learners: split ? numLearners : 1 },
     masks: { ...masks, numLearners: startLearners },
-    generator,
-    dropoutGenerator,
   };
 }
 
@@ -88,6 +92,8 @@ export class EmbeddingModel extends nn.Module {
   readonly backbone: Backbone;
   readonly pooling: 'avg' | 'max';
   readonly featuresDropout: nn.Dropout;
+  /** What it is given of an image that nothing is drawn for, in evaluation, an index and a query alike. */
+  readonly view: Preprocessing;
   /** The mask of the whole embedding, wherever that is asked for: the sum of all learners'; null: none. */
   fullEmbeddingMasks: MaskSum | null;
 
@@ -97,11 +103,12 @@ export class EmbeddingModel extends nn.Module {
    */
   constructor(
     backbone: Backbone | FeatureModule,
-    { embeddingInit, masks, generator, dropoutGenerator, ...given }: EmbeddingModelOptions = {},
+    { embeddingInit, masks, reading, generator, dropoutGenerator, ...given }: EmbeddingModelOptions = {},
   ) {
     super();
     const { embeddingDim, pooling, dropout, fullEmbeddingMasks } = withDefaults('', options, given);
     this.backbone = backbone instanceof Backbone ? backbone : new OwnBackbone(backbone);
+    this.view = preprocessingFor(this.backbone.input, reading);
     this.pooling = pooling;
     this.featuresDropout = new nn.Dropout(dropout, { generator: dropoutGenerator });
     this.fullEmbeddingMasks = fullEmbeddingMasks === 'none' ? null : fullEmbeddingMasks;

@@ -41,7 +41,7 @@ const options = z.strictObject({
         .enum(['bilinear', 'bicubic'])
         .default('bilinear')
         .describe('by which they are reduced'),
-      cropShare: z.number().min(0).max(1).default(0.875).describe('of the short side, in evaluation'),
+      cropShare: z.number().min(0.01).max(1).default(0.875).describe('of the short side, in evaluation'),
     })
     .prefault({})
     .describe('how its images come'),

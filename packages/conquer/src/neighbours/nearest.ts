@@ -1,4 +1,5 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { type RowData, rowsFrom } from '../row-data.js';
 import { neighboursByBlocks } from './nearest-by-blocks.js';
 import { neighboursByRows } from './nearest-by-rows.js';
 import type { NearestOptions, NeighbourBlock, Neighbours } from './neighbours.js';
@@ -9,17 +10,32 @@ import { spaceOf } from './product-filter.js';
  * number of queries times the size of the gallery: what sorting by the differences, summed in float64, gives, wherever
  * the rows lie and however large they are. The numbers are float64 if the queries are, else float32; both on one device.
  *
- * @param queries (N, D)
- * @param gallery (M, D), or null: the queries are the gallery, and a query is not its own neighbour (by
+ * @param queries N rows of D numbers, see `RowData`
+ * @param gallery M rows of D, or null: the queries are the gallery, and a query is not its own neighbour (by
  *   position: an equal image elsewhere is)
+ * @param options with `dim`, D, where the numbers of the queries stand one row after the other
+ * @throws TypeError for what is no rows
  * @throws RangeError if k is not a positive whole number, the shapes do not fit, or a number is NaN or infinite
  * @throws Interrupted after `stop`
  */
 export function nearestNeighbours(
+  queries: RowData,
+  gallery: RowData | null,
+  k: number,
+  { dim, ...options }: NearestOptions & { dim?: number } = {},
+): Neighbours {
+  return scope(() => {
+    const rows = rowsFrom('nearestNeighbours, queries', queries, { dim });
+    const searched = gallery && rowsFrom('nearestNeighbours, gallery', gallery, { dim: rows.shape[1] });
+    return allNeighbours(rows, searched, k, options);
+  });
+}
+
+function allNeighbours(
   queries: Tensor,
   gallery: Tensor | null,
   k: number,
-  options: NearestOptions = {},
+  options: NearestOptions,
 ): Neighbours {
   const numQueries = queries.size(0);
   const width = clampedK(queries, gallery, k);

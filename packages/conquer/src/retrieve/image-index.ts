@@ -8,12 +8,13 @@ import {
   isSeenAlike,
   type Json,
   type NewIndexItem,
-  type Preprocessing,
   UserError,
   whatWouldBeLost,
 } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import { PreparedGallery } from '../neighbours/prepared-gallery.js';
+import { type RowData, rowsFrom } from '../row-data.js';
+import type { Embedder } from './embedder.js';
 import { readIndex, writeIndex } from './index-file.js';
 
 /** An item that was found. */
@@ -25,15 +26,6 @@ export interface Match {
   payload: Json;
   /** Between embeddings of length 1 by Euclid: 0 for the same, 2 for opposite ones. By cosine 1 less the cosine. */
   distance: number;
-}
-
-/** A model whose embeddings are in an index, or are looked for in it: a TrainedModel is one. */
-export interface IndexModel {
-  /** Path of its run. */
-  readonly run: string;
-  /** SHA-256 of its checkpoint. */
-  readonly sha256: string;
-  readonly preprocessing: Preprocessing;
 }
 
 export interface OpenIndexOptions {
@@ -72,19 +64,19 @@ export class ImageIndex {
   /**
    * An index of rows that were made elsewhere, by whatever model.
    *
-   * @param rows (N, D), of finite numbers; they are copied
+   * @param rows N of D finite numbers, see `RowData`; they are copied
    * @param items N of them, in the order of the rows, each with an id of its own
    * @throws RangeError where rows and items do not fit, an id is there twice, or a row has no distances
    */
   static of(
-    rows: Tensor,
+    rows: RowData,
     items: readonly NewIndexItem[],
     { metric = 'euclidean' }: IndexOfOptions = {},
   ): ImageIndex {
     if (metric !== 'euclidean' && metric !== 'cosine')
       throw new RangeError(`ImageIndex.of: expected the metric euclidean or cosine, got ${metric}`);
     const whole = items.map(indexItem);
-    const own = ownRows(rows, whole, metric);
+    const own = scope(() => ownRows(rowsFrom('ImageIndex.of', rows, { count: items.length }), whole, metric));
     try {
       return new ImageIndex({ items: whole, metric, origin: null }, own);
     } catch (error) {
@@ -139,18 +131,21 @@ export class ImageIndex {
   /**
    * Adds rows with items of one's own, behind those that are there.
    *
-   * @param rows (B, D), of finite numbers, made by the model that made the others; they are copied
+   * @param rows B of D finite numbers, see `RowData`, made by the model that made the others; they are copied
    * @throws RangeError where rows and items do not fit each other or the index, an id is there already, or a row has no
    *   distances; nothing is added then
    */
-  add(rows: Tensor, items: readonly NewIndexItem[]): void {
+  add(rows: RowData, items: readonly NewIndexItem[]): void {
     const whole = items.map(indexItem);
     const all = [...this.#contents.items, ...whole];
     const places = placesOf(all);
     const width = this.#embeddings.size(1);
-    if (rows.ndim !== 2 || rows.size(1) !== width)
-      throw new RangeError(`ImageIndex.add: expected (B, ${width}) rows, got [${rows.shape}]`);
-    using own = ownRows(rows, whole, this.#contents.metric);
+    using own = scope(() => {
+      const added = rowsFrom('ImageIndex.add', rows, { dim: width });
+      if (added.ndim !== 2 || added.size(1) !== width)
+        throw new RangeError(`ImageIndex.add: expected (B, ${width}) rows, got [${added.shape}]`);
+      return ownRows(added, whole, this.#contents.metric);
+    });
     this.#replace(all, places, cat([this.#embeddings, own]));
   }
 
@@ -177,22 +172,23 @@ export class ImageIndex {
   }
 
   /**
-   * Sees to it that embeddings of a model are of use here.
+   * Sees to it that rows of an embedder are of use here.
    * @throws UserError where they would be compared with others: of other weights, or of images seen otherwise
    */
-  requireModel({ run, sha256, preprocessing }: IndexModel): void {
+  requireEmbedder({ id, view, source }: Pick<Embedder, 'id' | 'view' | 'source'>): void {
     const { origin } = this.#contents;
+    const name = source ?? `the embedder ${id}`;
     if (origin === null)
       throw new UserError(
-        `the index is of rows that no run made: those of ${run} cannot be compared with them`,
+        `the index is of rows that no embedder made: those of ${name} cannot be compared with them`,
       );
-    if (sha256 !== origin.sha256)
+    if (id !== origin.embedder)
       throw new UserError(
-        `the index was made with other weights than ${run} has now (it was trained on): run conquer index again`,
+        `the index was made with other weights than ${name} has now (it was trained on, or is another one): index the folder again`,
       );
-    if (!isSeenAlike(origin.preprocessing, preprocessing))
+    if (!isSeenAlike(origin.preprocessing, view))
       throw new UserError(
-        `the index was made of images as ${run} does not see them (its settings changed, or an earlier version made it): run conquer index again`,
+        `the index was made of images as ${name} does not see them (its settings changed, or an earlier version made it): index the folder again`,
       );
   }
 
@@ -214,23 +210,27 @@ export class ImageIndex {
   /**
    * The exact nearest items of each query; of equally near ones those that were added first.
    *
-   * @param queries (Q, D) on the CPU, embedded by the model of this index
-   * @param model that embedded them, to be sure of it
+   * @param queries Q rows of D numbers, see `RowData`, embedded by what embedded the rows of this index; a tensor on the CPU
+   * @param embedder that embedded them, to be sure of it
    * @returns for each query k matches, nearest first; fewer where the index has fewer items
-   * @throws RangeError unless k is a positive integer, or for another D; UserError where the model is another one
+   * @throws RangeError unless k is a positive integer, or for another D; UserError where the embedder is another one
    */
-  search(queries: Tensor, k: number, model?: IndexModel): Match[][] {
-    if (model) this.requireModel(model);
-    if (queries.ndim !== 2)
-      throw new RangeError(`ImageIndex.search: expected (Q, D) queries, got [${queries.shape}]`);
+  search(queries: RowData, k: number, embedder?: Pick<Embedder, 'id' | 'view' | 'source'>): Match[][] {
+    if (embedder) this.requireEmbedder(embedder);
     const { items, metric, origin } = this.#contents;
     this.#prepared ??= new PreparedGallery(this.#embeddings);
     const prepared = this.#prepared;
     const cosine = metric === 'cosine';
-    const found = scope(() =>
-      noGrad(() => prepared.nearest(cosine ? ofLengthOne(queries, (row) => `query ${row + 1}`) : queries, k)),
+    const { count, ...found } = scope(() =>
+      noGrad(() => {
+        const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#embeddings.size(1) });
+        if (rows.ndim !== 2)
+          throw new RangeError(`ImageIndex.search: expected (Q, D) queries, got [${rows.shape}]`);
+        const measured = cosine ? ofLengthOne(rows, (row) => `query ${row + 1}`) : rows;
+        return { ...prepared.nearest(measured, k), count: rows.size(0) };
+      }),
     );
-    return Array.from({ length: queries.size(0) }, (_, query) =>
+    return Array.from({ length: count }, (_, query) =>
       Array.from({ length: found.k }, (__, rank) => {
         const at = query * found.k + rank;
         const { id, label, payload, path } = items[found.indices[at]!]!;

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import {
   type ImageIndexContents,
+  type IndexedPreprocessing,
   type IndexItem,
   type IndexOrigin,
   type Json,
-  type Preprocessing,
   shareIn,
   UserError,
 } from '@conquer/run';
@@ -116,17 +116,18 @@ function originOf(
   file: string,
   given: string | undefined,
 ): IndexOrigin | null {
-  const { folder, run, sha256, checkpoint } = metadata;
-  if (!folder || !run || !sha256) return null;
+  const { folder, run, sha256, checkpoint, preprocessing } = metadata;
+  const embedder = sha256 ?? metadata.embedder;
+  if (!folder || !embedder) return null;
   const fromHere = (path: string | undefined) => (path === undefined ? [] : [resolve(dirname(file), path)]);
   const folders = [folder, ...fromHere(metadata.relative_folder)];
-  const runs = [run, ...fromHere(metadata.relative_run)];
+  const sources = run === undefined ? [] : [run, ...fromHere(metadata.relative_run)];
   return {
     folder: given === undefined ? likeliest(folders, items) : resolve(given),
-    run: runs.find((path) => existsSync(path)) ?? run,
-    sha256,
-    checkpoint: checkpoint === 'last' ? 'last' : 'best',
-    preprocessing: metadata.preprocessing ? (JSON.parse(metadata.preprocessing) as Preprocessing) : null,
+    embedder,
+    source: sources.find((path) => existsSync(path)) ?? run ?? null,
+    checkpoint: checkpoint === 'last' || checkpoint === 'best' ? checkpoint : null,
+    preprocessing: preprocessing ? (JSON.parse(preprocessing) as IndexedPreprocessing) : null,
   };
 }
 
@@ -164,13 +165,21 @@ export function writeIndex(file: string, { contents, embeddings }: StoredIndex):
     metric,
     ...(origin && {
       folder: origin.folder,
-      run: origin.run,
-      sha256: origin.sha256,
-      checkpoint: origin.checkpoint,
       relative_folder: relative(here, origin.folder),
-      relative_run: relative(here, origin.run),
-      ...(origin.preprocessing && { preprocessing: JSON.stringify(origin.preprocessing) }),
+      ...made(origin, here),
     }),
   };
   writeSafetensors(file, tensors, metadata, { checksum: true });
+}
+
+/** What embedded the rows: of a run's model its SHA-256, of another embedder what it calls itself. */
+function made(origin: IndexOrigin, here: string): Record<string, string> {
+  const { embedder, source, checkpoint, preprocessing } = origin;
+  return {
+    ...(source === null
+      ? { embedder }
+      : { sha256: embedder, run: source, relative_run: relative(here, source) }),
+    ...(checkpoint && { checkpoint }),
+    ...(preprocessing && { preprocessing: JSON.stringify(preprocessing) }),
+  };
 }

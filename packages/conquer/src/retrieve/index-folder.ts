@@ -4,13 +4,14 @@ import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { classFolderOf } from '../datasets/folder-parts.js';
 import { findImages, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
+import { requireFiniteRows } from '../train/finite-rows.js';
+import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
-import type { TrainedModel } from './trained-model.js';
 
 export interface IndexFolderOptions {
   /**
-   * An index of the same folder, wherever it lay then, by the same model: images that have not changed since are not
-   * embedded again. One of another folder or model is not used. Ids, labels and payloads of its images, whether these changed
+   * An index of the same folder, wherever it lay then, by the same embedder: images that have not changed since are not
+   * embedded again. One of another folder or embedder is not used. Ids, labels and payloads of its images, whether these changed
    * or not, and its items that are of no file come along. It stays the caller's.
    */
   previous?: ImageIndex | null;
@@ -18,6 +19,8 @@ export interface IndexFolderOptions {
   onBadImage?: 'skip' | 'fail';
   /** Threads that decode; default one a core. */
   threads?: number | undefined;
+  /** Ends the work early. */
+  signal?: AbortSignal | undefined;
   /** Images that were embedded or left out so far, of so many that are new or changed. */
   onProgress?: (progress: { done: number; total: number }) => void;
   /** Told of images that cannot be read and are left out, a line each. */
@@ -36,21 +39,22 @@ export interface IndexedFolder {
 }
 
 /**
- * Indexes the images in a folder and its subfolders with a trained model. The id of an image is its path in the folder, with /
+ * Indexes the images in a folder and its subfolders with a trained model, or an embedder of one's own. The id of an image is its path in the folder, with /
  * between its parts; its label is its class folder's name, where the folder is one of class folders.
  *
  * @returns an index that belongs to the caller, to be saved or searched
  * @throws UserError when it is no folder, or holds no image that can be read
  * @throws ImageError naming the first image that cannot be read, if these are not left out
+ * @throws Interrupted after `signal` was aborted
  */
 export async function indexFolder(
-  model: TrainedModel,
+  embedder: Embedder,
   path: string,
   options: IndexFolderOptions = {},
 ): Promise<IndexedFolder> {
   const folder = resolve(path);
-  const { onBadImage = 'skip', threads, onProgress, onWarning } = options;
-  const { sha256, run, checkpoint, preprocessing } = model;
+  const { onBadImage = 'skip', threads, signal, onProgress, onWarning } = options;
+  const { id, dim, view, source = null, checkpoint = null } = embedder;
   const { images, leftOut } = await findImages(folder);
   if (images.length === 0) {
     const found = leftOut.files + leftOut.folders === 0 ? 'found none' : String(leftOut);
@@ -63,8 +67,8 @@ export async function indexFolder(
   const origin = previous?.contents.origin;
   const usable =
     previous &&
-    origin?.sha256 === sha256 &&
-    isSeenAlike(origin.preprocessing, preprocessing) &&
+    origin?.embedder === id &&
+    isSeenAlike(origin.preprocessing, view) &&
     isIndexOf(previous.contents, folder);
   const before = usable ? previous : null;
   const old = before?.contents.items ?? [];
@@ -88,14 +92,16 @@ export async function indexFolder(
   let embedded: Tensor | null = null;
   try {
     if (names.length > 0) {
-      embedded = await model.embed(
+      const made = await embedder.embed(
         names.map((name) => join(folder, name)),
         {
           threads,
+          signal,
           onProgress: (done) => onProgress?.({ done: done + bad.size, total: names.length }),
           ...(onBadImage === 'skip' && { onBad: skip }),
         },
       );
+      embedded = rowsOf(made, names.length - bad.size, dim);
       onProgress?.({ done: names.length, total: names.length });
     }
     let next = old.length;
@@ -123,7 +129,7 @@ export async function indexFolder(
       );
     const order = [...found.map(([name]) => rows.get(name)!), ...own.map(([row]) => row)];
     const embeddings = scope(() => {
-      const parts = [before?.embeddings, embedded?.to('cpu')].filter((part) => part !== undefined);
+      const parts = [before?.embeddings, embedded].filter((part) => part != null);
       const all = cat(parts.filter((part) => part.size(0) > 0));
       return all.indexSelect(0, tensor(Int32Array.from(order), { dtype: 'int64' }));
     }).keep();
@@ -131,7 +137,7 @@ export async function indexFolder(
     const contents = {
       items,
       metric: 'euclidean' as const,
-      origin: { folder, run, sha256, checkpoint, preprocessing },
+      origin: { folder, embedder: id, source, checkpoint, preprocessing: view },
     };
     return {
       index: new ImageIndex(contents, embeddings),
@@ -141,5 +147,21 @@ export async function indexFolder(
     };
   } finally {
     embedded?.dispose();
+  }
+}
+
+/** What an embedder gave, which may be code of one's own. */
+function rowsOf(made: Float32Array, count: number, dim: number): Tensor {
+  if (!(made instanceof Float32Array) || made.length !== count * dim)
+    throw new TypeError(
+      `the embedder: expected a Float32Array of ${count} rows of ${dim} numbers for ${count} images, got ${made instanceof Float32Array ? `${made.length} numbers` : typeof made}`,
+    );
+  const rows = tensor(made, { shape: [count, dim] }).keep();
+  try {
+    requireFiniteRows(rows, (row) => `image ${row + 1} of those that were embedded`);
+    return rows;
+  } catch (error) {
+    rows.dispose();
+    throw error;
   }
 }

@@ -1,14 +1,20 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { RunFolder } from '@conquer/run';
+import { tensor } from '@conquer/torch';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { openCsv } from '../datasets/csv.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { buildImages } from '../experiment/build.js';
-import { drawnExperiment, drawnModel, drawnRun } from '../testing/saved-run.js';
+import { drawnExperiment, drawnRun } from '../testing/saved-run.js';
+import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { embedImages } from '../train/embed.js';
-import { TrainedModel } from './trained-model.js';
+import { trainedNetwork } from '../train/run-checkpoint.js';
+import { indexFolder } from './index-folder.js';
+import { openModel } from './open-model.js';
 
 let folder: string;
 let dataset: Dataset;
@@ -49,22 +55,50 @@ afterAll(() => {
 });
 
 const augmentations = ['standard', 'geom', 'icons', 'none'] as const;
-it.each(augmentations.flatMap((name) => [true, false].map((cache) => [name, cache] as const)))(
-  'is one for evaluation, index and search: augmentation %s, cache %s',
-  async (augmentation, cache) => {
-    const experiment = drawnExperiment({ data: { augmentation: { name: augmentation }, cache } });
-    using network = drawnModel(1);
-    using model = TrainedModel.open(drawnRun(join(folder, `${augmentation}-${cache}`), experiment));
+const sizes = [
+  { imageSize: 24, resize: 28 },
+  { imageSize: 33, resize: 33 },
+] as const;
+const each = augmentations.flatMap((name) =>
+  [true, false].flatMap((cache) => sizes.map((size) => ({ augmentation: { name }, cache, ...size }))),
+);
+it.each(each.map((data) => [JSON.stringify(data), data] as const))(
+  'is one for evaluation, index and search: %s',
+  async (name, section) => {
+    const experiment = drawnExperiment({ data: section });
+    const run = drawnRun(join(folder, createHash('sha1').update(name).digest('hex')), experiment);
+    const file = RunFolder.open(run).bestCheckpoint;
+    const saved = loadCheckpoint(file);
+    using network = trainedNetwork(saved, experiment, {}, { file, describedBy: run });
+    disposeCheckpoint(saved);
+    using model = await openModel(run);
+    // Moved away from its run.
+    copyFileSync(file, `${run}.copy`);
+    using alone = await openModel(`${run}.copy`);
+    expect([alone.view, alone.id]).toEqual([model.view, model.id]);
+    const { index } = await indexFolder(model, join(folder, 'images'));
+    using _ = index;
     // Where decoded images are kept makes no difference.
     for (const cached of [true, false]) {
-      const { input } = network.backbone;
-      const data = await buildImages(experiment, dataset, input, { bad: null, cached }, {});
+      const data = await buildImages(experiment, dataset, network.view, { bad: null, cached }, {});
       for (const part of ['test', 'gallery'] as const) {
+        const { paths } = dataset[part]!;
         using evaluated = await embedImages(network, data.plain(part));
-        using found = await model.embed(dataset[part]!.paths);
-        expect(found.shape).toEqual([6, 16]);
-        using difference = found.sub(evaluated).abs().max();
-        expect(difference.item()).toBeLessThan(1e-6);
+        expect(evaluated.shape).toEqual([6, 16]);
+        const ways = {
+          paths: await model.embed(paths),
+          bytes: await model.embed(paths.map((path) => readFileSync(path))),
+          'the checkpoint alone': await alone.embed(paths),
+          'the index': paths.flatMap((path) => {
+            using row = index.row(basename(path))!;
+            return [...row.toNumbers()];
+          }),
+        };
+        for (const [way, rows] of Object.entries(ways)) {
+          using found = tensor(Float32Array.from(rows), { shape: [6, 16] });
+          using difference = found.sub(evaluated).abs().max();
+          expect(difference.item(), way).toBeLessThan(1e-6);
+        }
       }
     }
   },
@@ -74,14 +108,14 @@ const cached = (cache: boolean) => drawnExperiment({ data: { augmentation: { nam
 
 it('leaves out images that cannot be read, whatever is reduced', async () => {
   for (const cache of [true, false]) {
-    using model = TrainedModel.open(drawnRun(join(folder, `bad-${cache}`), cached(cache)));
+    using model = await openModel(drawnRun(join(folder, `bad-${cache}`), cached(cache)));
     const good = dataset.test.paths;
     const gone = join(folder, 'gone.jpg');
     const empty = join(folder, 'empty.jpg');
     writeFileSync(empty, '');
     const told: [string, number][] = [];
     const onBad = ({ path }: Error & { path: string }, place: number) => told.push([path, place]);
-    using found = await model.embed([gone, ...good.slice(0, 3), empty, ...good.slice(3)], {
+    using found = await model.embedTensor([gone, ...good.slice(0, 3), empty, ...good.slice(3)], {
       batchSize: 2,
       onBad,
     });
@@ -89,10 +123,10 @@ it('leaves out images that cannot be read, whatever is reduced', async () => {
       [gone, 0],
       [empty, 4],
     ]);
-    using expected = await model.embed(good);
+    using expected = await model.embedTensor(good);
     using difference = found.sub(expected).abs().max();
     expect(difference.item()).toBeLessThan(1e-6);
-    using none = await model.embed([gone, empty], { onBad });
+    using none = await model.embedTensor([gone, empty], { onBad });
     expect(none.shape).toEqual([0, 16]);
     await expect(model.embed([good[0]!, gone])).rejects.toThrow(/gone\.jpg: no such file/);
   }
@@ -100,7 +134,7 @@ it('leaves out images that cannot be read, whatever is reduced', async () => {
 
 it('is the same, bit for bit, of files, of what they hold, and of their pixels', async () => {
   for (const cache of [true, false]) {
-    using model = TrainedModel.open(drawnRun(join(folder, `memory-${cache}`), cached(cache)));
+    using model = await openModel(drawnRun(join(folder, `memory-${cache}`), cached(cache)));
     const { paths } = dataset.test;
     const bytes = paths.map((path) => readFileSync(path));
     // What lies in a JPEG depends on its decoder.
@@ -111,17 +145,17 @@ it('is the same, bit for bit, of files, of what they hold, and of their pixels',
         return { width: info.width, height: info.height, data };
       }),
     );
-    using files = await model.embed(paths);
-    using memory = await model.embed(bytes);
-    using mixed = await model.embed(paths.map((path, i) => (i % 3 === 0 ? path : bytes[i]!)));
+    using files = await model.embedTensor(paths);
+    using memory = await model.embedTensor(bytes);
+    using mixed = await model.embedTensor(paths.map((path, i) => (i % 3 === 0 ? path : bytes[i]!)));
     expect(memory.toTypedArray()).toEqual(files.toTypedArray());
     expect(mixed.toTypedArray()).toEqual(files.toTypedArray());
-    using ofPngs = await model.embed(pngs);
-    using ofPixels = await model.embed(pixels);
+    using ofPngs = await model.embedTensor(pngs);
+    using ofPixels = await model.embedTensor(pixels);
     expect(ofPixels.toTypedArray()).toEqual(ofPngs.toTypedArray());
 
     const told: [string, number][] = [];
-    using some = await model.embed([bytes[0]!, Buffer.from('no image'), pixels[0]!], {
+    using some = await model.embedTensor([bytes[0]!, Buffer.from('no image'), pixels[0]!], {
       onBad: ({ path }, place) => told.push([path, place]),
     });
     expect([some.shape, told]).toEqual([[2, 16], [['2 of those given (bytes)', 1]]]);
@@ -129,7 +163,7 @@ it('is the same, bit for bit, of files, of what they hold, and of their pixels',
 });
 
 it('refuses what is no list of images, in words', async () => {
-  using model = TrainedModel.open(drawnRun(join(folder, 'files'), drawnExperiment()));
+  using model = await openModel(drawnRun(join(folder, 'files'), drawnExperiment()));
   const embed = model.embed.bind(model) as (images: unknown) => Promise<unknown>;
   await expect(embed(['x.jpg', 7])).rejects.toThrow(
     /^image 2 of those given: expected a path, a Uint8Array of a file's bytes, or .*, got 7$/,

@@ -1,17 +1,25 @@
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer/run';
 import { Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
-import { buildImages } from '../experiment/build.js';
-import { drawnExperiment, drawnModel, saveDrawn } from '../testing/saved-run.js';
-import { embedImages } from '../train/embed.js';
+import { Interrupted } from '../interrupted.js';
+import { drawnExperiment, saveDrawn } from '../testing/saved-run.js';
 import { trainEmbedding } from '../train/train-embedding.js';
+import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
 import { indexFolder } from './index-folder.js';
-import { TrainedModel } from './trained-model.js';
+import { openModel } from './open-model.js';
 
 let folder: string;
 let images: string;
@@ -38,43 +46,65 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe('TrainedModel', () => {
-  it("embeds files as the run's evaluation does", async () => {
-    const dataset = await openFolder({ folder: images });
-    using network = drawnModel(1);
-    const data = await buildImages(experiment, dataset, network.backbone.input, { bad: null }, {});
-    using expected = await embedImages(network, data.plain('test'));
-    using model = TrainedModel.open(run);
-    using found = await model.embed(dataset.test.paths, { batchSize: 4 });
-    expect(found.shape).toEqual([6, 16]);
+describe('openModel', () => {
+  it('gives rows of length 1, in batches of any size, and frees all when it is closed', async () => {
+    const before = liveTensors();
+    const { test } = await openFolder({ folder: images });
+    const model = await openModel(run);
+    const rows = await model.embed(test.paths);
+    expect([model.dim, rows.length]).toEqual([16, 6 * 16]);
+    for (let row = 0; row < 6; row++) {
+      const numbers = rows.subarray(row * 16, (row + 1) * 16);
+      expect(Math.hypot(...numbers)).toBeCloseTo(1, 5);
+    }
+    const few = await model.embed(test.paths, { batchSize: 4 });
     // Batches of another size round differently.
-    expect(scope(() => found.sub(expected).abs().max().item())).toBeLessThan(1e-5);
+    expect([...few]).toEqual([...rows].map((value) => expect.closeTo(value, 5)));
+    await expect(model.embed(test.paths, { batchSize: 1, signal: AbortSignal.abort() })).rejects.toThrow(
+      Interrupted,
+    );
+    model.close();
+    expect(liveTensors()).toBe(before);
   });
 
-  it('says what is missing', () => {
-    expect(() => TrainedModel.open(images)).toThrow(/there is no run in/);
-    expect(() => TrainedModel.open(run, { checkpoint: 'last' })).toThrow(/no last checkpoint yet/);
+  it('opens a checkpoint by itself, which says what it is of', async () => {
+    const file = join(folder, 'moved.safetensors');
+    copyFileSync(RunFolder.open(run).bestCheckpoint, file);
+    using alone = await openModel(file);
+    using model = await openModel(run);
+    expect(alone).toMatchObject({ source: file, checkpoint: null, id: model.id, view: model.view });
+    const paths = [join(images, 'class-0/0.svg')];
+    expect(await alone.embed(paths)).toEqual(await model.embed(paths));
+    await expect(openModel(file, { checkpoint: 'best' })).rejects.toThrow(/is a checkpoint itself/);
+    writeFileSync(file, 'x');
+    await expect(openModel(file)).rejects.toThrow(/the checkpoint .*moved\.safetensors cannot be read/);
+    await expect(openModel(7 as unknown as string)).rejects.toThrow(/expected the path of a run's folder/);
+  });
+
+  it('says what is missing', async () => {
+    await expect(openModel(images)).rejects.toThrow(/there is no run in/);
+    await expect(openModel(run, { checkpoint: 'last' })).rejects.toThrow(/no last checkpoint yet/);
     const other = join(folder, 'other');
     const { model: _, ...headless } = experiment;
     save(RunFolder.create(other, headless).bestCheckpoint, 1);
-    expect(() => TrainedModel.open(other)).toThrow(/config\.json was changed .*: model was taken out;/);
+    await expect(openModel(other)).rejects.toThrow(/config\.json was changed .*: model was taken out;/);
   });
 
-  it('refuses a checkpoint of another network in one line, and frees what it made', () => {
+  it('refuses a checkpoint of another network in one line, and frees what it made', async () => {
     const other = join(folder, 'wider');
     const wider = drawnExperiment({ model: { backbone: { name: 'small-resnet', widths: [8, 32] } } });
     save(RunFolder.create(other, wider).bestCheckpoint, 1, wider);
     const before = liveTensors();
-    expect(() => TrainedModel.open(other)).toThrow(UserError);
-    expect(() => TrainedModel.open(other)).toThrow(/does not hold the network that .*config\.json describes/);
+    await expect(openModel(other)).rejects.toThrow(UserError);
+    await expect(openModel(other)).rejects.toThrow(/does not hold the network that .*config\.json describes/);
     expect(liveTensors()).toBe(before);
   });
 
-  it('refuses a config.json that was edited since, naming what differs', () => {
+  it('refuses a config.json that was edited since, naming what differs', async () => {
     const edited = join(folder, 'edited');
     save(RunFolder.create(edited, drawnExperiment({ model: { embeddingDim: 32 } })).bestCheckpoint, 1);
     const before = liveTensors();
-    expect(() => TrainedModel.open(edited)).toThrow(
+    await expect(openModel(edited)).rejects.toThrow(
       /config\.json was changed .*: model\.embeddingDim: 16 → 32; /,
     );
     expect(liveTensors()).toBe(before);
@@ -101,7 +131,7 @@ describe('TrainedModel', () => {
       imageSize: 16,
     });
     expect(liveTensors()).toBe(before);
-    using model = TrainedModel.open(path);
+    using model = await openModel(path);
     expect(model.model.stateDict().has('layer2.1.conv1.weight')).toBe(true);
     expect(RunFolder.open(path).settings()['data.dataset.folder']).toBe(images);
   });
@@ -113,16 +143,16 @@ describe('an index', () => {
   it('finds each image itself first, then its class, after it was saved and opened', async () => {
     const before = liveTensors();
     {
-      using model = TrainedModel.open(run);
+      using model = await openModel(run);
       const { index, embedded, removed } = await indexFolder(model, images);
       expect([index.count, embedded, removed]).toEqual([12, 12, 0]);
       const file = join(folder, 'saved.safetensors');
       index.save(file);
       index.dispose();
       using opened = ImageIndex.open(file);
-      expect(opened.contents.origin).toMatchObject({ run, folder: images, sha256: model.sha256 });
+      expect(opened.contents.origin).toMatchObject({ source: run, folder: images, embedder: model.id });
       const query = join(images, 'class-2/1.svg');
-      using queries = await model.embed([query, join(images, 'class-0/0.svg')]);
+      using queries = await model.embedTensor([query, join(images, 'class-0/0.svg')]);
       const [first, second] = opened.search(queries, 3);
       expect(first?.[0]).toEqual({
         id: 'class-2/1.svg',
@@ -148,7 +178,7 @@ describe('an index', () => {
     draw(join(photos, 'c.svg'), 240);
     writeFileSync(join(photos, 'notes.txt'), 'no image');
     writeFileSync(join(photos, '.hidden.svg'), 'no image');
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     const first = await indexFolder(model, photos);
     expect(pathsIn(first.index)).toEqual(['a.svg', 'c.svg', 'deep/er/b.SVG']);
 
@@ -166,7 +196,7 @@ describe('an index', () => {
     // Another model's embeddings are of no use.
     const other = join(folder, 'other-weights');
     save(RunFolder.create(other, experiment).bestCheckpoint, 2);
-    using stranger = TrainedModel.open(other);
+    using stranger = await openModel(other);
     const anew = await indexFolder(stranger, photos, { previous: again.index });
     expect(anew.embedded).toBe(3);
     for (const { index } of [first, again, anew]) index.dispose();
@@ -177,7 +207,7 @@ describe('an index', () => {
     mkdirSync(broken);
     for (const [i, name] of ['a.svg', 'b.svg', 'c.svg'].entries()) draw(join(broken, name), 100 * i);
     writeFileSync(join(broken, 'b.png'), 'nonsense');
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     const warnings: string[] = [];
     using index = (await indexFolder(model, broken, { onWarning: (text) => warnings.push(text) })).index;
     expect(pathsIn(index)).toEqual(['a.svg', 'b.svg', 'c.svg']);
@@ -187,7 +217,7 @@ describe('an index', () => {
   it('does not index by damaged weights, nor open an index that holds NaN', async () => {
     const damaged = join(folder, 'damaged');
     save(RunFolder.create(damaged, experiment).bestCheckpoint, 3);
-    using model = TrainedModel.open(damaged);
+    using model = await openModel(damaged);
     const buffers = new Map(model.model.namedBuffers());
     buffers.get('layer2.0.bn2.running_var')?.fill_(-1);
     const before = liveTensors();
@@ -197,7 +227,7 @@ describe('an index', () => {
     );
     expect(liveTensors()).toBe(before);
 
-    using sound = TrainedModel.open(run);
+    using sound = await openModel(run);
     using index = (await indexFolder(sound, images)).index;
     using row = index.embeddings.narrow(0, 4, 1);
     row.fill_(Number.NaN);
@@ -211,8 +241,52 @@ describe('an index', () => {
     expect(liveTensors()).toBe(live);
   });
 
+  it("is made by an embedder of one's own too, and searched with it", async () => {
+    // As bright as the picture is: by its hue, in its file.
+    const hueOf = (path: string) => Number(/hsl\((\d+)/.exec(readFileSync(path, 'utf8'))?.[1]);
+    let calls = 0;
+    const own: Embedder = {
+      id: 'hues 1',
+      dim: 2,
+      view: null,
+      embed: async (paths) => {
+        calls += paths.length;
+        return Float32Array.from(paths.flatMap((path) => [hueOf(path as string), 0]));
+      },
+      close() {},
+    };
+    const first = (await indexFolder(own, images)).index;
+    const file = join(folder, 'own-embedder.safetensors');
+    first.save(file);
+    first.dispose();
+    using index = ImageIndex.open(file);
+    const none = { source: null, checkpoint: null, preprocessing: null };
+    expect(index.contents.origin).toEqual({ folder: images, embedder: 'hues 1', ...none });
+    const query = join(images, 'class-2/1.svg');
+    const [found] = index.search(await own.embed([query]), 3, own);
+    expect(found!.map(({ id }) => id)).toEqual(['class-2/1.svg', 'class-2/0.svg', 'class-2/2.svg']);
+    const before = calls;
+    const again = await indexFolder(own, images, { previous: index });
+    expect([again.embedded, calls]).toEqual([0, before]);
+    again.index.save(file);
+    again.index.dispose();
+    // Others' rows are none of its, nor its the others'.
+    const other = { ...own, id: 'hues 2' };
+    expect(() => index.search(new Float32Array(2), 1, other)).toThrow(
+      /made with other weights than the embedder hues 2 has/,
+    );
+    using model = await openModel(run);
+    expect(() => index.search(new Float32Array(2), 1, model)).toThrow(/made with other weights/);
+    using byRun = (await indexFolder(model, images, { previous: index })).index;
+    expect(() => byRun.save(file)).toThrow(/is an index by the embedder hues 1: it is not written over/);
+    const short = { ...own, embed: async () => new Float32Array(3) };
+    await expect(indexFolder(short, images)).rejects.toThrow(
+      /expected a Float32Array of 12 rows of 2 numbers for 12 images, got 3 numbers/,
+    );
+  });
+
   it('says what is wrong with a file or a folder', async () => {
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     await expect(indexFolder(model, join(folder, 'nowhere'))).rejects.toThrow(/expected a folder of images/);
     mkdirSync(join(folder, 'empty'));
     await expect(indexFolder(model, join(folder, 'empty'))).rejects.toThrow(/expected images in it/);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setNumThreads, torchVersion } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openFolder, TrainedModel, train } from '../index.js';
+import { openFolder, openModel, train } from '../index.js';
 import { conquer } from './small-run.js';
 
 // Runs that an earlier version made (test/fixtures/runs/README.md): whoever has such a run opens, embeds, evaluates and
@@ -98,8 +98,8 @@ describe.each(Object.entries(expected.runs))('the run %s', (name, { embeddings, 
   const run = join(fixtures, name);
 
   it('embeds images as it did', async () => {
-    using model = TrainedModel.open(run);
-    using rows = await model.embed(expected.images.map((image) => join(images, image)));
+    using model = await openModel(run);
+    using rows = await model.embedTensor(expected.images.map((image) => join(images, image)));
     const close = embeddings.flat().map((value) => expect.closeTo(value, 6));
     expect([...rows.toTypedArray()]).toEqual(close);
   });

@@ -1,24 +1,17 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer/run';
-import { Generator } from '@conquer/torch';
 import { readTestedImages } from '../data/tested-images.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
-import {
-  type Builder,
-  buildBadImages,
-  buildDataset,
-  buildImages,
-  buildNetwork,
-} from '../experiment/build.js';
+import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { OptionError } from '../option-error.js';
 import { disposeCheckpoint } from './checkpoint.js';
 import { refuseOtherData } from './continuation.js';
 import { setUpEngine } from './engine.js';
 import { evaluateModel } from './evaluate-model.js';
-import { loadCheckpointOf, loadModel } from './run-checkpoint.js';
+import { loadCheckpointOf, trainedNetwork } from './run-checkpoint.js';
 
 export interface EvaluateRunOptions extends Builder {
   /** Which weights of the run; default 'best'. */
@@ -69,18 +62,9 @@ export async function evaluateRun(
     const note = (text: string) => builder.onNote?.(text);
     if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), note);
     const bad = await buildBadImages(experiment, dataset, builder);
-    const { device } = experiment.train;
-    const generators = { generator: new Generator(0), dropoutGenerator: new Generator(0, device) };
-    using model = buildNetwork(experiment, generators, builder);
-    loadModel(model, saved, { file, run });
+    using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });
     const evaluate = async (test: Split): Promise<Metrics> => {
-      const data = await buildImages(
-        experiment,
-        { ...dataset, test },
-        model.backbone.input,
-        { bad, cached },
-        builder,
-      );
+      const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
       const { metrics, dispose } = await evaluateModel(model, data, {
         recallAt: dataset.recallAt,
         nmi: { seeds },

@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type RunFolder, UserError } from '@conquer/run';
+import { Generator } from '@conquer/torch';
+import { type Builder, buildNetwork } from '../experiment/build.js';
+import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { experimentDifferences } from './differences.js';
@@ -47,21 +50,33 @@ export function loadCheckpointOf(
   return { checkpoint, file };
 }
 
+/** What a checkpoint is called in errors: its file, and what describes the network that it is to hold. */
+export interface CheckpointNames {
+  file: string;
+  describedBy: string;
+}
+
 /**
- * Fills a network with a run's trained weights.
+ * The network of a checkpoint with its trained weights, on the experiment's device. It belongs to the caller.
  *
  * @throws UserError when it is not the network that they are of
  */
-export function loadModel(
-  model: EmbeddingModel,
+export function trainedNetwork(
   saved: Checkpoint,
-  { file, run }: { file: string; run: RunFolder },
-): void {
+  experiment: Experiment,
+  builder: Builder,
+  { file, describedBy }: CheckpointNames,
+): EmbeddingModel {
+  const { device } = experiment.train;
+  const generators = { generator: new Generator(0), dropoutGenerator: new Generator(0, device) };
+  const model = buildNetwork(experiment, generators, builder);
   try {
     model.setNumLearners(saved.state.numLearners);
     model.loadStateDict(saved.model);
+    return model;
   } catch (error) {
+    model.dispose();
     const reason = error instanceof Error ? error.message : error;
-    throw new UserError(`${file} does not hold the network that ${run.configFile} describes: ${reason}`);
+    throw new UserError(`${file} does not hold the network that ${describedBy} describes: ${reason}`);
   }
 }

@@ -135,13 +135,7 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     const before = resumed.experiment();
     refuseOtherSettings(path, before, comparable(experiment, before, { loss, miner }));
   }
-  const data = await buildImages(
-    experiment,
-    dataset,
-    model.backbone.input,
-    { bad, cached: request.cached },
-    builder,
-  );
+  const data = await buildImages(experiment, dataset, model.view, { bad, cached: request.cached }, builder);
   const learningRate = request.learningRateFactor ?? buildLearningRates(experiment);
   if (resumed && request.learningRateFactor)
     refuseOtherLearningRates(resumed, optimize.learningRate!, request.learningRateFactor);

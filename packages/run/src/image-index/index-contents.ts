@@ -1,26 +1,23 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IndexItem } from './index-item.js';
-import type { Preprocessing } from './preprocessing.js';
+import type { IndexedPreprocessing } from './preprocessing.js';
 
 /** How far two rows are from each other: by Euclid, or 1 less the cosine of the angle between them. */
 export type IndexMetric = 'euclidean' | 'cosine';
 
-/** Where the rows of an index come from: a run's model, and a folder of images. */
+/** Where the rows of an index come from: an embedder, and a folder of images. */
 export interface IndexOrigin {
   /** Absolute path of the folder of images. */
   folder: string;
-  /** Absolute path of the run whose model embedded them. */
-  run: string;
-  /** SHA-256 of that model's checkpoint. */
-  sha256: string;
-  /** Which of the run's checkpoints that is. */
-  checkpoint: 'best' | 'last';
-  /**
-   * What the model was given of each image. null: not known; the index is of a version that gave what files hold, without
-   * any reduction.
-   */
-  preprocessing: Preprocessing | null;
+  /** The embedder's identity, of a run's model the SHA-256 of its checkpoint: rows of others cannot be compared with these. */
+  embedder: string;
+  /** What `openModel` opens it from: the absolute path of a run's folder or of a checkpoint. null: it is one's own. */
+  source: string | null;
+  /** Which of the run's checkpoints it is; null where the source is no run. */
+  checkpoint: 'best' | 'last' | null;
+  /** What it was given of each image. null: not known, see `isSeenAlike`. */
+  preprocessing: IndexedPreprocessing | null;
 }
 
 /** What an index is of, besides its rows. */
@@ -87,22 +84,15 @@ export function whatWouldBeLost(
   here: string,
 ): string | null {
   const { origin } = index;
-  if (origin === null) return next === null ? null : 'an index of rows that no run made';
-  const movedWithRun = next !== null && sizeOf(origin.run) === null && isSameFolder(here, next.run);
-  if (!next || (origin.sha256 !== next.sha256 && !isSameFolder(origin.run, next.run) && !movedWithRun))
-    return `an index by the run ${origin.run}`;
-  if (origin.checkpoint !== next.checkpoint) return `an index by the ${origin.checkpoint} checkpoint`;
+  if (origin === null) return next === null ? null : 'an index of rows that no embedder made';
+  const { source } = origin;
+  const isSameSource = (other: string | null) =>
+    source !== null && other !== null && isSameFolder(source, other);
+  const movedWithRun =
+    source !== null && sizeOf(source) === null && next?.source != null && isSameFolder(here, next.source);
+  if (!next || (origin.embedder !== next.embedder && !isSameSource(next.source) && !movedWithRun))
+    return source === null ? `an index by the embedder ${origin.embedder}` : `an index by the run ${source}`;
+  if (origin.checkpoint !== next.checkpoint)
+    return `an index by the ${origin.checkpoint ?? 'other'} checkpoint`;
   return isIndexOf(index, next.folder) ? null : `an index of ${origin.folder}`;
-}
-
-/** Whether an index's images were given to the network as this says. */
-export function isSeenAlike(indexed: Preprocessing | null, now: Preprocessing): boolean {
-  if (indexed === null) return now.reduction === null;
-  const square = (reduction: Preprocessing['reduction']) => reduction?.square ?? false;
-  return (
-    indexed.size === now.size &&
-    indexed.resize === now.resize &&
-    indexed.reduction?.size === now.reduction?.size &&
-    square(indexed.reduction) === square(now.reduction)
-  );
 }

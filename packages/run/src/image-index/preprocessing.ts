@@ -1,6 +1,20 @@
+/** How pixels become numbers: (scale × pixel / 255 − mean) / std of each channel. */
+export interface PixelFormat {
+  /** Order of the channels, of `mean` and `std` too. */
+  channels: 'RGB' | 'BGR';
+  /** Value of a white pixel before the mean is subtracted. */
+  scale: number;
+  /** Of each channel, for values in 0…`scale`. */
+  mean: readonly number[];
+  /** Of each channel, for values in 0…`scale`. */
+  std: readonly number[];
+  /** How images are brought to size. */
+  interpolation: 'bilinear' | 'bicubic';
+}
+
 /**
- * What a run's network is given of an image that nothing is drawn for: in evaluation and divisions, in an index, as a
- * query. One definition for all of them, as embeddings of other pixels are other embeddings.
+ * What a network is given of an image that nothing is drawn for: in evaluation and divisions, in an index, as a query. The
+ * model has it, and there is no other definition: embeddings of other pixels are other embeddings.
  */
 export interface Preprocessing {
   /** Side of what the network sees, in pixels. */
@@ -12,4 +26,38 @@ export interface Preprocessing {
    * parts are cut out of what the files hold. It is the same whether there is a cache or not.
    */
   reduction: { size: number; square?: boolean | undefined } | null;
+  /** What the pixels are made. */
+  input: PixelFormat;
+}
+
+/** What an index says of it: earlier versions did not write down what the pixels were made. */
+export type IndexedPreprocessing = Omit<Preprocessing, 'input'> & { input?: PixelFormat };
+
+/**
+ * Whether an index's images were given to the network as this says.
+ *
+ * @param indexed null: not known; the index is of a version that gave what files hold, without any reduction, or of an
+ *   embedder of one's own
+ * @param now null: an embedder of one's own, whose identity says it
+ */
+export function isSeenAlike(indexed: IndexedPreprocessing | null, now: Preprocessing | null): boolean {
+  if (now === null) return true;
+  if (indexed === null) return now.reduction === null;
+  const square = ({ reduction }: IndexedPreprocessing) => reduction?.square ?? false;
+  return (
+    indexed.size === now.size &&
+    indexed.resize === now.resize &&
+    indexed.reduction?.size === now.reduction?.size &&
+    square(indexed) === square(now) &&
+    (indexed.input === undefined || isSameFormat(indexed.input, now.input))
+  );
+}
+
+function isSameFormat(a: PixelFormat, b: PixelFormat): boolean {
+  const numbers = ({ scale, mean, std }: PixelFormat) => [scale, ...mean, ...std];
+  return (
+    a.channels === b.channels &&
+    a.interpolation === b.interpolation &&
+    numbers(a).join() === numbers(b).join()
+  );
 }

@@ -19,7 +19,7 @@ import { liveTensors, tensor, writeSafetensors } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
-import { TrainedModel } from '../../retrieve/trained-model.js';
+import { openModel } from '../../retrieve/open-model.js';
 import { drawnExperiment, drawnRun, saveDrawn } from '../../testing/saved-run.js';
 import { type IndexCommand, runIndex } from './index-images.js';
 import { runSearch, type SearchCommand } from './search.js';
@@ -81,7 +81,8 @@ const paths = (answer: Answer | undefined) =>
 /** An index as earlier versions wrote it: paths and stamps only, and of the first what was seen is not known. */
 function saveEarlier(file: string, of: ImageIndex, format: string, others: Record<string, string>): void {
   const { items, origin } = of.contents;
-  const { folder, run, sha256, checkpoint, preprocessing } = origin!;
+  const { folder, source, embedder, checkpoint, preprocessing } = origin!;
+  const { input: _, ...seen } = preprocessing!;
   using paths = tensor(new TextEncoder().encode(items.map(({ path }) => path).join('\0')));
   const numbers = items.flatMap(({ stamp }) => [stamp!.size, stamp!.modified]);
   using stamps = tensor(Float64Array.from(numbers), { shape: [items.length, 2] });
@@ -93,14 +94,14 @@ function saveEarlier(file: string, of: ImageIndex, format: string, others: Recor
   const second = {
     relative_folder: 'album',
     relative_run: 'runs/a',
-    preprocessing: JSON.stringify(preprocessing),
+    preprocessing: JSON.stringify(seen),
   };
   const metadata = {
     format,
     folder,
-    run,
-    sha256,
-    checkpoint,
+    run: source!,
+    sha256: embedder,
+    checkpoint: checkpoint!,
     ...(format.endsWith('2') && second),
     ...others,
   };
@@ -129,7 +130,7 @@ describe('conquer index', () => {
     // The images of both are there, of the same names.
     expect(await index(at('home', 'images'), { file: at('home.index') })).toMatchObject({ embedded: 8 });
     // The library refuses it too.
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     using home = (await indexFolder(model, at('home', 'images'))).index;
     expect(() => home.save(file)).toThrow(/is an index of .*shop\/images: it is not written over/);
     expect(() => home.save(RunFolder.open(run).bestCheckpoint)).toThrow(/is no index of images/);
@@ -146,7 +147,7 @@ describe('conquer index', () => {
     expect(await index(at('elsewhere'), { file })).toMatchObject({ images: 9, embedded: 1, removed: 0 });
     saveDrawn(RunFolder.open(run).bestCheckpoint, drawnExperiment(), 2);
     await expect(search(file, [at('elsewhere', 'a', '0.svg')])).rejects.toThrow(
-      /i\.index: the index was made with other weights .* run conquer index again/,
+      /i\.index: the index was made with other weights .* index the folder again/,
     );
     expect(await index(at('elsewhere'), { file })).toMatchObject({ images: 9, embedded: 9 });
   });
@@ -193,7 +194,7 @@ describe('conquer index', () => {
 
   it('gives each good image to the network once, however many are bad', async () => {
     for (let i = 0; i < 20; i++) writeFileSync(at('album', 'a', `bad${i}.jpg`), '');
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     const network = model.model;
     const embed = network.embed.bind(network);
     let rows = 0;
@@ -291,21 +292,21 @@ describe('conquer search', () => {
       checkpoint: 'best',
       preprocessing: { size: 24, resize: 28, reduction: null },
     });
-    using stranger = TrainedModel.open(drawnRun(at('runs', 'b'), drawnExperiment(), 2));
-    using queries = await stranger.embed(query());
+    using stranger = await openModel(drawnRun(at('runs', 'b'), drawnExperiment(), 2));
+    using queries = await stranger.embedTensor(query());
     expect(() => found.search(queries, 1, stranger)).toThrow(UserError);
     const other = { size: 24, resize: 32, reduction: null };
     const seen = { ...found.contents.origin!, preprocessing: other };
     new ImageIndex({ ...found.contents, origin: seen }, found.embeddings).save(file);
     await expect(search(file, query())).rejects.toThrow(
-      /images as .* does not see them .* run conquer index again/,
+      /images as .* does not see them .* index the folder again/,
     );
     expect(await index(at('album'), { file })).toMatchObject({ images: 8, embedded: 8 });
   });
 
   it('opens an index of an earlier version, where that saw what is seen now', async () => {
     const file = at('old.index');
-    using model = TrainedModel.open(run);
+    using model = await openModel(run);
     using whole = (await indexFolder(model, at('album'))).index;
     for (const format of ['conquer-index-1', 'conquer-index-2']) {
       saveEarlier(file, whole, format, {});
@@ -321,9 +322,9 @@ describe('conquer search', () => {
     // With a cache the earliest version's indexes were not what evaluation saw.
     const cached = at('runs', 'cached');
     drawnRun(cached, drawnExperiment({ data: { cache: true, augmentation: { name: 'geom' } } }));
-    using other = TrainedModel.open(cached);
-    saveEarlier(at('older.index'), whole, 'conquer-index-1', { run: cached, sha256: other.sha256 });
-    await expect(search(at('older.index'), query())).rejects.toThrow(/run conquer index again$/);
+    using other = await openModel(cached);
+    saveEarlier(at('older.index'), whole, 'conquer-index-1', { run: cached, sha256: other.id });
+    await expect(search(at('older.index'), query())).rejects.toThrow(/index the folder again$/);
     const again = await index(at('album'), { file: at('older.index'), run: cached });
     expect(again).toMatchObject({ embedded: 8 });
   });
@@ -376,7 +377,7 @@ describe('conquer search', () => {
     await expect(search(at('own.index'), query())).rejects.toThrow(/own\.index is of rows that no run made/);
     const refused = index(at('album'), { file: at('own.index') });
     await expect(refused).rejects.toThrow(
-      /own\.index is an index of rows that no run made: name another file/,
+      /own\.index is an index of rows that no embedder made: name another file/,
     );
     const { index: file } = await index(at('album'));
     expect(() => own.save(file)).toThrow(/is an index by the run .*: it is not written over/);

@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
-import { TrainedModel } from '../../retrieve/trained-model.js';
+import { openModel } from '../../retrieve/open-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { requireWritable } from '../output-file.js';
@@ -94,10 +94,10 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   const file = command.file ?? join(run, `${basename(folder)}.index.safetensors`);
   if (command.file !== undefined) requireWritable('--out', file);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
-  using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  using model = await openModel(run, { checkpoint, ...(device !== undefined && { device }) });
   if (command.file === undefined) requireWritable('the index', file);
   using previous = existsSync(file) ? ImageIndex.open(file) : null;
-  const next = { folder, run: model.run, sha256: model.sha256, checkpoint };
+  const next = { folder, embedder: model.id, source: model.source, checkpoint };
   const lost = previous && whatWouldBeLost(previous.contents, next, dirname(resolve(file)));
   if (lost !== null)
     throw new UserError(`${file} is ${lost}: name another file for this one with --out, or delete that one`);

@@ -3,7 +3,7 @@ import type { ImageError } from '@conquer/image';
 import { UserError } from '@conquer/run';
 import type { Command } from 'commander';
 import { ImageIndex, type Match } from '../../retrieve/image-index.js';
-import { TrainedModel } from '../../retrieve/trained-model.js';
+import { openModel } from '../../retrieve/open-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { findRun } from '../runs.js';
@@ -72,26 +72,28 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   namingFlags(() => setUpEngine({ train: { threads: null, device: device ?? 'cpu' } }));
   using index = ImageIndex.open(file, { folder });
   const { origin } = index.contents;
-  if (origin === null)
+  if (origin === null || origin.source === null)
     throw new UserError(
       `${file} is of rows that no run made: it is searched from a program, by rows of the same kind`,
     );
   const { checkpoint } = origin;
-  const run = command.run ?? origin.run;
+  const run = command.run ?? origin.source;
   if (command.run === undefined && !existsSync(run))
     throw new UserError(
       `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
     );
-  using model = TrainedModel.open(run, { checkpoint, ...(device !== undefined && { device }) });
+  using model = await openModel(run, {
+    ...(checkpoint !== null && { checkpoint }),
+    ...(device !== undefined && { device }),
+  });
   try {
-    index.requireModel(model);
+    index.requireEmbedder(model);
   } catch (error) {
     throw new UserError(`${file}: ${(error as Error).message}`);
   }
   const bad = new Map<number, ImageError>();
-  using embedded = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
-  using queries = embedded.to('cpu');
-  const matches = bad.size < images.length ? index.search(queries, k, model) : [];
+  const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
+  const matches = bad.size < images.length ? index.search(queries, k) : [];
   let answered = 0;
   let missing = 0;
   for (const [place, query] of images.entries()) {

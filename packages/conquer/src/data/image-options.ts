@@ -1,0 +1,22 @@
+import { z } from 'zod';
+
+/** What an experiment says of how its images are read, besides the augmentation. */
+export const imageOptions = z.strictObject({
+  imageSize: z.int().min(8).default(224).describe('side of the images that the network sees, in pixels'),
+  resize: z
+    .int()
+    .min(8)
+    .nullable()
+    .default(null)
+    .describe('short side before the centre is cut out, in pixels; null: 8/7 of imageSize'),
+  cache: z
+    .boolean()
+    .default(false)
+    .describe('decode every image once, reduced to resize, and keep the pixels'),
+  onBadImage: z
+    .enum(['fail', 'skip'])
+    .default('fail')
+    .describe(
+      'an image that cannot be read ends the run, or another of its class takes its place, for up to 5 %',
+    ),
+});

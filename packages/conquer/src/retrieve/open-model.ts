@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { RunFolder, UserError } from '@conquer/run';
+import { prepareDevice } from '../device.js';
+import type { ExperimentInput, Parts } from '../experiment/experiment.js';
+import { resolveExperiment } from '../experiment/resolve.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import type { Backbone } from '../models/backbone.js';
+import type { FeatureModule } from '../models/own-backbone.js';
+import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
+import { loadCheckpointOf, trainedNetwork } from '../train/run-checkpoint.js';
+import { TrainedModel } from './trained-model.js';
+
+export interface OpenModelOptions {
+  /** Which weights of a run; default 'best'. */
+  checkpoint?: 'best' | 'last';
+  /** Where the model goes: 'cpu' (default), 'cuda:0', … */
+  device?: string;
+  /** What names mean, for a run that was trained with parts of one's own. */
+  parts?: Parts;
+  /** For a run that was trained with a backbone of one's own: it, untrained; it becomes the model's. */
+  backbone?: Backbone | FeatureModule;
+}
+
+/** All of its options. */
+const optionNames: OptionNames<OpenModelOptions> = {
+  checkpoint: true,
+  device: true,
+  parts: true,
+  backbone: true,
+};
+
+/**
+ * Opens a trained model, to embed images with it.
+ *
+ * @param from a run's folder, or a checkpoint by itself (`runs/a/checkpoints/best.safetensors`, or a copy of it anywhere): it
+ *   says what it is of
+ * @returns a model in evaluation mode that belongs to the caller, who closes it (`using model = await openModel('runs/a')`)
+ * @throws UserError when there is no run, no such checkpoint, a setting is missing, or the checkpoint does not
+ *   fit the settings
+ */
+export async function openModel(from: string, options: OpenModelOptions = {}): Promise<TrainedModel> {
+  if (typeof from !== 'string')
+    throw new TypeError(`openModel: expected the path of a run's folder or of a checkpoint, got ${from}`);
+  refuseUnknownOptions('openModel', options, optionNames);
+  const { device = 'cpu', parts, backbone } = options;
+  prepareDevice(device);
+  const found = statSync(from, { throwIfNoEntry: false })?.isFile()
+    ? ofFile(from, options)
+    : ofRun(from, options.checkpoint ?? 'best');
+  const { saved, file, source, checkpoint, describedBy } = found;
+  try {
+    const stored = resolveExperiment(saved.state.experiment as ExperimentInput, parts);
+    const experiment = { ...stored, train: { ...stored.train, device } };
+    const builder = { ...(parts && { parts }), own: { ...(backbone && { backbone }) } };
+    const id = await sha256Of(file);
+    const model = trainedNetwork(saved, experiment, builder, { file, describedBy });
+    model.eval();
+    return new TrainedModel(model, { id, source, checkpoint }, device);
+  } finally {
+    disposeCheckpoint(saved);
+  }
+}
+
+interface Found {
+  saved: Checkpoint;
+  file: string;
+  source: string;
+  checkpoint: 'best' | 'last' | null;
+  /** What says of which network the weights are. */
+  describedBy: string;
+}
+
+function ofRun(path: string, checkpoint: 'best' | 'last'): Found {
+  const run = RunFolder.open(path);
+  const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
+  return { saved, file, source: run.path, checkpoint, describedBy: run.configFile };
+}
+
+function ofFile(path: string, { checkpoint }: OpenModelOptions): Found {
+  if (checkpoint !== undefined)
+    throw new UserError(
+      `openModel: ${path} is a checkpoint itself: checkpoint '${checkpoint}' is for a run's folder`,
+    );
+  const file = resolve(path);
+  return { saved: loadCheckpoint(path), file, source: file, checkpoint: null, describedBy: 'it' };
+}
+
+/** In hexadecimal. */
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
