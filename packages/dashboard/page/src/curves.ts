@@ -46,15 +46,23 @@ export interface CurvesOptions {
 
 const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [14, 4], [1, 2]];
 
+const isRecall = (name: string) => /^R@\d+$/.test(name);
+
+/** Names of the metrics that any of the runs has, in their order. */
+const metricNames = (runs: readonly RunDetail[]) => [
+  ...new Set(runs.flatMap(({ records }) => records.flatMap(({ metrics }) => Object.keys(metrics ?? {})))),
+];
+
 /** Names of the recalls that any of the runs has, by k. */
 export function recallNames(runs: readonly RunDetail[]): string[] {
-  const names = new Set(
-    runs.flatMap(({ records }) => records.flatMap(({ metrics }) => Object.keys(metrics ?? {}))),
-  );
-  return [...names]
-    .filter((name) => /^R@\d+$/.test(name))
+  return metricNames(runs)
+    .filter(isRecall)
     .sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)));
 }
+
+/** Those of the others, but for what is always higher than MAP@R and would be taken for it. */
+const otherNames = (runs: readonly RunDetail[]) =>
+  metricNames(runs).filter((name) => !isRecall(name) && name !== 'mARP');
 
 /** All charts of those runs; those that nothing can be drawn in are left out. */
 export function charts(runs: readonly RunDetail[], options: CurvesOptions): ChartSpec[] {
@@ -75,8 +83,9 @@ export function charts(runs: readonly RunDetail[], options: CurvesOptions): Char
     chart('metric-loss', 'Metric loss', 'number', (run) => [run.steps('metricLoss')]),
     chart('mask-loss', 'Mask loss', 'number', (run) => [run.steps('maskLoss')]),
     chart('recall', 'Recall@k', 'percent', (run) => run.metrics(options.recalls)),
-    chart('map-at-r', 'MAP@R', 'percent', (run) => run.metrics(['MAP@R'])),
-    chart('nmi', 'NMI', 'percent', (run) => run.metrics(['NMI'])),
+    ...otherNames(runs).map((name) =>
+      chart(name.toLowerCase().replace('@', '-at-'), name, 'percent', (run) => run.metrics([name])),
+    ),
     chart('learning-rates', 'Learning rates by group', 'number', (run) => run.learningRates()),
     chart('images', 'Training images a second', 'number', (run) => [run.steps('imagesPerSecond')]),
   ].filter(({ series }) => series.length > 0) as ChartSpec[];
