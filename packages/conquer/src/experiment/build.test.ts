@@ -345,7 +345,9 @@ describe('the learning rate', () => {
     expect(
       refused({ divide: { divideFrom: 2 }, optimize: { learningRate: 0, divided: { learningRate: 0.002 } } }),
     ).toThrow(/a learning rate above 0/);
-    expect(refused({ optimize: { schedule: { name: 'cosine' }, courses: '6+' } })).toThrow(/^optimize\.courses: expected/);
+    expect(refused({ optimize: { schedule: { name: 'cosine' }, courses: '6+' } })).toThrow(
+      /^optimize\.courses: expected/,
+    );
   });
 });
 
