@@ -40,7 +40,7 @@ const BY_THEMSELVES = {
   'data/loader.ts': ['device'],
   'data/normalize.ts': ['channels'],
   'neighbours/pairwise.ts': ['squared'],
-  'retrieve/trained-model.ts': ['device'],
+  'retrieve/open-model.ts': ['device'],
   'cli/commands/index-images.ts': ['device'],
   'cli/commands/search.ts': ['device'],
 };

@@ -27,6 +27,14 @@ export interface InputFormat {
   cropShare?: number;
 }
 
+/** What an input says where it says nothing else. */
+export const usualInput = {
+  channels: 'RGB',
+  scale: 1,
+  interpolation: 'bilinear',
+  cropShare: 0.875,
+} as const satisfies Partial<InputFormat>;
+
 /** ImageNet's statistics, with which torchvision's weights were trained. */
 export const imageNetInput: InputFormat = {
   size: 224,

@@ -1,5 +1,5 @@
 import type { Preprocessing } from '@conquer/run';
-import type { InputFormat } from './backbone.js';
+import { type InputFormat, usualInput } from './backbone.js';
 
 /** How images are read; what is left out is as the backbone's `input` says. */
 export interface Reading {
@@ -15,7 +15,7 @@ export interface Reading {
 }
 
 /** The short side of which so large a square is cut out; where nothing is said of the share, as 224 of 256. */
-export function shortSideFor(size: number, cropShare = 0.875): number {
+export function shortSideFor(size: number, cropShare: number = usualInput.cropShare): number {
   return Math.round(size / cropShare);
 }
 
@@ -24,7 +24,7 @@ export function preprocessingFor(
   input: InputFormat,
   { size = input.size, resize: given, reduced = null }: Reading = {},
 ): Preprocessing {
-  const { channels = 'RGB', scale = 1, mean, std, interpolation = 'bilinear', cropShare } = input;
+  const { channels, scale, mean, std, interpolation, cropShare } = { ...usualInput, ...input };
   const resize = given ?? shortSideFor(size, cropShare);
   return {
     size,

@@ -2,7 +2,14 @@ import { aten, nn, scope, type Tensor } from '@conquer/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
-import { Backbone, type BackboneContext, backbonePart, type InputFormat, imageNetInput } from './backbone.js';
+import {
+  Backbone,
+  type BackboneContext,
+  backbonePart,
+  type InputFormat,
+  imageNetInput,
+  usualInput,
+} from './backbone.js';
 import { BasicBlock, convolution, runStage } from './residual-blocks.js';
 
 const triple = () => z.tuple([z.number(), z.number(), z.number()]);
@@ -33,15 +40,23 @@ const options = z.strictObject({
   input: z
     .strictObject({
       size: z.int().min(1).default(32).describe('usual side of the images'),
-      channels: z.enum(['RGB', 'BGR']).default('RGB').describe('their order'),
-      scale: z.number().default(1).describe('value of a white pixel before the mean is subtracted'),
+      channels: z.enum(['RGB', 'BGR']).default(usualInput.channels).describe('their order'),
+      scale: z
+        .number()
+        .default(usualInput.scale)
+        .describe('value of a white pixel before the mean is subtracted'),
       mean: triple().default(imageNetInput.mean).describe('of each channel'),
       std: triple().default(imageNetInput.std).describe('of each channel'),
       interpolation: z
         .enum(['bilinear', 'bicubic'])
-        .default('bilinear')
+        .default(usualInput.interpolation)
         .describe('by which they are reduced'),
-      cropShare: z.number().min(0.01).max(1).default(0.875).describe('of the short side, in evaluation'),
+      cropShare: z
+        .number()
+        .min(0.01)
+        .max(1)
+        .default(usualInput.cropShare)
+        .describe('of the short side, in evaluation'),
     })
     .prefault({})
     .describe('how its images come'),
