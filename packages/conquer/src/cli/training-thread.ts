@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Experiment } from '../experiment/experiment.js';
 import { builtInParts } from '../experiment/experiment.js';
 import { withPlugins } from '../experiment/plugin.js';
-import type { TrainObserver } from '../train/observer.js';
+import { observerCalls, type TrainObserver } from '../train/observer.js';
 import { trainRun } from '../train/train.js';
 import { type CarriedError, carried } from './carried-error.js';
 import { sharedSignal } from './shared-signal.js';
@@ -25,25 +25,12 @@ export type TrainingMessage =
   | { summary: Awaited<ReturnType<typeof trainRun>> }
   | { error: CarriedError };
 
-const told = [
-  'onPreparation',
-  'onBegin',
-  'onStart',
-  'onDivision',
-  'onEpochStart',
-  'onStep',
-  'onSteps',
-  'onEmbed',
-  'onEpochEnd',
-  'onNote',
-] as const satisfies readonly (keyof TrainObserver)[];
-
 // `conquer train` trains here, so that signals, the progress line and the trackers have a thread that is never busy.
 const port = parentPort!;
 const { experiment, path, plugins, stop, ...request } = workerData as TrainingJob;
 const say = (message: TrainingMessage) => port.postMessage(message);
 const observer = Object.fromEntries(
-  told.map((call) => [call, (...args: unknown[]) => say({ call, args })]),
+  observerCalls.map((call) => [call, (...args: unknown[]) => say({ call, args })]),
 ) as TrainObserver;
 try {
   const parts = await withPlugins(builtInParts, plugins);

@@ -8,7 +8,7 @@ import type { FeatureModule } from '../models/own-backbone.js';
 import type { ExperimentInput } from './experiment.js';
 import { optionsOf } from './part-options.js';
 
-/** Code of one's own where a part could be named. Whatever is given stays the caller's. */
+/** Code of one's own where a part could be named. It stays the caller's, but for a backbone: a network disposes its own. */
 export interface OwnParts {
   dataset?: Dataset;
   augmentation?: View;

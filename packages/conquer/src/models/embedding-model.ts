@@ -113,8 +113,13 @@ export class EmbeddingModel extends nn.Module {
     this.featuresDropout = new nn.Dropout(dropout, { generator: dropoutGenerator });
     this.fullEmbeddingMasks = fullEmbeddingMasks === 'none' ? null : fullEmbeddingMasks;
     this.embedding = new nn.Linear(this.backbone.featureSize, embeddingDim, { generator });
-    initEmbedding(this.embedding, { generator, ...embeddingInit });
-    this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...masks });
+    try {
+      initEmbedding(this.embedding, { generator, ...embeddingInit });
+      this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...masks });
+    } catch (error) {
+      this.embedding.dispose();
+      throw error;
+    }
   }
 
   override *namedChildren(): globalThis.Generator<[string, nn.Module]> {

@@ -1,20 +1,23 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RunFolder, UserError } from '@conquer/run';
+import { RunFolder, type StoredExperiment, UserError } from '@conquer/run';
 import { Generator, liveTensors, optim } from '@conquer/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { openFolder } from '../datasets/folder.js';
+import type { ExperimentInput } from '../experiment/experiment.js';
 import { ContrastiveLoss } from '../losses/contrastive.js';
 import { MarginLoss } from '../losses/margin.js';
 import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
 import { FlexibleTripletMiner } from '../miners/flexible-triplet.js';
 import { Random } from '../random.js';
 import { loadGenerator } from './checkpoint.js';
-import { refuseOtherData, settingsDifferences } from './continuation.js';
+import { refuseOtherData } from './continuation.js';
+import { experimentDifferences } from './differences.js';
 import { seenClassesWarning } from './seen-classes.js';
+import { train } from './train.js';
 import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js';
 
 let folder: string;
@@ -31,6 +34,8 @@ beforeAll(async () => {
     }
   }
   await trainEmbedding(await options('trained'));
+  using loss = new MarginLoss();
+  await trainEmbedding(await options('own-loss', { loss }));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -40,8 +45,7 @@ const options = async (
 ): Promise<TrainEmbeddingOptions> => ({
   dataset: await openFolder({ folder: images }),
   run: join(folder, run),
-  arch: 'small-resnet',
-  model: { smallResNet: { widths: [4, 8] } },
+  arch: { name: 'small-resnet', widths: [4, 8] },
   embeddingDim: 8,
   numLearners: 1,
   epochs: 1,
@@ -55,10 +59,20 @@ const options = async (
 const files = ['config.json', 'dataset.json', 'test-images.json', 'metrics.jsonl', 'summary.json'];
 const contents = (run: string) => files.map((name) => readFileSync(join(folder, run, name), 'utf8'));
 
-/** The error with which a copy of the trained run does not go on, and nothing of it changes. */
-async function refusal(more: Partial<TrainEmbeddingOptions>, change = (_: string) => {}): Promise<unknown> {
+interface Refusal {
+  /** Of which run; default: 'trained'. */
+  of?: string;
+  /** Done to the copy before it is to go on. */
+  change?: (run: string) => void;
+}
+
+/** The error with which a copy of a trained run does not go on, and nothing of it changes. */
+async function refusal(
+  more: Partial<TrainEmbeddingOptions>,
+  { of = 'trained', change = () => {} }: Refusal = {},
+): Promise<unknown> {
   const run = `copy-${Math.random()}`;
-  cpSync(join(folder, 'trained'), join(folder, run), { recursive: true });
+  cpSync(join(folder, of), join(folder, run), { recursive: true });
   change(join(folder, run));
   const [before, tensors] = [contents(run), liveTensors()];
   const going = trainEmbedding(await options(run, { resume: true, epochs: 2, ...more }));
@@ -82,15 +96,11 @@ describe('a run that goes on', () => {
     [
       'learning rate and size',
       { learningRate: 1e-3, embeddingDim: 16 },
-      /embedding-dim: 8 → 16; .*lr: 0\.00001 → 0\.001|lr: 0.00001 → 0.001/,
+      /model\.embeddingDim: 8 → 16; .*optimize\.learningRate: 0\.00001 → 0\.001/,
     ],
-    ['batches', { batchSize: 8 }, /batch-size: 4 → 8/],
-    ['the optimiser', { optimizer: { weightDecay: 0.1 } }, /optimizer: .*weightDecay/],
-    [
-      'frozen BatchNorm',
-      { model: { smallResNet: { widths: [4, 8] }, frozenBatchNorm: true } },
-      /bn: "trained" → "frozen"/,
-    ],
+    ['batches', { batchSize: 8 }, /data\.batchSize: 4 → 8/],
+    ['the optimiser', { optimizer: { weightDecay: 0.1 } }, /optimize\.weightDecay: 0\.\d+ → 0\.1/],
+    ['frozen BatchNorm', { model: { batchNorm: 'frozen' } }, /model\.batchNorm: "trained" → "frozen"/],
     [
       'course of the learning rates',
       { learningRateFactor: optim.cosine({ steps: 2 }) },
@@ -101,28 +111,44 @@ describe('a run that goes on', () => {
   });
 
   it('is refused for another loss or miner, or one set otherwise', async () => {
+    const own = { of: 'own-loss' };
     using margin = new MarginLoss({ margin: 0.5 });
-    expect(await refusal({ loss: margin })).toEqual(userError(/loss-options: .*0\.2.* → .*0\.5/));
+    expect(await refusal({ loss: margin }, own)).toEqual(userError(/loss\.options: .*0\.2.* → .*0\.5/));
     using contrastive = new ContrastiveLoss();
-    expect(await refusal({ loss: contrastive })).toEqual(userError(/loss: "MarginLoss" → "ContrastiveLoss"/));
+    expect(await refusal({ loss: contrastive }, own)).toEqual(
+      userError(/loss\.own: "MarginLoss" → "ContrastiveLoss"/),
+    );
     using same = new MarginLoss();
+    expect(await refusal({ loss: same }, own)).toBeNull();
+    // A part of the program's list that builds the same is the same.
+    expect(await refusal({}, own)).toBeNull();
+    expect(await refusal({ loss: { name: 'contrastive' } }, own)).toEqual(
+      userError(/loss\.own: "MarginLoss" → /),
+    );
+  });
+
+  it("is refused where code of one's own takes the place of a part", async () => {
+    using loss = new MarginLoss();
+    expect(await refusal({ loss })).toEqual(userError(/loss: "margin" → "MarginLoss", code of one's own/));
     const miner = new FlexibleTripletMiner({
       positive: 'random',
       negative: 'hard',
       margin: 0,
       random: new Random(1),
     });
-    expect(await refusal({ loss: same, miner })).toEqual(userError(/miner: "DistanceWeightedMiner" → /));
-    using perClass = new MarginLoss();
-    expect(await refusal({ loss: perClass })).toBeNull();
+    expect(await refusal({ miner })).toEqual(
+      userError(/miner: "distance-weighted" → "FlexibleTripletMiner", code/),
+    );
   });
 
   it('is refused by the checkpoint where config.json was edited since', async () => {
     const edit = (run: string) => {
       const file = join(run, 'config.json');
-      writeFileSync(file, readFileSync(file, 'utf8').replace('"embedding-dim": 8', '"embedding-dim": 16'));
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"embeddingDim": 8', '"embeddingDim": 16'));
     };
-    expect(await refusal({ embeddingDim: 16 }, edit)).toEqual(userError(/embedding-dim: 8 → 16/));
+    expect(await refusal({ embeddingDim: 16 }, { change: edit })).toEqual(
+      userError(/model\.embeddingDim: 8 → 16/),
+    );
   });
 
   it('is refused where the loss has parameters of another shape', async () => {
@@ -137,13 +163,22 @@ describe('a run that goes on', () => {
     await trainEmbedding(await options(run, { loss: second, resume: true, epochs: 2 }));
   });
 
-  it('is refused, where it is of the command line', async () => {
-    const run = join(folder, 'of-the-command-line');
-    RunFolder.create(run, { 'dataset-dir': images, 'full-embedding-masks': 'sum', epochs: 1 });
-    const before = readFileSync(join(run, 'config.json'), 'utf8');
-    const going = trainEmbedding(await options('of-the-command-line', { resume: true, epochs: 2 }));
-    await expect(going).rejects.toEqual(userError(/npx conquer train --resume/));
-    expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe(before);
+  it('does, with what its config.json holds', async () => {
+    const run = join(folder, 'from-its-config');
+    const { dataset: _, ...fields } = (
+      RunFolder.open(join(folder, 'trained')).experiment() as ExperimentInput
+    ).data!;
+    const experiment: ExperimentInput = {
+      ...RunFolder.open(join(folder, 'trained')).experiment(),
+      data: { ...fields, dataset: { name: 'folder', folder: images } },
+    };
+    await train(experiment, { run });
+    const stored = RunFolder.open(run).experiment() as ExperimentInput;
+    const { epochs } = await train(
+      { ...stored, train: { ...stored.train, epochs: 2 } },
+      { run, resume: true },
+    );
+    expect(epochs).toBe(2);
   });
 });
 
@@ -205,8 +240,10 @@ describe('the data set of a run that goes on', () => {
     const noRecord = (run: string) => rmSync(join(run, 'dataset.json'));
     files.splice(files.indexOf('dataset.json'), 1);
     try {
-      expect(await refusal({ dataset: shorter }, noRecord)).toEqual(userError(/its files or classes differ/));
-      expect(await refusal({}, noRecord)).toBeNull();
+      expect(await refusal({ dataset: shorter }, { change: noRecord })).toEqual(
+        userError(/its files or classes differ/),
+      );
+      expect(await refusal({}, { change: noRecord })).toBeNull();
     } finally {
       files.push('dataset.json');
     }
@@ -253,21 +290,32 @@ describe('the data set of a run that goes on', () => {
 
 it('dropout goes on where it was, on the same kind of processor', () => {
   const drawn = new Generator(7);
-  const state = { settings: { device: 'cpu' }, generator: Buffer.from(drawn.state()).toString('base64') };
+  const state = {
+    experiment: { train: { device: 'cpu' } },
+    generator: Buffer.from(drawn.state()).toString('base64'),
+  };
   const generator = new Generator(1);
-  expect(loadGenerator(generator, { ...state, settings: { device: 'cuda:0' } })).toBe(false);
+  expect(loadGenerator(generator, { ...state, experiment: { train: { device: 'cuda:0' } } })).toBe(false);
   expect(generator.state()).toEqual(new Generator(1).state());
   expect(loadGenerator(generator, state)).toBe(true);
   expect(generator.state()).toEqual(drawn.state());
   expect(() => loadGenerator(generator, { ...state, generator: 'AAAA' })).toThrow(UserError);
 });
 
-it('settings that are not the experiment may differ, and words are no files', () => {
-  const before = { 'dataset-dir': '/a', split: '/a/list.txt', device: 'cuda:0', lr: 1, epochs: 2, gone: 1 };
-  const now = { 'dataset-dir': '/b', split: '/b/list.txt', device: 'cpu', lr: 1, epochs: 3, added: 1 };
-  expect(settingsDifferences(before, now)).toEqual([]);
-  expect(settingsDifferences(before, { ...now, split: 'half', lr: 2 })).toEqual([
-    'split: "/a/list.txt" → "half"',
-    'lr: 1 → 2',
+it('fields that are not the experiment may differ, and words are no files', () => {
+  const experiment = (folder: string, split: string, lr: number): StoredExperiment => ({
+    data: { dataset: { name: 'folder', folder, split } },
+    optimize: { learningRate: lr },
+  });
+  const before = {
+    ...experiment('/a', '/a/list.txt', 1),
+    train: { epochs: 2, device: 'cuda:0', gone: 1 },
+    track: [{ name: 'mlflow' }],
+  };
+  const now = { ...experiment('/b', '/b/list.txt', 1), train: { epochs: 3, device: 'cpu', added: 1 } };
+  expect(experimentDifferences(before, now)).toEqual([]);
+  expect(experimentDifferences(before, { ...now, ...experiment('/b', 'half', 2) })).toEqual([
+    'data.dataset.split: "/a/list.txt" → "half"',
+    'optimize.learningRate: 1 → 2',
   ]);
 });

@@ -10,17 +10,23 @@ import {
   valueAt,
 } from '@conquer/run';
 import type { Checkpoint, CheckpointState } from './checkpoint.js';
-import { experimentDifferences } from './differences.js';
+import { type BuiltParts, experimentDifferences } from './differences.js';
 
 /**
  * Refuses to go on with a run under other settings than it was trained with.
  *
  * @param run its folder, as it was given
  * @param before what the run or its checkpoint holds
+ * @param built the loss and the miner of `now`
  * @throws UserError that says what differs and how to go on
  */
-export function refuseOtherSettings(run: string, before: StoredExperiment, now: StoredExperiment): void {
-  const differences = experimentDifferences(before, now);
+export function refuseOtherSettings(
+  run: string,
+  before: StoredExperiment,
+  now: object,
+  built: BuiltParts,
+): void {
+  const differences = experimentDifferences(before, now, built);
   if (differences.length === 0) return;
   throw new UserError(
     `${run} was trained with other settings (then → now), so that it cannot go on: ${differences.join('; ')}; restore these, or train a new run`,
@@ -31,19 +37,24 @@ export function refuseOtherSettings(run: string, before: StoredExperiment, now: 
  * Refuses to go on with a run as another experiment than it is.
  *
  * @param saved of the checkpoint that it goes on from; null where there is none yet
- * @param given what it would go on with; `record` of its data set, null where the caller looks after that
+ * @param given what it would go on with; `record` of its data set
  * @throws UserError that says what differs
  */
 export function refuseOtherExperiment(
   run: RunFolder,
   saved: CheckpointState | null,
-  given: { experiment: StoredExperiment; record: DatasetRecord | null; note: (text: string) => void },
+  given: {
+    experiment: object;
+    built: BuiltParts;
+    record: DatasetRecord;
+    note: (text: string) => void;
+  },
 ): void {
-  const { experiment, record, note } = given;
+  const { experiment, built, record, note } = given;
   // config.json may have been edited since; the checkpoint says what was trained.
   for (const before of [run.experiment(), ...(saved ? [saved.experiment] : [])])
-    refuseOtherSettings(run.path, before, experiment);
-  if (record) refuseOtherData(run, saved?.dataset, record, note);
+    refuseOtherSettings(run.path, before, experiment, built);
+  refuseOtherData(run, saved?.dataset, record, note);
 }
 
 /**

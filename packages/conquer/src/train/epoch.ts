@@ -107,8 +107,12 @@ export class Epoch {
       if (factor !== null) optimizer.setFactor(factor);
       const { images, labels } = batch;
       const { fullEmbedding } = plan;
-      const result = guard.run(at, { images, labels, learner, fullEmbedding }, batch.indices);
-      images.dispose();
+      let result: StepResult;
+      try {
+        result = guard.run(at, { images, labels, learner, fullEmbedding }, batch.indices);
+      } finally {
+        images.dispose();
+      }
       this.count(labels.length, result);
       log.add({ epoch, step: at, steps, images: labels.length }, result);
       observer.onStep?.({ epoch, step: at, images: labels.length, learner, result });

@@ -20,3 +20,16 @@ export function whetherLearnt({ untrained, best, queries }: Summary): Learnt | n
   const standardError = Math.sqrt((after * (1 - after)) / queries);
   return { metric, before, best: after, standardError, better: after - before > standardError };
 }
+
+/** A warning for a run whose best epoch is no better than chance makes it; null where it is, or nothing can be said. */
+export function howLittleWasLearnt(summary: Summary): string | null {
+  const learnt = whetherLearnt(summary);
+  if (learnt === null || learnt.better) return null;
+  const { metric, before, best, standardError } = learnt;
+  if (before >= 1 && best >= 1)
+    return `whether the run learnt cannot be told: ${metric} was 1 before training already; choose by another metric (evaluate.bestBy), or test on more classes`;
+  return (
+    `the run did not learn: ${metric} was ${before.toFixed(4)} before training and is ${best.toFixed(4)} at best, standard ` +
+    `error ${standardError.toFixed(4)}; try pretrained weights, another learning rate, more epochs or more data`
+  );
+}

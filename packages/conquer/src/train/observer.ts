@@ -1,6 +1,7 @@
 import type { Division, EpochRecord, StepRecord } from '@conquer/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import type { Experiment } from '../experiment/experiment.js';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { StepResult } from './step.js';
 
 interface SplitSize {
@@ -63,4 +64,37 @@ export interface TrainObserver {
   onEpochEnd?(record: EpochRecord, best: boolean): void;
   /** Something went wrong that the run goes on from, in a line. */
   onNote?(text: string): void;
+}
+
+const calls: OptionNames<TrainObserver> = {
+  onPreparation: true,
+  onBegin: true,
+  onStart: true,
+  onDivision: true,
+  onEpochStart: true,
+  onStep: true,
+  onSteps: true,
+  onEmbed: true,
+  onEpochEnd: true,
+  onNote: true,
+};
+
+/** All that an observer can be told. */
+export const observerCalls = Object.keys(calls) as readonly (keyof TrainObserver)[];
+
+/**
+ * Refuses an observer that waits for what is never told. An object of a class may have fields of its own.
+ *
+ * @throws UserError that names the first call that there is not, and the nearest that there is
+ */
+export function refuseUnknownCalls(observer: TrainObserver): void {
+  const isPlain = Object.getPrototypeOf(observer) === Object.prototype;
+  const names = namesIn(observer).filter((name) => isPlain || /^on[A-Z]/.test(name));
+  refuseUnknownOptions('observer', Object.fromEntries(names.map((name) => [name, true])), calls);
+}
+
+function namesIn(object: object): string[] {
+  const above = Object.getPrototypeOf(object) as object | null;
+  if (above === null || object === Object.prototype) return [];
+  return [...Object.getOwnPropertyNames(object), ...namesIn(above)];
 }

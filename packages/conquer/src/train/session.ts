@@ -116,7 +116,8 @@ export class Session {
     if (resume) {
       // Nothing in the folder changes before it is sure that the run can go on.
       try {
-        refuseOtherExperiment(run, checkpoint?.state ?? null, { experiment, record, note: this.note });
+        const built = { loss: parts.loss, miner: parts.step.miner };
+        refuseOtherExperiment(run, checkpoint?.state ?? null, { experiment, built, record, note: this.note });
         if (checkpoint) this.restore(checkpoint);
       } finally {
         if (checkpoint) disposeCheckpoint(checkpoint);

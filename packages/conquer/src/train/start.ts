@@ -1,4 +1,7 @@
-import type { Experiment, Parts } from '../experiment/experiment.js';
+import type { Dataset } from '../datasets/dataset.js';
+import type { Builder } from '../experiment/build.js';
+import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
+import { seenClassesWarning } from './seen-classes.js';
 
 /**
  * Adam moves a weight by about the learning rate a step. Weights that were drawn at random learn next to nothing below this:
@@ -30,3 +33,16 @@ const waysOn = (learningRate: number) =>
   learningRate === 0
     ? ' (optimize.learningRate)'
     : ": start from pretrained weights (model.weights 'imagenet'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";
+
+/** Notes what will keep a network from learning, and which of the classes to test on its weights have seen. */
+export function warnOfStart(
+  experiment: Experiment,
+  dataset: Dataset,
+  { parts = builtInParts, onNote }: Builder,
+): void {
+  const start = startWarning(experiment, parts);
+  if (start !== null) onNote?.(start);
+  const { weights } = experiment.model;
+  const seen = weights === null || weights === 'imagenet' ? null : seenClassesWarning(weights, dataset);
+  if (seen !== null) onNote?.(seen);
+}

@@ -58,6 +58,11 @@ export class TrainingStep {
     parts.optimizer.warnOfUntrained(parts.loss);
   }
 
+  /** null for a loss on the whole batch. */
+  get miner(): Miner | null {
+    return this.parts.miner;
+  }
+
   /**
    * Metric loss of the learner's embeddings + lambda * similarity of the masks, backward, and a step of the
    * optimiser. A batch that the loss or the miner can make nothing of is skipped: nothing is

@@ -1,0 +1,56 @@
+import { availableParallelism } from 'node:os';
+import { counted, type RunFolder, UserError } from '@conquer/run';
+import type { Dataset } from '../datasets/dataset.js';
+import { classesTrainedAndTested, recordOf } from '../datasets/dataset-record.js';
+import { refuseTooManyClusters } from '../divide/trainable.js';
+import { refuseOtherMetric } from '../evaluate/metrics.js';
+import { type Builder, buildDataset, buildSchedule } from '../experiment/build.js';
+import type { Experiment } from '../experiment/experiment.js';
+import { refuseBatchBeyondMemory } from './batch-memory.js';
+import { refuseOtherDataset } from './continuation.js';
+
+/**
+ * Opens an experiment's data set, and sees to it that the two fit together, before anything is decoded or built.
+ *
+ * @param resumed the run that goes on, which knows its data set
+ * @throws UserError for data that cannot work, or are not those of the run
+ */
+export async function prepareDataset(
+  experiment: Experiment,
+  builder: Builder,
+  resumed: RunFolder | null,
+): Promise<Dataset> {
+  const { data, divide, train, evaluate } = experiment;
+  warnOfThreads(experiment, builder);
+  refuseBatchBeyondMemory(data.batchSize, data.imageSize, train.device);
+  const schedule = buildSchedule(experiment);
+  const dataset = await buildDataset(experiment, builder);
+  refuseSeenClasses(dataset);
+  if (resumed) refuseOtherDataset(resumed.path, { record: resumed.dataset() }, recordOf(dataset));
+  // A run that goes on was let in before.
+  if (!resumed?.hasCheckpoint)
+    refuseTooManyClusters(schedule.mostClusters(train.epochs), dataset.train.labels, divide.clusterBy);
+  if (dataset.test.paths.length > 0) refuseOtherMetric(evaluate.bestBy, dataset.recallAt);
+  const images = dataset.train.paths.length;
+  if (data.batchSize > images)
+    builder.onNote?.(
+      `data.batchSize ${data.batchSize} is more than the ${images} training images: batches repeat images`,
+    );
+  return dataset;
+}
+
+function warnOfThreads({ train }: Experiment, { onNote }: Builder): void {
+  const processors = availableParallelism();
+  if ((train.threads ?? 0) <= processors) return;
+  onNote?.(
+    `train.threads ${train.threads} on ${counted(processors, 'processor')}: threads wait for each other, which takes longer than fewer threads do`,
+  );
+}
+
+function refuseSeenClasses(dataset: Dataset): void {
+  const seen = classesTrainedAndTested(dataset);
+  if (seen.length === 0) return;
+  throw new UserError(
+    `the data set ${dataset.name} tests on classes that it trains on (${seen.length}: ${seen.slice(0, 3).join(', ')}${seen.length > 3 ? ', …' : ''}): expected other classes in test, validation and gallery, or other names for them`,
+  );
+}

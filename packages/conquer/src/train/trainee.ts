@@ -1,0 +1,70 @@
+import { Generator } from '@conquer/torch';
+import type { Dataset } from '../datasets/dataset.js';
+import {
+  type Builder,
+  buildLoss,
+  buildMiner,
+  buildModel,
+  buildNetwork,
+  buildOptimizer,
+} from '../experiment/build.js';
+import type { Experiment } from '../experiment/experiment.js';
+import type { Loss } from '../losses/loss.js';
+import type { Miner } from '../miners/miner.js';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
+import { Random } from '../random.js';
+
+/** What learns, and what teaches it, with what they draw from. Disposing it frees them, but for a loss of one's own. */
+export class Trainee {
+  private constructor(
+    readonly model: EmbeddingModel,
+    readonly loss: Loss,
+    readonly optimizer: TrainingOptimizer,
+    /** null where the loss reads the whole batch. */
+    readonly miner: Miner | null,
+    /** Draws batches, augmentation and tuples. */
+    readonly random: Random,
+    readonly dropoutGenerator: Generator,
+    private readonly isOwnLoss: boolean,
+  ) {}
+
+  /**
+   * Draws all weights from the experiment's seed.
+   *
+   * @param goesOn the weights come from a checkpoint: those that the experiment starts with are not read
+   * @throws OptionError for options that cannot be; nothing is left behind
+   */
+  static async build(
+    experiment: Experiment,
+    dataset: Dataset,
+    { builder, goesOn }: { builder: Builder; goesOn: boolean },
+  ): Promise<Trainee> {
+    const { seed, device } = experiment.train;
+    const generator = new Generator(seed);
+    const dropoutGenerator = new Generator(seed, device);
+    const random = new Random(seed);
+    const isOwnLoss = builder.own?.loss !== undefined;
+    const built: { dispose(): void }[] = [];
+    try {
+      const generators = { generator, dropoutGenerator };
+      const build = goesOn ? buildNetwork : buildModel;
+      const model = await build(experiment, generators, builder);
+      built.push(model);
+      const loss = buildLoss(experiment, dataset.train.classNames.length, generator, builder);
+      if (!isOwnLoss) built.push(loss);
+      const miner = buildMiner(experiment, loss, random, builder);
+      const optimizer = buildOptimizer(experiment, model, loss, builder);
+      return new Trainee(model, loss, optimizer, miner, random, dropoutGenerator, isOwnLoss);
+    } catch (error) {
+      for (const part of built) part.dispose();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.optimizer.dispose();
+    if (!this.isOwnLoss) this.loss.dispose();
+    this.model.dispose();
+  }
+}
