@@ -1,18 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NewIndexItem } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { cat, Generator, liveTensors, randn, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import { hardRows } from '../testing/hard-rows.js';
 import { ImageIndex } from './image-index.js';
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-index-'));
+  folder = temporaryFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const drawn = (count: number, dimensions: number, seed: number) =>
   randn([count, dimensions], { generator: new Generator(seed) });

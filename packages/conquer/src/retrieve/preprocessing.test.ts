@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { RunFolder } from '@conquer/run';
 import { tensor } from '@conquer/torch';
@@ -30,7 +29,7 @@ const shapes = [
 ] as const;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-preprocessing-'));
+  folder = temporaryFolder();
   vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
   mkdirSync(join(folder, 'images'));
   const lines: string[] = [];
@@ -51,7 +50,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
 });
 
 const augmentations = ['standard', 'geom', 'icons', 'none'] as const;

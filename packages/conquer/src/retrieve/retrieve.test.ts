@@ -7,11 +7,11 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, liveTensors, randn, scope } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { Interrupted } from '../interrupted.js';
 import { drawnExperiment, saveDrawn } from '../testing/saved-run.js';
@@ -34,7 +34,7 @@ const experiment = drawnExperiment();
 const save = (path: string, seed: number, saved = experiment) => saveDrawn(path, saved, seed);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-retrieve-'));
+  folder = temporaryFolder();
   images = join(folder, 'images');
   for (let label = 0; label < 4; label++) {
     mkdirSync(join(images, `class-${label}`), { recursive: true });
@@ -44,7 +44,6 @@ beforeAll(() => {
   run = join(folder, 'run');
   save(RunFolder.create(run, experiment).bestCheckpoint, 1);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('openModel', () => {
   it('gives rows of length 1, in batches of any size, and frees all when it is closed', async () => {

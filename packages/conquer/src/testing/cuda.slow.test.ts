@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { cudaIsAvailable } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { conquer, outcome, type ProgramOptions, smallRun, writeDiscs } from './small-run.js';
 
 // Through the program as it is installed, on a card; only where there is one.
@@ -11,14 +10,13 @@ import { conquer, outcome, type ProgramOptions, smallRun, writeDiscs } from './s
 describe.skipIf(!cudaIsAvailable())('conquer on CUDA', () => {
   let folder: string;
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-cuda-'));
+    folder = temporaryFolder();
     writeDiscs(folder);
     const { code, stderr } = await run('whole');
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/on cuda:0/);
     expect(stderr).not.toMatch(/Warning/);
   }, 120_000);
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   const at = (name: string) => join(folder, 'runs', name);
   const run = (name: string, options: Partial<ProgramOptions> = {}) =>

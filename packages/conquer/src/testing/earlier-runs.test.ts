@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { setNumThreads, torchVersion } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder, openModel, train } from '../index.js';
 import { conquer } from './small-run.js';
 
@@ -54,9 +55,8 @@ function sha256OfModel(file: string): string {
 let folder: string;
 beforeAll(() => {
   setNumThreads(1);
-  folder = mkdtempSync(join(tmpdir(), 'conquer-earlier-'));
+  folder = temporaryFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 async function goOn(name: string, run: string): Promise<void> {
   if (name !== 'library') {

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors, tensor } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import {
   type Checkpoint,
@@ -15,9 +15,8 @@ import {
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-checkpoint-'));
+  folder = temporaryFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 describe('checkpoint', () => {
   const checkpoint = (): Checkpoint => {

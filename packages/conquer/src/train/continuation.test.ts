@@ -1,9 +1,9 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder, type StoredExperiment, UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, liveTensors, optim } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { openFolder } from '../datasets/folder.js';
@@ -23,7 +23,7 @@ import { type TrainEmbeddingOptions, trainEmbedding } from './train-embedding.js
 let folder: string;
 let images: string;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-continue-'));
+  folder = temporaryFolder();
   images = join(folder, 'images');
   for (let label = 0; label < 6; label++) {
     mkdirSync(join(images, `c${label}`), { recursive: true });
@@ -37,7 +37,6 @@ beforeAll(async () => {
   using loss = new MarginLoss();
   await trainEmbedding(await options('own-loss', { loss }));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const options = async (
   run: string,

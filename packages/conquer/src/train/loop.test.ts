@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors, noGrad } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { TrainingData } from '../data/training-data.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 import { imagesData, labels, NUM_CLASSES, smallSession } from '../testing/small-session.js';
@@ -13,9 +13,8 @@ import { runEpochs } from './loop.js';
 describe('runEpochs', () => {
   let folder: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-loop-'));
+    folder = temporaryFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   const withoutTimes = (records: EpochRecord[]) => records.map(({ seconds: _, ...record }) => record);
 
@@ -100,7 +99,7 @@ describe('runEpochs', () => {
       const path = join(folder, 'nan');
       const { parts, free } = smallSession(path, { data: spoilt((step) => step === 5) });
       await expect(runEpochs(parts)).rejects.toThrow(
-        /^epoch 2, step 2 of \d+: .* not finite.*, in the batch of \d+\.jpg, .* and 9 more in .*not-finite\.jsonl; the last good checkpoint is .*last\.safetensors; .*--on-nan skip/,
+        /^epoch 2, step 2 of \d+: .* not finite.*, in the batch of \d+\.jpg, .* and 9 more in .*not-finite\.jsonl; the last good checkpoint is .*last\.safetensors; .*train\.onNan 'skip'/,
       );
       const record = JSON.parse(readFileSync(RunFolder.open(path).notFiniteFile, 'utf8'));
       expect(record).toMatchObject({ epoch: 1, step: 1 });

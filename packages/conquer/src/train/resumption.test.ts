@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder, type StepRecord } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors, readSafetensors } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Interrupted } from '../interrupted.js';
 import { labels, smallSession } from '../testing/small-session.js';
 import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
@@ -13,9 +13,8 @@ import type { TrainObserver } from './observer.js';
 describe('a run that is stopped', () => {
   let folder: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-loop-'));
+    folder = temporaryFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   const withoutTimes = (records: EpochRecord[]) => records.map(({ seconds: _, ...record }) => record);
 
@@ -196,7 +195,7 @@ describe('a run that is stopped', () => {
     await runEpochs(end.parts);
     expect(run.summary()).toMatchObject({ status, last });
     const again = smallSession(path, { epochs: 2, resume: true });
-    await expect(runEpochs(again.parts)).rejects.toThrow(/has trained its 2 epochs/);
+    await expect(runEpochs(again.parts)).rejects.toThrow(/has trained its 2: to go on/);
     for (const each of [whole, rest, end, again]) each.free();
   });
 

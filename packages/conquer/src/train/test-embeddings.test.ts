@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import {
   F,
   Generator,
@@ -14,7 +13,7 @@ import {
   tensor,
   writeSafetensors,
 } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
 import { createModel } from '../models/create-model.js';
 import { nearestNeighbours } from '../neighbours/nearest.js';
@@ -30,7 +29,7 @@ const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({
 });
 
 it('keeps what it takes to look at every learner, with and without a mask over the whole', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
+  const folder = temporaryFolder();
   const generator = new Generator(1);
   const before = liveTensors();
   const model = createModel(
@@ -74,17 +73,15 @@ it('keeps what it takes to look at every learner, with and without a mask over t
   model.dispose();
   images.dispose();
   expect(liveTensors()).toBe(before);
-  rmSync(folder, { recursive: true });
 });
 
 describe('readTestedImages', () => {
   let folder: string;
   let run: RunFolder;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-embeddings-'));
+    folder = temporaryFolder();
     run = RunFolder.create(join(folder, 'run'), { data: { onBadImage: 'skip' } });
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   const paths = ['a', 'b', 'c', 'd', 'e', 'f'];
   const labels = [0, 0, 0, 1, 1, 1];

@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors } from '@conquer/torch';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
@@ -16,10 +15,9 @@ import { trainEmbedding } from './train-embedding.js';
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-train-'));
+  folder = temporaryFolder();
   writeDiscs(folder, 4);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const at = (run: string) => join(folder, run);
 const small = (fields: ExperimentInput = {}): ExperimentInput =>
