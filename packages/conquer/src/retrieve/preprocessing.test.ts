@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { tensor } from '@conquer/torch';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';

@@ -20,8 +20,8 @@ import { datasetDifferences, RunFolder, testImagesOf, UserError } from '@conquer
 import { liveTensors, tensor } from '@conquer/torch';
 import { type FuzzReport, fuzz } from '../../../torch/src/testing/fuzz.js';
 import type { Mutations } from '../../../torch/src/testing/mutations.js';
-import { resolveSettings } from '../cli/options.js';
-import { readRecipe } from '../cli/recipe.js';
+import { flagsOf } from '../cli/flags.js';
+import { flatRecipes } from '../cli/flat-recipes.js';
 import { readRun } from '../cli/runs.js';
 import { openCsv } from '../datasets/csv.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
@@ -33,6 +33,9 @@ import { MatlabError } from '../datasets/matlab/matlab-error.js';
 import { parseMatlab } from '../datasets/matlab/matlab-file.js';
 import { openSop } from '../datasets/sop.js';
 import { openVehicleId } from '../datasets/vehicle-id.js';
+import { builtInParts } from '../experiment/experiment.js';
+import { readRecipe } from '../experiment/recipe.js';
+import { resolveExperiment } from '../experiment/resolve.js';
 import { disposeCheckpoint, loadCheckpoint, saveCheckpoint } from '../train/checkpoint.js';
 
 // Damaged copies of everything that conquer reads from files. Each ends in a result or in an error of one line.
@@ -210,7 +213,7 @@ export async function fuzzCheckpoints(inputs: number, seedNumber: number): Promi
       optimizer: new Map(),
       clusters: Int32Array.of(0, 1, 0),
       state: {
-        settings: { epochs: 3 },
+        experiment: { train: { epochs: 3 } },
         epoch: 1,
         numLearners: 2,
         masksTrain: true,
@@ -268,7 +271,11 @@ export async function fuzzCheckpoints(inputs: number, seedNumber: number): Promi
 /** The files of a run folder, as `conquer runs`, a resumed run and the dashboard read them. */
 export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
-    const run = RunFolder.create(join(folder, 'run'), { epochs: 3, dataset: 'emoji', lr: 1e-3 });
+    const run = RunFolder.create(join(folder, 'run'), {
+      data: { dataset: { name: 'emoji' } },
+      optimize: { learningRate: 1e-3 },
+      train: { epochs: 3 },
+    });
     for (const epoch of [-1, 0, 1])
       run.appendEpoch({
         epoch,
@@ -340,14 +347,17 @@ export async function fuzzRunLogs(inputs: number, seedNumber: number): Promise<F
 export async function fuzzRecipes(inputs: number, seedNumber: number): Promise<FuzzReport> {
   return await inFolder(async (folder) => {
     const file = join(folder, 'recipe.json');
-    const original = seed('recipe.json');
-    const next = (mutations: Mutations) =>
-      mutations.int(3) === 0
-        ? mutations.damage(original, [original])
+    const originals = [seed('recipe.json'), seed('flat-recipe.json')];
+    const flat = flatRecipes(flagsOf(builtInParts));
+    const next = (mutations: Mutations) => {
+      const original = mutations.pick(originals);
+      return mutations.int(3) === 0
+        ? mutations.damage(original, originals)
         : Buffer.from(mutations.damageText(original.toString('utf8')));
+    };
     const read = (bytes: Uint8Array) => {
       put(file, bytes);
-      resolveSettings(readRecipe(file).settings);
+      resolveExperiment(readRecipe(file, flat).experiment);
     };
     return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError });
   });

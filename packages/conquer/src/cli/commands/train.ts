@@ -11,6 +11,7 @@ import { describeDataset, describeExperiment } from '../describe.js';
 import { experimentFile } from '../experiment-file.js';
 import { fillExperiment, namingFlags } from '../fill.js';
 import type { Flag } from '../flags.js';
+import { flatRecipes } from '../flat-recipes.js';
 import { JsonLines } from '../json-lines.js';
 import { resumption } from '../resumption.js';
 import { findRun } from '../runs.js';
@@ -94,11 +95,9 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
       const { experiment, cached } = resumption(path, given, parts, note);
       return await trainAndReport(experiment, { ...how, path, resume: true, cached }, parts);
     }
-    const flat = (fields: Record<string, unknown>, below: ExperimentInput) =>
-      fromFlatRecipe(fields, below, flags);
     const { experiment: base, published } =
       recipe !== undefined
-        ? readRecipe(recipe, flat)
+        ? readRecipe(recipe, flatRecipes(flags))
         : { experiment: file === undefined ? {} : experimentFile(file), published: null };
     // The authors' code starts from ImageNet weights whatever its flags say.
     const asOld: ExperimentInput =
@@ -153,19 +152,6 @@ async function trainAndReport(experiment: Experiment, training: Training, parts:
   const out = json ? process.stderr : process.stdout;
   reportSummary(summary, out, published);
   reportFiles(path, out);
-}
-
-/** A recipe of before there were sections, over what it extends: its fields are flags. */
-function fromFlatRecipe(
-  fields: Record<string, unknown>,
-  below: ExperimentInput,
-  flags: readonly Flag[],
-): ExperimentInput {
-  // Where a run goes is not the experiment's.
-  const { name: _, 'runs-dir': __, ...others } = fields;
-  const texts = Object.entries(others).filter(([, value]) => value !== null);
-  const given = Object.fromEntries(texts.map(([name, value]) => [name, String(value)]));
-  return fillExperiment(below, given, flags, () => {});
 }
 
 function defaultName({ data, model }: Experiment): string {
