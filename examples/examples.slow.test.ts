@@ -79,7 +79,7 @@ describe('training', () => {
       return evaluateEmbeddings(embeddings, train.labels, { recallAt: [1], nmi: false })['MAP@R'] ?? 0;
     };
     const after = await found();
-    using untrained = createModel('small-resnet', { embeddingDim: 128, generator: new Generator(1) });
+    using untrained = createModel('small-resnet', { embeddingDim: trained.dim, generator: new Generator(1) });
     untrained.setNumLearners(trained.model.numLearners);
     trained.model.loadStateDict(untrained.stateDict());
     expect(after).toBeGreaterThan((await found()) + 0.05);
