@@ -10,7 +10,7 @@ const bin = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
 it('serves a folder of runs until Ctrl-C, without loading libtorch', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-dashboard-'));
   mkdirSync(join(folder, 'mine'));
-  writeFileSync(join(folder, 'mine', 'config.json'), '{"epochs": 3}');
+  writeFileSync(join(folder, 'mine', 'config.json'), '{"format": 3, "train": {"epochs": 3}}');
   // On Ctrl-C, what is loaded is told first.
   const tell = `process.on('exit', () => console.log(process.report.getReport().sharedObjects.join('\\n')))`;
   const options = ['--import', `data:text/javascript,${encodeURIComponent(tell)}`];
