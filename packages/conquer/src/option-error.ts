@@ -42,9 +42,14 @@ export interface JsonSchema {
   oneOf?: JsonSchema[];
 }
 
-/** JSON Schema of what may be given: defaults may be left out. */
+const known = new WeakMap<z.ZodType, JsonSchema>();
+
+/** JSON Schema of what may be given: defaults may be left out. Made once for each schema. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
-  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  const json =
+    known.get(schema) ?? (z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema);
+  known.set(schema, json);
+  return json;
 }
 
 /** The alternatives of a schema, and theirs; itself where it is none. */

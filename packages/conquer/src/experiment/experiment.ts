@@ -59,7 +59,7 @@ export const builtInParts: Parts = {
  * command line, whose flags only fill it. This is the only place where its fields, their ranges, defaults and help stand,
  * but for those of its parts, which stand with them.
  */
-export const experimentSchema = (parts: Parts = builtInParts) =>
+const schemaOf = (parts: Parts) =>
   z.strictObject({
     data: dataOptions
       .extend(imageOptions.shape)
@@ -197,7 +197,17 @@ export const experimentSchema = (parts: Parts = builtInParts) =>
       ),
   });
 
-type Schema = ReturnType<typeof experimentSchema>;
+type Schema = ReturnType<typeof schemaOf>;
+
+/** To make one takes longer than all that is done with it. */
+const schemas = new WeakMap<Parts, Schema>();
+
+/** The schema of an experiment that may name these parts. */
+export function experimentSchema(parts: Parts = builtInParts): Schema {
+  const schema = schemas.get(parts) ?? schemaOf(parts);
+  schemas.set(parts, schema);
+  return schema;
+}
 
 /** As people write it: what is left out has its default. */
 export type ExperimentInput = z.input<Schema>;

@@ -359,6 +359,7 @@ export async function fuzzRecipes(inputs: number, seedNumber: number): Promise<F
       put(file, bytes);
       resolveExperiment(readRecipe(file, flat).experiment);
     };
+    resolveExperiment({}); // makes what all that follow use
     return await fuzz({ inputs, seed: seedNumber, next, read, isClean: isUserError });
   });
 }
@@ -397,6 +398,8 @@ export async function fuzzImages(inputs: number, seedNumber: number): Promise<Fu
       if (a !== b) throw new Error('its bytes are another image than its file');
       if (fromFile instanceof ImageError) throw fromFile;
     };
+    // What readers load when they are first asked is no input's.
+    for (const file of files) await pixelsOf(file);
     return await fuzz({
       inputs,
       seed: seedNumber,
