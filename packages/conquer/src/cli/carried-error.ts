@@ -1,6 +1,6 @@
 import { ImageError } from '@conquer/image';
 import { UserError } from '@conquer/run';
-import { SerializationError, TorchError } from '@conquer/torch';
+import { OutOfMemoryError, SerializationError, TorchError } from '@conquer/torch';
 import { Interrupted } from '../interrupted.js';
 import { OptionError } from '../option-error.js';
 
@@ -14,11 +14,13 @@ export interface CarriedError {
   cause: CarriedError | undefined;
 }
 
+// A class before those that it extends.
 const classes = {
-  UserError,
   OptionError,
+  UserError,
   ImageError,
   SerializationError,
+  OutOfMemoryError,
   TorchError,
   Interrupted,
   RangeError,
@@ -27,7 +29,6 @@ const classes = {
 
 /** The class that an error is caught by: what a mistake is of a user is told by it. */
 function classOf(error: Error): string {
-  if (error instanceof OptionError) return 'OptionError';
   const known = Object.entries(classes).find(([, Class]) => error instanceof Class);
   return known?.[0] ?? 'Error';
 }

@@ -132,7 +132,7 @@ describe('a run of trainEmbedding()', () => {
       const lost = await run(['eval', 'library']);
       expect([lost.code, lost.stderr]).toEqual([
         2,
-        expect.stringMatching(/64 of the 64 test images.*--dataset-dir/),
+        expect.stringMatching(/--dataset-dir: 64 of the 64 test images .* are not there/),
       ]);
       const moved = await run(['eval', 'library', '--json', '--dataset-dir', 'pictures']);
       expect(moved.code, moved.stderr).toBe(0);

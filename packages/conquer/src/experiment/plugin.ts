@@ -48,8 +48,8 @@ function withPlugin(parts: Parts, file: string, exports: Record<string, unknown>
     const list = exports[kind];
     if (!Array.isArray(list) || !list.every(isPart))
       throw new UserError(`the plugin ${file}: expected ${kind} to be a list of what part() made`);
-    for (const { name } of list)
-      if (parts[kind].some((known: { name: string }) => known.name === name))
+    for (const [i, { name }] of list.entries())
+      if ([...parts[kind], ...list.slice(0, i)].some((known: { name: string }) => known.name === name))
         throw new UserError(`the plugin ${file}: there is a part named ${name} among the ${kind} already`);
     return [kind, [...parts[kind], ...list]];
   });
