@@ -21,9 +21,15 @@ export {
   type IndexMetric,
   type IndexOrigin,
   isIndexOf,
-  shareIn,
   whatWouldBeLost,
 } from './image-index/index-contents.js';
+export {
+  type IndexFields,
+  type IndexPlace,
+  indexContents,
+  indexFields,
+  indexTexts,
+} from './image-index/index-format.js';
 export {
   type FileStamp,
   type IndexItem,
