@@ -1,7 +1,7 @@
 // Trains with a loss of one's own: supervised contrastive (Khosla et al., arXiv 2004.11362, equation 2).
 // node examples/dist/own-loss.js FOLDER RUN
 import { scope, type Tensor } from '@conquer/torch';
-import { Loss, openFolder, pairMasks, type Rows, trainEmbedding } from 'conquer';
+import { Loss, pairMasks, type Rows, train } from 'conquer';
 
 class SupervisedContrastiveLoss extends Loss {
   readonly usesTuples = false; // it reads the whole batch, so it needs no miner
@@ -25,14 +25,14 @@ class SupervisedContrastiveLoss extends Loss {
 }
 
 const [folder = 'photos', run = 'runs/contrastive'] = process.argv.slice(2);
-const summary = await trainEmbedding({
-  dataset: await openFolder({ folder }),
-  run,
-  loss: new SupervisedContrastiveLoss(),
-  arch: 'small-resnet',
-  imageSize: 32,
-  numLearners: 2,
-  batchSize: 40,
-  epochs: 8,
-});
-console.log(JSON.stringify({ untrained: summary.untrained, best: summary.best?.metrics }));
+const { untrained, best } = await train(
+  {
+    loss: new SupervisedContrastiveLoss(),
+    data: { dataset: { name: 'folder', folder }, imageSize: 32, batchSize: 40 },
+    model: { backbone: { name: 'small-resnet' } },
+    divide: { numLearners: 2 },
+    train: { epochs: 8 },
+  },
+  { run },
+);
+console.log(JSON.stringify({ untrained, best: best?.metrics }));

@@ -3,7 +3,7 @@
 // node examples/dist/own-miner.js FOLDER RUN
 import { noGrad } from '@conquer/torch';
 import type { Miner, Rows, Tuples } from 'conquer';
-import { openFolder, pairwiseDistances, TripletLoss, trainEmbedding } from 'conquer';
+import { pairwiseDistances, train } from 'conquer';
 
 class SemiHard implements Miner {
   /** Of anchors and the rows they are compared with, both the batch. @returns their positions; none skips the batch */
@@ -25,15 +25,15 @@ class SemiHard implements Miner {
 }
 
 const [folder = 'photos', run = 'runs/own-miner'] = process.argv.slice(2);
-const summary = await trainEmbedding({
-  dataset: await openFolder({ folder }),
-  run,
-  miner: new SemiHard(),
-  loss: new TripletLoss(),
-  arch: 'small-resnet',
-  imageSize: 32,
-  numLearners: 2,
-  batchSize: 40,
-  epochs: 8,
-});
-console.log(JSON.stringify({ untrained: summary.untrained, best: summary.best?.metrics }));
+const { untrained, best } = await train(
+  {
+    miner: new SemiHard(),
+    loss: { name: 'triplet' },
+    data: { dataset: { name: 'folder', folder }, imageSize: 32, batchSize: 40 },
+    model: { backbone: { name: 'small-resnet' } },
+    divide: { numLearners: 2 },
+    train: { epochs: 8 },
+  },
+  { run },
+);
+console.log(JSON.stringify({ untrained, best: best?.metrics }));

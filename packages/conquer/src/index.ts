@@ -20,6 +20,7 @@ export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmea
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
 export type { AffineRanges } from './data/affine-matrix.js';
+export type { AugmentationContext, AugmentationPart } from './data/augmentation.js';
 export { type AugmentationFamily, augmentationFamily } from './data/augmentation-families.js';
 export type { BatchTransform } from './data/batch-transform.js';
 export { CenterCrop } from './data/center-crop.js';
@@ -39,7 +40,7 @@ export { openCars } from './datasets/cars.js';
 export type { ClassSplit } from './datasets/class-split.js';
 export { type CsvOptions, openCsv } from './datasets/csv.js';
 export { openCub } from './datasets/cub.js';
-export type { Dataset, Split } from './datasets/dataset.js';
+export type { Dataset, DatasetContext, DatasetPart, Split } from './datasets/dataset.js';
 export type { DistributionOptions } from './datasets/distribution.js';
 export { type EmojiOptions, openEmoji } from './datasets/emoji.js';
 export { type FolderOptions, openFolder } from './datasets/folder.js';
@@ -58,10 +59,17 @@ export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evalua
 export { normalizedMutualInformation } from './evaluate/nmi.js';
 export { pairF1 } from './evaluate/pair-f1.js';
 export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
-export { builtInParts, type Experiment, type ExperimentInput, type Parts } from './experiment/experiment.js';
+export {
+  builtInParts,
+  type Experiment,
+  type ExperimentInput,
+  experimentSchema,
+  type Parts,
+} from './experiment/experiment.js';
+export { mergeExperiments } from './experiment/merge.js';
 export type { ExperimentWithOwnParts } from './experiment/own-parts.js';
 export { withPlugins } from './experiment/plugin.js';
-export { readRecipe, recipeNames } from './experiment/recipe.js';
+export { type Published, type Recipe, readRecipe, recipeNames } from './experiment/recipe.js';
 export { resolveExperiment } from './experiment/resolve.js';
 export { Interrupted } from './interrupted.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
@@ -69,7 +77,15 @@ export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
 export { HistogramLoss, type HistogramLossOptions } from './losses/histogram.js';
 export { KantorovMarginLoss, type KantorovMarginOptions } from './losses/kantorov-margin.js';
-export { Loss, selectTuples, type TupleEmbeddings } from './losses/loss.js';
+export {
+  Loss,
+  type LossContext,
+  type LossFacts,
+  type LossPart,
+  lossPart,
+  selectTuples,
+  type TupleEmbeddings,
+} from './losses/loss.js';
 export { MarginLoss, type MarginLossOptions } from './losses/margin.js';
 export { maskOrthogonality } from './losses/mask-orthogonality.js';
 export { MultiClassNPairLoss, type MultiClassNPairOptions } from './losses/multi-class-n-pair.js';
@@ -77,18 +93,26 @@ export { MultiSimilarityLoss, type MultiSimilarityOptions } from './losses/multi
 export { NormalizedSoftmaxLoss, type NormalizedSoftmaxOptions } from './losses/normalized-softmax.js';
 export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
 export { type PairMasks, pairMasks } from './losses/pair-masks.js';
+export { ProxyAnchorLoss, type ProxyAnchorOptions } from './losses/proxy-anchor.js';
 export { ProxyNcaLoss, type ProxyNcaOptions } from './losses/proxy-nca.js';
 export { SnrLoss, type SnrLossOptions } from './losses/snr.js';
 export { SoftTripleLoss, type SoftTripleOptions } from './losses/soft-triple.js';
 export { TripletLoss, type TripletLossOptions } from './losses/triplet.js';
 export { TripletAllLoss, type TripletAllOptions } from './losses/triplet-all.js';
 export { TripletSemihardLoss, type TripletSemihardOptions } from './losses/triplet-semihard.js';
+export { BatchEasyHardMiner, type BatchEasyHardOptions } from './miners/batch-easy-hard.js';
 export { DistanceWeightedMiner, type DistanceWeightedOptions } from './miners/distance-weighted.js';
 export { EasyPositiveMiner, type EasyPositiveOptions } from './miners/easy-positive.js';
 export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flexible-triplet.js';
-export type { Miner } from './miners/miner.js';
+export type { Miner, MinerContext, MinerPart } from './miners/miner.js';
 export type { Cutoff, MiningBounds } from './mining-bounds.js';
-export { Backbone, type InputFormat } from './models/backbone.js';
+export {
+  Backbone,
+  type BackboneContext,
+  type BackbonePart,
+  backbonePart,
+  type InputFormat,
+} from './models/backbone.js';
 export {
   createModel,
   type ModelName,
@@ -105,9 +129,11 @@ export { imageNetWeights, loadWeights } from './models/weights.js';
 export { nearestNeighbours } from './neighbours/nearest.js';
 export { pairwiseDistances } from './neighbours/pairwise.js';
 export { PreparedGallery } from './neighbours/prepared-gallery.js';
+export type { OptimizerPart } from './optimize/optimizer.js';
+export type { ScheduleContext, SchedulePart } from './optimize/schedule.js';
 export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-optimizer.js';
 export { OptionError } from './option-error.js';
-export { part } from './part.js';
+export { type AnyPart, type Part, part, withDefaults } from './part.js';
 export { Random } from './random.js';
 export type { Embedder, EmbedRequest } from './retrieve/embedder.js';
 export {
@@ -122,14 +148,15 @@ export type { TrainedModel } from './retrieve/trained-model.js';
 export type { Labels, RowData } from './row-data.js';
 export { batchRows, type Labelled, labelled, type Rows } from './rows.js';
 export { AdaptiveClassBalancedSampler } from './samplers/adaptive.js';
-export type { BatchSampler } from './samplers/batch-sampler.js';
+export type { BatchSampler, SamplerContext, SamplerPart } from './samplers/batch-sampler.js';
 export { ClassBalancedSampler } from './samplers/class-balanced.js';
 export { NPairsSampler } from './samplers/npairs.js';
 export { RandomBatchSampler } from './samplers/random-batches.js';
+export type { TrackedRun, Tracker, TrackerPart } from './track/tracker.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
 export { embedImages } from './train/embed.js';
 export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from './train/evaluate-model.js';
-export { evaluateRun } from './train/evaluate-run.js';
+export { type EvaluatedRun, type EvaluateRunOptions, evaluateRun } from './train/evaluate-run.js';
 export type { TrainObserver } from './train/observer.js';
 export { joinObservers } from './train/observers.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
