@@ -1,13 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { program as conquerProgram } from '@conquer/testing/program';
 import { runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator } from '@conquer/torch';
 import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel } from 'conquer';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 // The examples as a user runs them: compiled, by Node, with the built packages.
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
   execFileSync(join(here, '../node_modules/.bin/tsc'), ['-p', here], {
     stdio: 'inherit',
   });
-  folder = mkdtempSync(join(tmpdir(), 'conquer-examples-'));
+  folder = temporaryFolder();
   photos = join(folder, 'photos');
   // Real data, in the layout of a folder of one's own: forty emoji, up to nine drawings of each.
   const { train } = await openEmoji();
@@ -37,7 +38,6 @@ beforeAll(async () => {
     copyFileSync(path, join(inside, `${image}-${basename(path)}`));
   }
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 it('there are five, each under 40 lines', () => {
   const scripts = readdirSync(here).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
@@ -56,8 +56,7 @@ describe('training', () => {
 
   it('leaves a run that conquer eval and report read', async () => {
     const run = join(folder, 'train-on-a-folder');
-    const conquer = (...args: string[]) =>
-      promisify(execFile)(process.execPath, [join(here, '../packages/conquer/bin/conquer.js'), ...args]);
+    const conquer = (...args: string[]) => promisify(execFile)(process.execPath, [conquerProgram, ...args]);
     const { stdout } = await conquer('eval', run, '--json');
     const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
     expect(JSON.parse(stdout).metrics['R@1']).toBeCloseTo(summary.best.metrics['R@1'], 6);

@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { program } from '@conquer/testing/program';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 /** Where Debian's package puts it. */
 const CHROMIUM = '/usr/bin/chromium';
-const CONQUER = fileURLToPath(new URL('../../conquer/bin/conquer.js', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 export function startBrowser(): Promise<Browser> {
@@ -103,7 +102,7 @@ export async function pixelsOfColour(
 /** Runs the command line to its end. */
 export function conquer(...args: string[]): Promise<string> {
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [CONQUER, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text) => (output += text));
@@ -116,7 +115,7 @@ export function conquer(...args: string[]): Promise<string> {
 
 /** Starts `conquer dashboard`; answers its address once it listens. */
 export async function startDashboard(runsDir: string): Promise<{ url: string; process: ChildProcess }> {
-  const child = spawn(process.execPath, [CONQUER, 'dashboard', runsDir, '--port', '0'], {
+  const child = spawn(process.execPath, [program, 'dashboard', runsDir, '--port', '0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const url = await new Promise<string>((done, failed) => {

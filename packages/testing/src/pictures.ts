@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 interface Disc {
-  /** Pixels on both sides of the picture. */
-  size?: number;
+  /** Of the picture, in pixels. */
+  width?: number;
+  height?: number;
   x: number;
   y: number;
   r: number;
@@ -12,9 +13,9 @@ interface Disc {
 }
 
 /** A picture, as SVG: a disc on a ground without colour. */
-export function discSvg({ size = 32, x, y, r, fill }: Disc): string {
+export function discSvg({ width = 32, height = 32, x, y, r, fill }: Disc): string {
   const disc = `<circle cx="${x}" cy="${y}" r="${r}" fill="${fill}"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}">${disc}</svg>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${disc}</svg>`;
 }
 
 /** `folder`/images/class-00 and so on: sixteen classes, discs of as many colours, of different size and place. */

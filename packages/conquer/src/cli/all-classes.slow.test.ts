@@ -1,9 +1,9 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { conquer } from '../testing/small-run.js';
+import { conquer } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, expect, it } from 'vitest';
 
 // A run on all classes there are measures nothing: no command shows a number for it.
 
@@ -16,7 +16,7 @@ const run = async (...args: string[]) => {
 };
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-all-classes-'));
+  folder = temporaryFolder();
   // Birds' classes of both halves of the published split; what an image is, its bytes say.
   const birds = join(folder, 'CUB_200_2011', 'images');
   mkdirSync(birds, { recursive: true });
@@ -27,7 +27,6 @@ beforeAll(() => {
       cpSync(join(images, name, image), join(to, image.replace('.png', '.jpg')));
   }
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const data = {
   folder: ['--dataset', 'folder', '--dataset-dir', images],
@@ -73,7 +72,7 @@ it.each(Object.entries(data))('%s', async (name, dataset) => {
   const evaluated = await conquer(['eval', path], { folder });
   expect([evaluated.code, evaluated.stderr]).toEqual([
     2,
-    `conquer: ${path} trained on every class (--train-on all): none is left to evaluate on\n`,
+    `conquer: --train-on: ${path} trained on every class: none is left to evaluate on\n`,
   ]);
   await run('report', path);
   expect(read('report.html')).toContain(name);

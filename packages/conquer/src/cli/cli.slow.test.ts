@@ -1,14 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { EpochRecord, Summary } from '@conquer/run';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { discSvg } from '@conquer/testing/pictures';
+import { program } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 
-// The program as it is installed: dist/ must be current, which npm test sees to.
-
-const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
 let folder: string;
 
 function start(args: string[]): ChildProcess {
@@ -40,8 +38,8 @@ function writeImages(path: string): void {
     const classFolder = join(path, `class-${String(label).padStart(2, '0')}`);
     mkdirSync(classFolder, { recursive: true });
     for (let image = 0; image < 6; image++) {
-      const disc = `<circle cx="${12 + image}" cy="${20 - image}" r="${6 + image}" fill="hsl(${label * 30},90%,50%)"/>`;
-      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32">${disc}</svg>`;
+      const fill = `hsl(${label * 30},90%,50%)`;
+      const svg = discSvg({ x: 12 + image, y: 20 - image, r: 6 + image, fill });
       writeFileSync(join(classFolder, `${image}.svg`), svg);
     }
   }
@@ -96,10 +94,9 @@ const epochsOf = (run: string): Omit<EpochRecord, 'seconds'>[] =>
     });
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-cli-'));
+  folder = temporaryFolder();
   writeImages(join(folder, 'images'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a mistake ends with one line and code 2', () => {
   it.each([

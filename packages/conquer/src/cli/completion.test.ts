@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Command, Option } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { complete, completionScript, type Shell } from './completion.js';
@@ -28,7 +28,7 @@ describe('complete', () => {
   let folder: string;
   const before = process.cwd();
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-completion-'));
+    folder = temporaryFolder();
     for (const run of ['runs/one', 'runs/two', 'old/three']) {
       mkdirSync(join(folder, run), { recursive: true });
       writeFileSync(join(folder, run, 'config.json'), '{}');
@@ -38,7 +38,6 @@ describe('complete', () => {
   });
   afterAll(() => {
     process.chdir(before);
-    rmSync(folder, { recursive: true });
   });
 
   it.each([
@@ -91,13 +90,12 @@ esac
 `;
   let folder: string;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-shell-'));
+    folder = temporaryFolder();
     writeFileSync(join(folder, 'conquer'), stub);
     chmodSync(join(folder, 'conquer'), 0o755);
     for (const shell of ['bash', 'zsh', 'fish'] as const)
       writeFileSync(join(folder, `script.${shell}`), completionScript(shell));
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   const has = (shell: Shell) => spawnSync(shell, ['-c', 'true']).status === 0;
   const run = (shell: Shell, text: string) => {

@@ -1,20 +1,18 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { program } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it } from 'vitest';
 
-const bin = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
-
 it('serves a folder of runs until Ctrl-C, without loading libtorch', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-dashboard-'));
+  const folder = temporaryFolder();
   mkdirSync(join(folder, 'mine'));
   writeFileSync(join(folder, 'mine', 'config.json'), '{"format": 3, "train": {"epochs": 3}}');
   // On Ctrl-C, what is loaded is told first.
   const tell = `process.on('exit', () => console.log(process.report.getReport().sharedObjects.join('\\n')))`;
   const options = ['--import', `data:text/javascript,${encodeURIComponent(tell)}`];
-  const child = spawn(process.execPath, [...options, bin, 'dashboard', folder, '--port', '0']);
+  const child = spawn(process.execPath, [...options, program, 'dashboard', folder, '--port', '0']);
   let said = '';
   try {
     const url = await new Promise<string>((done, failed) => {
@@ -34,6 +32,5 @@ it('serves a folder of runs until Ctrl-C, without loading libtorch', async () =>
     expect(said).not.toMatch(/conquer_torch|libtorch/);
   } finally {
     child.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
   }
 });

@@ -1,21 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Summary } from '@conquer/run';
+import { discSvg } from '@conquer/testing/pictures';
+import { program } from '@conquer/testing/program';
 import { describeWithPython, runPython } from '@conquer/testing/python';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
-// The program as it is installed: dist/ must be current, which npm test sees to.
-const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
-
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-datasets-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 function conquer(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
@@ -36,8 +30,8 @@ async function putImages(paths: readonly (readonly string[])[]): Promise<void> {
   for (const [label, ofClass] of paths.entries()) {
     for (const [index, path] of ofClass.entries()) {
       const fill = `hsl(${(label * 360) / paths.length},90%,50%)`;
-      const disc = `<circle cx="${16 + index}" cy="${24 - index}" r="${8 + index}" fill="${fill}"/>`;
-      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="48" height="40">${disc}</svg>`;
+      const disc = { x: 16 + index, y: 24 - index, r: 8 + index, fill };
+      const svg = discSvg({ width: 48, height: 40, ...disc });
       const flat = sharp(Buffer.from(svg)).flatten({ background: '#fff' });
       put(path, await flat.toFormat(path.endsWith('.png') ? 'png' : 'jpeg').toBuffer());
     }

@@ -1,16 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { type Ended, program, conquer as runProgram } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { builtInParts } from '../experiment/experiment.js';
-import { type Ended, conquer as runProgram, smallRun, writeDiscs } from '../testing/small-run.js';
+import { smallRun } from '../testing/small-run.js';
 import { flagsOf } from './flags.js';
 import type { TrainEvent } from './json-lines.js';
-
-// The program as it is installed: dist/ must be current, which npm test sees to.
-const program = fileURLToPath(new URL('../../bin/conquer.js', import.meta.url));
 
 function conquer(...args: string[]) {
   const env = { ...process.env, COLUMNS: '80' };
@@ -86,11 +82,10 @@ describe('train --json', () => {
   let folder: string;
   let ended: Ended;
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-json-'));
+    folder = temporaryFolder();
     writeDiscs(folder);
     ended = await runProgram(['train', ...smallRun, '--name', 'it', '--json', '--tensorboard'], { folder });
   }, 300_000);
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   it('prints only lines of JSON, from the start to the end', () => {
     expect(ended.code, ended.stderr).toBe(0);

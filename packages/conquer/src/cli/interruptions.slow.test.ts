@@ -1,30 +1,24 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { conquer, type Ended, type ProgramOptions } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
-import {
-  conquer,
-  type Ended,
-  outcome,
-  type ProgramOptions,
-  smallRun,
-  writeDiscs,
-} from '../testing/small-run.js';
+import { outcome, smallRun } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 
 let folder: string;
 let expected: ReturnType<typeof outcome>;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-interruptions-'));
+  folder = temporaryFolder();
   writeDiscs(folder);
   const { code, stderr } = await run('whole');
   expect(code, stderr).toBe(0);
   expected = outcome(at('whole'));
 }, 120_000);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const at = (name: string) => join(folder, 'runs', name);
 const run = (name: string, options: Partial<ProgramOptions> = {}, ...more: string[]) =>
@@ -86,7 +80,7 @@ describe('SIGINT and SIGTERM', () => {
   );
 
   it('while images are decoded for the cache: nothing is left, and nothing was begun', async () => {
-    const place = mkdtempSync(join(tmpdir(), 'conquer-decoding-'));
+    const place = temporaryFolder();
     writeDiscs(place, 400);
     let sent = 0;
     const ended = await conquer(['train', ...smallRun, '--name', 'decoding', '--resize', '200'], {
@@ -104,7 +98,6 @@ describe('SIGINT and SIGTERM', () => {
     const packs = join(place, 'cache', 'packs');
     expect(existsSync(packs) ? readdirSync(packs) : []).toEqual([]);
     expect(existsSync(join(place, 'runs', 'decoding'))).toBe(false);
-    rmSync(place, { recursive: true });
   });
 
   it('the second one ends the process at once', async () => {
@@ -137,15 +130,13 @@ describe('SIGINT and SIGTERM', () => {
 describe('the disk', () => {
   /** A disk of its own in memory, where this user may make one. */
   const canMount = (() => {
-    const place = mkdtempSync(join(tmpdir(), 'conquer-mount-'));
+    const place = temporaryFolder();
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', place], { stdio: 'ignore' });
       execFileSync('umount', [place]);
       return true;
     } catch {
       return false;
-    } finally {
-      rmSync(place, { recursive: true });
     }
   })();
   if (!canMount) process.stderr.write('SKIPPED: full and read-only disks: only root can mount one\n');
@@ -246,7 +237,7 @@ describe('--on-bad-image skip', () => {
   it.each(['yes', 'no'])(
     'cache %s: a run with bad images, resumed, is as if it was never stopped',
     async (cache) => {
-      const place = mkdtempSync(join(tmpdir(), 'conquer-bad-images-'));
+      const place = temporaryFolder();
       writeDiscs(place);
       // One image of a training class, one of a test class.
       for (const label of ['02', '12'])
@@ -280,7 +271,6 @@ describe('--on-bad-image skip', () => {
       expect(queries.paths).toHaveLength(8 * 8 - 1);
       expect(embeddings).toHaveLength(queries.paths.length * dim);
       expect(queries.paths.filter((path) => path.endsWith('class-12/3.svg'))).toEqual([]);
-      rmSync(place, { recursive: true });
     },
   );
 });

@@ -1,25 +1,26 @@
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { conquer, type Ended } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, expect, it } from 'vitest';
 import { Random } from '../random.js';
-import { conquer, type Ended, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
+import { outcome, smallRun } from '../testing/small-run.js';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { findRuns, readRun } from './runs.js';
 
-// The program as it is installed, killed with SIGKILL at random moments; dist/ must be current. `npm run kill-test`
+// The program as it is installed, killed with SIGKILL at random moments. `npm run kill-test`
 // kills 200 times, CONQUER_KILLS=n says how often.
 
 const KILLS = Number(process.env.CONQUER_KILLS ?? 15);
 const SEED = Number(process.env.CONQUER_KILL_SEED ?? 1);
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-kill-'));
+  folder = temporaryFolder();
   writeDiscs(folder);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Kill {
   after: 'onStart' | 'onAnnounced';

@@ -1,11 +1,13 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { conquer } from '@conquer/testing/program';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { mergeExperiments } from '../experiment/merge.js';
-import { conquer, outcome, smallRun, writeDiscs } from '../testing/small-run.js';
+import { outcome, smallRun } from '../testing/small-run.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 
 // Runs whose data, working folder or number of epochs is another one by now.
@@ -17,14 +19,13 @@ const config = (name: string) => readFileSync(join(path(name), 'config.json'), '
 const copy = (from: string, to: string) => cpSync(path(from), path(to), { recursive: true });
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-moving-'));
+  folder = temporaryFolder();
   writeDiscs(folder);
   for (const epochs of ['2', '4']) {
     const trained = await run(['train', ...smallRun, '--epochs', epochs, '--name', `of-${epochs}`]);
     expect(trained.code, trained.stderr).toBe(0);
   }
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a run', () => {
   it('is evaluated and goes on from another working folder, by its name too', async () => {

@@ -1,15 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder, type Summary, UserError } from '@conquer/run';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, expect, it } from 'vitest';
 import { findRun, findRuns, howToGoOn, listRuns, readRun } from './runs.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-runs-'));
+  folder = temporaryFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function makeRun(name: string, scores: number[], epochs: number, status?: Summary['status']): RunFolder {
   const run = RunFolder.create(join(folder, name), { train: { epochs } });

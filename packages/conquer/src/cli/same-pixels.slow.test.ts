@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { writeNoise } from '@conquer/testing/noise';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { readSafetensors } from '@conquer/torch';
-import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { openModel } from '../retrieve/open-model.js';
@@ -21,19 +21,15 @@ const shapes = [
 ] as const;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-same-pixels-'));
+  folder = temporaryFolder();
   vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
   mkdirSync(join(folder, 'images'));
   const lines: string[] = [];
   for (const [i, part] of ['train,', 'train,', 'test,query', 'test,gallery'].entries()) {
     for (let j = 0; j < 12; j++) {
       const [width, height] = shapes[j % shapes.length]!;
-      const noise = Uint8Array.from(
-        { length: width * height * 3 },
-        (_, at) => (at * at * 31 + i * 77 + j * 13) % 251,
-      );
       const name = `images/${i}-${j}.${j % 2 ? 'png' : 'jpg'}`;
-      await sharp(noise, { raw: { width, height, channels: 3 } }).toFile(join(folder, name));
+      await writeNoise(join(folder, name), width, height, i * 77 + j * 13);
       lines.push(`${name},${i < 2 ? `a${i}` : `b${j % 2}`},${part}`);
     }
   }
@@ -41,7 +37,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
 });
 
 const augmentations = ['standard', 'geom', 'icons', 'none'] as const;

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it } from 'vitest';
-import { smallRun, writeDiscs } from '../testing/small-run.js';
+import { smallRun } from '../testing/small-run.js';
 
-// A training run that divides and evaluates five times, in a process of its own; dist/ must be current.
+// A training run that divides and evaluates five times, in a process of its own, as it is built.
 // `npm run soak`: 2,000 steps. CONQUER_SOAK=n says how many.
 
 const STEPS = Number(process.env.CONQUER_SOAK ?? 500);
@@ -31,7 +32,7 @@ const program = (settings: Record<string, unknown>) => `
 `;
 
 it(`${STEPS} steps with five divisions and evaluations keep the memory of the first evaluation`, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conquer-soak-'));
+  const folder = temporaryFolder();
   writeDiscs(folder);
   const settings: Record<string, unknown> = Object.fromEntries(
     smallRun.flatMap((flag, i) => (i % 2 === 0 ? [[flag.slice(2), smallRun[i + 1]]] : [])),
@@ -64,7 +65,6 @@ it(`${STEPS} steps with five divisions and evaluations keep the memory of the fi
     stderr += chunk;
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
-  rmSync(folder, { recursive: true });
   expect(code, stderr).toBe(0);
   const epochs = stdout
     .trim()

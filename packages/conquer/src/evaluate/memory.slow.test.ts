@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
-// In a process of its own (dist/ must be current), whose highest resident memory the kernel keeps: VmHWM, set back
+// As it is built, in a process of its own, whose highest resident memory the kernel keeps: VmHWM, set back
 // to the present by writing 5 to clear_refs.
 
 const ROWS = 60_000;

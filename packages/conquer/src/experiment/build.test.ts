@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer/run';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, noGrad, writePth } from '@conquer/torch';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
@@ -203,12 +203,11 @@ describe('the network', () => {
 describe('weights', () => {
   let folder = '';
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-weights-'));
+    folder = temporaryFolder();
     vi.stubEnv('CONQUER_CACHE', folder);
   });
   afterEach(() => {
     vi.unstubAllEnvs();
-    rmSync(folder, { recursive: true });
   });
   const open = (layer: ExperimentInput) => buildModel(experimentOf(layer), generators(), {});
 

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { buildSchedule } from './build.js';
 import type { ExperimentInput } from './experiment.js';
 import { mergeExperiments } from './merge.js';
@@ -49,9 +49,8 @@ describe('the recipes that come with the program', () => {
 describe('readRecipe', () => {
   let folder: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'conquer-recipe-'));
+    folder = temporaryFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
   const write = (name: string, contents: unknown) => {
     const file = join(folder, name);
     writeFileSync(file, typeof contents === 'string' ? contents : JSON.stringify(contents));

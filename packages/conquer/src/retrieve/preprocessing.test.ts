@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { writeNoise } from '@conquer/testing/noise';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { tensor } from '@conquer/torch';
 import sharp from 'sharp';
@@ -37,12 +38,8 @@ beforeAll(async () => {
   for (const [i, part] of ['train', 'train', 'test,query', 'test,gallery'].entries()) {
     for (const [j, [width, height]] of shapes.entries()) {
       // Where every pixel differs, half a pixel makes another embedding.
-      const noise = Uint8Array.from(
-        { length: width * height * 3 },
-        (_, at) => (at * at * 31 + i * 77 + j * 13) % 251,
-      );
       const name = `images/${i}-${j}.${j % 2 ? 'png' : 'jpg'}`;
-      await sharp(noise, { raw: { width, height, channels: 3 } }).toFile(join(folder, name));
+      await writeNoise(join(folder, name), width, height, i * 77 + j * 13);
       lines.push(`${name},${i < 2 ? `a${i}` : `b${j % 2}`},${part}${i < 2 ? ',' : ''}`);
     }
   }

@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer/run';
+import { discSvg } from '@conquer/testing/pictures';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, liveTensors, randn, scope } from '@conquer/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -18,8 +19,7 @@ let images: string;
 let run: string;
 
 function draw(path: string, hue: number): void {
-  const disc = `<circle cx="20" cy="16" r="${8 + (hue % 7)}" fill="hsl(${hue},90%,50%)"/>`;
-  writeFileSync(path, `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">${disc}</svg>`);
+  writeFileSync(path, discSvg({ width: 40, x: 20, y: 16, r: 8 + (hue % 7), fill: `hsl(${hue},90%,50%)` }));
 }
 
 const experiment = drawnExperiment();

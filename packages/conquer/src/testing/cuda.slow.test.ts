@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { writeDiscs } from '@conquer/testing/pictures';
+import { conquer, type ProgramOptions } from '@conquer/testing/program';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { cudaIsAvailable } from '@conquer/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { conquer, outcome, type ProgramOptions, smallRun, writeDiscs } from './small-run.js';
+import { outcome, smallRun } from './small-run.js';
 
 // Through the program as it is installed, on a card; only where there is one.
 

@@ -3,14 +3,14 @@ import { cpSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { conquer } from '@conquer/testing/program';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { setNumThreads, torchVersion } from '@conquer/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder, openModel, train } from '../index.js';
-import { conquer } from './small-run.js';
 
 // Runs that an earlier version made (test/fixtures/runs/README.md): whoever has such a run opens, embeds, evaluates and
-// goes on with it still. Only the program (dist/ must be current) and the library's public names are asked.
+// goes on with it still. Only the program and the library's public names are asked.
 
 const fixtures = fileURLToPath(new URL('../../test/fixtures/runs/', import.meta.url));
 const images = join(fixtures, 'images');

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { expect, it } from 'vitest';
 import { type Flag, flagsOf } from '../cli/flags.js';
 import { builtInParts } from '../experiment/experiment.js';
 import { alternatives } from '../option-error.js';
@@ -116,12 +116,8 @@ function training(options: Record<string, string | number>): string[] {
   return ['train', ...given.flatMap(([name, value]) => [`--${name}`, String(value)])];
 }
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-extremes-'));
-});
+const folder = temporaryFolder();
 // Hundreds of runs.
-afterAll(() => rmSync(folder, { recursive: true }), 120_000);
 
 /** What was not done, and not refused in one line that says what was expected or names an option either. */
 function failures(ended: Ended[]): unknown[] {

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder, type StoredExperiment, UserError } from '@conquer/run';
+import { discSvg } from '@conquer/testing/pictures';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { Generator, liveTensors, optim } from '@conquer/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -28,8 +29,8 @@ beforeAll(async () => {
   for (let label = 0; label < 6; label++) {
     mkdirSync(join(images, `c${label}`), { recursive: true });
     for (let image = 0; image < 4; image++) {
-      const disc = `<circle cx="${6 + image}" cy="8" r="5" fill="hsl(${60 * label},90%,50%)"/>`;
-      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16">${disc}</svg>`;
+      const disc = { x: 6 + image, y: 8, r: 5, fill: `hsl(${60 * label},90%,50%)` };
+      const svg = discSvg({ width: 16, height: 16, ...disc });
       writeFileSync(join(images, `c${label}`, `${image}.svg`), svg);
     }
   }

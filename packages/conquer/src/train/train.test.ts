@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
+import { writeDiscs } from '@conquer/testing/pictures';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors } from '@conquer/torch';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
@@ -8,7 +9,6 @@ import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import type { ExperimentWithOwnParts } from '../experiment/own-parts.js';
 import { ProxyNcaLoss } from '../losses/proxy-nca.js';
-import { writeDiscs } from '../testing/small-run.js';
 import type { TrainObserver } from './observer.js';
 import { type TrainRequest, train } from './train.js';
 import { trainEmbedding } from './train-embedding.js';

@@ -3,7 +3,6 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -11,12 +10,13 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { RunFolder, UserError } from '@conquer/run';
+import { discSvg } from '@conquer/testing/pictures';
+import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { liveTensors, tensor, writeSafetensors } from '@conquer/torch';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
 import { openModel } from '../../retrieve/open-model.js';
@@ -29,8 +29,7 @@ let run: string;
 const at = (...parts: string[]) => join(folder, ...parts);
 
 function draw(path: string, hue: number): void {
-  const disc = `<circle cx="20" cy="16" r="${8 + (hue % 7)}" fill="hsl(${hue},90%,50%)"/>`;
-  writeFileSync(path, `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">${disc}</svg>`);
+  writeFileSync(path, discSvg({ width: 40, x: 20, y: 16, r: 8 + (hue % 7), fill: `hsl(${hue},90%,50%)` }));
 }
 
 /** Eight pictures in two folders. */
@@ -42,11 +41,10 @@ function drawAlbum(path: string, hue = 0): void {
 }
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'conquer-index-'));
+  folder = temporaryFolder();
   run = drawnRun(at('runs', 'a'), drawnExperiment());
   drawAlbum(at('album'));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Takes what is printed. */
 class Printed extends Writable {
