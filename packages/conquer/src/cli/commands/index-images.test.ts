@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { RunFolder, UserError } from '@conquer/run';
 import { discSvg } from '@conquer/testing/pictures';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
@@ -366,6 +367,41 @@ describe('conquer search', () => {
     await index(at('album'), { file });
     using loose = ImageIndex.open(file);
     expect(new Set(loose.contents.items.map(({ label }) => label))).toEqual(new Set([null]));
+  });
+
+  it('works with a checkpoint by itself', async () => {
+    mkdirSync(at('kept'));
+    const file = at('kept', 'weights.safetensors');
+    cpSync(RunFolder.open(run).bestCheckpoint, file);
+    const byFile = await index(at('album'), { run: file });
+    expect(byFile).toMatchObject({ index: at('kept', 'album.index.safetensors'), images: 8, embedded: 8 });
+    const found = await search(byFile.index, query());
+    expect(paths(found.answers[0])[0]).toBe(at('album', 'b', '0.svg'));
+    expect((await search(byFile.index, query(), { run })).answers).toEqual(found.answers);
+    rmSync(file);
+    await expect(search(byFile.index, query())).rejects.toThrow(
+      /weights\.safetensors, which is no longer there/,
+    );
+    const byRun = await index(at('album'));
+    cpSync(RunFolder.open(run).bestCheckpoint, file);
+    expect((await search(byRun.index, query(), { run: file })).answers).toEqual(found.answers);
+  });
+
+  it('of a run with parts of a plugin is told of them', async () => {
+    const plugin = at('plugin.mjs');
+    const zod = fileURLToPath(import.meta.resolve('zod'));
+    writeFileSync(
+      plugin,
+      `import { z } from ${JSON.stringify(zod)};
+       export const losses = [{ name: 'mine', help: 'mine', usesTuples: false, learns: false,
+         options: z.strictObject({}), build: () => null }];`,
+    );
+    const other = drawnRun(at('runs', 'mine'), { ...drawnExperiment(), loss: { name: 'mine' } });
+    await expect(index(at('album'), { run: other })).rejects.toThrow(
+      /^--loss: expected one of .*, got "mine"; one of your own comes with --plugin FILE$/,
+    );
+    const { index: file } = await index(at('album'), { run: other, plugin });
+    expect((await search(file, query(), { plugin })).unanswered).toBe(0);
   });
 
   it('takes rows of a program for what they are', async () => {

@@ -5,9 +5,9 @@ import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
-import { openModel } from '../../retrieve/open-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
+import { isFile, modelOf } from '../model-of.js';
 import { requireWritable } from '../output-file.js';
 import { findRun } from '../runs.js';
 import { type Output, progressBar } from '../terminal.js';
@@ -16,6 +16,7 @@ interface IndexFlags {
   out?: string;
   checkpoint: 'best' | 'last';
   device?: string;
+  plugin?: string;
   threads?: string;
   datasetDir?: string;
   cache?: string;
@@ -27,9 +28,12 @@ export function add(program: Command): undefined {
   program
     .command('index')
     .description('embed the images of a folder with a trained run, to search them')
-    .argument('<run>', 'the run folder')
+    .argument('<run>', 'the run folder, or a checkpoint file')
     .argument('<folder>', 'images, in it or its subfolders')
-    .option('--out <file>', 'the index (default: FOLDER.index.safetensors in the run folder)')
+    .option(
+      '--out <file>',
+      'the index (default: FOLDER.index.safetensors in the run folder, or beside the checkpoint)',
+    )
     .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
     .option('--threads <n>', 'of libtorch and of reading images [one a core]')
@@ -41,6 +45,7 @@ export function add(program: Command): undefined {
         .choices(['skip', 'fail'])
         .default('skip'),
     )
+    .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
@@ -72,12 +77,14 @@ function threadsOf(text: string): number {
 }
 
 export interface IndexCommand {
+  /** Its folder, or a checkpoint by itself. */
   run: string;
   folder: string;
-  /** Default: named after the folder, in the run's folder. */
+  /** Default: named after the folder, in the run's folder or beside the checkpoint. */
   file?: string | undefined;
   checkpoint: 'best' | 'last';
   device?: string | undefined;
+  plugin?: string | undefined;
   /** Null: one a core. */
   threads: number | null;
   onBadImage: 'skip' | 'fail';
@@ -89,15 +96,16 @@ export interface IndexCommand {
 
 /** Embeds the images of a folder; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  const { run, checkpoint, device, threads, onBadImage, progress, out } = command;
+  const { run, checkpoint, device, plugin, threads, onBadImage, progress, out } = command;
   const folder = resolve(command.folder);
-  const file = command.file ?? join(run, `${basename(folder)}.index.safetensors`);
+  const file =
+    command.file ?? join(isFile(run) ? dirname(run) : run, `${basename(folder)}.index.safetensors`);
   if (command.file !== undefined) requireWritable('--out', file);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
-  using model = await openModel(run, { checkpoint, ...(device !== undefined && { device }) });
+  using model = await modelOf(run, { checkpoint, device, plugin });
   if (command.file === undefined) requireWritable('the index', file);
   using previous = existsSync(file) ? ImageIndex.open(file) : null;
-  const next = { folder, embedder: model.id, source: model.source, checkpoint };
+  const next = { folder, embedder: model.id, source: model.source, checkpoint: model.checkpoint };
   const lost = previous && whatWouldBeLost(previous.contents, next, dirname(resolve(file)));
   if (lost !== null)
     throw new UserError(`${file} is ${lost}: name another file for this one with --out, or delete that one`);

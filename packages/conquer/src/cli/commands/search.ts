@@ -3,9 +3,9 @@ import type { ImageError } from '@conquer/image';
 import { UserError } from '@conquer/run';
 import type { Command } from 'commander';
 import { ImageIndex, type Match } from '../../retrieve/image-index.js';
-import { openModel } from '../../retrieve/open-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
+import { isFile, modelOf } from '../model-of.js';
 import { findRun } from '../runs.js';
 import type { Output } from '../terminal.js';
 
@@ -14,6 +14,7 @@ interface SearchFlags {
   run?: string;
   folder?: string;
   device?: string;
+  plugin?: string;
   json?: boolean;
 }
 
@@ -24,9 +25,10 @@ export function add(program: Command): undefined {
     .argument('<index>', 'what conquer index wrote')
     .argument('<image...>', 'image files')
     .option('--top <k>', 'matches of each image', '10')
-    .option('--run <folder>', 'the run, if it is no longer where it was')
+    .option('--run <folder>', 'the run, or the checkpoint file, if it is no longer where it was')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each image')
     .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
     .action(async (file: string, images: string[], options: SearchFlags) => {
@@ -54,6 +56,7 @@ export interface SearchCommand {
   /** Where the images of the index are now, if they were moved. */
   folder?: string | undefined;
   device?: string | undefined;
+  plugin?: string | undefined;
   json: boolean;
   out: Output;
   /** Takes what is to be said of images that cannot be read, or are no longer there. */
@@ -65,7 +68,7 @@ export interface SearchCommand {
  * @returns of how many images there is no answer, as they cannot be read
  */
 export async function runSearch(command: SearchCommand): Promise<number> {
-  const { file, images, top, device, folder, out, warnings } = command;
+  const { file, images, top, device, plugin, folder, out, warnings } = command;
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
@@ -82,10 +85,9 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     throw new UserError(
       `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
     );
-  using model = await openModel(run, {
-    ...(checkpoint !== null && { checkpoint }),
-    ...(device !== undefined && { device }),
-  });
+  // The file of a checkpoint is what it is: whether it is the index's, its hash says.
+  const which = isFile(run) ? null : checkpoint;
+  using model = await modelOf(run, { checkpoint: which, device, plugin });
   try {
     index.requireEmbedder(model);
   } catch (error) {
