@@ -45,6 +45,7 @@ export class CentredRows {
     const { scale, mean } = spaceOf('k-means', this.given, others);
     // Rounded as `centre` rounds it: what leaves the space must be what came into it.
     const space = { scale, mean: mean.to({ dtype: this.precision }).to({ dtype: 'float64' }) };
+    checkStop(stop);
     const squares = squaredNorms(this.given).select(1, 0);
     const total = scope(() => squares.to({ dtype: 'float64' }).sum().item());
     if (liesAroundOrigin(space, total, given.size(0), 1 / 2)) {
@@ -53,7 +54,9 @@ export class CentredRows {
       return;
     }
     this.space = space;
+    checkStop(stop);
     this.rows = centre(this.given, space, this.precision);
+    checkStop(stop);
     this.squares = squaredNorms(this.rows).select(1, 0);
     this.total = scope(() => this.squares.to({ dtype: 'float64' }).sum().item());
   }

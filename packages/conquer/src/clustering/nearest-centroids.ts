@@ -194,7 +194,7 @@ export class NearestCentroids {
     const centroidSquares = precise.mul(precise).sum(1);
     const norms = centroidSquares.sqrt();
     const widest = 2 * Math.max(precise.size(0), precise.size(1));
-    for (const { start, count } of rowBlocks(which.size(0), widest, this.#products(precise.size(0)))) {
+    for (const { start, count } of rowBlocks(which.size(0), widest, 2 * this.#products(precise.size(0)))) {
       checkStop(this.#points.stop);
       scope(() => {
         const positions = which.narrow(0, start, count);

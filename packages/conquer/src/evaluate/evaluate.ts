@@ -97,6 +97,7 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   const { stop } = options;
   checkEmbeddings('queries', embeddings, labels);
   if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
+  checkStop(stop);
 
   const galleryLabels = gallery?.labels ?? labels;
   const relevant = countRelevant(labels, gallery?.labels ?? null, { own: gallery?.own });

@@ -51,7 +51,9 @@ export function meanAveragePrecision(
       const queries = embeddings.detach().to({ dtype: precise });
       const all = gallery ? gallery.embeddings.detach().to({ dtype: precise }) : queries;
       const space = spaceOf('mean average precision', all, gallery ? queries : null);
+      checkStop(stop);
       const centred = centre(all, space, precise);
+      checkStop(stop);
       const ranking = { queries, all, space, centred, squares: squaredNorms(centred), stop };
       const classOf = tensor(galleryLabels, { device: embeddings.device });
       for (let start = 0; start < labels.length; start += rows) {

@@ -13,7 +13,7 @@ const COPIED_ROWS = 8192;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
 const SAMPLE = 1024;
 /** Numbers whose differences may have to be taken, in what is not interrupted. */
-const SETTLED_NUMBERS = 2 ** 27;
+const SETTLED_NUMBERS = 2 ** 26;
 /** Bytes of candidates, unless told otherwise. */
 const MOST_CANDIDATE_BYTES = 2 ** 30;
 

@@ -1,5 +1,6 @@
 import { noGrad, scope, type Tensor } from '@conquer/torch';
 import { type RowData, rowsFrom } from '../row-data.js';
+import { checkStop } from '../stop-check.js';
 import { neighboursByBlocks } from './nearest-by-blocks.js';
 import { neighboursByRows } from './nearest-by-rows.js';
 import type { NearestOptions, NeighbourBlock, Neighbours } from './neighbours.js';
@@ -65,6 +66,7 @@ export function eachNeighbourBlock(
       const own = gallery === null;
       const queried = own ? all : queries.detach().to({ dtype }).contiguous();
       const space = spaceOf('nearest neighbours', all, own ? null : queried);
+      checkStop(stop);
       const search = { queries: queried, all, space, own, stop };
       if (queries.device === 'cpu' && dtype === 'float32')
         neighboursByBlocks(search, width, { blockSize, order }, onBlock);
