@@ -53,7 +53,7 @@ it.each(Object.keys(work))('%s: ends wherever it is stopped, and keeps no tensor
   const all = new AtThe(Number.POSITIVE_INFINITY);
   work[name]!(of, all);
   expect(all.asked).toBeGreaterThan(5);
-  for (let n = 1; n <= all.asked; n += Math.ceil(all.asked / 40)) {
+  for (let n = 1; n <= all.asked; n += Math.ceil(all.asked / 20)) {
     expect(() => work[name]!(of, new AtThe(n)), `stopped at ${n} of ${all.asked}`).toThrow(Interrupted);
     expect(liveTensors(), `stopped at ${n} of ${all.asked}`).toBe(before);
   }
