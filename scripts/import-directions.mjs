@@ -25,13 +25,13 @@ export const ROOMS = {
   losses: 'torch run, neighbours',
   miners: 'torch run, neighbours',
   divide: 'torch run, clustering',
-  evaluate: 'torch run, neighbours clustering',
+  evaluate: 'torch run, neighbours clustering models data',
   optimize: 'torch run, losses models',
   track: 'image run, data',
   experiment: 'torch run, …',
   train: 'torch image run, …',
   golden: 'torch run, …',
-  retrieve: 'torch image run, neighbours models data datasets samplers experiment train',
+  retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
   cli: 'torch image run dashboard, …',
 };
 

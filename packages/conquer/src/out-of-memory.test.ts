@@ -2,11 +2,11 @@ import { type RunFolder, UserError } from '@conquer/run';
 import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer/torch';
 import { describe, expect, it, vi } from 'vitest';
 import { Loader } from './data/loader.js';
+import { embedImages } from './evaluate/embed.js';
 import { createModel } from './models/create-model.js';
 import type { EmbeddingModel } from './models/embedding-model.js';
 import { inWords, isOutOfMemory } from './out-of-memory.js';
 import { Random } from './random.js';
-import { embedImages } from './train/embed.js';
 import { NotFiniteGuard } from './train/not-finite.js';
 import type { TrainingStep } from './train/step.js';
 

@@ -1,6 +1,6 @@
 import { type ImageIndexContents, indexContents, indexFields, indexTexts, UserError } from '@conquer/run';
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
-import { requireFiniteRows } from '../train/finite-rows.js';
+import { requireFiniteRows } from '../evaluate/finite-rows.js';
 
 /** An index as it is on the disk. The embeddings belong to whoever has it. */
 export interface StoredIndex {

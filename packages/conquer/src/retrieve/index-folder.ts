@@ -4,7 +4,7 @@ import { cat, scope, type Tensor, tensor } from '@conquer/torch';
 import { classFolderOf } from '../datasets/folder-parts.js';
 import { findImages, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
-import { requireFiniteRows } from '../train/finite-rows.js';
+import { requireFiniteRows } from '../evaluate/finite-rows.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
 

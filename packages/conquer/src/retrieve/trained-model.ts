@@ -2,8 +2,8 @@ import type { ImageInput } from '@conquer/image';
 import type { Preprocessing } from '@conquer/run';
 import type { Tensor } from '@conquer/torch';
 import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
+import { embedImages } from '../evaluate/embed.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { embedImages } from '../train/embed.js';
 import type { Embedder, EmbedRequest } from './embedder.js';
 
 /** Where a model was opened. */

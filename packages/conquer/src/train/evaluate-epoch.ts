@@ -1,5 +1,5 @@
 import type { EpochRecord } from '@conquer/run';
-import { evaluateModel, type ModelEvaluation } from './evaluate-model.js';
+import { evaluateModel, type ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { Session } from './session.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 

@@ -4,13 +4,13 @@ import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@co
 import { readTestedImages } from '../data/tested-images.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
+import { evaluateModel } from '../evaluate/evaluate-model.js';
 import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { OptionError } from '../option-error.js';
 import { disposeCheckpoint } from './checkpoint.js';
 import { refuseOtherData } from './continuation.js';
 import { setUpEngine } from './engine.js';
-import { evaluateModel } from './evaluate-model.js';
 import { loadCheckpointOf, trainedNetwork } from './run-checkpoint.js';
 
 export interface EvaluateRunOptions extends Builder {

@@ -2,12 +2,12 @@ import type { EpochProfile } from '@conquer/run';
 import { Generator, randn } from '@conquer/torch';
 import { expect, it } from 'vitest';
 import { profileTable } from '../cli/profile-table.js';
+import { embedImages } from '../evaluate/embed.js';
 import { MarginLoss } from '../losses/margin.js';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { createModel } from '../models/create-model.js';
 import { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
-import { embedImages } from './embed.js';
 import { Profile } from './profile.js';
 import { TrainingStep } from './step.js';
 

@@ -1,7 +1,7 @@
 import { divide, undivided } from '../divide/division.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
+import { embedImages } from '../evaluate/embed.js';
 import { Random } from '../random.js';
-import { embedImages } from './embed.js';
 import type { Session } from './session.js';
 
 /**

@@ -15,10 +15,10 @@ import {
 } from '@conquer/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
+import type { MeasuredImages } from '../evaluate/evaluate-model.js';
 import { createModel } from '../models/create-model.js';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import type { MeasuredImages } from './evaluate-model.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({

@@ -1,12 +1,12 @@
 import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
 import { kMeans } from '../clustering/kmeans.js';
+import type { ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
-import type { ModelEvaluation } from './evaluate-model.js';
 
 /** Neighbours kept of each query: what a page shows of it. */
 const NEIGHBOURS = 20;

@@ -2,10 +2,10 @@ import type { Metrics } from '@conquer/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
-import { type EvaluateOptions, evaluateEmbeddings } from '../evaluate/evaluate.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
+import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
 
 export interface EvaluateModelOptions
   extends EmbedOptions,

@@ -3,7 +3,6 @@ import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js'
 import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';
 import { requireFiniteRows } from './finite-rows.js';
-import type { Profile } from './profile.js';
 
 /** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
 export type Layer = 'final' | 'penultimate';
@@ -20,7 +19,7 @@ export interface EmbedImagesOptions extends EmbedOptions {
   /** Whether (0, D) may be the result, where there is not a single image; default false. */
   mayBeEmpty?: boolean;
   /** Told how long it took. */
-  profile?: Profile | undefined;
+  profile?: { addEmbedding(seconds: number): void } | undefined;
 }
 
 /**
