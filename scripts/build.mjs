@@ -31,6 +31,16 @@ export async function buildTypeScript() {
   }
 }
 
+/** What was compiled of sources that are gone: tsc leaves it, and an import of it would go on working. */
+export function removeStale(folder) {
+  const files = (path) => (existsSync(path) ? readdirSync(path, { recursive: true }) : []);
+  const sources = new Set(files(join(folder, 'src')).map((file) => file.replace(/\.ts$/, '')));
+  for (const file of files(join(folder, 'dist'))) {
+    const [, module] = /^(?!bundle|page)(.*?)(?:\.js|\.d\.ts)(?:\.map)?$/.exec(file) ?? [];
+    if (module !== undefined && !sources.has(module)) rmSync(join(folder, 'dist', file));
+  }
+}
+
 /** Whether a file that is written by compiled code is younger than that. */
 function isFresh(file) {
   const packages = readdirSync(join(ROOT, 'packages'));
@@ -88,6 +98,7 @@ export async function build(say = console.log) {
   await alone(async () => {
     await buildNative(say);
     await buildTypeScript();
+    for (const name of readdirSync(join(ROOT, 'packages'))) removeStale(join(ROOT, 'packages', name));
     if (!isFresh(BUNDLE)) await buildBundle();
     buildHelp();
     buildSchema();
