@@ -106,7 +106,8 @@ function at(schema: JsonSchema, path: readonly string[], given: unknown): JsonSc
     all.find(({ properties }) => properties?.name?.const !== undefined && properties.name.const === name) ??
     all.find(({ properties, items }) => key === undefined || (properties && key in properties) || items) ??
     schema;
-  if (key === undefined) return all.length > 1 && chosen.properties?.name?.const === name ? chosen : schema;
+  if (key === undefined)
+    return name !== undefined && chosen.properties?.name?.const === name ? chosen : schema;
   // A part's own name may be that of any.
   const names = all.flatMap(({ properties }) => properties?.name?.const ?? []);
   if (key === 'name' && names.length > 1) return { enum: names };

@@ -98,7 +98,7 @@ describe('resolveExperiment', () => {
     [
       { compat: 'dcsml' },
       'compat',
-      /^expected one of dcesml, revisiting-dml, got "dcsml" \(did you mean dcesml/,
+      /^expected one of dcesml, revisiting-dml or null, got "dcsml" \(did you mean dcesml/,
     ],
     [[], '', /^expected an object, got \[\]$/],
     [null, '', /^expected an object, got null$/],
