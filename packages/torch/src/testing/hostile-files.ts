@@ -11,6 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type FuzzReport, fuzz } from '@conquer/testing/fuzz';
+import type { Mutations } from '@conquer/testing/mutations';
 import { liveTensors, scope } from '../index.js';
 import { FileReader } from '../serialization/file-reader.js';
 import { MemoryBudget } from '../serialization/memory-budget.js';
@@ -19,8 +21,6 @@ import { readSafetensors } from '../serialization/safetensors.js';
 import { SerializationError } from '../serialization/serialization-error.js';
 import { looksLikeZip, readZip, readZipEntry } from '../serialization/zip-reader.js';
 import { ZipWriter } from '../serialization/zip-writer.js';
-import { type FuzzReport, fuzz } from './fuzz.js';
-import type { Mutations } from './mutations.js';
 
 const SEEDS = fileURLToPath(new URL('../serialization/fixtures/', import.meta.url));
 

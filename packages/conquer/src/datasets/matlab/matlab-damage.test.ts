@@ -1,6 +1,6 @@
 import { deflateSync } from 'node:zlib';
+import { Mutations } from '@conquer/testing/mutations';
 import { describe, expect, it } from 'vitest';
-import { Mutations } from '../../../../torch/src/testing/mutations.js';
 import { MatlabError } from './matlab-error.js';
 import { parseMatlab } from './matlab-file.js';
 
