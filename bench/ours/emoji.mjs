@@ -1,28 +1,28 @@
-// The method on emoji through the library's own command: `--recipe FILE` and any settings, `--epochs N`.
+// The method on emoji through the library's own command: `--recipe FILE --epochs N`.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { resolveSettings } from '../../packages/conquer/dist/cli/options.js';
-import { readRecipe } from '../../packages/conquer/dist/cli/recipe.js';
 import { runTraining } from '../../packages/conquer/dist/cli/train.js';
+import { mergeExperiments, readRecipe, resolveExperiment } from '../../packages/conquer/dist/index.js';
 import { RunFolder } from '../../packages/run/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
 
-const { recipe, images: _images, workers: _workers, ...flags } = sideArguments();
+const { recipe, epochs } = sideArguments();
 const silent = { write: () => true };
 
 await serve(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-bench-'));
   try {
-    const settings = resolveSettings(readRecipe(recipe).settings, {
-      ...flags,
-      'runs-dir': folder,
-      name: 'run',
-      threads: 2,
+    const path = join(folder, 'run');
+    const { experiment } = readRecipe(recipe);
+    const train = { epochs: Number(epochs), threads: 2 };
+    const summary = await runTraining({
+      experiment: resolveExperiment(mergeExperiments(experiment, { train })),
+      path,
+      out: silent,
     });
-    const summary = await runTraining({ settings, out: silent });
-    const epochs = RunFolder.open(join(folder, 'run')).epochs();
-    const recall = Math.max(...epochs.map(({ metrics }) => metrics?.['R@1'] ?? 0));
+    const records = RunFolder.open(path).epochs();
+    const recall = Math.max(...records.map(({ metrics }) => metrics?.['R@1'] ?? 0));
     return { miss: 1 - recall, trainSeconds: summary.seconds.train };
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,8 +1,12 @@
-// Preloaded by start-train.mjs: the process ends when the first training step has.
-import { TrainingStep } from '../../packages/conquer/dist/train/step.js';
+// Preloaded by start-train.mjs: the process ends with SIGALRM, which nothing else sends it, when the first training step has.
+import { isMainThread } from 'node:worker_threads';
 
-const { run } = TrainingStep.prototype;
-TrainingStep.prototype.run = function (...args) {
-  run.apply(this, args);
-  process.exit(0);
-};
+// The command line trains in a thread, which this is preloaded by too.
+if (!isMainThread) {
+  const { optim } = await import('../../packages/torch/dist/index.js');
+  const { step } = optim.Adam.prototype;
+  optim.Adam.prototype.step = function (...args) {
+    step.apply(this, args);
+    process.kill(process.pid, 'SIGALRM');
+  };
+}
