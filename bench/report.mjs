@@ -1,4 +1,5 @@
-// Writes docs/performance.md from the results of the rows (results.json) and of the growth (growth.json).
+// Writes docs/performance.md from the results of the rows (results.json), of the growth (growth.json), and of how soon work is
+// stopped (stopping.md, written by hand: responsive.mjs and a slow test print its figures).
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
@@ -9,6 +10,7 @@ import { rows } from './rows.mjs';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const RESULTS = join(HERE, 'results.json');
 const GROWTH = join(HERE, 'growth.json');
+const STOPPING = join(HERE, 'stopping.md');
 const DOCUMENT = join(dirname(HERE), 'docs/performance.md');
 
 const readJson = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined);
@@ -145,6 +147,7 @@ function document({ about, rows: measured }, growth) {
     '',
     ...(missing.length > 0 ? [`Not measured yet: ${missing.join(', ')}.`, ''] : []),
     ...(growth ? growthSection(growth) : []),
+    readFileSync(STOPPING, 'utf8'),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
 }
