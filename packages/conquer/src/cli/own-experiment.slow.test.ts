@@ -102,7 +102,7 @@ describe('an experiment in a file that is wrong', () => {
 });
 
 describe('--plugin', () => {
-  const conquerPackage = new URL('../../dist/index.js', import.meta.url).href;
+  const conquerPackage = new URL('../../dist/bundle/index.js', import.meta.url).href;
   const zod = fileURLToPath(import.meta.resolve('zod'));
   const plugin = ['--plugin', './my-loss.mjs'];
   beforeAll(() =>

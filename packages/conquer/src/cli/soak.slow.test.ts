@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDiscs } from '@conquer/testing/pictures';
+import { conquer } from '@conquer/testing/program';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { smallRun } from '../testing/small-run.js';
@@ -14,33 +15,26 @@ const EPOCHS = 6;
 /** Steps an epoch and pass: 8 classes of 8 images in batches of 12, by learner. */
 const PASSES = Math.ceil(STEPS / EPOCHS / 5);
 
-/** Trains by the library's own parts and prints, after each epoch, resident memory and live tensors. */
-const program = (settings: Record<string, unknown>) => `
-  import { liveTensors } from ${JSON.stringify(new URL('../../../torch/dist/index.js', import.meta.url))};
-  import { resolveSettings } from ${JSON.stringify(new URL('../../dist/cli/options.js', import.meta.url))};
-  import { runTraining } from ${JSON.stringify(new URL('../../dist/cli/train.js', import.meta.url))};
-  import { TerminalObserver } from ${JSON.stringify(new URL('../../dist/cli/terminal.js', import.meta.url))};
+const built = (path: string) => JSON.stringify(new URL(path, import.meta.url));
+
+/** Trains by the library and prints, after each epoch, resident memory and live tensors. */
+const program = (experiment: string, run: string) => `
+  import { liveTensors } from ${built('../../../torch/dist/index.js')};
+  import { train } from ${built('../../dist/bundle/index.js')};
   let steps = 0;
-  const { onStep, onEpochEnd } = TerminalObserver.prototype;
-  TerminalObserver.prototype.onStep = function (info) { steps++; return onStep.call(this, info); };
-  TerminalObserver.prototype.onEpochEnd = function (record, best) {
+  const onStep = () => { steps++; };
+  const onEpochEnd = ({ epoch, numLearners }) => {
     const memory = process.memoryUsage();
-    console.log(JSON.stringify({ epoch: record.epoch, steps, rss: memory.rss, heap: memory.heapUsed, alive: liveTensors(), learners: record.numLearners }));
-    return onEpochEnd.call(this, record, best);
+    console.log(JSON.stringify({ epoch, steps, rss: memory.rss, heap: memory.heapUsed, alive: liveTensors(), learners: numLearners }));
   };
-  await runTraining({ settings: resolveSettings(${JSON.stringify(settings)}), out: process.stderr });
+  await train(${experiment}, { run: ${JSON.stringify(run)}, observer: { onStep, onEpochEnd } });
 `;
 
 it(`${STEPS} steps with five divisions and evaluations keep the memory of the first evaluation`, async () => {
   const folder = temporaryFolder();
   writeDiscs(folder);
-  const settings: Record<string, unknown> = Object.fromEntries(
-    smallRun.flatMap((flag, i) => (i % 2 === 0 ? [[flag.slice(2), smallRun[i + 1]]] : [])),
-  );
   const more = {
     'dataset-dir': join(folder, 'images'),
-    'runs-dir': join(folder, 'runs'),
-    name: 'soak',
     widths: '32,64',
     'image-size': 32,
     resize: 32,
@@ -53,7 +47,10 @@ it(`${STEPS} steps with five divisions and evaluations keep the memory of the fi
     threads: 2,
   };
   const script = join(folder, 'soak.mjs');
-  writeFileSync(script, program({ ...settings, ...more }));
+  const flags = Object.entries(more).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const asked = await conquer(['train', ...smallRun, ...flags, '--print-experiment'], { folder });
+  expect(asked.code, asked.stderr).toBe(0);
+  writeFileSync(script, program(asked.stdout, join(folder, 'runs', 'soak')));
   const child = spawn(process.execPath, [script], {
     env: { ...process.env, CONQUER_CACHE: join(folder, 'cache'), OMP_WAIT_POLICY: 'passive' },
   });

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { abortShared } from './shared-signal.js';
 
-// In a thread like that of the training (dist/ must be current), long work that the main thread ends.
+// In a thread like that of the training, long work that the main thread ends.
 
 const dist = (path: string) => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
 const torch = fileURLToPath(new URL('../../../torch/dist/index.js', import.meta.url));
