@@ -37,6 +37,7 @@ export interface JsonSchema {
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   items?: JsonSchema;
+  prefixItems?: JsonSchema[];
   properties?: Record<string, JsonSchema>;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
@@ -155,6 +156,8 @@ function inWords(schema: JsonSchema): string {
     case 'string':
       return 'text';
     case 'array':
+      if (only.prefixItems?.[0])
+        return `a list of ${only.prefixItems.length}, each ${inWords(only.prefixItems[0])}`;
       return only.items ? `a list, each ${inWords(only.items)}` : 'a list';
     case 'null':
       return 'null';

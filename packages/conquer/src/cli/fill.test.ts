@@ -97,6 +97,11 @@ describe('what is wrong with an experiment', () => {
       { resize: '32', 'image-size': '64' },
       '--resize: expected --image-size, 64, or more, as images are cut out of it; got 32',
     ],
+    [{ widths: '4,x', arch: 'small-resnet' }, '--widths: expected an integer of at least 1, got "x"'],
+    [
+      { 'small-resnet-input-mean': '1', arch: 'small-resnet' },
+      '--small-resnet-input-mean: expected a list of 3, each a number, got [1]',
+    ],
     [{ nonsense: '1' }, "unknown setting 'nonsense': conquer train --help-all lists them"],
     [{ epoch: '1' }, "unknown setting 'epoch' (did you mean epochs?): conquer train --help-all lists them"],
   ])('%j is said of its flag', (given, message) => {

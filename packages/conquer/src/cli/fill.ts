@@ -121,7 +121,8 @@ export function withFlags(text: string, flags: readonly Flag[]): string {
 
 /** A mistake in the experiment, said of the flags that fill it. */
 export function inFlags(error: OptionError, flags: readonly Flag[]): UserError {
-  const flag = flagAt(error.path, flags);
+  // Of a list, its items have none of their own.
+  const flag = flagAt(error.path, flags) ?? flagAt(error.path.replace(/\.\d+$/, ''), flags);
   const problem = error.problem.replace('true or false', 'yes or no').replace(/ or null\b/, ' or none');
   const isChoice = flag?.targets.some(({ part, option }) => part === null && option === 'name') ?? false;
   const own = isChoice && problem.startsWith('expected one of') && !problem.includes('did you mean');
