@@ -72,7 +72,7 @@ it.each(Object.entries(data))('%s', async (name, dataset) => {
   const evaluated = await conquer(['eval', path], { folder });
   expect([evaluated.code, evaluated.stderr]).toEqual([
     2,
-    `conquer: --train-on: ${path} trained on every class: none is left to evaluate on\n`,
+    `conquer: ${path} trained on every class (--train-on all): none is left to evaluate on\n`,
   ]);
   await run('report', path);
   expect(read('report.html')).toContain(name);

@@ -53,7 +53,7 @@ export async function evaluateRun(
   const { checkpoint: which = 'best', extended = false, cached, folder, ...builder } = options;
   const run = RunFolder.open(path);
   if (experiment.data.trainOn === 'all')
-    throw new OptionError('data.trainOn', `${path} trained on every class: none is left to evaluate on`);
+    throw new UserError(`${path} trained on every class (data.trainOn 'all'): none is left to evaluate on`);
   setUpEngine(experiment);
   const { checkpoint: saved, file } = loadCheckpointOf(run, which, path);
   try {
