@@ -140,13 +140,13 @@ describe('Runs', () => {
       for (const name of ['divide.numLearners', 'data.validationFraction']) {
         expect(await header.getByRole('button', { name, exact: true }).count()).toBe(1);
       }
-      expect(await header.getByRole('button', { name: 'batch-size' }).count()).toBe(0);
+      expect(await header.getByRole('button', { name: 'data.batchSize' }).count()).toBe(0);
       await page.getByText('All settings of the 2 picked runs').click();
       const settings = page.getByRole('group', { name: 'Settings' });
       expect(await settings.getByRole('row', { name: 'divide.numLearners 4 2' }).count()).toBe(1);
-      expect(await settings.getByRole('row', { name: /^batch-size/ }).count()).toBe(1);
+      expect(await settings.getByRole('row', { name: /^data\.batchSize/ }).count()).toBe(1);
       await page.getByLabel(/only those that differ/).check();
-      expect(await settings.getByRole('row', { name: /^batch-size/ }).count()).toBe(0);
+      expect(await settings.getByRole('row', { name: /^data\.batchSize/ }).count()).toBe(0);
     }));
 
   it('shows first what the numbers are of, and the numbers before all else', () =>
