@@ -61,42 +61,19 @@ export class Epoch {
   /** Trains the steps that are left. @throws Interrupted after the one in which the training was to end */
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
-    const { model, optimizer, data, random, run, learningRate, observer, profile, experiment, step, signal } =
-      session.parts;
-    const begun = session.position !== null;
+    const { model, optimizer, data, run, learningRate, observer, profile, signal } = session.parts;
+    const { fullEmbedding } = plan;
     const stopClock = session.clock.start('train');
-    const goesOnFrom = random.getState();
-    random.setState(position.drawnFrom);
-    const batches = [...interleaveLearners(this.learners)];
-    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
-    const augmentation = random.fork();
-    if (begun) random.setState(goesOnFrom);
+    const { batches, augmentation } = this.draw();
     const { numLearners } = model;
-    observer.onEpochStart?.({
-      epoch,
-      epochs: session.epochs,
-      steps,
-      numLearners,
-      fullEmbedding: plan.fullEmbedding,
-    });
-
+    observer.onEpochStart?.({ epoch, epochs: session.epochs, steps, numLearners, fullEmbedding });
     model.train();
     session.position = position;
     const log = new StepLog((record) => {
       run.appendSteps(record);
       observer.onSteps?.(record);
     });
-    const { onNan } = experiment.train;
-    const guard = new NotFiniteGuard({
-      onNan,
-      model,
-      step,
-      run,
-      paths: data.trainPaths,
-      epoch,
-      steps,
-      onNote: session.note,
-    });
+    const guard = this.guard();
     profile?.start();
     const indices = batches.map((batch) => batch.indices);
     for await (const batch of data.augmented(indices, augmentation, position.step)) {
@@ -106,7 +83,6 @@ export class Epoch {
       const factor = learningRate(epoch + at / steps);
       if (factor !== null) optimizer.setFactor(factor);
       const { images, labels } = batch;
-      const { fullEmbedding } = plan;
       let result: StepResult;
       try {
         result = guard.run(at, { images, labels, learner, fullEmbedding }, batch.indices);
@@ -129,6 +105,27 @@ export class Epoch {
     const trained = this.result();
     position.took.train += stopClock();
     return trained;
+  }
+
+  /** The epoch's batches, and what augments them: the same before its first step and in the middle of it. */
+  private draw() {
+    const { session, position } = this;
+    const { random } = session.parts;
+    const goesOnFrom = random.getState();
+    random.setState(position.drawnFrom);
+    const batches = [...interleaveLearners(this.learners)];
+    // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
+    const augmentation = random.fork();
+    if (session.position !== null) random.setState(goesOnFrom);
+    return { batches, augmentation };
+  }
+
+  private guard(): NotFiniteGuard {
+    const { session, epoch, steps } = this;
+    const { experiment, model, step, run, data } = session.parts;
+    const { onNan } = experiment.train;
+    const { trainPaths: paths } = data;
+    return new NotFiniteGuard({ onNan, model, step, run, paths, epoch, steps, onNote: session.note });
   }
 
   private count(images: number, { skipped, metricLoss, maskLoss }: StepResult): void {
