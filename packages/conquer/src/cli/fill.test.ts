@@ -69,6 +69,7 @@ describe('flags', () => {
     [{ weights: 'none' }, 'model.weights', null],
     [{ 'cluster-seed': 'none' }, 'divide.clusterSeed', null],
     [{ widths: '4,8', arch: 'small-resnet' }, 'model.backbone.widths', [4, 8]],
+    [{ 'small-resnet-depths': '1,2', arch: 'small-resnet' }, 'model.backbone.depths', [1, 2]],
     [{ miner: 'HPHN' }, 'miner.name', 'hard-hard'],
     [{ average: 'all', loss: 'triplet' }, 'loss.averageNonZeroOnly', false],
     [{ cache: 'yes' }, 'data.cache', true],

@@ -131,7 +131,8 @@ export function meant({ kind, words }: Flag, schema: JsonSchema, text: string): 
   const word = words[text] ?? words[text.toLowerCase()];
   if (word !== undefined) return word;
   if (text === 'none' && alternatives(schema).some(({ type }) => type === 'null')) return null;
-  switch (kind) {
+  const isList = text.includes(',') && alternatives(schema).some(({ type }) => type === 'array');
+  switch (isList ? 'list' : kind) {
     case 'truth':
       return text === 'yes' ? true : text === 'no' ? false : text;
     case 'integer':

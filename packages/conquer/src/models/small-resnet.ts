@@ -22,13 +22,13 @@ const options = z.strictObject({
     .default([32, 64, 128, 256])
     .describe('channels of the stages; the second and later ones halve the resolution'),
   depths: z
-    .union([z.int().min(1), z.array(z.int().min(1)).readonly()])
+    .union([z.int().min(1).max(1000), z.array(z.int().min(1).max(1000)).readonly()])
     .default(1)
     .describe('basic blocks in each stage: one number for all, or one each'),
   stem: z
     .strictObject({
-      kernelSize: z.int().min(1).default(3).describe('side of the first convolution'),
-      stride: z.int().min(1).default(2).describe('of the first convolution'),
+      kernelSize: z.int().min(1).max(64).default(3).describe('side of the first convolution'),
+      stride: z.int().min(1).max(64).default(2).describe('of the first convolution'),
       maxPool: z.boolean().default(false).describe('halve the maps once more, behind it'),
     })
     .prefault({})

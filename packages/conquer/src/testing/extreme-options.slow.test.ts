@@ -124,7 +124,7 @@ function failures(ended: Ended[]): unknown[] {
   return ended.filter(({ code, out }) => {
     if (code === 0) return false;
     const lines = out.split('\n').filter((line) => /^(conquer|error): /.test(line));
-    return code !== 2 || lines.length !== 1 || !/expected|--[a-z]/.test(lines[0]!);
+    return code !== 2 || lines.length !== 1 || !/expected|--[a-z]/i.test(lines[0]!);
   });
 }
 
