@@ -15,6 +15,8 @@
 #endif
 
 namespace conquer {
+
+bool keep_largest_tensors();  // kept-memory.cc
 namespace {
 
 at::Generator& to_generator(napi_env env, napi_value value) {
@@ -159,12 +161,16 @@ napi_value set_flush_denormal(napi_env env, napi_callback_info info) {
 }
 
 // keepFreedMemory() → false where the C library has no such setting. Activations are freed and allocated anew in every
-// step; by default glibc gives the large ones back to the system, which hands them out again page by page, cleared.
+// step; by default glibc gives the large ones back to the system, which hands them out again page by page, cleared. The
+// largest tensors are kept apart, in kept-memory.cc.
 napi_value keep_freed_memory(napi_env env, napi_callback_info) {
   return guarded(env, [&] {
 #ifdef __GLIBC__
     constexpr int kLargestMmapThreshold = 32 << 20;  // glibc takes no larger one
-    const bool able = mallopt(M_MMAP_THRESHOLD, kLargestMmapThreshold) == 1 && mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1;
+    // Threads other than the first have heaps of 64 MiB each, and an empty one goes unless so much is to stay in front.
+    constexpr int kTopPad = 128 << 20;
+    const bool able = keep_largest_tensors() && mallopt(M_MMAP_THRESHOLD, kLargestMmapThreshold) == 1 &&
+                      mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1 && mallopt(M_TOP_PAD, kTopPad) == 1;
 #else
     const bool able = false;
 #endif

@@ -27,6 +27,22 @@ it('says whether freed memory can be kept', () => {
   expect(keepFreedMemory()).toBe(process.platform === 'linux');
 });
 
+it.runIf(process.platform === 'linux')(
+  'the memory of a large tensor waits for the next one of its size',
+  () => {
+    const pages = (48 << 20) / 4096;
+    const make = () => full([12 << 20], 1).dispose();
+    make();
+    const before = process.resourceUsage().minorPageFault;
+    for (let i = 0; i < 5; i++) make();
+    expect(process.resourceUsage().minorPageFault - before).toBeLessThan(pages / 2);
+    // Nor is it taken by one that needs more, or lost to one that comes meanwhile.
+    using small = full([12 << 20], 2);
+    using large = full([13 << 20], 3);
+    expect([small.sum().item(), large.sum().item()]).toEqual([2 * (12 << 20), 3 * (13 << 20)]);
+  },
+);
+
 it('waiting threads sleep, set before libtorch loads, unless the environment says otherwise', () => {
   const program = `await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}).then(({ torchVersion }) => torchVersion()); console.log(process.env.OMP_WAIT_POLICY)`;
   const policy = (given: Record<string, string>) => {
