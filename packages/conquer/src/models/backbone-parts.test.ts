@@ -36,7 +36,7 @@ it('small-resnet refuses values out of range, by the path', () => {
     [{ widths: [] }, 'widths: expected a list, each an integer of at least 1, got []'],
     [{ widths: [4, 0] }, 'widths.1: expected an integer of at least 1, got 0'],
     [{ depths: [1, 2] }, 'depths: expected one number, or as many as there are widths, 4; got 2'],
-    [{ stem: { stride: 0 } }, 'stem.stride: expected an integer of at least 1, got 0'],
+    [{ stem: { stride: 0 } }, 'stem.stride: expected an integer of at least 1 and at most 64, got 0'],
     [{ shortcut: 'none' }, 'shortcut: expected one of average, strided, got "none"'],
   ];
   for (const [options, message] of wrong)
