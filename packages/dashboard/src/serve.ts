@@ -96,7 +96,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       const why =
         error.code === 'EADDRINUSE'
           ? `port ${port} is taken: choose another, or 0 for any that is free`
-          : `${host}, port ${port}, cannot be listened on: ${error.message}; choose another address`;
+          : `expected an address of this machine, such as 127.0.0.1, got ${host}, port ${port}, which cannot be listened on: ${error.message}`;
       failed(new UserError(why));
     });
     server.listen(port, host, () => done(server.address() as AddressInfo));

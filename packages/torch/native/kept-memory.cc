@@ -109,10 +109,9 @@ class KeptMemory final : public c10::Allocator {
     C10_THROW_ERROR(Error, c10::str("CPU memory: can't allocate memory: you tried to allocate ", size, " bytes."));
   }
 
-  // No more is held than half as much again as tensors had at once: a step has tensors of other sizes at its end than at
-  // its beginning.
+  // No more is held than tensors had at once: what a process needs at most is what it needs anyway.
   void give_back() {
-    while (kept_bytes_ > 0 && live_bytes_ + kept_bytes_ > most_live_ + most_live_ / 2) give_back_largest();
+    while (kept_bytes_ > 0 && live_bytes_ + kept_bytes_ > most_live_) give_back_largest();
   }
 
   void give_back_largest() {

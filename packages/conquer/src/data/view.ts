@@ -25,7 +25,7 @@ export interface View {
 export function evaluationView({ size, resize, input, reduction }: Preprocessing): View {
   if (input.interpolation !== 'bilinear')
     throw new UserError(
-      `images are brought to size bilinearly so far: a network whose input says ${input.interpolation} would be given others than it was trained on`,
+      `expected a network for images that were brought to size bilinearly, got one for ${input.interpolation}: it would be given others than it was trained on`,
     );
   const transform = new Normalize(input);
   return reduction?.square

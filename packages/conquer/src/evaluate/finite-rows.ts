@@ -19,6 +19,6 @@ export function requireFiniteRows(rows: Tensor, nameOf: (row: number) => string)
   const more = broken.length > SHOWN ? ' and others' : '';
   throw new UserError(
     `the embeddings of ${broken.length} of ${sums.length} images are NaN or infinite (${names}${more}): ` +
-      'the weights are damaged, or the training has diverged; look at the file of weights, or train with a lower learning rate',
+      'the weights are damaged, or the training has diverged; look at the file of weights, or train with a lower learning rate (optimize.learningRate)',
   );
 }

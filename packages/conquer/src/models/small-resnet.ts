@@ -12,7 +12,7 @@ import {
 } from './backbone.js';
 import { BasicBlock, convolution, runStage } from './residual-blocks.js';
 
-const triple = () => z.tuple([z.number(), z.number(), z.number()]);
+const triple = (number = z.number()) => z.tuple([number, number, number]);
 
 const options = z.strictObject({
   widths: z
@@ -43,10 +43,12 @@ const options = z.strictObject({
       channels: z.enum(['RGB', 'BGR']).default(usualInput.channels).describe('their order'),
       scale: z
         .number()
+        .min(1e-3)
+        .max(1e6)
         .default(usualInput.scale)
         .describe('value of a white pixel before the mean is subtracted'),
       mean: triple().default(imageNetInput.mean).describe('of each channel'),
-      std: triple().default(imageNetInput.std).describe('of each channel'),
+      std: triple(z.number().min(1e-6)).default(imageNetInput.std).describe('of each channel'),
       interpolation: z
         .enum(['bilinear', 'bicubic'])
         .default(usualInput.interpolation)
