@@ -8,3 +8,13 @@ export async function writeNoise(path: string, width: number, height: number, se
   mkdirSync(dirname(path), { recursive: true });
   await sharp(pixels, { raw: { width, height, channels: 3 } }).toFile(path);
 }
+
+/** Sides of images in pixels: smaller than a short side of some 30, odd, wide, high, and much larger. */
+export const oddSizes = [
+  [26, 26],
+  [41, 29],
+  [33, 64],
+  [20, 61],
+  [300, 211],
+  [64, 64],
+] as const;

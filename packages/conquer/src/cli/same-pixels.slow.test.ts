@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer/run';
-import { writeNoise } from '@conquer/testing/noise';
+import { oddSizes, writeNoise } from '@conquer/testing/noise';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { readSafetensors } from '@conquer/torch';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -11,15 +11,6 @@ import { evaluateRun } from '../train/evaluate-run.js';
 import { train } from '../train/train.js';
 
 let folder: string;
-const shapes = [
-  [26, 26],
-  [41, 29],
-  [33, 64],
-  [20, 61],
-  [300, 211],
-  [64, 64],
-] as const;
-
 beforeAll(async () => {
   folder = temporaryFolder();
   vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
@@ -27,7 +18,7 @@ beforeAll(async () => {
   const lines: string[] = [];
   for (const [i, part] of ['train,', 'train,', 'test,query', 'test,gallery'].entries()) {
     for (let j = 0; j < 12; j++) {
-      const [width, height] = shapes[j % shapes.length]!;
+      const [width, height] = oddSizes[j % oddSizes.length]!;
       const name = `images/${i}-${j}.${j % 2 ? 'png' : 'jpg'}`;
       await writeNoise(join(folder, name), width, height, i * 77 + j * 13);
       lines.push(`${name},${i < 2 ? `a${i}` : `b${j % 2}`},${part}`);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { RunFolder } from '@conquer/run';
-import { writeNoise } from '@conquer/testing/noise';
+import { oddSizes, writeNoise } from '@conquer/testing/noise';
 import { temporaryFolder } from '@conquer/testing/temporary-folder';
 import { tensor } from '@conquer/torch';
 import sharp from 'sharp';
@@ -20,23 +20,13 @@ import { openModel } from './open-model.js';
 let folder: string;
 let dataset: Dataset;
 
-// Smaller than data.resize, odd, wide, high, and much larger.
-const shapes = [
-  [26, 26],
-  [41, 29],
-  [33, 64],
-  [20, 61],
-  [300, 211],
-  [64, 64],
-] as const;
-
 beforeAll(async () => {
   folder = temporaryFolder();
   vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
   mkdirSync(join(folder, 'images'));
   const lines: string[] = [];
   for (const [i, part] of ['train', 'train', 'test,query', 'test,gallery'].entries()) {
-    for (const [j, [width, height]] of shapes.entries()) {
+    for (const [j, [width, height]] of oddSizes.entries()) {
       // Where every pixel differs, half a pixel makes another embedding.
       const name = `images/${i}-${j}.${j % 2 ? 'png' : 'jpg'}`;
       await writeNoise(join(folder, name), width, height, i * 77 + j * 13);
