@@ -178,14 +178,9 @@ describe('more epochs than the schedule of the learning rates', () => {
         optimize: { afterEnd: after },
       });
       // Stopped in the epochs that were added.
-      let killed = false;
       const stopped = await conquer(['train', '--resume', `runs/${cut}`, ...more], {
         folder,
-        onOutput: (text, child) => {
-          if (killed || !text.includes('epoch 3/4')) return;
-          killed = true;
-          child.kill('SIGINT');
-        },
+        onAnnounced: (child) => child.kill('SIGINT'),
       });
       expect(stopped.code).toBe(130);
       const rest = await run(['train', '--resume', `runs/${cut}`]);
