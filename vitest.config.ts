@@ -12,11 +12,11 @@ export default defineConfig({
     // A core for each worker; OpenMP's spinning threads would steal the other's.
     env: { OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: '1' },
     alias: {
-      '@conquer/torch': source('torch'),
-      '@conquer/image': source('image'),
-      '@conquer/run': source('run'),
-      '@conquer/testing': fileURLToPath(new URL('packages/testing/src', import.meta.url)),
-      conquer: source('conquer'),
+      '@conquer-dml/torch': source('torch'),
+      '@conquer-dml/image': source('image'),
+      '@conquer-dml/run': source('run'),
+      '@conquer-dml/testing': fileURLToPath(new URL('packages/testing/src', import.meta.url)),
+      'conquer-dml': source('conquer'),
     },
     projects: [
       {

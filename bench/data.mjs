@@ -38,7 +38,7 @@ export async function synthesize(name, rows, columns, { classes, unit, seed, noi
   if (existsSync(embeddings) && existsSync(labels)) return { embeddings, labels };
   mkdirSync(folder, { recursive: true });
 
-  const { Generator, noGrad, randn, scope, tensor } = await import('@conquer/torch');
+  const { Generator, noGrad, randn, scope, tensor } = await import('@conquer-dml/torch');
   scope(() =>
     noGrad(() => {
       const shared = new Generator(seed);

@@ -30,7 +30,7 @@ function execute(command, args) {
 /** What the numbers were measured on and with. */
 export function describeMachine(python) {
   const version = (name) => execute(python, ['-c', `import ${name}; print(${name}.__version__)`]);
-  const ours = "import('@conquer/torch').then((t) => console.log(t.torchVersion()))";
+  const ours = "import('@conquer-dml/torch').then((t) => console.log(t.torchVersion()))";
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),

@@ -1,7 +1,7 @@
 // Embeds a folder of images with a trained run, keeps the index, and finds what is most like an image.
 // node examples/dist/embed-and-search.js RUN FOLDER IMAGE
 import { existsSync } from 'node:fs';
-import { ImageIndex, indexFolder, openModel } from 'conquer';
+import { ImageIndex, indexFolder, openModel } from 'conquer-dml';
 
 const [run = 'runs/photos', folder = 'photos', image = 'photo.jpg'] = process.argv.slice(2);
 const file = `${run}/example.index.safetensors`;

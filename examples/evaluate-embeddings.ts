@@ -1,7 +1,7 @@
 // Evaluates embeddings that some other program made: recall, MAP@R, NMI, by exact neighbours.
 // node examples/dist/evaluate-embeddings.js FILE.csv     (a line an image: its class, then its embedding's numbers)
 import { readFileSync } from 'node:fs';
-import { evaluateEmbeddings } from 'conquer';
+import { evaluateEmbeddings } from 'conquer-dml';
 
 const [file = 'embeddings.csv'] = process.argv.slice(2);
 const lines = readFileSync(file, 'utf8')

@@ -3,11 +3,11 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { program as conquerProgram } from '@conquer/testing/program';
-import { runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator } from '@conquer/torch';
-import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel } from 'conquer';
+import { program as conquerProgram } from '@conquer-dml/testing/program';
+import { runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator } from '@conquer-dml/torch';
+import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel } from 'conquer-dml';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 // The examples as a user runs them: compiled, by Node, with the built packages.

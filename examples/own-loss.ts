@@ -1,7 +1,7 @@
 // Trains with a loss of one's own: supervised contrastive (Khosla et al., arXiv 2004.11362, equation 2).
 // node examples/dist/own-loss.js FOLDER RUN
-import { scope, type Tensor } from '@conquer/torch';
-import { Loss, pairMasks, type Rows, train } from 'conquer';
+import { scope, type Tensor } from '@conquer-dml/torch';
+import { Loss, pairMasks, type Rows, train } from 'conquer-dml';
 
 class SupervisedContrastiveLoss extends Loss {
   readonly usesTuples = false; // it reads the whole batch, so it needs no miner

@@ -1,9 +1,9 @@
 // Trains with a miner of one's own: each anchor with every positive, and the nearest negative beyond that positive
 // (semi-hard triplets: Schroff et al., FaceNet, CVPR 2015).
 // node examples/dist/own-miner.js FOLDER RUN
-import { noGrad } from '@conquer/torch';
-import type { Miner, Rows, Tuples } from 'conquer';
-import { pairwiseDistances, train } from 'conquer';
+import { noGrad } from '@conquer-dml/torch';
+import type { Miner, Rows, Tuples } from 'conquer-dml';
+import { pairwiseDistances, train } from 'conquer-dml';
 
 class SemiHard implements Miner {
   /** Of anchors and the rows they are compared with, both the batch. @returns their positions; none skips the batch */

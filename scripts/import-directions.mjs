@@ -67,8 +67,9 @@ export function crossing(file, specifier) {
   const [, home] = /^packages\/([^/]+)\//.exec(file) ?? [];
   if (home === undefined || isTest(file)) return null;
   const room = roomOf(file);
-  const [, used] = /^(?:@conquer\/)?(\w+)(?:\/|$)/.exec(specifier) ?? [];
-  if (specifier.startsWith('@conquer/') || used === 'conquer') {
+  const [, scope, part] = /^(@conquer-dml|conquer-dml)(?:\/(\w+))?/.exec(specifier) ?? [];
+  if (scope !== undefined) {
+    const used = scope.startsWith('@') ? part : 'conquer';
     const allowed = room ? allowedIn(ROOMS, room) : allowedIn(PACKAGES, home);
     return allowed.includes(used) ? null : says(file, specifier, room ?? home, allowed);
   }

@@ -13,20 +13,20 @@ test.each([
   [`${CONQUER}/neighbours/a.ts`, '../losses/b.js'],
   [`${CONQUER}/data/a.ts`, '../datasets/b.js'],
   [`${CONQUER}/datasets/a.ts`, '../samplers/b.js'],
-  [`${CONQUER}/datasets/a.ts`, '@conquer/torch'],
+  [`${CONQUER}/datasets/a.ts`, '@conquer-dml/torch'],
   [`${CONQUER}/evaluate/a.ts`, '../train/b.js'],
-  [`${CONQUER}/evaluate/a.ts`, '@conquer/image'],
+  [`${CONQUER}/evaluate/a.ts`, '@conquer-dml/image'],
   [`${CONQUER}/train/a.ts`, '../cli/main.js'],
   [`${CONQUER}/losses/nested/a.ts`, '../../miners/b.js'],
   [`${CONQUER}/new-room/a.ts`, '../losses/b.js'],
   [`${CONQUER}/random.ts`, './losses/b.js'],
   [`${CONQUER}/losses/a.ts`, '../../../run/src/error.js'],
-  ['packages/torch/src/a.ts', 'conquer'],
-  ['packages/torch/src/nn/a.ts', '@conquer/image'],
-  ['packages/image/src/a.ts', '@conquer/torch'],
-  ['packages/run/src/a.ts', '@conquer/image'],
-  ['packages/dashboard/src/a.ts', '@conquer/torch'],
-  ['packages/dashboard/page/src/a.svelte', 'conquer/run-folder'],
+  ['packages/torch/src/a.ts', 'conquer-dml'],
+  ['packages/torch/src/nn/a.ts', '@conquer-dml/image'],
+  ['packages/image/src/a.ts', '@conquer-dml/torch'],
+  ['packages/run/src/a.ts', '@conquer-dml/image'],
+  ['packages/dashboard/src/a.ts', '@conquer-dml/torch'],
+  ['packages/dashboard/page/src/a.svelte', 'conquer-dml/run-folder'],
 ])('%s must not import %s', (file, specifier) => {
   expect(crossing(file, specifier)).toMatch(`${file}: ${specifier}`);
 });
@@ -34,7 +34,7 @@ test.each([
 test.each([
   [`${CONQUER}/losses/a.ts`, '../neighbours/b.js'],
   [`${CONQUER}/losses/a.ts`, '../tuples.js'],
-  [`${CONQUER}/losses/a.ts`, '@conquer/torch'],
+  [`${CONQUER}/losses/a.ts`, '@conquer-dml/torch'],
   [`${CONQUER}/losses/a.ts`, './b.js'],
   [`${CONQUER}/losses/nested/a.ts`, '../../tuples.js'],
   [`${CONQUER}/losses/nested/a.ts`, '../loss.js'],
@@ -43,7 +43,7 @@ test.each([
   [`${CONQUER}/cli/a.ts`, '../train/loop.js'],
   [`${CONQUER}/losses/a.test.ts`, '../miners/b.js'],
   [`${CONQUER}/index.ts`, './losses/b.js'],
-  ['packages/dashboard/page/src/a.svelte', '@conquer/run'],
+  ['packages/dashboard/page/src/a.svelte', '@conquer-dml/run'],
   ['packages/dashboard/page/src/a.svelte', '../../src/api.js'],
 ])('%s may import %s', (file, specifier) => {
   expect(crossing(file, specifier)).toBeNull();
@@ -75,10 +75,10 @@ test('imports of types, re-exports and dynamic imports count, and dependencies',
     writeFileSync(join(work, CONQUER, 'losses/a.ts'), source.join('\n'));
     writeFileSync(
       join(work, 'packages/run/package.json'),
-      '{"dependencies":{"conquer":"0.1.0","sharp":"1"}}',
+      '{"dependencies":{"conquer-dml":"0.1.0","sharp":"1"}}',
     );
     expect(crossings(work).map((line) => line.split(': ').slice(0, 2).join(': '))).toEqual([
-      'packages/run/package.json: conquer',
+      'packages/run/package.json: conquer-dml',
       ...[1, 2, 3, 4, 5].map((i) => `${CONQUER}/losses/a.ts: ../miners/${i}.js`),
     ]);
   } finally {

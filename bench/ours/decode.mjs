@@ -1,7 +1,7 @@
 // Photos to normalised batches of random resized crops, from the files or from the cache of reduced images.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ImageFiles, packImages } from '@conquer/image';
+import { ImageFiles, packImages } from '@conquer-dml/image';
 import {
   CropSource,
   Loader,

@@ -1,7 +1,7 @@
 // Photos to embeddings for evaluation: files, resize and centre crop, the network.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ImageFiles } from '@conquer/image';
+import { ImageFiles } from '@conquer-dml/image';
 import {
   CenterCrop,
   CropSource,

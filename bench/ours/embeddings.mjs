@@ -1,6 +1,6 @@
 // Reads the raw files that bench/data.mjs makes.
 import { readFileSync } from 'node:fs';
-import { tensor } from '@conquer/torch';
+import { tensor } from '@conquer-dml/torch';
 
 /** @returns a float32 tensor of the shape in the file's name */
 export function readEmbeddings(path) {

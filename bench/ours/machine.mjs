@@ -1,5 +1,5 @@
 // What this machine does right now: float32 matrix products and memory traffic, by libtorch itself.
-import { noGrad, randn, scope, zeros } from '@conquer/torch';
+import { noGrad, randn, scope, zeros } from '@conquer-dml/torch';
 import { serve } from './side.mjs';
 
 const SIZE = 2048;

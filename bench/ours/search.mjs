@@ -1,4 +1,4 @@
-import { scope } from '@conquer/torch';
+import { scope } from '@conquer-dml/torch';
 import { PreparedGallery } from '../../packages/conquer/dist/index.js';
 import { median } from '../sides.mjs';
 import { readEmbeddings } from './embeddings.mjs';

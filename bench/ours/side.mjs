@@ -1,6 +1,6 @@
 // One side of a benchmark: prepared once, it does its work whenever the harness says so.
 import { createInterface } from 'node:readline';
-import { keepFreedMemory, setNumThreads } from '@conquer/torch';
+import { keepFreedMemory, setNumThreads } from '@conquer-dml/torch';
 
 const THREADS = 2;
 

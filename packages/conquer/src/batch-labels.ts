@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { type Tensor, tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import type { Rows } from './rows.js';
 
 /**

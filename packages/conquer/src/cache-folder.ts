@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isSystemError, UserError } from '@conquer/run';
+import { isSystemError, UserError } from '@conquer-dml/run';
 
 /**
  * Where conquer keeps what it can make again: `$CONQUER_CACHE`, or `conquer` in the user's cache folder

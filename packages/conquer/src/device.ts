@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { Generator, useDeterministicAlgorithms } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { Generator, useDeterministicAlgorithms } from '@conquer-dml/torch';
 
 /**
  * Sees to it that a device is there, and that a card gives the same numbers each time: a run that was interrupted and goes

@@ -15,7 +15,7 @@ export {
   RunFolder,
   type Summary,
   UserError,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmeans.js';
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';

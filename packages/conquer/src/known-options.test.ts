@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { Generator, manualSeed } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { Generator, manualSeed } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { openFolder } from './datasets/folder.js';
 import { openDataset } from './datasets/open.js';

@@ -1,4 +1,4 @@
-import { didYouMean, UserError } from '@conquer/run';
+import { didYouMean, UserError } from '@conquer-dml/run';
 
 /** All names of a type of options: the compiler sees to it that none is missing. */
 export type OptionNames<Options> = { readonly [Name in keyof Required<Options>]: true };

@@ -1,4 +1,4 @@
-import { didYouMean } from '@conquer/run';
+import { didYouMean } from '@conquer-dml/run';
 import type { z } from 'zod';
 import { OptionError, underPath } from './option-error.js';
 import { type AnyPart, withDefaults } from './part.js';

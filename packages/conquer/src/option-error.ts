@@ -1,4 +1,4 @@
-import { didYouMean, UserError } from '@conquer/run';
+import { didYouMean, UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 
 /** A mistake in an experiment or in the options of a part. The command line says its flag in the place of its path. */

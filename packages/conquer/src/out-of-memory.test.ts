@@ -1,5 +1,5 @@
-import { type RunFolder, UserError } from '@conquer/run';
-import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer/torch';
+import { type RunFolder, UserError } from '@conquer-dml/run';
+import { aten, empty, grad, liveTensors, OutOfMemoryError, randn, TorchError } from '@conquer-dml/torch';
 import { describe, expect, it, vi } from 'vitest';
 import { Loader } from './data/loader.js';
 import { embedImages } from './evaluate/embed.js';

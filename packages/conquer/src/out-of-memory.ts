@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 // Of arrays, in V8's words, which are RangeErrors like others.
 const noArray = /^(Array buffer allocation failed|Invalid (typed array|array buffer) length)/;

@@ -1,4 +1,4 @@
-import { Tensor, tensor } from '@conquer/torch';
+import { Tensor, tensor } from '@conquer-dml/torch';
 
 /**
  * Rows of numbers, N of D: a tensor (N, D), a list of N rows, or all their numbers one row after the other, as

@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 
 /** What is known of rows before they are embedded. */
 export interface Labelled {

@@ -1,4 +1,4 @@
-import { liveTensors, manualSeed, randn, type Tensor } from '@conquer/torch';
+import { liveTensors, manualSeed, randn, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { kMeans } from './clustering/kmeans.js';
 import { divide } from './divide/division.js';

@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 

@@ -1,4 +1,4 @@
-import type { ChosenEpoch, DivisionView, EpochRecord, Settings, StepRecord } from '@conquer/run';
+import type { ChosenEpoch, DivisionView, EpochRecord, Settings, StepRecord } from '@conquer-dml/run';
 /**
  * What the page gets from the server, and what a report holds in itself. Only types and names: the page's bundle and
  * the server share this file, and the page compiles it without Node.

@@ -7,7 +7,7 @@ import {
   maskRecordOf,
   type Settings,
   settingsOf,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 
 // What a run's files hold may be of any size: so much of it, and no more, is for a page.
 

@@ -1,4 +1,4 @@
-import type { Division, DivisionView } from '@conquer/run';
+import type { Division, DivisionView } from '@conquer-dml/run';
 import type { DivisionFlow, LearnerTree } from './api.js';
 
 /** The divisions of a run, what moved between them, and how learners came from learners. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { builtModule, DamagedFile, readJson, writeFileAtomic } from '@conquer/run';
+import { builtModule, DamagedFile, readJson, writeFileAtomic } from '@conquer-dml/run';
 import type { DashboardEvent, LearnerChoice, MapAnswer, MapPoints } from './api.js';
 import type { Embedding } from './embedding.js';
 import type { MapLayout, MapTask } from './map-layout.js';

@@ -4,7 +4,7 @@ import {
   type RunFolder,
   readEmbeddings,
   withoutStandIns,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 import type { EmbeddingInfo, ImageRef, LearnerChoice } from './api.js';
 import { clip } from './bounds.js';
 import { readabilityIn } from './readable-images.js';

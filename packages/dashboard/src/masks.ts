@@ -1,4 +1,4 @@
-import type { MaskRecord } from '@conquer/run';
+import type { MaskRecord } from '@conquer-dml/run';
 import type { MasksIndex, MasksOfEpoch } from './api.js';
 
 /** (K, K) cosine similarities of K masks; 0 where one is all zero. */

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { type RunFolder, readJson, settingsOf } from '@conquer/run';
+import { type RunFolder, readJson, settingsOf } from '@conquer-dml/run';
 import { imageFolders, isWhole, liesInOneOf } from './thumbnails.js';
 
 const MAX_CONFIG = 1 << 20;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DamagedFile, UserError, writeFileAtomic } from '@conquer/run';
+import { DamagedFile, UserError, writeFileAtomic } from '@conquer-dml/run';
 import {
   type ImageRef,
   type MapPoints,

@@ -1,4 +1,4 @@
-import { DamagedFile } from '@conquer/run';
+import { DamagedFile } from '@conquer-dml/run';
 import { type Context, Hono } from 'hono';
 import type { ApiError, LearnerChoice, RetrievalOrder } from './api.js';
 import type { EmbeddingMaps } from './embedding-maps.js';

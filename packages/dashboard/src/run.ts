@@ -16,7 +16,7 @@ import {
   type Summary,
   stepRecordOf,
   summaryOf,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 import {
   type AppendEvent,
   type DashboardEvent,

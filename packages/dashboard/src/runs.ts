@@ -1,6 +1,6 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { RunFolder, UserError } from '@conquer/run';
+import { RunFolder, UserError } from '@conquer-dml/run';
 import type { DashboardEvent, RunSummary, RunsAnswer } from './api.js';
 import { Embedding } from './embedding.js';
 import { liesWithin } from './lies-within.js';

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';

@@ -1,4 +1,4 @@
-import type { EpochRecord, StepRecord } from '@conquer/run';
+import type { EpochRecord, StepRecord } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { MAX_RECORDS, MAX_STEPS } from './api.js';
 import { epochSteps, evenly, thinnedRecords, thinnedSteps } from './thinning.js';

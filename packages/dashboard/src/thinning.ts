@@ -1,4 +1,4 @@
-import type { DivisionView, EpochRecord, StepRecord } from '@conquer/run';
+import type { DivisionView, EpochRecord, StepRecord } from '@conquer-dml/run';
 import { type DivisionFlow, type EpochSteps, MAX_DIVISIONS, MAX_RECORDS, MAX_STEPS } from './api.js';
 
 // A long run has more lines than a page can hold, or a curve can show.

@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { imageFolderOf, type Settings } from '@conquer/run';
+import { imageFolderOf, type Settings } from '@conquer-dml/run';
 import sharp from 'sharp';
 import { liesWithin } from './lies-within.js';
 

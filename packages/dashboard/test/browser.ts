@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { program } from '@conquer/testing/program';
+import { program } from '@conquer-dml/testing/program';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 

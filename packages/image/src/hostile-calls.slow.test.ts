@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 

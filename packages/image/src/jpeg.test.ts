@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { native, outcome } from './binding.js';

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-import { type DType, Tensor, tensor } from '@conquer/torch';
+import { type DType, Tensor, tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { describeWithPython, runPython } from './python.js';
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DType, Tensor, tensor } from '@conquer/torch';
+import { type DType, Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 
 /** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to this one. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import {
   autocast,

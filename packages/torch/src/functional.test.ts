@@ -1,4 +1,4 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { describe, expect, it } from 'vitest';
 import { aten, F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
 

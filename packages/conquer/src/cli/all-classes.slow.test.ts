@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { conquer } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { conquer } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, expect, it } from 'vitest';
 
 // A run on all classes there are measures nothing: no command shows a number for it.

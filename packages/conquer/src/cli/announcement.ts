@@ -1,4 +1,4 @@
-import { counted } from '@conquer/run';
+import { counted } from '@conquer-dml/run';
 import type { Experiment } from '../experiment/experiment.js';
 import type { DatasetSizes } from '../train/observer.js';
 

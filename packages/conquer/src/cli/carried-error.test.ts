@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import { ImageError } from '@conquer/image';
-import { isSystemError, UserError } from '@conquer/run';
-import { OutOfMemoryError, SerializationError, TorchError } from '@conquer/torch';
+import { ImageError } from '@conquer-dml/image';
+import { isSystemError, UserError } from '@conquer-dml/run';
+import { OutOfMemoryError, SerializationError, TorchError } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Interrupted } from '../interrupted.js';
 import { OptionError } from '../option-error.js';

@@ -1,6 +1,6 @@
-import { ImageError } from '@conquer/image';
-import { UserError } from '@conquer/run';
-import { OutOfMemoryError, SerializationError, TorchError } from '@conquer/torch';
+import { ImageError } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
+import { OutOfMemoryError, SerializationError, TorchError } from '@conquer-dml/torch';
 import { Interrupted } from '../interrupted.js';
 import { OptionError } from '../option-error.js';
 

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EpochRecord, Summary } from '@conquer/run';
-import { discSvg } from '@conquer/testing/pictures';
-import { program } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import type { EpochRecord, Summary } from '@conquer-dml/run';
+import { discSvg } from '@conquer-dml/testing/pictures';
+import { program } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 let folder: string;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { cacheFolder } from '../cache-folder.js';
 
-/** What @conquer/dashboard offers. It is built after this package, whose run folder it reads, so that its types are told here. */
+/** What @conquer-dml/dashboard offers. It is built after this package, whose run folder it reads, so that its types are told here. */
 export interface DashboardModule {
   serveDashboard(options: {
     runsDir: string;
@@ -21,7 +21,7 @@ export interface DashboardModule {
 
 /** @throws UserError when it is not built */
 export async function loadDashboard(): Promise<DashboardModule> {
-  const name = '@conquer/dashboard';
+  const name = '@conquer-dml/dashboard';
   try {
     return await import(name);
   } catch (error) {

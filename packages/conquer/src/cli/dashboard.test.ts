@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { program } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { program } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it } from 'vitest';
 
 it('serves a folder of runs until Ctrl-C, without loading libtorch', async () => {

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Summary } from '@conquer/run';
-import { discSvg } from '@conquer/testing/pictures';
-import { program } from '@conquer/testing/program';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import type { Summary } from '@conquer-dml/run';
+import { discSvg } from '@conquer-dml/testing/pictures';
+import { program } from '@conquer-dml/testing/program';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { expect, it } from 'vitest';
 

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Flag } from './flags.js';
 
 /** The settings that an old flag's value stands for; [] where it has no effect here. */

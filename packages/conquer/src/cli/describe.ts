@@ -1,4 +1,4 @@
-import { counted, valueAt } from '@conquer/run';
+import { counted, valueAt } from '@conquer-dml/run';
 import type { Split } from '../datasets/dataset.js';
 import { buildDataset } from '../experiment/build.js';
 import type { Experiment, ExperimentInput, Parts } from '../experiment/experiment.js';

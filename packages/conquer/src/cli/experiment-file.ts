@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { earlierDialect, experimentOf, UserError } from '@conquer/run';
+import { earlierDialect, experimentOf, UserError } from '@conquer-dml/run';
 import { decodeText } from '../datasets/text-file.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 

@@ -1,4 +1,4 @@
-import { isSystemError, UserError } from '@conquer/run';
+import { isSystemError, UserError } from '@conquer-dml/run';
 import { CommanderError } from 'commander';
 import { Interrupted } from '../interrupted.js';
 import { isOutOfMemory } from '../out-of-memory.js';
@@ -23,12 +23,12 @@ export async function isMistake(error: unknown): Promise<boolean> {
 // must not wait for them.
 
 async function isBadImage(error: unknown): Promise<boolean> {
-  const { ImageError } = await import('@conquer/image');
+  const { ImageError } = await import('@conquer-dml/image');
   return error instanceof ImageError;
 }
 
 async function isBadFile(error: unknown): Promise<boolean> {
-  const { SerializationError } = await import('@conquer/torch');
+  const { SerializationError } = await import('@conquer-dml/torch');
   return error instanceof SerializationError;
 }
 

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { builtInParts, type ExperimentInput } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';

@@ -1,4 +1,4 @@
-import { didYouMean, UserError, valueAt } from '@conquer/run';
+import { didYouMean, UserError, valueAt } from '@conquer-dml/run';
 import { builtInParts, type Experiment, type ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { OptionError } from '../option-error.js';

@@ -1,4 +1,4 @@
-import { type Division, type EpochRecord, RunFolder, type StepRecord, type Summary } from '@conquer/run';
+import { type Division, type EpochRecord, RunFolder, type StepRecord, type Summary } from '@conquer-dml/run';
 import type { RunEnd, Tracker } from '../track/tracker.js';
 import { Tracking } from '../track/tracking.js';
 import type { TrainObserver } from '../train/observer.js';

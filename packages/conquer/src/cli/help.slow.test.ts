@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { type Ended, program, conquer as runProgram } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { type Ended, program, conquer as runProgram } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { builtInParts } from '../experiment/experiment.js';
 import { smallRun } from '../testing/small-run.js';

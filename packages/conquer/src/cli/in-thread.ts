@@ -1,5 +1,5 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
-import { builtModule, type Summary } from '@conquer/run';
+import { builtModule, type Summary } from '@conquer-dml/run';
 import type { TrainObserver } from '../train/observer.js';
 import { joinObservers } from '../train/observers.js';
 import { arrived } from './carried-error.js';

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer, type Ended, type ProgramOptions } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { RunFolder } from '@conquer-dml/run';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer, type Ended, type ProgramOptions } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
 import { outcome, smallRun } from '../testing/small-run.js';

@@ -1,4 +1,4 @@
-import type { Division, EpochRecord, Summary } from '@conquer/run';
+import type { Division, EpochRecord, Summary } from '@conquer-dml/run';
 import type { Experiment } from '../experiment/experiment.js';
 import type { DatasetSizes, TrainObserver } from '../train/observer.js';
 

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer, type Ended } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { RunFolder } from '@conquer-dml/run';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer, type Ended } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { outcome, smallRun } from '../testing/small-run.js';

@@ -52,7 +52,7 @@ const reasonOf = (error: unknown) =>
 
 async function torchOf(): Promise<Machine['torch']> {
   try {
-    const { cudaDeviceCount, randn, torchVersion } = await import('@conquer/torch');
+    const { cudaDeviceCount, randn, torchVersion } = await import('@conquer-dml/torch');
     using a = randn([1024, 1024]);
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 4; i++) {
@@ -81,7 +81,7 @@ async function torchOf(): Promise<Machine['torch']> {
 
 async function imagesOf(): Promise<Machine['images']> {
   try {
-    const { imageLibraries } = await import('@conquer/image');
+    const { imageLibraries } = await import('@conquer-dml/image');
     const libraries = await imageLibraries();
     return { works: true, jpeg: library(/libjpeg\.|libturbojpeg/, loadedLibraries()), ...libraries };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { Command } from 'commander';
 import { commands } from './commands/commands.js';
 import { longNames, withDashes } from './dashes.js';

@@ -1,9 +1,9 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { RunFolder } from '@conquer-dml/run';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { mergeExperiments } from '../experiment/merge.js';

@@ -1,9 +1,9 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 // An experiment as a file, and parts from a file, through the program as it is installed.

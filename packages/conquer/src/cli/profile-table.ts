@@ -1,4 +1,4 @@
-import { type EpochProfile, epochParts, stepParts } from '@conquer/run';
+import { type EpochProfile, epochParts, stepParts } from '@conquer-dml/run';
 import Table from 'cli-table3';
 
 const NAMES: Readonly<Record<string, string>> = { data: 'waiting for data', optimizer: 'optimiser' };

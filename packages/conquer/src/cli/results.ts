@@ -1,4 +1,4 @@
-import type { Metrics } from '@conquer/run';
+import type { Metrics } from '@conquer-dml/run';
 import Table from 'cli-table3';
 import type { Metric } from '../evaluate/metric.js';
 import { metrics as known } from '../evaluate/metrics.js';

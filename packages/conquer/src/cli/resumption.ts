@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { withEpochs } from '../optimize/more-epochs.js';
 import { flagsOf } from './flags.js';

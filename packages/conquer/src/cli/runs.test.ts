@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder, type Summary, UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { RunFolder, type Summary, UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, expect, it } from 'vitest';
 import { findRun, findRuns, howToGoOn, listRuns, readRun } from './runs.js';
 

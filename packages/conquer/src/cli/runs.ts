@@ -1,6 +1,6 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
-import { type BestEpoch, bestEpoch, choosingMetricOf, RunFolder, UserError } from '@conquer/run';
+import { type BestEpoch, bestEpoch, choosingMetricOf, RunFolder, UserError } from '@conquer-dml/run';
 
 /** A run as it stands, read from its folder's files only. */
 export interface RunState {

@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { oddSizes, writeNoise } from '@conquer/testing/noise';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { readSafetensors } from '@conquer/torch';
+import { RunFolder } from '@conquer-dml/run';
+import { oddSizes, writeNoise } from '@conquer-dml/testing/noise';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { readSafetensors } from '@conquer-dml/torch';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { openModel } from '../retrieve/open-model.js';

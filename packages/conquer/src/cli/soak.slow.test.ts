@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { smallRun } from '../testing/small-run.js';
 

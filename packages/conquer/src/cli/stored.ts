@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { RunFolder, UserError, valueAt } from '@conquer/run';
+import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import type { Experiment, ExperimentInput, Parts } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { resolveExperiment } from '../experiment/resolve.js';

@@ -1,4 +1,4 @@
-import type { Division, EpochRecord } from '@conquer/run';
+import type { Division, EpochRecord } from '@conquer-dml/run';
 import { Presets, SingleBar } from 'cli-progress';
 import type { TrainObserver } from '../train/observer.js';
 import { profileTable } from './profile-table.js';

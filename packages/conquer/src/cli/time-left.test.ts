@@ -1,4 +1,4 @@
-import type { EpochRecord } from '@conquer/run';
+import type { EpochRecord } from '@conquer-dml/run';
 import { expect, it } from 'vitest';
 import { TimeLeft } from './time-left.js';
 

@@ -1,4 +1,4 @@
-import type { EpochRecord } from '@conquer/run';
+import type { EpochRecord } from '@conquer-dml/run';
 
 /** Epochs that are looked back on: a division changes how long they are. */
 const RECENT = 5;

@@ -1,4 +1,4 @@
-import { didYouMean, UserError } from '@conquer/run';
+import { didYouMean, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import type { Flag } from './flags.js';
 

@@ -1,6 +1,6 @@
 import { existsSync, renameSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
-import { counted, RunFolder, type Summary, UserError, valueAt } from '@conquer/run';
+import { counted, RunFolder, type Summary, UserError, valueAt } from '@conquer-dml/run';
 import { buildTrackers } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
 import type { Published } from '../experiment/recipe.js';

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import type { LossPart } from '../losses/loss.js';
 

@@ -1,4 +1,4 @@
-import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { centre } from '../neighbours/product-filter.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';

@@ -1,4 +1,4 @@
-import { aten, CentroidBounds, scope, type Tensor } from '@conquer/torch';
+import { aten, CentroidBounds, scope, type Tensor } from '@conquer-dml/torch';
 import { centre, filterError } from '../neighbours/product-filter.js';
 import { BLOCK_NUMBERS, rowBlocks } from '../neighbours/row-blocks.js';
 import { checkStop } from '../stop-check.js';

@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { filterError } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';

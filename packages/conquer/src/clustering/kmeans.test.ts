@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Generator, liveTensors, manualSeed, ones, randn, type Tensor, tensor, zeros } from '@conquer/torch';
+import {
+  Generator,
+  liveTensors,
+  manualSeed,
+  ones,
+  randn,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { kMeans } from './kmeans.js';

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { centre } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';

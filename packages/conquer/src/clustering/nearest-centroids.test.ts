@@ -1,4 +1,4 @@
-import { Generator, randn, scope, type Tensor } from '@conquer/torch';
+import { Generator, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { hardRows } from '../testing/hard-rows.js';
 import { CentredRows } from './centred-rows.js';

@@ -1,4 +1,4 @@
-import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer/torch';
+import { arange, aten, empty, full, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { squaredGaps } from '../neighbours/nearest-candidates.js';
 import { type FilterError, filterError, type Precision } from '../neighbours/product-filter.js';
 import { rowBlocks } from '../neighbours/row-blocks.js';

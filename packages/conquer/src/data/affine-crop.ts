@@ -1,4 +1,4 @@
-import type { ImageSize } from '@conquer/image';
+import type { ImageSize } from '@conquer-dml/image';
 import type { Random } from '../random.js';
 import { type AffineRanges, checkAffine, drawAffine } from './affine-matrix.js';
 import { CenterCrop } from './center-crop.js';

@@ -1,4 +1,4 @@
-import { F, scope, type Tensor, tensor } from '@conquer/torch';
+import { F, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 import { type AffineRanges, checkAffine, drawAffine } from './affine-matrix.js';
 import type { BatchTransform } from './batch-transform.js';

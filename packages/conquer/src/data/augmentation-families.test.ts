@@ -1,4 +1,4 @@
-import { Generator, liveTensors, ones, rand, type Tensor, tensor } from '@conquer/torch';
+import { Generator, liveTensors, ones, rand, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { augmentationFamilies, augmentationFamily } from './augmentation-families.js';

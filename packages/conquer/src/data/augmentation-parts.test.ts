@@ -1,4 +1,4 @@
-import { Generator, liveTensors, rand, scope } from '@conquer/torch';
+import { Generator, liveTensors, rand, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { imageNetInput } from '../models/backbone.js';
 import { preprocessingFor } from '../models/preprocessing.js';

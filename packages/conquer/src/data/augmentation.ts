@@ -1,4 +1,4 @@
-import type { Preprocessing } from '@conquer/run';
+import type { Preprocessing } from '@conquer-dml/run';
 import type { AnyPart } from '../part.js';
 import type { View } from './view.js';
 

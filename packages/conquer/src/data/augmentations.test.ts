@@ -1,6 +1,6 @@
-import type { ImageSet } from '@conquer/image';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { F, Generator, liveTensors, rand, randint, type Tensor, zeros } from '@conquer/torch';
+import type { ImageSet } from '@conquer-dml/image';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { F, Generator, liveTensors, rand, randint, type Tensor, zeros } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { Affine, type AffineOptions } from './affine.js';

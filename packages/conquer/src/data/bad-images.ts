@@ -1,5 +1,5 @@
-import type { ImageError } from '@conquer/image';
-import { UserError } from '@conquer/run';
+import type { ImageError } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
 
 /** Share of a data set's images that may be bad. */
 const LIMIT = 0.05;

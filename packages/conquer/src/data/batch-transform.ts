@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 
 /** An operation on a whole batch, on any device; its parameters are drawn for each image from the Random given. */

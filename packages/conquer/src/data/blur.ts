@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 

@@ -1,4 +1,4 @@
-import type { ImageSize } from '@conquer/image';
+import type { ImageSize } from '@conquer-dml/image';
 import type { CropDecision, Cropping } from './cropping.js';
 
 export interface CenterCropOptions {

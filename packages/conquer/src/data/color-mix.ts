@@ -1,4 +1,4 @@
-import { mixColors, type Tensor } from '@conquer/torch';
+import { mixColors, type Tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 

@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 
 // Colour operations in place on float images (B, 3, H, W) with values in [0, 1], with a parameter for each image,
 // (B, 1, 1, 1). The definitions are torchvision's (torchvision.transforms.functional); results stay in [0, 1].

@@ -1,5 +1,5 @@
-import { type ImageError, type ImageSet, type SetRequest, warpImages } from '@conquer/image';
-import { type Tensor, tensor } from '@conquer/torch';
+import { type ImageError, type ImageSet, type SetRequest, warpImages } from '@conquer-dml/image';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 import type { Cropping } from './cropping.js';
 import type { ImageSource, OnBadImage } from './image-source.js';

@@ -1,4 +1,4 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { CenterCrop } from './center-crop.js';

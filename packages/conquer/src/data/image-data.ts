@@ -1,5 +1,5 @@
-import type { ImageSet, PackProgress } from '@conquer/image';
-import type { Preprocessing } from '@conquer/run';
+import type { ImageSet, PackProgress } from '@conquer-dml/image';
+import type { Preprocessing } from '@conquer-dml/run';
 import type { BadImages } from './bad-images.js';
 import { CropSource } from './crop-source.js';
 import { ownInGallery } from './file-identity.js';

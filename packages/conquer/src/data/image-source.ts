@@ -1,5 +1,5 @@
-import type { ImageError } from '@conquer/image';
-import type { Tensor } from '@conquer/torch';
+import type { ImageError } from '@conquer-dml/image';
+import type { Tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 
 /** Told of an image that cannot be read, and its place among those that were asked for. */

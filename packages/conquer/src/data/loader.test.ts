@@ -1,8 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ImageError, ImageFiles, type ImagePack, type ImageSet, packImages, renderSvg } from '@conquer/image';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { aten, liveTensors, scope, type Tensor } from '@conquer/torch';
+import {
+  ImageError,
+  ImageFiles,
+  type ImagePack,
+  type ImageSet,
+  packImages,
+  renderSvg,
+} from '@conquer-dml/image';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { aten, liveTensors, scope, type Tensor } from '@conquer-dml/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { RandomBatchSampler } from '../samplers/random-batches.js';

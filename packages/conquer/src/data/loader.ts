@@ -1,5 +1,5 @@
-import type { ImageError } from '@conquer/image';
-import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer/torch';
+import type { ImageError } from '@conquer-dml/image';
+import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { inWords } from '../out-of-memory.js';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';

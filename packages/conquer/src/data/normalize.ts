@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { BatchTransform } from './batch-transform.js';
 
 /** Mean and standard deviation of each channel, for values in [0, scale]. */

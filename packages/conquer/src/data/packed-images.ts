@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { ImageFiles, type ImageSet, type PackProgress, packImages, type Reduction } from '@conquer/image';
+import { ImageFiles, type ImageSet, type PackProgress, packImages, type Reduction } from '@conquer-dml/image';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import type { BadImages } from './bad-images.js';
 

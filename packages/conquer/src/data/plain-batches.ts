@@ -1,5 +1,5 @@
-import { ImageFiles, type ImageInput, type ImageSet, ReducedImages } from '@conquer/image';
-import type { Preprocessing } from '@conquer/run';
+import { ImageFiles, type ImageInput, type ImageSet, ReducedImages } from '@conquer-dml/image';
+import type { Preprocessing } from '@conquer-dml/run';
 import { Random } from '../random.js';
 import { CropSource } from './crop-source.js';
 import { InOrderBatches } from './in-order.js';

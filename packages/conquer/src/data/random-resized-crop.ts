@@ -1,4 +1,4 @@
-import type { Crop, ImageSize } from '@conquer/image';
+import type { Crop, ImageSize } from '@conquer-dml/image';
 import type { Random } from '../random.js';
 import type { CropDecision, Cropping } from './cropping.js';
 

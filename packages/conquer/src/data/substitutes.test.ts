@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ImageFiles } from '@conquer/image';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { ImageFiles } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeEach, expect, it } from 'vitest';
 import { Random } from '../random.js';

@@ -1,6 +1,6 @@
-import type { ImageError } from '@conquer/image';
-import { UserError } from '@conquer/run';
-import type { Tensor } from '@conquer/torch';
+import type { ImageError } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
+import type { Tensor } from '@conquer-dml/torch';
 import type { Random } from '../random.js';
 import type { BadImages } from './bad-images.js';
 import type { ImageSource } from './image-source.js';

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { decodeImages, ImageError } from '@conquer/image';
+import { decodeImages, ImageError } from '@conquer-dml/image';
 import {
   DamagedFile,
   type ImageList,
@@ -7,7 +7,7 @@ import {
   readEmbeddings,
   UserError,
   withoutStandIns,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 
 /** What a run's embeddings.safetensors and test-images.json say together, of the images that could be read. */
 export interface TestedImages {

@@ -1,4 +1,4 @@
-import { type Preprocessing, UserError } from '@conquer/run';
+import { type Preprocessing, UserError } from '@conquer-dml/run';
 import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { CenterCrop } from './center-crop.js';

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, expect, it } from 'vitest';
 import { archiveFolder } from './archive-folder.js';
 import { type DatasetName, openDataset } from './open.js';

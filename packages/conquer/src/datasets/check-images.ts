@@ -1,4 +1,4 @@
-import { decodeImages } from '@conquer/image';
+import { decodeImages } from '@conquer-dml/image';
 import { BadImages } from '../data/bad-images.js';
 import type { Dataset } from './dataset.js';
 

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { ownInGallery } from '../data/file-identity.js';
 import type { Dataset } from './dataset.js';
 import { withoutMatch, withoutMatchWarning } from './matches.js';

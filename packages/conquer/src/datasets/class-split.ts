@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { Random } from '../random.js';
 import type { DatasetContext, ImageClass } from './dataset.js';

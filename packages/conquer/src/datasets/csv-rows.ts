@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 /** A line of a CSV file: its cells, without blanks around them, and where it begins, from line 1. */
 export interface CsvRow {

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCsv } from './csv.js';
 

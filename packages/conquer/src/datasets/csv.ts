@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { part } from '../part.js';
 import { usualRecallAt } from '../recall-at.js';

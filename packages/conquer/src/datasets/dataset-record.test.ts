@@ -1,4 +1,4 @@
-import { datasetDifferences } from '@conquer/run';
+import { datasetDifferences } from '@conquer-dml/run';
 import { expect, it } from 'vitest';
 import { type Dataset, splitOfClasses } from './dataset.js';
 import { classesTrainedAndTested, recordOf } from './dataset-record.js';

@@ -1,4 +1,4 @@
-import { type DatasetRecord, recordOfSplits } from '@conquer/run';
+import { type DatasetRecord, recordOfSplits } from '@conquer-dml/run';
 import type { Dataset, Split } from './dataset.js';
 
 /** The splits of a data set by the names that a record has for them. */

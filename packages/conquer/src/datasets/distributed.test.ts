@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { UserError } from '@conquer-dml/run';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCars } from './cars.js';
 import { openCub } from './cub.js';

@@ -1,6 +1,6 @@
 import { access, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { counted, UserError } from '@conquer/run';
+import { counted, UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { type ArchiveNames, archiveFolder } from './archive-folder.js';

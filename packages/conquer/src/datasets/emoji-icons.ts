@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 /** The icon sets that draw emoji, as packages `@iconify-json/…`. Their order is part of the data set. */
 export const emojiSets = [

@@ -1,5 +1,5 @@
-import { decodeImages } from '@conquer/image';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { decodeImages } from '@conquer-dml/image';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from './dataset.js';
 import { openEmoji } from './emoji.js';

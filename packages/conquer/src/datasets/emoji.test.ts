@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeImages } from '@conquer/image';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { decodeImages } from '@conquer-dml/image';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cacheFolder } from '../cache-folder.js';
 import { drawMissing, emojiSize } from './emoji.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type Drawing, renderSvgs } from '@conquer/image';
+import { type Drawing, renderSvgs } from '@conquer-dml/image';
 import { z } from 'zod';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import { part } from '../part.js';

@@ -1,5 +1,5 @@
 import { join, relative, sep } from 'node:path';
-import { counted, UserError } from '@conquer/run';
+import { counted, UserError } from '@conquer-dml/run';
 import { type ClassSplit, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import type { ImageClass } from './dataset.js';

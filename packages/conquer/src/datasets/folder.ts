@@ -1,5 +1,5 @@
 import { basename, resolve } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { part } from '../part.js';

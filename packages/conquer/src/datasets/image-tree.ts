@@ -1,6 +1,6 @@
 import { open, realpath, stat } from 'node:fs/promises';
 import { extname, join, resolve, sep } from 'node:path';
-import { type FileStamp, UserError } from '@conquer/run';
+import { type FileStamp, UserError } from '@conquer-dml/run';
 import { type FolderEntry, folderEntries } from './folder-entries.js';
 import { LeftOut } from './left-out.js';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { counted } from '@conquer/run';
+import { counted } from '@conquer-dml/run';
 import { part } from '../part.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import {

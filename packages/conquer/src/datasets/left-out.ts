@@ -1,4 +1,4 @@
-import { counted } from '@conquer/run';
+import { counted } from '@conquer-dml/run';
 
 /** What was not read of a folder, counted by kind, with an example of each. */
 export class LeftOut {

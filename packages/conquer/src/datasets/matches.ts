@@ -1,4 +1,4 @@
-import { counted } from '@conquer/run';
+import { counted } from '@conquer-dml/run';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Split } from './dataset.js';
 

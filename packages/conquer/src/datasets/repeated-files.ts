@@ -1,4 +1,4 @@
-import { counted, UserError } from '@conquer/run';
+import { counted, UserError } from '@conquer-dml/run';
 import { fileIdentities } from '../data/file-identity.js';
 import { findCopies, MOST_COMPARED } from './copies.js';
 import type { Dataset, Split } from './dataset.js';

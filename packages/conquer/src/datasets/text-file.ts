@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 /**
  * The text of a file of UTF-8, a byte order mark taken off.

@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 import { kMeans } from '../clustering/kmeans.js';
 import type { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';

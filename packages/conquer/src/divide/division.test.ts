@@ -1,4 +1,4 @@
-import { liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer/torch';
+import { liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';

@@ -1,5 +1,5 @@
-import type { Division } from '@conquer/run';
-import { aten, noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer/torch';
+import type { Division } from '@conquer-dml/run';
+import { aten, noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import type { z } from 'zod';
 import type { Compat } from '../compat.js';
 import { withDefaults } from '../part.js';

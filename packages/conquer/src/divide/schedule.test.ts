@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { DivisionSchedule, type ScheduleOptions } from './schedule.js';
 

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@conquer/torch';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import { CLUSTERING_TRIALS, type Clustered, type ClusterOptions, clusterFeatures } from './cluster.js';
 
 /**

@@ -1,4 +1,4 @@
-import { counted, UserError } from '@conquer/run';
+import { counted, UserError } from '@conquer-dml/run';
 import type { ClusterBy } from './division-options.js';
 
 /**

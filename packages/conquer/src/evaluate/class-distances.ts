@@ -1,4 +1,4 @@
-import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer/torch';
+import { F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RowMetric } from './metric.js';
 

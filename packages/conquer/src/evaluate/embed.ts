@@ -1,4 +1,4 @@
-import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
+import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
 import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { cat, Generator, liveTensors, randn, scope } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { cat, Generator, liveTensors, randn, scope } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import type { Batch } from '../data/loader.js';
 import { createModel } from '../models/create-model.js';

@@ -1,5 +1,5 @@
-import type { Metrics } from '@conquer/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import type { Metrics } from '@conquer-dml/run';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
 import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';

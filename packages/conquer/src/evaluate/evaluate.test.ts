@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { cat, liveTensors, manualSeed, randn, scope, tensor } from '@conquer/torch';
+import { cat, liveTensors, manualSeed, randn, scope, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { averagePrecisionAtR, countRelevant } from './average-precision.js';

@@ -1,5 +1,5 @@
-import type { Metrics } from '@conquer/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import type { Metrics } from '@conquer-dml/run';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { eachNeighbourBlock } from '../neighbours/nearest.js';

@@ -1,5 +1,5 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { F, liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { F, liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { countRelevant } from './average-precision.js';

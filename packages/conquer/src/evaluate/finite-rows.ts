@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 
 /** Rows named in a message. */
 const SHOWN = 3;

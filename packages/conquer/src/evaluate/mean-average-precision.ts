@@ -1,4 +1,4 @@
-import { aten, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { exactSquares, squaredGaps, squaredGapsToAll } from '../neighbours/nearest-candidates.js';
 import { centre, filterError, type Space, spaceOf, squaredNorms } from '../neighbours/product-filter.js';
 import type { OwnInGallery } from '../own-in-gallery.js';

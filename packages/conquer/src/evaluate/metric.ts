@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { StopCheck } from '../stop-check.js';
 

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { classDistance } from './class-distances.js';
 import { mapAtR } from './map-at-r.js';
 import { marp } from './marp.js';

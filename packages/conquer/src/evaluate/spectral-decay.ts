@@ -1,4 +1,4 @@
-import { aten, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import type { RowMetric } from './metric.js';
 

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, type Tensor } from '@conquer-dml/torch';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Dataset } from '../datasets/dataset.js';
 import { OptionError } from '../option-error.js';

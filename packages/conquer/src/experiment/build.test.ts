@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, noGrad, writePth } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, noGrad, writePth } from '@conquer-dml/torch';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import { NPairsLoss } from '../losses/npairs.js';

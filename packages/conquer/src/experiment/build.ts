@@ -1,5 +1,5 @@
-import { type Preprocessing, UserError } from '@conquer/run';
-import type { Generator } from '@conquer/torch';
+import { type Preprocessing, UserError } from '@conquer-dml/run';
+import type { Generator } from '@conquer-dml/torch';
 import type { AugmentationContext } from '../data/augmentation.js';
 import type { BadImages } from '../data/bad-images.js';
 import { imageData } from '../data/image-data.js';

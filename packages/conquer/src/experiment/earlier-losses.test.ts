@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { experimentOf } from '@conquer/run';
+import { experimentOf } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { losses } from '../losses/losses.js';
 import { miners } from '../miners/miners.js';

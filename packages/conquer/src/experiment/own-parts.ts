@@ -1,4 +1,4 @@
-import { commonFolder } from '@conquer/run';
+import { commonFolder } from '@conquer-dml/run';
 import type { View } from '../data/view.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { Loss } from '../losses/loss.js';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Parts } from './experiment.js';
 
 const kinds = [

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { EXPERIMENT_FORMAT } from '@conquer/run';
+import { EXPERIMENT_FORMAT } from '@conquer-dml/run';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import { recipeNames } from './recipe.js';

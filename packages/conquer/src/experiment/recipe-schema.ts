@@ -1,4 +1,4 @@
-import { EXPERIMENT_FORMAT } from '@conquer/run';
+import { EXPERIMENT_FORMAT } from '@conquer-dml/run';
 import { jsonSchemaOf } from '../option-error.js';
 import { builtInParts, experimentSchema, type Parts } from './experiment.js';
 

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { buildSchedule } from './build.js';
 import type { ExperimentInput } from './experiment.js';

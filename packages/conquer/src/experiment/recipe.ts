@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { didYouMean, earlierDialect, experimentOf, type Metrics, UserError } from '@conquer/run';
+import { didYouMean, earlierDialect, experimentOf, type Metrics, UserError } from '@conquer-dml/run';
 import { decodeText } from '../datasets/text-file.js';
 import { builtInParts, type ExperimentInput, experimentSchema } from './experiment.js';
 import { mergeExperiments } from './merge.js';

@@ -1,4 +1,4 @@
-import { noGrad, scope } from '@conquer/torch';
+import { noGrad, scope } from '@conquer-dml/torch';
 import { createModel, modelNames } from '../models/create-model.js';
 import {
   Comparison,

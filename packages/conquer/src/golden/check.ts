@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@conquer/torch';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 
 /** In which precision, and on which device, the implementation computes. */
 export interface Arithmetic {

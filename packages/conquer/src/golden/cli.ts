@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { goldenReport } from './report.js';
 
 // npm run golden -- DIR [DEVICE]: exit code 0 if all agrees, 1 if something is off, 2 if it was called wrongly.

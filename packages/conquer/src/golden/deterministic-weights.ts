@@ -1,4 +1,4 @@
-import { nn, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { nn, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 
 // Weights and images that any implementation can make for itself, so that golden files need not hold them.

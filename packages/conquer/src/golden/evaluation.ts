@@ -1,4 +1,4 @@
-import { scope } from '@conquer/torch';
+import { scope } from '@conquer-dml/torch';
 import { evaluateEmbeddings } from '../evaluate/evaluate.js';
 import { normalizedMutualInformation } from '../evaluate/nmi.js';
 import {

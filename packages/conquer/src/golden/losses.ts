@@ -1,4 +1,4 @@
-import { scope, type Tensor } from '@conquer/torch';
+import { scope, type Tensor } from '@conquer-dml/torch';
 import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';

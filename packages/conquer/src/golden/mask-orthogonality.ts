@@ -1,4 +1,4 @@
-import { scope } from '@conquer/torch';
+import { scope } from '@conquer-dml/torch';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import {
   Comparison,

@@ -1,4 +1,4 @@
-import { scope } from '@conquer/torch';
+import { scope } from '@conquer-dml/torch';
 import { countRelevant } from '../evaluate/average-precision.js';
 import { classDistances } from '../evaluate/class-distances.js';
 import { meanAveragePrecisionAtR } from '../evaluate/map-at-r.js';

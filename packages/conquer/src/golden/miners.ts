@@ -1,4 +1,4 @@
-import { scope } from '@conquer/torch';
+import { scope } from '@conquer-dml/torch';
 import { negativesPerAnchor, negativeWeights } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { distanceMatrix } from '../neighbours/pairwise.js';

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { FLOAT64, GoldenFormatError, type GoldenResult } from './check.js';
 import { goldenFiles } from './files.js';
 

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { MarginLoss } from '../losses/margin.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import { createModel } from '../models/create-model.js';

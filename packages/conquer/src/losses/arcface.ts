@@ -1,4 +1,4 @@
-import { arange, F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { arange, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';

@@ -1,4 +1,4 @@
-import { F, Generator, numThreads, randn, setNumThreads, type Tensor, tensor } from '@conquer/torch';
+import { F, Generator, numThreads, randn, setNumThreads, type Tensor, tensor } from '@conquer-dml/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HistogramLoss } from './histogram.js';
 import { SoftTripleLoss } from './soft-triple.js';

@@ -1,4 +1,4 @@
-import { aten, type Tensor } from '@conquer/torch';
+import { aten, type Tensor } from '@conquer-dml/torch';
 
 /** PyTorch's pairwise_distance of paired rows, (T, D), (T, D) → (T,): the norm of a - b + 1e-6. */
 export function pairDistance(a: Tensor, b: Tensor): Tensor {

@@ -1,4 +1,4 @@
-import { Generator } from '@conquer/torch';
+import { Generator } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import type { LossContext, LossPart } from './loss.js';
 import { losses } from './losses.js';

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor, zerosLike } from '@conquer/torch';
+import { noGrad, scope, type Tensor, zerosLike } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';

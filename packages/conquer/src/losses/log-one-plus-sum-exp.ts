@@ -1,4 +1,4 @@
-import { cat, type Tensor } from '@conquer/torch';
+import { cat, type Tensor } from '@conquer-dml/torch';
 
 /**
  * log(1 + Σ_j exp(x_ij)) over the chosen j of each row, without overflow: (R, C), (R, C) bool → (R,). A row without

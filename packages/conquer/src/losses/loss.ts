@@ -1,4 +1,4 @@
-import { type Generator, nn, type Tensor, tensor } from '@conquer/torch';
+import { type Generator, nn, type Tensor, tensor } from '@conquer-dml/torch';
 import type { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import type { Compat } from '../compat.js';

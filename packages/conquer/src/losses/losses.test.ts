@@ -7,7 +7,7 @@ import {
   scope,
   type Tensor,
   tensor,
-} from '@conquer/torch';
+} from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { nn, ones, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';

@@ -1,4 +1,4 @@
-import { Generator, liveTensors, randn, scope, tensor } from '@conquer/torch';
+import { Generator, liveTensors, randn, scope, tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { maskOrthogonality } from './mask-orthogonality.js';
 

@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, zeros } from '@conquer/torch';
+import { aten, scope, type Tensor, zeros } from '@conquer-dml/torch';
 
 /**
  * How alike the learners' masks are: the mean cosine similarity of the ReLU'd masks over all pairs of

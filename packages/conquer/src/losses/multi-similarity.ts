@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';

@@ -1,4 +1,4 @@
-import { nn, ones, scope, type Tensor, tensor } from '@conquer/torch';
+import { nn, ones, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';

@@ -1,5 +1,5 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { F, Generator, manualSeed, noGrad, randn, type Tensor, tensor } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { F, Generator, manualSeed, noGrad, randn, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { labelled } from '../rows.js';
 import type { Tuples } from '../tuples.js';

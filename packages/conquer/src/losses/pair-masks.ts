@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@conquer/torch';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import { checkPair } from '../batch-labels.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
 

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@conquer/torch';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import { checkPair } from '../batch-labels.js';
 import type { Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';

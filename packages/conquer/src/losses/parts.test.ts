@@ -1,4 +1,4 @@
-import { F, Generator, randn, scope } from '@conquer/torch';
+import { F, Generator, randn, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';

@@ -1,4 +1,4 @@
-import { F, Generator, randn, type Tensor } from '@conquer/torch';
+import { F, Generator, randn, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { ProxyAnchorLoss } from './proxy-anchor.js';
 

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { F, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';

@@ -1,4 +1,4 @@
-import { F, Generator, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { F, Generator, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { withDefaults } from '../part.js';
 import { batchRows, type Rows } from '../rows.js';

@@ -1,4 +1,4 @@
-import { scope, type Tensor } from '@conquer/torch';
+import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import type { Compat } from '../compat.js';
 import { pairwiseDistances } from '../neighbours/pairwise.js';

@@ -1,4 +1,4 @@
-import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { pairwiseDistances } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';

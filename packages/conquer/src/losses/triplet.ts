@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor } from '@conquer/torch';
+import { aten, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';

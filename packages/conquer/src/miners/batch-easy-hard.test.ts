@@ -1,4 +1,4 @@
-import { F, Generator, randn, tensor } from '@conquer/torch';
+import { F, Generator, randn, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { batchRows, type Rows } from '../rows.js';
 import type { Tuples } from '../tuples.js';

@@ -1,4 +1,4 @@
-import { F, liveTensors, manualSeed, randn, tensor } from '@conquer/torch';
+import { F, liveTensors, manualSeed, randn, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { usualBounds } from '../mining-bounds.js';
 import { Random } from '../random.js';

@@ -1,4 +1,4 @@
-import { distanceWeights, noGrad, scope } from '@conquer/torch';
+import { distanceWeights, noGrad, scope } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';

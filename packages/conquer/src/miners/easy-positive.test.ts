@@ -1,4 +1,4 @@
-import { F, manualSeed, randn, tensor } from '@conquer/torch';
+import { F, manualSeed, randn, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { distanceMatrix } from '../neighbours/pairwise.js';
 import { Random } from '../random.js';

@@ -1,4 +1,4 @@
-import { F, Generator, randn } from '@conquer/torch';
+import { F, Generator, randn } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { alternatives, type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';

@@ -1,4 +1,4 @@
-import { F, Generator, randn, tensor } from '@conquer/torch';
+import { F, Generator, randn, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { distanceMatrix } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';

@@ -1,4 +1,4 @@
-import { nn, type Tensor } from '@conquer/torch';
+import { nn, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
 

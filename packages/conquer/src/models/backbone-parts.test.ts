@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, liveTensors, scope, type Tensor, writeSafetensors } from '@conquer/torch';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, liveTensors, scope, type Tensor, writeSafetensors } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { backbones } from './backbones.js';
 import { createBackbone, createModel } from './create-model.js';

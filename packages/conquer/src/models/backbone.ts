@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { z } from 'zod';
 import type { Part } from '../part.js';
 import { type KeyMap, namedBy, ownNames } from './key-map.js';

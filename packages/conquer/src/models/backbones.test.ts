@@ -1,5 +1,15 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { Generator, liveTensors, nn, noGrad, ones, randn, scope, type Tensor, zeros } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import {
+  Generator,
+  liveTensors,
+  nn,
+  noGrad,
+  ones,
+  randn,
+  scope,
+  type Tensor,
+  zeros,
+} from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { AlexNet } from './alexnet.js';
 import type { Backbone } from './backbone.js';

@@ -1,5 +1,5 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { aten, Generator, nn, noGrad, ones, randn, scope, type Tensor } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { aten, Generator, nn, noGrad, ones, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { BNInception } from './bn-inception.js';
 

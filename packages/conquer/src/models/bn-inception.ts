@@ -1,4 +1,4 @@
-import { aten, cat, F, nn, scope, type Tensor } from '@conquer/torch';
+import { aten, cat, F, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { Backbone, type BackboneContext, backbonePart, type InputFormat } from './backbone.js';
 import type { KeyMap } from './key-map.js';

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { nn } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { nn } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { createModel, modelNames } from './create-model.js';
 

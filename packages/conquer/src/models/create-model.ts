@@ -1,4 +1,4 @@
-import { didYouMean, UserError } from '@conquer/run';
+import { didYouMean, UserError } from '@conquer-dml/run';
 import { buildNamed, type NamedPart } from '../named-part.js';
 import { inWords } from '../out-of-memory.js';
 import type { Backbone, BackboneContext, BackbonePart } from './backbone.js';

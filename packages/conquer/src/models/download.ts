@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 export interface DownloadRequest {
   url: string;

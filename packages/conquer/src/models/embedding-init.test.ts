@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { EmbeddingModel } from './embedding-model.js';

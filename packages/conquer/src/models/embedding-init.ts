@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaultsAt } from '../part.js';

@@ -1,4 +1,4 @@
-import { Generator, liveTensors, noGrad, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { Generator, liveTensors, noGrad, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
 import type { MaskSum } from './masks.js';

@@ -1,5 +1,5 @@
-import type { Preprocessing } from '@conquer/run';
-import { F, type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import type { Preprocessing } from '@conquer-dml/run';
+import { F, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import { Backbone } from './backbone.js';

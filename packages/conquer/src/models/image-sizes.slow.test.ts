@@ -1,4 +1,4 @@
-import { noGrad, randn, scope } from '@conquer/torch';
+import { noGrad, randn, scope } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { createModel } from './create-model.js';
 

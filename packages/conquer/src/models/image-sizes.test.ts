@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { Generator, noGrad, randn, scope } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { Generator, noGrad, randn, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { createModel, modelNameOf } from './create-model.js';
 

@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 
 /** How another program's files of weights hold a network: by which names, and in which shapes. */
 export interface KeyMap {

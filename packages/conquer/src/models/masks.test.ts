@@ -1,4 +1,4 @@
-import { Generator, liveTensors, nn, noGrad, scope, tensor } from '@conquer/torch';
+import { Generator, liveTensors, nn, noGrad, scope, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { LearnerMasks } from './masks.js';
 

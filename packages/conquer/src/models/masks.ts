@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { F, type Generator, nn, noGrad, ones, scope, stack, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaultsAt } from '../part.js';

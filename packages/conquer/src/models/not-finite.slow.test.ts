@@ -1,4 +1,4 @@
-import { noGrad, randn, scope, type Tensor } from '@conquer/torch';
+import { noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { describe, expect, it, vi } from 'vitest';
 import { native } from '../../../torch/src/binding.js';
 import { createModel, modelNameOf } from './create-model.js';

@@ -1,4 +1,4 @@
-import { F, Generator, liveTensors, nn, noGrad, randn, scope, type Tensor } from '@conquer/torch';
+import { F, Generator, liveTensors, nn, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { EmbeddingModel } from './embedding-model.js';
 import { loadWeights } from './weights.js';

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { type nn, noGrad, scope, type Tensor, zeros } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { type nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { Backbone, type InputFormat, imageNetInput } from './backbone.js';
 
 /** A module that can be a backbone: it has to give features; what else it says of itself is believed. */

@@ -1,4 +1,4 @@
-import { Generator } from '@conquer/torch';
+import { Generator } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { createModel } from './create-model.js';
 import { preprocessingFor, shortSideFor } from './preprocessing.js';

@@ -1,4 +1,4 @@
-import type { Preprocessing } from '@conquer/run';
+import type { Preprocessing } from '@conquer-dml/run';
 import { type InputFormat, usualInput } from './backbone.js';
 
 /** How images are read; what is left out is as the backbone's `input` says. */

@@ -1,4 +1,4 @@
-import { aten, type Generator, nn, scope, type Tensor } from '@conquer/torch';
+import { aten, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 
 export interface BlockOptions {
   /** BatchNorm keeps its running statistics; its weight and bias still learn. */

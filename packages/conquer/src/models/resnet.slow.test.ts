@@ -1,5 +1,5 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { Generator, nn, randn, scope, type Tensor } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { Generator, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { ResNet, type ResNetName } from './resnet.js';
 

@@ -1,6 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { aten, Generator, liveTensors, nn, noGrad, ones, scope, type Tensor, zeros } from '@conquer/torch';
+import {
+  aten,
+  Generator,
+  liveTensors,
+  nn,
+  noGrad,
+  ones,
+  scope,
+  type Tensor,
+  zeros,
+} from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { checkArchitectures } from '../golden/architectures.js';
 import { ResNet } from './resnet.js';

@@ -1,5 +1,5 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { Generator, nn, ones, randn, scope, type Tensor } from '@conquer/torch';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { Generator, nn, ones, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { SmallResNet, type SmallResNetOptions } from './small-resnet.js';
 

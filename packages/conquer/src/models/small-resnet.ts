@@ -1,4 +1,4 @@
-import { aten, nn, scope, type Tensor } from '@conquer/torch';
+import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';

@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { type KeyMap, namedBy } from './key-map.js';
 
 /** How the names of a file of weights stand to a network's own. */

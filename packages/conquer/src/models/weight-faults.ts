@@ -1,4 +1,4 @@
-import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 
 /**
  * What makes tensors useless as weights and running statistics: numbers that are not finite (also those that only

@@ -3,8 +3,8 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import {
   Generator,
   liveTensors,
@@ -13,7 +13,7 @@ import {
   writePth,
   writeSafetensors,
   zeros,
-} from '@conquer/torch';
+} from '@conquer-dml/torch';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createModel } from './create-model.js';
 import { fetchWeights, type PublishedWeights } from './published-weights.js';

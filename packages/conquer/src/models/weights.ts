@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { UserError } from '@conquer/run';
-import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer-dml/torch';
 import { type Backbone, FITTING } from './backbone.js';
 import { backbones } from './backbones.js';
 import type { PublishedWeights } from './published-weights.js';

@@ -1,4 +1,4 @@
-import { aten, cat, full, NeighbourCandidates, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, cat, full, NeighbourCandidates, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
 import { neighboursOf } from './nearest-by-rows.js';

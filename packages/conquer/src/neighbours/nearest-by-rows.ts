@@ -1,4 +1,4 @@
-import { aten, cat, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, cat, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { checkStop } from '../stop-check.js';
 import { blockNumbers, exactSquares, type Search, SLACK, squaredGapsToAll } from './nearest-candidates.js';
 import type { NeighbourBlock } from './neighbours.js';

@@ -1,4 +1,4 @@
-import { aten, cat, scope, type Tensor } from '@conquer/torch';
+import { aten, cat, scope, type Tensor } from '@conquer-dml/torch';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { type Space, sumOfSquares } from './product-filter.js';
 

@@ -1,4 +1,4 @@
-import { cat, type Tensor, tensor } from '@conquer/torch';
+import { cat, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { hardRows } from '../testing/hard-rows.js';

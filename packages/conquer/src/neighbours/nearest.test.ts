@@ -1,4 +1,4 @@
-import { liveTensors, manualSeed, randint, randn, scope, type Tensor, tensor } from '@conquer/torch';
+import { liveTensors, manualSeed, randint, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { nearestNeighbours } from './nearest.js';
 import { neighboursByBlocks } from './nearest-by-blocks.js';

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { type RowData, rowsFrom } from '../row-data.js';
 import { checkStop } from '../stop-check.js';
 import { neighboursByBlocks } from './nearest-by-blocks.js';

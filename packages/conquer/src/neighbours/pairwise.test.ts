@@ -1,4 +1,4 @@
-import { liveTensors, tensor } from '@conquer/torch';
+import { liveTensors, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { distanceMatrix, pairwiseDistances } from './pairwise.js';
 

@@ -1,4 +1,4 @@
-import { aten, noGrad, scope, type Tensor } from '@conquer/torch';
+import { aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 
 export interface PairwiseOptions {
   /** The rows that distances are taken to, (N, D); by default x itself. */

@@ -1,4 +1,4 @@
-import { cat, Generator, liveTensors, randn, type Tensor, tensor, zeros } from '@conquer/torch';
+import { cat, Generator, liveTensors, randn, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { hardRows } from '../testing/hard-rows.js';
 import { nearestNeighbours } from './nearest.js';

@@ -1,4 +1,4 @@
-import { aten, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+import { aten, NeighbourCandidates, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { clampedK, nearestNeighbours } from './nearest.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { SLACK } from './nearest-candidates.js';

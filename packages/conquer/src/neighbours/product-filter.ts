@@ -1,4 +1,4 @@
-import { aten, empty, scope, type Tensor, zeros } from '@conquer/torch';
+import { aten, empty, scope, type Tensor, zeros } from '@conquer-dml/torch';
 
 // |x - y|² = |x|² - 2x·y + |y|² costs one matrix product, and loses all of a small distance between rows of large norm.
 // So here it only says which rows may be near; differences in float64 decide.

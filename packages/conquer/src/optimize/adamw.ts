@@ -1,4 +1,4 @@
-import { optim } from '@conquer/torch';
+import { optim } from '@conquer-dml/torch';
 import { part } from '../part.js';
 import { adamOptions } from './adam.js';
 import type { Algorithm } from './optimizer.js';

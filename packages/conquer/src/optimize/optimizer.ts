@@ -1,4 +1,4 @@
-import type { optim } from '@conquer/torch';
+import type { optim } from '@conquer-dml/torch';
 import type { AnyPart } from '../part.js';
 import type { GroupOptions, ParameterGroup } from './parameter-groups.js';
 

@@ -1,4 +1,4 @@
-import type { optim, Tensor } from '@conquer/torch';
+import type { optim, Tensor } from '@conquer-dml/torch';
 
 /** What is trained, each with a learning rate of its own. */
 export type TrainedPart = 'backbone' | 'embedding' | 'loss' | 'masks';

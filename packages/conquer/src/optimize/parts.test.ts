@@ -1,4 +1,4 @@
-import { liveTensors, noGrad, ones, optim, scope } from '@conquer/torch';
+import { liveTensors, noGrad, ones, optim, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
 import { type AnyPart, withDefaults } from '../part.js';

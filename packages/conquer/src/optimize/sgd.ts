@@ -1,4 +1,4 @@
-import { optim } from '@conquer/torch';
+import { optim } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { part } from '../part.js';

@@ -1,5 +1,5 @@
-import { UserError } from '@conquer/run';
-import { Generator, noGrad, randn, scope, type Tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { Generator, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Loss } from '../losses/loss.js';
 import { MarginLoss } from '../losses/margin.js';

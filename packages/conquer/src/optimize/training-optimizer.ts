@@ -1,4 +1,4 @@
-import { aten, noGrad, type optim, scope, stack, type Tensor, zeros } from '@conquer/torch';
+import { aten, noGrad, type optim, scope, stack, type Tensor, zeros } from '@conquer-dml/torch';
 import { z } from 'zod';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

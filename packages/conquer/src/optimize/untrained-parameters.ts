@@ -1,4 +1,4 @@
-import type { Tensor } from '@conquer/torch';
+import type { Tensor } from '@conquer-dml/torch';
 import type { Loss } from '../losses/loss.js';
 
 /**

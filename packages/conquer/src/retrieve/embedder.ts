@@ -1,5 +1,5 @@
-import type { ImageError, ImageInput } from '@conquer/image';
-import type { Preprocessing } from '@conquer/run';
+import type { ImageError, ImageInput } from '@conquer-dml/image';
+import type { Preprocessing } from '@conquer-dml/run';
 
 export interface EmbedRequest {
   /** Images of a batch; default 64. */

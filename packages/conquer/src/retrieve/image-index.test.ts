@@ -1,8 +1,16 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NewIndexItem } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { cat, Generator, liveTensors, randn, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import type { NewIndexItem } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import {
+  cat,
+  Generator,
+  liveTensors,
+  randn,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import { hardRows } from '../testing/hard-rows.js';

@@ -10,8 +10,8 @@ import {
   type NewIndexItem,
   UserError,
   whatWouldBeLost,
-} from '@conquer/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer/torch';
+} from '@conquer-dml/run';
+import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { PreparedGallery } from '../neighbours/prepared-gallery.js';
 import { type RowData, rowsFrom } from '../row-data.js';
 import type { Embedder } from './embedder.js';

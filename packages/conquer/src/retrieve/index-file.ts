@@ -1,5 +1,5 @@
-import { type ImageIndexContents, indexContents, indexFields, indexTexts, UserError } from '@conquer/run';
-import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import { type ImageIndexContents, indexContents, indexFields, indexTexts, UserError } from '@conquer-dml/run';
+import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@conquer-dml/torch';
 import { requireFiniteRows } from '../evaluate/finite-rows.js';
 
 /** An index as it is on the disk. The embeddings belong to whoever has it. */

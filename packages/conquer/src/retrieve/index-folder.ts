@@ -1,6 +1,6 @@
 import { join, resolve, sep } from 'node:path';
-import { type FileStamp, type IndexItem, isIndexOf, isSeenAlike, UserError } from '@conquer/run';
-import { cat, scope, type Tensor, tensor } from '@conquer/torch';
+import { type FileStamp, type IndexItem, isIndexOf, isSeenAlike, UserError } from '@conquer-dml/run';
+import { cat, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { classFolderOf } from '../datasets/folder-parts.js';
 import { findImages, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { RunFolder, UserError } from '@conquer/run';
+import { RunFolder, UserError } from '@conquer-dml/run';
 import { prepareDevice } from '../device.js';
 import type { ExperimentInput, Parts } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { oddSizes, writeNoise } from '@conquer/testing/noise';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { tensor } from '@conquer/torch';
+import { RunFolder } from '@conquer-dml/run';
+import { oddSizes, writeNoise } from '@conquer-dml/testing/noise';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { tensor } from '@conquer-dml/torch';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { openCsv } from '../datasets/csv.js';

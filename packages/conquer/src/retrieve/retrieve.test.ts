@@ -1,9 +1,9 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder, UserError } from '@conquer/run';
-import { discSvg } from '@conquer/testing/pictures';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, liveTensors, randn, scope } from '@conquer/torch';
+import { RunFolder, UserError } from '@conquer-dml/run';
+import { discSvg } from '@conquer-dml/testing/pictures';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, liveTensors, randn, scope } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { Interrupted } from '../interrupted.js';

@@ -1,6 +1,6 @@
-import type { ImageInput } from '@conquer/image';
-import type { Preprocessing } from '@conquer/run';
-import type { Tensor } from '@conquer/torch';
+import type { ImageInput } from '@conquer-dml/image';
+import type { Preprocessing } from '@conquer-dml/run';
+import type { Tensor } from '@conquer-dml/torch';
 import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import { embedImages } from '../evaluate/embed.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

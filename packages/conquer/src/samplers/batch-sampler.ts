@@ -1,4 +1,4 @@
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { conquer, type ProgramOptions } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { cudaIsAvailable } from '@conquer/torch';
+import { RunFolder } from '@conquer-dml/run';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { conquer, type ProgramOptions } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { cudaIsAvailable } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { outcome, smallRun } from './small-run.js';
 

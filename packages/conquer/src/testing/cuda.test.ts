@@ -9,7 +9,7 @@ import {
   randn,
   scope,
   type Tensor,
-} from '@conquer/torch';
+} from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { kMeans } from '../clustering/kmeans.js';
 import { augmentationFamilies, augmentationFamily } from '../data/augmentation-families.js';

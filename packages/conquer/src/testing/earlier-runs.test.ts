@@ -3,9 +3,9 @@ import { cpSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { conquer } from '@conquer/testing/program';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { setNumThreads, torchVersion } from '@conquer/torch';
+import { conquer } from '@conquer-dml/testing/program';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { setNumThreads, torchVersion } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder, openModel, train } from '../index.js';
 

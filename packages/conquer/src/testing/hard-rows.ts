@@ -1,4 +1,4 @@
-import { cat, type DType, Generator, randint, randn, type Tensor } from '@conquer/torch';
+import { cat, type DType, Generator, randint, randn, type Tensor } from '@conquer-dml/torch';
 
 /** Rows (N, D) between which distances are lost where they are taken as |a|² - 2ab + |b|² in float32. */
 export interface HardRows {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { experimentOf } from '@conquer/run';
+import { experimentOf } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { translateDcesmlFlags } from '../cli/dcesml-flags.js';
 import { fillExperiment } from '../cli/fill.js';

@@ -1,5 +1,5 @@
-import { RunFolder, type StoredExperiment } from '@conquer/run';
-import { Generator, noGrad, randn, scope } from '@conquer/torch';
+import { RunFolder, type StoredExperiment } from '@conquer-dml/run';
+import { Generator, noGrad, randn, scope } from '@conquer-dml/torch';
 import { undivided } from '../divide/division.js';
 import type { Experiment, ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';

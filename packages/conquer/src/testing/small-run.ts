@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { RunFolder } from '@conquer/run';
+import { RunFolder } from '@conquer-dml/run';
 import { disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 
 // A run of seconds through the program, for tests that cut it off.

@@ -1,5 +1,5 @@
-import { RunFolder } from '@conquer/run';
-import { Generator, tensor } from '@conquer/torch';
+import { RunFolder } from '@conquer-dml/run';
+import { Generator, tensor } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Settings, type Summary, writeFileAtomic } from '@conquer/run';
+import { type Settings, type Summary, writeFileAtomic } from '@conquer-dml/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { part, withDefaults } from '../part.js';

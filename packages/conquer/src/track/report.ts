@@ -1,4 +1,4 @@
-import type { Division, EpochRecord, RunFolder, StepRecord } from '@conquer/run';
+import type { Division, EpochRecord, RunFolder, StepRecord } from '@conquer-dml/run';
 
 /** A line of a run's log, as trackers are told it. `step`: how many had been trained since the run began. */
 export type Report =

@@ -1,4 +1,4 @@
-import { decodeImages } from '@conquer/image';
+import { decodeImages } from '@conquer-dml/image';
 import type { TestedImages } from '../data/tested-images.js';
 import type { EventImage } from './event-file.js';
 import { encodePng } from './png.js';

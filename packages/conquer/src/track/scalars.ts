@@ -1,4 +1,4 @@
-import type { Division, EpochRecord, StepRecord } from '@conquer/run';
+import type { Division, EpochRecord, StepRecord } from '@conquer-dml/run';
 import type { Report } from './report.js';
 
 /** Numbers by name, grouped by the part before the slash, as trackers show them. */

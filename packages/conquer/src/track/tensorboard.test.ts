@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EpochRecord, RunFolder } from '@conquer/run';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, randn, tensor, writeSafetensors } from '@conquer/torch';
+import { type EpochRecord, RunFolder } from '@conquer-dml/run';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, randn, tensor, writeSafetensors } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import { crc32c, maskedCrc32c } from './crc32c.js';

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ImageError } from '@conquer/image';
-import type { RunFolder, Summary } from '@conquer/run';
+import { ImageError } from '@conquer-dml/image';
+import type { RunFolder, Summary } from '@conquer-dml/run';
 import { z } from 'zod';
 import { readTestedImages, type TestedImages } from '../data/tested-images.js';
 import { part } from '../part.js';

@@ -1,4 +1,4 @@
-import type { RunFolder, Settings, Summary } from '@conquer/run';
+import type { RunFolder, Settings, Summary } from '@conquer-dml/run';
 import type { AnyPart } from '../part.js';
 import type { Report } from './report.js';
 

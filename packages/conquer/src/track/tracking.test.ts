@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { type EpochRecord, RunFolder } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { type EpochRecord, RunFolder } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import type { Report } from './report.js';

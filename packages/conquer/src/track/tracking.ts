@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Division, EpochRecord, RunFolder, StepRecord, Summary } from '@conquer/run';
+import type { Division, EpochRecord, RunFolder, StepRecord, Summary } from '@conquer-dml/run';
 import { loggedReports, type Report, stepsOfWholeEpochs } from './report.js';
 import type { RunEnd, Tracker } from './tracker.js';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EpochRecord, RunFolder, type Summary } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { type EpochRecord, RunFolder, type Summary } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LoopbackAnswer, LoopbackServer } from '../testing/loopback-server.js';
 import { Tracking } from './tracking.js';

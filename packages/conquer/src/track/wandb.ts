@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { builtModule, type Summary, writeFileAtomic } from '@conquer/run';
+import { builtModule, type Summary, writeFileAtomic } from '@conquer-dml/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { part, withDefaults } from '../part.js';

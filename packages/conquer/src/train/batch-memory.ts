@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 
 /** Bytes of a pixel's three channels: as read, and as the floats that the network sees. */
 const [READ, SEEN] = [3, 12];

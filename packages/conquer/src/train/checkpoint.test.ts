@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { liveTensors, tensor } from '@conquer/torch';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { liveTensors, tensor } from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { undivided } from '../divide/division.js';
 import {

@@ -7,7 +7,7 @@ import {
   toStore,
   UserError,
   valueAt,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 import {
   type Generator,
   readSafetensors,
@@ -15,7 +15,7 @@ import {
   type Tensor,
   tensor,
   writeSafetensors,
-} from '@conquer/torch';
+} from '@conquer-dml/torch';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { weightFaults } from '../models/weight-faults.js';

@@ -1,9 +1,9 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder, type StoredExperiment, UserError } from '@conquer/run';
-import { discSvg } from '@conquer/testing/pictures';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { Generator, liveTensors, optim } from '@conquer/torch';
+import { RunFolder, type StoredExperiment, UserError } from '@conquer-dml/run';
+import { discSvg } from '@conquer-dml/testing/pictures';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { Generator, liveTensors, optim } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { splitOfClasses } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';

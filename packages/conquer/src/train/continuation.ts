@@ -8,7 +8,7 @@ import {
   type StoredExperiment,
   UserError,
   valueAt,
-} from '@conquer/run';
+} from '@conquer-dml/run';
 import type { Checkpoint, CheckpointState } from './checkpoint.js';
 import { type BuiltParts, experimentDifferences } from './differences.js';
 

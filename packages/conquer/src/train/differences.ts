@@ -1,4 +1,4 @@
-import { type Settings, type StoredExperiment, settingsOf, toStore, valueAt } from '@conquer/run';
+import { type Settings, type StoredExperiment, settingsOf, toStore, valueAt } from '@conquer-dml/run';
 import { optionsOf } from '../experiment/part-options.js';
 
 /**

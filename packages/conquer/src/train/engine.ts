@@ -1,10 +1,10 @@
-import { setNumThreads } from '@conquer/torch';
+import { setNumThreads } from '@conquer-dml/torch';
 import { prepareDevice } from '../device.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { OptionError } from '../option-error.js';
 
 /**
- * Sets libtorch up for what computes. Threads: null for the default of @conquer/torch, OMP_NUM_THREADS, else one a core.
+ * Sets libtorch up for what computes. Threads: null for the default of @conquer-dml/torch, OMP_NUM_THREADS, else one a core.
  *
  * @throws OptionError for threads or a device that cannot be had
  */

@@ -1,4 +1,4 @@
-import { type Division, type EpochRecord, StepLog, UserError } from '@conquer/run';
+import { type Division, type EpochRecord, StepLog, UserError } from '@conquer-dml/run';
 import { undivided } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';

@@ -1,4 +1,4 @@
-import type { EpochRecord } from '@conquer/run';
+import type { EpochRecord } from '@conquer-dml/run';
 import { evaluateModel, type ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { Session } from './session.js';
 import { surroundings, writeTestEmbeddings } from './test-embeddings.js';

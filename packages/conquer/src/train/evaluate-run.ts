@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer/run';
+import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer-dml/run';
 import { readTestedImages } from '../data/tested-images.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';

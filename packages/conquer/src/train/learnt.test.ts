@@ -1,4 +1,4 @@
-import type { Summary } from '@conquer/run';
+import type { Summary } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import { whetherLearnt } from './learnt.js';
 

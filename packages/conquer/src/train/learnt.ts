@@ -1,4 +1,4 @@
-import type { Summary } from '@conquer/run';
+import type { Summary } from '@conquer-dml/run';
 
 /** Whether a run got anywhere, by the metric that its best epoch was chosen by. */
 export interface Learnt {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EpochRecord, RunFolder } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { liveTensors, noGrad } from '@conquer/torch';
+import { type EpochRecord, RunFolder } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { liveTensors, noGrad } from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { TrainingData } from '../data/training-data.js';
 import type { ExperimentInput } from '../experiment/experiment.js';

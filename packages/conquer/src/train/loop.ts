@@ -1,4 +1,4 @@
-import type { EpochRecord, Summary } from '@conquer/run';
+import type { EpochRecord, Summary } from '@conquer-dml/run';
 import { Interrupted } from '../interrupted.js';
 import { checkStop } from '../stop-check.js';
 import { Epoch } from './epoch.js';

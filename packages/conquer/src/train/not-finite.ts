@@ -1,5 +1,5 @@
-import { type RunFolder, UserError } from '@conquer/run';
-import { noGrad, scope, type Tensor } from '@conquer/torch';
+import { type RunFolder, UserError } from '@conquer-dml/run';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { inWords } from '../out-of-memory.js';
 import { NotFiniteError, type StepInput, type StepResult, type TrainingStep } from './step.js';

@@ -1,4 +1,4 @@
-import type { Division, EpochRecord, StepRecord } from '@conquer/run';
+import type { Division, EpochRecord, StepRecord } from '@conquer-dml/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';

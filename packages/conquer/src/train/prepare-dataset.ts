@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { counted, type RunFolder, UserError } from '@conquer/run';
+import { counted, type RunFolder, UserError } from '@conquer-dml/run';
 import type { Dataset } from '../datasets/dataset.js';
 import { classesTrainedAndTested, recordOf } from '../datasets/dataset-record.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';

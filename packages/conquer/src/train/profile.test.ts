@@ -1,5 +1,5 @@
-import type { EpochProfile } from '@conquer/run';
-import { Generator, randn } from '@conquer/torch';
+import type { EpochProfile } from '@conquer-dml/run';
+import { Generator, randn } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { profileTable } from '../cli/profile-table.js';
 import { embedImages } from '../evaluate/embed.js';

@@ -1,5 +1,5 @@
-import { type EpochPart, type EpochProfile, epochParts, type StepPart, stepParts } from '@conquer/run';
-import type { Tensor } from '@conquer/torch';
+import { type EpochPart, type EpochProfile, epochParts, type StepPart, stepParts } from '@conquer-dml/run';
+import type { Tensor } from '@conquer-dml/torch';
 
 /**
  * A stopwatch for `--profile`. Each lap gives the time since the lap before to the part that has just ended. Whoever is

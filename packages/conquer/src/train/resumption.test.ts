@@ -1,8 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EpochRecord, RunFolder, type StepRecord } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { liveTensors, readSafetensors } from '@conquer/torch';
+import { type EpochRecord, RunFolder, type StepRecord } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { liveTensors, readSafetensors } from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Interrupted } from '../interrupted.js';
 import { labels, smallSession } from '../testing/small-session.js';

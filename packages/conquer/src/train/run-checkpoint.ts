@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { type RunFolder, UserError } from '@conquer/run';
-import { Generator } from '@conquer/torch';
+import { type RunFolder, UserError } from '@conquer-dml/run';
+import { Generator } from '@conquer-dml/torch';
 import { type Builder, buildNetwork } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

@@ -1,4 +1,4 @@
-import type { RunFolder } from '@conquer/run';
+import type { RunFolder } from '@conquer-dml/run';
 
 /** The lock of a run that is opened or made on the way, until it is disposed. */
 export class RunLock {

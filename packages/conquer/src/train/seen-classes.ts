@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { RunFolder } from '@conquer/run';
+import { RunFolder } from '@conquer-dml/run';
 import type { Dataset } from '../datasets/dataset.js';
 
 /**

@@ -6,8 +6,8 @@ import {
   type Summary,
   scoreOf,
   testImagesOf,
-} from '@conquer/run';
-import type { Generator } from '@conquer/torch';
+} from '@conquer-dml/run';
+import type { Generator } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';

@@ -1,4 +1,4 @@
-import { Generator, liveTensors, noGrad, randn, type Tensor } from '@conquer/torch';
+import { Generator, liveTensors, noGrad, randn, type Tensor } from '@conquer-dml/torch';
 import { afterEach, describe, expect, it } from 'vitest';
 import { KantorovMarginLoss } from '../losses/kantorov-margin.js';
 import { MarginLoss } from '../losses/margin.js';

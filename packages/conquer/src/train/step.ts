@@ -1,4 +1,4 @@
-import { noGrad, scope, stack, type Tensor } from '@conquer/torch';
+import { noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
 import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';

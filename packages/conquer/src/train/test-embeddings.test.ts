@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { RunFolder } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import {
   F,
   Generator,
@@ -12,7 +12,7 @@ import {
   type Tensor,
   tensor,
   writeSafetensors,
-} from '@conquer/torch';
+} from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { readTestedImages } from '../data/tested-images.js';
 import type { MeasuredImages } from '../evaluate/evaluate-model.js';

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer/torch';
+import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer-dml/torch';
 import { kMeans } from '../clustering/kmeans.js';
 import type { ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';

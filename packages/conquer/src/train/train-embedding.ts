@@ -1,4 +1,4 @@
-import type { Summary } from '@conquer/run';
+import type { Summary } from '@conquer-dml/run';
 import type { View } from '../data/view.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { Experiment, ExperimentInput } from '../experiment/experiment.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { RunFolder } from '@conquer/run';
-import { writeDiscs } from '@conquer/testing/pictures';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { liveTensors } from '@conquer/torch';
+import { RunFolder } from '@conquer-dml/run';
+import { writeDiscs } from '@conquer-dml/testing/pictures';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { liveTensors } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import type { ExperimentInput } from '../experiment/experiment.js';

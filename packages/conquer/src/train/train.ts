@@ -1,5 +1,5 @@
-import { RunFolder, type Summary } from '@conquer/run';
-import { numThreads } from '@conquer/torch';
+import { RunFolder, type Summary } from '@conquer-dml/run';
+import { numThreads } from '@conquer-dml/torch';
 import {
   type Builder,
   buildBadImages,

@@ -1,4 +1,4 @@
-import { Generator } from '@conquer/torch';
+import { Generator } from '@conquer-dml/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import {
   type Builder,

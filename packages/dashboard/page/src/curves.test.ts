@@ -1,4 +1,4 @@
-import type { StepRecord } from '@conquer/run';
+import type { StepRecord } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
 import type { RunDetail } from '../../src/api.js';
 import { charts, marks, recallNames, smoothed } from './curves.js';

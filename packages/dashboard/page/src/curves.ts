@@ -1,4 +1,4 @@
-import type { EpochRecord } from '@conquer/run';
+import type { EpochRecord } from '@conquer-dml/run';
 import type { RunDetail } from '../../src/api.js';
 import { categorical } from './colours.js';
 

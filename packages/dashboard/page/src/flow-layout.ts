@@ -1,4 +1,4 @@
-import type { DivisionView } from '@conquer/run';
+import type { DivisionView } from '@conquer-dml/run';
 import type { DivisionFlow, LearnerTree } from '../../src/api.js';
 
 /** A cluster at a division; its height is its share of the images. */

@@ -1,4 +1,4 @@
-import type { Settings } from '@conquer/run';
+import type { Settings } from '@conquer-dml/run';
 import type { RunStatus } from '../../src/api.js';
 
 const SPACE = '\u00a0';

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { toStore } from '@conquer/run';
+import { toStore } from '@conquer-dml/run';
 import sharp from 'sharp';
 import { randomNumbers } from '../random-numbers.js';
 

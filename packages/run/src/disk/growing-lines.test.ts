@@ -1,6 +1,6 @@
 import { appendFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { GrowingLines } from './growing-lines.js';
 

@@ -1,4 +1,4 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { expect, it } from 'vitest';
 import { Generator, manualSeed, nn, noGrad, type Tensor, zeros } from '../index.js';
 

@@ -1,4 +1,4 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { beforeAll, expect, it } from 'vitest';
 import { type DType, Generator, nn, randn, type Tensor } from '../index.js';
 

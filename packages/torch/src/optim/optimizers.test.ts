@@ -1,4 +1,4 @@
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { expect, it } from 'vitest';
 import { type DType, Generator, liveTensors, optim, randn, type Tensor, zeros } from '../index.js';
 

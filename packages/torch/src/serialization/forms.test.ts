@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import { liveTensors, scope, type Tensor, tensor } from '../index.js';
 import { archive } from '../testing/hostile-files.js';

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import { archive, fuzzPth, fuzzSafetensors } from '../testing/hostile-files.js';
 import { readPickle, readPth } from './pth.js';

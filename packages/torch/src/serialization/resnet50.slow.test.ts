@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it } from 'vitest';
 import { scope } from '../index.js';
 import { readPth, writePth } from './pth.js';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeWithPython, runPython } from '@conquer/testing/python';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { describe, expect, it } from 'vitest';
 import { type DType, liveTensors, scope, type Tensor, tensor, zeros } from '../index.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type FuzzReport, fuzz } from '@conquer/testing/fuzz';
-import type { Mutations } from '@conquer/testing/mutations';
+import { type FuzzReport, fuzz } from '@conquer-dml/testing/fuzz';
+import type { Mutations } from '@conquer-dml/testing/mutations';
 import { liveTensors, scope } from '../index.js';
 import { FileReader } from '../serialization/file-reader.js';
 import { MemoryBudget } from '../serialization/memory-budget.js';

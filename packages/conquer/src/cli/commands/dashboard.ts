@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { loadDashboard, pictureFolders } from '../dashboard-module.js';
 import { findRun } from '../runs.js';

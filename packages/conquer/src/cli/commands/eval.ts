@@ -1,4 +1,4 @@
-import { RunFolder, UserError, valueAt } from '@conquer/run';
+import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
 import { metrics } from '../../evaluate/metrics.js';

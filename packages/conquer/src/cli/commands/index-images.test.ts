@@ -13,10 +13,10 @@ import {
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { RunFolder, UserError } from '@conquer/run';
-import { discSvg } from '@conquer/testing/pictures';
-import { temporaryFolder } from '@conquer/testing/temporary-folder';
-import { liveTensors, tensor, writeSafetensors } from '@conquer/torch';
+import { RunFolder, UserError } from '@conquer-dml/run';
+import { discSvg } from '@conquer-dml/testing/pictures';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { liveTensors, tensor, writeSafetensors } from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError, whatWouldBeLost } from '@conquer/run';
+import { UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { ImageIndex } from '../../retrieve/image-index.js';

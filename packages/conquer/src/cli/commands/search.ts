@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import type { ImageError } from '@conquer/image';
-import { UserError } from '@conquer/run';
+import type { ImageError } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { ImageIndex, type Match } from '../../retrieve/image-index.js';
 import { setUpEngine } from '../../train/engine.js';

@@ -1,4 +1,4 @@
-import { RunFolder, UserError, valueAt } from '@conquer/run';
+import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { buildTrackers } from '../../experiment/build.js';
 import { builtInParts } from '../../experiment/experiment.js';

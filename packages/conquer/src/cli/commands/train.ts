@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { UserError } from '@conquer/run';
+import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
 import { mergeExperiments } from '../../experiment/merge.js';

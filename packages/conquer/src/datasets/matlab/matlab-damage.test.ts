@@ -1,5 +1,5 @@
 import { deflateSync } from 'node:zlib';
-import { Mutations } from '@conquer/testing/mutations';
+import { Mutations } from '@conquer-dml/testing/mutations';
 import { describe, expect, it } from 'vitest';
 import { MatlabError } from './matlab-error.js';
 import { parseMatlab } from './matlab-file.js';

@@ -1,6 +1,6 @@
 import { deflateSync } from 'node:zlib';
-import { Mutations } from '@conquer/testing/mutations';
-import { describeWithPython, runPython } from '@conquer/testing/python';
+import { Mutations } from '@conquer-dml/testing/mutations';
+import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { describe, expect, it } from 'vitest';
 import { MatlabError } from './matlab-error.js';
 import { parseMatlab } from './matlab-file.js';
