@@ -6,7 +6,7 @@ import { cacheFolder } from '../packages/conquer/dist/cache-folder.js';
 import { Random } from '../packages/conquer/dist/random.js';
 
 const sharp = createRequire(new URL('../packages/image/package.json', import.meta.url))('sharp');
-const icons = createRequire(new URL('../packages/conquer/package.json', import.meta.url))(
+const icons = createRequire(new URL('../packages/emoji/package.json', import.meta.url))(
   '@iconify-json/noto/icons.json',
 );
 

@@ -31,13 +31,17 @@ export async function buildTypeScript() {
   }
 }
 
-/** What was compiled of sources that are gone: tsc leaves it, and an import of it would go on working. */
+/**
+ * What was compiled of sources that are gone: tsc leaves it, and an import of it would go on working. Source maps were written
+ * once, and no longer are: nothing read them, and packages would need the sources too.
+ */
 export function removeStale(folder) {
   const files = (path) => (existsSync(path) ? readdirSync(path, { recursive: true }) : []);
   const sources = new Set(files(join(folder, 'src')).map((file) => file.replace(/\.ts$/, '')));
   for (const file of files(join(folder, 'dist'))) {
     const [, module] = /^(?!bundle|page)(.*?)(?:\.js|\.d\.ts)(?:\.map)?$/.exec(file) ?? [];
-    if (module !== undefined && !sources.has(module)) rmSync(join(folder, 'dist', file));
+    if (module !== undefined && (!sources.has(module) || file.endsWith('.map')))
+      rmSync(join(folder, 'dist', file));
   }
 }
 

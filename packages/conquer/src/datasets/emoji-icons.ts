@@ -1,6 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
+
+/** The package that brings the icon sets. Their 79 MB are not conquer's own: whoever trains on photographs needs none of them. */
+const iconsPackage = '@conquer-dml/emoji';
 
 /** The icon sets that draw emoji, as packages `@iconify-json/…`. Their order is part of the data set. */
 export const emojiSets = [
@@ -90,12 +94,35 @@ export function iconSvg(set: IconSet, name: string, size: number): string {
   return `<svg ${namespaces} width="${size}" height="${size}" viewBox="${viewBox}">${icon.body}</svg>`;
 }
 
+/**
+ * Where the icons' package is: beside conquer, or in the project that the program is run in, as conquer may be installed globally.
+ * @param places files or URLs to look from
+ * @returns what resolves the icon sets' files
+ * @throws UserError if it is not installed
+ */
+export function findIcons(
+  places: readonly (string | URL)[] = [import.meta.url, join(process.cwd(), 'package.json')],
+): NodeJS.RequireResolve {
+  for (const place of places) {
+    try {
+      const found = createRequire(place).resolve(`${iconsPackage}/package.json`);
+      return createRequire(found).resolve;
+    } catch {
+      // Not from there.
+    }
+  }
+  throw new UserError(
+    `emoji: the icons are a package of their own, which is not installed here; run npm install ${iconsPackage}`,
+  );
+}
+
 async function readPackageFile(set: EmojiSet, file: string): Promise<string> {
+  const resolve = findIcons();
   try {
-    return await readFile(createRequire(import.meta.url).resolve(`@iconify-json/${set}/${file}`), 'utf8');
+    return await readFile(resolve(`@iconify-json/${set}/${file}`), 'utf8');
   } catch (error) {
     throw new UserError(
-      `emoji: expected the icon set @iconify-json/${set} to be installed, but its ${file} cannot be read; run npm ci`,
+      `emoji: expected ${iconsPackage} to bring the icon set @iconify-json/${set}, but its ${file} cannot be read; install it again with npm install ${iconsPackage}`,
       { cause: error },
     );
   }

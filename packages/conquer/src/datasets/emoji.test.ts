@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeImages } from '@conquer-dml/image';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -10,6 +10,7 @@ import {
   type EmojiSet,
   emojiSets,
   emojiVersions,
+  findIcons,
   hasSkinTone,
   type IconSet,
   iconSvg,
@@ -52,6 +53,17 @@ describe('the emoji that sets share', () => {
       false,
       false,
     ]);
+  });
+
+  it('come from a package of their own, for which one line asks where it is missing', () => {
+    const folder = temporaryFolder();
+    expect(() => findIcons([join(folder, 'package.json')])).toThrow(
+      'emoji: the icons are a package of their own, which is not installed here; run npm install @conquer-dml/emoji',
+    );
+    const here = join(folder, 'node_modules/@conquer-dml/emoji');
+    mkdirSync(here, { recursive: true });
+    writeFileSync(join(here, 'package.json'), '{}');
+    expect(() => findIcons([join(folder, 'package.json')])).not.toThrow();
   });
 
   it('come from installed packages of known versions', async () => {

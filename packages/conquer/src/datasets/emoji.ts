@@ -47,7 +47,7 @@ const splitSeed = 20190616;
  * Licences of the sets (npm packages `@iconify-json/…`): noto, noto-v1 (Google) and fxemoji (Mozilla) Apache
  * 2.0; fluent-emoji-flat and fluent-emoji-high-contrast (Microsoft) MIT; twemoji (Twitter) and emojione CC BY
  * 4.0; openmoji and emojione-v1 CC BY-SA 4.0.
- * @throws UserError if the packages of the sets are not installed, or the pictures cannot be kept
+ * @throws UserError if the package of the sets, @conquer-dml/emoji, is not installed, or the pictures cannot be kept
  * @throws the reason of `signal` after it was aborted
  */
 export async function openEmoji(options: EmojiOptions = {}): Promise<Dataset> {
