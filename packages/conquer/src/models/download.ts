@@ -1,17 +1,20 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '@conquer-dml/run';
+import type { PublishedFile } from './published-file.js';
 
 export interface DownloadRequest {
   url: string;
-  /** Where the file goes, in the end; until it is whole and checked it is called `file`.part. */
+  /** Where the file goes, in the end. */
   file: string;
-  /** Size in MiB, rounded to three digits: how torchvision states it. */
-  mebibytes: number;
-  /** The first digits of the SHA-256 sum, in hexadecimal. */
-  sha256Prefix: string;
+  /** What it is called until it is whole and checked; `file`.part when left out. */
+  part?: string;
+  /** What it must be. */
+  published: PublishedFile;
+  /** Sent with the request, to the host of `url` alone. */
+  headers?: Readonly<Record<string, string>>;
+  /** What one can do who cannot fetch it, for the message; to put it at `file` when left out. */
+  otherwise?: string;
   /** Called as bytes arrive. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
@@ -28,27 +31,23 @@ const TURNS = 5;
  * @throws UserError that says which file to fetch from where and where to put it
  */
 export async function download(request: DownloadRequest): Promise<void> {
-  const { file, url } = request;
+  const { file, url, published, part = `${file}.part` } = request;
+  const { otherwise = `fetch that file elsewhere and put it at ${file}` } = request;
   if ((await sizeOf(file)) !== null) {
-    const wrong = await difference(request, file);
+    const wrong = await published.difference(file);
     if (wrong === null) return;
     throw new UserError(`${file} is not the published file: ${wrong}; delete it, then it is fetched again`);
   }
-  const part = `${file}.part`;
   try {
     await mkdir(dirname(file), { recursive: true });
     await fetchPart(request, part);
   } catch (error) {
-    throw new UserError(
-      `${url} cannot be fetched: ${reason(error)}; try again, or fetch that file elsewhere and put it at ${file}`,
-    );
+    throw new UserError(`${url} cannot be fetched: ${reasonOf(error)}; try again, or ${otherwise}`);
   }
-  const wrong = await difference(request, part);
+  const wrong = await published.difference(part);
   if (wrong !== null) {
     await rm(part, { force: true });
-    throw new UserError(
-      `${url} is not the published file: ${wrong}; try again, or fetch it elsewhere and put it at ${file}`,
-    );
+    throw new UserError(`${url} is not the published file: ${wrong}; try again, or ${otherwise}`);
   }
   try {
     await rename(part, file);
@@ -76,14 +75,14 @@ class Refused extends Error {}
 
 /** One request for the bytes from `start` on. Returns false when it has to be made again, from the start. */
 async function fetchRest(request: DownloadRequest, part: string, start: number): Promise<boolean> {
-  const { url, mebibytes, onProgress } = request;
+  const { url, published, onProgress } = request;
   // Compressed on the way, the bytes would not be those that the sizes count.
-  const headers: Record<string, string> = { 'accept-encoding': 'identity' };
+  const headers: Record<string, string> = { ...request.headers, 'accept-encoding': 'identity' };
   if (start > 0) headers.range = `bytes=${start}-`;
   const response = await fetch(url, { headers });
   if (response.status === 416 && start > 0) {
     await response.body?.cancel();
-    if (fits(start, mebibytes)) return true; // nothing is missing
+    if (published.fits(start)) return true; // nothing is missing
     await rm(part, { force: true });
     return false;
   }
@@ -94,9 +93,9 @@ async function fetchRest(request: DownloadRequest, part: string, start: number):
     throw new Refused(`the server answers ${response.status} ${response.statusText}`.trimEnd());
   }
   const total = Number(resumed ? range[2] : (response.headers.get('content-length') ?? Number.NaN));
-  if (!Number.isNaN(total) && !fits(total, mebibytes)) {
+  if (!Number.isNaN(total) && !published.fits(total)) {
     await response.body.cancel();
-    throw new Refused(`it has ${inMebibytes(total)} MiB there, ${mebibytes} were expected`);
+    throw new Refused(published.sizeFault(total, ' there'));
   }
   const output = await openForWriting(part);
   try {
@@ -104,10 +103,10 @@ async function fetchRest(request: DownloadRequest, part: string, start: number):
     for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
       await output.write(chunk, 0, chunk.length, position);
       position += chunk.length;
-      if (Number(inMebibytes(position)) > mebibytes) {
-        throw new Refused(`it is larger than the ${mebibytes} MiB that were expected`);
+      if (published.isExceededBy(position)) {
+        throw new Refused(`it is larger than the ${published.sizeInWords} that were expected`);
       }
-      onProgress?.({ done: position, total: Number.isNaN(total) ? mebibytes * 2 ** 20 : total });
+      onProgress?.({ done: position, total: total || published.bytes || position });
     }
     if (!Number.isNaN(total) && position < total) throw new Error('the connection broke off');
     await output.truncate(position);
@@ -134,29 +133,8 @@ async function sizeOf(file: string): Promise<number | null> {
   }
 }
 
-const inMebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(3);
-
-/** Whether so many bytes are so many MiB, as far as three digits tell. */
-function fits(bytes: number, mebibytes: number): boolean {
-  return Math.abs(bytes / 2 ** 20 - mebibytes) <= 0.001;
-}
-
-/** What is wrong with a file, or null. */
-async function difference(
-  { mebibytes, sha256Prefix }: DownloadRequest,
-  file: string,
-): Promise<string | null> {
-  const size = (await sizeOf(file)) ?? 0;
-  if (!fits(size, mebibytes)) return `it has ${inMebibytes(size)} MiB, ${mebibytes} were expected`;
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 })) hash.update(chunk);
-  const sum = hash.digest('hex');
-  if (sum.startsWith(sha256Prefix)) return null;
-  return `its SHA-256 sum starts with ${sum.slice(0, sha256Prefix.length)}, ${sha256Prefix} was expected`;
-}
-
 /** fetch() hides what went wrong in the cause of its error. */
-function reason(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
   if (!(cause instanceof Error)) return error.message;

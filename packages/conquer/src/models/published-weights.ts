@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.js';
 import { download } from './download.js';
+import { PublishedFile } from './published-file.js';
 
 /** A file of published weights; its name ends in the first digits of its SHA-256 sum. */
 export interface PublishedWeights {
@@ -36,10 +37,11 @@ export async function fetchWeights(
   const { baseUrl = process.env.CONQUER_WEIGHTS_URL || TORCHVISION_URL, onProgress } = options;
   const path = join(options.folder ?? join(cacheFolder(), 'weights'), file);
   const url = `${baseUrl.replace(/\/+$/, '')}/${file}`;
-  const sha256Prefix = /-([0-9a-f]{8,})\.\w+$/.exec(file)?.[1];
-  if (sha256Prefix === undefined) {
+  const digits = /-([0-9a-f]{8,})\.\w+$/.exec(file)?.[1];
+  if (digits === undefined) {
     throw new RangeError(`the name of published weights ends in their hash: got '${file}'`);
   }
-  await download({ url, file: path, mebibytes, sha256Prefix, onProgress });
+  const published = new PublishedFile({ mebibytes }, { kind: 'SHA-256', digits });
+  await download({ url, file: path, published, onProgress });
   return path;
 }

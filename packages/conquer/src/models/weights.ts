@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '@conquer-dml/run';
-import { SerializationError, StateDictFile, scope, type Tensor } from '@conquer-dml/torch';
+import { SerializationError, scope, type Tensor } from '@conquer-dml/torch';
 import { type Backbone, FITTING } from './backbone.js';
 import { backbones } from './backbones.js';
 import type { PublishedWeights } from './published-weights.js';
 import { matchStoredNames } from './stored-names.js';
+import { openStoredWeights, type StoredWeights } from './stored-weights.js';
 import { firstThree } from './weight-faults.js';
 
 /**
@@ -27,8 +28,8 @@ export interface LoadWeightsOptions {
 }
 
 /**
- * Copies the weights of a file into a backbone: of `torch.save` or safetensors, told apart by its content; all of them
- * or, where it throws, none. A prefix that all names have (`module.`, `backbone.`, ...) is taken off, a classifier and
+ * Copies the weights of a file into a backbone: of `torch.save` or safetensors, told apart by its content, one or several
+ * with a list of them (`model.safetensors.index.json`), or a folder of these; all of them or, where it throws, none. A prefix that all names have (`module.`, `backbone.`, ...) is taken off, a classifier and
  * what lies outside of the prefix is left out. Of a checkpoint of a run, its backbone.
  *
  * @throws UserError for a file that cannot be read, does not fit, or holds what cannot be weights: NaN, infinity,
@@ -36,10 +37,12 @@ export interface LoadWeightsOptions {
  */
 export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWeightsOptions = {}): void {
   if (!existsSync(file)) {
-    throw new UserError(`the weights: expected 'imagenet' or a file, but there is no file '${file}'`);
+    throw new UserError(
+      `the weights: expected 'imagenet', a file or a folder, but there is no file '${file}'`,
+    );
   }
   const notes = scope(() => {
-    using stored = reading(() => new StateDictFile(file));
+    using stored = reading(() => openStoredWeights(file));
     const isRun = stored.metadata.format?.startsWith('conquer-checkpoint') ?? false;
     const all = [...stored.tensors.keys()];
     const candidates = isRun ? all.filter(isBackbone) : all;
@@ -73,7 +76,7 @@ export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWe
 const isBackbone = (name: string) => /^model\.(?!embedding\.|masks\.)/.test(name);
 
 function notesOf(
-  { path, passedOver, others }: StateDictFile,
+  { path, passedOver, others }: StoredWeights,
   { prefix, leftOut, count }: { prefix: string; leftOut: string[]; count: number },
 ): string[] {
   const notes: string[] = [];

@@ -1,0 +1,41 @@
+import { UserError } from '@conquer-dml/run';
+
+/** What the files are called that hold a model's weights, the best first: whole ones before those in parts. */
+const WEIGHTS = [
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'open_clip_model.safetensors',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+  'open_clip_pytorch_model.bin',
+];
+
+/** What the file is called that says which network the weights are of: timm's or transformers', then OpenCLIP's. */
+const CONFIGS = ['config.json', 'open_clip_config.json'];
+
+/** The files that matter of a folder as timm or `save_pretrained` writes it. */
+export interface PretrainedFiles {
+  config: string | null;
+  /** The weights, or the list of their parts (`isIndex`). */
+  weights: string;
+}
+
+/** Whether a file lists the files of weights that stand in parts. */
+export const isIndex = (file: string): boolean => file.endsWith('.index.json');
+
+/**
+ * @param names of the files in the folder itself
+ * @param where for the message
+ * @throws UserError where there are no weights, or several files could be
+ */
+export function pretrainedFiles(names: Iterable<string>, where: string): PretrainedFiles {
+  const all = new Set(names);
+  const config = CONFIGS.find((name) => all.has(name)) ?? null;
+  const usual = WEIGHTS.find((name) => all.has(name));
+  if (usual !== undefined) return { config, weights: usual };
+  const others = [...all].filter((name) => /^[^/]+\.(safetensors|bin|pth|pt)$/.test(name));
+  const [only] = others;
+  if (others.length === 1 && only !== undefined) return { config, weights: only };
+  const found = others.length > 1 ? `: name one of ${others.slice(0, 5).join(', ')}` : '';
+  throw new UserError(`${where}: expected weights in ${WEIGHTS[0]} or ${WEIGHTS[3]}, found neither${found}`);
+}
