@@ -9,6 +9,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findLibjpeg } from './find-libjpeg.mjs';
 import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
+import { bringPypiPeers } from './pypi-peers.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const OLDEST_NODE = [20, 19];
@@ -193,12 +194,19 @@ function nodePackages() {
   if (status !== 0) throw new SetupError('npm ci failed: see its messages above');
 }
 
+function pypiPackages() {
+  const failure = bringPypiPeers(ROOT, PEER_PYTHON);
+  if (failure) throw new SetupError(`packages of PyPI that the tests compare with cannot be had: ${failure}`);
+  say('packages of PyPI: all there');
+}
+
 async function setUp(peers) {
   const start = performance.now();
   const old = nodeTooOld();
   if (old) throw new SetupError(old);
   await systemPackages(peers);
   nodePackages();
+  if (peers.tests) pypiPackages();
   // What it imports is installed by now.
   const { build } = await import('./build.mjs');
   try {

@@ -2,11 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type DType, Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 
 /** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to this one. */
-const interpreter = process.env.CONQUER_PYTHON ?? '/usr/bin/python3';
+const debian = process.env.CONQUER_PYTHON ?? '/usr/bin/python3';
+
+/** That of the packages of PyPI that the set-up for tests brings, see scripts/pypi-peers.mjs. */
+export const pypiPython = fileURLToPath(new URL('../../../.cache/peers/bin/python', import.meta.url));
 
 /** A tensor on its way between the two processes: raw little-endian elements, row-major, in a file. */
 interface TensorFile {
@@ -60,15 +64,15 @@ with open(os.path.join(folder, 'output.json'), 'w') as f:
     json.dump(encode(scope['output']), f, allow_nan=False)
 `;
 
-function python(args: string[], input?: string) {
+function python(interpreter: string, args: string[], input?: string) {
   return spawnSync(interpreter, args, { encoding: 'utf8', input, maxBuffer: 1 << 28 });
 }
 
 /** Which of these Python modules cannot be found (all of them where there is no Python). */
-function missingModules(modules: string[]): string[] {
+function missingModules(interpreter: string, modules: string[]): string[] {
   const probe =
     'import importlib.util, sys; print([m for m in sys.argv[1:] if not importlib.util.find_spec(m)])';
-  const { status, stdout } = python(['-c', probe, ...modules]);
+  const { status, stdout } = python(interpreter, ['-c', probe, ...modules]);
   if (status !== 0) return modules;
   return modules.filter((module) => stdout.includes(`'${module}'`));
 }
@@ -78,12 +82,31 @@ function missingModules(modules: string[]): string[] {
  * a line that says so; with `CI=true` a missing peer is a failure.
  */
 export function describeWithPython(name: string, modules: string[], tests: () => void): void {
-  const missing = missingModules(modules);
+  describeWith(debian, 'install python3-torch and python3-torchvision (npm run setup -- --test)', {
+    name,
+    modules,
+    tests,
+  });
+}
+
+/** The same of packages of PyPI, which `pypiPython` has. */
+export function describeWithPyPI(name: string, modules: string[], tests: () => void): void {
+  describeWith(pypiPython, 'bring them with npm run setup -- --test', { name, modules, tests });
+}
+
+interface Tests {
+  name: string;
+  modules: string[];
+  tests: () => void;
+}
+
+function describeWith(interpreter: string, advice: string, { name, modules, tests }: Tests): void {
+  const missing = missingModules(interpreter, modules);
   if (missing.length === 0) {
     describe(name, tests);
     return;
   }
-  const message = `${interpreter} has no ${missing.join(', ')}: install python3-torch and python3-torchvision (npm run setup -- --test)`;
+  const message = `${interpreter} has no ${missing.join(', ')}: ${advice}`;
   if (process.env.CI === 'true') {
     it(`${name} needs its peer in Python`, () => expect.fail(message));
     return;
@@ -134,7 +157,7 @@ export function runPython<T>(code: string, input: unknown = null): T {
     };
     writeFileSync(join(folder, 'input.json'), JSON.stringify(encode(input)));
     writeFileSync(join(folder, 'snippet.py'), indent(code));
-    const { status, stdout, stderr, error } = python(['-', folder], wrapper);
+    const { status, stdout, stderr, error } = python(debian, ['-', folder], wrapper);
     if (stdout) process.stderr.write(stdout);
     if (status !== 0) throw new Error(`Python failed: ${error?.message ?? stderr}`);
     return decode(JSON.parse(readFileSync(join(folder, 'output.json'), 'utf8'))) as T;
