@@ -1,4 +1,5 @@
 // The library. Everything the command line does is made of these parts.
+export { ImageError, type ImageInput, type RawPixels } from '@conquer-dml/image';
 export {
   type Division,
   type EpochRecord,

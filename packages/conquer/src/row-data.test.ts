@@ -68,8 +68,12 @@ it('are refused in words', () => {
     [() => rows([[1, 2], 3]), /expected numbers as row 2, got 3$/],
     [() => rows([['1', '2']]), /expected numbers in row 1, got "1"$/],
     [() => rows(new Float32Array(7)), /expected as many numbers for each of 4 rows, got 7$/],
-    [() => rows(lists, 'ab'), /expected an Int32Array or a list of numbers as labels, got "ab"$/],
+    [
+      () => rows(lists, 'ab'),
+      /expected an Int32Array, a list of numbers or a list of names as labels, got "ab"$/,
+    ],
     [() => rows(lists, [0, 1, 2, 0.5]), /expected whole numbers as labels, got 0\.5 as label 4$/],
+    [() => rows(lists, ['a', 'b', 3, 'a']), /expected names as labels, got 3 as label 3$/],
     [() => rows(lists, [0, 1]), /got shape \[4,3\] and 2 labels/],
     [() => nearestNeighbours(flat, null, 1), /got 12 numbers one after the other: say how many .* with dim$/],
     [() => nearestNeighbours(flat, null, 1, { dim: 5 }), /expected rows of 5 numbers each, got 12 numbers$/],

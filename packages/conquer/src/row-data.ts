@@ -11,8 +11,8 @@ export type RowData =
   | readonly number[]
   | readonly (readonly number[] | Float32Array | Float64Array)[];
 
-/** The class of each of N rows. */
-export type Labels = Int32Array | readonly number[];
+/** The class of each of N rows: numbers, or names. */
+export type Labels = Int32Array | readonly number[] | readonly string[];
 
 /** What is known of rows: of those without a shape, one of the two says it. */
 export interface RowShape {
@@ -81,21 +81,37 @@ function listedRows(what: string, rows: readonly unknown[]): Tensor {
 
 /**
  * @param what whose labels they are, for messages
- * @throws TypeError for what is no list of numbers; RangeError for a label that is no whole number of 32 bits
+ * @param numbers of the names so far, in which new ones get the next: the same ones for rows that are compared
+ * @throws TypeError for what is no list of numbers or of names; RangeError for a number that is no whole one of 32 bits
  */
-export function labelsFrom(what: string, labels: Labels): Int32Array {
+export function labelsFrom(what: string, labels: Labels, numbers = new Map<string, number>()): Int32Array {
   if (labels instanceof Int32Array) return labels;
   if (!Array.isArray(labels))
     throw new TypeError(
-      `${what}: expected an Int32Array or a list of numbers as labels, got ${shown(labels)}`,
+      `${what}: expected an Int32Array, a list of numbers or a list of names as labels, got ${shown(labels)}`,
     );
-  const whole = Int32Array.from(labels);
-  const place = labels.findIndex((label, at) => whole[at] !== label);
+  if (isNamed(labels)) return numbersOf(what, labels, numbers);
+  const given: readonly number[] = labels;
+  const whole = Int32Array.from(given);
+  const place = given.findIndex((label, at) => whole[at] !== label);
   if (place >= 0)
     throw new RangeError(
-      `${what}: expected whole numbers as labels, got ${shown(labels[place])} as label ${place + 1}`,
+      `${what}: expected whole numbers as labels, got ${shown(given[place])} as label ${place + 1}`,
     );
   return whole;
+}
+
+/** Whether labels are names; an empty list is of either kind. */
+export const isNamed = (labels: Labels): labels is readonly string[] => typeof labels[0] === 'string';
+
+function numbersOf(what: string, names: readonly string[], numbers: Map<string, number>): Int32Array {
+  return Int32Array.from(names, (name, place) => {
+    if (typeof name !== 'string')
+      throw new TypeError(`${what}: expected names as labels, got ${shown(name)} as label ${place + 1}`);
+    const number = numbers.get(name) ?? numbers.size;
+    numbers.set(name, number);
+    return number;
+  });
 }
 
 function shown(value: unknown): string {

@@ -96,6 +96,52 @@ describe('evaluateEmbeddings', () => {
     expect(metrics).toMatchObject({ 'R@1': 0.5, 'R@2': 1 });
   });
 
+  it('takes names of classes for their numbers, of queries and gallery alike', () => {
+    using embeddings = tensor([[0], [1], [4]]);
+    using others = tensor([[0.75], [0.25], [5]]);
+    const options = { recallAt: [1, 2], nmi: { seeds: [0] } };
+    const named = { embeddings: others, labels: ['cat', 'dog', 'cat'] };
+    const numbered = { embeddings: others, labels: [1, 0, 1] };
+    expect(evaluateEmbeddings(embeddings, ['dog', 'cat', 'dog'], { ...options, gallery: named })).toEqual(
+      evaluateEmbeddings(embeddings, [0, 1, 0], { ...options, gallery: numbered }),
+    );
+    expect(() => evaluateEmbeddings(embeddings, [0, 1, 0], { ...options, gallery: named })).toThrow(
+      /labels of queries and gallery both as numbers or both as names/,
+    );
+  });
+
+  it('by cosine, compares directions alone', () => {
+    // Of one direction are those of a class; the short ones stand nearer to each other.
+    const rows = [
+      [1, 0],
+      [9, 0.1],
+      [0, 1],
+      [0.1, 9],
+    ];
+    const labels = ['right', 'right', 'up', 'up'];
+    const options = { recallAt: [1], nmi: { seeds: [0] } };
+    expect(evaluateEmbeddings(rows, labels, { ...options, metric: 'cosine' })).toMatchObject({
+      'R@1': 1,
+      NMI: 1,
+    });
+    expect(evaluateEmbeddings(rows, labels, options)['R@1']).toBe(0.5);
+    const ofLengthOne = rows.map((row) => row.map((value) => value / Math.hypot(...row)));
+    const gallery = { embeddings: rows.slice(1), labels: labels.slice(1) };
+    expect(evaluateEmbeddings(rows, labels, { ...options, metric: 'cosine', gallery })['MAP@R']).toBeCloseTo(
+      evaluateEmbeddings(ofLengthOne, labels, {
+        ...options,
+        gallery: { ...gallery, embeddings: ofLengthOne.slice(1) },
+      })['MAP@R'] ?? Number.NaN,
+      6,
+    );
+    expect(() => evaluateEmbeddings([[1], [0]], [0, 0], { metric: 'cosine' })).toThrow(
+      /queries by cosine: row 2 is zero/,
+    );
+    expect(() => evaluateEmbeddings([[1], [2]], [0, 0], { metric: 'dot' as never })).toThrow(
+      /expected the metric euclidean or cosine, got dot/,
+    );
+  });
+
   it('leaves queries out of their own searches: a gallery of the queries themselves gives what none gives', () => {
     manualSeed(7);
     const random = new Random(7);

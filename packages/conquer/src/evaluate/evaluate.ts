@@ -1,14 +1,15 @@
-import type { Metrics } from '@conquer-dml/run';
+import type { IndexMetric, Metrics } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { eachNeighbourBlock } from '../neighbours/nearest.js';
 import type { NeighbourBlock } from '../neighbours/neighbours.js';
+import { unitRows } from '../neighbours/unit-rows.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { usualRecallAt } from '../recall-at.js';
-import { type Labels, labelsFrom, type RowData, rowsFrom } from '../row-data.js';
+import { isNamed, type Labels, labelsFrom, type RowData, rowsFrom } from '../row-data.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { countRelevant } from './average-precision.js';
 import type { Metric } from './metric.js';
@@ -25,6 +26,8 @@ export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels =
 }
 
 export interface EvaluateOptions {
+  /** Default 'euclidean'. By 'cosine' all rows are brought to length 1 first, for k-means too. */
+  metric?: IndexMetric;
   /** The k's of Recall@k; default 1, 2, 4 and 8. Where the gallery is smaller, all of it counts. */
   recallAt?: readonly number[];
   /**
@@ -45,13 +48,14 @@ export interface EvaluateOptions {
   stop?: StopCheck | undefined;
 }
 
-/** The same of rows in tensors. */
-interface MeasureOptions extends EvaluateOptions {
+/** The same of rows in tensors, as they are compared. */
+interface MeasureOptions extends Omit<EvaluateOptions, 'metric'> {
   gallery?: Gallery;
 }
 
 /** All of its options. */
 const optionNames: OptionNames<EvaluateOptions> = {
+  metric: true,
   recallAt: true,
   nmi: true,
   gallery: true,
@@ -61,15 +65,16 @@ const optionNames: OptionNames<EvaluateOptions> = {
 };
 
 /**
- * Retrieval and clustering quality of embeddings, by exact Euclidean neighbours.
+ * Retrieval and clustering quality of embeddings, by exact neighbours.
  *
  * A query whose class has no other image has nothing to find and counts as a miss in all that is a search, as in
  * the published numbers. A query is never compared with itself. With a gallery, what is no search (of clusters and of rows) takes
  * queries and gallery together, what is in both once. A metric that these embeddings have none of is left out.
  *
  * @param embeddings N rows of D numbers, see `RowData`
- * @param labels (N,)
- * @throws TypeError for what is no rows or labels; RangeError if sizes do not fit; Error if an embedding is NaN or infinite
+ * @param labels (N,) numbers or names
+ * @throws TypeError for what is no rows or labels; RangeError if sizes do not fit, or for a row of zeros by cosine; Error if an
+ *   embedding is NaN or infinite
  * @throws Interrupted after `stop`
  */
 export function evaluateEmbeddings(
@@ -78,25 +83,35 @@ export function evaluateEmbeddings(
   options: EvaluateOptions = {},
 ): Metrics {
   refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
+  const { gallery, metric = 'euclidean', ...others } = options;
+  if (metric !== 'euclidean' && metric !== 'cosine')
+    throw new RangeError(`evaluateEmbeddings: expected the metric euclidean or cosine, got ${metric}`);
+  const numbers = new Map<string, number>();
   const tensors = (what: string, rows: RowData, given: Labels) => {
-    const classes = labelsFrom(`evaluateEmbeddings, ${what}`, given);
-    const count = classes.length;
-    return { embeddings: rowsFrom(`evaluateEmbeddings, ${what}`, rows, { count }), labels: classes };
+    const name = `evaluateEmbeddings, ${what}`;
+    const classes = labelsFrom(name, given, numbers);
+    const whole = rowsFrom(name, rows, { count: classes.length });
+    checkEmbeddings(what, whole, classes);
+    const compared = metric === 'cosine' ? unitRows(name, whole, (row) => `row ${row + 1}`) : whole;
+    return { embeddings: compared, labels: classes };
   };
-  return scope(() => {
-    const queries = tensors('queries', embeddings, labels);
-    const { gallery, ...others } = options;
-    const searched = gallery && { ...gallery, ...tensors('gallery', gallery.embeddings, gallery.labels) };
-    const measured = { ...others, ...(searched && { gallery: searched }) };
-    return measure(queries.embeddings, queries.labels, measured);
-  });
+  return scope(() =>
+    noGrad(() => {
+      const queries = tensors('queries', embeddings, labels);
+      const searched = gallery && { ...gallery, ...tensors('gallery', gallery.embeddings, gallery.labels) };
+      if (gallery && isNamed(gallery.labels) !== isNamed(labels))
+        throw new TypeError(
+          'evaluateEmbeddings: expected labels of queries and gallery both as numbers or both as names',
+        );
+      const measured = { ...others, ...(searched && { gallery: searched }) };
+      return measure(queries.embeddings, queries.labels, measured);
+    }),
+  );
 }
 
 function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions): Metrics {
   const { recallAt = usualRecallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
   const { stop } = options;
-  checkEmbeddings('queries', embeddings, labels);
-  if (gallery) checkEmbeddings('gallery', gallery.embeddings, gallery.labels);
   checkStop(stop);
 
   const galleryLabels = gallery?.labels ?? labels;

@@ -13,6 +13,7 @@ import {
 } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { PreparedGallery } from '../neighbours/prepared-gallery.js';
+import { unitRows } from '../neighbours/unit-rows.js';
 import { type RowData, rowsFrom } from '../row-data.js';
 import type { Embedder } from './embedder.js';
 import { readIndex, writeIndex } from './index-file.js';
@@ -226,7 +227,7 @@ export class ImageIndex {
         const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#embeddings.size(1) });
         if (rows.ndim !== 2)
           throw new RangeError(`ImageIndex.search: expected (Q, D) queries, got [${rows.shape}]`);
-        const measured = cosine ? ofLengthOne(rows, (row) => `query ${row + 1}`) : rows;
+        const measured = cosine ? unitRows('an index', rows, (row) => `the row of query ${row + 1}`) : rows;
         return { ...prepared.nearest(measured, k), count: rows.size(0) };
       }),
     );
@@ -283,17 +284,9 @@ function ownRows(rows: Tensor, items: readonly IndexItem[], metric: IndexMetric)
         .findIndex((count) => count > 0);
       if (bad >= 0)
         throw new RangeError(`an index: the row of ${nameOf(bad)} is not of finite float32 numbers`);
-      return (metric === 'cosine' ? ofLengthOne(own, nameOf) : own.clone()).keep();
+      return (
+        metric === 'cosine' ? unitRows('an index', own, (row) => `the row of ${nameOf(row)}`) : own.clone()
+      ).keep();
     }),
   );
-}
-
-/** Rows over their lengths. @throws RangeError for a row of zeros, which has no direction */
-function ofLengthOne(rows: Tensor, nameOf: (row: number) => string): Tensor {
-  // By the largest number first, as squares of large ones overflow and of small ones vanish.
-  const most = rows.abs().amax(1, true);
-  const zero = most.toNumbers().indexOf(0);
-  if (zero >= 0) throw new RangeError(`an index by cosine: the row of ${nameOf(zero)} is zero`);
-  const scaled = rows.div(most);
-  return scaled.div(scaled.norm(2, 1, true));
 }
