@@ -1,9 +1,9 @@
 // Embeds a folder of images with a trained run, keeps the index, and finds what is most like an image.
-// node examples/dist/embed-and-search.js RUN FOLDER IMAGE
+// node examples/dist/embed-and-search.js runs/photos photos photo.png
 import { existsSync } from 'node:fs';
 import { ImageIndex, indexFolder, openModel } from 'conquer-dml';
 
-const [run = 'runs/photos', folder = 'photos', image = 'photo.jpg'] = process.argv.slice(2);
+const [run = 'runs/photos', folder = 'photos', image = 'photo.png'] = process.argv.slice(2);
 const file = `${run}/example.index.safetensors`;
 
 using model = await openModel(run);

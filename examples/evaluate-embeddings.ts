@@ -1,5 +1,5 @@
 // Evaluates embeddings that some other program made: recall, MAP@R, NMI, by exact neighbours.
-// node examples/dist/evaluate-embeddings.js FILE.csv     (a line an image: its class, then its embedding's numbers)
+// node examples/dist/evaluate-embeddings.js embeddings.csv     (a line an image: its class, then its embedding's numbers)
 import { readFileSync } from 'node:fs';
 import { evaluateEmbeddings } from 'conquer-dml';
 
@@ -9,16 +9,12 @@ const lines = readFileSync(file, 'utf8')
   .split('\n')
   .map((line) => line.split(','));
 
-const names = [...new Set(lines.map(([name]) => name))];
-const labels = lines.map(([name]) => names.indexOf(name));
-// Neighbours are by Euclidean distance: with rows of length 1 that is the order of cosine similarity.
-const embeddings = lines.map(([, ...numbers]) => {
-  const row = numbers.map(Number);
-  const length = Math.hypot(...row);
-  return row.map((value) => value / length);
-});
+// Rows are lists of numbers here; Float32Arrays, one Float32Array of all numbers, or a tensor will do as well.
+const embeddings = lines.map(([, ...numbers]) => numbers.map(Number));
+const labels = lines.map(([name = '']) => name);
 
 const metrics = evaluateEmbeddings(embeddings, labels, {
+  metric: 'cosine', // 'euclidean' if nothing is said
   nmi: { seeds: [0, 1, 2] }, // the mean over three k-means
   extended: true,
 });

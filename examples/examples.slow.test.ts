@@ -1,5 +1,7 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -7,55 +9,73 @@ import { program as conquerProgram } from '@conquer-dml/testing/program';
 import { runPython } from '@conquer-dml/testing/python';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { Generator } from '@conquer-dml/torch';
-import { createModel, evaluateEmbeddings, type Metrics, openEmoji, openFolder, openModel } from 'conquer-dml';
+import { createModel, evaluateEmbeddings, type Metrics, openFolder, openModel } from 'conquer-dml';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { writeEmojiPhotos } from '../packages/conquer/src/testing/emoji-photos.js';
 
-// The examples as a user runs them: compiled, by Node, with the built packages.
+// The examples as a user runs them: compiled, by the commands that stand in them, with the built packages.
 
 const here = fileURLToPath(new URL('.', import.meta.url));
+const scripts = readdirSync(here).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
 let folder: string;
 let photos: string;
 
-async function example(name: string, ...args: string[]): Promise<string> {
-  const program = join(here, 'dist', `${name}.js`);
-  const { stdout } = await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder });
+/** The lines of a shell that an example's first lines tell, without the words that explain them. */
+function commandsOf(name: string): string[] {
+  const lines = readFileSync(join(here, `${name}.ts`), 'utf8').matchAll(
+    /^\/\/ ((?:node|curl) .*?)(?: {2,}.*)?$/gm,
+  );
+  return [...lines].map(([, command = '']) => command);
+}
+
+const shell = ['bash', ['-c']] as const;
+
+async function run(command: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(shell[0], [...shell[1], command], { cwd: folder });
   return stdout;
 }
 
+async function example(name: string): Promise<string> {
+  const [command = '', ...others] = commandsOf(name);
+  expect(others).toEqual([]);
+  return await run(command);
+}
+
 beforeAll(async () => {
-  execFileSync(join(here, '../node_modules/.bin/tsc'), ['-p', here], {
-    stdio: 'inherit',
-  });
+  execFileSync(join(here, '../node_modules/.bin/tsc'), ['-p', here], { stdio: 'inherit' });
   folder = temporaryFolder();
+  symlinkSync(here, join(folder, 'examples'));
   photos = join(folder, 'photos');
-  // Real data, in the layout of a folder of one's own: forty emoji, up to nine drawings of each.
-  const { train } = await openEmoji();
-  for (const [image, path] of train.paths.entries()) {
-    const label = train.labels[image] ?? 0;
-    if (label >= 40) continue;
-    const inside = join(photos, train.classNames[label] ?? '');
-    mkdirSync(inside, { recursive: true });
-    copyFileSync(path, join(inside, `${image}-${basename(path)}`));
-  }
+  await writeEmojiPhotos(photos, 40);
+  copyFileSync(somePhoto(), join(folder, 'photo.png'));
 });
 
-it('there are five, each under 40 lines', () => {
-  const scripts = readdirSync(here).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
-  expect(scripts).toHaveLength(5);
-  for (const script of scripts)
-    expect(readFileSync(join(here, script), 'utf8').trimEnd().split('\n').length, script).toBeLessThan(40);
+/** Of the first class. */
+function somePhoto(): string {
+  const [name = ''] = readdirSync(photos);
+  const [file = ''] = readdirSync(join(photos, name));
+  return join(photos, name, file);
+}
+
+it('they are short, and the guide tells of each', () => {
+  const guide = readFileSync(join(here, '../docs/library.md'), 'utf8');
+  for (const script of scripts) {
+    const lines = readFileSync(join(here, script), 'utf8').trimEnd().split('\n');
+    expect(lines.length, script).toBeLessThanOrEqual(65);
+    for (const command of commandsOf(basename(script, '.ts'))) expect(guide).toContain(command);
+  }
 });
 
 describe('training', () => {
   it('train-on-a-folder finds more of classes that it has not seen than before', async () => {
-    const output = await example('train-on-a-folder', photos, join(folder, 'train-on-a-folder'));
+    const output = await example('train-on-a-folder');
     const { untrained, best } = JSON.parse(output.trim().split('\n').at(-1) ?? '') as Record<string, Metrics>;
     expect(best?.['R@1']).toBeGreaterThan(untrained?.['R@1'] ?? 1);
     expect(best?.['MAP@R']).toBeGreaterThan(untrained?.['MAP@R'] ?? 1);
   });
 
   it('leaves a run that conquer eval and report read', async () => {
-    const run = join(folder, 'train-on-a-folder');
+    const run = join(folder, 'runs/photos');
     const conquer = (...args: string[]) => promisify(execFile)(process.execPath, [conquerProgram, ...args]);
     const { stdout } = await conquer('eval', run, '--json');
     const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8'));
@@ -69,8 +89,8 @@ describe('training', () => {
 
   // Twenty classes are too few to say anything of others: what is learnt is seen in themselves.
   it.each(['own-loss', 'own-miner'])('%s learns its classes', async (name) => {
-    const run = join(folder, name);
-    await example(name, photos, run);
+    const run = join(folder, 'runs', name);
+    await example(name);
     const { train } = await openFolder({ folder: photos });
     using trained = await openModel(run, { checkpoint: 'last' });
     const found = async () => {
@@ -84,20 +104,59 @@ describe('training', () => {
     expect(after).toBeGreaterThan((await found()) + 0.05);
   });
 
+  it('own-backbone learns its classes, and is opened again', async () => {
+    const output = await example('own-backbone');
+    const { ofTrainingClasses } = JSON.parse(output) as Record<string, Metrics>;
+    const { untrained } = JSON.parse(readFileSync(join(folder, 'runs/own-backbone/summary.json'), 'utf8'));
+    expect(ofTrainingClasses?.['MAP@R']).toBeGreaterThan(untrained['MAP@R'] + 0.05);
+  });
+
   it('embed-and-search finds an image itself, then mostly its class', async () => {
-    const run = join(folder, 'train-on-a-folder');
-    const [name = ''] = readdirSync(photos);
-    const [file = ''] = readdirSync(join(photos, name));
-    const image = join(photos, name, file);
-    const first = await example('embed-and-search', run, photos, image);
+    const [, name, file] = somePhoto().match(/([^/]+)\/([^/]+)$/) ?? [];
+    const first = await example('embed-and-search');
     const [count, nearest, ...others] = first.trim().split('\n');
     expect(count).toMatch(/^(\d+) images, \1 of them embedded now$/);
-    expect(nearest).toBe(`0.000  ${image}`);
+    expect(nearest).toBe(`0.000  ${join(photos, name!, file!)}`);
     expect(others.some((line) => line.includes(`/${name}/`))).toBe(true);
-    const again = await example('embed-and-search', run, photos, image);
+    const again = await example('embed-and-search');
     expect(again).toBe(first.replace(/, \d+ of/, ', 0 of'));
   });
+
+  it('search-server answers with the images that are like one, and to what is none with what is wrong', async () => {
+    const port = await freePort();
+    const [start = '', ask = ''] = commandsOf('search-server').map((line) => line.replace('8080', `${port}`));
+    const server = spawn(shell[0], [...shell[1], `exec ${start}`], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [said] = await once(server.stdout, 'data');
+      expect(`${said}`).toBe(`listening on http://localhost:${port}\n`);
+      const [, id] = somePhoto().match(/([^/]+\/[^/]+)$/) ?? [];
+      const answers = await Promise.all([run(ask), run(ask)]);
+      for (const answer of answers) {
+        const found = JSON.parse(answer) as { id: string; distance: number }[];
+        expect(found).toHaveLength(5);
+        expect(found[0]?.id).toBe(id);
+        expect(found[0]?.distance).toBeCloseTo(0, 3);
+      }
+      const refused = await fetch(`http://localhost:${port}`, { method: 'POST', body: 'no image' });
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatch(/image 1/);
+    } finally {
+      server.kill();
+      await once(server, 'close');
+    }
+  });
 });
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
 
 it('evaluate-embeddings measures what Python made', async () => {
   const file = join(folder, 'embeddings.csv');
@@ -123,7 +182,7 @@ output = float((names[d.argmin(1)] == names).mean())
 `,
     { photos, file },
   );
-  const metrics = JSON.parse(await example('evaluate-embeddings', file)) as Metrics;
+  const metrics = JSON.parse(await example('evaluate-embeddings')) as Metrics;
   expect(metrics['R@1']).toBeCloseTo(expected, 2);
   expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['R@8', 'MAP@R', 'NMI', 'F1', 'rho']));
 });

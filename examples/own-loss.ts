@@ -1,5 +1,5 @@
 // Trains with a loss of one's own: supervised contrastive (Khosla et al., arXiv 2004.11362, equation 2).
-// node examples/dist/own-loss.js FOLDER RUN
+// node examples/dist/own-loss.js photos runs/own-loss
 import { scope, type Tensor } from '@conquer-dml/torch';
 import { Loss, pairMasks, type Rows, train } from 'conquer-dml';
 
@@ -24,7 +24,7 @@ class SupervisedContrastiveLoss extends Loss {
   }
 }
 
-const [folder = 'photos', run = 'runs/contrastive'] = process.argv.slice(2);
+const [folder = 'photos', run = 'runs/own-loss'] = process.argv.slice(2);
 const { untrained, best } = await train(
   {
     loss: new SupervisedContrastiveLoss(),

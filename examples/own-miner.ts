@@ -1,6 +1,6 @@
 // Trains with a miner of one's own: each anchor with every positive, and the nearest negative beyond that positive
 // (semi-hard triplets: Schroff et al., FaceNet, CVPR 2015).
-// node examples/dist/own-miner.js FOLDER RUN
+// node examples/dist/own-miner.js photos runs/own-miner
 import { noGrad } from '@conquer-dml/torch';
 import type { Miner, Rows, Tuples } from 'conquer-dml';
 import { pairwiseDistances, train } from 'conquer-dml';

@@ -1,5 +1,5 @@
 // Trains an embedding of one's own images and says how well images of classes it has never seen are found.
-// node examples/dist/train-on-a-folder.js FOLDER RUN     (FOLDER: a subfolder of images for each class)
+// node examples/dist/train-on-a-folder.js photos runs/photos     (photos: a subfolder of images for each class)
 import { train } from 'conquer-dml';
 
 const [folder = 'photos', run = 'runs/photos'] = process.argv.slice(2);

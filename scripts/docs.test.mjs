@@ -112,7 +112,9 @@ test('names in the docs that look like code are in the sources', () => {
 
 test.each(documents())('%s: code that names its file is in that file', (file) => {
   const missing = [];
-  for (const [, path, code] of text(file).matchAll(/```ts\n\/\/ (packages\/\S+)\n([\s\S]*?)```/g)) {
+  for (const [, path, code] of text(file).matchAll(
+    /```ts\n\/\/ ((?:packages|examples)\/\S+)\n([\s\S]*?)```/g,
+  )) {
     const lines = new Set(
       text(path)
         .split('\n')
