@@ -1,42 +1,12 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
+import { placesIn, withAbsolutePaths } from '../experiment/absolute-paths.js';
 import type { Experiment, ExperimentInput, Parts } from '../experiment/experiment.js';
-import { mergeExperiments } from '../experiment/merge.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { OptionError } from '../option-error.js';
 import { fillExperiment, inFlags } from './fill.js';
 import { type Flag, flagsOf } from './flags.js';
-
-/** Paths in an experiment, and words that may stand in their places. */
-const places: Record<string, readonly string[]> = {
-  'data.dataset.folder': [],
-  'data.dataset.file': [],
-  'data.dataset.split': ['half', 'random'],
-  'model.weights': ['imagenet'],
-};
-
-// The images of a data set of one's own are listed by the run.
-const placesIn = (experiment: ExperimentInput) =>
-  Object.entries(places).flatMap(([path, words]) => {
-    const isOwn = path.startsWith('data.') && valueAt(experiment, 'data.dataset.own') !== undefined;
-    const value = isOwn ? null : valueAt(experiment, path);
-    return typeof value === 'string' && !words.includes(value) ? [{ path, value }] : [];
-  });
-
-const nested = (path: string, value: unknown) =>
-  path
-    .split('.')
-    .reverse()
-    .reduce<unknown>((inner, key) => ({ [key]: inner }), value) as ExperimentInput;
-
-/** As config.json keeps it: it is read from other working folders too. */
-export function withAbsolutePaths(experiment: ExperimentInput): ExperimentInput {
-  return mergeExperiments(
-    experiment,
-    ...placesIn(experiment).map(({ path, value }) => nested(path, resolve(value))),
-  );
-}
 
 /**
  * The experiment of a run.

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { RunFolder } from '@conquer-dml/run';
 import { writeDiscs } from '@conquer-dml/testing/pictures';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -54,6 +54,12 @@ describe('train', () => {
       'data.dataset.name': 'folder',
       'train.epochs': 1,
     });
+  });
+
+  it('writes down where its data are, for whoever works in another folder', async () => {
+    const images = relative(process.cwd(), at('images'));
+    await train(small({ data: { dataset: { name: 'folder', folder: images } } }), { run: at('relative') });
+    expect(RunFolder.open(at('relative')).settings()).toMatchObject({ 'data.dataset.folder': at('images') });
   });
 
   it("takes code of one's own in the place of parts, whose loss stays the caller's", async () => {

@@ -1,5 +1,6 @@
 import { RunFolder, type Summary } from '@conquer-dml/run';
 import { numThreads } from '@conquer-dml/torch';
+import { withAbsolutePaths } from '../experiment/absolute-paths.js';
 import {
   type Builder,
   buildBadImages,
@@ -83,7 +84,7 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const { run: path, resume = false, parts, observer = {}, signal } = request;
   refuseUnknownCalls(observer);
   const { experiment: input, own } = separateOwnParts(given);
-  const experiment = resolveExperiment(input, parts);
+  const experiment = resolveExperiment(withAbsolutePaths(input), parts);
   if (!resume && RunFolder.exists(path)) RunFolder.create(path, experiment); // refuses, before the data are read
   using lock = new RunLock();
   const resumed = resume ? lock.take(RunFolder.open(path)) : null;

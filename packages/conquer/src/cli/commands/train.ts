@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { withAbsolutePaths } from '../../experiment/absolute-paths.js';
 import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
 import { mergeExperiments } from '../../experiment/merge.js';
 import { readRecipe } from '../../experiment/recipe.js';
@@ -15,7 +16,6 @@ import { flatRecipes } from '../flat-recipes.js';
 import { JsonLines } from '../json-lines.js';
 import { resumption } from '../resumption.js';
 import { findRun } from '../runs.js';
-import { withAbsolutePaths } from '../stored.js';
 import { reportFiles, reportSummary, requireNameOfRun, runTraining } from '../train.js';
 import { addFlags, givenFlags, partsOf } from '../train-flags.js';
 import { chooseHelp, trainHelpFooter } from '../train-help.js';
