@@ -4,6 +4,7 @@
 // curl --silent --show-error --data-binary @photo.png http://localhost:8080
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import {
   isMainThread,
@@ -53,7 +54,9 @@ async function serve(run: string, folder: string, port: number): Promise<void> {
       response.destroy(); // it went away before it had sent all
     }
   });
-  server.listen(port, () => console.log(`listening on http://localhost:${port}`));
+  server.listen(port);
+  await once(server, 'listening');
+  console.log(`listening on http://localhost:${(server.address() as AddressInfo).port}`);
 }
 
 const [run = 'runs/photos', folder = 'photos', port = '8080'] = process.argv.slice(2);
