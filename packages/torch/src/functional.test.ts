@@ -11,6 +11,7 @@ const theta = randn([2, 2, 3], options);
 const labels = randint(0, 5, [4], { generator });
 const weight = rand([5], options);
 const probabilities = rand([3], options).add(0.5);
+const scoresMask = randn([6, 6], options).mul(3);
 
 /** In Python the inputs are x (the one with gradients), y and z. */
 interface Case {
@@ -20,6 +21,28 @@ interface Case {
 }
 
 const cases: Case[] = [
+  { python: 'F.gelu(x)', run: (x) => F.gelu(x), inputs: [vectors] },
+  {
+    python: "F.gelu(x, approximate='tanh')",
+    run: (x) => F.gelu(x, { approximate: 'tanh' }),
+    inputs: [vectors],
+  },
+  { python: 'F.silu(x)', run: (x) => F.silu(x), inputs: [vectors] },
+  {
+    python: 'F.layer_norm(x, (6, 5), eps=0.1)',
+    run: (x) => F.layerNorm(x, [6, 5], { eps: 0.1 }),
+    inputs: [image],
+  },
+  {
+    python: '(x @ y.transpose(-2, -1) / 5 ** 0.5).softmax(-1) @ y.flip(-1)',
+    run: (x) => F.scaledDotProductAttention(x, image.mul(2), image.mul(2).flip([-1])),
+    inputs: [image, image.mul(2)],
+  },
+  {
+    python: '(x @ y.transpose(-2, -1) / 5 ** 0.5 + z).softmax(-1) @ y',
+    run: (x) => F.scaledDotProductAttention(x, image, image, { attnMask: scoresMask }),
+    inputs: [image, image, scoresMask],
+  },
   { python: 'F.relu(x)', run: (x) => F.relu(x), inputs: [image] },
   { python: 'F.normalize(x)', run: (x) => F.normalize(x), inputs: [vectors] },
   {
@@ -97,6 +120,16 @@ const cases: Case[] = [
   {
     python: "F.interpolate(x, (8, 3), mode='bicubic')",
     run: (x) => F.interpolate(x, { size: [8, 3], mode: 'bicubic' }),
+    inputs: [image],
+  },
+  {
+    python: "F.interpolate(x, (8, 3), mode='bicubic', antialias=True)",
+    run: (x) => F.interpolate(x, { size: [8, 3], mode: 'bicubic', antialias: true }),
+    inputs: [image],
+  },
+  {
+    python: "F.interpolate(x, (3, 4), mode='bilinear', antialias=True)",
+    run: (x) => F.interpolate(x, { size: [3, 4], mode: 'bilinear', antialias: true }),
     inputs: [image],
   },
 ];

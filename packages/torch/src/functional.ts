@@ -1,4 +1,5 @@
 import { noGrad } from './autograd.js';
+import { native } from './binding.js';
 import type { Generator } from './random.js';
 import { scope } from './scope.js';
 import type { Tensor } from './tensor.js';
@@ -76,6 +77,61 @@ export function batchNorm(
 /** max(x, 0) of each element. */
 export function relu(x: Tensor): Tensor {
   return x.relu();
+}
+
+/** x · Φ(x), or with approximate 'tanh' its approximation by a tanh. */
+export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+  return aten.gelu(x, approximate);
+}
+
+/** x · σ(x). */
+export function silu(x: Tensor): Tensor {
+  return aten.silu(x);
+}
+
+export interface LayerNormOptions {
+  /** Of the shape that is normalised over, γ; default none. */
+  weight?: Tensor | null;
+  /** Of the same shape, β; default none. */
+  bias?: Tensor | null;
+  /** Added to the variance; default 1e-5. */
+  eps?: number;
+}
+
+/** x (..., ...shape): (x − mean) / √(var + eps) · weight + bias over the last dimensions. */
+export function layerNorm(
+  x: Tensor,
+  shape: readonly number[],
+  { weight = null, bias = null, eps = 1e-5 }: LayerNormOptions = {},
+): Tensor {
+  return aten.layer_norm(x, shape, weight, bias, eps);
+}
+
+export interface AttentionOptions {
+  /** Added to the scores, of a shape that expands to (..., N, M); default none. */
+  attnMask?: Tensor | null;
+}
+
+type FusedAttention = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null) => Tensor;
+
+/**
+ * softmax(q kᵀ / √d + mask) v: q (..., N, d), k (..., M, d), v (..., M, e) → (..., N, e). In one operator where libtorch has
+ * it (from 2.0 on), which does not keep the scores; in a chain of them where it has not.
+ */
+export function scaledDotProductAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { attnMask = null }: AttentionOptions = {},
+): Tensor {
+  if (native.findOperator('aten::scaled_dot_product_attention', '') !== null) {
+    const { scaled_dot_product_attention: fused } = aten as unknown as Record<string, FusedAttention>;
+    return (fused as FusedAttention)(q, k, v, attnMask);
+  }
+  return scope(() => {
+    const scores = q.mul((q.shape.at(-1) as number) ** -0.5).matmul(k.transpose(-2, -1));
+    return softmax(attnMask === null ? scores : scores.add(attnMask), -1).matmul(v);
+  });
 }
 
 export interface MaxPool2dOptions {
@@ -233,15 +289,20 @@ export interface InterpolateOptions {
   mode?: 'nearest' | 'bilinear' | 'bicubic';
   /** For bilinear and bicubic: keep the centres of the corner pixels in place; default false. */
   alignCorners?: boolean;
+  /**
+   * For bilinear and bicubic: smooth first where it shrinks. Bicubic then has another kernel where it grows, too (a -0.5
+   * instead of -0.75). Default false.
+   */
+  antialias?: boolean;
 }
 
 /**
- * Resizes x (B, C, H, W) without smoothing first, as PyTorch's interpolate does.
+ * Resizes x (B, C, H, W) as PyTorch's interpolate does.
  *
- * @throws TypeError for both `size` and `scaleFactor`, or neither
+ * @throws TypeError for both `size` and `scaleFactor`, or neither, or `antialias` with nearest
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
-  const { size, scaleFactor, mode = 'nearest', alignCorners = false } = options;
+  const { size, scaleFactor, mode = 'nearest', alignCorners = false, antialias = false } = options;
   if ((size === undefined) === (scaleFactor === undefined)) {
     throw new TypeError('interpolate: give either size or scaleFactor');
   }
@@ -249,10 +310,13 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const factors = scaleFactor === undefined ? null : pair(scaleFactor);
   switch (mode) {
     case 'nearest':
+      if (antialias) throw new TypeError('interpolate: antialias is for bilinear and bicubic');
       return aten.upsample_nearest2d$vec(x, sizes, factors);
     case 'bilinear':
+      if (antialias) return aten._upsample_bilinear2d_aa$vec(x, sizes, alignCorners, factors);
       return aten.upsample_bilinear2d$vec(x, sizes, alignCorners, factors);
     case 'bicubic':
+      if (antialias) return aten._upsample_bicubic2d_aa$vec(x, sizes, alignCorners, factors);
       return aten.upsample_bicubic2d$vec(x, sizes, alignCorners, factors);
   }
 }

@@ -8,6 +8,7 @@ export { inBlockedLayout } from './nn/blocked-layout.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv.js';
 export { convBatchNorm, keepFolded } from './nn/conv-batch-norm.js';
 export { Dropout, type DropoutOptions } from './nn/dropout.js';
+export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export { type BufferOptions, buffer, type LoadResult, Module, parameter } from './nn/module.js';
 export { AdaptiveAvgPool2d, AdaptiveMaxPool2d, MaxPool2d } from './nn/pooling.js';

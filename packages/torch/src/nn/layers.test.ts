@@ -16,6 +16,11 @@ const cases: Record<string, Case> = {
     layer: (dtype) => new nn.Linear(7, 5, { dtype }),
     shape: [4, 7],
   },
+  LayerNorm: {
+    python: 'nn.LayerNorm((3, 7), eps=0.01)',
+    layer: (dtype) => new nn.LayerNorm([3, 7], { eps: 0.01, dtype }),
+    shape: [2, 3, 7],
+  },
   'Linear without bias': {
     python: 'nn.Linear(7, 5, bias=False)',
     layer: (dtype) => new nn.Linear(7, 5, { bias: false, dtype }),
