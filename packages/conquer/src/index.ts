@@ -109,13 +109,7 @@ export { EasyPositiveMiner, type EasyPositiveOptions } from './miners/easy-posit
 export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flexible-triplet.js';
 export type { Miner, MinerContext, MinerPart } from './miners/miner.js';
 export type { Cutoff, MiningBounds } from './mining-bounds.js';
-export {
-  Backbone,
-  type BackboneContext,
-  type BackbonePart,
-  backbonePart,
-  type InputFormat,
-} from './models/backbone.js';
+export { Backbone, type BackboneContext, type BackbonePart, backbonePart } from './models/backbone.js';
 export {
   createModel,
   type ModelName,
@@ -125,9 +119,15 @@ export {
 } from './models/create-model.js';
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
+export { backboneOfConfig, inputOfPreprocessor } from './models/hub-config.js';
+export type { InputFormat } from './models/input-format.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export type { FeatureModule } from './models/own-backbone.js';
+export { publicName, publishedAs } from './models/public-name.js';
+export type { Published as PublishedBackbone } from './models/published.js';
 export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
+export { ViT } from './models/vit.js';
+export type { ViTShape } from './models/vit-shape.js';
 export { imageNetWeights, loadWeights } from './models/weights.js';
 export { nearestNeighbours } from './neighbours/nearest.js';
 export { pairwiseDistances } from './neighbours/pairwise.js';

@@ -1,7 +1,7 @@
 import { didYouMean } from '@conquer-dml/run';
 import type { z } from 'zod';
 import { OptionError, underPath } from './option-error.js';
-import { type AnyPart, withDefaults } from './part.js';
+import { type AnyPart, goesBy, withDefaults } from './part.js';
 
 /** A part as an experiment has it: its name, and its options beside it. For a union of parts, one of them. */
 export type NamedPart<P extends { name: string; options: z.ZodObject }> = P extends unknown
@@ -23,14 +23,15 @@ export function buildNamed<Context, Built>(
   context: Context,
   path: string,
 ): Built {
-  const part = parts.find((known) => known.name === name);
+  const part = parts.find((known) => goesBy(known, name));
   if (part === undefined) {
-    const names = parts.map((known) => known.name);
-    const problem = `expected one of ${names.join(', ')}, got ${JSON.stringify(name)}${didYouMean(String(name), names)}`;
+    const all = parts.flatMap((known) => known.names ?? [known.name]);
+    const names = parts.map((known) => known.name).join(', ');
+    const problem = `expected one of ${names}, got ${JSON.stringify(name)}${didYouMean(String(name), all)}`;
     throw underPath(path, new OptionError('name', problem));
   }
   try {
-    const built = part.build(withDefaults('', part.options, given), context);
+    const built = part.build(withDefaults('', part.options, given), context, name);
     if (!(built instanceof Promise)) return built;
     return built.catch((error: unknown) => Promise.reject(underPath(path, error))) as Built;
   } catch (error) {

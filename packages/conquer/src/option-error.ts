@@ -104,17 +104,32 @@ function at(schema: JsonSchema, path: readonly string[], given: unknown): JsonSc
   const all = alternatives(schema);
   const { name } = (typeof given === 'object' && given !== null ? given : {}) as { name?: unknown };
   const chosen =
-    all.find(({ properties }) => properties?.name?.const !== undefined && properties.name.const === name) ??
+    all.find((one) => partNames(one).some((known) => known === name)) ??
     all.find(({ properties, items }) => key === undefined || (properties && key in properties) || items) ??
     schema;
-  if (key === undefined)
-    return name !== undefined && chosen.properties?.name?.const === name ? chosen : schema;
+  if (key === undefined) return partNames(chosen).some((known) => known === name) ? chosen : schema;
   // A part's own name may be that of any.
-  const names = all.flatMap(({ properties }) => properties?.name?.const ?? []);
+  const names = all.flatMap(partNames);
   if (key === 'name' && names.length > 1) return { enum: names };
   const next = chosen.items ?? chosen.properties?.[key];
   if (next === undefined) return null;
   return at(next, rest, (given as Record<string, unknown> | undefined)?.[key]);
+}
+
+/** The names that the part of a schema goes by; none where it is no part's. */
+export function partNames({ properties }: JsonSchema): string[] {
+  const name = properties?.name;
+  if (name === undefined) return [];
+  return name.const === undefined ? ((name.enum ?? []) as string[]) : [name.const as string];
+}
+
+/** So many names can be read. */
+const MOST_NAMES = 40;
+
+/** Names in a message: all, or of too many the first, and how many more there are. */
+export function firstOf(names: readonly string[]): string {
+  if (names.length <= MOST_NAMES) return names.join(', ');
+  return `${names.slice(0, MOST_NAMES / 2).join(', ')} and ${names.length - MOST_NAMES / 2} more`;
 }
 
 /** The texts that a schema lets one choose of. */
@@ -128,15 +143,15 @@ export function choicesOf(schema: JsonSchema): string[] {
 function inWords(schema: JsonSchema): string {
   const all = alternatives(schema);
   if (all.length > 1) {
-    const parts = all.flatMap(({ properties }) => properties?.name?.const ?? []);
-    const others = all.filter(({ properties }) => properties?.name?.const === undefined);
+    const parts = all.flatMap(partNames);
+    const others = all.filter((one) => partNames(one).length === 0);
     const words = others.map(inWords);
-    if (parts.length > 0) words.unshift(`an object with a name of ${parts.join(', ')}`);
+    if (parts.length > 0) words.unshift(`an object with a name of ${firstOf(parts)}`);
     return words.join(' or ');
   }
   const only = all[0]!;
   const choices = choicesOf(only);
-  if (choices.length > 1) return `one of ${choices.join(', ')}`;
+  if (choices.length > 1) return `one of ${firstOf(choices)}`;
   if (only.const !== undefined) return JSON.stringify(only.const);
   switch (only.type) {
     case 'number':

@@ -11,12 +11,17 @@ import { mistakeIn, underPath } from './option-error.js';
 export interface Part<Name extends string, Shape extends z.ZodRawShape, Context, Built> {
   /** As experiments and flags have it. */
   readonly name: Name;
+  /** Of a part that stands for many: all the names it goes by, `name` among them. */
+  readonly names?: readonly Name[];
   /** What it is, in a line. */
   readonly help: string;
   /** Each with a default, and `describe()`d in a line. */
   readonly options: z.ZodObject<Shape, z.core.$strict>;
-  /** @param context what the experiment knows by then; what is built belongs to the caller */
-  build(options: z.output<z.ZodObject<Shape, z.core.$strict>>, context: Context): Built;
+  /**
+   * @param context what the experiment knows by then; what is built belongs to the caller
+   * @param name the one it was asked for by; its first when left out
+   */
+  build(options: z.output<z.ZodObject<Shape, z.core.$strict>>, context: Context, name?: Name): Built;
 }
 
 /** Defines a part; the types follow from its options. */
@@ -24,6 +29,14 @@ export function part<const Name extends string, Shape extends z.ZodRawShape, Con
   definition: Part<Name, Shape, Context, Built>,
 ): Part<Name, Shape, Context, Built> {
   return definition;
+}
+
+/** Whether a part goes by a name. */
+export function goesBy(
+  part: { readonly name: string; readonly names?: readonly string[] },
+  name: string,
+): boolean {
+  return part.name === name || (part.names?.includes(name) ?? false);
 }
 
 /** Any part of a kind. */

@@ -69,7 +69,8 @@ const embeddingInit: Meaning = (value) => {
 /** dcesml's flags that have another name here, or other values. docs/migrating.md is this table for people. */
 export const dcesmlFlags: Record<string, Meaning> = {
   experiment: noEffect,
-  arch: (value) => [['arch', value.replaceAll('_', '-')]],
+  // Theirs are torchvision's and one of their own; a name of timm's has underscores.
+  arch: (value) => [['arch', value === 'bn_inception' ? 'bn-inception' : value]],
   criterion: choice('loss', {
     MarginLoss: 'margin',
     KantorovMarginLoss: 'kantorov-margin',

@@ -1,5 +1,5 @@
 import { experimentSchema, type Parts } from '../experiment/experiment.js';
-import { alternatives, choicesOf, type JsonSchema, jsonSchemaOf } from '../option-error.js';
+import { alternatives, choicesOf, type JsonSchema, jsonSchemaOf, partNames } from '../option-error.js';
 import { flagGroup, flagName, trackerFlag, words } from './flag-table.js';
 
 /** Where a flag's value goes: a field of the experiment, or an option of a part, where that part is the one chosen. */
@@ -27,7 +27,8 @@ export interface Flag {
   targets: readonly Target[];
 }
 
-const partNameOf = ({ properties }: JsonSchema) => properties?.name?.const as string | undefined;
+/** The name of the part, the first of several, whose schema it is. */
+const partNameOf = (schema: JsonSchema): string | undefined => partNames(schema)[0];
 
 /** The options of a part; of one that is made of several, each of these by its path. */
 function optionsIn({ properties = {} }: JsonSchema): [option: string, schema: JsonSchema][] {
@@ -64,7 +65,7 @@ export function flagsOf(parts: Parts): Flag[] {
       const byDefault = (schema.default as { name?: string } | null | undefined)?.name;
       const choice: JsonSchema = {
         type: 'string',
-        enum: named.map(partNameOf),
+        enum: named.flatMap(partNames),
         ...(schema.description !== undefined && { description: schema.description }),
         ...(byDefault !== undefined && { default: byDefault }),
       };

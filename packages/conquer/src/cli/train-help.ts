@@ -1,5 +1,6 @@
 import { didYouMean, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { firstOf } from '../option-error.js';
 import type { Flag } from './flags.js';
 
 /** What most people need, in words that fit a line: what `conquer train --help` shows, on one screen. */
@@ -66,7 +67,7 @@ export function chooseHelp(train: Command, flags: readonly Flag[], args: readonl
       option.hidden = flag !== undefined && !(name in usual);
       if (flag && name in usual) option.description = briefly(flag);
     } else {
-      const choices = flag?.choices.join(', ') ?? '';
+      const choices = firstOf(flag?.choices ?? []);
       if (choices !== '' && !option.description.includes(choices))
         option.description = `${option.description} (${choices})`;
       option.hidden = topic !== 'all' && (flag === undefined || topicOf(flag.group) !== topic);

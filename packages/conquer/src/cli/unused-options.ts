@@ -1,6 +1,7 @@
 import { UserError } from '@conquer-dml/run';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import type { LossPart } from '../losses/loss.js';
+import { goesBy } from '../part.js';
 
 type Use = [used: (experiment: Experiment, parts: Parts) => boolean, by: string | ((parts: Parts) => string)];
 
@@ -54,7 +55,7 @@ const uses: Record<string, Use> = {
   'freeze-masks-with-one-learner': learnedMasks,
   bn: [
     ({ model: { backbone } }, parts) =>
-      parts.backbones.find(({ name }) => 'name' in backbone && name === backbone.name)?.batchNorm !== false,
+      parts.backbones.find((part) => 'name' in backbone && goesBy(part, backbone.name))?.batchNorm !== false,
     'an --arch with BatchNorm',
   ],
   margin: [

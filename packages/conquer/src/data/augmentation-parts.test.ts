@@ -1,6 +1,6 @@
 import { Generator, liveTensors, rand, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
-import { imageNetInput } from '../models/backbone.js';
+import { imageNetInput } from '../models/input-format.js';
 import { preprocessingFor } from '../models/preprocessing.js';
 import { buildNamed } from '../named-part.js';
 import { withDefaults } from '../part.js';

@@ -3,6 +3,7 @@ import { z } from 'zod';
 /** A part as far as its place in an experiment goes. */
 interface NamedOptions {
   readonly name: string;
+  readonly names?: readonly string[];
   readonly options: z.ZodObject<z.ZodRawShape, z.core.$strict>;
   readonly help: string;
 }
@@ -21,8 +22,8 @@ type Named<P extends NamedOptions> = P extends { name: infer Name extends string
 export function partOf<const List extends readonly NamedOptions[]>(
   parts: readonly NamedOptions[],
 ): z.ZodType<z.output<Named<List[number]>>, z.input<Named<List[number]>>> {
-  const [first, ...rest] = parts.map(({ name, help, options }) =>
-    z.strictObject({ name: z.literal(name), ...options.shape }).describe(help),
+  const [first, ...rest] = parts.map(({ name, names = [name], help, options }) =>
+    z.strictObject({ name: z.literal([...names]), ...options.shape }).describe(help),
   );
   if (first === undefined) throw new Error('expected at least one part');
   return z.discriminatedUnion('name', [first, ...rest]) as unknown as ReturnType<typeof partOf<List>>;

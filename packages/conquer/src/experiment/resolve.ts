@@ -1,4 +1,5 @@
 import { shortSideFor } from '../models/preprocessing.js';
+import { publicName } from '../models/public-name.js';
 import { startingLearningRate } from '../optimize/learning-rates.js';
 import { alternatives, type JsonSchema, jsonSchemaOf, mistakeIn, OptionError } from '../option-error.js';
 import {
@@ -17,7 +18,7 @@ import {
  */
 export function resolveExperiment(input: ExperimentInput, parts: Parts = builtInParts): Experiment {
   const schema = experimentSchema(parts);
-  const named = withPartNames(input, jsonSchemaOf(schema)) as ExperimentInput;
+  const named = spelledOut(withPartNames(input, jsonSchemaOf(schema)) as ExperimentInput, parts);
   const parsed = schema.safeParse(named, { reportInput: true });
   if (!parsed.success) throw mistakeIn('', schema, named, parsed.error);
   return settled(parsed.data);
@@ -34,6 +35,14 @@ function withPartNames(value: unknown, schema: JsonSchema): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => [name, withPartNames(field, fields[name] ?? {})]),
   );
+}
+
+/** A backbone's public name may leave out what timm means by itself; what a run writes down must not change with timm. */
+function spelledOut(input: ExperimentInput, { backbones }: Parts): ExperimentInput {
+  const backbone = input?.model?.backbone as { name?: unknown } | undefined;
+  if (typeof backbone?.name !== 'string') return input;
+  const name = publicName(backbone.name, backbones);
+  return { ...input, model: { ...input.model, backbone: { ...backbone, name } } } as ExperimentInput;
 }
 
 /** What depends on another field where it is left open. */

@@ -24,8 +24,11 @@ export interface GoldenResult {
   notYet: Map<string, number>;
 }
 
-/** Compares what one golden file holds with the implementation. */
-export type GoldenCheck = (cases: unknown, on?: Arithmetic) => GoldenResult;
+/**
+ * Compares what one golden file holds with the implementation. `folder` is where it lies: other files that it names lie
+ * there, too.
+ */
+export type GoldenCheck = (cases: unknown, on?: Arithmetic, folder?: string) => GoldenResult;
 
 /** The file does not hold what a golden file of its name holds. */
 export class GoldenFormatError extends Error {
@@ -74,6 +77,23 @@ export class Comparison {
     if (!(error <= tolerance)) this.fail(`${what}: relative error ${error.toExponential(1)}`);
   }
 
+  /** Compares rows of features (B, D): the error is relative to the length of the expected row. */
+  rows(what: string, got: ArrayLike<number>, want: GoldenTensor, tolerance = this.tolerance): void {
+    const [rows = 0, size = 0] = want.shape;
+    if (got.length !== rows * size) {
+      this.fail(`${what}: expected ${rows * size} numbers, got ${got.length}`);
+      return;
+    }
+    let error = 0;
+    for (let row = 0; row < rows; row++) {
+      const expected = want.data.slice(row * size, (row + 1) * size);
+      const off = Math.hypot(...expected.map((value, i) => value - (got[row * size + i] as number)));
+      error = Math.max(error, Number.isNaN(off) ? Infinity : off / Math.hypot(...expected));
+    }
+    this.result.worst = Math.max(this.result.worst, error);
+    if (!(error <= tolerance)) this.fail(`${what}: off by ${error.toExponential(1)} of the row's length`);
+  }
+
   /** Compares integers that must be the same. */
   same(what: string, got: ArrayLike<number>, want: ArrayLike<number>): void {
     let different = Math.abs(got.length - want.length);
@@ -97,6 +117,13 @@ export function readObject(value: unknown, what: string): Record<string, unknown
     throw new GoldenFormatError(`expected an object for ${what}, got ${describe(value)}`);
   }
   return value as Record<string, unknown>;
+}
+
+export function readText(value: unknown, what: string): string {
+  if (typeof value !== 'string') {
+    throw new GoldenFormatError(`expected a text for ${what}, got ${describe(value)}`);
+  }
+  return value;
 }
 
 export function readNumber(value: unknown, what: string): number {

@@ -1,4 +1,5 @@
 import { checkArchitectures } from './architectures.js';
+import { checkFullBackbones, checkHubBackbones, checkTimmBackbones } from './backbones.js';
 import type { GoldenCheck } from './check.js';
 import { checkEvaluation } from './evaluation.js';
 import { checkLosses } from './losses.js';
@@ -12,6 +13,9 @@ import { checkTrainingTrajectory } from './training-trajectory.js';
 /** Which check reads which golden file. */
 export const goldenFiles: Readonly<Record<string, GoldenCheck>> = {
   'architectures.json': checkArchitectures,
+  'backbones-hf.json': checkHubBackbones,
+  'backbones-timm-full.json': checkFullBackbones,
+  'backbones-timm.json': checkTimmBackbones,
   'evaluation.json': checkEvaluation,
   'losses.json': checkLosses,
   'losses-revisiting-dml.json': checkRevisitingLosses,

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { FLOAT64 } from './check.js';
 import { goldenFiles } from './files.js';
 
-const fixture = (name: string): unknown =>
-  JSON.parse(
-    readFileSync(fileURLToPath(new URL(`../../test/fixtures/golden/${name}`, import.meta.url)), 'utf8'),
-  );
+const folder = fileURLToPath(new URL('../../test/fixtures/golden', import.meta.url));
+const fixture = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 
 // Whole networks take long: networks.slow.test.ts holds them.
 const slow = ['architectures.json', 'training-trajectory.json'];
@@ -14,7 +14,7 @@ const slow = ['architectures.json', 'training-trajectory.json'];
 describe('numbers of the original implementations', () => {
   for (const [name, check] of Object.entries(goldenFiles).filter(([file]) => !slow.includes(file))) {
     it(`agree in float64: ${name}`, () => {
-      const result = check(fixture(name));
+      const result = check(fixture(name), FLOAT64, folder);
       expect(result.failures).toEqual([]);
       expect([...result.notYet]).toEqual([]);
       expect(result.cases).toBeGreaterThan(0);
@@ -23,6 +23,8 @@ describe('numbers of the original implementations', () => {
   }
 
   for (const name of [
+    'backbones-hf.json',
+    'backbones-timm.json',
     'evaluation.json',
     'losses.json',
     'losses-revisiting-dml.json',
@@ -30,7 +32,9 @@ describe('numbers of the original implementations', () => {
     'miners.json',
   ]) {
     it(`agree in float32: ${name}`, () => {
-      expect(goldenFiles[name]?.(fixture(name), { dtype: 'float32', device: 'cpu' }).failures).toEqual([]);
+      expect(
+        goldenFiles[name]?.(fixture(name), { dtype: 'float32', device: 'cpu' }, folder).failures,
+      ).toEqual([]);
     });
   }
 });

@@ -32,7 +32,11 @@ export function goldenReport(
     else if (!check) add(name, 'not yet: nothing here reads a file of this name');
     else {
       try {
-        const result = check(JSON.parse(readFileSync(join(folder, name), 'utf8')), { ...FLOAT64, device });
+        const result = check(
+          JSON.parse(readFileSync(join(folder, name), 'utf8')),
+          { ...FLOAT64, device },
+          folder,
+        );
         add(name, summary(result));
         for (const failure of result.failures) print(`    ${failure}`);
         off ||= result.failures.length > 0;

@@ -1,6 +1,7 @@
 import { nn, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { imageNetInput } from './input-format.js';
 
 /**
  * The convolutions of AlexNet in its one-column form (Krizhevsky, arXiv 1404.5997), with torchvision's parameter

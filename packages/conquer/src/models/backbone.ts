@@ -2,45 +2,12 @@ import { UserError } from '@conquer-dml/run';
 import { type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { z } from 'zod';
 import type { Part } from '../part.js';
+import type { InputFormat } from './input-format.js';
 import { type KeyMap, namedBy, ownNames } from './key-map.js';
+import { type Naming, recognise } from './naming.js';
+import type { Published } from './published.js';
 import type { PublishedWeights } from './published-weights.js';
 import { firstThree, weightFaults } from './weight-faults.js';
-
-/**
- * What a backbone expects of its images: `(scale * pixel / 255 - mean) / std` for each channel, the channels in the
- * order of `channels`.
- */
-export interface InputFormat {
-  /** Usual side of the square image, in pixels. Other sizes work too. */
-  size: number;
-  /** Order of the channels, of `mean` and `std` too; 'RGB' when left out. */
-  channels?: 'RGB' | 'BGR';
-  /** Value of a white pixel before the mean is subtracted; 1 when left out. */
-  scale?: number;
-  /** Of each channel, for values in 0…`scale`. */
-  mean: [number, number, number];
-  /** Of each channel, for values in 0…`scale`. */
-  std: [number, number, number];
-  /** How images were brought to size where its published weights were trained; 'bilinear' when left out. */
-  interpolation?: 'bilinear' | 'bicubic';
-  /** The share of the short side that evaluation cuts out of the middle; 0.875 (224 of 256) when left out. */
-  cropShare?: number;
-}
-
-/** What an input says where it says nothing else. */
-export const usualInput = {
-  channels: 'RGB',
-  scale: 1,
-  interpolation: 'bilinear',
-  cropShare: 0.875,
-} as const satisfies Partial<InputFormat>;
-
-/** ImageNet's statistics, with which torchvision's weights were trained. */
-export const imageNetInput: InputFormat = {
-  size: 224,
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-};
 
 /** What to do about weights that do not fit. */
 export const FITTING = 'take the network that they were trained with, or name them as torchvision does';
@@ -51,6 +18,8 @@ export interface BackboneContext {
   frozenBatchNorm: boolean;
   /** Draws the weights; without one, the generator that manualSeed() sets. */
   generator?: Generator | undefined;
+  /** Where its tensors are made: 'meta' gives names and shapes without numbers. Families that are published only; default: the CPU. */
+  device?: string | undefined;
 }
 
 /** A backbone as an experiment names it. */
@@ -65,6 +34,8 @@ export interface BackbonePart<
   readonly weights: PublishedWeights | null;
   /** What to do in their place, in words, where others publish some. */
   readonly weightsElsewhere?: string;
+  /** Of a family: its members, each under the name of weights that somebody published. */
+  readonly published?: readonly Published<Name>[];
 }
 
 /** Defines a backbone; the types follow from its options. */
@@ -89,6 +60,8 @@ export abstract class Backbone extends nn.Module {
   abstract readonly classifierPrefixes: readonly string[];
   /** The names and shapes that files of its weights may have. */
   readonly keyMaps: readonly KeyMap[] = [ownNames];
+  /** How other programs' files hold its weights where names are not all: in pieces, or as pieces. */
+  readonly namings: readonly Naming[] = [];
 
   /**
    * Side in pixels of the smallest image that leaves a feature map: one of a smaller side would vanish on the way. Default 1.
@@ -139,16 +112,15 @@ export abstract class Backbone extends nn.Module {
    * Copies published weights into this backbone. Every missing, unexpected or mis-shaped name that is not the
    * classifier's is an error; then nothing is copied.
    *
-   * @param weights a state dict with its own names or those of its `keyMaps`; it is not changed, and stays the caller's
+   * @param weights a state dict with its own names or those of its `keyMaps` or `namings`; it is not changed, and stays the caller's
    * @returns the names that were left out: those of the classifier
    * @throws UserError that names what does not fit, or is not finite, or a variance below 0
    */
   loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
     return scope(() => {
       const own = new Set(this.stateDict().keys());
-      const leftOut: string[] = [];
-      const kept = new Map<string, Tensor>();
-      for (const [name, value] of weights) {
+      const { kept, leftOut, others } = this.renamed(weights, own);
+      for (const [name, value] of others) {
         const known = namedBy(this.keyMaps, own, name);
         if (known) kept.set(known.ownName, known.map.shaped?.(known.ownName, value) ?? value);
         else if (this.classifierPrefixes.some((prefix) => name.startsWith(prefix))) leftOut.push(name);
@@ -164,6 +136,30 @@ export abstract class Backbone extends nn.Module {
       }
       return leftOut;
     });
+  }
+
+  /** What another program's naming makes of the weights, where one fits better than the network's own names. */
+  private renamed(weights: ReadonlyMap<string, Tensor>, own: ReadonlySet<string>) {
+    const kept = new Map<string, Tensor>();
+    const leftOut: string[] = [];
+    const others = new Map(weights);
+    const names = [...weights.keys()];
+    const store = recognise(this.namings, own, names);
+    const byName = names.filter((name) => namedBy(this.keyMaps, own, name) !== null).length;
+    if (store === null || store.tensors.size <= byName) return { kept, leftOut, others };
+    for (const [name, { names: sources, make }] of store.tensors) {
+      const tensors = sources.map((source) => weights.get(source) as Tensor);
+      kept.set(name, make?.(tensors) ?? (tensors[0] as Tensor));
+    }
+    for (const { names: sources } of store.tensors.values())
+      for (const source of sources) others.delete(source);
+    for (const name of others.keys()) {
+      const inside = name.startsWith(store.prefix) ? name.slice(store.prefix.length) : null;
+      if (inside !== null && !store.naming.ignored?.test(inside)) continue;
+      leftOut.push(name);
+      others.delete(name);
+    }
+    return { kept, leftOut, others };
   }
 
   /** Integers would be taken for the weights that they are a code of (of 8 bits, with scales beside them). */

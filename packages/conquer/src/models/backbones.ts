@@ -4,6 +4,7 @@ import { bnInception } from './bn-inception.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
 import { smallResNet } from './small-resnet.js';
 import { vgg11, vgg11bn } from './vgg.js';
+import { vit } from './vit.js';
 
 /** The backbones that an experiment can name. */
 export const backbones = [
@@ -17,4 +18,5 @@ export const backbones = [
   vgg11,
   vgg11bn,
   bnInception,
+  vit,
 ] as const satisfies readonly BackbonePart[];

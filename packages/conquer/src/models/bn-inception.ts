@@ -1,6 +1,7 @@
 import { aten, cat, F, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart, type InputFormat } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import type { InputFormat } from './input-format.js';
 import type { KeyMap } from './key-map.js';
 
 /** The channels of one inception block, branch by branch; a block of stride 2 passes its pooled input on. */

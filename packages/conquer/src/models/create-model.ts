@@ -1,9 +1,11 @@
 import { didYouMean, UserError } from '@conquer-dml/run';
 import { buildNamed, type NamedPart } from '../named-part.js';
+import { firstOf } from '../option-error.js';
 import { inWords } from '../out-of-memory.js';
 import type { Backbone, BackboneContext, BackbonePart } from './backbone.js';
 import { backbones } from './backbones.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
+import { publicName } from './public-name.js';
 
 type KnownBackbone = (typeof backbones)[number];
 
@@ -11,7 +13,9 @@ type KnownBackbone = (typeof backbones)[number];
 export type ModelName = KnownBackbone['name'];
 
 /** The names that createModel knows. */
-export const modelNames: readonly ModelName[] = backbones.map(({ name }) => name);
+export const modelNames: readonly ModelName[] = backbones.flatMap((part: BackbonePart): ModelName[] => [
+  ...((part.names ?? [part.name]) as readonly ModelName[]),
+]);
 
 /** A backbone as an experiment has it: its name, with options beside it, or the name alone where the defaults will do. */
 export type NamedBackbone = ModelName | NamedPart<KnownBackbone>;
@@ -26,24 +30,29 @@ export interface ModelOptions extends EmbeddingModelOptions, Partial<BackboneCon
  */
 export function createBackbone(
   named: NamedBackbone,
-  { frozenBatchNorm = false, generator }: Partial<BackboneContext> = {},
+  { frozenBatchNorm = false, generator, device }: Partial<BackboneContext> = {},
 ): Backbone {
-  const given = typeof named === 'string' ? { name: named } : named;
+  const given = typeof named === 'string' ? { name: publicName(named) } : named;
   const parts: readonly BackbonePart[] = backbones;
   try {
-    return buildNamed(parts, given, { frozenBatchNorm, generator }, '');
+    return buildNamed(parts, given, { frozenBatchNorm, generator, device }, '');
   } catch (error) {
     const { name, ...options } = given;
     throw inWords(error, `a ${name} with ${JSON.stringify(options)}: a smaller one needs less`);
   }
 }
 
-/** @throws UserError for text that is no name of a model */
+/**
+ * A model's name, whatever it was written as: with timm/ in front, or without its tag.
+ *
+ * @throws UserError for text that is no name of a model
+ */
 export function modelNameOf(text: string): ModelName {
-  const name = modelNames.find((known) => known === text);
+  const spelled = publicName(text);
+  const name = modelNames.find((known) => known === spelled);
   if (name !== undefined) return name;
   throw new UserError(
-    `unknown model '${text}'${didYouMean(text, modelNames)}: choose one of ${modelNames.join(', ')}`,
+    `unknown model '${text}'${didYouMean(text, modelNames)}: choose one of ${firstOf(modelNames)}`,
   );
 }
 

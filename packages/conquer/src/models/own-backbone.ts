@@ -1,6 +1,7 @@
 import { UserError } from '@conquer-dml/run';
 import { type nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
-import { Backbone, type InputFormat, imageNetInput } from './backbone.js';
+import { Backbone } from './backbone.js';
+import { type InputFormat, imageNetInput } from './input-format.js';
 
 /** A module that can be a backbone: it has to give features; what else it says of itself is believed. */
 export interface FeatureModule extends nn.Module {

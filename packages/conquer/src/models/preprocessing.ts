@@ -1,5 +1,5 @@
 import type { Preprocessing } from '@conquer-dml/run';
-import { type InputFormat, usualInput } from './backbone.js';
+import { type InputFormat, usualInput } from './input-format.js';
 
 /** How images are read; what is left out is as the backbone's `input` says. */
 export interface Reading {
@@ -15,8 +15,12 @@ export interface Reading {
 }
 
 /** The short side of which so large a square is cut out; where nothing is said of the share, as 224 of 256. */
-export function shortSideFor(size: number, cropShare: number = usualInput.cropShare): number {
-  return Math.round(size / cropShare);
+export function shortSideFor(
+  size: number,
+  cropShare: number = usualInput.cropShare,
+  rounding: 'nearest' | 'down' = usualInput.rounding,
+): number {
+  return rounding === 'down' ? Math.floor(size / cropShare) : Math.round(size / cropShare);
 }
 
 /** What a network on a backbone of this input is given of an image that nothing is drawn for. */
@@ -24,8 +28,8 @@ export function preprocessingFor(
   input: InputFormat,
   { size = input.size, resize: given, reduced = null }: Reading = {},
 ): Preprocessing {
-  const { channels, scale, mean, std, interpolation, cropShare } = { ...usualInput, ...input };
-  const resize = given ?? shortSideFor(size, cropShare);
+  const { channels, scale, mean, std, interpolation, cropShare, rounding } = { ...usualInput, ...input };
+  const resize = given ?? shortSideFor(size, cropShare, rounding);
   return {
     size,
     resize,

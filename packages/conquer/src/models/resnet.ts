@@ -1,6 +1,7 @@
 import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { imageNetInput } from './input-format.js';
 import type { PublishedWeights } from './published-weights.js';
 import { BasicBlock, Bottleneck, convolution, runStage } from './residual-blocks.js';
 

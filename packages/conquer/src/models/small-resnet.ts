@@ -2,14 +2,8 @@ import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
-import {
-  Backbone,
-  type BackboneContext,
-  backbonePart,
-  type InputFormat,
-  imageNetInput,
-  usualInput,
-} from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { type InputFormat, imageNetInput, usualInput } from './input-format.js';
 import { BasicBlock, convolution, runStage } from './residual-blocks.js';
 
 const triple = (number = z.number()) => z.tuple([number, number, number]);
@@ -85,7 +79,7 @@ export class SmallResNet extends Backbone {
   private readonly maxPool: boolean;
   private readonly stages: BasicBlock[][];
 
-  constructor({ frozenBatchNorm = false, generator, ...given }: SmallResNetOptions = {}) {
+  constructor({ frozenBatchNorm = false, generator, device: _, ...given }: SmallResNetOptions = {}) {
     super();
     const { widths, depths, stem, shortcut, input } = withDefaults('SmallResNet', options, given);
     const { kernelSize, stride, maxPool } = stem;

@@ -1,12 +1,15 @@
 import { UserError } from '@conquer-dml/run';
 import { type KeyMap, namedBy } from './key-map.js';
+import { type NamedStore, type Naming, recognise, type StoredTensor } from './naming.js';
 
 /** How the names of a file of weights stand to a network's own. */
 export interface StoredNames {
   /** What stands before each of the network's names in the file; '' for nothing. */
   prefix: string;
-  /** The file's name of each of the network's tensors that it has. */
-  byOwnName: Map<string, string>;
+  /** What of the file each of the network's tensors is that it has, with the prefix. */
+  byOwnName: Map<string, StoredTensor>;
+  /** Whose naming the file has; null for the network's own names, or those of its key maps. */
+  naming: string | null;
   /** The file's names that belong to a classifier, or, where there is a prefix, lie outside of it. */
   leftOut: string[];
   /** The file's names that nothing in the network has. */
@@ -29,6 +32,7 @@ interface NamedNetwork {
   stateDict(): ReadonlyMap<string, unknown>;
   readonly classifierPrefixes: readonly string[];
   readonly keyMaps: readonly KeyMap[];
+  readonly namings: readonly Naming[];
 }
 
 /**
@@ -41,18 +45,62 @@ interface NamedNetwork {
 export function matchStoredNames(network: NamedNetwork, stored: readonly string[]): StoredNames {
   const own = new Set(network.stateDict().keys());
   const ownNameOf = (name: string) => namedBy(network.keyMaps, own, name)?.ownName ?? null;
+  const theirs = recognise(network.namings, own, stored);
+  const plain = new Set(stored.flatMap((name) => ownNamesWithin(name, ownNameOf)));
+  if (theirs !== null && theirs.tensors.size > plain.size) {
+    return ofNaming(theirs, own, stored, [...CLASSIFIERS, ...network.classifierPrefixes]);
+  }
   const prefix = prefixOf(own, stored, ownNameOf);
   const classifiers = [...CLASSIFIERS, ...network.classifierPrefixes];
-  const names: StoredNames = { prefix, byOwnName: new Map(), leftOut: [], unexpected: [], missing: [] };
+  const names: StoredNames = {
+    ...{ prefix, naming: null, byOwnName: new Map() },
+    ...{ leftOut: [], unexpected: [], missing: [] },
+  };
   for (const name of stored) {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : null;
     const ownName = rest === null ? null : ownNameOf(rest);
-    if (ownName !== null) names.byOwnName.set(ownName, name);
+    if (ownName !== null) names.byOwnName.set(ownName, { names: [name] });
     else if (rest === null || classifiers.some((start) => rest.startsWith(start))) names.leftOut.push(name);
     else names.unexpected.push(name);
   }
   for (const name of own)
     if (!names.byOwnName.has(name) && !name.endsWith('num_batches_tracked')) names.missing.push(name);
+  return names;
+}
+
+/** The network's names that a file's name has at its end. */
+function ownNamesWithin(name: string, ownNameOf: (name: string) => string | null): string[] {
+  const found: string[] = [];
+  for (let dot = -1; ; ) {
+    const own = ownNameOf(name.slice(dot + 1));
+    if (own !== null) found.push(own);
+    dot = name.indexOf('.', dot + 1);
+    if (dot < 0) return found;
+  }
+}
+
+function ofNaming(
+  { naming, prefix, tensors }: NamedStore,
+  own: ReadonlySet<string>,
+  stored: readonly string[],
+  classifiers: readonly string[],
+): StoredNames {
+  const used = new Set(Array.from(tensors.values(), ({ names }) => names).flat());
+  const names: StoredNames = {
+    ...{ prefix, naming: naming.of, byOwnName: new Map(tensors) },
+    ...{ leftOut: [], unexpected: [], missing: [] },
+  };
+  for (const name of stored) {
+    if (used.has(name)) continue;
+    const rest = name.startsWith(prefix) ? name.slice(prefix.length) : null;
+    const beside =
+      rest === null ||
+      (naming.ignored?.test(rest) ?? false) ||
+      classifiers.some((start) => rest.startsWith(start));
+    (beside ? names.leftOut : names.unexpected).push(name);
+  }
+  for (const name of own)
+    if (!tensors.has(name) && !name.endsWith('num_batches_tracked')) names.missing.push(name);
   return names;
 }
 

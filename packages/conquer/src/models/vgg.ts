@@ -1,6 +1,7 @@
 import { nn, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart, imageNetInput } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { imageNetInput } from './input-format.js';
 import type { PublishedWeights } from './published-weights.js';
 
 export type VGGName = 'vgg11' | 'vgg11bn';

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '@conquer-dml/run';
 import { SerializationError, scope, type Tensor } from '@conquer-dml/torch';
+import { goesBy } from '../part.js';
 import { type Backbone, FITTING } from './backbone.js';
 import { backbones } from './backbones.js';
 import type { PublishedWeights } from './published-weights.js';
-import { matchStoredNames } from './stored-names.js';
+import { matchStoredNames, type StoredNames } from './stored-names.js';
 import { openStoredWeights, type StoredWeights } from './stored-weights.js';
 import { firstThree } from './weight-faults.js';
 
@@ -15,7 +16,7 @@ import { firstThree } from './weight-faults.js';
  * @throws UserError where there are none
  */
 export function imageNetWeights(name: string): PublishedWeights {
-  const found = backbones.find((backbone) => backbone.name === name);
+  const found = backbones.find((backbone) => goesBy(backbone, name));
   if (found?.weights) return found.weights;
   const names = backbones.flatMap((backbone) => (backbone.weights ? [backbone.name] : []));
   const advice = found?.weightsElsewhere ?? `choose one of ${names.join(', ')}; weights 'none' start without`;
@@ -57,19 +58,37 @@ export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWe
         `${file}: the weights do not fit ${backbone.name}${without}: ${wrong.join('; ')}; ${FITTING}`,
       );
     }
-    const wanted = new Set(byOwnName.values());
+    const wanted = new Set(Array.from(byOwnName.values(), (each) => each.names).flat());
     const tensors = reading(() => stored.read((name) => wanted.has(name)));
-    const weights = new Map(
-      Array.from(byOwnName.values(), (name) => [name.slice(prefix.length), tensors.get(name) as Tensor]),
-    );
+    const weights = takenFrom(tensors, names);
     try {
       backbone.loadPretrained(weights);
     } catch (error) {
       throw error instanceof UserError ? new UserError(`${file}: ${error.message}`) : error;
     }
-    return isRun ? [] : notesOf(stored, { prefix, leftOut, count: weights.size });
+    return isRun ? [] : notesOf(stored, { ...names, leftOut, count: weights.size });
   });
   for (const note of notes) onNote?.(`${file}: ${note}`);
+}
+
+/**
+ * The tensors of a file as a network takes them: put together where its naming says how, under the network's names; and else
+ * as they are, their prefix taken off. What is new belongs to the caller's scope.
+ *
+ * @param tensors those that `names.byOwnName` has need of
+ */
+export function takenFrom(
+  tensors: ReadonlyMap<string, Tensor>,
+  { prefix, naming, byOwnName }: StoredNames,
+): Map<string, Tensor> {
+  const taken = new Map<string, Tensor>();
+  for (const [ownName, { names, make }] of byOwnName) {
+    const parts = names.map((name) => tensors.get(name) as Tensor);
+    const [first] = names as [string];
+    const name = naming === null ? first.slice(prefix.length) : ownName;
+    taken.set(name, make?.(parts) ?? (parts[0] as Tensor));
+  }
+  return taken;
 }
 
 /** Of a run's checkpoint (see train/checkpoint.ts): what of the model is neither its last layer nor its masks. */
@@ -77,7 +96,7 @@ const isBackbone = (name: string) => /^model\.(?!embedding\.|masks\.)/.test(name
 
 function notesOf(
   { path, passedOver, others }: StoredWeights,
-  { prefix, leftOut, count }: { prefix: string; leftOut: string[]; count: number },
+  { prefix, naming, leftOut, count }: StoredNames & { count: number },
 ): string[] {
   const notes: string[] = [];
   if (passedOver.length > 0) {
@@ -86,7 +105,8 @@ function notesOf(
       `took the weights under '${path.join("', '")}'; there are others under ${firstThree(elsewhere)}`,
     );
   }
-  if (prefix !== '') notes.push(`took '${prefix}' off ${count} names`);
+  if (naming !== null) notes.push(`took ${count} tensors of ${naming} names`);
+  else if (prefix !== '') notes.push(`took '${prefix}' off ${count} names`);
   const unused = [...leftOut, ...others.keys()];
   if (unused.length > 0) notes.push(`left out ${firstThree(unused)}: no part of the network`);
   return notes;

@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/dataset.js';
 import type { Builder } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
+import { goesBy } from '../part.js';
 import { seenClassesWarning } from './seen-classes.js';
 
 /**
@@ -27,7 +28,7 @@ export function startWarning({ model, optimize }: Experiment, parts: Parts): str
 }
 
 const hasBatchNorm = ({ backbone }: Experiment['model'], parts: Parts) =>
-  'own' in backbone || (parts.backbones.find(({ name }) => name === backbone.name)?.batchNorm ?? true);
+  'own' in backbone || (parts.backbones.find((part) => goesBy(part, backbone.name))?.batchNorm ?? true);
 
 const waysOn = (learningRate: number) =>
   learningRate === 0

@@ -1,0 +1,44 @@
+import { F, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { type LayerOptions, transformerLinear } from './layer-options.js';
+
+/** Of tokens (B, N, heads · d): (B, heads, N, d). */
+export function splitHeads(x: Tensor, heads: number): Tensor {
+  const [batch = 0, tokens = 0, width = 0] = x.shape;
+  return x.reshape([batch, tokens, heads, width / heads]).transpose(1, 2);
+}
+
+/** Of (B, heads, N, d): tokens (B, N, heads · d). */
+export function joinHeads(x: Tensor): Tensor {
+  const [batch = 0, heads = 0, tokens = 0, size = 0] = x.shape;
+  return x.transpose(1, 2).reshape([batch, tokens, heads * size]);
+}
+
+export interface AttentionShape {
+  width: number;
+  heads: number;
+  /** Whether queries, keys and values have a bias. */
+  bias: boolean;
+}
+
+/** Tokens (B, N, width) → (B, N, width): each looks at all, in several heads. */
+export class Attention extends nn.Module {
+  readonly qkv: nn.Linear;
+  readonly proj: nn.Linear;
+  private readonly heads: number;
+
+  constructor({ width, heads, bias }: AttentionShape, options: LayerOptions) {
+    super();
+    this.heads = heads;
+    this.qkv = transformerLinear(width, 3 * width, { ...options, bias });
+    this.proj = transformerLinear(width, width, options);
+  }
+
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const width = x.shape.at(-1) as number;
+      const qkv = this.qkv.forward(x);
+      const part = (i: number) => splitHeads(qkv.narrow(-1, i * width, width), this.heads);
+      return this.proj.forward(joinHeads(F.scaledDotProductAttention(part(0), part(1), part(2))));
+    });
+  }
+}
