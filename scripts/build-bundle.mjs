@@ -1,6 +1,6 @@
 // Puts the modules of conquer, and zod's, together in a few files. Node takes 0.4 ms a module to load it, whatever is in it:
 // of conquer's three hundred and zod's one hundred (64 of them languages) that is twice what their code takes.
-import { readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -8,6 +8,7 @@ import { rolldown } from 'rolldown';
 const DIST = resolve(dirname(fileURLToPath(import.meta.url)), '../packages/conquer/dist');
 /** As deep as the modules lie, so that paths from `import.meta.url` lead to the same places. */
 const BUNDLE = join(DIST, 'bundle');
+const ZOD_LICENSE = fileURLToPath(new URL('../node_modules/zod/LICENSE', import.meta.url));
 
 /** Where a process or thread begins: the library, the program, and the files that threads are given. */
 const ENTRIES = {
@@ -32,6 +33,7 @@ export async function buildBundle() {
     keepNames: true,
   });
   await bundle.close();
-  const written = new Set(output.map(({ fileName }) => fileName));
+  copyFileSync(ZOD_LICENSE, join(BUNDLE, 'zod-license.txt'));
+  const written = new Set([...output.map(({ fileName }) => fileName), 'zod-license.txt']);
   for (const name of readdirSync(BUNDLE)) if (!written.has(name)) rmSync(join(BUNDLE, name));
 }

@@ -1,61 +1,92 @@
 // npm run pack: all packages as they are published, as tarballs in build/tarballs (which git ignores).
+//   npm run pack                         with the package of this machine's platform: minutes the first time, then kept
+//   npm run pack -- --without-platform   the packages of JavaScript alone
 import { execFile } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from './build.mjs';
-import { publishedPackages, stage } from './packing/stage.mjs';
+import { cacheFolder } from './packing/fetch-libtorch.mjs';
+import { makePlatform, platformFolder, platformKey } from './packing/platform.mjs';
+import { finishStage, publishedPackages, readJson, stage } from './packing/stage.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const TARBALLS = join(ROOT, 'build/tarballs');
+const STAGED = join(ROOT, 'build/staged');
 const run = promisify(execFile);
 
-/**
- * @typedef {object} Tarball
- * @property {string} name of the package
- * @property {string} version
- * @property {string} path
- * @property {number} size in bytes
- * @property {number} unpackedSize in bytes
- * @property {string[]} files in it
- */
+/** How long a platform's tarball that nobody asks for is kept. */
+const KEPT_DAYS = 14;
 
-/** @returns {Promise<Tarball[]>} of packages that lie in these folders */
+/** Packs what lies in these folders. @returns {Promise<string[]>} the tarballs */
 async function npmPack(folders, into) {
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', into, ...folders];
   const { stdout } = await run('npm', args, { cwd: ROOT, maxBuffer: 1 << 26 });
-  const packed = JSON.parse(stdout);
   // An array up to npm 11, an object by names from 12 on.
-  return Object.values(packed).map(({ name, version, filename, size, unpackedSize, files }) => ({
-    name,
-    version,
-    path: join(into, filename),
-    size,
-    unpackedSize,
-    files: files.map(({ path }) => path),
-  }));
+  return Object.values(JSON.parse(stdout)).map(({ filename }) => join(into, filename));
+}
+
+/** The tarball of this machine's platform: 350 MB of libraries take a minute to pack, so that it is kept by what it is made of. */
+async function platformTarball(folder, manifest, say) {
+  const kept = join(cacheFolder(), 'platform-packages');
+  mkdirSync(kept, { recursive: true });
+  const file = join(kept, `${process.platform}-${process.arch}-${platformKey(ROOT, folder)}.tgz`);
+  if (!existsSync(file)) {
+    say(`${manifest.name}: making it`);
+    const staged = join(STAGED, `${process.platform}-${process.arch}`);
+    await makePlatform(ROOT, folder, staged, say);
+    finishStage(ROOT, folder, manifest, staged, []);
+    const [packed] = await npmPack([staged], STAGED);
+    // Whole or not there: others may be packing too.
+    copyFileSync(packed, `${file}.${process.pid}`);
+    renameSync(`${file}.${process.pid}`, file);
+    rmSync(staged, { recursive: true });
+  }
+  const now = new Date();
+  utimesSync(file, now, now);
+  for (const name of readdirSync(kept)) {
+    const age = now - statSync(join(kept, name)).mtime;
+    if (age > KEPT_DAYS * 86_400_000) rmSync(join(kept, name));
+  }
+  return file;
 }
 
 /**
- * @param {(line: string) => void} say
- * @returns {Promise<Tarball[]>} each after those that it depends on
+ * Makes the tarballs of all packages.
+ * @param {{ platform?: boolean, say?: (line: string) => void }} [options] platform: with that of this machine, where there is one
+ * @returns {Promise<string[]>} their paths
  */
-export async function pack(say = console.log) {
+export async function pack({ platform = true, say = console.log } = {}) {
   await build(say);
-  const tarballs = join(ROOT, 'build/tarballs');
-  rmSync(tarballs, { recursive: true, force: true });
-  mkdirSync(tarballs, { recursive: true });
-  const platforms = [];
-  const into = join(ROOT, 'build/staged');
-  const folders = publishedPackages(ROOT).map((found) => stage(ROOT, found, into, platforms));
-  return await npmPack(folders, tarballs);
+  for (const folder of [TARBALLS, STAGED]) {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+  }
+  const folder = platform ? platformFolder(ROOT) : undefined;
+  const platforms = folder === undefined ? [] : [readJson(join(folder, 'package.json'))];
+  const tarballs = [];
+  for (const manifest of platforms) {
+    const made = await platformTarball(folder, manifest, say);
+    const tarball = join(TARBALLS, `${manifest.name.slice(1).replace('/', '-')}-${manifest.version}.tgz`);
+    copyFileSync(made, tarball);
+    tarballs.push(tarball);
+  }
+  const staged = publishedPackages(ROOT).map((found) => stage(ROOT, found, STAGED, platforms));
+  tarballs.push(...(await npmPack(staged, TARBALLS)));
+  return tarballs;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const tarballs = await pack();
-  for (const { name, version, size, unpackedSize, files } of tarballs) {
-    const [packed, unpacked] = [size, unpackedSize].map((bytes) => `${(bytes / 1e6).toFixed(1)} MB`);
-    console.log(`${name}@${version}: ${packed}, unpacked ${unpacked}, ${files.length} files`);
-  }
-  console.log(`in ${join(ROOT, 'build/tarballs')}`);
+  const tarballs = await pack({ platform: !process.argv.includes('--without-platform') });
+  for (const path of tarballs) console.log(`${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
 }

@@ -2,9 +2,9 @@
 // everybody's (the repository, the oldest Node) stands once, in the checkout's, and the platforms' packages are named when they
 // are packed: in a checkout they have no binaries, and npm refuses a workspace that is for another system.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 
-const EVERYBODYS = ['license', 'engines', 'homepage', 'repository', 'bugs', 'publishConfig'];
+const EVERYBODYS = ['engines', 'homepage', 'repository', 'bugs', 'publishConfig'];
 const NOT_PUBLISHED = ['scripts', 'devDependencies', 'allowScripts'];
 
 /** The packages that load libtorch or libjpeg, and get them from a platform's. */
@@ -44,6 +44,14 @@ export function publishedManifest(manifest, root, directory, platforms) {
   };
 }
 
+/** Writes what of a package is not its own: package.json as it is published, and the licence. */
+export function finishStage(root, folder, manifest, staged, platforms) {
+  cpSync(join(root, 'LICENSE'), join(staged, 'LICENSE'));
+  const everybodys = readJson(join(root, 'package.json'));
+  const published = publishedManifest(manifest, everybodys, relative(root, folder), platforms);
+  writeFileSync(join(staged, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
+}
+
 /** @returns {string} the folder of the package, ready for npm pack */
 export function stage(root, { folder, manifest }, into, platforms) {
   const staged = join(into, basename(folder));
@@ -53,13 +61,6 @@ export function stage(root, { folder, manifest }, into, platforms) {
     // dist/page is published, beside which page holds its sources.
     cpSync(join(folder, name), join(staged, name), { recursive: true });
   }
-  if (!existsSync(join(staged, 'LICENSE'))) cpSync(join(root, 'LICENSE'), join(staged, 'LICENSE'));
-  const published = publishedManifest(
-    manifest,
-    readJson(join(root, 'package.json')),
-    `packages/${basename(folder)}`,
-    platforms,
-  );
-  writeFileSync(join(staged, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
+  finishStage(root, folder, manifest, staged, platforms);
   return staged;
 }

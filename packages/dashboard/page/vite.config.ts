@@ -13,6 +13,8 @@ export default defineConfig({
   build: {
     outDir: path('../dist/page'),
     emptyOutDir: true,
+    // Of all that the script holds of others.
+    license: { fileName: 'licenses.md' },
     cssCodeSplit: false,
     // From these on, light-dark() is known; what Vite writes for older ones follows the system's choice alone.
     cssTarget: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
