@@ -26,6 +26,7 @@ export default defineConfig({
           include: [
             'packages/*/src/**/*.test.ts',
             'packages/dashboard/page/src/*.test.ts',
+            'packages/native/builder/*.test.mjs',
             'scripts/**/*.test.mjs',
           ],
           exclude: ['**/*.slow.test.{ts,mjs}', '**/node_modules/**'],

@@ -1,17 +1,22 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const SCRIPTS = fileURLToPath(new URL('.', import.meta.url));
+const SHARED = fileURLToPath(new URL('../packages/native', import.meta.url));
 const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'conquer-build-'));
 const native = join(work, 'packages/torch/native');
 const nativeImage = join(work, 'packages/image/native');
 const root = join(work, 'libtorch');
-const addon = join(work, 'packages/torch/build/conquer_torch.node');
+/** The addon that was chosen. */
+function addonOf(name) {
+  const build = join(work, `packages/${name}/build`);
+  return join(build, readFileSync(join(build, 'chosen'), 'utf8').trim(), `conquer_${name}.node`);
+}
 
 const library = (name) => join(root, `lib/lib${name}.${process.platform === 'darwin' ? 'dylib' : 'so'}`);
 const setVersion = (minor) =>
@@ -49,7 +54,14 @@ NAPI_MODULE_INIT() {
 /** The scripts build a small addon in a copy of the repository's layout, against empty libraries. */
 beforeAll(() => {
   cpSync(SCRIPTS, join(work, 'scripts'), { recursive: true });
-  for (const folder of [native, nativeImage]) mkdirSync(folder, { recursive: true });
+  cpSync(SHARED, join(work, 'packages/native'), { recursive: true });
+  for (const folder of [native, nativeImage]) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, '../package.json'),
+      '{ "name": "@conquer-dml/a-package", "version": "1.2.3" }',
+    );
+  }
   mkdirSync(join(root, 'lib'), { recursive: true });
   mkdirSync(join(root, 'include/torch/csrc/api/include/torch'), { recursive: true });
   symlinkSync(MODULES, join(work, 'node_modules'));
@@ -74,17 +86,14 @@ function build(env = {}) {
 
 /** What the addon says: its number and the year of its C++ standard. In a new process, as addons stay loaded. */
 function answer() {
-  const program = `process.stdout.write(String(require(${JSON.stringify(addon)}).answer()))`;
+  const program = `process.stdout.write(String(require(${JSON.stringify(addonOf('torch'))}).answer()))`;
   return execFileSync(process.execPath, ['-e', program], { encoding: 'utf8' });
 }
 
 test('builds what changed and nothing else, as C++17 up to libtorch 2.12 and C++20 from 2.13', () => {
   expect(build().stdout).toContain('compiling 2 of 2 files');
   expect(answer()).toBe('117');
-  execFileSync(process.execPath, [
-    '-e',
-    `require(${JSON.stringify(join(work, 'packages/image/build/conquer_image.node'))})`,
-  ]);
+  execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addonOf('image'))})`]);
   expect(build().stdout.match(/up to date with lib(torch|jpeg-turbo) /g)).toHaveLength(2);
   writeFileSync(join(native, 'answer.cc'), `${ANSWER}// changed\n`);
   expect(build().stdout).toContain('compiling 1 of 2 files');
@@ -93,6 +102,9 @@ test('builds what changed and nothing else, as C++17 up to libtorch 2.12 and C++
   expect(answer()).toBe('217');
   setVersion(13);
   expect(build().stdout).toContain('compiling 2 of 2 files');
+  expect(answer()).toBe('217'); // which stays chosen
+  rmSync(join(work, 'packages/torch/build/chosen'));
+  expect(build().stdout).toContain('up to date with libtorch 2.13.0');
   expect(answer()).toBe('220');
 });
 
@@ -109,7 +121,6 @@ test("a compile error shows the compiler's words and leaves the addon as it was"
 
 test('a file is compiled with the flags in its first line, and the header that the addons share', () => {
   const shared = join(work, 'packages/native');
-  mkdirSync(shared);
   writeFileSync(join(shared, 'shared.h'), '#define SHARED 1000\n');
   writeFileSync(
     join(native, 'answer.cc'),

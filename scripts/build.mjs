@@ -97,10 +97,13 @@ async function alone(work) {
   }
 }
 
-/** @param {(line: string) => void} say */
-export async function build(say = console.log) {
+/**
+ * @param {(line: string) => void} say
+ * @param {boolean} [anew] looks for libtorch as if none had been built against before
+ */
+export async function build(say = console.log, anew = false) {
   await alone(async () => {
-    await buildNative(say);
+    await buildNative(say, anew);
     await buildTypeScript();
     for (const name of readdirSync(join(ROOT, 'packages'))) removeStale(join(ROOT, 'packages', name));
     if (!isFresh(BUNDLE)) await buildBundle();

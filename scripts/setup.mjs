@@ -7,8 +7,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findLibjpeg } from './find-libjpeg.mjs';
-import { findLibtorch, multiarch, SetupError } from './find-libtorch.mjs';
+import { findLibjpeg } from '../packages/native/builder/find-libjpeg.mjs';
+import { findLibtorch, multiarch } from '../packages/native/builder/find-libtorch.mjs';
+import { SetupError } from '../packages/native/builder/setup-error.mjs';
 import { bringPypiPeers } from './pypi-peers.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -210,7 +211,7 @@ async function setUp(peers) {
   // What it imports is installed by now.
   const { build } = await import('./build.mjs');
   try {
-    await build(say);
+    await build(say, true);
   } catch (error) {
     throw new SetupError(error.message);
   }

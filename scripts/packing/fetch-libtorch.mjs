@@ -6,7 +6,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { SetupError } from '../find-libtorch.mjs';
+import { SetupError } from '../../packages/native/builder/setup-error.mjs';
 
 /** The version of libtorch in the platforms' packages. */
 export const TORCH_VERSION = '2.13.0';

@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { loadBinding } from '@conquer-dml/native/find-binding';
 
 /** What became of an image, as in native/requests.h. */
 export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as const;
@@ -50,25 +51,19 @@ interface Native {
   checksum(bytes: Uint8Array): number;
 }
 
-function load(): Native {
-  try {
-    return createRequire(import.meta.url)('../build/conquer_image.node') as Native;
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new Error(`the native image decoder could not be loaded (${reason}). Build it with: npm run setup`);
-  }
-}
+/** Of this package: the bindings that are built here lie in it. */
+export const packageFolder = fileURLToPath(new URL('..', import.meta.url));
 
 /**
  * The addon, which is loaded when something of it is first asked for: what only imports this package does not wait for
  * it. From then on its functions are this object's own properties.
  *
- * @throws Error where it is asked for and cannot be loaded
+ * @throws SetupError where it is asked for and there is none, or none that fits; its message is a line that says what to do
  */
 export const native: Native = Object.create(
   new Proxy(Object.prototype, {
     get(prototype, name) {
-      Object.setPrototypeOf(Object.assign(native, load()), prototype);
+      Object.setPrototypeOf(Object.assign(native, loadBinding('image', packageFolder)), prototype);
       return Reflect.get(native, name);
     },
   }),

@@ -2,9 +2,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findBinding } from '@conquer-dml/native/find-binding';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { packageFolder } from './binding.js';
 
 // The addon, called as no TypeScript would, its arrays transferred and resized under way; then the same under
 // AddressSanitizer, where the compiler has it.
@@ -47,7 +49,7 @@ function attack(addon: string, calls: number, env: NodeJS.ProcessEnv = {}): void
 }
 
 it('wrong arrays and numbers, memory that goes, from two workers, and an end under way: errors, no crash', () => {
-  attack(file('../build/conquer_image.node'), CALLS);
+  attack(findBinding('image', packageFolder), CALLS);
 });
 
 describe('under AddressSanitizer', () => {

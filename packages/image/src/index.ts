@@ -1,4 +1,6 @@
+export { SetupError } from '@conquer-dml/native/setup-error';
 export type { DecodeOptions } from './bounded.js';
+export { buildBinding, findBindings } from './build.js';
 export { type DecodeRequest, decodeImages } from './decode.js';
 export { ImageError } from './error.js';
 export { ImageFiles } from './image-files.js';

@@ -4,10 +4,11 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
+import { findBinding } from '@conquer-dml/native/find-binding';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { native, outcome } from './binding.js';
+import { native, outcome, packageFolder } from './binding.js';
 import {
   type Crop,
   type DecodeRequest,
@@ -31,7 +32,7 @@ interface Case {
 let folder: string;
 let cases: (Case & { expected: Uint8Array })[];
 const inFolder = (file: string) => join(folder, file);
-const addon = fileURLToPath(new URL('../build/conquer_image.node', import.meta.url));
+const addon = findBinding('image', packageFolder);
 
 beforeAll(() => {
   folder = temporaryFolder();

@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <torch/version.h>
 
 #include <atomic>
@@ -202,6 +203,11 @@ napi_value version(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_string(env, TORCH_VERSION); });
 }
 
+// showConfig(): what libtorch was built with and which instructions of the processor it uses, in words.
+napi_value show_config(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_string(env, at::show_config()); });
+}
+
 }  // namespace
 
 void register_runtime(napi_env env, napi_value exports) {
@@ -219,6 +225,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "useDeterministicAlgorithms", use_deterministic_algorithms);
   define(env, exports, "cudaDeviceCount", cuda_device_count);
   define(env, exports, "version", version);
+  define(env, exports, "showConfig", show_config);
 }
 
 }  // namespace conquer

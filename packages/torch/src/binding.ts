@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { loadBinding } from '@conquer-dml/native/find-binding';
 
 /** A tensor or generator in the native table: an integer below 2^53. Zero is never a handle. */
 export type Handle = number;
@@ -139,6 +140,7 @@ export interface Native {
   isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;
   version(): string;
+  showConfig(): string;
 }
 
 /**
@@ -158,6 +160,9 @@ function setUp(loaded: Native): void {
   if (!tuned && chosen.every((name) => process.env[name] === undefined)) loaded.keepFreedMemory();
 }
 
+/** Of this package: the bindings that are built here lie in it. */
+export const packageFolder = fileURLToPath(new URL('..', import.meta.url));
+
 function load(): Native {
   // OpenMP reads this when libtorch loads. Its threads otherwise spin while they wait, and take the core from
   // image decoding: a training step went from 0.73 s to 3.5 s. (In a worker thread it is read only where the worker shares
@@ -166,22 +171,16 @@ function load(): Native {
   // Passive threads sleep at once, and waking them costs more than many an operator. So they spin for some
   // microseconds first (GNU's OpenMP only): a ResNet-50 step got 7 % faster.
   process.env.GOMP_SPINCOUNT ??= '2000';
-  const path = '../build/conquer_torch.node';
-  try {
-    const loaded = createRequire(import.meta.url)(path) as Native;
-    setUp(loaded);
-    return loaded;
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new Error(`the native binding could not be loaded (${reason}). Build it with: npm run setup`);
-  }
+  const loaded = loadBinding('torch', packageFolder) as Native;
+  setUp(loaded);
+  return loaded;
 }
 
 /**
  * The binding, which is loaded when something of it is first asked for: what only imports this package, to name a class
  * or an option of it, does not wait for libtorch. From then on its functions are this object's own properties.
  *
- * @throws Error where it is asked for and cannot be loaded
+ * @throws SetupError where it is asked for and there is none, or none that fits; its message is a line that says what to do
  */
 export const native: Native = Object.create(
   new Proxy(Object.prototype, {

@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { findBinding } from '@conquer-dml/native/find-binding';
 import { describe, expect, it } from 'vitest';
+import { packageFolder } from './binding.js';
 
 // The addon, called as no TypeScript would; then the same under AddressSanitizer, where the compiler has it. The
 // sanitizer watches the addon's own code and every malloc and free of the process, not the inside of libtorch.
@@ -35,7 +37,7 @@ function attack(addon: string, calls: number, env: NodeJS.ProcessEnv = {}): void
 }
 
 it('wrong handles, types and shapes, from two workers, and an end under way: errors, no crash', () => {
-  attack(file('../build/conquer_torch.node'), CALLS);
+  attack(findBinding('torch', packageFolder), CALLS);
 });
 
 /** The addon built under AddressSanitizer, and the library to preload; or why not. */

@@ -2,8 +2,11 @@ import * as F from './functional.js';
 import * as nn from './nn.js';
 import * as optim from './optim.js';
 
+export type { FoundLibtorch, Pair } from '@conquer-dml/native/find-binding';
+export { SetupError } from '@conquer-dml/native/setup-error';
 export { autocast, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
 export type { TypedArray } from './binding.js';
+export { buildBinding, findBindings } from './build.js';
 export { CentroidBounds } from './centroid-bounds.js';
 export {
   arange,
@@ -40,6 +43,7 @@ export {
   numThreads,
   setFlushDenormal,
   setNumThreads,
+  showConfig,
   torchVersion,
   useDeterministicAlgorithms,
 } from './runtime.js';

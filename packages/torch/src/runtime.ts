@@ -63,6 +63,11 @@ export function torchVersion(): string {
   return native.version();
 }
 
+/** How the linked libtorch was built, and which of the processor's instructions it uses, in words: as torch.__config__.show(). */
+export function showConfig(): string {
+  return native.showConfig();
+}
+
 /** Tensors of this thread that are not disposed. A loop that does not leak returns to the same number. */
 export function liveTensors(): number {
   return native.liveTensors();

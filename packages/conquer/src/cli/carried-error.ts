@@ -1,6 +1,6 @@
 import { ImageError } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
-import { OutOfMemoryError, SerializationError, TorchError } from '@conquer-dml/torch';
+import { OutOfMemoryError, SerializationError, SetupError, TorchError } from '@conquer-dml/torch';
 import { Interrupted } from '../interrupted.js';
 import { OptionError } from '../option-error.js';
 
@@ -20,6 +20,7 @@ const classes = {
   UserError,
   ImageError,
   SerializationError,
+  SetupError,
   OutOfMemoryError,
   TorchError,
   Interrupted,

@@ -14,9 +14,9 @@ const LESS_MEMORY =
 /** The options by which a mistake can be mended, where the library that found it does not know them. */
 const WITHOUT_BAD_IMAGES = ' (--on-bad-image skip leaves such images out)';
 
-/** Whether an error's message is for the person at the keyboard: wrong options, broken images, broken weight files. */
+/** Whether an error's message is for the person at the keyboard: wrong options, broken images, broken weight files, no engine. */
 export async function isMistake(error: unknown): Promise<boolean> {
-  return error instanceof UserError || (await isBadImage(error)) || (await isBadFile(error));
+  return error instanceof UserError || (await isBadImage(error)) || (await isOfEngine(error));
 }
 
 // The engine and the image reader know nothing of this program. They are imported when something has failed, as --help
@@ -27,9 +27,9 @@ async function isBadImage(error: unknown): Promise<boolean> {
   return error instanceof ImageError;
 }
 
-async function isBadFile(error: unknown): Promise<boolean> {
-  const { SerializationError } = await import('@conquer-dml/torch');
-  return error instanceof SerializationError;
+async function isOfEngine(error: unknown): Promise<boolean> {
+  const { SerializationError, SetupError } = await import('@conquer-dml/torch');
+  return error instanceof SerializationError || error instanceof SetupError;
 }
 
 /**

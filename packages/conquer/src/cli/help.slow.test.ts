@@ -26,7 +26,17 @@ const commands = [...conquer('--help').stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )
 describe('help', () => {
   it('names every command', () => {
     expect(commands).toEqual(
-      expect.arrayContaining(['train', 'eval', 'runs', 'index', 'search', 'sync', 'doctor', 'completion']),
+      expect.arrayContaining([
+        'train',
+        'eval',
+        'runs',
+        'index',
+        'search',
+        'sync',
+        'build',
+        'doctor',
+        'completion',
+      ]),
     );
   });
 
@@ -70,7 +80,7 @@ describe('doctor', () => {
   it('says how the machine is, for people and programs', () => {
     const { stdout, status } = conquer('doctor');
     expect(status).toBe(0);
-    for (const word of ['Node', 'libtorch', 'BLAS', 'CUDA', 'images', 'cache'])
+    for (const word of ['Node', 'taken', 'libtorch', 'convolution', 'BLAS', 'CUDA', 'images', 'cache'])
       expect(stdout).toContain(word);
     const { broken, findings } = JSON.parse(conquer('doctor', '--json').stdout);
     expect(broken).toBe(false);

@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { FoundLibtorch, Pair } from '@conquer-dml/torch';
 import { cacheFolder } from '../cache-folder.js';
+import { tryConvolution, tryDecoding } from './trial.js';
 
 /** Whether a part of the program loads, and what it runs on. */
 export type Part<T> = ({ works: true } & T) | { works: false; reason: string };
@@ -25,8 +27,16 @@ export interface Machine {
     cudaDevices: number;
     /** Of single-precision products of 1024 × 1024 matrices on as many threads as training would use. */
     gflops: number;
+    /** Threads that an operator uses. */
+    threads: number;
+    /** The instructions that libtorch has chosen, such as 'AVX2'; null where it does not say. */
+    instructions: string | null;
+    /** What a convolution gave that it should not; null where it was right. */
+    wrong: string | null;
   }>;
-  images: Part<{ jpeg: string | null; sharp: string; vips: string }>;
+  images: Part<{ jpeg: string | null; sharp: string; vips: string; wrong: string | null }>;
+  /** The bindings that are there, in the order in which they are taken, and what they could be built against. */
+  bindings: { torch: Pair[]; image: Pair[]; libtorchs: FoundLibtorch[] };
   /** Names of NVIDIA's cards by nvidia-smi, whether or not libtorch can use them. */
   cards: string[];
   environment: { OMP_WAIT_POLICY: string | null; OMP_NUM_THREADS: string | null };
@@ -52,7 +62,9 @@ const reasonOf = (error: unknown) =>
 
 async function torchOf(): Promise<Machine['torch']> {
   try {
-    const { cudaDeviceCount, randn, torchVersion } = await import('@conquer-dml/torch');
+    const { cudaDeviceCount, numThreads, randn, showConfig, torchVersion } = await import(
+      '@conquer-dml/torch'
+    );
     using a = randn([1024, 1024]);
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 4; i++) {
@@ -73,6 +85,9 @@ async function torchOf(): Promise<Machine['torch']> {
         library(/(?<!cu)blas/, libraries),
       cudaDevices: cudaDeviceCount(),
       gflops: (2 * 1024 ** 3) / best / 1e6,
+      threads: numThreads(),
+      instructions: /CPU capability usage: (.*)/.exec(showConfig())?.[1]?.trim() ?? null,
+      wrong: await tryConvolution(),
     };
   } catch (error) {
     return { works: false, reason: reasonOf(error) };
@@ -83,9 +98,23 @@ async function imagesOf(): Promise<Machine['images']> {
   try {
     const { imageLibraries } = await import('@conquer-dml/image');
     const libraries = await imageLibraries();
-    return { works: true, jpeg: library(/libjpeg\.|libturbojpeg/, loadedLibraries()), ...libraries };
+    const jpeg = library(/libjpeg\.|libturbojpeg/, loadedLibraries());
+    return { works: true, jpeg, ...libraries, wrong: await tryDecoding() };
   } catch (error) {
     return { works: false, reason: reasonOf(error) };
+  }
+}
+
+async function bindingsOf(): Promise<Machine['bindings']> {
+  const torch = await import('@conquer-dml/torch');
+  const image = await import('@conquer-dml/image');
+  try {
+    const { bindings, libtorchs } = torch.findBindings();
+    return { torch: bindings, libtorchs, image: image.findBindings() };
+  } catch (error) {
+    // LIBTORCH leads nowhere.
+    const given: Pair = { origin: 'LIBTORCH', what: 'nothing', file: null, wrong: reasonOf(error) };
+    return { torch: [given], libtorchs: [], image: image.findBindings() };
   }
 }
 
@@ -150,6 +179,7 @@ export async function lookAtMachine(): Promise<Machine> {
     memory: { total: memoryLimit(), free: Math.min(freemem(), memoryLimit()) },
     torch,
     images: await imagesOf(),
+    bindings: await bindingsOf(),
     cards: cardsOf(),
     environment: { OMP_WAIT_POLICY, OMP_NUM_THREADS },
     cache: cacheOf(),

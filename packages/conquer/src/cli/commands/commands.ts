@@ -11,6 +11,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   index: () => import('./index-images.js'),
   search: () => import('./search.js'),
   sync: () => import('./sync.js'),
+  build: () => import('./build.js'),
   doctor: () => import('./doctor.js'),
   completion: () => import('./completion.js'),
 };

@@ -17,8 +17,22 @@ const good: Machine = {
     blas: '/usr/lib/libopenblas.so.0',
     cudaDevices: 0,
     gflops: 200,
+    threads: 4,
+    instructions: 'AVX2',
+    wrong: null,
   },
-  images: { works: true, jpeg: '/usr/lib/libjpeg.so.62', sharp: '0.35.5', vips: '8.18.7' },
+  images: { works: true, jpeg: '/usr/lib/libjpeg.so.62', sharp: '0.35.5', vips: '8.18.7', wrong: null },
+  bindings: {
+    torch: [
+      { origin: 'built here', what: 'libtorch 2.6.0 in /usr/lib', file: '/a.node', wrong: null },
+      { origin: 'prebuilt', what: '@conquer-dml/linux-x64, libtorch 2.13.0', file: '/b.node', wrong: null },
+    ],
+    image: [{ origin: 'built here', what: 'libjpeg-turbo 2.1.5 in /usr/lib', file: '/c.node', wrong: null }],
+    libtorchs: [
+      { origin: 'Python', version: '2.13.0', libDir: '/venv/lib', cuda: true },
+      { origin: 'system', version: '2.6.0', libDir: '/usr/lib', cuda: false },
+    ],
+  },
   cards: [],
   environment: { OMP_WAIT_POLICY: null, OMP_NUM_THREADS: null },
   cache: { path: '/cache', parts: [{ name: 'emoji', bytes: GIB }], diskFree: 100 * GIB },
@@ -33,7 +47,8 @@ describe('diagnose', () => {
   it.each<[string, Partial<Machine>, string, string, RegExp]>([
     ['an old Node', { node: '20.18.3' }, 'Node', 'broken', /20\.19 or newer/],
     ['no AVX2', { vectors: 'AVX' }, 'processor', 'slow', /AVX2/],
-    ['no binding', { torch: { works: false, reason: 'no file' } }, 'libtorch', 'broken', /npm run setup/],
+    ['no binding', { torch: { works: false, reason: 'no file' } }, 'libtorch', 'broken', /npx conquer build/],
+    ['wrong values', { torch: { ...torch, wrong: '3 for 2' } }, 'convolution', 'broken', /LIBTORCH/],
     ['a reference BLAS', { torch: { ...torch, gflops: 6 } }, 'BLAS', 'slow', /libopenblas0-openmp/],
     ['an idle card', { cards: ['NVIDIA H100'] }, 'CUDA', 'missing', /LIBTORCH/],
     [
@@ -43,13 +58,30 @@ describe('diagnose', () => {
       'slow',
       /unset OMP_WAIT_POLICY/,
     ],
-    ['no decoder', { images: { works: false, reason: 'no file' } }, 'images', 'broken', /npm run setup/],
+    ['no decoder', { images: { works: false, reason: 'no file' } }, 'images', 'broken', /npx conquer build/],
+    [
+      'a wrong decoder',
+      { images: { works: true, jpeg: null, sharp: '', vips: '', wrong: '9 for 200' } },
+      'images',
+      'broken',
+      /LIBJPEG/,
+    ],
     ['little memory', { memory: { total: 4 * GIB, free: GIB } }, 'memory', 'slow', /--batch-size/],
     ['a full disk', { cache: { ...good.cache, diskFree: GIB } }, 'cache', 'missing', /CONQUER_CACHE/],
   ])('says how to fix %s', (_, change, what, state, fix) => {
     const findings = diagnose({ ...good, ...change }).filter((finding) => finding.state !== 'ok');
     expect(findings).toEqual([expect.objectContaining({ what, state, fix: expect.stringMatching(fix) })]);
     expect(findings[0]?.fix).not.toContain('\n');
+  });
+
+  it('says what was found, in order, and what is taken', () => {
+    const found = diagnose(good).filter(({ what }) => ['taken', 'found'].includes(what));
+    expect(found.map(({ what, found: text }) => `${what} ${text}`)).toEqual([
+      'taken torch, built here: libtorch 2.6.0 in /usr/lib; taken',
+      'found torch, prebuilt: @conquer-dml/linux-x64, libtorch 2.13.0; not taken: built here goes first',
+      "found libtorch 2.13.0 with CUDA in /venv/lib (Python's), which has no binding",
+      'taken image, built here: libjpeg-turbo 2.1.5 in /usr/lib; taken',
+    ]);
   });
 
   it('says that a card is used', () => {
@@ -65,8 +97,13 @@ describe('lookAtMachine', () => {
   it('sees this machine', async () => {
     const machine = await lookAtMachine();
     expect(machine.node).toBe(process.versions.node);
-    expect(machine.torch).toMatchObject({ works: true, version: expect.stringMatching(/^\d+\.\d+/) });
-    expect(machine.images).toMatchObject({ works: true, vips: expect.stringMatching(/^8\./) });
+    expect(machine.torch).toMatchObject({
+      works: true,
+      version: expect.stringMatching(/^\d+\.\d+/),
+      wrong: null,
+    });
+    expect(machine.images).toMatchObject({ works: true, vips: expect.stringMatching(/^8\./), wrong: null });
+    expect(machine.bindings.torch[0]?.wrong).toBeNull();
     if (process.platform === 'linux' && machine.torch.works)
       expect(machine.torch.path).toMatch(/libtorch_cpu\.so/);
     expect(machine.memory.total).toBeGreaterThan(machine.memory.free);

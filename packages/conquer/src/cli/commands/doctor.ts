@@ -47,10 +47,44 @@ function processorFinding({ cpu, vectors, platform }: Machine): Finding {
   return { state: slow ? 'slow' : 'ok', what: 'processor', found, ...(slow && { fix }) };
 }
 
+/** What was found, in the order in which it is looked for: each pair, and why it is taken or not. */
+function bindingFindings({ bindings: { torch, image, libtorchs } }: Machine): Finding[] {
+  const of = (pairs: Machine['bindings']['torch'], part: string): Finding[] =>
+    pairs.map(({ origin, what, wrong }, place) => {
+      const why = place === 0 ? (wrong ?? 'taken') : `not taken: ${pairs[0]?.origin} goes first`;
+      const found = `${part}, ${origin}: ${what}; ${why}`;
+      return { state: 'ok', what: place === 0 && wrong === null ? 'taken' : 'found', found };
+    });
+  const unused = libtorchs.filter(
+    ({ version, libDir }) => !torch.some(({ what }) => what.startsWith(`libtorch ${version} in ${libDir}`)),
+  );
+  const others = unused.map(
+    ({ origin, version, libDir, cuda }): Finding => ({
+      state: 'ok',
+      what: 'found',
+      found: `libtorch ${version}${cuda ? ' with CUDA' : ''} in ${libDir} (${origin}'s), which has no binding`,
+    }),
+  );
+  return [...of(torch, 'torch'), ...others, ...of(image, 'image')];
+}
+
+/** An addon that does not load says itself what to do. */
+const BUILD = 'do what it says; in a checkout npm run setup, elsewhere npx conquer build';
+
 function torchFindings({ torch, cores, cards, platform }: Machine): Finding[] {
-  if (!torch.works) return [{ state: 'broken', what: 'libtorch', found: torch.reason, fix: 'npm run setup' }];
+  if (!torch.works) return [{ state: 'broken', what: 'libtorch', found: torch.reason, fix: BUILD }];
+  const { version, path, instructions, wrong } = torch;
+  const uses = `${instructions === null ? '' : `, uses ${instructions}`}`;
   const findings: Finding[] = [
-    { state: 'ok', what: 'libtorch', found: `${torch.version}${torch.path ? `, ${torch.path}` : ''}` },
+    { state: 'ok', what: 'libtorch', found: `${version}${path ? `, ${path}` : ''}${uses}` },
+    wrong === null
+      ? { state: 'ok', what: 'convolution', found: 'has the right values' }
+      : {
+          state: 'broken',
+          what: 'convolution',
+          found: wrong,
+          fix: 'this libtorch computes wrongly on this processor: take another (LIBTORCH), or ATEN_CPU_CAPABILITY=default',
+        },
   ];
 
   const speed = `${torch.gflops.toFixed(0)} GFLOP/s on ${cores === 1 ? '1 core' : `${cores} cores`}`;
@@ -69,18 +103,21 @@ function torchFindings({ torch, cores, cards, platform }: Machine): Finding[] {
       state: 'missing',
       what: 'CUDA',
       found: `${cards.join(', ')}, but this libtorch cannot use it`,
-      fix: "set LIBTORCH to a libtorch with CUDA (or LIBTORCH_USE_PYTORCH=1 for PyTorch's own), then npm run setup",
+      fix: "set LIBTORCH to a libtorch with CUDA (or LIBTORCH_USE_PYTORCH=1 for PyTorch's own), then npm run setup in a checkout, npx conquer build elsewhere",
     });
   } else findings.push({ state: 'ok', what: 'CUDA', found: 'no card: training is on the processor' });
   return findings;
 }
 
-function threadFindings({ cores, environment }: Machine): Finding[] {
+function threadFindings({ cores, environment, torch }: Machine): Finding[] {
   const { OMP_WAIT_POLICY: policy, OMP_NUM_THREADS: threads } = environment;
   const spins = policy !== null && policy.toLowerCase() !== 'passive';
   const fix =
     "unset OMP_WAIT_POLICY: spinning threads take image decoding's cores (a step of 0.7 s took 3.5 s)";
-  const used = threads === null ? `${cores}` : `OMP_NUM_THREADS=${threads} on ${cores} cores`;
+  const used =
+    threads === null
+      ? `${torch.works ? torch.threads : cores}`
+      : `OMP_NUM_THREADS=${threads} on ${cores} cores`;
   return [
     { state: 'ok', what: 'threads', found: `${used} (--threads changes it)` },
     {
@@ -93,8 +130,12 @@ function threadFindings({ cores, environment }: Machine): Finding[] {
 }
 
 function imageFinding({ images }: Machine): Finding {
-  if (!images.works) return { state: 'broken', what: 'images', found: images.reason, fix: 'npm run setup' };
-  const { jpeg, sharp, vips } = images;
+  if (!images.works) return { state: 'broken', what: 'images', found: images.reason, fix: BUILD };
+  const { jpeg, sharp, vips, wrong } = images;
+  if (wrong !== null) {
+    const fix = 'the libjpeg that was loaded decodes wrongly: build against another (LIBJPEG)';
+    return { state: 'broken', what: 'images', found: wrong, fix };
+  }
   const found = `${jpeg === null ? '' : `JPEG by ${jpeg}, others by `}sharp ${sharp} (libvips ${vips})`;
   return { state: 'ok', what: 'images', found };
 }
@@ -126,6 +167,7 @@ export function diagnose(machine: Machine): Finding[] {
   return [
     nodeFinding(machine),
     processorFinding(machine),
+    ...bindingFindings(machine),
     ...torchFindings(machine),
     ...threadFindings(machine),
     imageFinding(machine),
@@ -145,7 +187,7 @@ export async function runDoctor({ json, out }: { json: boolean; out: Output }): 
     return !broken;
   }
   for (const { state, what, found, fix } of findings) {
-    out.write(`${state.padEnd(8)} ${what.padEnd(10)} ${found}\n`);
+    out.write(`${state.padEnd(8)} ${what.padEnd(11)} ${found}\n`);
     if (fix) out.write(`${' '.repeat(9)}fix: ${fix}\n`);
   }
   const count = findings.filter(({ state }) => state !== 'ok').length;

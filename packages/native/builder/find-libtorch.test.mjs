@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { findLibtorch } from './find-libtorch.mjs';
+import { findLibtorch, isTakenUnasked, libtorchAt, pythonLibtorch } from './find-libtorch.mjs';
 
 const work = mkdtempSync(join(tmpdir(), 'conquer-find-'));
 afterAll(() => rmSync(work, { recursive: true }));
@@ -33,7 +33,7 @@ function libtorch(name, { header, abi, cuda } = {}) {
 
 /** The message that the program gives for an environment, and its exit code. */
 function build(env) {
-  const script = fileURLToPath(new URL('build-native.mjs', import.meta.url));
+  const script = fileURLToPath(new URL('../../../scripts/build-native.mjs', import.meta.url));
   const clean = { ...process.env, LIBTORCH: undefined, LIBTORCH_USE_PYTORCH: undefined, PYTHON: undefined };
   const { status, stdout, stderr } = spawnSync(process.execPath, [script], {
     env: { ...clean, ...env },
@@ -86,6 +86,8 @@ test('LIBTORCH goes before LIBTORCH_USE_PYTORCH', () => {
     version: '2.14.1',
     includeDirs: [join(root, 'include'), join(root, 'include/torch/csrc/api/include')],
     libDir: join(root, 'lib'),
+    soname: `libtorch_cpu.${soname}`,
+    buildId: null,
     cuda: false,
     defines: [],
   });
@@ -107,4 +109,27 @@ test.skipIf(process.platform === 'darwin')('follows links to where the library i
   symlinkSync(join(root, 'include'), join(folder, 'include'));
   symlinkSync(join(root, 'lib/libtorch_cpu.so'), join(folder, 'lib/libtorch_cpu.so'));
   expect(findLibtorch({ LIBTORCH: folder }).libDir).toBe(join(root, 'lib'));
+});
+
+test("a Python's libtorch is taken unasked where it is of 2.x and has no CUDA", () => {
+  const root = libtorch('unasked');
+  const python = (name, folder) => {
+    const file = join(work, name);
+    writeFileSync(file, `#!/bin/sh\necho ${folder}\n`);
+    chmodSync(file, 0o755);
+    return file;
+  };
+  const found = findLibtorch({ PYTHON: python('with-torch', root) });
+  expect(found).toMatchObject({ origin: 'Python', version: '2.14.1', libDir: join(root, 'lib') });
+  expect(findLibtorch({ PYTHON: python('without-torch', '') })?.origin).not.toBe('Python');
+  expect(findLibtorch({ PYTHON: '/nonexistent/python' })?.origin).not.toBe('Python');
+  const cuda = pythonLibtorch({ PYTHON: python('with-cuda', libtorch('card', { cuda: true })) });
+  expect([cuda, found, { ...found, version: '1.13.1' }].map(isTakenUnasked)).toEqual([false, true, false]);
+});
+
+test('is found again by the folder of its library', () => {
+  const root = libtorch('again');
+  expect(libtorchAt(join(root, 'lib'))).toMatchObject({ version: '2.14.1', libDir: join(root, 'lib') });
+  rmSync(join(root, 'include'), { recursive: true });
+  expect(libtorchAt(join(root, 'lib'))).toBeUndefined();
 });

@@ -1,18 +1,19 @@
-// Finds libtorch: LIBTORCH (a path), LIBTORCH_USE_PYTORCH=1 (the wheel of the Python package), the system's.
-// Plain Node: this runs before anything is installed.
+// Finds a libtorch to build against: LIBTORCH (a path), LIBTORCH_USE_PYTORCH=1 (the one in Python's package torch), else a
+// Python's where it is one of 2.x without CUDA, else the system's. Plain Node: this runs before anything is installed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-
-/** A mistake or a lack on the user's side: shown as one message, without a stack trace. */
-export class SetupError extends Error {}
+import { basename, dirname, join, resolve } from 'node:path';
+import { buildId } from './build-id.mjs';
+import { SetupError } from './setup-error.mjs';
 
 /**
  * @typedef {object} Libtorch
- * @property {string} origin what decided: "LIBTORCH", "LIBTORCH_USE_PYTORCH" or "system"
+ * @property {string} origin what decided: "LIBTORCH", "LIBTORCH_USE_PYTORCH", "Python" or "system"
  * @property {string} version such as "1.13.0"
  * @property {string[]} includeDirs
  * @property {string} libDir folder of libtorch_cpu
+ * @property {string} soname the name by which the loader looks for libtorch_cpu
+ * @property {string | null} buildId of libtorch_cpu, see build-id.mjs
  * @property {boolean} cuda
  * @property {string[]} defines compiler flags that this libtorch was built with
  */
@@ -63,11 +64,14 @@ function libtorchIn(root, origin) {
     .map((folder) => join(root, folder))
     .find((folder) => existsSync(join(folder, library('torch_cpu'))));
   if (version === undefined || libDir === undefined) return undefined;
+  const file = join(libDir, library('torch_cpu'));
   return {
     origin,
     version,
     includeDirs: [include, join(include, API)],
     libDir: followLinks(libDir),
+    soname: basename(realpathSync(file)),
+    buildId: buildId(file),
     cuda: existsSync(join(libDir, library('torch_cuda'))),
     defines: abiDefines(root, libDir),
   };
@@ -90,7 +94,17 @@ function systemRoots() {
   return ['/usr', ...prefixes.flatMap((prefix) => [prefix, join(prefix, 'opt/pytorch')])];
 }
 
-function systemLibtorch() {
+/** The libtorch whose libraries lie in this folder; undefined where they, or its headers, are there no more. */
+export function libtorchAt(libDir) {
+  const roots = [resolve(libDir, '..'), resolve(libDir, '../..')];
+  for (const root of roots) {
+    const found = libtorchIn(root, 'chosen before');
+    if (found?.libDir === libDir) return found;
+  }
+  return undefined;
+}
+
+export function systemLibtorch() {
   for (const root of systemRoots()) {
     const found = libtorchIn(root, 'system');
     if (found) return found;
@@ -98,31 +112,37 @@ function systemLibtorch() {
   return undefined;
 }
 
+/** @returns {string | null} where a Python has its package torch; '' if it has none; null where there is no Python */
 function pythonTorchFolder(python) {
   const program = [
-    'import importlib.util, os',
+    'import importlib.util, os, sys',
+    'sys.path = [folder for folder in sys.path if folder]', // not the folder that this runs in
     'spec = importlib.util.find_spec("torch")',
     'print(os.path.dirname(spec.origin) if spec and spec.origin else "")',
   ].join('\n');
-  let folder;
   try {
-    folder = execFileSync(python, ['-c', program], {
+    return execFileSync(python, ['-c', program], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   } catch {
+    return null;
+  }
+}
+
+/** What LIBTORCH_USE_PYTORCH=1 asks for. */
+function askedPythonLibtorch(python) {
+  const folder = pythonTorchFolder(python);
+  if (folder === null) {
     throw new SetupError(
       `LIBTORCH_USE_PYTORCH=1, but '${python}' does not run: put python3 on the PATH, name another with PYTHON, or unset LIBTORCH_USE_PYTORCH`,
     );
   }
-  if (folder !== '') return folder;
-  throw new SetupError(
-    `LIBTORCH_USE_PYTORCH=1, but '${python}' has no package torch: install it (${python} -m pip install torch), name a Python that has it with PYTHON, or unset LIBTORCH_USE_PYTORCH`,
-  );
-}
-
-function pythonLibtorch(python) {
-  const folder = pythonTorchFolder(python);
+  if (folder === '') {
+    throw new SetupError(
+      `LIBTORCH_USE_PYTORCH=1, but '${python}' has no package torch: install it (${python} -m pip install torch), name a Python that has it with PYTHON, or unset LIBTORCH_USE_PYTORCH`,
+    );
+  }
   const found = libtorchIn(folder, 'LIBTORCH_USE_PYTORCH');
   if (found) return found;
   throw new SetupError(
@@ -130,12 +150,17 @@ function pythonLibtorch(python) {
   );
 }
 
-/**
- * @param {Record<string, string | undefined>} env
- * @returns {Libtorch | undefined} undefined when nothing is set and the system has none
- * @throws {SetupError} when LIBTORCH or LIBTORCH_USE_PYTORCH is set and leads nowhere
- */
-export function findLibtorch(env = process.env) {
+/** A Python's, whatever it is: the interpreter that PYTHON names, else python3. */
+export function pythonLibtorch(env = process.env) {
+  const folder = pythonTorchFolder(env.PYTHON || 'python3');
+  return folder ? libtorchIn(folder, 'Python') : undefined;
+}
+
+/** Whether a Python's is taken without being asked for: no old one, and no gigabytes of a card's. */
+export const isTakenUnasked = ({ version, cuda }) => Number.parseInt(version, 10) >= 2 && !cuda;
+
+/** @returns {Libtorch | undefined} what LIBTORCH or LIBTORCH_USE_PYTORCH names; undefined where neither is set */
+export function givenLibtorch(env = process.env) {
   if (env.LIBTORCH) {
     const root = resolve(env.LIBTORCH);
     const found = libtorchIn(root, 'LIBTORCH');
@@ -145,13 +170,25 @@ export function findLibtorch(env = process.env) {
     );
   }
   const usePython = env.LIBTORCH_USE_PYTORCH;
-  if (usePython === '1') return pythonLibtorch(env.PYTHON || 'python3');
+  if (usePython === '1') return askedPythonLibtorch(env.PYTHON || 'python3');
   if (usePython !== undefined && usePython !== '' && usePython !== '0') {
     throw new SetupError(
       `LIBTORCH_USE_PYTORCH=${usePython} is neither 1 nor 0: set it to 1 to link the torch package of python3`,
     );
   }
-  return systemLibtorch();
+  return undefined;
+}
+
+/**
+ * @param {Record<string, string | undefined>} env
+ * @returns {Libtorch | undefined} undefined when nothing is set and neither Python nor the system has one
+ * @throws {SetupError} when LIBTORCH or LIBTORCH_USE_PYTORCH is set and leads nowhere
+ */
+export function findLibtorch(env = process.env) {
+  const given = givenLibtorch(env);
+  if (given) return given;
+  const python = pythonLibtorch(env);
+  return python && isTakenUnasked(python) ? python : systemLibtorch();
 }
 
 /** What to do when there is no libtorch at all. */

@@ -1,13 +1,17 @@
 // Finds libjpeg-turbo: LIBJPEG (a folder with include/ and lib/), else the system's. Plain Node, nothing installed.
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { multiarch, SetupError } from './find-libtorch.mjs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { buildId } from './build-id.mjs';
+import { multiarch } from './find-libtorch.mjs';
+import { SetupError } from './setup-error.mjs';
 
 /**
  * @typedef {object} Libjpeg
  * @property {string} version such as "2.1.5"
  * @property {string[]} includeDirs
  * @property {string} libDir
+ * @property {string} soname the name by which the loader looks for it
+ * @property {string | null} buildId see build-id.mjs
  */
 
 const MACOS = process.platform === 'darwin';
@@ -30,7 +34,14 @@ function libjpegIn(root) {
     .map((folder) => join(root, folder))
     .find((folder) => existsSync(join(folder, LIBRARY)));
   if (!version || libDir === undefined) return undefined;
-  return { version, includeDirs: [include], libDir };
+  const file = join(libDir, LIBRARY);
+  return {
+    version,
+    includeDirs: [include],
+    libDir,
+    soname: basename(realpathSync(file)),
+    buildId: buildId(file),
+  };
 }
 
 /**

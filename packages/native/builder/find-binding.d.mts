@@ -1,0 +1,23 @@
+export interface Pair {
+  /** Where it comes from: what LIBTORCH names, what was built here, or the package of prebuilt binaries. */
+  origin: 'LIBTORCH' | 'built here' | 'prebuilt';
+  /** The library it was built against, for people. */
+  what: string;
+  /** The binding; null where that library has none yet. */
+  file: string | null;
+  /** Why it cannot be taken; null where it can. */
+  wrong: string | null;
+}
+
+export interface FoundLibtorch {
+  origin: string;
+  version: string;
+  libDir: string;
+  cuda: boolean;
+}
+
+type Kind = 'torch' | 'image';
+export function findPairs(kind: Kind, folder: string): Pair[];
+export function findLibtorchs(): FoundLibtorch[];
+export function findBinding(kind: Kind, folder: string): string;
+export function loadBinding(kind: Kind, folder: string): unknown;

@@ -1,0 +1,24 @@
+import { type FoundLibtorch, findLibtorchs, findPairs, type Pair } from '@conquer-dml/native/find-binding';
+import { packageFolder } from './binding.js';
+
+/**
+ * The bindings that are there, each with the libtorch it was built against, in the order in which they are taken; and the
+ * libtorchs of this machine that one could be built against.
+ *
+ * @throws SetupError where LIBTORCH or LIBTORCH_USE_PYTORCH leads nowhere
+ */
+export function findBindings(): { bindings: Pair[]; libtorchs: FoundLibtorch[] } {
+  return { bindings: findPairs('torch', packageFolder), libtorchs: findLibtorchs() };
+}
+
+/**
+ * Builds the binding against the libtorch that LIBTORCH or LIBTORCH_USE_PYTORCH names, else a Python's of 2.x without CUDA, else
+ * the system's; that is the one taken from then on. It needs a C++ compiler.
+ *
+ * @returns its file
+ * @throws SetupError where something is missing, or does not compile
+ */
+export async function buildBinding(options: { say?: (line: string) => void } = {}): Promise<string> {
+  const { buildTorch } = await import('@conquer-dml/native/build');
+  return buildTorch(packageFolder, { ...options, anew: true });
+}
