@@ -1,6 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { type Tensor, tensor } from '@conquer-dml/torch';
-import type { Rows } from './rows.js';
+import { hasOneLabel, type Rows } from './rows.js';
 
 /**
  * Checks rows and their labels: one that is left out, rounded or wrapped on the way to libtorch gives a loss of other
@@ -8,14 +8,15 @@ import type { Rows } from './rows.js';
  *
  * @param what the loss or miner, for the message
  * @param numClasses of a loss that learns something for each class; without it any integer is a class
- * @throws UserError for embeddings that are no matrix, labels or image ids that are no Int32Array of as many, or labels
- *   of none of the classes
+ * @throws UserError for embeddings that are no matrix, labels or image ids that are no Int32Array of as many, labels
+ *   of none of the classes, or images of several labels where each is to have one
  */
 export function checkRows(
   what: string,
-  { embeddings, labels, imageIds }: Rows,
-  numClasses: number | null = null,
+  rows: Rows,
+  { numClasses = null, severalLabels = false }: { numClasses?: number | null; severalLabels?: boolean } = {},
 ): void {
+  const { embeddings, labels, imageIds, labelSets } = rows;
   if (embeddings.ndim !== 2)
     throw new UserError(`${what}: expected embeddings (B, D), got shape [${embeddings.shape}]`);
   for (const [name, values] of [
@@ -34,6 +35,15 @@ export function checkRows(
       );
     }
   }
+  if (!severalLabels && !hasOneLabel(rows)) {
+    const given = labelSets ? 'sets of labels' : 'similarities';
+    throw new UserError(`${what}: expected one label an image, got ${given}, which it cannot take`);
+  }
+  if (labelSets && labelSets.length !== labels.length) {
+    throw new UserError(
+      `${what}: expected a set of labels for each of the ${labels.length} embeddings, got ${labelSets.length}`,
+    );
+  }
   if (numClasses === null) return;
   const row = labels.findIndex((label) => label < 0 || label >= numClasses);
   if (row >= 0) {
@@ -48,10 +58,15 @@ export function checkRows(
  *
  * @throws UserError as checkRows does, and for a reference set of another width
  */
-export function checkPair(what: string, anchors: Rows, reference: Rows): void {
-  checkRows(what, anchors);
+export function checkPair(what: string, anchors: Rows, reference: Rows, severalLabels = false): void {
+  checkRows(what, anchors, { severalLabels });
   if (reference === anchors) return;
-  checkRows(`${what}, reference set`, reference);
+  checkRows(`${what}, reference set`, reference, { severalLabels });
+  if (hasOneLabel(anchors) !== hasOneLabel(reference)) {
+    throw new UserError(
+      `${what}, reference set: expected labels of the same kind as the anchors', got one label an image for one of the two only`,
+    );
+  }
   const [wanted, got] = [anchors.embeddings.size(1), reference.embeddings.size(1)];
   if (wanted !== got)
     throw new UserError(
@@ -61,6 +76,6 @@ export function checkPair(what: string, anchors: Rows, reference: Rows): void {
 
 /** The labels (B,) as int64 beside the embeddings (B, D), checked as checkRows does. */
 export function classTargets(what: string, rows: Rows, numClasses: number | null = null): Tensor {
-  checkRows(what, rows, numClasses);
+  checkRows(what, rows, { numClasses });
   return tensor(rows.labels, { dtype: 'int64', device: rows.embeddings.device });
 }

@@ -26,7 +26,8 @@ export function underPath(path: string, error: unknown): unknown {
 
 /** What is used here of a JSON Schema. */
 export interface JsonSchema {
-  type?: string;
+  /** Of a value that may be null and has no range, a list. */
+  type?: string | string[];
   description?: string;
   default?: unknown;
   enum?: unknown[];
@@ -56,7 +57,9 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
 /** The alternatives of a schema, and theirs; itself where it is none. */
 export function alternatives(schema: JsonSchema): JsonSchema[] {
   const own = schema.anyOf ?? schema.oneOf;
-  return own ? own.flatMap(alternatives) : [schema];
+  if (own) return own.flatMap(alternatives);
+  const { type } = schema;
+  return Array.isArray(type) ? type.map((one) => ({ ...schema, type: one })) : [schema];
 }
 
 /** The first mistake that zod found, in words. */

@@ -6,12 +6,45 @@ export interface Labelled {
   labels: Int32Array;
   /** (N,), which image each row shows: an anchor and a reference row of one number are the same image, and no pair. */
   imageIds: Int32Array;
+  /** All labels of each row, where an image may have several: two that share one are of one class. `labels` is not read then. */
+  labelSets?: readonly Int32Array[] | undefined;
+  /** Which images are alike, in the place of classes. `labels` is not read then. */
+  similarity?: Similarity | undefined;
+}
+
+/** Of all images that occur, by their ids. */
+export interface Similarity {
+  of(image: number, other: number): number;
+  /** From which similarity on a pair is positive; below it is negative. */
+  positiveFrom: number;
+}
+
+/** Of a matrix (N, N), row-major, of the images 0…N-1. */
+export function similarityMatrix(values: ArrayLike<number>, positiveFrom = 0.5): Similarity {
+  const size = Math.sqrt(values.length);
+  return { of: (image, other) => values[image * size + other]!, positiveFrom };
+}
+
+/** Whether classes are told by one label an image. */
+export const hasOneLabel = ({ labelSets, similarity }: Labelled) =>
+  labelSets === undefined && similarity === undefined;
+
+/** Whether an anchor and a reference row are of one class, or alike. */
+export function areAlike(anchors: Labelled, anchor: number, reference: Labelled, row: number): boolean {
+  const { similarity } = anchors;
+  if (similarity)
+    return similarity.of(anchors.imageIds[anchor]!, reference.imageIds[row]!) >= similarity.positiveFrom;
+  const [own, others] = [anchors.labelSets?.[anchor], reference.labelSets?.[row]];
+  if (own && others) return own.some((label) => others.includes(label));
+  return anchors.labels[anchor] === reference.labels[row];
 }
 
 /** Embeddings and whose they are: the anchors that a loss or miner looks from, or the reference set that it looks at. */
 export interface Rows extends Labelled {
   /** (N, D), L2-normalised. */
   embeddings: Tensor;
+  /** (N, D), as they were before; for a loss that asks for them, where the model gives them. */
+  raw?: Tensor | undefined;
 }
 
 /** Labels of a batch, each row an image of its own. */
@@ -31,6 +64,7 @@ export interface PairCounts {
 }
 
 export function countPairs(anchors: Labelled, reference: Labelled): PairCounts {
+  if (!hasOneLabel(anchors)) return countAlike(anchors, reference);
   const ofClass = countsOf(reference.labels);
   const ofImage = countsOf(reference.imageIds);
   const size = reference.labels.length;
@@ -40,6 +74,18 @@ export function countPairs(anchors: Labelled, reference: Labelled): PairCounts {
     ),
     negatives: anchors.labels.map((label) => size - (ofClass.get(label) ?? 0)),
   };
+}
+
+function countAlike(anchors: Labelled, reference: Labelled): PairCounts {
+  const size = anchors.imageIds.length;
+  const counts = { positives: new Int32Array(size), negatives: new Int32Array(size) };
+  for (const [anchor, image] of anchors.imageIds.entries()) {
+    for (const [row, other] of reference.imageIds.entries()) {
+      if (image === other) continue;
+      counts[areAlike(anchors, anchor, reference, row) ? 'positives' : 'negatives'][anchor]!++;
+    }
+  }
+  return counts;
 }
 
 function countsOf(values: Int32Array): Map<number, number> {

@@ -13,7 +13,12 @@ const lossesWith = (fact: 'usesTuples' | 'learns', parts: Parts) => {
   const names = parts.losses.filter((loss) => loss[fact]).map(({ name }) => name);
   return `--loss ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 };
-const isMined = (experiment: Experiment, parts: Parts) => lossIn(experiment, parts)?.usesTuples !== false;
+/** Whether the loss takes what a miner finds, by its kind or as it is told to. */
+const isMined = (experiment: Experiment, parts: Parts) => {
+  const { loss } = experiment;
+  const told = ('mined' in loss && loss.mined) || ('weighed' in loss && loss.weighed);
+  return told || lossIn(experiment, parts)?.usesTuples !== false;
+};
 const several: Use = [({ divide }) => divide.numLearners > 1, '--num-learners of 2 or more'];
 const learnedMasks: Use = [({ model }) => model.masks.kind === 'learned', '--masks learned'];
 const measured: Use = [({ data }) => data.trainOn !== 'all', 'classes to test on, not --train-on all'];
@@ -70,8 +75,9 @@ const uses: Record<string, Use> = {
     '--loss kantorov-margin, or one that takes tuples',
   ],
   miner: [
-    (experiment, parts) => lossIn(experiment, parts)?.usesTuples ?? true,
-    (parts) => lossesWith('usesTuples', parts),
+    isMined,
+    (parts) =>
+      `${lossesWith('usesTuples', parts)}, or one that is told to take its pairs (--circle-mined yes)`,
   ],
   'loss-lr': [
     (experiment, parts) => lossIn(experiment, parts)?.learns ?? true,

@@ -2,7 +2,7 @@ import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import type { Mined } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, lossPart, selectTuples } from './loss.js';
 
@@ -32,9 +32,9 @@ export class ContrastiveLoss extends Loss {
     this.negMargin = negMargin;
   }
 
-  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('contrastive', of, reference, tuples);
+      const { anchors, positives, negatives } = selectTuples('contrastive', of, reference, mined);
       const together = pairDistance(anchors, positives).sub(this.posMargin).relu().mean();
       const apart = pairDistance(anchors, negatives).neg().add(this.negMargin).relu().mean();
       return together.add(apart);

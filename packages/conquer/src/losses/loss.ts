@@ -5,7 +5,7 @@ import type { Compat } from '../compat.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
 import type { AnyPart, Part } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import { asTuples, type Mined } from '../tuples.js';
 
 /**
  * A metric loss: of anchors, compared with a reference set. The set is the batch itself, what a memory keeps of earlier
@@ -20,22 +20,30 @@ export abstract class Loss extends nn.Module implements MiningBounds {
    * whatever the set, so that a memory is of no use to it.
    */
   abstract readonly usesReference: boolean;
+  /** What it takes of a miner: whole tuples, or pairs of each kind on their own. */
+  get takes(): 'tuples' | 'pairs' {
+    return 'tuples';
+  }
+  /** Whether images may have several labels each, or a similarity may be given in their place; if not, both are refused. */
+  get takesSeveralLabels(): boolean {
+    return false;
+  }
 
   /**
    * @param anchors the mean is over these, or over pairs and tuples that begin with them; for a loss with something to
    *   learn for each class, their labels are 0..numClasses-1
    * @param reference what they are compared with: the same object where that is the batch itself
-   * @param tuples from a miner, at least one; null for a loss that does not use them
+   * @param mined from a miner, at least one; null for a loss that does not use them
    * @returns a scalar (), differentiable, which belongs to the caller
    * @throws UserError for labels that are no Int32Array of as many as there are rows, or none of the loss's classes
    * @throws Error if there is nothing to compute a loss from: ask `hasEnough` (or count the tuples) first
    */
-  abstract forward(anchors: Rows, reference: Rows, tuples: Tuples | null): Tensor;
+  abstract forward(anchors: Rows, reference: Rows, mined: Mined | null): Tensor;
 
   /** Of a batch (B, D) compared with itself, each row an image of its own, and its labels (B,). */
-  ofBatch(embeddings: Tensor, labels: Int32Array, tuples: Tuples | null = null): Tensor {
+  ofBatch(embeddings: Tensor, labels: Int32Array, mined: Mined | null = null): Tensor {
     const batch = batchRows(embeddings, labels);
-    return this.forward(batch, batch, tuples);
+    return this.forward(batch, batch, mined);
   }
 
   /** Whether anchors of these labels can have a loss at all. If not, the batch is to be skipped and reported. */
@@ -100,9 +108,10 @@ export function selectTuples(
   loss: string,
   anchors: Rows,
   reference: Rows,
-  tuples: Tuples | null,
+  mined: Mined | null,
 ): TupleEmbeddings {
-  checkPair(`${loss} loss`, anchors, reference);
+  checkPair(`${loss} loss`, anchors, reference, true);
+  const tuples = mined && asTuples(mined);
   if (!tuples || tuples.anchors.length === 0) {
     throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
   }

@@ -6,7 +6,7 @@ import type { Compat } from '../compat.js';
 import type { Cutoff } from '../mining-bounds.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import { asTuples, type Mined } from '../tuples.js';
 import { Loss, type LossContext, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
@@ -63,10 +63,10 @@ export class MarginLoss extends Loss {
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
-  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('margin', of, reference, tuples);
-      const ofAnchors = this.perClass ? this.betaOfAnchors(of, tuples as Tuples) : this.beta;
+      const { anchors, positives, negatives } = selectTuples('margin', of, reference, mined);
+      const ofAnchors = this.perClass ? this.betaOfAnchors(of, mined as Mined) : this.beta;
       const beta = this.#asCollection ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
       const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
@@ -85,7 +85,8 @@ export class MarginLoss extends Loss {
   }
 
   /** (T,) */
-  private betaOfAnchors(of: Rows, { anchors }: Tuples): Tensor {
+  private betaOfAnchors(of: Rows, mined: Mined): Tensor {
+    const { anchors } = asTuples(mined);
     const classes = classTargets('margin loss', of, this.beta.size(0));
     const rows = tensor(anchors, { dtype: 'int64', device: of.embeddings.device });
     return this.beta.indexSelect(0, classes.indexSelect(0, rows));

@@ -2,7 +2,7 @@ import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import type { Mined } from '../tuples.js';
 import { logOnePlusSumExp } from './log-one-plus-sum-exp.js';
 import { Loss, lossPart } from './loss.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
@@ -41,11 +41,11 @@ export class MultiClassNPairLoss extends Loss {
     return hasPositivesAndNegatives(anchors, reference);
   }
 
-  forward(anchors: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+  forward(anchors: Rows, reference: Rows, mined: Mined | null): Tensor {
     if (!this.hasEnough(anchors, reference))
       throw new Error('mc-npair loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
-      const pairs = pairSets('mc-npair loss', anchors, reference, tuples);
+      const pairs = pairSets('mc-npair loss', anchors, reference, mined);
       const loss = nPairTerm(anchors, reference, pairs);
       return this.l2Weight === 0 ? loss : loss.add(anchors.embeddings.norm(2, 1).mean().mul(this.l2Weight));
     });

@@ -1,6 +1,7 @@
 import { type Tensor, tensor } from '@conquer-dml/torch';
 import { checkPair } from '../batch-labels.js';
-import { countPairs, type Labelled, type Rows } from '../rows.js';
+import { areAlike, countPairs, hasOneLabel, type Labelled, type Rows } from '../rows.js';
+import { asPairs, type Mined } from '../tuples.js';
 
 /** Which pairs (anchor, reference row) are positive and which negative: (A, N) bool. */
 export interface PairMasks {
@@ -14,18 +15,66 @@ export interface PairMasks {
 /**
  * @param loss whose, for messages
  * @param reference what the anchors are compared with; by default themselves
+ * @param mined takes only these pairs, each once; null: all there are
  * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
-export function pairMasks(loss: string, anchors: Rows, reference: Rows = anchors): PairMasks {
-  checkPair(loss, anchors, reference);
+export function pairMasks(
+  loss: string,
+  anchors: Rows,
+  reference: Rows = anchors,
+  mined: Mined | null = null,
+): PairMasks {
+  checkPair(loss, anchors, reference, true);
   const { device } = anchors.embeddings;
   const differ = (ofAnchors: Int32Array, ofReference: Int32Array) =>
     tensor(ofAnchors, { dtype: 'int64', device })
       .unsqueeze(1)
       .ne(tensor(ofReference, { dtype: 'int64', device }));
-  const negatives = differ(anchors.labels, reference.labels);
   const same = differ(anchors.imageIds, reference.imageIds).logicalNot();
+  if (mined !== null) {
+    const { positiveAnchors, positives, negativeAnchors, negatives } = asPairs(mined);
+    const listed = (from: Int32Array, to: Int32Array) => listedPairs(anchors, reference, from, to).gt(0);
+    return {
+      positives: listed(positiveAnchors, positives),
+      negatives: listed(negativeAnchors, negatives),
+      same,
+    };
+  }
+  if (!hasOneLabel(anchors)) {
+    const alike = alikeMask(anchors, reference);
+    return {
+      positives: alike.logicalAnd(same.logicalNot()),
+      negatives: alike.logicalOr(same).logicalNot(),
+      same,
+    };
+  }
+  const negatives = differ(anchors.labels, reference.labels);
   return { positives: negatives.logicalOr(same).logicalNot(), negatives, same };
+}
+
+/** How often each pair (anchor, reference row) is in a list: (A, N), as the embeddings are. */
+export function listedPairs(
+  anchors: Rows,
+  reference: Rows,
+  from: ArrayLike<number>,
+  to: ArrayLike<number>,
+): Tensor {
+  const size = reference.labels.length;
+  const counts = new Float32Array(anchors.labels.length * size);
+  for (let i = 0; i < from.length; i++) counts[from[i]! * size + to[i]!]!++;
+  const { dtype, device } = anchors.embeddings;
+  return tensor(counts, { shape: [anchors.labels.length, size], dtype, device });
+}
+
+/** Which pairs are of images that are alike, each with itself too: (A, N) bool. */
+function alikeMask(anchors: Rows, reference: Rows): Tensor {
+  const size = reference.labels.length;
+  const alike = new Uint8Array(anchors.labels.length * size);
+  for (let anchor = 0; anchor < anchors.labels.length; anchor++)
+    for (let row = 0; row < size; row++)
+      alike[anchor * size + row] = Number(areAlike(anchors, anchor, reference, row));
+  const { device } = anchors.embeddings;
+  return tensor(alike, { shape: [anchors.labels.length, size], device }).gt(0);
 }
 
 /** Whether an anchor has an image of its class and one of another to be compared with. */

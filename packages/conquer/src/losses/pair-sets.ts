@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from '@conquer-dml/torch';
 import { checkPair } from '../batch-labels.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import { asTuples, type Mined } from '../tuples.js';
 
 /** Positive pairs, each with the negatives that it meets. */
 export interface PairSets {
@@ -19,11 +19,12 @@ export interface PairSets {
  *
  * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
-export function pairSets(loss: string, of: Rows, reference: Rows, tuples: Tuples | null): PairSets {
+export function pairSets(loss: string, of: Rows, reference: Rows, mined: Mined | null): PairSets {
   checkPair(loss, of, reference);
   const { device } = of.embeddings;
   const numAnchors = of.labels.length;
   const size = reference.labels.length;
+  const tuples = mined && asTuples(mined);
   const rows = new Map<number, Set<number> | null>();
   if (tuples) {
     for (const [i, anchor] of tuples.anchors.entries()) {

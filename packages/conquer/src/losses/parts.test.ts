@@ -1,6 +1,6 @@
 import { F, Generator, randn, scope } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
-import { type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
+import { alternatives, type JsonSchema, jsonSchemaOf, OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
 import { Loss } from './loss.js';
 import { losses } from './losses.js';
@@ -14,8 +14,11 @@ const tuples = {
 const context = () => ({ numClasses: 3, embeddingDim: 6, generator: new Generator(1), compat: null });
 
 /** A value that the option must not take. */
-const outOfRange = ({ minimum, type }: JsonSchema) =>
-  type === 'boolean' ? 'yes' : minimum === undefined ? 'much' : minimum - 1;
+const outOfRange = (schema: JsonSchema) => {
+  const [{ minimum, type, items } = {} as JsonSchema] = alternatives(schema);
+  if (items) return [];
+  return type === 'boolean' ? 'yes' : minimum === undefined ? 'much' : minimum - 1;
+};
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('loss %s', (_, loss) => {
   const properties = Object.entries(jsonSchemaOf(loss.options).properties ?? {});
@@ -57,7 +60,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('loss %s', (_, l
       expect(error).toBeInstanceOf(OptionError);
       expect(error).toMatchObject({
         path: option,
-        problem: expect.stringMatching(/^expected (an integer|a number|true or false).*, got /),
+        problem: expect.stringMatching(/^expected (an integer|a number|true or false|one of|a list).*, got /),
       });
     }
   });

@@ -2,7 +2,7 @@ import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import type { Mined } from '../tuples.js';
 import { Loss, lossPart, selectTuples } from './loss.js';
 
 const options = z.strictObject({
@@ -51,9 +51,9 @@ export class SnrLoss extends Loss {
     return this.margin;
   }
 
-  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('snr', of, reference, tuples);
+      const { anchors, positives, negatives } = selectTuples('snr', of, reference, mined);
       const variance = (x: Tensor) => x.var(1, { unbiased: false });
       const noise = variance(anchors.sub(positives)).sub(variance(anchors.sub(negatives)));
       const losses = noise

@@ -2,7 +2,7 @@ import { aten, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import type { Mined } from '../tuples.js';
 import { pairDistance } from './distance.js';
 import { Loss, lossPart, selectTuples } from './loss.js';
 
@@ -47,9 +47,9 @@ export class TripletLoss extends Loss {
     return this.margin;
   }
 
-  forward(of: Rows, reference: Rows, tuples: Tuples | null): Tensor {
+  forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('triplet', of, reference, tuples);
+      const { anchors, positives, negatives } = selectTuples('triplet', of, reference, mined);
       const distance = this.squared ? squaredDistance : pairDistance;
       const difference = distance(anchors, positives).sub(distance(anchors, negatives));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();

@@ -3,7 +3,7 @@ import type { MiningBounds } from '../mining-bounds.js';
 import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
 import type { Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import type { Mined } from '../tuples.js';
 
 /**
  * Chooses what a batch trains on: for its anchors, positives and negatives of a reference set, which is the batch itself,
@@ -15,11 +15,11 @@ import type { Tuples } from '../tuples.js';
 export interface Miner {
   /**
    * @param reference what the anchors are compared with: the same object where that is the batch itself
-   * @returns tuples without any tensor: rows of the anchors, and rows of the reference set
+   * @returns tuples or pairs, without any tensor: rows of the anchors, and rows of the reference set
    * @throws UserError for labels that are no Int32Array of as many as there are rows
    * @throws Error if an embedding is NaN or infinite
    */
-  mine(anchors: Rows, reference: Rows): Tuples;
+  mine(anchors: Rows, reference: Rows): Mined;
 }
 
 /** What is known when an experiment's miner is built. */

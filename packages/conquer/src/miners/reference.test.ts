@@ -4,6 +4,7 @@ import { distanceMatrix } from '../neighbours/pairwise.js';
 import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
 import { batchRows, countPairs, type Rows } from '../rows.js';
+import { asPairs } from '../tuples.js';
 import { DistanceWeightedMiner, negativesPerAnchor, negativeWeights } from './distance-weighted.js';
 import type { MinerPart } from './miner.js';
 import { miners } from './miners.js';
@@ -31,7 +32,7 @@ const at = (anchor: number, row: number) => distances[anchor * reference.labels.
 
 describe.each(miners.map((miner) => [miner.name, miner as MinerPart] as const))('miner %s', (name, miner) => {
   const make = (seed: number) =>
-    miner.build(withDefaults('miner', miner.options, {}), {
+    miner.build(withDefaults('miner', miner.options, name === 'pair-margin' ? { negMargin: 1.5 } : {}), {
       loss: { zeroLossDistance: () => 1.4, semihardMargin: () => 0.5 },
       random: new Random(seed),
       compat: null,
@@ -43,28 +44,33 @@ describe.each(miners.map((miner) => [miner.name, miner as MinerPart] as const))(
   });
 
   it('finds positives that are other images, and negatives, among all of a reference set', () => {
-    const [seen, used] = [new Set<number>(), new Set<number>()];
+    const [positives, negatives] = [new Set<string>(), new Set<string>()];
     for (let seed = 0; seed < 100; seed++) {
-      const { anchors: rows, positives, negatives } = make(seed).mine(anchors, reference);
-      expect(rows.length).toBeGreaterThan(3);
-      for (const [i, anchor] of rows.entries()) {
-        const [p, n] = [positives[i]!, negatives[i]!];
-        expect(positivesOf(anchor, anchors, reference)).toContain(p);
-        expect(reference.imageIds[p]).not.toBe(anchors.imageIds[anchor]);
-        expect(reference.labels[p]).toBe(anchors.labels[anchor]);
-        expect(reference.labels[n]).not.toBe(anchors.labels[anchor]);
-        seen.add(p);
-        used.add(n);
-        const others = [...reference.labels.keys()].filter(
-          (row) => reference.labels[row] !== anchors.labels[anchor],
-        );
-        const own = positivesOf(anchor, anchors, reference);
-        const [, positive, negative] = /^(random|easy|hard)-(random|semihard|hard)$/.exec(name) ?? [];
-        if (positive === 'hard') expect(at(anchor, p)).toBe(Math.max(...own.map((row) => at(anchor, row))));
-        if (negative === 'hard')
-          expect(at(anchor, n)).toBe(Math.min(...others.map((row) => at(anchor, row))));
-      }
+      const found = asPairs(make(seed).mine(anchors, reference));
+      expect(found.positives.length).toBeGreaterThan(3);
+      for (const [i, p] of found.positives.entries()) positives.add(`${found.positiveAnchors[i]} ${p}`);
+      for (const [i, n] of found.negatives.entries()) negatives.add(`${found.negativeAnchors[i]} ${n}`);
     }
+    const listed = (pairs: Set<string>) =>
+      [...pairs].map((pair) => pair.split(' ').map(Number) as [number, number]);
+    const [, positive, negative] = /^(random|easy|hard|batch)-(random|semihard|hard)$/.exec(name) ?? [];
+    for (const [anchor, p] of listed(positives)) {
+      const own = positivesOf(anchor, anchors, reference);
+      expect(own).toContain(p);
+      expect(reference.imageIds[p]).not.toBe(anchors.imageIds[anchor]);
+      expect(reference.labels[p]).toBe(anchors.labels[anchor]);
+      if (positive === 'hard' || positive === 'batch')
+        expect(at(anchor, p)).toBe(Math.max(...own.map((row) => at(anchor, row))));
+    }
+    for (const [anchor, n] of listed(negatives)) {
+      expect(reference.labels[n]).not.toBe(anchors.labels[anchor]);
+      const others = [...reference.labels.keys()].filter(
+        (row) => reference.labels[row] !== anchors.labels[anchor],
+      );
+      if (negative === 'hard') expect(at(anchor, n)).toBe(Math.min(...others.map((row) => at(anchor, row))));
+    }
+    const seen = listed(positives).map(([, row]) => row);
+    const used = listed(negatives).map(([, row]) => row);
     // Beyond what the batch alone has.
     expect(Math.min(...seen)).toBeLessThan(6);
     expect(Math.min(...used)).toBeLessThan(6);

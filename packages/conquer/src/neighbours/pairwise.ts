@@ -6,7 +6,7 @@ export interface PairwiseOptions {
   /** Squared distances, not clamped at `eps`. Default false. */
   squared?: boolean;
   /** Squares are raised to this before the root, whose gradient has no bound at 0. Default 1e-4. */
-  eps?: number;
+  eps?: number | undefined;
 }
 
 /**
@@ -28,10 +28,11 @@ export function pairwiseDistances(
 
 /**
  * The same as plain numbers (B × N, row-major), for miners: nothing is kept for a gradient.
+ * @param eps as that of pairwiseDistances; 0 for distances as they are
  * @throws Error if an embedding is NaN or infinite
  */
-export function distanceMatrix(x: Tensor, to: Tensor = x): Float64Array {
-  const distances = scope(() => noGrad(() => pairwiseDistances(x, { to }).toNumbers()));
+export function distanceMatrix(x: Tensor, to: Tensor = x, eps?: number): Float64Array {
+  const distances = scope(() => noGrad(() => pairwiseDistances(x, { to, eps }).toNumbers()));
   if (to !== x) {
     refuseNonFiniteRows(x, 'batch');
     refuseNonFiniteRows(to, 'reference set');

@@ -5,7 +5,7 @@ import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { labelled } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import { asPairs, asTuples, countOf, type Mined } from '../tuples.js';
 import type { Profile } from './profile.js';
 
 export interface TrainingStepParts {
@@ -37,7 +37,7 @@ export interface StepResult {
   metricLoss: number | null;
   /** lambda times the masks' similarity; while the whole embedding trains it is measured only. null when skipped. */
   maskLoss: number | null;
-  /** Tuples of the miner; null for a loss without tuples, or a batch skipped before mining. */
+  /** Tuples of the miner, or pairs for a loss of pairs; null for a loss without tuples, or a batch skipped before mining. */
   numTuples: number | null;
   /** Why nothing was learnt from this batch, or null. */
   skipped: string | null;
@@ -79,20 +79,22 @@ export class TrainingStep {
       const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
       profile?.lap('forward', embeddings);
 
-      let tuples: Tuples | null = null;
+      let mined: Mined | null = null;
       if (loss.usesTuples && miner !== null) {
         // The miner reads the distances anyway, and can make nothing of NaN.
         if (!Number.isFinite(embeddings.detach().sum().item()))
           throw new NotFiniteError('the embeddings are not finite');
         const rows = { ...batch, embeddings: embeddings.detach() };
-        tuples = noGrad(() => miner.mine(rows, rows));
+        const found = noGrad(() => miner.mine(rows, rows));
+        mined = loss.takes === 'pairs' ? asPairs(found) : asTuples(found);
         profile?.lap('mining');
-        if (tuples.anchors.length === 0) return skip('the miner found no valid tuple in the batch', 0);
+        if (countOf(mined) === 0)
+          return skip(`the miner found no valid ${loss.takes.slice(0, -1)} in the batch`, 0);
       }
-      const numTuples = tuples === null ? null : tuples.anchors.length;
+      const numTuples = mined === null ? null : countOf(mined);
 
       const rows = { ...batch, embeddings };
-      const metricLoss = loss.forward(rows, rows, tuples);
+      const metricLoss = loss.forward(rows, rows, mined);
       const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
       const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
       const total = fullEmbedding ? metricLoss : metricLoss.add(maskLoss);
