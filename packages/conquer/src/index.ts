@@ -77,8 +77,13 @@ export { resolveExperiment } from './experiment/resolve.js';
 export { Interrupted } from './interrupted.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
 export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
+export { CentroidTripletLoss, type CentroidTripletOptions } from './losses/centroid-triplet.js';
+export { CircleLoss, type CircleOptions } from './losses/circle.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
+export { CosFaceLoss, type CosFaceOptions } from './losses/cosface.js';
+export { FastApLoss, type FastApOptions } from './losses/fast-ap.js';
 export { HistogramLoss, type HistogramLossOptions } from './losses/histogram.js';
+export { HyperbolicPairwiseLoss, type HyperbolicPairwiseOptions } from './losses/hyperbolic-pairwise.js';
 export { KantorovMarginLoss, type KantorovMarginOptions } from './losses/kantorov-margin.js';
 export {
   Loss,
@@ -95,19 +100,36 @@ export { MultiClassNPairLoss, type MultiClassNPairOptions } from './losses/multi
 export { MultiSimilarityLoss, type MultiSimilarityOptions } from './losses/multi-similarity.js';
 export { NormalizedSoftmaxLoss, type NormalizedSoftmaxOptions } from './losses/normalized-softmax.js';
 export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
+export { NtXentLoss, type NtXentOptions } from './losses/nt-xent.js';
 export { type PairMasks, pairMasks } from './losses/pair-masks.js';
+export { type Ball, ballDistances, toPoincareBall } from './losses/poincare.js';
 export { ProxyAnchorLoss, type ProxyAnchorOptions } from './losses/proxy-anchor.js';
 export { ProxyNcaLoss, type ProxyNcaOptions } from './losses/proxy-nca.js';
+export { RankedListLoss, type RankedListOptions } from './losses/ranked-list.js';
+export { RecallAtKLoss, type RecallAtKOptions } from './losses/recall-at-k.js';
+export { RoadmapLoss, type RoadmapOptions } from './losses/roadmap.js';
+export { SmoothApLoss, type SmoothApOptions } from './losses/smooth-ap.js';
 export { SnrLoss, type SnrLossOptions } from './losses/snr.js';
 export { SoftTripleLoss, type SoftTripleOptions } from './losses/soft-triple.js';
+export { SubCentreArcFaceLoss, type SubCentreArcFaceOptions } from './losses/sub-centre-arcface.js';
+export { SupConLoss, type SupConOptions } from './losses/sup-con.js';
+export {
+  ThresholdConsistentMarginLoss,
+  type ThresholdConsistentMarginOptions,
+} from './losses/threshold-consistent-margin.js';
 export { TripletLoss, type TripletLossOptions } from './losses/triplet.js';
 export { TripletAllLoss, type TripletAllOptions } from './losses/triplet-all.js';
 export { TripletSemihardLoss, type TripletSemihardOptions } from './losses/triplet-semihard.js';
+export { AngularMiner, type AngularMinerOptions } from './miners/angular.js';
 export { BatchEasyHardMiner, type BatchEasyHardOptions } from './miners/batch-easy-hard.js';
 export { DistanceWeightedMiner, type DistanceWeightedOptions } from './miners/distance-weighted.js';
 export { EasyPositiveMiner, type EasyPositiveOptions } from './miners/easy-positive.js';
 export { FlexibleTripletMiner, type FlexibleTripletOptions } from './miners/flexible-triplet.js';
+export { HdcMiner, type HdcOptions } from './miners/hdc.js';
 export type { Miner, MinerContext, MinerPart } from './miners/miner.js';
+export { MultiSimilarityMiner, type MultiSimilarityMinerOptions } from './miners/multi-similarity.js';
+export { PairMarginMiner, type PairMarginOptions } from './miners/pair-margin.js';
+export { UniformHistogramMiner, type UniformHistogramOptions } from './miners/uniform-histogram.js';
 export type { Cutoff, MiningBounds } from './mining-bounds.js';
 export { Backbone, type BackboneContext, type BackbonePart, backbonePart } from './models/backbone.js';
 export {
@@ -149,7 +171,7 @@ export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retr
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
 export type { TrainedModel } from './retrieve/trained-model.js';
 export type { Labels, RowData } from './row-data.js';
-export { batchRows, type Labelled, labelled, type Rows } from './rows.js';
+export { batchRows, type Labelled, labelled, type Rows, type Similarity, similarityMatrix } from './rows.js';
 export { AdaptiveClassBalancedSampler } from './samplers/adaptive.js';
 export type { BatchSampler, SamplerContext, SamplerPart } from './samplers/batch-sampler.js';
 export { ClassBalancedSampler } from './samplers/class-balanced.js';
@@ -163,4 +185,4 @@ export { joinObservers } from './train/observers.js';
 export { type StepInput, type StepResult, TrainingStep } from './train/step.js';
 export { type TrainRequest, train } from './train/train.js';
 export { type TrainEmbeddingOptions, trainEmbedding } from './train/train-embedding.js';
-export type { Tuples } from './tuples.js';
+export { asPairs, asTuples, type Mined, type Pairs, type Tuples } from './tuples.js';

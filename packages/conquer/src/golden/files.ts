@@ -4,6 +4,7 @@ import type { GoldenCheck } from './check.js';
 import { checkEvaluation } from './evaluation.js';
 import { checkLosses } from './losses.js';
 import { checkRevisitingLosses } from './losses-revisiting-dml.js';
+import { checkLossesOfToday } from './losses-today.js';
 import { checkMaskOrthogonality } from './mask-orthogonality.js';
 import { checkRevisitingMetrics } from './metrics-revisiting-dml.js';
 import { checkMiners } from './miners.js';
@@ -18,6 +19,10 @@ export const goldenFiles: Readonly<Record<string, GoldenCheck>> = {
   'backbones-timm.json': checkTimmBackbones,
   'evaluation.json': checkEvaluation,
   'losses.json': checkLosses,
+  'losses-hyperbolic.json': checkLossesOfToday,
+  'losses-pair.json': checkLossesOfToday,
+  'losses-proxy.json': checkLossesOfToday,
+  'losses-rank.json': checkLossesOfToday,
   'losses-revisiting-dml.json': checkRevisitingLosses,
   'mask-orthogonality.json': checkMaskOrthogonality,
   'metrics-revisiting-dml.json': checkRevisitingMetrics,

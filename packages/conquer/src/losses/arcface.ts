@@ -1,10 +1,14 @@
-import { arange, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { arange, aten, F, nn, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
+import type { Mined } from '../tuples.js';
+import { withAngularMargin } from './additive-angular-margin.js';
+import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
+import { weighedOption } from './mined-option.js';
 
 const options = z.strictObject({
   angularMargin: z.number().min(0).max(3).default(0.5).describe('m, in radians'),
@@ -13,6 +17,17 @@ const options = z.strictObject({
     .min(1e-3)
     .default(16)
     .describe("s, the inverse of a temperature; the paper's is 64"),
+  gradient: z
+    .enum(['derivative', 'unicom'])
+    .default('derivative')
+    .describe("unicom: the gradient passes the margin as if it were not there, as in Unicom's code"),
+  filterThreshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('other classes more similar than this count as 0, without a gradient; 0: none does'),
+  weighed: weighedOption,
 });
 
 export interface ArcFaceOptions extends z.input<typeof options>, ClassWeightsContext {
@@ -23,38 +38,45 @@ export interface ArcFaceOptions extends z.input<typeof options>, ClassWeightsCon
   compat?: Compat | null;
 }
 
-/** Bounds the gradient of the sine at 0 and 180 degrees. */
-const LEAST_SQUARED_SINE = 1e-12;
-
 /**
  * ArcFace (Deng, Guo, Xue, Zafeiriou, "ArcFace: additive angular margin loss for deep face recognition", CVPR
  * 2019): cross entropy of s cos θ_c with s cos(θ_y + m) for the image's own class, θ_c the angle to the
  * learned weights of class c. Where θ_y + m exceeds 180°, cos θ_y - m sin m goes on decreasing in its place,
- * as in the authors' code.
+ * as in the authors' code. Unicom (An, Deng, Yang, Li, Feng, Guo, Yang, Liu, ICLR 2023) has margin 0.3 and scale 32, and
+ * lets the gradient pass the margin: that of cos θ_y is then s (p_y - 1) / B.
  *
  * Labels are 0..numClasses-1.
  */
 export class ArcFaceLoss extends Loss {
-  readonly usesTuples = false;
+  readonly usesTuples: boolean;
   readonly usesReference = false;
   readonly angularMargin: number;
   readonly featureScale: number;
+  readonly gradient: 'derivative' | 'unicom';
+  readonly filterThreshold: number;
   readonly #asCollection: boolean;
   /** (numClasses, embeddingDim); starts in a random direction with a length of about 1. */
   readonly classWeights: Tensor;
 
   constructor({ numClasses, embeddingDim, generator, compat, ...given }: ArcFaceOptions) {
     super();
-    const { angularMargin, featureScale } = withDefaults('ArcFaceLoss', options, given);
-    this.angularMargin = angularMargin;
-    this.featureScale = featureScale;
+    const all = withDefaults('ArcFaceLoss', options, given);
+    this.angularMargin = all.angularMargin;
+    this.featureScale = all.featureScale;
+    this.gradient = all.gradient;
+    this.filterThreshold = all.filterThreshold;
+    this.usesTuples = all.weighed;
     this.#asCollection = compat === 'revisiting-dml';
     this.classWeights = nn.parameter(
       randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
     );
   }
 
-  forward(rows: Rows): Tensor {
+  override get takes() {
+    return 'pairs' as const;
+  }
+
+  forward(rows: Rows, _reference?: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const { embeddings } = rows;
       const { device } = embeddings;
@@ -64,17 +86,18 @@ export class ArcFaceLoss extends Loss {
       );
       const isOwn = arange(0, cosines.size(1), 1, { dtype: 'int64', device }).eq(own);
       const withMargin = this.withMargin(cosines.gather(1, own));
-      const logits = cosines.where(isOwn.logicalNot(), withMargin).mul(this.featureScale);
-      return F.crossEntropy(logits, own.squeeze(1));
+      const others =
+        this.filterThreshold === 0 ? cosines : cosines.maskedFill(cosines.gt(this.filterThreshold), 0);
+      const logits = others.where(isOwn.logicalNot(), withMargin).mul(this.featureScale);
+      return weighedCrossEntropy(logits, own.squeeze(1), imageWeights(rows, mined));
     });
   }
 
-  /** cos θ → cos(θ + m), continued beyond 180°. */
   private withMargin(cosine: Tensor): Tensor {
-    const [cosM, sinM] = [Math.cos(this.angularMargin), Math.sin(this.angularMargin)];
-    const sine = cosine.square().neg().add(1).clamp({ min: LEAST_SQUARED_SINE }).sqrt();
-    const shifted = cosine.mul(cosM).sub(sine.mul(sinM));
-    return shifted.where(cosine.gt(-cosM), cosine.sub(this.angularMargin * sinM));
+    if (this.gradient === 'derivative') return withAngularMargin(cosine, this.angularMargin);
+    // There without the continuation beyond 180°.
+    const shifted = noGrad(() => aten.acos(cosine).add(this.angularMargin).cos().sub(cosine));
+    return cosine.add(shifted);
   }
 }
 

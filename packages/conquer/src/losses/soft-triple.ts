@@ -3,7 +3,10 @@ import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
+import type { Mined } from '../tuples.js';
+import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
+import { weighedOption } from './mined-option.js';
 
 const options = z.strictObject({
   centresPerClass: z.int().min(1).default(10).describe('K: learned centres of each class'),
@@ -19,6 +22,12 @@ const options = z.strictObject({
     .min(0)
     .default(0.2)
     .describe("τ: weight of the distances between a class's centres, which merges those that are not needed"),
+  rootOffset: z
+    .number()
+    .min(0)
+    .default(1e-5)
+    .describe('added under the root of these distances, as the authors do; pytorch-metric-learning: 0'),
+  weighed: weighedOption,
 });
 
 export interface SoftTripleOptions extends z.input<typeof options>, ClassWeightsContext {}
@@ -29,32 +38,39 @@ export interface SoftTripleOptions extends z.input<typeof options>, ClassWeights
  *
  *     S_c = Σ_k softmax_k(x·w_ck / γ) x·w_ck
  *     mean -log(exp(λ (S_y - δ)) / (exp(λ (S_y - δ)) + Σ_{c ≠ y} exp(λ S_c)))
- *         + τ / (C K (K - 1)) Σ_c Σ_{t < s} sqrt(2 - 2 w_ct·w_cs)
+ *         + τ / (C K (K - 1)) Σ_c Σ_{t < s} sqrt(2 - 2 w_ct·w_cs + 1e-5)
  *
  * Labels are 0..numClasses-1.
  */
 export class SoftTripleLoss extends Loss {
-  readonly usesTuples = false;
+  readonly usesTuples: boolean;
   readonly usesReference = false;
   readonly scale: number;
   readonly margin: number;
   readonly gamma: number;
   readonly tau: number;
+  readonly rootOffset: number;
   /** (numClasses, centresPerClass, embeddingDim); each starts in a random direction with a length of about 1. */
   readonly centres: Tensor;
 
   constructor({ numClasses, embeddingDim, generator, ...given }: SoftTripleOptions) {
     super();
-    const { centresPerClass, scale, margin, gamma, tau } = withDefaults('SoftTripleLoss', options, given);
-    this.scale = scale;
-    this.margin = margin;
-    this.gamma = gamma;
-    this.tau = tau;
-    const drawn = randn([numClasses, centresPerClass, embeddingDim], { generator });
+    const all = withDefaults('SoftTripleLoss', options, given);
+    this.scale = all.scale;
+    this.margin = all.margin;
+    this.gamma = all.gamma;
+    this.tau = all.tau;
+    this.rootOffset = all.rootOffset;
+    this.usesTuples = all.weighed;
+    const drawn = randn([numClasses, all.centresPerClass, embeddingDim], { generator });
     this.centres = nn.parameter(drawn.div_(Math.sqrt(embeddingDim)));
   }
 
-  forward(rows: Rows): Tensor {
+  override get takes() {
+    return 'pairs' as const;
+  }
+
+  forward(rows: Rows, _reference?: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const { embeddings } = rows;
       const { device } = embeddings;
@@ -69,20 +85,26 @@ export class SoftTripleLoss extends Loss {
       const similarities = F.softmax(toCentres.div(this.gamma), 2).mul(toCentres).sum(2);
       const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(targets.unsqueeze(1));
       const logits = similarities.where(isOwn.logicalNot(), similarities.sub(this.margin)).mul(this.scale);
-      const loss = F.crossEntropy(logits, targets);
+      const loss = weighedCrossEntropy(logits, targets, imageWeights(rows, mined));
       if (perClass === 1 || this.tau === 0) return loss;
       return loss.add(this.spread(centres).mul(this.tau));
     });
   }
 
-  /** 1 / (C K (K - 1)) Σ_c Σ_{t < s} sqrt(2 - 2 w_ct·w_cs): normalised (C, K, D) → a scalar. */
+  /** 1 / (C K (K - 1)) Σ_c Σ_{t < s} sqrt(2 - 2 w_ct·w_cs + offset): normalised (C, K, D) → a scalar. */
   private spread(centres: Tensor): Tensor {
     const [numClasses, perClass] = centres.shape as [number, number];
     const products = centres.matmul(centres.transpose(1, 2));
     const position = arange(0, perClass, 1, { device: centres.device });
     const isPair = position.unsqueeze(1).lt(position).expand(products.shape);
-    // The 1e-5 of the authors' code bounds the root's gradient where centres have merged.
-    const distances = products.maskedSelect(isPair).mul(-2).add(2).clamp({ min: 0 }).add(1e-5).sqrt();
+    // The offset bounds the root's gradient where centres have merged.
+    const least = Math.max(this.rootOffset, 1e-12);
+    const distances = products
+      .maskedSelect(isPair)
+      .mul(-2)
+      .add(2 + this.rootOffset)
+      .clamp({ min: least })
+      .sqrt();
     return distances.sum().div(numClasses * perClass * (perClass - 1));
   }
 }

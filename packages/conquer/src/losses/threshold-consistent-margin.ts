@@ -1,0 +1,96 @@
+import { scope, type Tensor } from '@conquer-dml/torch';
+import { z } from 'zod';
+import { withDefaults } from '../part.js';
+import { countPairs, type Labelled, type Rows } from '../rows.js';
+import { asPairs, type Mined } from '../tuples.js';
+import { Loss, lossPart } from './loss.js';
+import { minedOption } from './mined-option.js';
+import { listedPairs, pairMasks } from './pair-masks.js';
+
+const options = z.strictObject({
+  positiveWeight: z.number().min(0).default(1).describe('λ⁺: weight of the positive pairs'),
+  negativeWeight: z.number().min(0).default(1).describe('λ⁻: weight of the negative pairs'),
+  positiveMargin: z.number().default(0.9).describe('m⁺: the similarity that positive pairs are to have'),
+  negativeMargin: z
+    .number()
+    .default(0.5)
+    .describe('m⁻: the similarity that negative pairs are to stay below'),
+  mined: minedOption,
+});
+
+export type ThresholdConsistentMarginOptions = z.input<typeof options>;
+
+/**
+ * Threshold-consistent margin (Zhang, Xu, Wang, Savvides, Kitani, "Threshold-consistent margin loss for open-world deep
+ * metric learning", ICLR 2024), a term to be added to another loss: λ⁺ times the mean of m⁺ - s over the positive pairs with
+ * s ≤ m⁺, and λ⁻ times the mean of s - m⁻ over the negative pairs with s ≥ m⁻. A mean of nothing is 0.
+ */
+export class ThresholdConsistentMarginLoss extends Loss {
+  readonly usesTuples: boolean;
+  readonly usesReference = true;
+  readonly positiveWeight: number;
+  readonly negativeWeight: number;
+  readonly positiveMargin: number;
+  readonly negativeMargin: number;
+
+  constructor(given: ThresholdConsistentMarginOptions = {}) {
+    super();
+    const all = withDefaults('ThresholdConsistentMarginLoss', options, given);
+    this.positiveWeight = all.positiveWeight;
+    this.negativeWeight = all.negativeWeight;
+    this.positiveMargin = all.positiveMargin;
+    this.negativeMargin = all.negativeMargin;
+    this.usesTuples = all.mined;
+  }
+
+  override get takes() {
+    return 'pairs' as const;
+  }
+
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
+  /** Whether there is any pair. */
+  override hasEnough(anchors: Labelled, reference: Labelled): boolean {
+    const { positives, negatives } = countPairs(anchors, reference);
+    return positives.some((count, anchor) => count > 0 || negatives[anchor]! > 0);
+  }
+
+  forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
+    return scope(() => {
+      const [positives, negatives] = pairCounts(anchors, reference, mined);
+      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const mean = (beyond: Tensor, pairs: Tensor) => {
+        const counted = beyond.detach().ge(0).mul(pairs);
+        return beyond
+          .mul(counted)
+          .sum()
+          .div(counted.sum().clamp({ min: 1 }));
+      };
+      const apart = mean(similarities.neg().add(this.positiveMargin), positives);
+      const near = mean(similarities.sub(this.negativeMargin), negatives);
+      return apart.mul(this.positiveWeight).add(near.mul(this.negativeWeight));
+    });
+  }
+}
+
+/** How often each pair counts, of both kinds: (A, N). */
+function pairCounts(anchors: Rows, reference: Rows, mined: Mined | null): [Tensor, Tensor] {
+  const masks = pairMasks('threshold-consistent-margin loss', anchors, reference, mined);
+  if (mined === null) return [masks.positives, masks.negatives];
+  const { positiveAnchors, positives, negativeAnchors, negatives } = asPairs(mined);
+  return [
+    listedPairs(anchors, reference, positiveAnchors, positives),
+    listedPairs(anchors, reference, negativeAnchors, negatives),
+  ];
+}
+
+export const thresholdConsistentMargin = lossPart({
+  name: 'threshold-consistent-margin',
+  help: 'a term beside another loss: similarities beyond one threshold for all classes (Zhang et al. 2024)',
+  usesTuples: false,
+  learns: false,
+  options,
+  build: (options) => new ThresholdConsistentMarginLoss(options),
+});
