@@ -12,8 +12,8 @@ export const FLOAT64: Arithmetic = { dtype: 'float64', device: 'cpu' };
 /** How far a number may be off, relative to the expected one. */
 export const TOLERANCE: Record<Arithmetic['dtype'], number> = { float64: 1e-9, float32: 1e-4 };
 
-/** What is left of numbers around 1 that cancel, in float64. */
-const ROUNDING = 1e-15;
+/** What is left of numbers around 1 that cancel, by the tolerance of their precision. */
+const rounding = (tolerance: number) => (tolerance > TOLERANCE.float64 ? 1e-7 : 1e-15);
 
 /** What comparing one file gave. */
 export interface GoldenResult {
@@ -76,7 +76,7 @@ export class Comparison {
       off = Math.max(off, Number.isNaN(difference) ? Infinity : difference);
     }
     // Where all that is expected is rounding, so is what comes.
-    const error = off <= ROUNDING ? 0 : scale > 0 ? off / scale : off;
+    const error = off <= rounding(tolerance) ? 0 : scale > 0 ? off / scale : off;
     this.result.worst = Math.max(this.result.worst, error);
     if (!(error <= tolerance)) this.fail(`${what}: relative error ${error.toExponential(1)}`);
   }

@@ -27,6 +27,9 @@ const EDGE = 1e-3;
 /** How near 1 the argument of artanh may be. */
 const NEAR_ONE = 1e-5;
 
+/** Least square of which the root is taken. */
+const LEAST_SQUARE = 1e-30;
+
 const lengths = (x: Tensor) => x.norm(2, 1, true);
 
 /**
@@ -57,23 +60,29 @@ export function ballDistances(a: Tensor, b: Tensor, c: number): Tensor {
   return scope(() => {
     const products = a.matmul(b.t());
     const [aa, bb] = [a.square().sum(1, true), b.square().sum(1).unsqueeze(0)];
-    // -a ⊕ b = (-p a + q b) / r
-    const twice = products.mul(-2 * c).add(1);
-    const p = twice.add(bb.mul(c));
-    const q = aa.mul(-c).add(1);
-    const r = twice.add(aa.mul(bb).mul(c * c)).add(LEAST);
-    const square = p.square().mul(aa).sub(p.mul(q).mul(products).mul(2)).add(q.square().mul(bb));
+    // |-a ⊕ b|² = |a - b|² / r, but for what is added to the divisor.
+    const r = products.mul(-2 * c).add(
+      aa
+        .mul(bb)
+        .mul(c * c)
+        .add(1),
+    );
+    const square = aa.add(bb).sub(products.mul(2)).mul(r);
     const root = Math.sqrt(c);
-    const z = square.clamp({ min: 1e-30 }).sqrt().div(r).mul(root);
+    const z = square.clamp({ min: LEAST_SQUARE }).sqrt().div(r.add(LEAST)).mul(root);
     return artanh(z).mul(2 / root);
   });
 }
 
-/** Distances of embeddings (A, D), (N, D) after the map into the ball. */
+/**
+ * Distances of embeddings (A, D), (N, D) after the map into the ball; computed in float64, since near the edge float32 has
+ * no digits left to tell them by.
+ */
 export function poincareDistances(a: Tensor, b: Tensor, ball: Ball = usualBall): Tensor {
   return scope(() => {
-    const points = toPoincareBall(a, ball);
-    return ballDistances(points, a === b ? points : toPoincareBall(b, ball), ball.curvature);
+    const points = toPoincareBall(a.to('float64'), ball);
+    const others = a === b ? points : toPoincareBall(b.to('float64'), ball);
+    return ballDistances(points, others, ball.curvature).to(a.dtype);
   });
 }
 
