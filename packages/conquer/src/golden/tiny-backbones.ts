@@ -1,4 +1,6 @@
 import type { Backbone } from '../models/backbone.js';
+import { EfficientNet, efficientNet } from '../models/efficientnet.js';
+import type { EfficientNetShape } from '../models/efficientnet-shape.js';
 import type { Published } from '../models/published.js';
 import { ViT, vit } from '../models/vit.js';
 import type { ViTShape } from '../models/vit-shape.js';
@@ -36,6 +38,11 @@ export function tinyOfTimm(timm: string, kwargs: Arguments, native: readonly num
     const projection =
       typeof kwargs.num_classes === 'number' ? { dim: kwargs.num_classes, bias: true } : null;
     return new ViT(timm, { ...known, ...given(names, kwargs), size, projection }, inputOf(size) as never);
+  }
+  const efficient = published<EfficientNetShape>(efficientNet, timm);
+  if (efficient !== null) {
+    const names = { channel_multiplier: 'width', depth_multiplier: 'depth' };
+    return new EfficientNet(timm, { ...efficient, ...given(names, kwargs) }, inputOf(size) as never);
   }
   return null;
 }

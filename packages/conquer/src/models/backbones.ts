@@ -1,6 +1,7 @@
 import { alexnet } from './alexnet.js';
 import type { BackbonePart } from './backbone.js';
 import { bnInception } from './bn-inception.js';
+import { efficientNet } from './efficientnet.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
 import { smallResNet } from './small-resnet.js';
 import { vgg11, vgg11bn } from './vgg.js';
@@ -19,4 +20,5 @@ export const backbones = [
   vgg11bn,
   bnInception,
   vit,
+  efficientNet,
 ] as const satisfies readonly BackbonePart[];
