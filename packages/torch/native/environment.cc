@@ -124,6 +124,7 @@ NAPI_MODULE_INIT() {
     conquer::register_adam(env, exports);
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
+    conquer::register_batched_products();
     return exports;
   });
 }
