@@ -31,7 +31,7 @@ export function publishedPackages(root) {
 export function publishedManifest(manifest, root, directory, platforms) {
   const own = Object.fromEntries(Object.entries(manifest).filter(([key]) => !NOT_PUBLISHED.includes(key)));
   const shared = Object.fromEntries(
-    EVERYBODYS.filter((key) => root[key] !== undefined).map((key) => [key, root[key]]),
+    EVERYBODYS.filter((key) => root[key] !== undefined).map((key) => [key, own[key] ?? root[key]]),
   );
   return {
     ...own,
