@@ -140,7 +140,8 @@ export {
   type NamedBackbone,
 } from './models/create-model.js';
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
-export { EmbeddingModel, type EmbeddingModelOptions, type EmbedOptions } from './models/embedding-model.js';
+export { EmbeddingModel, type EmbeddingModelOptions } from './models/embedding-model.js';
+export type { EmbeddingNetwork, EmbedOptions } from './models/embedding-network.js';
 export { backboneOfConfig, inputOfPreprocessor } from './models/hub-config.js';
 export type { InputFormat } from './models/input-format.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';

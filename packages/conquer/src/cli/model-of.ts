@@ -1,7 +1,11 @@
 import { statSync } from 'node:fs';
+import { BUILT_IN } from '../models/built-in.js';
+import { isPretrained } from '../models/pretrained.js';
 import { openModel } from '../retrieve/open-model.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { namingFlags } from './fill.js';
+import { findRun } from './runs.js';
+import { type Output, progressBar } from './terminal.js';
 import { partsOf } from './train-flags.js';
 
 export interface ModelFlags {
@@ -10,23 +14,43 @@ export interface ModelFlags {
   device?: string | undefined;
   /** A file of parts that the run was trained with. */
   plugin?: string | undefined;
+  /** Which network the weights of a file are of. */
+  arch?: string | undefined;
+  /** Of a repository. */
+  revision?: string | undefined;
+  /** Takes what is to be said of weights that are fetched. */
+  progress: Output;
 }
 
-/** The model that a command works with: of a run's folder, or of a checkpoint's file. */
-export async function modelOf(
-  path: string,
-  { checkpoint, device, plugin }: ModelFlags,
-): Promise<TrainedModel> {
+/** The model that a command works with: of a run's folder, of a checkpoint's file, or one that was published. */
+export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedModel> {
+  const { checkpoint, device, plugin, arch, revision, progress } = flags;
   const parts = plugin === undefined ? null : await partsOf(['--plugin', plugin]);
-  // A file has the weights that it has: 'best' is what a run is asked for where nothing is said.
-  const chosen = checkpoint === 'best' && isFile(path) ? null : checkpoint;
+  // Only a run has two checkpoints: 'best' is what one is asked for where nothing is said.
+  const chosen = checkpoint === 'best' && (isFile(path) || isPretrained(path)) ? null : checkpoint;
   return await namingFlags(() =>
     openModel(path, {
       ...(chosen && { checkpoint: chosen }),
       ...(device !== undefined && { device }),
       ...(parts && { parts }),
+      ...(arch !== undefined && { arch }),
+      ...(revision !== undefined && { revision }),
+      onNote: (text) => void progress.write(`note: ${text}\n`),
+      onPreparation: (what) => progressBar(progress, what),
     }),
   );
+}
+
+/**
+ * What a command's model is: what was typed, where that is the name of a run its folder; where nothing was, the built-in one,
+ * which is said.
+ */
+export function modelNamed(typed: string | undefined, progress: Output): string {
+  if (typed !== undefined) return findRun(typed);
+  progress.write(
+    `note: no model is named: taking the built-in ${BUILT_IN} (ImageNet); --model names another\n`,
+  );
+  return BUILT_IN;
 }
 
 export const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;

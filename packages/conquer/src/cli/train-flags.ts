@@ -12,9 +12,13 @@ export async function partsOf(args: readonly string[]): Promise<Parts> {
   return files.length === 0 ? builtInParts : await withPlugins(builtInParts, files);
 }
 
-/** Gives a command the flags of an experiment. */
-export function addFlags(command: Command, parts: Parts): readonly Flag[] {
-  const flags = flagsOf(parts);
+/** Gives a command the flags of an experiment; only those that are wanted, where that is said. */
+export function addFlags(
+  command: Command,
+  parts: Parts,
+  isWanted: (flag: Flag) => boolean = () => true,
+): readonly Flag[] {
+  const flags = flagsOf(parts).filter(isWanted);
   for (const flag of flags) command.addOption(optionFor(flag));
   return flags;
 }

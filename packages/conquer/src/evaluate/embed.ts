@@ -1,5 +1,5 @@
 import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
-import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
 import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';
 import { requireFiniteRows } from './finite-rows.js';
@@ -33,7 +33,7 @@ export interface EmbedImagesOptions extends EmbedOptions {
  * @throws Interrupted after `signal` was aborted
  */
 export async function embedImages(
-  model: EmbeddingModel,
+  model: EmbeddingNetwork,
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
@@ -72,7 +72,7 @@ export async function embedImages(
   }
 }
 
-function embedBatch(model: EmbeddingModel, images: Tensor, layer: Layer, options: EmbedOptions): Tensor {
+function embedBatch(model: EmbeddingNetwork, images: Tensor, layer: Layer, options: EmbedOptions): Tensor {
   try {
     return noGrad(() => (layer === 'final' ? model.embed(images, options) : model.features(images)));
   } catch (error) {

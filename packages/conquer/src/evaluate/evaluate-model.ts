@@ -2,7 +2,7 @@ import type { Metrics } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
-import type { EmbeddingModel, EmbedOptions } from '../models/embedding-model.js';
+import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
@@ -57,7 +57,7 @@ export interface ModelEvaluation {
  * @throws Interrupted after `signal` was aborted
  */
 export async function evaluateModel(
-  model: EmbeddingModel,
+  model: EmbeddingNetwork,
   data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'ownInGallery' | 'plain'>,
   { onProgress, signal, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {

@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import { Backbone } from './backbone.js';
 import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
+import type { EmbeddingNetwork, EmbedOptions } from './embedding-network.js';
 import { LearnerMasks, type MaskOptions, type MaskSum, maskOptions, requirePowerOfTwo } from './masks.js';
 import { type FeatureModule, OwnBackbone } from './own-backbone.js';
+import { pooledFeatures } from './pooled-features.js';
 import { preprocessingFor, type Reading } from './preprocessing.js';
 
 const options = z.strictObject({
@@ -68,11 +70,6 @@ export function headOf(
   };
 }
 
-export interface EmbedOptions {
-  /** Apply this learner's mask, 0..numLearners-1. Default null: the whole embedding. */
-  learner?: number | null;
-}
-
 /** The trained tensors by the part they belong to; each is a group of the optimiser. */
 export interface ParameterGroups {
   backbone: Tensor[];
@@ -86,7 +83,7 @@ export interface ParameterGroups {
  * backbone's names stand without a prefix (conv1.weight, as torchvision has them) beside embedding.weight,
  * embedding.bias and masks.0, masks.1, ... dispose() frees the backbone too.
  */
-export class EmbeddingModel extends nn.Module {
+export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
   readonly embedding: nn.Linear;
   readonly learnerMasks: LearnerMasks;
   readonly backbone: Backbone;
@@ -211,24 +208,6 @@ export class EmbeddingModel extends nn.Module {
   }
 
   private pooledFeatures(images: Tensor): Tensor {
-    this.backbone.requireImages(images.shape);
-    return scope(() => this.featuresDropout.forward(this.pooled(this.backbone.features(images))));
-  }
-
-  /** Maps (B, F, h, w), tokens (B, N, F) or vectors (B, F) to (B, F). */
-  private pooled(features: Tensor): Tensor {
-    const isMax = this.pooling === 'max';
-    switch (features.shape.length) {
-      case 4:
-        return (isMax ? F.adaptiveMaxPool2d(features, 1) : F.adaptiveAvgPool2d(features, 1)).flatten(1);
-      case 3:
-        return isMax ? features.amax(1) : features.mean(1);
-      case 2:
-        return features;
-      default:
-        throw new RangeError(
-          `${this.backbone.name}: expected maps (B, C, H, W), tokens (B, N, C) or vectors (B, C), got features of [${features.shape.join(', ')}]`,
-        );
-    }
+    return scope(() => this.featuresDropout.forward(pooledFeatures(this.backbone, images, this.pooling)));
   }
 }

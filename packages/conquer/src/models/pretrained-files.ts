@@ -10,12 +10,12 @@ const WEIGHTS = [
   'open_clip_pytorch_model.bin',
 ];
 
-/** What the file is called that says which network the weights are of: timm's or transformers', then OpenCLIP's. */
-const CONFIGS = ['config.json', 'open_clip_config.json'];
+/** What the files are called that say which network the weights are of and how its images come, in timm's or transformers' way. */
+const CONFIGS = ['config.json', 'preprocessor_config.json'];
 
 /** The files that matter of a folder as timm or `save_pretrained` writes it. */
 export interface PretrainedFiles {
-  config: string | null;
+  configs: readonly string[];
   /** The weights, or the list of their parts (`isIndex`). */
   weights: string;
 }
@@ -30,12 +30,12 @@ export const isIndex = (file: string): boolean => file.endsWith('.index.json');
  */
 export function pretrainedFiles(names: Iterable<string>, where: string): PretrainedFiles {
   const all = new Set(names);
-  const config = CONFIGS.find((name) => all.has(name)) ?? null;
+  const configs = CONFIGS.filter((name) => all.has(name));
   const usual = WEIGHTS.find((name) => all.has(name));
-  if (usual !== undefined) return { config, weights: usual };
+  if (usual !== undefined) return { configs, weights: usual };
   const others = [...all].filter((name) => /^[^/]+\.(safetensors|bin|pth|pt)$/.test(name));
   const [only] = others;
-  if (others.length === 1 && only !== undefined) return { config, weights: only };
+  if (others.length === 1 && only !== undefined) return { configs, weights: only };
   const found = others.length > 1 ? `: name one of ${others.slice(0, 5).join(', ')}` : '';
   throw new UserError(`${where}: expected weights in ${WEIGHTS[0]} or ${WEIGHTS[3]}, found neither${found}`);
 }

@@ -28,7 +28,7 @@ export interface Embedder {
   readonly dim: number;
   /** What the network is given of an image. null: that is its own business, and what `id` is of. */
   readonly view: Preprocessing | null;
-  /** What `openModel` opens it from: absolute path of a run's folder or of a checkpoint. null or left out: it is one's own. */
+  /** What `openModel` opens it from: absolute path of a run or of weights, or a public name. null or left out: it is one's own. */
   readonly source?: string | null;
   /** Which of the run's checkpoints it is. null or left out: its source is no run. */
   readonly checkpoint?: 'best' | 'last' | null;

@@ -3,17 +3,20 @@ import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { RunFolder, UserError } from '@conquer-dml/run';
+import { StateDictFile } from '@conquer-dml/torch';
 import { prepareDevice } from '../device.js';
 import type { ExperimentInput, Parts } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { Backbone } from '../models/backbone.js';
+import { FrozenNetwork } from '../models/frozen-network.js';
 import type { FeatureModule } from '../models/own-backbone.js';
+import { isPretrained, openPretrained, type PretrainedOptions } from '../models/pretrained.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { loadCheckpointOf, trainedNetwork } from '../train/run-checkpoint.js';
 import { TrainedModel } from './trained-model.js';
 
-export interface OpenModelOptions {
+export interface OpenModelOptions extends PretrainedOptions {
   /** Which weights of a run; default 'best'. */
   checkpoint?: 'best' | 'last';
   /** Where the model goes: 'cpu' (default), 'cuda:0', … */
@@ -30,16 +33,21 @@ const optionNames: OptionNames<OpenModelOptions> = {
   device: true,
   parts: true,
   backbone: true,
+  arch: true,
+  revision: true,
+  onNote: true,
+  onPreparation: true,
 };
 
 /**
- * Opens a trained model, to embed images with it.
+ * Opens a trained model, to embed images with it: one of a run, or one as it was published, whose features are the embedding.
  *
  * @param from a run's folder, or a checkpoint by itself (`runs/a/checkpoints/best.safetensors`, or a copy of it anywhere): it
- *   says what it is of
+ *   says what it is of; or what `openPretrained` opens: `timm/vit_small_patch14_dinov2.lvd142m`, `facebook/dinov2-small`, a
+ *   folder of `save_pretrained`, a file of weights (with `arch`)
  * @returns a model in evaluation mode that belongs to the caller, who closes it (`using model = await openModel('runs/a')`)
  * @throws UserError when there is no run, no such checkpoint, a setting is missing, or the checkpoint does not
- *   fit the settings
+ *   fit the settings; when weights cannot be fetched or do not fit
  */
 export async function openModel(from: string, options: OpenModelOptions = {}): Promise<TrainedModel> {
   if (typeof from !== 'string')
@@ -47,6 +55,7 @@ export async function openModel(from: string, options: OpenModelOptions = {}): P
   refuseUnknownOptions('openModel', options, optionNames);
   const { device = 'cpu', parts, backbone } = options;
   prepareDevice(device);
+  if (options.arch !== undefined || isPretrained(from)) return await openPublished(from, options, device);
   const found = statSync(from, { throwIfNoEntry: false })?.isFile()
     ? ofFile(from, options)
     : ofRun(from, options.checkpoint ?? 'best');
@@ -62,6 +71,17 @@ export async function openModel(from: string, options: OpenModelOptions = {}): P
   } finally {
     disposeCheckpoint(saved);
   }
+}
+
+async function openPublished(from: string, options: OpenModelOptions, device: string): Promise<TrainedModel> {
+  const { checkpoint, parts, backbone: own, ...pretrained } = options;
+  const wrong = Object.entries({ checkpoint, parts, backbone: own }).find(([, value]) => value !== undefined);
+  if (wrong) throw new UserError(`openModel: ${from} is no run: ${wrong[0]} is for a run's model`);
+  const { backbone, input, source, id } = await openPretrained(from, pretrained);
+  const model = new FrozenNetwork(backbone, input);
+  model.to({ device });
+  model.eval();
+  return new TrainedModel(model, { id, source, checkpoint: null }, device);
 }
 
 interface Found {
@@ -84,8 +104,22 @@ function ofFile(path: string, { checkpoint }: OpenModelOptions): Found {
     throw new UserError(
       `openModel: ${path} is a checkpoint itself: checkpoint '${checkpoint}' is for a run's folder`,
     );
+  if (!isCheckpoint(path))
+    throw new UserError(
+      `${path} does not say of which network its weights are: name that (arch), e.g. tf_efficientnet_lite0.in1k`,
+    );
   const file = resolve(path);
   return { saved: loadCheckpoint(path), file, source: file, checkpoint: null, describedBy: 'it' };
+}
+
+/** Whatever cannot be read is taken for one, and refused as one. */
+function isCheckpoint(path: string): boolean {
+  try {
+    using file = new StateDictFile(path);
+    return file.metadata.format?.startsWith('conquer-') ?? false;
+  } catch {
+    return true;
+  }
 }
 
 /** In hexadecimal. */

@@ -3,7 +3,7 @@ import type { Preprocessing } from '@conquer-dml/run';
 import type { Tensor } from '@conquer-dml/torch';
 import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import { embedImages } from '../evaluate/embed.js';
-import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { EmbeddingNetwork } from '../models/embedding-network.js';
 import type { Embedder, EmbedRequest } from './embedder.js';
 
 /** Where a model was opened. */
@@ -11,7 +11,10 @@ export interface ModelOrigin extends Required<Pick<Embedder, 'id' | 'source' | '
   source: string;
 }
 
-/** A trained network that sees images as the evaluation of its run does: paths, bytes or pixels in, embeddings out. */
+/**
+ * A trained network that sees images as the evaluation of its run does, or as those who published it say: paths, bytes or
+ * pixels in, embeddings out.
+ */
 export class TrainedModel implements Embedder {
   readonly id: string;
   readonly source: string;
@@ -19,7 +22,7 @@ export class TrainedModel implements Embedder {
 
   /** @param model trained, in evaluation mode, on `device`; close() frees it */
   constructor(
-    readonly model: EmbeddingModel,
+    readonly model: EmbeddingNetwork,
     { id, source, checkpoint }: ModelOrigin,
     private readonly device: string,
   ) {

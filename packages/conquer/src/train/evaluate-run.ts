@@ -1,41 +1,30 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { counted, type ImageList, type Metrics, RunFolder, UserError } from '@conquer-dml/run';
+import { counted, type ImageList, RunFolder, UserError } from '@conquer-dml/run';
 import { readTestedImages } from '../data/tested-images.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
-import { evaluateModel } from '../evaluate/evaluate-model.js';
-import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
+import { buildDataset } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { OptionError } from '../option-error.js';
 import { disposeCheckpoint } from './checkpoint.js';
 import { refuseOtherData } from './continuation.js';
 import { setUpEngine } from './engine.js';
+import { type EvaluatedSets, type EvaluateNetworkOptions, evaluateNetwork } from './evaluate-network.js';
 import { loadCheckpointOf, trainedNetwork } from './run-checkpoint.js';
 
-export interface EvaluateRunOptions extends Builder {
+export interface EvaluateRunOptions extends EvaluateNetworkOptions {
   /** Which weights of the run; default 'best'. */
   checkpoint?: 'best' | 'last';
-  /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
-  extended?: boolean;
-  /** Keep decoded images on the disk; by default as the experiment has it. */
-  cached?: boolean;
   /** Where the images of a data set of one's own are now. */
   folder?: string;
 }
 
-export interface EvaluatedRun {
+export interface EvaluatedRun extends EvaluatedSets {
   run: string;
   checkpoint: string;
   epoch: number;
-  /** On the test set that training reports on. */
-  metrics: Metrics;
-  /** By name, where the data set has several test sets. */
-  testSets?: Record<string, Metrics>;
 }
-
-/** Of NMI. */
-const seeds = Array.from({ length: 10 }, (_, seed) => seed);
 
 /**
  * Evaluates a run's checkpoint on the unseen classes of its data set, on all its test sets. NMI is the mean over ten
@@ -61,30 +50,9 @@ export async function evaluateRun(
     const dataset = own ? await listedImages(run, folder) : await buildDataset(experiment, builder);
     const note = (text: string) => builder.onNote?.(text);
     if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), note);
-    const bad = await buildBadImages(experiment, dataset, builder);
     using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });
-    const evaluate = async (test: Split): Promise<Metrics> => {
-      const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
-      const { metrics, dispose } = await evaluateModel(model, data, {
-        recallAt: dataset.recallAt,
-        nmi: { seeds },
-        extended,
-        onProgress: builder.onPreparation?.(`embedding ${test.name}`),
-        signal: builder.signal,
-      });
-      dispose();
-      return metrics;
-    };
-    const testSets: Record<string, Metrics> = {};
-    for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
-    const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
-    return {
-      run: path,
-      checkpoint: file,
-      epoch: saved.state.epoch,
-      metrics,
-      ...(dataset.testSets && { testSets }),
-    };
+    const evaluated = await evaluateNetwork(model, experiment, dataset, { ...builder, extended, cached });
+    return { run: path, checkpoint: file, epoch: saved.state.epoch, ...evaluated };
   } finally {
     disposeCheckpoint(saved);
   }

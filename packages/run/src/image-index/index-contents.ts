@@ -1,5 +1,5 @@
 import { realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { IndexItem } from './index-item.js';
 import type { IndexedPreprocessing } from './preprocessing.js';
 
@@ -12,7 +12,7 @@ export interface IndexOrigin {
   folder: string;
   /** The embedder's identity, of a run's model the SHA-256 of its checkpoint: rows of others cannot be compared with these. */
   embedder: string;
-  /** What `openModel` opens it from: the absolute path of a run's folder or of a checkpoint. null: it is one's own. */
+  /** What `openModel` opens it from: the absolute path of a run or of weights, or a public name. null: it is one's own. */
   source: string | null;
   /** Which of the run's checkpoints it is; null where the source is no run. */
   checkpoint: 'best' | 'last' | null;
@@ -91,7 +91,9 @@ export function whatWouldBeLost(
   const movedWithRun =
     source !== null && sizeOf(source) === null && next?.source != null && isSameFolder(here, next.source);
   if (!next || (origin.embedder !== next.embedder && !isSameSource(next.source) && !movedWithRun))
-    return source === null ? `an index by the embedder ${origin.embedder}` : `an index by the run ${source}`;
+    return source === null
+      ? `an index by the embedder ${origin.embedder}`
+      : `an index by ${isAbsolute(source) ? 'the run ' : ''}${source}`;
   if (origin.checkpoint !== next.checkpoint)
     return `an index by the ${origin.checkpoint ?? 'other'} checkpoint`;
   return isIndexOf(index, next.folder) ? null : `an index of ${origin.folder}`;

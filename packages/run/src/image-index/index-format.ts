@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { UserError } from '../error.js';
 import type { Json } from '../json.js';
 import { type ImageIndexContents, type IndexOrigin, shareIn } from './index-contents.js';
@@ -162,7 +162,11 @@ function whence({ folder, ...origin }: IndexOrigin, here: string): Record<string
     relative_folder: relative(here, folder),
     ...(source === null
       ? { embedder }
-      : { sha256: embedder, run: source, relative_run: relative(here, source) }),
+      : {
+          sha256: embedder,
+          run: source,
+          ...(isAbsolute(source) && { relative_run: relative(here, source) }),
+        }),
     ...(checkpoint && { checkpoint }),
     ...(preprocessing && { preprocessing: JSON.stringify(preprocessing) }),
   };

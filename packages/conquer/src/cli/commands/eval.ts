@@ -2,18 +2,25 @@ import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
 import { metrics } from '../../evaluate/metrics.js';
+import { builtInParts } from '../../experiment/experiment.js';
+import { resolveExperiment } from '../../experiment/resolve.js';
+import { evaluatePublished } from '../../train/evaluate-network.js';
 import { type EvaluatedRun, evaluateRun } from '../../train/evaluate-run.js';
 import { isMistake } from '../failure.js';
-import { namingFlags, withFlags } from '../fill.js';
-import { flagsOf } from '../flags.js';
+import { fillExperiment, namingFlags, withFlags } from '../fill.js';
+import { type Flag, flagsOf } from '../flags.js';
+import { modelOf } from '../model-of.js';
 import { type ResultRow, resultsTable } from '../results.js';
 import { movable } from '../resumption.js';
-import { findRuns } from '../runs.js';
+import { findRun, findRuns } from '../runs.js';
 import { cachedOf, storedExperiment } from '../stored.js';
 import { progressBar } from '../terminal.js';
-import { givenFlags, partsOf } from '../train-flags.js';
+import { addFlags, givenFlags, partsOf } from '../train-flags.js';
 
 interface EvalFlags {
+  model?: string;
+  arch?: string;
+  revision?: string;
   checkpoint: 'best' | 'last';
   allMetrics?: boolean;
   plugin?: string;
@@ -25,8 +32,11 @@ const namesOf = (some: readonly Metric[]) => some.flatMap(({ names }) => names([
 export function add(program: Command): undefined {
   program
     .command('eval')
-    .description('evaluate trained runs on their unseen classes')
-    .argument('<run...>', 'run folders, or a folder of them')
+    .description('evaluate trained runs on their unseen classes, or any model on those of a data set')
+    .argument('[run...]', 'run folders, or a folder of them')
+    .option('--model <name>', 'a published model (conquer models), a folder or file of weights, or a run')
+    .option('--arch <name>', 'the network, for a file of weights that does not say it')
+    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
     .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
     .option('--dataset-dir <path>', 'where the data set lies now (default: as trained)')
     .option('--split <file>', 'where the list of training classes is now, if there is one')
@@ -37,11 +47,22 @@ export function add(program: Command): undefined {
     .option('--all-metrics', `also ${namesOf(metrics.filter(({ extended }) => extended))}`)
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
-    .addHelpText('after', '\nExample: conquer eval runs/demo')
+    .addHelpText(
+      'after',
+      '\nExamples: conquer eval runs/demo; conquer eval --model facebook/dinov2-small --dataset cub --dataset-dir CUB_200_2011',
+    )
     .action(printEvaluations);
+  const eval_ = program.commands.find((command) => command.name() === 'eval')!;
+  const taken = new Set(eval_.options.map((option) => option.name()));
+  addFlags(eval_, builtInParts, (flag) => isOfDataset(flag) && !taken.has(flag.name));
 }
 
+/** Whether a flag says which data set, and where; a run knows its own. */
+const isOfDataset = ({ targets }: Flag) => targets.some(({ path }) => path === 'data.dataset');
+
 async function printEvaluations(paths: string[], options: EvalFlags, command: Command): Promise<void> {
+  if (options.model !== undefined) return await printModel(options.model, paths, options, command);
+  if (paths.length === 0) throw new UserError('eval: expected run folders, or --model and --dataset');
   const { checkpoint, allMetrics = false, plugin, json } = options;
   const given = givenFlags(command, [...movable, 'split', 'cache']);
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
@@ -67,12 +88,65 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   }
   if (rows.length === 0)
     throw new UserError(`none of ${failures.length} runs can be evaluated: ${failures[0]}`);
-  if (json) return;
+  if (!json) printTable(rows, allMetrics);
+}
+
+function printTable(rows: readonly ResultRow[], allMetrics: boolean): void {
   const shown: readonly Metric[] = metrics.filter(({ extended }) => allMetrics || !extended);
   const plain = namesOf(shown.filter((metric) => metric.shown === 'plain'));
   const seeded = namesOf(shown.filter((metric) => metric.of === 'clusters'));
   process.stdout.write(
     `${resultsTable(rows)}\nin per cent${plain && `; ${plain} as they are`}; ${seeded} over ten k-means seeds\n`,
+  );
+}
+
+/** Any model on any data set. */
+async function printModel(
+  name: string,
+  paths: readonly string[],
+  {
+    allMetrics = false,
+    json = false,
+    arch,
+    revision,
+    checkpoint,
+    plugin,
+    device,
+  }: EvalFlags & { device?: string },
+  command: Command,
+): Promise<void> {
+  if (paths.length > 0)
+    throw new UserError(`eval: expected either run folders or --model, got both (${paths[0]})`);
+  const out = process.stderr;
+  const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
+  const flags = flagsOf(parts);
+  const own = ['threads', 'device', 'cache', 'on-bad-image'];
+  const given = givenFlags(command, [...flags.filter(isOfDataset).map((flag) => flag.name), ...own]);
+  const result = await namingFlags(async () => {
+    const experiment = resolveExperiment(
+      fillExperiment({}, given, flags, (message) => {
+        throw new UserError(message);
+      }),
+      parts,
+    );
+    using model = await modelOf(findRun(name), { checkpoint, device, plugin, arch, revision, progress: out });
+    const { model: network, source } = model;
+    const evaluated = await evaluatePublished(network, experiment, {
+      extended: allMetrics,
+      parts,
+      onPreparation: (what) => progressBar(out, what),
+      onNote: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
+    });
+    return { model: source, ...evaluated };
+  }, flags);
+  if (json) {
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+    return;
+  }
+  const sets = Object.entries(result.testSets ?? { '': result.metrics });
+  printTable(
+    sets.map(([set, metrics]) => ({ name: set === '' ? result.model : `${result.model}, ${set}`, metrics })),
+    allMetrics,
   );
 }
 

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import type { ImageError } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
@@ -12,6 +13,7 @@ import type { Output } from '../terminal.js';
 interface SearchFlags {
   top: string;
   run?: string;
+  arch?: string;
   folder?: string;
   device?: string;
   plugin?: string;
@@ -25,7 +27,8 @@ export function add(program: Command): undefined {
     .argument('<index>', 'what conquer index wrote')
     .argument('<image...>', 'image files')
     .option('--top <k>', 'matches of each image', '10')
-    .option('--run <folder>', 'the run, or the checkpoint file, if it is no longer where it was')
+    .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
+    .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
@@ -53,6 +56,8 @@ export interface SearchCommand {
   top: string;
   /** The run's folder, where it is no longer where the index was made. */
   run?: string | undefined;
+  /** Which network the weights of a file are of. */
+  arch?: string | undefined;
   /** Where the images of the index are now, if they were moved. */
   folder?: string | undefined;
   device?: string | undefined;
@@ -81,13 +86,19 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     );
   const { checkpoint } = origin;
   const run = command.run ?? origin.source;
-  if (command.run === undefined && !existsSync(run))
+  if (command.run === undefined && isAbsolute(run) && !existsSync(run))
     throw new UserError(
       `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
     );
   // The file of a checkpoint is what it is: whether it is the index's, its hash says.
   const which = isFile(run) ? null : checkpoint;
-  using model = await modelOf(run, { checkpoint: which, device, plugin });
+  using model = await modelOf(run, {
+    checkpoint: which,
+    device,
+    plugin,
+    arch: command.arch,
+    progress: warnings,
+  });
   try {
     index.requireEmbedder(model);
   } catch (error) {

@@ -97,8 +97,8 @@ class Fetching {
   async all(): Promise<FetchedModel> {
     const { named, cache, model } = this.parts;
     const { repository } = named;
-    const { config, weights } = pretrainedFiles(model.files.keys(), repository);
-    if (config !== null) await this.one(config);
+    const { configs, weights } = pretrainedFiles(model.files.keys(), repository);
+    for (const config of configs) await this.one(config);
     await this.one(weights);
     const folder = cache.snapshot(model.commit);
     if (isIndex(weights)) for (const shard of shardsOf(join(folder, weights))) await this.one(shard);

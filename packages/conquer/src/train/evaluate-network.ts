@@ -1,0 +1,69 @@
+import type { Metrics } from '@conquer-dml/run';
+import type { Dataset, Split } from '../datasets/dataset.js';
+import { evaluateModel } from '../evaluate/evaluate-model.js';
+import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
+import type { Experiment } from '../experiment/experiment.js';
+import type { EmbeddingNetwork } from '../models/embedding-network.js';
+import { setUpEngine } from './engine.js';
+
+export interface EvaluateNetworkOptions extends Builder {
+  /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
+  extended?: boolean;
+  /** Keep decoded images on the disk; by default as the experiment has it. */
+  cached?: boolean | undefined;
+}
+
+/** What a network is worth on the test sets of a data set. */
+export interface EvaluatedSets {
+  /** On the test set that training reports on. */
+  metrics: Metrics;
+  /** By name, where the data set has several test sets. */
+  testSets?: Record<string, Metrics>;
+}
+
+/** Of NMI. */
+const seeds = Array.from({ length: 10 }, (_, seed) => seed);
+
+/**
+ * Evaluates a network on the unseen classes of a data set, on all its test sets. NMI is the mean over ten k-means seeds.
+ *
+ * @param experiment its `data` says how images are read, its `train` where
+ */
+export async function evaluateNetwork(
+  model: EmbeddingNetwork,
+  experiment: Experiment,
+  dataset: Dataset,
+  { extended = false, cached, ...builder }: EvaluateNetworkOptions,
+): Promise<EvaluatedSets> {
+  const bad = await buildBadImages(experiment, dataset, builder);
+  const evaluate = async (test: Split): Promise<Metrics> => {
+    const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
+    const { metrics, dispose } = await evaluateModel(model, data, {
+      recallAt: dataset.recallAt,
+      nmi: { seeds },
+      extended,
+      onProgress: builder.onPreparation?.(`embedding ${test.name}`),
+      signal: builder.signal,
+    });
+    dispose();
+    return metrics;
+  };
+  const testSets: Record<string, Metrics> = {};
+  for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
+  const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
+  return { metrics, ...(dataset.testSets && { testSets }) };
+}
+
+/**
+ * Evaluates a network that was trained elsewhere on a data set, as `evaluateNetwork` does.
+ *
+ * @throws UserError for a data set that is not there or not whole
+ */
+export async function evaluatePublished(
+  model: EmbeddingNetwork,
+  experiment: Experiment,
+  options: EvaluateNetworkOptions = {},
+): Promise<EvaluatedSets> {
+  setUpEngine(experiment);
+  return await evaluateNetwork(model, experiment, await buildDataset(experiment, options), options);
+}
