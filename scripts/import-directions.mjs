@@ -11,7 +11,8 @@ export const PACKAGES = {
   image: 'native',
   run: '',
   dashboard: 'run',
-  conquer: 'torch image run dashboard',
+  weights: '',
+  conquer: 'torch image run dashboard weights',
 };
 
 /** The folders of packages/conquer/src: packages, and rooms; …: all above. The files beside them are free to all. */

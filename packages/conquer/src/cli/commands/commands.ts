@@ -8,6 +8,8 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   runs: () => import('./runs.js'),
   dashboard: () => import('./dashboard.js'),
   report: () => import('./report.js'),
+  models: () => import('./models.js'),
+  embed: () => import('./embed.js'),
   index: () => import('./index-images.js'),
   search: () => import('./search.js'),
   sync: () => import('./sync.js'),

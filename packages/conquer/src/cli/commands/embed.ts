@@ -1,0 +1,122 @@
+import { UserError } from '@conquer-dml/run';
+import { type Command, Option } from 'commander';
+import { embedFolder } from '../../retrieve/embed-folder.js';
+import { embeddingFormats, formatOf } from '../../retrieve/embeddings/embedding-formats.js';
+import { type Shard, shardFile, shardOf } from '../../retrieve/embeddings/shard.js';
+import { mergeEmbeddings } from '../../retrieve/merge-embeddings.js';
+import { setUpEngine } from '../../train/engine.js';
+import { namingFlags } from '../fill.js';
+import { modelNamed, modelOf } from '../model-of.js';
+import { requireWritable } from '../output-file.js';
+import { shardOfJob } from '../shard-of-job.js';
+import { progressBar } from '../terminal.js';
+
+interface EmbedFlags {
+  model?: string;
+  arch?: string;
+  revision?: string;
+  out: string;
+  shard?: string;
+  shards?: string;
+  merge?: boolean;
+  checkpoint: 'best' | 'last';
+  device?: string;
+  threads?: string;
+  batchSize?: string;
+  onBadImage: 'skip' | 'fail';
+  plugin?: string;
+  json?: boolean;
+}
+
+const kinds = embeddingFormats.map(({ extension, help }) => `  ${extension.padEnd(12)} ${help}`).join('\n');
+
+export function add(program: Command): undefined {
+  program
+    .command('embed')
+    .description('embed the images of a folder into a file of ids, paths and vectors')
+    .argument('[folder]', 'images, in it or its subfolders; none with --merge')
+    .requiredOption('--out <file>', 'the file; what its name ends in says the kind')
+    .option(
+      '--model <name>',
+      'a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
+    )
+    .option('--arch <name>', 'the network, for a file of weights that does not say it')
+    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
+    .option('--shard <i/n>', 'only this one of so many equal parts, into NAME-0000i-of-0000n')
+    .option('--shards <n>', 'the same, i being JOB_COMPLETION_INDEX + 1 or the place in the Slurm array')
+    .option('--merge', 'join the parts that lie beside --out under its name')
+    .addOption(
+      new Option('--checkpoint <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
+    )
+    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .option('--threads <n>', 'of libtorch and of reading images [one a core]')
+    .option('--batch-size <n>', 'images of a batch [64]')
+    .addOption(
+      new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
+        .choices(['skip', 'fail'])
+        .default('skip'),
+    )
+    .option('--plugin <file>', 'parts of your own that the run was trained with')
+    .option('--json', 'print one line of JSON')
+    .addHelpText(
+      'after',
+      `\nInterrupted, it goes on where it was. In a Slurm array of several tasks each takes its part by itself.\nKinds of files:\n${kinds}\nExample: conquer embed photos --model timm/vit_small_patch14_dinov2.lvd142m --out photos.parquet`,
+    )
+    .action(async (folder: string | undefined, options: EmbedFlags) => {
+      if (options.merge === true) await runMerge(folder, options);
+      else await runEmbed(folder, options);
+    });
+}
+
+async function runMerge(folder: string | undefined, { out, json, shard, shards }: EmbedFlags): Promise<void> {
+  if (folder !== undefined || shard !== undefined || shards !== undefined)
+    throw new UserError('--merge: expected --out alone, whose parts lie beside it');
+  requireWritable('--out', out);
+  const { images, shards: parts } = await mergeEmbeddings(out);
+  const line = `${out}: ${images} images of ${parts} parts, which stay\n`;
+  process.stdout.write(json ? `${JSON.stringify({ file: out, images, shards: parts })}\n` : line);
+}
+
+async function runEmbed(folder: string | undefined, options: EmbedFlags): Promise<void> {
+  const { out, checkpoint, device, plugin, arch, revision, onBadImage } = options;
+  const progress = process.stderr;
+  if (folder === undefined) throw new UserError('embed: expected a folder of images');
+  formatOf(out); // before any work
+  requireWritable('--out', out);
+  const shard = shardAsked(options);
+  const threads = options.threads === undefined ? undefined : countOf('--threads', options.threads);
+  const batchSize = options.batchSize === undefined ? undefined : countOf('--batch-size', options.batchSize);
+  if (shard) progress.write(`note: part ${shard.number} of ${shard.count}, into ${shardFile(out, shard)}\n`);
+  namingFlags(() => setUpEngine({ train: { threads: threads ?? null, device: device ?? 'cpu' } }));
+  const named = modelNamed(options.model, progress);
+  using model = await modelOf(named, { checkpoint, device, plugin, arch, revision, progress });
+  const { file, images, kept, leftOut } = await embedFolder(model, folder, {
+    ...{ out, shard, onBadImage, threads, batchSize },
+    onProgress: progressBar(progress, 'embedding'),
+    onWarning: (message) => void progress.write(`warning: ${message}\n`),
+  });
+  if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
+  const before = kept > 0 ? `, ${kept} of them before it was interrupted` : '';
+  const line = `${file}: ${images} images, ${model.dim} numbers each${before}\n`;
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ file, images, kept, dim: model.dim, embedder: model.id })}\n` : line,
+  );
+}
+
+function shardAsked({ shard, shards }: EmbedFlags): Shard | null {
+  if (shard !== undefined && shards !== undefined)
+    throw new UserError('give either --shard i/n or --shards n');
+  if (shard === undefined)
+    return shardOfJob(process.env, shards === undefined ? null : countOf('--shards', shards));
+  try {
+    return shardOf(shard);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--shard: ${error.message}`) : error;
+  }
+}
+
+function countOf(flag: string, text: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count >= 1) return count;
+  throw new UserError(`${flag}: expected a whole number of at least 1, got '${text}'`);
+}
