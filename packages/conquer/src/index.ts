@@ -77,14 +77,17 @@ export { resolveExperiment } from './experiment/resolve.js';
 export { Interrupted } from './interrupted.js';
 export { AngularLoss, type AngularLossOptions } from './losses/angular.js';
 export { ArcFaceLoss, type ArcFaceOptions } from './losses/arcface.js';
+export { CentreLoss, type CentreOptions } from './losses/centre.js';
 export { CentroidTripletLoss, type CentroidTripletOptions } from './losses/centroid-triplet.js';
 export { CircleLoss, type CircleOptions } from './losses/circle.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
 export { CosFaceLoss, type CosFaceOptions } from './losses/cosface.js';
+export { EmbeddingNormLoss, type EmbeddingNormOptions } from './losses/embedding-norm.js';
 export { FastApLoss, type FastApOptions } from './losses/fast-ap.js';
 export { HistogramLoss, type HistogramLossOptions } from './losses/histogram.js';
 export { HyperbolicPairwiseLoss, type HyperbolicPairwiseOptions } from './losses/hyperbolic-pairwise.js';
 export { KantorovMarginLoss, type KantorovMarginOptions } from './losses/kantorov-margin.js';
+export { KoLeoLoss, type KoLeoOptions } from './losses/koleo.js';
 export {
   Loss,
   type LossContext,
@@ -112,6 +115,7 @@ export { SmoothApLoss, type SmoothApOptions } from './losses/smooth-ap.js';
 export { SnrLoss, type SnrLossOptions } from './losses/snr.js';
 export { SoftTripleLoss, type SoftTripleOptions } from './losses/soft-triple.js';
 export { SubCentreArcFaceLoss, type SubCentreArcFaceOptions } from './losses/sub-centre-arcface.js';
+export { SumLoss, type WeightedLoss } from './losses/sum.js';
 export { SupConLoss, type SupConOptions } from './losses/sup-con.js';
 export {
   ThresholdConsistentMarginLoss,

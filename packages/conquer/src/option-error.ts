@@ -97,7 +97,9 @@ export function mistakeIn(
 
 /** Of a part, or code in its place, the mistake in the part: nobody writes the description of code by hand. */
 function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  const [inner] = issue.code === 'invalid_union' ? (issue.errors[0] ?? []) : [];
+  if (issue.code !== 'invalid_union') return issue;
+  // Of a list, the alternative that is one, which stands last.
+  const [inner] = issue.errors.at(Array.isArray(issue.input) ? -1 : 0) ?? [];
   return inner ? innermost({ ...inner, path: [...issue.path, ...inner.path] }) : issue;
 }
 

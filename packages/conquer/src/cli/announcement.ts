@@ -2,7 +2,13 @@ import { counted } from '@conquer-dml/run';
 import type { Experiment } from '../experiment/experiment.js';
 import type { DatasetSizes } from '../train/observer.js';
 
-const nameOf = (part: { name: string } | { own: string }) => ('name' in part ? part.name : part.own);
+type Choice = { name: string } | { own: string };
+const nameOf = (part: Choice) => ('name' in part ? part.name : part.own);
+/** 'circle', or '2 proxy-anchor + 0.1 koleo' of a sum. */
+const lossNames = (loss: Choice | (Choice & { weight: number })[]) =>
+  Array.isArray(loss)
+    ? loss.map((one) => `${one.weight === 1 ? '' : `${one.weight} `}${nameOf(one)}`).join(' + ')
+    : nameOf(loss);
 
 /** The first lines of a run: what will happen, on which data, with which model, learners, device and threads. */
 export function announcement(
@@ -28,7 +34,7 @@ export function announcement(
     `${data.name}: ${counted(training.images, 'image')} of ${counted(training.classes, 'class', 'classes')} to train on, ` +
     `${tested}${chosen}${searched}\n` +
     `${nameOf(model.backbone)}${weights}, ${section.imageSize} px, ${model.embeddingDim} dimensions, ` +
-    `${nameOf(loss)} loss, ${learners}\n` +
+    `${lossNames(loss)} loss, ${learners}\n` +
     `${counted(train.epochs, 'epoch')} on ${train.device}, ${counted(threads, 'thread')}; run folder ${path}\n`
   );
 }

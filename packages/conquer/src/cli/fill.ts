@@ -38,6 +38,8 @@ export function fillExperiment(
       if (part === null && option === 'name') put(`${path}.name`, meant(flag, schema, text));
   const chosen = (target: Target) => {
     const { path, part } = target;
+    // Of a list of losses no flag is one's.
+    if (part !== null && path !== 'track' && Array.isArray(valueAt(experiment, path))) return false;
     return part === null || part === (valueAt(experiment, `${path}.name`) ?? defaultPart(path, flags));
   };
   for (const { flag, text } of asked) {

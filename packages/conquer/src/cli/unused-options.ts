@@ -5,9 +5,9 @@ import { goesBy } from '../part.js';
 
 type Use = [used: (experiment: Experiment, parts: Parts) => boolean, by: string | ((parts: Parts) => string)];
 
-/** What the chosen loss says of itself; code of one's own says nothing, and may use all. */
-const lossIn = ({ loss }: Experiment, parts: Parts): LossPart | undefined =>
-  parts.losses.find(({ name }) => 'name' in loss && name === loss.name);
+/** What the chosen losses say of themselves; code of one's own says nothing, and may use all. */
+const lossesIn = ({ loss }: Experiment, parts: Parts): (LossPart | undefined)[] =>
+  [loss].flat().map((chosen) => parts.losses.find(({ name }) => 'name' in chosen && name === chosen.name));
 /** '--loss margin, triplet or snr': those that have the fact. */
 const lossesWith = (fact: 'usesTuples' | 'learns', parts: Parts) => {
   const names = parts.losses.filter((loss) => loss[fact]).map(({ name }) => name);
@@ -15,9 +15,10 @@ const lossesWith = (fact: 'usesTuples' | 'learns', parts: Parts) => {
 };
 /** Whether the loss takes what a miner finds, by its kind or as it is told to. */
 const isMined = (experiment: Experiment, parts: Parts) => {
-  const { loss } = experiment;
-  const told = ('mined' in loss && loss.mined) || ('weighed' in loss && loss.weighed);
-  return told || lossIn(experiment, parts)?.usesTuples !== false;
+  const told = [experiment.loss]
+    .flat()
+    .some((loss) => ('mined' in loss && loss.mined) || ('weighed' in loss && loss.weighed));
+  return told || lossesIn(experiment, parts).some((loss) => loss?.usesTuples !== false);
 };
 const several: Use = [({ divide }) => divide.numLearners > 1, '--num-learners of 2 or more'];
 const learnedMasks: Use = [({ model }) => model.masks.kind === 'learned', '--masks learned'];
@@ -66,12 +67,14 @@ const uses: Record<string, Use> = {
   margin: [
     (experiment, parts) => {
       const { loss, miner } = experiment;
-      return !('soft' in loss && loss.soft) || ('margin' in miner && isMined(experiment, parts));
+      const soft = [loss].flat().every((one) => 'soft' in one && one.soft);
+      return !soft || ('margin' in miner && isMined(experiment, parts));
     },
     'not --soft yes, or a miner of semihard negatives',
   ],
   'miner-cutoff': [
-    (experiment, parts) => 'distanceThreshold' in experiment.loss || isMined(experiment, parts),
+    (experiment, parts) =>
+      [experiment.loss].flat().some((loss) => 'distanceThreshold' in loss) || isMined(experiment, parts),
     '--loss kantorov-margin, or one that takes tuples',
   ],
   miner: [
@@ -80,7 +83,7 @@ const uses: Record<string, Use> = {
       `${lossesWith('usesTuples', parts)}, or one that is told to take its pairs (--circle-mined yes)`,
   ],
   'loss-lr': [
-    (experiment, parts) => lossIn(experiment, parts)?.learns ?? true,
+    (experiment, parts) => lossesIn(experiment, parts).some((loss) => loss?.learns ?? true),
     (parts) => lossesWith('learns', parts),
   ],
   'samples-per-class': [

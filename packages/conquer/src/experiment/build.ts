@@ -12,6 +12,7 @@ import { LeftOut } from '../datasets/left-out.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule, scheduleOptions } from '../divide/schedule.js';
 import type { Loss } from '../losses/loss.js';
+import { SumLoss } from '../losses/sum.js';
 import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
 import type { Reading } from '../models/preprocessing.js';
@@ -236,7 +237,12 @@ export function buildLoss(
 ): Loss {
   if (own.loss) return own.loss.to({ device: train.device });
   const context = { numClasses, embeddingDim: model.embeddingDim, generator, compat };
-  return named(parts.losses, loss, context, 'loss').to({ device: train.device });
+  if (!Array.isArray(loss)) return named(parts.losses, loss, context, 'loss').to({ device: train.device });
+  const terms = loss.map(({ weight, ...choice }, i) => ({
+    loss: named(parts.losses, choice, context, `loss.${i}`),
+    weight,
+  }));
+  return new SumLoss(terms).to({ device: train.device });
 }
 
 /** null where the loss reads the whole batch. */

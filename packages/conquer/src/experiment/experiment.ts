@@ -26,7 +26,7 @@ import { batchOptions, type SamplerPart } from '../samplers/batch-sampler.js';
 import { samplers } from '../samplers/samplers.js';
 import type { TrackerPart } from '../track/tracker.js';
 import { trackers } from '../track/trackers.js';
-import { ownDataset, ownPart, partOf } from './part-schema.js';
+import { ownDataset, ownPart, partOf, weighedPartsOf } from './part-schema.js';
 
 /** What an experiment can name, by the places where it does. */
 export interface Parts {
@@ -101,10 +101,10 @@ const schemaOf = (parts: Parts) =>
           .describe('running statistics of BatchNorm; null: frozen with weights, trained without'),
       })
       .prefault({}),
-    loss: partOf<typeof losses>(parts.losses)
-      .or(ownPart)
+    loss: z
+      .union([partOf<typeof losses>(parts.losses), ownPart, weighedPartsOf<typeof losses>(parts.losses)])
       .prefault({ name: 'margin' })
-      .describe('metric loss'),
+      .describe('metric loss, or a list of them that are added, each with its weight'),
     miner: partOf<typeof miners>(parts.miners)
       .or(ownPart)
       .prefault({ name: 'distance-weighted' })

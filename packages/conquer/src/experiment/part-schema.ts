@@ -29,6 +29,26 @@ export function partOf<const List extends readonly NamedOptions[]>(
   return z.discriminatedUnion('name', [first, ...rest]) as unknown as ReturnType<typeof partOf<List>>;
 }
 
+/** Several of these parts, each with how much it counts: `[{ name: 'circle' }, { name: 'koleo', weight: 0.1 }]`. */
+export function weighedPartsOf<const List extends readonly NamedOptions[]>(
+  parts: readonly NamedOptions[],
+): z.ZodType<
+  (z.output<Named<List[number]>> & Weighed)[],
+  (z.input<Named<List[number]>> & Partial<Weighed>)[]
+> {
+  const [first, ...rest] = parts.map(({ name, help, options }) =>
+    z.strictObject({ name: z.literal(name), ...options.shape, weight }).describe(help),
+  );
+  if (first === undefined) throw new Error('expected at least one part');
+  const list = z.array(z.discriminatedUnion('name', [first, ...rest])).min(1);
+  return list as unknown as ReturnType<typeof weighedPartsOf<List>>;
+}
+
+/** No interface: an experiment is JSON, which its type is to show. */
+type Weighed = { weight: number };
+
+const weight = z.number().default(1).describe('how much it counts in the sum');
+
 /** Code of one's own in the place of a part: what can be seen of it, so that a run that goes on can compare. */
 export const ownPart = z.strictObject({
   own: z.string().describe('name of the class'),

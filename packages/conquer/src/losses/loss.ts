@@ -20,8 +20,8 @@ export abstract class Loss extends nn.Module implements MiningBounds {
    * whatever the set, so that a memory is of no use to it.
    */
   abstract readonly usesReference: boolean;
-  /** What it takes of a miner: whole tuples, or pairs of each kind on their own. */
-  get takes(): 'tuples' | 'pairs' {
+  /** What it takes of a miner: whole tuples, or pairs of each kind on their own, or whichever there is. */
+  get takes(): 'tuples' | 'pairs' | 'either' {
     return 'tuples';
   }
   /** Whether images may have several labels each, or a similarity may be given in their place; if not, both are refused. */

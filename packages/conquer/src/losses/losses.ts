@@ -1,13 +1,16 @@
 import { angular } from './angular.js';
 import { arcface } from './arcface.js';
+import { centre } from './centre.js';
 import { centroidTriplet } from './centroid-triplet.js';
 import { circle } from './circle.js';
 import { contrastive } from './contrastive.js';
 import { cosface } from './cosface.js';
+import { embeddingNorm } from './embedding-norm.js';
 import { fastAp } from './fast-ap.js';
 import { histogram } from './histogram.js';
 import { hyperbolicPairwise } from './hyperbolic-pairwise.js';
 import { kantorovMargin } from './kantorov-margin.js';
+import { koleo } from './koleo.js';
 import type { LossPart } from './loss.js';
 import { margin } from './margin.js';
 import { multiClassNPair } from './multi-class-n-pair.js';
@@ -62,4 +65,7 @@ export const losses = [
   centroidTriplet,
   hyperbolicPairwise,
   thresholdConsistentMargin,
+  embeddingNorm,
+  centre,
+  koleo,
 ] as const satisfies readonly LossPart[];

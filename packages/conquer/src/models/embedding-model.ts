@@ -189,10 +189,15 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
    * @throws RangeError for a learner that is not there; UserError for images that the backbone does not take
    */
   embed(images: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
+    return scope(() => F.normalize(this.embedUnscaled(images, { learner })));
+  }
+
+  /** As embed(), before rows are scaled to length 1. */
+  embedUnscaled(images: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
     return scope(() => {
       const embeddings = this.embedding.forward(this.pooledFeatures(images));
       const mask = learner === null ? this.fullEmbeddingMask() : this.learnerMasks.learner(learner);
-      return F.normalize(mask === null ? embeddings : embeddings.mul(mask));
+      return mask === null ? embeddings : embeddings.mul(mask);
     });
   }
 

@@ -1,4 +1,4 @@
-import { noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
+import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
 import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
@@ -76,7 +76,9 @@ export class TrainingStep {
     if (!loss.hasEnough(batch, batch))
       return skip('its classes do not give the loss anything to compare', null);
     return scope(() => {
-      const embeddings = model.embed(images, { learner: fullEmbedding ? null : learner });
+      // As they are before they have length 1 too, for a loss that asks for them.
+      const raw = model.embedUnscaled(images, { learner: fullEmbedding ? null : learner });
+      const embeddings = F.normalize(raw);
       profile?.lap('forward', embeddings);
 
       let mined: Mined | null = null;
@@ -86,14 +88,14 @@ export class TrainingStep {
           throw new NotFiniteError('the embeddings are not finite');
         const rows = { ...batch, embeddings: embeddings.detach() };
         const found = noGrad(() => miner.mine(rows, rows));
-        mined = loss.takes === 'pairs' ? asPairs(found) : asTuples(found);
+        mined = { pairs: asPairs, tuples: asTuples, either: (all: Mined) => all }[loss.takes](found);
         profile?.lap('mining');
-        if (countOf(mined) === 0)
-          return skip(`the miner found no valid ${loss.takes.slice(0, -1)} in the batch`, 0);
+        const what = loss.takes === 'tuples' ? 'tuple' : 'pair';
+        if (countOf(mined) === 0) return skip(`the miner found no valid ${what} in the batch`, 0);
       }
       const numTuples = mined === null ? null : countOf(mined);
 
-      const rows = { ...batch, embeddings };
+      const rows = { ...batch, embeddings, raw };
       const metricLoss = loss.forward(rows, rows, mined);
       const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
       const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
