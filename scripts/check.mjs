@@ -1,20 +1,22 @@
 // npm run check: build, types, lint, import directions, stale generated code, the fast tests.
-// npm test (--all): the set-up with the tests' peers first, and the slow tests too.
+// npm test (--all): the set-up with the tests' peers first, and the slow tests too; those of packages/torch once more on each
+// other libtorch that is here.
 // The last line is "N passed, N failed": tests, and each of the other checks counts as one.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { otherLibtorchs } from './other-libtorchs.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const all = process.argv.includes('--all');
 const total = { passed: 0, failed: 0 };
 
-function run(title, command, args) {
+function run(title, command, args, env = process.env) {
   console.log(`\n== ${title}`);
   const start = performance.now();
-  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit' });
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env });
   if (error) console.error(error.message);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(`== ${title}: ${status === 0 ? 'passed' : 'FAILED'} after ${seconds} s`);
@@ -38,12 +40,13 @@ function count(report) {
   return { passed: report.numPassedTests, failed: report.numFailedTests + broken.length };
 }
 
-function tests(project) {
+/** @param {string[]} only filters of files; default all */
+function tests(project, title = `${project} tests`, only = [], env = process.env) {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-tests-'));
   const file = join(folder, 'report.json');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const [command, args] = tool('vitest', 'run', '--project', project, ...reporters);
-  const succeeded = run(`${project} tests`, command, args);
+  const [command, args] = tool('vitest', 'run', '--project', project, ...reporters, ...only);
+  const succeeded = run(title, command, args, env);
   let counts = { passed: 0, failed: 0 };
   try {
     counts = count(JSON.parse(readFileSync(file, 'utf8')));
@@ -66,7 +69,19 @@ if (ready) {
   check('import directions', node('scripts/import-directions.mjs'));
   check('generated code', node('packages/torch/codegen/generate.mjs', '--check'));
   tests('fast');
-  if (all) tests('slow');
+  if (all) {
+    tests('slow');
+    const { used, others } = otherLibtorchs();
+    for (const { version, root } of others) {
+      const title = `tests of packages/torch on libtorch ${version}`;
+      tests('fast', title, ['packages/torch'], { ...process.env, LIBTORCH: root });
+    }
+    if (others.length === 0) {
+      console.log(
+        `\nSKIPPED: tests of packages/torch on another libtorch than ${used?.version}: there is none here (PYTHON names a Python with torch 2.x, apt-get install libtorch-dev brings 1.13)`,
+      );
+    }
+  }
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

@@ -29,8 +29,8 @@ function requireLibjpeg(found) {
   );
 }
 
-/** The libtorch of the build that was chosen, if it is still the same. */
-function chosenLibtorch(folder) {
+/** The libtorch of the build that was chosen, if it is still there. @param {string} folder of packages/torch */
+export function chosenLibtorch(folder) {
   const chosen = chosenFolder(folder);
   const marker = chosen && readMarker(join(chosen, 'conquer_torch.node'));
   return marker?.libDir ? libtorchAt(marker.libDir) : undefined;

@@ -10,7 +10,7 @@ import { SetupError } from './setup-error.mjs';
  * @property {string} version such as "2.1.5"
  * @property {string[]} includeDirs
  * @property {string} libDir
- * @property {string} soname the name by which the loader looks for it
+ * @property {string} soname name of its file, links followed
  * @property {string | null} buildId see build-id.mjs
  */
 

@@ -9,10 +9,11 @@ import { SetupError } from './setup-error.mjs';
 /**
  * @typedef {object} Libtorch
  * @property {string} origin what decided: "LIBTORCH", "LIBTORCH_USE_PYTORCH", "Python" or "system"
+ * @property {string} root the folder that LIBTORCH can name
  * @property {string} version such as "1.13.0"
  * @property {string[]} includeDirs
  * @property {string} libDir folder of libtorch_cpu
- * @property {string} soname the name by which the loader looks for libtorch_cpu
+ * @property {string} soname name of the file of libtorch_cpu, links followed
  * @property {string | null} buildId of libtorch_cpu, see build-id.mjs
  * @property {boolean} cuda
  * @property {string[]} defines compiler flags that this libtorch was built with
@@ -67,6 +68,7 @@ function libtorchIn(root, origin) {
   const file = join(libDir, library('torch_cpu'));
   return {
     origin,
+    root,
     version,
     includeDirs: [include, join(include, API)],
     libDir: followLinks(libDir),

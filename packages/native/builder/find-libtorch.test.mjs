@@ -83,6 +83,7 @@ test('LIBTORCH goes before LIBTORCH_USE_PYTORCH', () => {
   const found = findLibtorch({ LIBTORCH: root, LIBTORCH_USE_PYTORCH: '1', PYTHON: '/nonexistent/python' });
   expect(found).toEqual({
     origin: 'LIBTORCH',
+    root,
     version: '2.14.1',
     includeDirs: [join(root, 'include'), join(root, 'include/torch/csrc/api/include')],
     libDir: join(root, 'lib'),

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
  * @property {string} library "libtorch" or "libjpeg-turbo"
  * @property {string} version of the library
  * @property {string | null} buildId of its file, see build-id.mjs; null where it has none
- * @property {string} soname the name by which the loader looks for that file
+ * @property {string} soname name of that file, links followed
  * @property {boolean} cuda
  * @property {string | null} libDir its folder; null: "lib" beside the binding, wherever that is
  */

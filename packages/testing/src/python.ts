@@ -3,11 +3,22 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findPairs } from '@conquer-dml/native/find-binding';
 import { type DType, Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 
-/** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to this one. */
-const debian = process.env.CONQUER_PYTHON ?? '/usr/bin/python3';
+/**
+ * The Python in whose packages the libtorch lies that the tests run on: what that computes is compared with the PyTorch of its
+ * very version. Undefined where it lies elsewhere.
+ */
+function ownerOfLibtorch(): string | undefined {
+  const [pair] = findPairs('torch', fileURLToPath(new URL('../../torch', import.meta.url)));
+  const [, prefix] = / in (.*)\/lib\/python[\d.]+\/site-packages\/torch\/lib\b/.exec(pair?.what ?? '') ?? [];
+  return prefix === undefined ? undefined : join(prefix, 'bin/python');
+}
+
+/** The interpreter of the peer; `CONQUER_PYTHON` names another one. Debian's python3-torch belongs to the system's. */
+const peer = process.env.CONQUER_PYTHON ?? ownerOfLibtorch() ?? '/usr/bin/python3';
 
 /** That of the packages of PyPI that the set-up for tests brings, see scripts/pypi-peers.mjs. */
 export const pypiPython = fileURLToPath(new URL('../../../.cache/peers/bin/python', import.meta.url));
@@ -82,7 +93,7 @@ function missingModules(interpreter: string, modules: string[]): string[] {
  * a line that says so; with `CI=true` a missing peer is a failure.
  */
 export function describeWithPython(name: string, modules: string[], tests: () => void): void {
-  describeWith(debian, 'install python3-torch and python3-torchvision (npm run setup -- --test)', {
+  describeWith(peer, 'install python3-torch and python3-torchvision (npm run setup -- --test)', {
     name,
     modules,
     tests,
@@ -157,7 +168,7 @@ export function runPython<T>(code: string, input: unknown = null): T {
     };
     writeFileSync(join(folder, 'input.json'), JSON.stringify(encode(input)));
     writeFileSync(join(folder, 'snippet.py'), indent(code));
-    const { status, stdout, stderr, error } = python(debian, ['-', folder], wrapper);
+    const { status, stdout, stderr, error } = python(peer, ['-', folder], wrapper);
     if (stdout) process.stderr.write(stdout);
     if (status !== 0) throw new Error(`Python failed: ${error?.message ?? stderr}`);
     return decode(JSON.parse(readFileSync(join(folder, 'output.json'), 'utf8'))) as T;

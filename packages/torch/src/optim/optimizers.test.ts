@@ -67,6 +67,12 @@ function gradientsFor(dtype: DType): (Tensor | null)[][] {
   );
 }
 
+/**
+ * The bits are PyTorch 1.13's on every libtorch. PyTorch 2.x has Adam's first moment by lerp, which rounds otherwise (1.2e-7 of a
+ * weight in float32 after 20 steps), and the same SGD.
+ */
+const sameBits = (name: string, torch: string) => torch.startsWith('1.') || name.startsWith('SGD');
+
 describeWithPython('optimizers against PyTorch', ['torch', 'numpy'], () => {
   it(`give the same bits after each of ${steps} steps, in float64 and float32`, () => {
     const inputs = (['float64', 'float32'] as const).map((dtype) => {
@@ -74,7 +80,10 @@ describeWithPython('optimizers against PyTorch', ['torch', 'numpy'], () => {
       const initial = shapes.map((shape) => randn(shape, { generator, dtype }));
       return { dtype, initial, gradients: gradientsFor(dtype) };
     });
-    const expected = runPython<{ steps: Tensor[][]; state: Record<string, Tensor>[] }[][]>(
+    const { version, runs: expected } = runPython<{
+      version: string;
+      runs: { steps: Tensor[][]; state: Record<string, Tensor>[] }[][];
+    }>(
       `
         import torch
         from torch import optim
@@ -92,11 +101,18 @@ describeWithPython('optimizers against PyTorch', ['torch', 'numpy'], () => {
                 {key: value for key, value in optimizer.state[t].items() if key != 'step' and value is not None}
                 for t in p]}
 
-        output = [[run(python, i['initial'], i['gradients']) for python in input['cases']]
-                  for i in input['inputs']]
+        output = {'version': torch.__version__, 'runs': [
+            [run(python, i['initial'], i['gradients']) for python in input['cases']] for i in input['inputs']]}
       `,
       { cases: Object.values(cases).map(({ python }) => python), inputs },
     );
+    const compare = (own: Tensor | undefined, wanted: Tensor | undefined, name: string, what: string) => {
+      const [numbers, others] = [own, wanted].map((tensor) => tensor?.toTypedArray() as Float64Array);
+      if (sameBits(name, version)) return expect(numbers, what).toEqual(others);
+      const close = wanted?.dtype === 'float32' ? 1e-6 : 1e-14;
+      const far = numbers!.map((x, at) => Math.abs(x - others![at]!) - close * (1 + Math.abs(x)));
+      expect(Math.max(...far), what).toBeLessThan(0);
+    };
     for (const [i, { dtype, initial, gradients }] of inputs.entries()) {
       for (const [index, [name, { optimizer: make }]] of Object.entries(cases).entries()) {
         const peer = expected[i]?.[index];
@@ -105,16 +121,15 @@ describeWithPython('optimizers against PyTorch', ['torch', 'numpy'], () => {
         for (const [step, grads] of gradients.entries()) {
           for (const [j, param] of params.entries()) param.grad = grads[j] as Tensor | null;
           optimizer.step();
-          const numbers = params.map((param) => param.toTypedArray());
-          const wanted = peer?.steps[step]?.map((param) => param.toTypedArray());
-          expect(numbers, `${name} in ${dtype} after step ${step}`).toEqual(wanted);
+          for (const [j, param] of params.entries())
+            compare(param, peer?.steps[step]?.[j], name, `${name} in ${dtype}: ${j} after step ${step}`);
         }
         const { tensors, groups } = optimizer.stateDict();
         const positions = groups.flatMap((group) => group.steps.map((_, j) => `${group.name}.${j}`));
         for (const [j, state] of (peer?.state ?? []).entries()) {
           for (const [key, value] of Object.entries(state)) {
             const own = tensors.get(`${positions[j]}.${key}`);
-            expect(own?.toTypedArray(), `${name} in ${dtype}: ${key} of ${j}`).toEqual(value.toTypedArray());
+            compare(own, value, name, `${name} in ${dtype}: ${key} of ${j}`);
           }
         }
       }
