@@ -1,9 +1,17 @@
 import type { Backbone } from '../models/backbone.js';
-import { EfficientNet, efficientNet } from '../models/efficientnet.js';
-import type { EfficientNetShape } from '../models/efficientnet-shape.js';
+import { ConvNeXt, convnext } from '../models/convnext.js';
+import type { ConvNeXtShape } from '../models/convnext-shape.js';
+import { EfficientNet, efficientnet, MobileNetV3, mobilenet } from '../models/efficientnet.js';
+import type { EfficientNetShape } from '../models/efficientnet-plan.js';
+import type { InputFormat } from '../models/input-format.js';
 import type { Published } from '../models/published.js';
+import { ResNet, timmResnet } from '../models/resnet.js';
+import type { ResNetShape } from '../models/resnet-shape.js';
 import { ViT, vit } from '../models/vit.js';
 import type { ViTShape } from '../models/vit-shape.js';
+
+/** What the small MobileNetV3 of the golden files keeps of the large one's blocks. */
+const TINY_MOBILENET = [[1], [1, 1], [2], [1, 1, 0], [1], [2], [1]];
 
 /** timm's arguments of a network, by timm's names. */
 type Arguments = Record<string, unknown>;
@@ -21,8 +29,7 @@ function given(names: Readonly<Record<string, string>>, kwargs: Arguments): Reco
   );
 }
 
-const input = { size: 0, mean: [0, 0, 0], std: [1, 1, 1] } as const;
-const inputOf = (size: number) => ({ size, mean: [...input.mean], std: [...input.std] }) as const;
+const inputOf = (size: number): InputFormat => ({ size, mean: [0, 0, 0], std: [1, 1, 1] });
 
 /**
  * The network that timm builds of an architecture with other arguments.
@@ -37,12 +44,26 @@ export function tinyOfTimm(timm: string, kwargs: Arguments, native: readonly num
     const names = { embed_dim: 'width', depth: 'depth', num_heads: 'heads', global_pool: 'pool' };
     const projection =
       typeof kwargs.num_classes === 'number' ? { dim: kwargs.num_classes, bias: true } : null;
-    return new ViT(timm, { ...known, ...given(names, kwargs), size, projection }, inputOf(size) as never);
+    return new ViT(timm, { ...known, ...given(names, kwargs), size, projection }, inputOf(size));
   }
-  const efficient = published<EfficientNetShape>(efficientNet, timm);
-  if (efficient !== null) {
-    const names = { channel_multiplier: 'width', depth_multiplier: 'depth' };
-    return new EfficientNet(timm, { ...efficient, ...given(names, kwargs) }, inputOf(size) as never);
+  const stages = published<ConvNeXtShape>(convnext, timm);
+  if (stages !== null) {
+    const shape = { ...stages, ...given({ depths: 'depths', dims: 'dims' }, kwargs) };
+    return new ConvNeXt(timm, shape, inputOf(size));
+  }
+  const factors = given(
+    { channel_multiplier: 'width', depth_multiplier: 'depth', num_features: 'features' },
+    kwargs,
+  );
+  const mobile = published<EfficientNetShape>(efficientnet, timm);
+  if (mobile !== null) return new EfficientNet(timm, { ...mobile, ...factors }, inputOf(size));
+  const third = published<EfficientNetShape>(mobilenet, timm);
+  if (third !== null)
+    return new MobileNetV3(timm, { ...third, ...factors, repeats: TINY_MOBILENET }, inputOf(size));
+  const residual = published<ResNetShape>(timmResnet, timm);
+  if (residual !== null) {
+    const shape = { ...residual, ...given({ layers: 'depths', channels: 'channels' }, kwargs) };
+    return new ResNet(timm, {}, shape, inputOf(size));
   }
   return null;
 }

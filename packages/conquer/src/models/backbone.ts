@@ -118,7 +118,8 @@ export abstract class Backbone extends nn.Module {
    */
   loadPretrained(weights: ReadonlyMap<string, Tensor>): string[] {
     return scope(() => {
-      const own = new Set(this.stateDict().keys());
+      const state = this.stateDict();
+      const own = new Set(state.keys());
       const { kept, leftOut, others } = this.renamed(weights, own);
       for (const [name, value] of others) {
         const known = namedBy(this.keyMaps, own, name);
@@ -126,6 +127,7 @@ export abstract class Backbone extends nn.Module {
         else if (this.classifierPrefixes.some((prefix) => name.startsWith(prefix))) leftOut.push(name);
         else kept.set(name, value);
       }
+      for (const [name, value] of kept) kept.set(name, asLinear(value, state.get(name)?.shape));
       const faults = this.integersIn(kept) ?? weightFaults(kept);
       if (faults !== null) throw new UserError(`the weights cannot be used: ${faults}`);
       try {
@@ -177,4 +179,12 @@ export abstract class Backbone extends nn.Module {
 function nearest(side: number, step: 1 | -1, fits: (side: number) => boolean): number | null {
   for (let other = side + step; other > 0; other += step) if (fits(other)) return other;
   return null;
+}
+
+/** A linear layer and a 1x1 convolution are the same: the weight of either does for the other. */
+function asLinear(value: Tensor, own: readonly number[] | undefined): Tensor {
+  const { shape } = value;
+  const isBoth = (one: readonly number[], other: readonly number[]) =>
+    one.length === 2 && other.length === 4 && `${other}` === `${[...one, 1, 1]}`;
+  return own !== undefined && (isBoth(own, shape) || isBoth(shape, own)) ? value.reshape(own) : value;
 }

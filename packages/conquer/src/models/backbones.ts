@@ -1,8 +1,9 @@
 import { alexnet } from './alexnet.js';
 import type { BackbonePart } from './backbone.js';
 import { bnInception } from './bn-inception.js';
-import { efficientNet } from './efficientnet.js';
-import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
+import { convnext } from './convnext.js';
+import { efficientnet, mobilenet } from './efficientnet.js';
+import { resnet18, resnet34, resnet50, resnet101, resnet152, timmResnet } from './resnet.js';
 import { smallResNet } from './small-resnet.js';
 import { vgg11, vgg11bn } from './vgg.js';
 import { vit } from './vit.js';
@@ -20,5 +21,8 @@ export const backbones = [
   vgg11bn,
   bnInception,
   vit,
-  efficientNet,
+  convnext,
+  efficientnet,
+  mobilenet,
+  timmResnet,
 ] as const satisfies readonly BackbonePart[];

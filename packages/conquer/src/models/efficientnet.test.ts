@@ -2,9 +2,10 @@ import { Generator, liveTensors, noGrad, scope, type Tensor, zeros } from '@conq
 import { describe, expect, it } from 'vitest';
 import { createBackbone, type ModelName } from './create-model.js';
 import { EfficientNet } from './efficientnet.js';
+import type { EfficientNetShape } from './efficientnet-plan.js';
 import { imageNet } from './published.js';
 
-const small = { width: 0.25, depth: 0.3, lite: true, tf: true };
+const small: EfficientNetShape = { kind: 'efficientnet-lite', width: 0.25, depth: 0.3, tensorflow: true };
 const network = (shape = small, seed = 1) =>
   new EfficientNet('small', shape, imageNet(64), { generator: new Generator(seed) });
 
@@ -23,8 +24,8 @@ describe('EfficientNet', () => {
   });
 
   it.each([32, 33, 47, 64])('halves a side of %i five times, rounded up', (side) => {
-    for (const tf of [true, false]) {
-      using backbone = network({ ...small, tf });
+    for (const tensorflow of [true, false]) {
+      using backbone = network({ ...small, tensorflow });
       backbone.eval();
       using images = zeros([1, 3, side, side + 32]);
       const live = liveTensors();

@@ -1,9 +1,13 @@
 import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import type { Backbone, BackboneContext } from './backbone.js';
+import { ConvNeXt } from './convnext.js';
+import { convnextModelTypes, convnextShapeOfConfig } from './convnext-shape.js';
 import { createBackbone, type ModelName, modelNames } from './create-model.js';
 import type { InputFormat } from './input-format.js';
 import { publicName } from './public-name.js';
+import { ResNet } from './resnet.js';
+import { resnetShapeOfConfig } from './resnet-shape.js';
 import { ViT } from './vit.js';
 import { vitModelTypes, vitShapeOfConfig } from './vit-config.js';
 
@@ -54,6 +58,30 @@ export function inputOfPreprocessor(given: unknown): InputFormat {
   return { ...shared, size: cut, cropShare: cut / side, squash };
 }
 
+type Build = (
+  name: string,
+  config: unknown,
+  input: InputFormat,
+  context: Partial<BackboneContext>,
+) => Backbone;
+
+/** By transformers' `model_type`. */
+const networks: Readonly<Record<string, Build>> = {
+  ...Object.fromEntries(
+    vitModelTypes.map((type): [string, Build] => [
+      type,
+      (name, config, ...others) => new ViT(name, vitShapeOfConfig(config), ...others),
+    ]),
+  ),
+  ...Object.fromEntries(
+    convnextModelTypes.map((type): [string, Build] => [
+      type,
+      (name, config, ...others) => new ConvNeXt(name, convnextShapeOfConfig(config), ...others),
+    ]),
+  ),
+  resnet: (name, config, input, context) => new ResNet(name, context, resnetShapeOfConfig(config), input),
+};
+
 /** timm's config.json, as its repositories on the hub have it. */
 const timmConfig = z.object({
   architecture: z.string(),
@@ -82,11 +110,14 @@ export function backboneOfConfig(
   const given = half === undefined ? config : { ...(half as object), model_type: type };
   const input = inputOfPreprocessor(preprocessing);
   try {
-    if (vitModelTypes.includes(type)) return new ViT(type, vitShapeOfConfig(given), input, context);
+    const build = networks[type];
+    if (build !== undefined) return build(type, given, input, context);
   } catch (error) {
     throw error instanceof z.ZodError ? notRead('config.json', error) : error;
   }
-  throw new UserError(`config.json: expected a model_type of ${vitModelTypes.join(', ')}, got '${type}'`);
+  throw new UserError(
+    `config.json: expected a model_type of ${Object.keys(networks).join(', ')}, got '${type}'`,
+  );
 }
 
 function timmName({ architecture, pretrained_cfg: { tag } }: z.output<typeof timmConfig>): ModelName {

@@ -13,8 +13,9 @@ export function publicName(text: string, parts: readonly BackbonePart[] = backbo
   const names = parts.flatMap(({ name, names = [name] }) => names);
   if (names.includes(text)) return text;
   const bare = text.replace(PREFIX, '');
-  if (names.includes(bare)) return bare;
-  return names.find((name) => name.startsWith(`${bare}.`)) ?? text;
+  const byDefault = names.find((name) => name.startsWith(`${bare}.`));
+  // resnet50 alone is torchvision's, timm/resnet50 is not.
+  return byDefault ?? (names.includes(bare) ? bare : text);
 }
 
 /**

@@ -1,9 +1,9 @@
-import { aten, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
+import type { LayerOptions } from './layer-options.js';
 
-export interface BlockOptions {
+export interface BlockOptions extends LayerOptions {
   /** BatchNorm keeps its running statistics; its weight and bias still learn. */
   frozenBatchNorm?: boolean;
-  generator?: Generator | undefined;
 }
 
 export interface BasicBlockOptions extends BlockOptions {
@@ -20,13 +20,14 @@ export function convolution(
   outChannels: number,
   kernelSize: number,
   stride: number,
-  generator: Generator | undefined,
+  { generator, device }: LayerOptions,
 ): nn.Conv2d {
   const layer = new nn.Conv2d(inChannels, outChannels, kernelSize, {
     stride,
     padding: Math.floor((kernelSize - 1) / 2),
     bias: false,
     generator,
+    device,
   });
   nn.init.kaimingNormal_(layer.weight, { mode: 'fanOut', nonlinearity: 'relu', generator });
   return layer;
@@ -44,13 +45,13 @@ export class BasicBlock extends nn.Module {
 
   constructor(inChannels: number, channels: number, stride: number, options: BasicBlockOptions = {}) {
     super();
-    const { frozenBatchNorm: frozen = false, shortcut = 'strided', generator } = options;
+    const { frozenBatchNorm: frozen = false, shortcut = 'strided', device } = options;
     this.poolStride = shortcut === 'average' ? stride : 1;
-    this.conv1 = convolution(inChannels, channels, 3, stride, generator);
-    this.bn1 = new nn.BatchNorm2d(channels, { frozen });
-    this.conv2 = convolution(channels, channels, 3, 1, generator);
-    this.bn2 = new nn.BatchNorm2d(channels, { frozen });
-    this.downsample = projection(inChannels, channels, stride / this.poolStride, stride, frozen, generator);
+    this.conv1 = convolution(inChannels, channels, 3, stride, options);
+    this.bn1 = new nn.BatchNorm2d(channels, { frozen, device });
+    this.conv2 = convolution(channels, channels, 3, 1, options);
+    this.bn2 = new nn.BatchNorm2d(channels, { frozen, device });
+    this.downsample = projection(inChannels, channels, stride / this.poolStride, stride, options);
   }
 
   /** @param x (B, inChannels, h, w) */
@@ -84,15 +85,15 @@ export class Bottleneck extends nn.Module {
 
   constructor(inChannels: number, channels: number, stride: number, options: BlockOptions = {}) {
     super();
-    const { frozenBatchNorm: frozen = false, generator } = options;
+    const { frozenBatchNorm: frozen = false, device } = options;
     const outChannels = channels * Bottleneck.expansion;
-    this.conv1 = convolution(inChannels, channels, 1, 1, generator);
-    this.bn1 = new nn.BatchNorm2d(channels, { frozen });
-    this.conv2 = convolution(channels, channels, 3, stride, generator);
-    this.bn2 = new nn.BatchNorm2d(channels, { frozen });
-    this.conv3 = convolution(channels, outChannels, 1, 1, generator);
-    this.bn3 = new nn.BatchNorm2d(outChannels, { frozen });
-    this.downsample = projection(inChannels, outChannels, stride, stride, frozen, generator);
+    this.conv1 = convolution(inChannels, channels, 1, 1, options);
+    this.bn1 = new nn.BatchNorm2d(channels, { frozen, device });
+    this.conv2 = convolution(channels, channels, 3, stride, options);
+    this.bn2 = new nn.BatchNorm2d(channels, { frozen, device });
+    this.conv3 = convolution(channels, outChannels, 1, 1, options);
+    this.bn3 = new nn.BatchNorm2d(outChannels, { frozen, device });
+    this.downsample = projection(inChannels, outChannels, stride, stride, options);
   }
 
   /** @param x (B, inChannels, h, w) */
@@ -112,13 +113,13 @@ function projection(
   outChannels: number,
   convolutionStride: number,
   blockStride: number,
-  frozen: boolean,
-  generator: Generator | undefined,
+  options: BlockOptions,
 ): nn.Sequential | null {
+  const { frozenBatchNorm: frozen = false, device } = options;
   if (blockStride === 1 && inChannels === outChannels) return null;
   return new nn.Sequential(
-    convolution(inChannels, outChannels, 1, convolutionStride, generator),
-    new nn.BatchNorm2d(outChannels, { frozen }),
+    convolution(inChannels, outChannels, 1, convolutionStride, options),
+    new nn.BatchNorm2d(outChannels, { frozen, device }),
   );
 }
 

@@ -1,7 +1,8 @@
 import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { Generator, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
-import { ResNet, type ResNetName } from './resnet.js';
+import { ResNet } from './resnet.js';
+import type { ResNetName } from './resnet-shape.js';
 
 const resNetNames = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'] as const;
 

@@ -1,30 +1,23 @@
 import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
-import { imageNetInput } from './input-format.js';
+import { family } from './family.js';
+import { type InputFormat, imageNetInput } from './input-format.js';
+import type { Naming } from './naming.js';
 import type { PublishedWeights } from './published-weights.js';
 import { BasicBlock, Bottleneck, convolution, runStage } from './residual-blocks.js';
-
-/** Blocks in the four stages (He et al., arXiv 1512.03385, table 1). */
-const architectures = {
-  resnet18: { block: BasicBlock, depths: [2, 2, 2, 2] },
-  resnet34: { block: BasicBlock, depths: [3, 4, 6, 3] },
-  resnet50: { block: Bottleneck, depths: [3, 4, 6, 3] },
-  resnet101: { block: Bottleneck, depths: [3, 4, 23, 3] },
-  resnet152: { block: Bottleneck, depths: [3, 8, 36, 3] },
-} as const;
-
-export type ResNetName = keyof typeof architectures;
+import { resnetNaming } from './resnet-naming.js';
+import { type ResNetName, type ResNetShape, resnets } from './resnet-shape.js';
+import { resnetWeights } from './resnet-weights.js';
 
 /**
  * A ResNet without its last layer, with torchvision's parameter names and initialisation: convolutions Kaiming
  * normal (fan out), BatchNorm weight 1 and bias 0.
  */
 export class ResNet extends Backbone {
-  readonly name: ResNetName;
   readonly featureSize: number;
-  readonly input = imageNetInput;
   readonly classifierPrefixes = ['fc.'];
+  override readonly namings: readonly Naming[];
   readonly conv1: nn.Conv2d;
   readonly bn1: nn.BatchNorm2d;
   readonly layer1: nn.Layer[];
@@ -32,23 +25,33 @@ export class ResNet extends Backbone {
   readonly layer3: nn.Layer[];
   readonly layer4: nn.Layer[];
 
-  constructor(name: ResNetName, options: Partial<BackboneContext> = {}) {
+  constructor(
+    readonly name: string,
+    options: Partial<BackboneContext> = {},
+    shape: ResNetShape = resnets[name as ResNetName],
+    readonly input: InputFormat = imageNetInput,
+  ) {
     super();
-    const { block: Block, depths } = architectures[name];
+    const { block, depths, channels = [64, 128, 256, 512] } = shape;
+    const Block = block === 'basic' ? BasicBlock : Bottleneck;
     let inChannels = 64;
-    const stage = (channels: number, depth: number, stride: number): nn.Layer[] =>
-      Array.from({ length: depth }, (_, i) => {
-        const block = new Block(inChannels, channels, i === 0 ? stride : 1, options);
-        inChannels = channels * Block.expansion;
+    const stage = (i: 0 | 1 | 2 | 3): nn.Layer[] =>
+      Array.from({ length: depths[i] ?? 1 }, (_, n) => {
+        const within = channels[i] ?? 64;
+        const block = new Block(inChannels, within, n === 0 && i > 0 ? 2 : 1, options);
+        inChannels = within * Block.expansion;
         return block;
       });
-    this.name = name;
-    this.conv1 = convolution(3, 64, 7, 2, options.generator);
-    this.bn1 = new nn.BatchNorm2d(64, { frozen: options.frozenBatchNorm ?? false });
-    this.layer1 = stage(64, depths[0], 1);
-    this.layer2 = stage(128, depths[1], 2);
-    this.layer3 = stage(256, depths[2], 2);
-    this.layer4 = stage(512, depths[3], 2);
+    this.namings = [resnetNaming(block)];
+    this.conv1 = convolution(3, 64, 7, 2, options);
+    this.bn1 = new nn.BatchNorm2d(64, {
+      frozen: options.frozenBatchNorm ?? false,
+      device: options.device,
+    });
+    this.layer1 = stage(0);
+    this.layer2 = stage(1);
+    this.layer3 = stage(2);
+    this.layer4 = stage(3);
     this.featureSize = inChannels;
   }
 
@@ -84,3 +87,12 @@ export const resnet34 = resnet('resnet34', { file: 'resnet34-b627a593.pth', mebi
 export const resnet50 = resnet('resnet50', { file: 'resnet50-0676ba61.pth', mebibytes: 97.781 });
 export const resnet101 = resnet('resnet101', { file: 'resnet101-63fe2227.pth', mebibytes: 170.511 });
 export const resnet152 = resnet('resnet152', { file: 'resnet152-394f9c45.pth', mebibytes: 230.434 });
+
+/** timm's weights; their names are torchvision's. An architecture's name alone is torchvision's network. */
+export const timmResnet = family({
+  name: 'resnet50.a1_in1k',
+  help: 'ResNets of 18 to 152 layers with weights of timm and others',
+  published: resnetWeights,
+  batchNorm: true,
+  build: ({ name, shape, input }, context) => new ResNet(name, context, shape, input),
+});

@@ -94,7 +94,7 @@ export class SmallResNet extends Backbone {
     this.input = input;
     this.maxPool = maxPool;
     this.smallestSide = kernelSize % 2 === 0 ? 2 : 1;
-    this.conv1 = convolution(3, firstWidth, kernelSize, stride, generator);
+    this.conv1 = convolution(3, firstWidth, kernelSize, stride, { generator });
     this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: frozenBatchNorm });
     let inChannels = firstWidth;
     this.stages = widths.map((width, stage) => {
