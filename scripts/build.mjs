@@ -16,7 +16,6 @@ const CONQUER = join(ROOT, 'packages/conquer');
 const BUNDLE = join(CONQUER, 'dist/bundle/index.js');
 const HELP = join(CONQUER, 'dist/cli/help.txt');
 const SCHEMA = join(CONQUER, 'experiment.schema.json');
-const LOCK = join(ROOT, 'node_modules/.conquer-build');
 
 /** Milliseconds since 1970; 0 where there is nothing. */
 const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -75,25 +74,26 @@ function isAlive(pid) {
   }
 }
 
-/** One process builds at a time: others wait. */
-async function alone(work) {
-  mkdirSync(dirname(LOCK), { recursive: true });
+/** One process at a time does what goes by this name: others wait. */
+export async function alone(name, work) {
+  const lock = join(ROOT, `node_modules/.conquer-${name}`);
+  mkdirSync(dirname(lock), { recursive: true });
   for (;;) {
     try {
-      writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
       break;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
-      const holder = existsSync(LOCK) ? Number(readFileSync(LOCK, 'utf8')) : 0;
+      const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
       // Just taken, and not yet written; or left behind by one that was killed.
-      if (holder > 0 && !isAlive(holder)) rmSync(LOCK, { force: true });
+      if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true });
       else await pause(100);
     }
   }
   try {
     return await work();
   } finally {
-    rmSync(LOCK, { force: true });
+    rmSync(lock, { force: true });
   }
 }
 
@@ -102,7 +102,7 @@ async function alone(work) {
  * @param {boolean} [anew] looks for libtorch as if none had been built against before
  */
 export async function build(say = console.log, anew = false) {
-  await alone(async () => {
+  await alone('build', async () => {
     await buildNative(say, anew);
     await buildTypeScript();
     for (const name of readdirSync(join(ROOT, 'packages'))) removeStale(join(ROOT, 'packages', name));

@@ -15,7 +15,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from './build.mjs';
+import { alone, build } from './build.mjs';
 import { cacheFolder } from './packing/fetch-libtorch.mjs';
 import { makePlatform, platformFolder, platformKey } from './packing/platform.mjs';
 import { finishStage, publishedPackages, readJson, stage } from './packing/stage.mjs';
@@ -61,14 +61,8 @@ async function platformTarball(folder, manifest, say) {
   return file;
 }
 
-/**
- * Makes the tarballs of all packages.
- * @param {{ platform?: boolean, say?: (line: string) => void }} [options] platform: with that of this machine, where there is one
- * @returns {Promise<string[]>} their paths
- */
-export async function pack({ platform = true, say = console.log } = {}) {
-  await build(say);
-  for (const folder of [TARBALLS, STAGED]) {
+async function packAll({ platform, into, say }) {
+  for (const folder of [into, STAGED]) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
   }
@@ -77,13 +71,26 @@ export async function pack({ platform = true, say = console.log } = {}) {
   const tarballs = [];
   for (const manifest of platforms) {
     const made = await platformTarball(folder, manifest, say);
-    const tarball = join(TARBALLS, `${manifest.name.slice(1).replace('/', '-')}-${manifest.version}.tgz`);
+    const tarball = join(into, `${manifest.name.slice(1).replace('/', '-')}-${manifest.version}.tgz`);
     copyFileSync(made, tarball);
     tarballs.push(tarball);
   }
   const staged = publishedPackages(ROOT).map((found) => stage(ROOT, found, STAGED, platforms));
-  tarballs.push(...(await npmPack(staged, TARBALLS)));
+  tarballs.push(...(await npmPack(staged, into)));
   return tarballs;
+}
+
+/**
+ * Makes the tarballs of all packages, of what is in the checkout now.
+ * @param {object} [options]
+ * @param {boolean} [options.platform] with that of this machine's platform, where there is one
+ * @param {string} [options.into] the folder for them, which is emptied; default build/tarballs
+ * @param {(line: string) => void} [options.say]
+ * @returns {Promise<string[]>} their paths
+ */
+export async function pack({ platform = true, into = TARBALLS, say = console.log } = {}) {
+  await build(say);
+  return await alone('pack', () => packAll({ platform, into, say }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

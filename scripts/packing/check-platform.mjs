@@ -18,7 +18,7 @@ export function highestVersions(files) {
  */
 export const NEWEST = { GLIBC: '2.28', GLIBCXX: '3.4.22', CXXABI: '1.3.11' };
 
-const NEVER = /^lib(python|stdc\+\+|gcc_s|c|m|pthread|dl|rt|cuda|cudart|nv)[\d.-]*\.so/;
+const NEVER = /^lib(python[\d.]*|stdc\+\+|gcc_s|c|m|pthread|dl|rt|cuda\w*|nv\w*)(-[\d.]+)?\.so/;
 
 /** @param {import('./check-tarballs.mjs').Unpacked} unpacked */
 export function platformProblems({ folder, files }) {

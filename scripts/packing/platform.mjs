@@ -3,11 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { buildPortable } from '../../packages/native/builder/build.mjs';
 import { copyClosure } from './closure.mjs';
 import { asksFor } from './elf.mjs';
 import { fetchLibtorch } from './fetch-libtorch.mjs';
 import { copyLicenses } from './licenses.mjs';
-import { readJson } from './stage.mjs';
+import { publishedManifest, readJson } from './stage.mjs';
 
 /** The folder of the platform that this machine can make, or undefined where no package is made for its like. */
 export function platformFolder(root) {
@@ -31,17 +32,18 @@ export function platformKey(root, folder) {
     'packages/image/native',
     'packages/platform/licenses',
     'scripts/packing',
-    'package.json',
     'LICENSE',
   ];
   const hash = createHash('sha256');
   for (const file of [folder, ...sources.map((path) => join(root, path))].flatMap(filesIn)) {
-    if (file.includes('.test.')) continue;
+    if (/\.test\.|check-/.test(basename(file))) continue;
     hash
       .update(`${file.slice(root.length)}\0`)
       .update(readFileSync(file))
       .update('\0');
   }
+  const manifest = readJson(join(folder, 'package.json'));
+  hash.update(JSON.stringify(publishedManifest(manifest, readJson(join(root, 'package.json')), '', [])));
   const compiler = process.env.CXX || 'c++';
   hash.update(execFileSync(compiler, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] }));
   return hash.digest('hex').slice(0, 16);
@@ -89,7 +91,6 @@ export async function makePlatform(root, folder, into, say) {
   rmSync(into, { recursive: true, force: true });
   mkdirSync(into, { recursive: true });
   const packages = join(root, 'packages');
-  const { buildPortable } = await import('../../packages/native/builder/build.mjs');
   const { libtorch, libjpeg } = await buildPortable({
     torch: join(packages, 'torch'),
     image: join(packages, 'image'),
