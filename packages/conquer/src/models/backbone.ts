@@ -1,10 +1,12 @@
 import { UserError } from '@conquer-dml/run';
 import { type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
-import type { z } from 'zod';
+import { z } from 'zod';
+import { OptionError } from '../option-error.js';
 import type { Part } from '../part.js';
 import type { InputFormat } from './input-format.js';
 import { type KeyMap, namedBy, ownNames } from './key-map.js';
 import { type Naming, recognise } from './naming.js';
+import type { Prompts, TokenShape } from './prompts.js';
 import type { Published } from './published.js';
 import type { PublishedWeights } from './published-weights.js';
 import { firstThree, weightFaults } from './weight-faults.js';
@@ -20,7 +22,17 @@ export interface BackboneContext {
   generator?: Generator | undefined;
   /** Where its tensors are made: 'meta' gives names and shapes without numbers. Families that are published only; default: the CPU. */
   device?: string | undefined;
+  /** Draws what training leaves out (drop path); without one, the generator that manualSeed() sets. */
+  dropoutGenerator?: Generator | undefined;
 }
+
+/** The option of a backbone of residual blocks; the block's branch goes through an `nn.DropPath`. */
+export const dropPathOption = z
+  .number()
+  .min(0)
+  .max(0.99)
+  .default(0)
+  .describe('how often training skips the last residual block; the first never, rising evenly between');
 
 /** A backbone as an experiment names it. */
 export interface BackbonePart<
@@ -68,6 +80,14 @@ export abstract class Backbone extends nn.Module {
    */
   readonly smallestSide: number = 1;
 
+  /** Tokens that are learned beside the image's; only where `tokenShape` says how they are. */
+  prompts: Prompts | null = null;
+
+  /** Of a transformer that takes prompts: its tokens; null: it takes none. */
+  get tokenShape(): TokenShape | null {
+    return null;
+  }
+
   /** Whether images of this height or width can go through. */
   takesSide(side: number): boolean {
     return side >= this.smallestSide;
@@ -106,6 +126,46 @@ export abstract class Backbone extends nn.Module {
   /** The trained tensors in groups of one depth, from the images to the features: each in one group. */
   parametersByDepth(): Tensor[][] {
     return this.layersByDepth().map((layers) => layers.flatMap((layer) => layer.parameters()));
+  }
+
+  /**
+   * Trained tensors without weight decay, whatever their shape: class and register tokens, position tables. Default:
+   * none.
+   */
+  undecayed(): readonly Tensor[] {
+    return [];
+  }
+
+  /**
+   * Keeps the first layers as they are: their weights take no gradients, their BatchNorm keeps its statistics, and none
+   * of their blocks is skipped.
+   *
+   * @param depth how many of `layersByDepth()`, from the images on
+   * @throws OptionError for more than there are
+   */
+  freezeBelow(depth: number): void {
+    const layers = this.layersByDepth();
+    if (depth > layers.length)
+      throw new OptionError(
+        'freezeBelow',
+        `expected at most ${layers.length}, the layers of ${this.name} from the images on; got ${depth}`,
+      );
+    for (const parameter of this.parametersByDepth().slice(0, depth).flat()) parameter.requiresGrad_(false);
+    for (const layer of layers.slice(0, depth).flat()) {
+      for (const [, module] of layer.namedModules()) {
+        if (module instanceof nn.BatchNorm2d) module.frozen = true;
+        if (module instanceof nn.DropPath) module.p = 0;
+      }
+    }
+  }
+
+  /** The linear layers of a transformer's blocks, by what they are in; found by the names of timm and Hugging Face. */
+  linearLayers(): { attention: nn.Linear[]; mlp: nn.Linear[] } {
+    const linears = [...this.namedModules()].flatMap(([name, module]): [string, nn.Linear][] =>
+      module instanceof nn.Linear ? [[name, module]] : [],
+    );
+    const within = (part: RegExp) => linears.flatMap(([name, layer]) => (part.test(name) ? [layer] : []));
+    return { attention: within(/(^|\.)(attn|attention|self_attn)\./), mlp: within(/(^|\.)mlp\./) };
   }
 
   /**

@@ -30,12 +30,12 @@ export interface ModelOptions extends EmbeddingModelOptions, Partial<BackboneCon
  */
 export function createBackbone(
   named: NamedBackbone,
-  { frozenBatchNorm = false, generator, device }: Partial<BackboneContext> = {},
+  { frozenBatchNorm = false, generator, dropoutGenerator, device }: Partial<BackboneContext> = {},
 ): Backbone {
   const given = typeof named === 'string' ? { name: publicName(named) } : named;
   const parts: readonly BackbonePart[] = backbones;
   try {
-    return buildNamed(parts, given, { frozenBatchNorm, generator, device }, '');
+    return buildNamed(parts, given, { frozenBatchNorm, generator, dropoutGenerator, device }, '');
   } catch (error) {
     const { name, ...options } = given;
     throw inWords(error, `a ${name} with ${JSON.stringify(options)}: a smaller one needs less`);
@@ -66,7 +66,8 @@ export function createModel(
   named: NamedBackbone,
   { frozenBatchNorm, ...options }: ModelOptions = {},
 ): EmbeddingModel {
-  const backbone = createBackbone(named, { frozenBatchNorm, generator: options.generator });
+  const { generator, dropoutGenerator } = options;
+  const backbone = createBackbone(named, { frozenBatchNorm, generator, dropoutGenerator });
   try {
     return new EmbeddingModel(backbone, options);
   } catch (error) {

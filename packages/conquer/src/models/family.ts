@@ -2,34 +2,50 @@ import { z } from 'zod';
 import { type Backbone, type BackboneContext, type BackbonePart, backbonePart } from './backbone.js';
 import type { Published } from './published.js';
 
-export interface Family<Name extends string, Shape, Built extends Backbone> {
+export interface Family<
+  Name extends string,
+  Shape,
+  Built extends Backbone,
+  Options extends z.ZodRawShape = Record<never, never>,
+> {
   /** The member that stands for it where only one is named. */
   name: Name;
   help: string;
   published: readonly Published<Name, Shape>[];
   batchNorm: boolean;
-  build(published: Published<Name, Shape>, context: BackboneContext): Built;
+  /** Those of all members; default: none. */
+  options?: Options;
+  build(
+    published: Published<Name, Shape>,
+    context: BackboneContext,
+    options: z.output<z.ZodObject<Options, z.core.$strict>>,
+  ): Built;
 }
 
-const options = z.strictObject({});
-
 /** A family of backbones as a part that goes by the names of all its published weights. */
-export function family<Name extends string, Shape, Built extends Backbone>({
+export function family<
+  Name extends string,
+  Shape,
+  Built extends Backbone,
+  Options extends z.ZodRawShape = Record<never, never>,
+>({
   name,
   help,
   published,
   batchNorm,
+  options: shape = {} as Options,
   build,
-}: Family<Name, Shape, Built>): BackbonePart<Name, Record<never, never>, Built> {
+}: Family<Name, Shape, Built, Options>): BackbonePart<Name, Options, Built> {
+  const options = z.strictObject(shape);
   return backbonePart({
     ...{ name, help, options, batchNorm, published },
     names: published.map((each) => each.name),
     weights: null,
     weightsElsewhere: 'they are published under its own name',
-    build: (_, context, asked = name) => {
+    build: (given, context, asked = name) => {
       const found = published.find((each) => each.name === asked);
       if (found === undefined) throw new RangeError(`no member ${asked} of the family of ${name}`);
-      return build(found, context);
+      return build(found, context, given);
     },
   });
 }

@@ -1,9 +1,12 @@
-import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { LayerOptions } from './layer-options.js';
 
 export interface BlockOptions extends LayerOptions {
   /** BatchNorm keeps its running statistics; its weight and bias still learn. */
   frozenBatchNorm?: boolean;
+  /** How often training leaves out the convolutions, so that the shortcut alone stays; default 0. */
+  dropPath?: number | undefined;
+  dropoutGenerator?: Generator | undefined;
 }
 
 export interface BasicBlockOptions extends BlockOptions {
@@ -41,6 +44,7 @@ export class BasicBlock extends nn.Module {
   readonly conv2: nn.Conv2d;
   readonly bn2: nn.BatchNorm2d;
   readonly downsample: nn.Sequential | null;
+  private readonly dropPath: nn.DropPath;
   private readonly poolStride: number;
 
   constructor(inChannels: number, channels: number, stride: number, options: BasicBlockOptions = {}) {
@@ -52,13 +56,14 @@ export class BasicBlock extends nn.Module {
     this.conv2 = convolution(channels, channels, 3, 1, options);
     this.bn2 = new nn.BatchNorm2d(channels, { frozen, device });
     this.downsample = projection(inChannels, channels, stride / this.poolStride, stride, options);
+    this.dropPath = dropPathOf(options);
   }
 
   /** @param x (B, inChannels, h, w) */
   forward(x: Tensor): Tensor {
     return scope(() => {
       const inner = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
-      const output = nn.convBatchNorm(inner, this.conv2, this.bn2);
+      const output = this.dropPath.forward(nn.convBatchNorm(inner, this.conv2, this.bn2));
       return output.add_(this.identity(x)).relu_();
     });
   }
@@ -82,6 +87,7 @@ export class Bottleneck extends nn.Module {
   readonly conv3: nn.Conv2d;
   readonly bn3: nn.BatchNorm2d;
   readonly downsample: nn.Sequential | null;
+  private readonly dropPath: nn.DropPath;
 
   constructor(inChannels: number, channels: number, stride: number, options: BlockOptions = {}) {
     super();
@@ -94,6 +100,7 @@ export class Bottleneck extends nn.Module {
     this.conv3 = convolution(channels, outChannels, 1, 1, options);
     this.bn3 = new nn.BatchNorm2d(outChannels, { frozen, device });
     this.downsample = projection(inChannels, outChannels, stride, stride, options);
+    this.dropPath = dropPathOf(options);
   }
 
   /** @param x (B, inChannels, h, w) */
@@ -101,11 +108,14 @@ export class Bottleneck extends nn.Module {
     return scope(() => {
       const reduced = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
       const inner = nn.convBatchNorm(reduced, this.conv2, this.bn2).relu_();
-      const output = nn.convBatchNorm(inner, this.conv3, this.bn3);
+      const output = this.dropPath.forward(nn.convBatchNorm(inner, this.conv3, this.bn3));
       return output.add_(this.downsample === null ? x : this.downsample.forward(x)).relu_();
     });
   }
 }
+
+const dropPathOf = ({ dropPath = 0, dropoutGenerator }: BlockOptions) =>
+  new nn.DropPath(dropPath, { generator: dropoutGenerator });
 
 /** The shortcut's 1x1 convolution and BatchNorm, or null where input and output have one shape. */
 function projection(
@@ -121,6 +131,14 @@ function projection(
     convolution(inChannels, outChannels, 1, convolutionStride, options),
     new nn.BatchNorm2d(outChannels, { frozen, device }),
   );
+}
+
+/**
+ * Runs a network of residual blocks in oneDNN's layout where it can: there is no product in that with a number for each
+ * image, so that with drop path training stays in the plain one.
+ */
+export function inLayoutFor(images: Tensor, dropsPath: boolean, network: (x: Tensor) => Tensor): Tensor {
+  return dropsPath ? scope(() => network(images)) : nn.inBlockedLayout(images, network);
 }
 
 /**

@@ -1,14 +1,19 @@
 import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart, dropPathOption } from './backbone.js';
 import { family } from './family.js';
 import { type InputFormat, imageNetInput } from './input-format.js';
 import type { Naming } from './naming.js';
 import type { PublishedWeights } from './published-weights.js';
-import { BasicBlock, Bottleneck, convolution, runStage } from './residual-blocks.js';
+import { BasicBlock, Bottleneck, convolution, inLayoutFor, runStage } from './residual-blocks.js';
 import { resnetNaming } from './resnet-naming.js';
 import { type ResNetName, type ResNetShape, resnets } from './resnet-shape.js';
 import { resnetWeights } from './resnet-weights.js';
+
+export interface ResNetOptions extends Partial<BackboneContext> {
+  /** How often training skips the last block; the first never, rising evenly between. Default 0. */
+  dropPath?: number;
+}
 
 /**
  * A ResNet without its last layer, with torchvision's parameter names and initialisation: convolutions Kaiming
@@ -25,9 +30,11 @@ export class ResNet extends Backbone {
   readonly layer3: nn.Layer[];
   readonly layer4: nn.Layer[];
 
+  private readonly dropPath: number;
+
   constructor(
     readonly name: string,
-    options: Partial<BackboneContext> = {},
+    { dropPath = 0, ...options }: ResNetOptions = {},
     shape: ResNetShape = resnets[name as ResNetName],
     readonly input: InputFormat = imageNetInput,
   ) {
@@ -35,10 +42,16 @@ export class ResNet extends Backbone {
     const { block, depths, channels = [64, 128, 256, 512] } = shape;
     const Block = block === 'basic' ? BasicBlock : Bottleneck;
     let inChannels = 64;
+    const rates = nn.dropPathRates(
+      dropPath,
+      depths.reduce((sum, depth) => sum + depth, 0),
+    );
+    this.dropPath = dropPath;
     const stage = (i: 0 | 1 | 2 | 3): nn.Layer[] =>
       Array.from({ length: depths[i] ?? 1 }, (_, n) => {
         const within = channels[i] ?? 64;
-        const block = new Block(inChannels, within, n === 0 && i > 0 ? 2 : 1, options);
+        const blockOptions = { ...options, dropPath: rates.shift()! };
+        const block = new Block(inChannels, within, n === 0 && i > 0 ? 2 : 1, blockOptions);
         inChannels = within * Block.expansion;
         return block;
       });
@@ -57,7 +70,7 @@ export class ResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, H / 32, W / 32), rounded up. */
   features(images: Tensor): Tensor {
-    return nn.inBlockedLayout(images, (x) => {
+    return inLayoutFor(images, this.training && this.dropPath > 0, (x) => {
       const stem = scope(() =>
         aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
       );
@@ -76,10 +89,10 @@ const resnet = <const Name extends ResNetName>(name: Name, weights: PublishedWei
   backbonePart({
     name,
     help: `ResNet of ${name.slice('resnet'.length)} layers`,
-    options: z.strictObject({}),
+    options: z.strictObject({ dropPath: dropPathOption }),
     batchNorm: true,
     weights,
-    build: (_, context) => new ResNet(name, context),
+    build: (options, context) => new ResNet(name, { ...options, ...context }),
   });
 
 export const resnet18 = resnet('resnet18', { file: 'resnet18-f37072fd.pth', mebibytes: 44.661 });
@@ -94,5 +107,7 @@ export const timmResnet = family({
   help: 'ResNets of 18 to 152 layers with weights of timm and others',
   published: resnetWeights,
   batchNorm: true,
-  build: ({ name, shape, input }, context) => new ResNet(name, context, shape, input),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new ResNet(name, { ...context, ...options }, shape, input),
 });

@@ -2,9 +2,9 @@ import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
-import { Backbone, type BackboneContext, backbonePart } from './backbone.js';
+import { Backbone, type BackboneContext, backbonePart, dropPathOption } from './backbone.js';
 import { type InputFormat, imageNetInput, usualInput } from './input-format.js';
-import { BasicBlock, convolution, runStage } from './residual-blocks.js';
+import { BasicBlock, convolution, inLayoutFor, runStage } from './residual-blocks.js';
 
 const triple = (number = z.number()) => z.tuple([number, number, number]);
 
@@ -31,6 +31,7 @@ const options = z.strictObject({
     .enum(['average', 'strided'])
     .default('average')
     .describe("how shortcuts shrink: average costs little and keeps every pixel, strided is torchvision's"),
+  dropPath: dropPathOption,
   input: z
     .strictObject({
       size: z.int().min(1).default(32).describe('usual side of the images'),
@@ -77,13 +78,20 @@ export class SmallResNet extends Backbone {
   /** All layers but the first one pad what they need. */
   override readonly smallestSide: number;
   private readonly maxPool: boolean;
+  private readonly dropPath: number;
   private readonly stages: BasicBlock[][];
 
-  constructor({ frozenBatchNorm = false, generator, device: _, ...given }: SmallResNetOptions = {}) {
+  constructor({
+    frozenBatchNorm = false,
+    generator,
+    dropoutGenerator,
+    device: _,
+    ...given
+  }: SmallResNetOptions = {}) {
     super();
-    const { widths, depths, stem, shortcut, input } = withDefaults('SmallResNet', options, given);
+    const { widths, depths, stem, shortcut, dropPath, input } = withDefaults('SmallResNet', options, given);
     const { kernelSize, stride, maxPool } = stem;
-    const blockOptions = { frozenBatchNorm, shortcut, generator };
+    const blockOptions = { frozenBatchNorm, shortcut, generator, dropoutGenerator };
     if (typeof depths !== 'number' && depths.length !== widths.length) {
       throw new OptionError(
         'depths',
@@ -93,18 +101,24 @@ export class SmallResNet extends Backbone {
     const firstWidth = widths[0] as number;
     this.input = input;
     this.maxPool = maxPool;
+    this.dropPath = dropPath;
     this.smallestSide = kernelSize % 2 === 0 ? 2 : 1;
     this.conv1 = convolution(3, firstWidth, kernelSize, stride, { generator });
     this.bn1 = new nn.BatchNorm2d(firstWidth, { frozen: frozenBatchNorm });
     let inChannels = firstWidth;
-    this.stages = widths.map((width, stage) => {
-      const depth = typeof depths === 'number' ? depths : (depths[stage] ?? 1);
-      return Array.from({ length: depth }, (_, i) => {
-        const block = new BasicBlock(inChannels, width, stage > 0 && i === 0 ? 2 : 1, blockOptions);
+    const depthsOfStages = widths.map((_, stage) => (typeof depths === 'number' ? depths : depths[stage]!));
+    const rates = nn.dropPathRates(
+      dropPath,
+      depthsOfStages.reduce((sum, depth) => sum + depth, 0),
+    );
+    this.stages = widths.map((width, stage) =>
+      Array.from({ length: depthsOfStages[stage]! }, (_, i) => {
+        const options = { ...blockOptions, dropPath: rates.shift()! };
+        const block = new BasicBlock(inChannels, width, stage > 0 && i === 0 ? 2 : 1, options);
         inChannels = width;
         return block;
-      });
-    });
+      }),
+    );
     this.featureSize = inChannels;
   }
 
@@ -117,7 +131,7 @@ export class SmallResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, h, w). */
   features(images: Tensor): Tensor {
-    return nn.inBlockedLayout(images, (x) => {
+    return inLayoutFor(images, this.training && this.dropPath > 0, (x) => {
       const stem = scope(() => {
         const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
         return this.maxPool ? aten.max_pool2d(maps, [3, 3], [2, 2], [1, 1]) : maps;

@@ -1,7 +1,7 @@
 import { cat, empty, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { Attention } from './attention.js';
 import { AttentionPool } from './attention-pool.js';
-import { Backbone, type BackboneContext } from './backbone.js';
+import { Backbone, type BackboneContext, dropPathOption } from './backbone.js';
 import { clipWeights } from './clip-weights.js';
 import { family } from './family.js';
 import type { InputFormat } from './input-format.js';
@@ -9,6 +9,7 @@ import { type LayerOptions, transformerLinear } from './layer-options.js';
 import { Mlp } from './mlp.js';
 import type { Naming } from './naming.js';
 import { resamplePositions } from './position-table.js';
+import type { TokenShape } from './prompts.js';
 import { runStage } from './residual-blocks.js';
 import { siglipWeights } from './siglip-weights.js';
 import { vitNamings } from './vit-naming.js';
@@ -29,9 +30,18 @@ class LayerScale extends nn.Module {
   }
 }
 
-type BlockShape = Required<
-  Pick<ViTShape, 'width' | 'heads' | 'mlp' | 'qkvBias' | 'layerScale' | 'activation' | 'eps'>
->;
+interface BlockShape
+  extends Required<
+    Pick<ViTShape, 'width' | 'heads' | 'mlp' | 'qkvBias' | 'layerScale' | 'activation' | 'eps'>
+  > {
+  /** How often training leaves out attention, and the MLP. */
+  dropPath: number;
+}
+
+/** What a backbone is built with, and how often training skips the last block's two branches; default never. */
+export interface ViTContext extends Partial<BackboneContext> {
+  dropPath?: number;
+}
 
 /** Attention, then an MLP, each behind a LayerNorm and with a shortcut. */
 class Block extends nn.Module {
@@ -41,10 +51,11 @@ class Block extends nn.Module {
   readonly norm2: nn.LayerNorm;
   readonly mlp: Mlp;
   readonly ls2: LayerScale | null;
+  private readonly dropPath: nn.DropPath;
 
   constructor(
-    { width, heads, mlp, qkvBias, layerScale, activation, eps }: BlockShape,
-    options: LayerOptions,
+    { width, heads, mlp, qkvBias, layerScale, activation, eps, dropPath }: BlockShape,
+    { dropoutGenerator, ...options }: LayerOptions & Pick<BackboneContext, 'dropoutGenerator'>,
   ) {
     super();
     const { device } = options;
@@ -54,12 +65,15 @@ class Block extends nn.Module {
     this.norm2 = new nn.LayerNorm(width, { eps, device });
     this.mlp = new Mlp(width, mlp, activation, options);
     this.ls2 = layerScale ? new LayerScale(width, options) : null;
+    this.dropPath = new nn.DropPath(dropPath, { generator: dropoutGenerator });
   }
 
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const seen = scaled(this.attn.forward(this.norm1.forward(x)), this.ls1).add_(x);
-      return scaled(this.mlp.forward(this.norm2.forward(seen)), this.ls2).add_(seen);
+      const looked = scaled(this.attn.forward(this.norm1.forward(x)), this.ls1);
+      const seen = this.dropPath.forward(looked).add_(x);
+      const thought = scaled(this.mlp.forward(this.norm2.forward(seen)), this.ls2);
+      return this.dropPath.forward(thought).add_(seen);
     });
   }
 }
@@ -106,7 +120,7 @@ export class ViT extends Backbone {
     readonly name: string,
     readonly shape: ViTShape,
     readonly input: InputFormat,
-    { generator, device }: Partial<BackboneContext> = {},
+    { generator, dropoutGenerator, device, dropPath = 0 }: ViTContext = {},
   ) {
     super();
     const { patch, size, width, depth, heads, classToken = true, registers = 0, preNorm = false } = shape;
@@ -125,10 +139,10 @@ export class ViT extends Backbone {
     this.patchEmbed = new PatchEmbedding(patch, width, !preNorm, options);
     const norm = () => new nn.LayerNorm(width, { eps, device });
     this.normPre = preNorm ? norm() : null;
-    this.blocks = Array.from(
-      { length: depth },
-      () => new Block({ width, heads, mlp, qkvBias, layerScale, activation, eps }, options),
-    );
+    this.blocks = nn.dropPathRates(dropPath, depth).map((rate) => {
+      const block = { width, heads, mlp, qkvBias, layerScale, activation, eps, dropPath: rate };
+      return new Block(block, { ...options, dropoutGenerator });
+    });
     this.norm = norm();
     this.attnPool =
       shape.pool === 'map' ? new AttentionPool({ width, heads, eps, activation }, options) : null;
@@ -154,12 +168,11 @@ export class ViT extends Backbone {
 
   /** Images (B, 3, H, W) to the last block's tokens (B, N, width), class token and registers first, before the last norm. */
   private tokens(images: Tensor): Tensor {
-    return scope(() =>
-      runStage(
-        this.blocks,
-        scope(() => this.embedded(images)),
-      ),
-    );
+    return scope(() => {
+      const { prompts, blocks, prefix } = this;
+      const tokens = scope(() => this.embedded(images));
+      return prompts === null ? runStage(blocks, tokens) : prompts.through(blocks, tokens, prefix);
+    });
   }
 
   private embedded(images: Tensor): Tensor {
@@ -206,19 +219,35 @@ export class ViT extends Backbone {
   }
 
   override parametersByDepth(): Tensor[][] {
-    const [first = [], ...others] = super.parametersByDepth();
-    const own = [this.clsToken, this.regToken, this.posEmbed].filter((tensor) => tensor !== null);
-    return [[...first, ...own], ...others];
+    const layers = super.parametersByDepth();
+    layers[0]?.push(...this.ownTokens());
+    layers.at(-1)?.push(...(this.prompts?.parameters() ?? []));
+    return layers;
+  }
+
+  override undecayed(): Tensor[] {
+    return [...this.ownTokens(), ...(this.prompts?.parameters() ?? [])];
+  }
+
+  override get tokenShape(): TokenShape {
+    const { width, depth, patch } = this.shape;
+    return { width, depth, patch };
+  }
+
+  private ownTokens(): Tensor[] {
+    return [this.clsToken, this.regToken, this.posEmbed].filter((tensor) => tensor !== null);
   }
 }
 
 const weights = [...vitWeights, ...clipWeights, ...siglipWeights];
 type ViTName = (typeof weights)[number]['name'];
 
-export const vit = family<ViTName, ViTShape, ViT>({
+export const vit = family<ViTName, ViTShape, ViT, { dropPath: typeof dropPathOption }>({
   name: 'vit_small_patch14_dinov2.lvd142m',
   help: 'vision transformers: augreg, DeiT, DINO, DINOv2, CLIP, SigLIP, TIPSv2',
   published: weights,
   batchNorm: false,
-  build: ({ name, shape, input }, context) => new ViT(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new ViT(name, shape, input, { ...context, ...options }),
 });

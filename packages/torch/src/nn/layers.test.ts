@@ -1,6 +1,6 @@
 import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { beforeAll, expect, it } from 'vitest';
-import { type DType, Generator, nn, randn, type Tensor } from '../index.js';
+import { type DType, Generator, nn, ones, randn, type Tensor } from '../index.js';
 
 interface Case {
   /** A Python expression of the same layer. */
@@ -139,7 +139,7 @@ function expectClose(actual: Tensor, expected: Tensor, what: string): void {
 describeWithPython('layers against PyTorch', ['torch', 'numpy'], () => {
   const dtypes = ['float64', 'float32'] as const;
   const dropped = randn([40, 7], { generator: new Generator(2) });
-  let expected: { peers: Peer[]; dropout: Tensor };
+  let expected: { peers: Peer[]; dropout: Tensor; dropPath: Tensor };
 
   const generator = new Generator(1);
   const runs = dtypes.flatMap((dtype) =>
@@ -179,7 +179,10 @@ describeWithPython('layers against PyTorch', ['torch', 'numpy'], () => {
 
         torch.manual_seed(5)
         dropout = nn.functional.dropout(input['dropped'], 0.3)
-        output = {'peers': [run(**case) for case in input['runs']], 'dropout': dropout}
+        # Stochastic depth as defined: one draw of a Bernoulli variable for each image.
+        torch.manual_seed(6)
+        dropPath = input['dropped'] * torch.empty(40, 1).bernoulli_(0.7).div_(0.7)
+        output = {'peers': [run(**case) for case in input['runs']], 'dropout': dropout, 'dropPath': dropPath}
       `,
       { dropped, runs: runs.map(({ python, state, inputs }) => ({ python, state, inputs })) },
     );
@@ -213,4 +216,20 @@ describeWithPython('layers against PyTorch', ['torch', 'numpy'], () => {
     const dropout = new nn.Dropout(0.3, { generator: new Generator(5) });
     expect(dropout.forward(dropped).toTypedArray()).toEqual(expected.dropout.toTypedArray());
   });
+
+  it('drop path draws the same images from the same seed', () => {
+    const dropPath = new nn.DropPath(0.3, { generator: new Generator(6) });
+    expect(dropPath.forward(dropped).toTypedArray()).toEqual(expected.dropPath.toTypedArray());
+  });
+});
+
+it('drop path keeps the mean, takes whole images, and does nothing outside of training', () => {
+  const layer = new nn.DropPath(0.25, { generator: new Generator(7) });
+  const images = ones([4000, 2, 3]);
+  const kept = layer.forward(images).view([4000, 6]);
+  expect(Math.abs(kept.mean().item() - 1)).toBeLessThan(0.03);
+  expect(kept.amax(1).sub(kept.amin(1)).abs().max().item()).toBe(0);
+  expect(layer.eval().forward(images)).toBe(images);
+  expect(() => new nn.DropPath(1)).toThrow(/from 0 to below 1, got 1/);
+  expect(nn.dropPathRates(0.2, 5)).toEqual([0, 0.05, 0.1, 0.15000000000000002, 0.2]);
 });

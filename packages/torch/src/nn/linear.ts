@@ -1,9 +1,11 @@
 import { empty } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { linear } from '../functional.js';
+import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { default_, type InitOptions } from './init.js';
 import { Module, parameter } from './module.js';
+import type { Layer } from './sequential.js';
 
 export interface LinearOptions extends InitOptions {
   /** Whether a learned vector is added. Default true. */
@@ -21,6 +23,8 @@ export class Linear extends Module {
   weight: Tensor;
   /** (outFeatures) */
   bias: Tensor | null;
+  /** What it gives for x is added, where there is one: a LowRank. */
+  adapter: Layer | null = null;
 
   constructor(
     readonly inFeatures: number,
@@ -34,6 +38,8 @@ export class Linear extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias);
+    const { adapter } = this;
+    if (adapter === null) return linear(x, this.weight, this.bias);
+    return scope(() => linear(x, this.weight, this.bias).add(adapter.forward(x)));
   }
 }
