@@ -1,8 +1,11 @@
 import type { NamedPart } from '../named-part.js';
 import type { AugmentationPart } from './augmentation.js';
 import { colorHeavy, geom, geomColor } from './augmentation-families.js';
+import { colorJitter } from './color-jitter-augmentation.js';
 import { icons } from './icons.js';
 import { none } from './none.js';
+import { randAugment } from './rand-augment.js';
+import { randomErasing } from './random-erasing.js';
 import { standard } from './standard.js';
 
 /** The augmentations that an experiment can name. */
@@ -11,6 +14,9 @@ export const augmentations = [
   geom,
   geomColor,
   colorHeavy,
+  colorJitter,
+  randAugment,
+  randomErasing,
   icons,
   none,
 ] as const satisfies readonly AugmentationPart[];

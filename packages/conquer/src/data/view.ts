@@ -33,7 +33,11 @@ export function evaluationView({ size, resize, input, reduction }: Preprocessing
     : { cropping: new CenterCrop({ size, resize }), transform };
 }
 
-/** What training sees unless told otherwise: a random part of the image, mirrored half of the time. */
-export function trainingView({ size, input }: Pick<Preprocessing, 'size' | 'input'>): View {
-  return { cropping: new RandomResizedCrop({ size }), transform: new Normalize(input) };
+/**
+ * What training sees unless told otherwise: a random part of the image, mirrored half of the time.
+ *
+ * @param minArea least share of the image
+ */
+export function trainingView({ size, input }: Pick<Preprocessing, 'size' | 'input'>, minArea = 0.08): View {
+  return { cropping: new RandomResizedCrop({ size, area: [minArea, 1] }), transform: new Normalize(input) };
 }
