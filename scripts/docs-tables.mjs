@@ -105,6 +105,8 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
     augmentations: parts('data.augmentation', builtInParts.augmentations),
     samplers: parts('data.sampler', builtInParts.samplers),
     backbones: parts('model.backbone', builtInParts.backbones),
+    heads: parts('model.head', builtInParts.heads),
+    tunings: parts('model.tuning', builtInParts.tunings),
     optimisers: parts('optimize.optimizer', builtInParts.optimizers),
     schedules: parts('optimize.schedule', builtInParts.schedules),
     trackers: parts('track', builtInParts.trackers),

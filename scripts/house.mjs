@@ -19,6 +19,8 @@ const KINDS = {
   'data set': 'datasets/datasets.ts',
   sampler: 'samplers/samplers.ts',
   backbone: 'models/backbones.ts',
+  head: 'models/heads.ts',
+  tuning: 'models/tunings.ts',
   augmentation: 'data/augmentations.ts',
   optimiser: 'optimize/optimizers.ts',
   schedule: 'optimize/schedules.ts',

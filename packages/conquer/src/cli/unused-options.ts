@@ -44,6 +44,8 @@ const uses: Record<string, Use> = {
     ({ model }) => model.embeddingInit.kind.startsWith('xavier'),
     '--embedding-init xavier-uniform or xavier-normal',
   ],
+  'gem-power': [({ model }) => model.pooling === 'gem', '--features-pooling gem'],
+  'warmup-from': [({ optimize }) => optimize.warmupEpochs > 0, '--warmup-epochs above 0'],
   hierarchy: several,
   'start-learners': [
     (experiment, parts) => several[0](experiment, parts) && experiment.divide.hierarchy === 'top-down',

@@ -15,11 +15,14 @@ import type { Loss } from '../losses/loss.js';
 import { SumLoss } from '../losses/sum.js';
 import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
+import type { HeadBuilder } from '../models/head.js';
 import type { Reading } from '../models/preprocessing.js';
 import { fetchWeights } from '../models/published-weights.js';
+import type { TuningContext } from '../models/tuning.js';
 import { imageNetWeights, loadWeights } from '../models/weights.js';
 import { buildNamed } from '../named-part.js';
 import { learningRateFactor } from '../optimize/learning-rates.js';
+import { ModelAverage } from '../optimize/model-average.js';
 import { TrainingOptimizer, trainingOptimizerOptions } from '../optimize/training-optimizer.js';
 import { OptionError, underPath } from '../option-error.js';
 import { inWords } from '../out-of-memory.js';
@@ -163,13 +166,35 @@ export function buildNetwork(
   generators: Generators,
   builder: Builder,
 ): EmbeddingModel {
+  return tuned(buildUntuned(experiment, generators, builder), experiment, generators, builder);
+}
+
+/** Settles what of the backbone learns: its weights have been loaded. On a mistake the model is disposed. */
+function tuned(
+  model: EmbeddingModel,
+  { model: { tuning }, train }: Experiment,
+  generators: Generators,
+  { parts = builtInParts }: Builder,
+): EmbeddingModel {
+  try {
+    const context: TuningContext = { backbone: model.backbone, ...generators };
+    named<TuningContext, void>(parts.tunings, tuning, context, 'model.tuning');
+    return model.to({ device: train.device });
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+function buildUntuned(experiment: Experiment, generators: Generators, builder: Builder): EmbeddingModel {
   const { parts = builtInParts, own = {} } = builder;
-  const { data, model: section, divide, train } = experiment;
-  const context = { frozenBatchNorm: section.batchNorm === 'frozen', generator: generators.generator };
+  const { data, model: section, divide } = experiment;
+  const context = { frozenBatchNorm: section.batchNorm === 'frozen', ...generators };
   const backbone = own.backbone ?? named(parts.backbones, section.backbone, context, 'model.backbone');
   const { numLearners } = buildSchedule(experiment).at(0);
   const head = headOf(pick(section, headOptions.shape), {
     ...generators,
+    head: named<unknown, HeadBuilder>(parts.heads, section.head, null, 'model.head'),
     reading: readingOf(experiment, builder),
     startLearners: numLearners,
     numLearners: divide.numLearners,
@@ -189,7 +214,7 @@ export function buildNetwork(
     model.dispose();
     throw new OptionError('data.imageSize', (error as Error).message);
   }
-  return model.to({ device: train.device });
+  return model;
 }
 
 /** The network, its backbone filled with the weights that the experiment names. */
@@ -198,15 +223,15 @@ export async function buildModel(
   generators: Generators,
   builder: Builder,
 ): Promise<EmbeddingModel> {
-  const model = buildNetwork(experiment, generators, builder);
+  const model = buildUntuned(experiment, generators, builder);
   const { weights } = experiment.model;
   try {
     if (weights !== null) await loadWeightsOf(weights, model, builder);
-    return model;
   } catch (error) {
     model.dispose();
     throw error;
   }
+  return tuned(model, experiment, generators, builder);
 }
 
 /** Fills the backbone from a file, or from the published one, which is fetched once. */
@@ -267,7 +292,13 @@ export function buildOptimizer(
     learningRate: optimize.learningRate!,
     algorithm: named(parts.optimizers, optimize.optimizer, null, 'optimize.optimizer'),
     onWarning: onNote,
+    onNote,
   });
+}
+
+/** null where the weights themselves are the model. It belongs to the caller. */
+export function buildAverage({ optimize }: Experiment, model: EmbeddingModel): ModelAverage | null {
+  return optimize.ema && new ModelAverage(model, optimize.ema);
 }
 
 /** Factor of the learning rates, by epochs passed; null: they stay as they are. */

@@ -16,7 +16,12 @@ import { miners } from '../miners/miners.js';
 import type { BackbonePart } from '../models/backbone.js';
 import { backbones } from '../models/backbones.js';
 import { headOptions } from '../models/embedding-model.js';
+import type { HeadPart } from '../models/head.js';
+import { heads } from '../models/heads.js';
+import type { TuningPart } from '../models/tuning.js';
+import { tunings } from '../models/tunings.js';
 import { dividedLearningRate, learningRateOptions } from '../optimize/learning-rates.js';
+import { averageOptions } from '../optimize/model-average.js';
 import type { OptimizerPart } from '../optimize/optimizer.js';
 import { optimizers } from '../optimize/optimizers.js';
 import type { SchedulePart } from '../optimize/schedule.js';
@@ -34,6 +39,8 @@ export interface Parts {
   readonly augmentations: readonly AugmentationPart[];
   readonly samplers: readonly SamplerPart[];
   readonly backbones: readonly BackbonePart[];
+  readonly heads: readonly HeadPart[];
+  readonly tunings: readonly TuningPart[];
   readonly losses: readonly LossPart[];
   readonly miners: readonly MinerPart[];
   readonly optimizers: readonly OptimizerPart[];
@@ -47,6 +54,8 @@ export const builtInParts: Parts = {
   augmentations,
   samplers,
   backbones,
+  heads,
+  tunings,
   losses,
   miners,
   optimizers,
@@ -86,6 +95,12 @@ const schemaOf = (parts: Parts) =>
           .or(ownPart)
           .prefault({ name: 'resnet50' })
           .describe('backbone'),
+        tuning: partOf<typeof tunings>(parts.tunings)
+          .prefault({ name: 'full' })
+          .describe('what of the backbone learns'),
+        head: partOf<typeof heads>(parts.heads)
+          .prefault({ name: 'linear' })
+          .describe('what makes the embedding of the pooled features'),
         weights: z
           .string()
           .min(1)
@@ -138,6 +153,12 @@ const schemaOf = (parts: Parts) =>
         schedule: partOf<typeof schedules>(parts.schedules)
           .prefault({ name: 'constant' })
           .describe('course of the learning rates'),
+        ema: averageOptions
+          .nullable()
+          .default(null)
+          .describe(
+            'evaluate and keep a moving average of the weights as the model; null: the weights themselves',
+          ),
         divided: z
           .strictObject({
             learningRate: dividedLearningRate,

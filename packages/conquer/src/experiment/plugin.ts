@@ -8,6 +8,8 @@ const kinds = [
   'augmentations',
   'samplers',
   'backbones',
+  'heads',
+  'tunings',
   'losses',
   'miners',
   'optimizers',

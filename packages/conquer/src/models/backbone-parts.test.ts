@@ -46,7 +46,7 @@ it('small-resnet refuses values out of range, by the path', () => {
 it('the head refuses values out of range, by the path', () => {
   const wrong: [object, string][] = [
     [{ embeddingDim: 1 }, 'embeddingDim: expected an integer of at least 2'],
-    [{ pooling: 'mean' }, 'pooling: expected one of avg, max, got "mean"'],
+    [{ pooling: 'mean' }, 'pooling: expected one of avg, max, gem, got "mean"'],
     [{ dropout: 1 }, 'dropout: expected a number of at least 0 and at most 0.99, got 1'],
     [{ fullEmbeddingMasks: 'l1' }, 'fullEmbeddingMasks: expected one of none, sum, sum-l1'],
     [{ masks: { kind: 'soft' } }, 'masks.kind: expected one of learned, fixed'],

@@ -1,5 +1,5 @@
 import { UserError } from '@conquer-dml/run';
-import { type Generator, nn, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { type Generator, nn, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaultsAt } from '../part.js';
@@ -11,6 +11,7 @@ export const embeddingInitKinds = [
   'kaiming-fan-in',
   'kaiming-fan-out',
   'truncated-normal',
+  'identity',
 ] as const;
 
 /** How the embedding's weight is drawn, see `embeddingInitOptions`. */
@@ -19,10 +20,11 @@ export type EmbeddingInitKind = (typeof embeddingInitKinds)[number];
 /**
  * How the embedding's weight is drawn, of `rows` x `columns`:
  * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds
- *   but the last,
+ *   but the last two,
  * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
  * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
  * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
+ * - 'identity': dimension i is feature i, the bias is 0; beyond the features it begins again with the first.
  */
 export const embeddingInitOptions = z.strictObject({
   kind: z
@@ -74,6 +76,7 @@ export function initEmbedding(embedding: nn.Linear, options: EmbeddingInitOption
         draw(kind, weight, bias, gain, generator);
         start += rows;
       }
+      if (kind === 'identity') makeIdentity(embedding);
     }),
   );
 }
@@ -87,6 +90,7 @@ function draw(
 ): void {
   switch (kind) {
     case 'default':
+    case 'identity':
       return;
     case 'xavier-uniform':
       nn.init.xavierUniform_(weight, { gain, generator });
@@ -104,6 +108,13 @@ function draw(
       nn.init.truncNormal_(weight, { std: 0.1, a: -0.2, b: 0.2, generator });
       if (bias !== null) nn.init.constant_(bias, 0.1);
   }
+}
+
+function makeIdentity({ weight, bias, inFeatures, outFeatures }: nn.Linear): void {
+  const values = new Float32Array(outFeatures * inFeatures);
+  for (let row = 0; row < outFeatures; row++) values[row * inFeatures + (row % inFeatures)] = 1;
+  weight.copy_(tensor(values, { shape: [outFeatures, inFeatures] }));
+  bias?.fill_(0);
 }
 
 /** The dimensions of each learner, halved and halved again as LearnerMasks does with fixed masks. */

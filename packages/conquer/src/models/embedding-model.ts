@@ -1,10 +1,14 @@
 import type { Preprocessing } from '@conquer-dml/run';
 import { F, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { buildNamed } from '../named-part.js';
 import { withDefaults } from '../part.js';
 import { Backbone } from './backbone.js';
 import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
 import type { EmbeddingNetwork, EmbedOptions } from './embedding-network.js';
+import { GeMPooling } from './gem.js';
+import type { Head, HeadBuilder } from './head.js';
+import { heads, type NamedHead } from './heads.js';
 import { LearnerMasks, type MaskOptions, type MaskSum, maskOptions, requirePowerOfTwo } from './masks.js';
 import { type FeatureModule, OwnBackbone } from './own-backbone.js';
 import { pooledFeatures } from './pooled-features.js';
@@ -12,7 +16,18 @@ import { preprocessingFor, type Reading } from './preprocessing.js';
 
 const options = z.strictObject({
   embeddingDim: z.int().min(2).default(512).describe('dimensions of the embedding'),
-  pooling: z.enum(['avg', 'max']).default('avg').describe('how the features of an image become one vector'),
+  pooling: z
+    .enum(['avg', 'max', 'gem'])
+    .default('avg')
+    .describe(
+      'how the features of an image become one vector; gem: the generalised mean, of a power that is learned',
+    ),
+  gemPower: z
+    .number()
+    .gt(0)
+    .max(100)
+    .default(3)
+    .describe('power at which gem starts: 1 is avg, a large one max'),
   dropout: z.number().min(0).max(0.99).default(0.01).describe('dropout of the penultimate features'),
   fullEmbeddingMasks: z
     .enum(['none', 'sum', 'sum-l1'])
@@ -37,6 +52,8 @@ export const headOptions = options.extend({
 });
 
 export interface EmbeddingModelOptions extends z.input<typeof options> {
+  /** By name, such as `{ name: 'mlp', hidden: [512] }`, or what a head's part builds; default `{ name: 'linear' }`. */
+  head?: HeadBuilder | NamedHead | undefined;
   embeddingInit?: EmbeddingInitOptions | undefined;
   /** The learners and their masks; by default one learner with a learned mask. */
   masks?: MaskOptions | undefined;
@@ -50,7 +67,7 @@ export interface EmbeddingModelOptions extends z.input<typeof options> {
 
 /** What is known when an experiment's model is built. */
 export interface HeadContext
-  extends Pick<EmbeddingModelOptions, 'reading' | 'generator' | 'dropoutGenerator'> {
+  extends Pick<EmbeddingModelOptions, 'head' | 'reading' | 'generator' | 'dropoutGenerator'> {
   /** Learners to start with. */
   startLearners: number;
   /** Learners in the end. */
@@ -79,15 +96,17 @@ export interface ParameterGroups {
 }
 
 /**
- * A backbone, pooling, dropout, a linear embedding, and a mask for every learner. In state dicts the
+ * A backbone, pooling, dropout, a head that gives the embedding, and a mask for every learner. In state dicts the
  * backbone's names stand without a prefix (conv1.weight, as torchvision has them) beside embedding.weight,
- * embedding.bias and masks.0, masks.1, ... dispose() frees the backbone too.
+ * embedding.bias (others of the head: head_…; of the pooling: gem.p) and masks.0, masks.1, ... dispose() frees the
+ * backbone too.
  */
 export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
-  readonly embedding: nn.Linear;
+  readonly head: Head;
   readonly learnerMasks: LearnerMasks;
   readonly backbone: Backbone;
-  readonly pooling: 'avg' | 'max';
+  readonly pooling: 'avg' | 'max' | 'gem';
+  readonly gem: GeMPooling | null;
   readonly featuresDropout: nn.Dropout;
   /** What it is given of an image that nothing is drawn for, in evaluation, an index and a query alike. */
   readonly view: Preprocessing;
@@ -100,31 +119,48 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
    */
   constructor(
     backbone: Backbone | FeatureModule,
-    { embeddingInit, masks, reading, generator, dropoutGenerator, ...given }: EmbeddingModelOptions = {},
+    {
+      head = { name: 'linear' },
+      embeddingInit,
+      masks,
+      reading,
+      generator,
+      dropoutGenerator,
+      ...given
+    }: EmbeddingModelOptions = {},
   ) {
     super();
-    const { embeddingDim, pooling, dropout, fullEmbeddingMasks } = withDefaults('', options, given);
+    const { embeddingDim, pooling, gemPower, dropout, fullEmbeddingMasks } = withDefaults('', options, given);
     this.backbone = backbone instanceof Backbone ? backbone : new OwnBackbone(backbone);
     this.view = preprocessingFor(this.backbone.input, reading);
     this.pooling = pooling;
     this.featuresDropout = new nn.Dropout(dropout, { generator: dropoutGenerator });
     this.fullEmbeddingMasks = fullEmbeddingMasks === 'none' ? null : fullEmbeddingMasks;
-    this.embedding = new nn.Linear(this.backbone.featureSize, embeddingDim, { generator });
+    const build =
+      typeof head === 'function' ? head : buildNamed<unknown, HeadBuilder>(heads, head, null, 'head');
+    this.head = build({ featureSize: this.backbone.featureSize, embeddingDim, generator });
     try {
-      initEmbedding(this.embedding, { generator, ...embeddingInit });
+      initEmbedding(this.head.embedding, { generator, ...embeddingInit });
       this.learnerMasks = new LearnerMasks(embeddingDim, { generator, ...masks });
     } catch (error) {
-      this.embedding.dispose();
+      this.head.dispose();
       throw error;
     }
+    this.gem = pooling === 'gem' ? new GeMPooling(gemPower) : null;
   }
 
   override *namedChildren(): globalThis.Generator<[string, nn.Module]> {
     // The empty name adds no prefix. Dropout is listed for train() and eval(); it has no tensors.
     yield ['', this.backbone];
     yield ['features_dropout', this.featuresDropout];
-    yield ['embedding', this.embedding];
+    if (this.gem) yield ['gem', this.gem];
+    yield ['', this.head];
     yield ['', this.learnerMasks];
+  }
+
+  /** The last layer of the head: its rows are the embedding's dimensions. */
+  get embedding(): nn.Linear {
+    return this.head.embedding;
   }
 
   /** D. */
@@ -170,7 +206,9 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
   parameterGroups(): ParameterGroups {
     return {
       backbone: this.backbone.parameters(),
-      embedding: this.embedding.parameters(),
+      embedding: [...(this.gem?.parameters() ?? []), ...this.head.parameters()].filter(
+        ({ requiresGrad }) => requiresGrad,
+      ),
       masks: this.learnerMasks.parameters(),
     };
   }
@@ -195,7 +233,7 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
   /** As embed(), before rows are scaled to length 1. */
   embedUnscaled(images: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
     return scope(() => {
-      const embeddings = this.embedding.forward(this.pooledFeatures(images));
+      const embeddings = this.head.forward(this.pooledFeatures(images));
       const mask = learner === null ? this.fullEmbeddingMask() : this.learnerMasks.learner(learner);
       return mask === null ? embeddings : embeddings.mul(mask);
     });
@@ -213,6 +251,7 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
   }
 
   private pooledFeatures(images: Tensor): Tensor {
-    return scope(() => this.featuresDropout.forward(pooledFeatures(this.backbone, images, this.pooling)));
+    const pooling = this.pooling === 'gem' ? this.gem! : this.pooling;
+    return scope(() => this.featuresDropout.forward(pooledFeatures(this.backbone, images, pooling)));
   }
 }

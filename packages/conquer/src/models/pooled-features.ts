@@ -1,5 +1,6 @@
 import { F, scope, type Tensor } from '@conquer-dml/torch';
 import type { Backbone } from './backbone.js';
+import type { GeMPooling } from './gem.js';
 
 /**
  * One vector an image of what a backbone gives: images (B, 3, H, W) to (B, F), which belong to the caller.
@@ -7,13 +8,19 @@ import type { Backbone } from './backbone.js';
  * @param pooling of maps and tokens; a backbone that gives vectors has pooled them its own way
  * @throws UserError for images that the backbone does not take
  */
-export function pooledFeatures(backbone: Backbone, images: Tensor, pooling: 'avg' | 'max'): Tensor {
+export function pooledFeatures(
+  backbone: Backbone,
+  images: Tensor,
+  pooling: 'avg' | 'max' | GeMPooling,
+): Tensor {
   backbone.requireImages(images.shape);
-  return scope(() => pooled(backbone.features(images), backbone.name, pooling === 'max'));
+  return scope(() => pooled(backbone.features(images), backbone.name, pooling));
 }
 
 /** Maps (B, F, h, w), tokens (B, N, F) or vectors (B, F) to (B, F). */
-function pooled(features: Tensor, name: string, isMax: boolean): Tensor {
+function pooled(features: Tensor, name: string, pooling: 'avg' | 'max' | GeMPooling): Tensor {
+  if (typeof pooling !== 'string' && features.ndim > 2) return pooling.forward(features);
+  const isMax = pooling === 'max';
   switch (features.shape.length) {
     case 4:
       return (isMax ? F.adaptiveMaxPool2d(features, 1) : F.adaptiveAvgPool2d(features, 1)).flatten(1);

@@ -91,8 +91,8 @@ export function takenFrom(
   return taken;
 }
 
-/** Of a run's checkpoint (see train/checkpoint.ts): what of the model is neither its last layer nor its masks. */
-const isBackbone = (name: string) => /^model\.(?!embedding\.|masks\.)/.test(name);
+/** Of a run's checkpoint (see train/checkpoint.ts): what of the model is neither pooling, head nor masks. */
+const isBackbone = (name: string) => /^model\.(?!embedding\.|head_|gem\.|masks\.)/.test(name);
 
 function notesOf(
   { path, passedOver, others }: StoredWeights,

@@ -6,9 +6,17 @@ import type { Factor, ScheduleContext } from './schedule.js';
 export const cosine = {
   ...part({
     name: 'cosine',
-    help: 'half a cosine from the full rate to 0 at the end',
-    options: z.strictObject({}),
-    build: (_, { length }: ScheduleContext): Factor => optim.cosine({ steps: Math.max(length, 1e-9) }),
+    help: 'half a cosine from the full rate to the last at the end',
+    options: z.strictObject({
+      lastFactor: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0)
+        .describe('last learning rate, as a share of the full one'),
+    }),
+    build: ({ lastFactor: end }, { length }: ScheduleContext): Factor =>
+      optim.cosine({ steps: Math.max(length, 1e-9), end }),
   }),
   hasEnd: true,
 };

@@ -10,6 +10,7 @@ const run = (given: Partial<LearningRates> = {}): LearningRates => ({
   learningRate: 1e-3,
   schedule: cosine,
   warmupEpochs: 0,
+  warmupFrom: 1 / 3,
   courses: null,
   afterEnd: null,
   divided: null,

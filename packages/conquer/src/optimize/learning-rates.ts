@@ -18,7 +18,17 @@ export const learningRateOptions = z.strictObject({
     .describe(
       `of backbone and embedding; null: ${learningRates.pretrained} for pretrained weights, ${learningRates.random} for weights drawn at random`,
     ),
-  warmupEpochs: z.number().min(0).default(0).describe('epochs in which the learning rates rise from a third'),
+  warmupEpochs: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('epochs in which the learning rates rise, in a straight line'),
+  warmupFrom: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1 / 3)
+    .describe('share of the learning rates at which they begin to rise'),
   courses: z
     .string()
     .nullable()
@@ -67,7 +77,7 @@ export function lastSchedule({ schedule, divided }: Pick<LearningRates, 'schedul
  * @throws OptionError for one without the other, and for courses of a schedule without an end
  */
 export function learningRateFactor(rates: LearningRates): (epoch: number) => number | null {
-  const { learningRate, warmupEpochs, divideFrom, divided: own } = rates;
+  const { learningRate, warmupEpochs, warmupFrom, divideFrom, divided: own } = rates;
   if (own !== null && (divideFrom === 0 || learningRate === 0)) {
     throw new OptionError(
       'optimize.divided.learningRate',
@@ -81,7 +91,7 @@ export function learningRateFactor(rates: LearningRates): (epoch: number) => num
       { length: length - warmupEpochs },
       'optimize.schedule',
     );
-    return warmupEpochs > 0 ? optim.warmup({ steps: warmupEpochs, next: course }) : course;
+    return warmupEpochs > 0 ? optim.warmup({ steps: warmupEpochs, start: warmupFrom, next: course }) : course;
   };
   // A later course is the schedule once more; of a divided training, that of the divided part.
   let whole = start;

@@ -20,22 +20,24 @@ export interface ParameterGroup {
 const vectorSuffix = '.vectors';
 
 /** The part that a group belongs to. */
-export const partOf = (group: string) => group.replace(vectorSuffix, '') as TrainedPart;
+export const partOf = (group: string) => group.split('.')[0] as TrainedPart;
 
 /** Whether a group holds the vectors that stand apart from the rest of a part. */
 export const isOfVectors = (group: string) => group.endsWith(vectorSuffix);
 
 /**
- * A part's group; two where its parameters of one dimension (biases, BatchNorm's weights) have no weight decay. Checkpoints
- * hold the names and the order.
+ * A part's group; two where some of its parameters have no weight decay. Checkpoints hold the names and the order.
+ *
+ * @param name of a part, or `backbone.3` for the fourth layer of one
+ * @param decays whether a parameter has weight decay
  */
 export function partGroups(
-  name: TrainedPart,
+  name: string,
   params: readonly Tensor[],
   weightDecay: number,
-  decayVectors: boolean,
+  decays: (parameter: Tensor) => boolean,
 ): ParameterGroup[] {
-  const vectors = decayVectors ? [] : params.filter(({ ndim }) => ndim < 2);
+  const vectors = params.filter((parameter) => !decays(parameter));
   const rest = params.filter((parameter) => !vectors.includes(parameter));
   const groups: ParameterGroup[] = [{ name, params: rest, weightDecay }];
   if (vectors.length > 0) groups.push({ name: `${name}${vectorSuffix}`, params: vectors, weightDecay: 0 });

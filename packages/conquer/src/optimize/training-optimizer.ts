@@ -4,6 +4,8 @@ import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { buildNamed } from '../named-part.js';
 import { withDefaults } from '../part.js';
+import { clipGradients } from './clip-gradients.js';
+import { backboneGroups, layerDecayInWords } from './layer-decay.js';
 import type { Algorithm } from './optimizer.js';
 import { type NamedOptimizer, optimizers } from './optimizers.js';
 import { type GroupOptions, isOfVectors, partGroups, partOf, type TrainedPart } from './parameter-groups.js';
@@ -36,6 +38,20 @@ export const trainingOptimizerOptions = z.strictObject({
     .boolean()
     .default(true)
     .describe('weight decay of parameters of one dimension too: biases, weights of BatchNorm'),
+  layerDecay: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe(
+      "learning rate of each layer of the backbone, times that of the layer above it; the top's is learningRate",
+    ),
+  clipNorm: z
+    .number()
+    .gt(0)
+    .nullable()
+    .default(null)
+    .describe('norm of all gradients together, above which they are scaled down to it; null: they are not'),
 });
 const allOptions = trainingOptimizerOptions.extend({
   learningRate: z.number().min(0).describe('of backbone and embedding'),
@@ -46,6 +62,8 @@ export interface OptimizerOptions extends z.input<typeof allOptions> {
   algorithm?: Algorithm | NamedOptimizer | undefined;
   /** Told in a line what of the loss will not be trained; by default process.emitWarning(). */
   onWarning?: ((message: string) => void) | undefined;
+  /** Told in a line how the learning rate falls with the depth, where it does. */
+  onNote?: ((text: string) => void) | undefined;
 }
 
 /** What a checkpoint keeps: `tensors` for a tensor file, the rest is plain JSON. */
@@ -64,6 +82,8 @@ export interface TrainingOptimizerState extends optim.OptimizerState<GroupOption
 export class TrainingOptimizer {
   private readonly inner: optim.Optimizer<GroupOptions>;
   private readonly learningRates: Record<TrainedPart, number>;
+  private readonly factorsByGroup: ReadonlyMap<string, number>;
+  private readonly clipNorm: number | null;
   private readonly maskWeightDecay: number;
   private readonly onWarning: (message: string) => void;
   private readonly warnedOf = new WeakSet<Loss>();
@@ -78,10 +98,11 @@ export class TrainingOptimizer {
   constructor(
     private readonly model: EmbeddingModel,
     loss: Loss,
-    { algorithm = { name: 'adam' }, onWarning, ...given }: OptimizerOptions,
+    { algorithm = { name: 'adam' }, onWarning, onNote, ...given }: OptimizerOptions,
   ) {
     const options = withDefaults('TrainingOptimizer', allOptions, given);
     const { learningRate, weightDecay, decayVectors } = options;
+    this.clipNorm = options.clipNorm;
     this.maskWeightDecay = weightDecay * options.maskWeightDecayMultiplier;
     this.onWarning = onWarning ?? ((message) => process.emitWarning(message));
     this.learningRates = {
@@ -91,13 +112,17 @@ export class TrainingOptimizer {
       masks: learningRate * options.maskLearningRateMultiplier,
     };
 
-    const { backbone, embedding } = model.parameterGroups();
+    const ofBackbone = backboneGroups(model.backbone, options);
+    this.factorsByGroup = ofBackbone.factors;
+    const byDepth = layerDecayInWords(learningRate, ofBackbone);
+    if (byDepth !== null) onNote?.(byDepth);
+    const decays = ({ ndim }: Tensor) => decayVectors || ndim >= 2;
     const groups = [
-      ...partGroups('backbone', backbone, weightDecay, decayVectors),
-      ...partGroups('embedding', embedding, weightDecay, decayVectors),
+      ...ofBackbone.groups,
+      ...partGroups('embedding', model.parameterGroups().embedding, weightDecay, decays),
     ];
     const lossParameters = loss.parameters();
-    if (this.learningRates.loss > 0) groups.push(...partGroups('loss', lossParameters, 0, true));
+    if (this.learningRates.loss > 0) groups.push(...partGroups('loss', lossParameters, 0, () => true));
     // Without a learning rate they are constants; else their gradients would pile up, step after step.
     else for (const parameter of lossParameters) parameter.requiresGrad_(false);
 
@@ -122,8 +147,9 @@ export class TrainingOptimizer {
     this.onWarning(untrained);
   }
 
-  /** Updates every parameter that has a gradient. */
+  /** Updates every parameter that has a gradient, of which the norm is cut to `clipNorm`. */
   step(): void {
+    if (this.clipNorm !== null) scope(() => clipGradients(this.gradients(), this.clipNorm!));
     this.inner.step();
   }
 
@@ -136,7 +162,7 @@ export class TrainingOptimizer {
   gradientNorm(): Tensor {
     return scope(() =>
       noGrad(() => {
-        const gradients = this.inner.groups.flatMap(({ params }) => params.flatMap(({ grad }) => grad ?? []));
+        const gradients = this.gradients();
         if (gradients.length === 0) return zeros([]);
         return stack(aten._foreach_norm$Scalar(gradients).map((norm) => norm.to('float32'))).sum();
       }),
@@ -156,10 +182,10 @@ export class TrainingOptimizer {
     this.apply();
   }
 
-  /** The learning rates as they are now, of the parts that are trained. */
+  /** The learning rates as they are now, of the parts that are trained; of the backbone that of its uppermost layer. */
   currentLearningRates(): Partial<Record<TrainedPart, number>> {
     return Object.fromEntries(
-      this.inner.groups.filter(({ name }) => !isOfVectors(name)).map(({ name, lr }) => [name, lr]),
+      this.inner.groups.filter(({ name }) => !isOfVectors(name)).map(({ name, lr }) => [partOf(name), lr]),
     );
   }
 
@@ -202,6 +228,10 @@ export class TrainingOptimizer {
     this.dispose();
   }
 
+  private gradients(): Tensor[] {
+    return this.inner.groups.flatMap(({ params }) => params.flatMap(({ grad }) => grad ?? []));
+  }
+
   private addMasks(): void {
     const { masks } = this.model.parameterGroups();
     if (masks.length === 0) return;
@@ -211,7 +241,8 @@ export class TrainingOptimizer {
   private apply(): void {
     for (const group of this.inner.groups) {
       const part = partOf(group.name);
-      group.lr = this.frozen.has(part) ? 0 : this.learningRates[part] * this.factor;
+      const rate = this.learningRates[part] * (this.factorsByGroup.get(group.name) ?? 1);
+      group.lr = this.frozen.has(part) ? 0 : rate * this.factor;
     }
   }
 }

@@ -3,6 +3,7 @@ import { Generator, tensor } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import {
+  buildAverage,
   buildLoss,
   buildMiner,
   buildNetwork,
@@ -103,6 +104,7 @@ export function smallSession(
   const model = buildNetwork(experiment, generators, {});
   const loss = buildLoss(experiment, NUM_CLASSES, generators.generator, {});
   const optimizer = buildOptimizer(experiment, model, loss, {});
+  const average = buildAverage(experiment, model);
   const miner = buildMiner(experiment, loss, random, {});
   const { maskLambda } = experiment.divide;
   const parts: SessionParts = {
@@ -110,7 +112,8 @@ export function smallSession(
     model,
     loss,
     optimizer,
-    step: new TrainingStep({ model, loss, miner, optimizer, maskLambda }),
+    average,
+    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda }),
     schedule: buildSchedule(experiment),
     sampler: buildSampler(experiment, {}),
     data: imagesData(),
@@ -124,6 +127,7 @@ export function smallSession(
     ...others,
   };
   const free = () => {
+    average?.dispose();
     optimizer.dispose();
     model.dispose();
     loss.dispose();

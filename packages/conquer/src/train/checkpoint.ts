@@ -19,6 +19,7 @@ import {
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { weightFaults } from '../models/weight-faults.js';
+import type { ModelAverage, ModelAverageState } from '../optimize/model-average.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
 
 const FORMAT = 'conquer-checkpoint-2';
@@ -54,6 +55,8 @@ export interface CheckpointState {
   /** The division in force. */
   division: Omit<Division, 'clusters'>;
   optimizer: Omit<TrainingOptimizerState, 'tensors'>;
+  /** Where the model is an average of the weights that train. */
+  average?: ModelAverageState;
   /** State of the Random that draws divisions, batches, augmentation and tuples. */
   random: number[];
   /** State of the torch generator that draws dropout, base64. */
@@ -67,8 +70,10 @@ export interface CheckpointState {
 }
 
 export interface Checkpoint {
-  /** The model's state dict. */
+  /** The model's state dict, as it is evaluated: averaged weights where there are any. */
   model: Map<string, Tensor>;
+  /** The weights that train, where those of `model` are their average. */
+  trained?: Map<string, Tensor>;
   /** The loss's state dict: what it learns itself. */
   loss: Map<string, Tensor>;
   /** The tensors of the optimiser's state. */
@@ -79,7 +84,7 @@ export interface Checkpoint {
 }
 
 /**
- * Writes one safetensors file: tensors `model.*`, `loss.*`, `optimizer.*` and `division.clusters`, the state as
+ * Writes one safetensors file: tensors `model.*`, `trained.*`, `loss.*`, `optimizer.*` and `division.clusters`, the state as
  * JSON in its metadata, and a checksum. The file appears whole or not at all.
  *
  * @throws UserError when it cannot be written; a checkpoint that had the name stays as it was
@@ -87,8 +92,8 @@ export interface Checkpoint {
 export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
   using clusters = tensor(checkpoint.clusters);
   const tensors = new Map<string, Tensor>([['division.clusters', clusters]]);
-  for (const part of ['model', 'loss', 'optimizer'] as const) {
-    for (const [name, value] of checkpoint[part]) tensors.set(`${part}.${name}`, value);
+  for (const part of ['model', 'trained', 'loss', 'optimizer'] as const) {
+    for (const [name, value] of checkpoint[part] ?? []) tensors.set(`${part}.${name}`, value);
   }
   const state = { ...checkpoint.state, experiment: toStore(checkpoint.state.experiment) };
   const metadata = { format: FORMAT, state: JSON.stringify(state) };
@@ -134,13 +139,13 @@ export function loadCheckpoint(path: string): Checkpoint {
     );
   const checkpoint: Checkpoint = {
     model: part('model.'),
+    ...(state.average && { trained: part('trained.') }),
     loss: part('loss.'),
     optimizer: part('optimizer.'),
     clusters: clusters.toTypedArray() as Int32Array,
     state,
   };
-  const parts = [checkpoint.model, checkpoint.loss, checkpoint.optimizer];
-  const known = new Set(parts.flatMap((tensorsOfPart) => [...tensorsOfPart.values()]));
+  const known = new Set(partsOf(checkpoint).flatMap((tensorsOfPart) => [...tensorsOfPart.values()]));
   // The clusters, which were copied, and what has a name that nobody asked for.
   for (const value of tensors.values()) if (!known.has(value)) value.dispose();
   const faults = checkpointFaults(checkpoint);
@@ -151,9 +156,17 @@ export function loadCheckpoint(path: string): Checkpoint {
   );
 }
 
-function checkpointFaults({ model, loss, optimizer }: Checkpoint): string | null {
+const partsOf = ({ model, trained, loss, optimizer }: Checkpoint) => [
+  model,
+  ...(trained ? [trained] : []),
+  loss,
+  optimizer,
+];
+
+function checkpointFaults({ model, trained, loss, optimizer }: Checkpoint): string | null {
   const parts: [string, ReadonlyMap<string, Tensor>][] = [
     ['the weights hold', model],
+    ['the weights that train hold', trained ?? new Map()],
     ["the loss's own weights hold", loss],
     ["the optimiser's state holds", optimizer],
   ];
@@ -213,25 +226,28 @@ export function loadFirstWhole(
 
 /** Frees the tensors of a checkpoint that was loaded. */
 export function disposeCheckpoint(checkpoint: Checkpoint): void {
-  for (const part of [checkpoint.model, checkpoint.loss, checkpoint.optimizer]) {
+  for (const part of partsOf(checkpoint)) {
     for (const value of part.values()) value.dispose();
   }
 }
 
 /**
- * Copies a checkpoint into a model, loss and optimiser that were made for it: as many learners, and the masks removed
- * from the optimiser if they were.
+ * Copies a checkpoint into a model, loss, optimiser and average that were made for it: as many learners, and the masks
+ * removed from the optimiser if they were.
  *
  * @param run named in errors
  * @throws UserError when it is of another model or loss; then these are not to be used
  */
 export function loadParts(
   run: string,
-  parts: { model: EmbeddingModel; loss: Loss; optimizer: TrainingOptimizer },
+  parts: { model: EmbeddingModel; loss: Loss; optimizer: TrainingOptimizer; average: ModelAverage | null },
   checkpoint: Checkpoint,
 ): void {
+  const { average } = checkpoint.state;
   try {
-    parts.model.loadStateDict(checkpoint.model);
+    parts.model.loadStateDict(checkpoint.trained ?? checkpoint.model);
+    // Of a run that had none so far, the average begins here.
+    parts.average?.load(checkpoint.model, average ?? { steps: 0 });
     parts.loss.loadStateDict(checkpoint.loss);
     parts.optimizer.loadStateDict({ ...checkpoint.state.optimizer, tensors: checkpoint.optimizer });
   } catch (error) {

@@ -11,7 +11,7 @@ export interface EvaluatedEpoch {
   isBest: boolean;
   seconds: number;
   /** Writes the embeddings down where they are the best epoch's, and frees them. */
-  keep(): void;
+  keep(): Promise<void>;
 }
 
 async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
@@ -53,11 +53,13 @@ export async function evaluateUntrained(session: Session): Promise<void> {
 export async function evaluateEpoch(session: Session, epoch: number): Promise<EvaluatedEpoch> {
   const { model, run, signal } = session.parts;
   const stopClock = session.clock.start('evaluate');
-  const evaluated = session.measures ? await evaluate(session, 'test') : null;
+  const { evaluated, validation } = await session.asKept(async () => ({
+    evaluated: session.measures ? await evaluate(session, 'test') : null,
+    validation: await validate(session),
+  }));
   const metrics = evaluated?.metrics ?? null;
-  const validation = await validate(session);
   const found: Found = { metrics, ...validation, ...(evaluated?.collapsed && { collapsed: true }) };
-  if (evaluated === null) return { found, isBest: false, seconds: stopClock(), keep() {} };
+  if (evaluated === null) return { found, isBest: false, seconds: stopClock(), async keep() {} };
   const isBest = session.isBest(found);
   // What a page shows is looked for only in embeddings that stay.
   const around = isBest ? surroundings(evaluated, model.numLearners, signal) : null;
@@ -65,8 +67,10 @@ export async function evaluateEpoch(session: Session, epoch: number): Promise<Ev
     found,
     isBest,
     seconds: stopClock(),
-    keep() {
-      if (around) writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, epoch });
+    async keep() {
+      const write = async () =>
+        around && writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, epoch });
+      await session.asKept(write);
       evaluated.dispose();
     },
   };

@@ -63,7 +63,7 @@ async function divideAndConquer(session: Session): Promise<Summary> {
     };
     session.endEpoch(record, isBest);
     run.appendMasks(epoch, model.learnerMasks.toLists());
-    keep();
+    await keep();
     session.saveEpoch(epoch, isBest);
     observer.onEpochEnd?.(record, isBest);
   }

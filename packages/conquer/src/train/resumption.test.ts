@@ -4,8 +4,10 @@ import { type EpochRecord, RunFolder, type StepRecord } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { liveTensors, readSafetensors } from '@conquer-dml/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { buildLearningRates } from '../experiment/build.js';
+import type { ExperimentInput } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
-import { labels, smallSession } from '../testing/small-session.js';
+import { labels, type SmallSession, smallSession } from '../testing/small-session.js';
 import { disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { runEpochs } from './loop.js';
 import type { TrainObserver } from './observer.js';
@@ -104,6 +106,70 @@ describe('a run that is stopped', () => {
         expect(y!.model.get(tensor)?.tolist(), tensor).toEqual(value.tolist());
       for (const checkpoint of [x!, y!]) disposeCheckpoint(checkpoint);
     }
+  });
+
+  it('changes no number of averaged weights, warm-up, drop path, clipping, layer decay, or another head', async () => {
+    const experiment: ExperimentInput = {
+      model: {
+        backbone: { name: 'small-resnet', widths: [8, 16], dropPath: 0.3 },
+        head: { name: 'bnneck' },
+        pooling: 'gem',
+      },
+      optimize: {
+        optimizer: { name: 'adamw' },
+        schedule: { name: 'cosine', lastFactor: 0.1 },
+        warmupEpochs: 1.5,
+        warmupFrom: 0,
+        layerDecay: 0.7,
+        clipNorm: 0.5,
+        ema: { decay: 0.95 },
+      },
+    };
+    const session = (path: string, others: SmallSession = {}) => {
+      const made = smallSession(join(folder, path), { epochs: 4, experiment, ...others });
+      const learningRate = buildLearningRates(made.parts.experiment);
+      return { ...made, parts: { ...made.parts, learningRate } };
+    };
+    const whole = session('whole');
+    await runEpochs(whole.parts);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    const x = loadCheckpoint(a.lastCheckpoint);
+    // What is evaluated and kept is not what trains.
+    expect([...x.trained!.keys()]).toEqual([...x.model.keys()]);
+    expect(x.trained!.get('embedding.weight')!.tolist()).not.toEqual(
+      x.model.get('embedding.weight')!.tolist(),
+    );
+    const moments: [number, number][] = [
+      [0, 2],
+      [1, 0],
+      [2, 1],
+    ];
+    for (const [epochOfStop, stepOfStop] of moments) {
+      const stop = new AbortController();
+      const onStep: TrainObserver['onStep'] = ({ epoch, step }) => {
+        if (epoch === epochOfStop && step === stepOfStop) stop.abort();
+      };
+      const path = `cut-${epochOfStop}`;
+      const first = session(path, { signal: stop.signal, observer: { onStep } });
+      await expect(runEpochs(first.parts)).rejects.toThrow(Interrupted);
+      first.free();
+      const rest = session(path, { resume: true });
+      await runEpochs(rest.parts);
+      rest.free();
+      const b = RunFolder.open(join(folder, path));
+      expect(withoutTimes(b.epochs())).toEqual(withoutTimes(a.epochs()));
+      const y = loadCheckpoint(b.lastCheckpoint);
+      for (const part of ['model', 'trained', 'optimizer'] as const)
+        for (const [name, value] of x[part]!)
+          expect(y[part]!.get(name)?.tolist(), `${part}.${name}`).toEqual(value.tolist());
+      expect(y.state.average).toEqual(x.state.average);
+      expect(y.state.generator).toBe(x.state.generator);
+      expect(readFileSync(b.embeddingsFile)).toEqual(readFileSync(a.embeddingsFile));
+      disposeCheckpoint(y);
+    }
+    expect(x.state.average!.steps).toBe(a.epochs().reduce((sum, { steps = 0 }) => sum + steps, 0));
+    disposeCheckpoint(x);
   });
 
   it('stopped within a clustering or a search for neighbours, changes no number', async () => {

@@ -20,6 +20,7 @@ import type { Experiment } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { ModelAverage } from '../optimize/model-average.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { OptionError } from '../option-error.js';
 import type { Random } from '../random.js';
@@ -47,6 +48,8 @@ export interface SessionParts {
   loss: Loss;
   /** The one that `step` has. */
   optimizer: TrainingOptimizer;
+  /** The one that `step` has: evaluated, and saved as the model. null or left out: the weights themselves are. */
+  average?: ModelAverage | null | undefined;
   step: TrainingStep;
   schedule: DivisionSchedule;
   /** The batches of one cluster (or of the whole training set): positions in the training split. */
@@ -143,7 +146,14 @@ export class Session {
 
   /** The learners that a new division asks for; their masks begin from those there are. */
   setLearners(numLearners: number): void {
-    if (this.parts.model.setNumLearners(numLearners)) this.parts.optimizer.replaceMasks();
+    if (!this.parts.model.setNumLearners(numLearners)) return;
+    this.parts.optimizer.replaceMasks();
+    this.parts.average?.follow();
+  }
+
+  /** Runs `body` with the model as it is to be evaluated and kept: of averaged weights, where there are any. */
+  async asKept<T>(body: () => Promise<T>): Promise<T> {
+    return await (this.parts.average?.during(body) ?? body());
   }
 
   /** Saves where the run stands, after the training was interrupted. @throws Interrupted always */
@@ -205,12 +215,14 @@ export class Session {
   }
 
   private save(file: string, epoch: number): void {
-    const { experiment, model, loss, optimizer, run, random, generator } = this.parts;
+    const { experiment, model, loss, optimizer, average, run, random, generator } = this.parts;
     const { tensors, ...optimizerState } = optimizer.stateDict();
     const { clusters, ...division } = this.division;
     if (file === run.lastCheckpoint) run.keepPreviousCheckpoint();
     saveCheckpoint(file, {
-      model: model.stateDict(),
+      ...(average
+        ? { model: average.stateDict(), trained: model.stateDict() }
+        : { model: model.stateDict() }),
       loss: loss.stateDict(),
       optimizer: tensors,
       clusters,
@@ -223,6 +235,7 @@ export class Session {
         masksTrain: this.masksTrain,
         division,
         optimizer: optimizerState,
+        ...(average && { average: average.state() }),
         random: random.getState(),
         generator: Buffer.from(generator.state()).toString('base64'),
         best: this.best,
@@ -233,7 +246,7 @@ export class Session {
   }
 
   private restore({ state, ...saved }: Checkpoint): void {
-    const { run, model, loss, optimizer, random, generator, data } = this.parts;
+    const { run, model, loss, optimizer, average = null, random, generator, data } = this.parts;
     refuseOtherLength({ state, ...saved }, data.trainLabels.length);
     const ended = run.summary();
     const trained = state.epoch + 1;
@@ -241,8 +254,9 @@ export class Session {
       throw new OptionError('train.epochs', `the run has trained its ${trained}: to go on, ask for more`);
     model.setNumLearners(state.numLearners);
     optimizer.replaceMasks();
+    average?.follow();
     if (!state.masksTrain) this.leaveMasksOut();
-    loadParts(run.path, { model, loss, optimizer }, { ...saved, state });
+    loadParts(run.path, { model, loss, optimizer, average }, { ...saved, state });
     this.division = { ...state.division, clusters: saved.clusters };
     random.setState(state.random);
     if (!loadGenerator(generator, state))

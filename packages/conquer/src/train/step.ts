@@ -3,6 +3,7 @@ import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { ModelAverage } from '../optimize/model-average.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { labelled } from '../rows.js';
 import { asPairs, asTuples, countOf, type Mined } from '../tuples.js';
@@ -15,6 +16,8 @@ export interface TrainingStepParts {
   miner: Miner | null;
   /** Over the parameters of `model` and `loss`. */
   optimizer: TrainingOptimizer;
+  /** Follows the weights of `model`, where there is one. */
+  average?: ModelAverage | null | undefined;
   /** Weight of the masks' similarity, lambda. */
   maskLambda: number;
   /** Told where the time of each step goes. */
@@ -71,7 +74,7 @@ export class TrainingStep {
    * @throws NotFiniteError when the loss or a gradient is not finite; then the weights have not been changed
    */
   run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
-    const { model, loss, miner, optimizer, maskLambda, profile } = this.parts;
+    const { model, loss, miner, optimizer, average, maskLambda, profile } = this.parts;
     const batch = labelled(labels);
     if (!loss.hasEnough(batch, batch))
       return skip('its classes do not give the loss anything to compare', null);
@@ -113,6 +116,7 @@ export class TrainingStep {
         throw new NotFiniteError(`the loss or its gradient is not finite (${mean})`);
       }
       optimizer.step();
+      average?.update();
       profile?.lap('optimizer', total);
       return { metricLoss: metric, maskLoss: mask, numTuples, skipped: null };
     });

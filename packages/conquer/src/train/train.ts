@@ -108,13 +108,14 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const run = resumed ?? lock.take(RunFolder.create(path, experiment));
   observer.onBegin?.({ experiment, data: sizesOf(dataset), threads: numThreads(), run: run.path });
   const profile = request.profile ? new Profile() : undefined;
-  const { model, loss, miner, optimizer, random, dropoutGenerator } = trainee;
+  const { model, loss, miner, optimizer, average, random, dropoutGenerator } = trainee;
   const { maskLambda } = experiment.divide;
   return await runEpochs({
     model,
     loss,
     optimizer,
-    step: new TrainingStep({ model, loss, miner, optimizer, maskLambda, profile }),
+    average,
+    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, profile }),
     schedule: buildSchedule(experiment),
     sampler: buildSampler(experiment, builder),
     data,

@@ -2,6 +2,7 @@ import { Generator } from '@conquer-dml/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import {
   type Builder,
+  buildAverage,
   buildLoss,
   buildMiner,
   buildModel,
@@ -12,6 +13,7 @@ import type { Experiment } from '../experiment/experiment.js';
 import type { Loss } from '../losses/loss.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { ModelAverage } from '../optimize/model-average.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { Random } from '../random.js';
 
@@ -21,6 +23,8 @@ export class Trainee {
     readonly model: EmbeddingModel,
     readonly loss: Loss,
     readonly optimizer: TrainingOptimizer,
+    /** Of the model's weights; null where they are the model themselves. */
+    readonly average: ModelAverage | null,
     /** null where the loss reads the whole batch. */
     readonly miner: Miner | null,
     /** Draws batches, augmentation and tuples. */
@@ -55,7 +59,9 @@ export class Trainee {
       if (!isOwnLoss) built.push(loss);
       const miner = buildMiner(experiment, loss, random, builder);
       const optimizer = buildOptimizer(experiment, model, loss, builder);
-      return new Trainee(model, loss, optimizer, miner, random, dropoutGenerator, isOwnLoss);
+      built.push(optimizer);
+      const average = buildAverage(experiment, model);
+      return new Trainee(model, loss, optimizer, average, miner, random, dropoutGenerator, isOwnLoss);
     } catch (error) {
       for (const part of built) part.dispose();
       throw error;
@@ -63,6 +69,7 @@ export class Trainee {
   }
 
   [Symbol.dispose](): void {
+    this.average?.dispose();
     this.optimizer.dispose();
     if (!this.isOwnLoss) this.loss.dispose();
     this.model.dispose();
