@@ -100,6 +100,10 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
       'loss',
       losses.filter(({ usesTuples }) => !usesTuples),
     ),
+    'losses and others': table(
+      ['loss', 'what it is of, and where others differ'],
+      losses.filter(({ differs }) => differs).map(({ name, differs }) => [`\`${name}\``, differs]),
+    ),
     miners: parts('miner', builtInParts.miners),
     datasets: parts('data.dataset', builtInParts.datasets),
     augmentations: parts('data.augmentation', builtInParts.augmentations),

@@ -106,6 +106,8 @@ export const arcface = lossPart({
   help: 'cross entropy with an additive angular margin (Deng et al. 2019)',
   usesTuples: false,
   learns: true,
+  differs:
+    "the margin in radians (pytorch-metric-learning: degrees) and scale 16 (there 64); `gradient: unicom` and `filterThreshold` as in Unicom's code, whose margin is 0.3 and scale 32",
   options,
   build: (options, context: LossContext) => new ArcFaceLoss({ ...options, ...context }),
 });

@@ -42,6 +42,8 @@ export const centre = lossPart({
   help: "a term beside another loss: distances to a learned centre of the image's class (Wen et al. 2016)",
   usesTuples: false,
   learns: true,
+  differs:
+    "of the paper, with centres that are learned by the optimiser; pytorch-metric-learning's CenterInvariantRegularizer is another thing",
   options,
   build: (options, { numClasses, embeddingDim }: LossContext) =>
     new CentreLoss({ ...options, numClasses, embeddingDim }),

@@ -95,6 +95,7 @@ export const centroidTriplet = lossPart({
   help: "each image between its own class's mean and the others' (Wieczorek et al. 2021)",
   usesTuples: false,
   learns: false,
+  differs: 'of the paper, the mean over triplets with a loss; not in pytorch-metric-learning 2.9',
   options,
   build: (options) => new CentroidTripletLoss(options),
 });

@@ -94,6 +94,8 @@ export const circle = lossPart({
   help: 'pairs weighed by how far they are from their optimum (Sun et al. 2020)',
   usesTuples: false,
   learns: false,
+  differs:
+    "the paper leaves open over which pairs its sums are: by default an anchor's, as in pytorch-metric-learning; `over: batch` is one term of all pairs, as in the implementation most in use",
   options,
   build: (options) => new CircleLoss(options),
 });

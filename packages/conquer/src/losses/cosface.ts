@@ -67,6 +67,7 @@ export const cosface = lossPart({
   help: 'cross entropy with an additive cosine margin (Wang et al. 2018)',
   usesTuples: false,
   learns: true,
+  differs: "equal in pytorch-metric-learning and the authors' code",
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new CosFaceLoss({ ...options, numClasses, embeddingDim, generator }),

@@ -47,6 +47,7 @@ export const embeddingNorm = lossPart({
   help: "a term beside another loss: the embeddings' length before it is made 1",
   usesTuples: false,
   learns: false,
+  differs: "pytorch-metric-learning's LpRegularizer, of the embeddings before they are scaled to length 1",
   options,
   build: (options) => new EmbeddingNormLoss(options),
 });

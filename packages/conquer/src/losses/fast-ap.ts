@@ -100,6 +100,8 @@ export const fastAp = lossPart({
   help: 'average precision by histograms of distances (Cakir et al. 2019)',
   usesTuples: false,
   learns: false,
+  differs:
+    "value and gradient as pytorch-metric-learning; the authors' hand-written backward gives n/2 times the derivative, n the anchors with a positive: `gradient: authors`",
   options,
   build: (options) => new FastApLoss(options),
 });

@@ -145,6 +145,8 @@ export const hyperbolicPairwise = lossPart({
   help: 'cross entropy of distances in the Poincaré ball (Ermolov et al. 2022)',
   usesTuples: false,
   learns: false,
+  differs:
+    'as the authors (hyp_metric); `average` divides as HIER does. Classes may be of different sizes and in any order. Not in pytorch-metric-learning',
   options,
   build: (options) => new HyperbolicPairwiseLoss(options),
 });

@@ -61,6 +61,7 @@ export const koleo = lossPart({
   help: 'a term beside another loss: spreads rows over the sphere (Sablayrolles et al. 2019)',
   usesTuples: false,
   learns: false,
+  differs: 'as in DINOv2, of the batch; not in pytorch-metric-learning',
   options,
   build: (options) => new KoLeoLoss(options),
 });

@@ -81,15 +81,20 @@ export interface LossFacts {
   readonly usesTuples?: boolean;
   /** Whether it has parameters of its own. */
   readonly learns?: boolean;
+  /** Where pytorch-metric-learning, the authors' code and the paper are not one, what this is; for the docs. */
+  readonly differs?: string;
 }
+
+/** What a loss of the list has to say. */
+type KnownFacts = LossFacts & Required<Pick<LossFacts, 'usesTuples' | 'learns'>>;
 
 /** A loss as an experiment names it. */
 export interface LossPart extends AnyPart<LossContext, Loss>, LossFacts {}
 
 /** Defines one. */
 export function lossPart<const Name extends string, Shape extends z.ZodRawShape, Built extends Loss>(
-  definition: Part<Name, Shape, LossContext, Built> & Required<LossFacts>,
-): Part<Name, Shape, LossContext, Built> & Required<LossFacts> {
+  definition: Part<Name, Shape, LossContext, Built> & KnownFacts,
+): Part<Name, Shape, LossContext, Built> & KnownFacts {
   return definition;
 }
 

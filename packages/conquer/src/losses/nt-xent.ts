@@ -121,6 +121,8 @@ export const ntXent = lossPart({
   help: 'InfoNCE: each positive pair against the negatives of its anchor (Chen et al. 2020)',
   usesTuples: false,
   learns: false,
+  differs:
+    "of classes as pytorch-metric-learning; `positives: two-views` is SimCLR's and pytorch-metric-learning's SelfSupervisedLoss, `first-to-second` its `symmetric=False`",
   options,
   build: (options) => new NtXentLoss(options),
 });

@@ -80,6 +80,7 @@ export const proxyAnchor = lossPart({
   help: 'a learned proxy for each class, with the images of a batch weighed by their hardness (Kim et al. 2020)',
   usesTuples: false,
   learns: true,
+  differs: "equal in pytorch-metric-learning and the authors' code",
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new ProxyAnchorLoss({ ...options, numClasses, embeddingDim, generator }),

@@ -95,6 +95,7 @@ export const rankedList = lossPart({
   help: 'positives within one distance, negatives beyond another, weighed by hardness (Wang et al. 2019)',
   usesTuples: false,
   learns: false,
+  differs: 'as pytorch-metric-learning; a negative at distance 0 counts here',
   options,
   build: (options) => new RankedListLoss(options),
 });

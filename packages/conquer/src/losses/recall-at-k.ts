@@ -147,6 +147,8 @@ export const recallAtK = lossPart({
   help: 'recall@k of ranks by sigmoids (Patel et al. 2022)',
   usesTuples: false,
   learns: false,
+  differs:
+    'as the authors: the query itself is among what is ranked; mixup is their SiMix, and draws from the generator of the weights. Not in pytorch-metric-learning',
   options,
   build: (options, { generator }: LossContext) => new RecallAtKLoss({ ...options, generator }),
 });

@@ -110,6 +110,7 @@ export const roadmap = lossPart({
   help: 'a bound of average precision, and calibrated similarities (Ramzi et al. 2021)',
   usesTuples: false,
   learns: false,
+  differs: 'as the authors; not in pytorch-metric-learning',
   options,
   build: (options) => new RoadmapLoss(options),
 });

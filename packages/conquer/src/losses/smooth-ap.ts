@@ -82,6 +82,8 @@ export const smoothAp = lossPart({
   help: 'average precision of ranks by sigmoids (Brown et al. 2020)',
   usesTuples: false,
   learns: false,
+  differs:
+    'as the authors, for classes of any size; pytorch-metric-learning 2.9 swaps the number of classes and the images of each, and is right only where both are equal',
   options,
   build: (options) => new SmoothApLoss(options),
 });

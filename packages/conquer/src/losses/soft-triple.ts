@@ -114,6 +114,8 @@ export const softTriple = lossPart({
   help: 'cross entropy over several learned centres of each class (Qian et al. 2019)',
   usesTuples: false,
   learns: true,
+  differs:
+    "the authors' 1e-5 under the root of the centres' distances; `rootOffset: 0` as pytorch-metric-learning",
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new SoftTripleLoss({ ...options, numClasses, embeddingDim, generator }),

@@ -74,6 +74,7 @@ export const subCentreArcface = lossPart({
   help: 'ArcFace with several learned centres of each class (Deng et al. 2020)',
   usesTuples: false,
   learns: true,
+  differs: 'as pytorch-metric-learning',
   options,
   build: (options, { numClasses, embeddingDim, generator }: LossContext) =>
     new SubCentreArcFaceLoss({ ...options, numClasses, embeddingDim, generator }),

@@ -97,6 +97,8 @@ export const supCon = lossPart({
   help: 'supervised contrastive loss (Khosla et al. 2020)',
   usesTuples: false,
   learns: false,
+  differs:
+    "pytorch-metric-learning's mean over the anchors with a loss; `form: authors` is the authors' code: times temperature / 0.07, mean over all anchors, one class alone allowed, and their temperature is 0.07",
   options,
   build: (options) => new SupConLoss(options),
 });

@@ -91,6 +91,7 @@ export const thresholdConsistentMargin = lossPart({
   help: 'a term beside another loss: similarities beyond one threshold for all classes (Zhang et al. 2024)',
   usesTuples: false,
   learns: false,
+  differs: 'as pytorch-metric-learning, whose own ignores a reference set; here it counts',
   options,
   build: (options) => new ThresholdConsistentMarginLoss(options),
 });

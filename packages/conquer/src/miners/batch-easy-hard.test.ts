@@ -1,11 +1,13 @@
 import { F, Generator, randn, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { batchRows, type Rows } from '../rows.js';
-import type { Tuples } from '../tuples.js';
+import { asTuples, type Mined } from '../tuples.js';
 import { BatchEasyHardMiner, type BatchEasyHardOptions } from './batch-easy-hard.js';
 
-const listed = ({ anchors, positives, negatives }: Tuples) =>
-  [...anchors].map((anchor, i) => [anchor, positives[i], negatives[i]]);
+const listed = (mined: Mined) => {
+  const { anchors, positives, negatives } = asTuples(mined);
+  return [...anchors].map((anchor, i) => [anchor, positives[i], negatives[i]]);
+};
 
 /** Points of the circle, by their angles in degrees. */
 function onCircle(angles: number[], labels: number[]): Rows {
@@ -34,7 +36,7 @@ describe('for an anchor at 0°, positives at 10° and 50°, negatives at 5°, 30
 
 it('has no semihard positive of a semihard negative', () => {
   expect(() => new BatchEasyHardMiner({ positive: 'semihard' })).toThrow(
-    /positive: semihard means by the other/,
+    /positive: semihard means by the other of the two: expected easy or hard beside it, got 'semihard'/,
   );
 });
 

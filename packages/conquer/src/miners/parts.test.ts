@@ -67,7 +67,7 @@ describe.each(miners.map((miner) => [miner.name, miner as MinerPart] as const))(
       expect(error).toMatchObject({
         path: option,
         problem: expect.stringMatching(
-          /^expected (a number|an integer|true or false|one of \w+, ).*, got (-?[\d.]+|"of no kind")$/,
+          /^expected (a number|an integer|true or false|one of \w+, |a list of 2).*, got (-?[\d.]+|"of no kind")$/,
         ),
       });
     }

@@ -1,0 +1,102 @@
+// Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads:
+//   PYTHON=… node bench/losses.mjs [NAME …]
+// A batch of 80 and one of 1,024, 512 dimensions, classes of 4, 100 classes for losses with weights of classes.
+import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { BatchEasyHardMiner, batchRows, builtInParts, withDefaults } from '../packages/conquer/dist/index.js';
+import { F, Generator, keepFreedMemory, randn, scope, setNumThreads } from '../packages/torch/dist/index.js';
+import { PYTHON } from './sides.mjs';
+
+const DIM = 512;
+const CLASSES = 100;
+const BATCHES = [80, 1024];
+/** Turns of each side; the fastest counts. */
+const TURNS = 5;
+/** Its B³ numbers, several times over, are more than this machine has. */
+const TOO_LARGE = { 'smooth-ap': 80 };
+
+keepFreedMemory();
+setNumThreads(2);
+
+function peer() {
+  const child = spawn(PYTHON, ['peers/losses.py'], {
+    cwd: dirname(fileURLToPath(import.meta.url)),
+    env: { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the peer ended: PYTHON has to have pytorch-metric-learning');
+    return JSON.parse(value);
+  };
+  return {
+    ready: answer,
+    async run(name, batch, repeats) {
+      child.stdin.write(`${name} ${batch} ${repeats}\n`);
+      return (await answer()).seconds;
+    },
+    end: () => child.stdin.end(),
+  };
+}
+
+/** A function that does it once. */
+function ours(part, batch) {
+  const generator = new Generator(1);
+  const context = { numClasses: CLASSES, embeddingDim: DIM, generator, compat: null };
+  const loss = part.build(withDefaults('loss', part.options, {}), context);
+  const labels = Int32Array.from({ length: batch }, (_, i) => Math.floor(i / 4) % CLASSES);
+  const x = randn([batch, DIM], { generator }).requiresGrad_();
+  const hard = new BatchEasyHardMiner({ positive: 'hard', negative: 'hard' });
+  const tuples = loss.usesTuples ? scope(() => hard.mine(batchRows(F.normalize(x.detach()), labels))) : null;
+  return () => {
+    x.grad = null;
+    loss.zeroGrad();
+    scope(() => {
+      const rows = batchRows(F.normalize(x), labels);
+      loss.forward(rows, rows, tuples).backward();
+    });
+  };
+}
+
+function time(work, repeats) {
+  for (let i = 0; i < 2; i++) work();
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) work();
+  return (performance.now() - start) / 1000 / repeats;
+}
+
+const shown = (seconds) => (seconds === null ? '' : (seconds * 1000).toFixed(seconds < 0.01 ? 2 : 1));
+
+const wanted = process.argv.slice(2);
+const other = peer();
+await other.ready();
+const ratios = [];
+console.log('| loss | batch | ms | pytorch-metric-learning | ratio |\n|---|---|---|---|---|');
+for (const part of builtInParts.losses) {
+  if (wanted.length > 0 && !wanted.includes(part.name)) continue;
+  for (const batch of BATCHES) {
+    const work = ours(part, batch);
+    const repeats = batch === 80 ? 30 : 3;
+    const [mine, theirs] = [[], []];
+    for (let turn = 0; turn < TURNS; turn++) {
+      mine.push(time(work, repeats));
+      if (batch > (TOO_LARGE[part.name] ?? batch)) continue;
+      const seconds = await other.run(part.name, batch, repeats);
+      if (seconds !== null) theirs.push(seconds);
+    }
+    const [here, there] = [Math.min(...mine), theirs.length > 0 ? Math.min(...theirs) : null];
+    const ratio = there === null ? null : here / there;
+    if (ratio !== null) ratios.push(ratio);
+    console.log(
+      `| ${part.name} | ${batch} | ${shown(here)} | ${shown(there)} | ${ratio === null ? '' : ratio.toFixed(2)} |`,
+    );
+  }
+}
+other.end();
+ratios.sort((a, b) => a - b);
+console.log(
+  `\n${ratios.length} rows with a peer: median ${ratios[ratios.length >> 1]?.toFixed(2)}, worst ${ratios.at(-1)?.toFixed(2)}`,
+);
