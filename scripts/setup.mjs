@@ -1,6 +1,6 @@
 // Brings what is missing: system packages, node_modules, the native build, the TypeScript build.
 // Idempotent, asks nothing, plain Node (it runs before anything is installed).
-//   node scripts/setup.mjs          what training needs
+//   node scripts/setup.mjs          what training needs; libtorch: LIBTORCH's, else a Python's of 2.x, else Debian's
 //   node scripts/setup.mjs --test   also PyTorch for Python and friends, which the tests compare with
 //   node scripts/setup.mjs --bench  these and what only the benchmarks compare with
 import { spawn, spawnSync } from 'node:child_process';
@@ -215,6 +215,10 @@ async function setUp(peers) {
   } catch (error) {
     throw new SetupError(error.message);
   }
+  const { otherLibtorchs } = await import('./other-libtorchs.mjs');
+  const { used, others } = otherLibtorchs();
+  const rest = others.map(({ version, root }) => `, not ${version} (LIBTORCH=${root} takes it)`).join('');
+  say(`set-up: on libtorch ${used?.version} in ${used?.libDir}${rest}`);
   say(`set-up: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 
