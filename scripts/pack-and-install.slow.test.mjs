@@ -48,7 +48,7 @@ async function reasonOf(work) {
 /** What libtorch is missing for is a reason to skip; any other error is one. */
 async function packed() {
   try {
-    return await pack({ say: () => {} });
+    return await pack({ into: newFolder(), say: () => {} });
   } catch (error) {
     throw error instanceof SetupError ? new Skipped(error.message) : error;
   }
