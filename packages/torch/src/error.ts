@@ -1,3 +1,5 @@
+import { SetupError } from '@conquer-dml/native/setup-error';
+
 /**
  * A call into libtorch that failed. The message names the operator, what it was given (shapes and dtypes) and
  * libtorch's own words, without its backtrace.
@@ -15,8 +17,9 @@ export class OutOfMemoryError extends TorchError {
 const outOfMemory =
   /can't allocate memory|not enough memory|bad_alloc|buffer allocation failed|could not create a memory|out of memory|_ALLOC_FAILED/i;
 
-/** The error for a failure in the binding. @param call what was called, with what */
-export function torchError(call: string, failure: unknown): TorchError {
+/** The error for a failure in the binding; that there is none says itself what to do. @param call what was called, with what */
+export function torchError(call: string, failure: unknown): TorchError | SetupError {
+  if (failure instanceof SetupError) return failure;
   const reason = failure instanceof Error ? failure.message : String(failure);
   const Kind = outOfMemory.test(reason) ? OutOfMemoryError : TorchError;
   return new Kind(`${call}: ${reason}`);
