@@ -15,10 +15,21 @@ struct Request {
   int out_width, out_height;
   bool flip;
   bool cover;  // keep the ratio: cut the sides that are too long
+  Kernel kernel;
+  // The size to which the whole image is resized before the part is cut out, which is then in pixels of that; 0: it is cut
+  // out of the image as it is, and what lies around it has no part in its border.
+  int whole_width, whole_height;
 };
 
 struct Box {
   double left, top, width, height;
+  double across, down;  // how far around it pixels count
+};
+
+// Whole samples around [start, start + length) of `total`, and `beyond` these.
+struct Region {
+  int first, last;
+  Region(double start, double length, double beyond, int total);
 };
 
 // The part of a width×height image that the request wants; false when it lies outside of the image.

@@ -21,6 +21,8 @@ constexpr int kMostScans = 200;
 // An image is reduced while it is decoded (by halves, in the frequency domain) as long as this many times the wanted
 // size is left for the filter: with 2 the mean difference to Pillow passes 1 level on sharp edges.
 constexpr double kSpare = 3;
+// For the cubic kernel twice as much: of a drawing of thin lines the features then stay within a cosine of 0.9999 of Pillow's.
+constexpr double kSpareCubic = 6;
 
 // Columns decoded beside the wanted ones, as chroma is interpolated from its neighbours.
 constexpr int kMargin = 8;
@@ -152,14 +154,6 @@ bool has_end(const jpeg_source_mgr& source) {
   return false;
 }
 
-// Whole samples around [start, start + length) of `total`.
-struct Region {
-  int first, last;
-  Region(double start, double length, int total)
-      : first(std::max(0, static_cast<int>(std::floor(start)))),
-        last(std::min(total, static_cast<int>(std::ceil(start + length)))) {}
-};
-
 }  // namespace
 
 bool jpeg_size(const uint8_t* bytes, size_t length, double pixel_limit, int& width, int& height) {
@@ -193,26 +187,27 @@ Decoded decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, con
   Box box;
   if (!wanted_box(request, turn.transpose ? height : width, turn.transpose ? width : height, box)) return Decoded::no;
   if (turn.transpose) {
-    box = {box.top, box.left, box.height, box.width};
+    box = {box.top, box.left, box.height, box.width, box.down, box.across};
     std::swap(out_width, out_height);
   }
   if (turn.mirror_across) box.left = width - box.left - box.width;
   if (turn.mirror_down) box.top = height - box.top - box.height;
 
   int reduction = 1;
-  while (reduction < 8 && box.width / (2 * reduction) >= kSpare * out_width &&
-         box.height / (2 * reduction) >= kSpare * out_height) {
+  const double spare = request.kernel == Kernel::cubic ? kSpareCubic : kSpare;
+  while (reduction < 8 && box.width / (2 * reduction) >= spare * out_width &&
+         box.height / (2 * reduction) >= spare * out_height) {
     reduction *= 2;
   }
-  box = {box.left / reduction, box.top / reduction, box.width / reduction, box.height / reduction};
+  box = {box.left / reduction, box.top / reduction, box.width / reduction, box.height / reduction, box.across, box.down};
   info.scale_num = 1;
   info.scale_denom = static_cast<unsigned>(reduction);
   info.out_color_space = JCS_EXT_RGBX;
   info.dct_method = JDCT_ISLOW;
   jpeg_start_decompress(&info);
 
-  const Region columns(box.left, box.width, static_cast<int>(info.output_width));
-  const Region rows(box.top, box.height, static_cast<int>(info.output_height));
+  const Region columns(box.left, box.width, box.across, static_cast<int>(info.output_width));
+  const Region rows(box.top, box.height, box.down, static_cast<int>(info.output_height));
   const int from = std::max(0, columns.first - kMargin);
   JDIMENSION decoded_from = static_cast<JDIMENSION>(from);
   JDIMENSION decoded_width =
@@ -222,10 +217,10 @@ Decoded decode_jpeg(const uint8_t* bytes, size_t length, double pixel_limit, con
 
   const bool across_mirror = turn.mirror_across != (request.flip && !turn.transpose);
   const bool down_mirror = turn.mirror_down != (request.flip && turn.transpose);
-  triangle_filter(box.left - columns.first, box.left + box.width - columns.first, columns.last - columns.first, out_width,
-                  across_mirror, space.across);
-  triangle_filter(box.top - rows.first, box.top + box.height - rows.first, rows.last - rows.first, out_height,
-                  down_mirror, space.down);
+  make_filter(request.kernel, box.left - columns.first, box.left + box.width - columns.first,
+              columns.last - columns.first, out_width, across_mirror, space.across);
+  make_filter(request.kernel, box.top - rows.first, box.top + box.height - rows.first, rows.last - rows.first, out_height,
+              down_mirror, space.down);
   const size_t row_bytes = static_cast<size_t>(out_width) * 3;
   const size_t count = static_cast<size_t>(rows.last - rows.first);
   space.line.resize(static_cast<size_t>(decoded_width) * 4 + 64);

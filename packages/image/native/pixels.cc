@@ -57,10 +57,8 @@ class PixelsTask : public RequestsTask {
       return;
     }
     const size_t row_bytes = static_cast<size_t>(place.width) * 3;
-    const int first = std::max(0, static_cast<int>(std::floor(box.top)));
-    const int last = std::min(place.height, static_cast<int>(std::ceil(box.top + box.height)));
-    const int first_column = std::max(0, static_cast<int>(std::floor(box.left)));
-    const int last_column = std::min(place.width, static_cast<int>(std::ceil(box.left + box.width)));
+    const auto [first, last] = Region(box.top, box.height, box.down, place.height);
+    const auto [first_column, last_column] = Region(box.left, box.width, box.across, place.width);
     const size_t start = place.verify ? 0 : first * row_bytes;
     const size_t length = (place.verify ? place.height : last - first) * row_bytes;
     const uint8_t* bytes = pixels_.bytes.as() + place.offset + start;
@@ -75,15 +73,17 @@ class PixelsTask : public RequestsTask {
     const size_t rows = static_cast<size_t>(last - first);
     const uint8_t* row = bytes + (first * row_bytes - start) + static_cast<size_t>(first_column) * 3;
     // In whole pixels and of the size that is there, nothing is resized.
-    if (box.left == first_column && box.top == first && box.width == request.out_width &&
+    if (box.left == std::floor(box.left) && box.top == std::floor(box.top) && box.width == request.out_width &&
         box.height == request.out_height && !request.flip) {
-      for (size_t y = 0; y < rows; y++, row += row_bytes) std::memcpy(out + y * out_bytes, row, out_bytes);
+      row += (static_cast<size_t>(box.top) - first) * row_bytes + (static_cast<size_t>(box.left) - first_column) * 3;
+      for (int y = 0; y < request.out_height; y++, row += row_bytes) std::memcpy(out + y * out_bytes, row, out_bytes);
       outcome(item) = kDone;
       return;
     }
-    triangle_filter(box.left - first_column, box.left - first_column + box.width, last_column - first_column,
-                    request.out_width, request.flip, space.across);
-    triangle_filter(box.top - first, box.top - first + box.height, last - first, request.out_height, false, space.down);
+    make_filter(request.kernel, box.left - first_column, box.left - first_column + box.width, last_column - first_column,
+                request.out_width, request.flip, space.across);
+    make_filter(request.kernel, box.top - first, box.top - first + box.height, last - first, request.out_height, false,
+                space.down);
     if (space.rows.size() < rows * out_bytes + 1) space.rows.resize(rows * out_bytes + 1);
     for (size_t y = 0; y < rows; y++, row += row_bytes) {
       resize_row_rgb(row, space.across, space.rows.data() + y * out_bytes);

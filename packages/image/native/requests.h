@@ -16,7 +16,7 @@ namespace conquer {
 // without an end.
 enum Outcome : uint8_t { kOpen = 0, kDone = 1, kOther = 2, kDamaged = 3, kShort = 4 };
 
-constexpr size_t kRequestNumbers = 8;
+constexpr size_t kRequestNumbers = 11;
 constexpr int32_t kMostSide = 65535;
 
 // The requests of a job, and where each result goes: one after the other; the last place is the end.
@@ -33,7 +33,11 @@ struct Requests {
       if (n[4] < 1 || n[5] < 1 || n[4] > kMostSide || n[5] > kMostSide) {
         throw std::invalid_argument("requests: expected sizes from 1 to 65535");
       }
-      requests.push_back({n[0], n[1], n[2], n[3], n[4], n[5], n[6] != 0, n[7] != 0});
+      if (n[9] < 0 || n[10] < 0 || n[9] > kMostSide || n[10] > kMostSide || (n[9] == 0) != (n[10] == 0)) {
+        throw std::invalid_argument("requests: expected sizes of the whole from 1 to 65535, or two zeros");
+      }
+      const Kernel kernel = n[8] != 0 ? Kernel::cubic : Kernel::triangle;
+      requests.push_back({n[0], n[1], n[2], n[3], n[4], n[5], n[6] != 0, n[7] != 0, kernel, n[9], n[10]});
       places.push_back(place);
       place += static_cast<size_t>(n[4]) * static_cast<size_t>(n[5]) * 3;
     }

@@ -16,8 +16,8 @@ namespace {
 constexpr int kBits = 22;
 constexpr int32_t kHalf = 1 << (kBits - 1);
 
-// The weights are not negative and add up to 1, so that no sum leaves the 8 bits.
-uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(sum >> kBits); }
+// A cubic kernel's weights may be negative: a sum may leave the 8 bits, but not the 32.
+uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255)); }
 
 template <int Stride>
 void resize_row(const uint8_t* row, const Filter& filter, uint8_t* out) {
@@ -122,15 +122,32 @@ bool has_avx2() {
 
 }  // namespace
 
-void triangle_filter(double from, double to, int inputs, int outputs, bool mirror, Filter& filter) {
+namespace {
+
+double weight_of(Kernel kernel, double distance) {
+  const double x = std::abs(distance);
+  if (kernel == Kernel::triangle) return std::max(0.0, 1 - x);
+  // Keys' cubic with a = -0.5.
+  constexpr double a = -0.5;
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0;
+}
+
+}  // namespace
+
+double support_of(Kernel kernel) { return kernel == Kernel::triangle ? 1 : 2; }
+
+void make_filter(Kernel kernel, double from, double to, int inputs, int outputs, bool mirror, Filter& filter) {
   const double scale = (to - from) / outputs;
-  const double support = std::max(scale, 1.0);
+  const double stretch = std::max(scale, 1.0);
+  const double support = support_of(kernel) * stretch;
   // The windows [first, last) first, as the widest decides how many weights each has.
   std::vector<int32_t> lasts(outputs);
   filter.firsts.resize(outputs);
   filter.taps = 1;
-  const auto weight = [support](double center, int input) {
-    return std::max(0.0, 1 - std::abs((input - center + 0.5) / support));
+  const auto weight = [kernel, stretch](double center, int input) {
+    return weight_of(kernel, (input - center + 0.5) / stretch);
   };
   const auto center_of = [&](int index) { return from + ((mirror ? outputs - 1 - index : index) + 0.5) * scale; };
   for (int index = 0; index < outputs; index++) {
@@ -152,7 +169,8 @@ void triangle_filter(double from, double to, int inputs, int outputs, bool mirro
     const int start = std::min(filter.firsts[index], inputs - filter.taps);
     int32_t* weights = filter.weights.data() + static_cast<size_t>(index) * filter.taps;
     for (int input = filter.firsts[index]; input < lasts[index]; input++) {
-      weights[input - start] = static_cast<int32_t>(0.5 + weight(center, input) / sum * (1 << kBits));
+      const double share = weight(center, input) / sum * (1 << kBits);
+      weights[input - start] = static_cast<int32_t>(share < 0 ? share - 0.5 : share + 0.5);
     }
     filter.firsts[index] = start;
   }

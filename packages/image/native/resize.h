@@ -1,5 +1,5 @@
-// Resizing with a triangle filter ("bilinear" with antialiasing), in the arithmetic of Pillow's resize: weights in
-// fixed point with 22 bits, first along the rows and then along the columns, rounded to 8 bits after each.
+// Resizing with a triangle filter ("bilinear" with antialiasing) or a cubic one, in the arithmetic of Pillow's resize: weights
+// in fixed point with 22 bits, first along the rows and then along the columns, rounded and clipped to 8 bits after each.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,13 @@ struct Filter {
   std::vector<int32_t> weights; // `taps` an output sample
 };
 
+enum class Kernel { triangle, cubic };
+
+// How far a kernel reaches, in samples of the coarser side.
+double support_of(Kernel kernel);
+
 // Maps [from, to) of `inputs` samples to `outputs` samples, in reverse order where `mirror` is set.
-void triangle_filter(double from, double to, int inputs, int outputs, bool mirror, Filter& filter);
+void make_filter(Kernel kernel, double from, double to, int inputs, int outputs, bool mirror, Filter& filter);
 
 // A row of pixels, 3 or 4 bytes each (RGB or RGBX), to a row of RGB. Reads and writes up to 1 byte past the last pixel.
 void resize_row_rgb(const uint8_t* row, const Filter& filter, uint8_t* out);

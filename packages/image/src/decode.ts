@@ -1,9 +1,10 @@
+import type { Sharp } from 'sharp';
 import { native, outcome, runNative } from './binding.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
 import { type ImageInput, inAddon, type NamedImage, namedImages } from './image-input.js';
 import { pixelLimit, withImage } from './pixels.js';
-import { encodeRequests, type ImageRequest, outsideReason, placesIn } from './request.js';
+import { encodeRequests, type ImageRequest, outsideReason, placesIn, requestBytes } from './request.js';
 
 /** What is wanted of an image. */
 export interface DecodeRequest extends ImageRequest {
@@ -23,7 +24,7 @@ export type NamedRequest = ImageRequest & NamedImage;
  * threads; BMP, which sharp does not read, through `decodeBitmap` before, and pixels through sharp too. From its bytes an image becomes what it becomes from its file.
  * Whatever the files hold becomes 8-bit sRGB (greyscale, CMYK, palettes, 16 bits, colour profiles);
  * transparency lies over white; of an animation the first frame counts. Resizing is bilinear with
- * antialiasing (a triangle filter as wide as the reduction), as Pillow's.
+ * antialiasing (a triangle filter as wide as the reduction), as Pillow's; or bicubic, where a request says so.
  *
  * A JPEG that was cut short is found whatever the crop; damage below the crop is not seen.
  *
@@ -64,7 +65,9 @@ export async function decodeNamed(
     const request = requests[index]!;
     // sharp reads no further than the crop, and what lacks only the marker of its end is whole.
     if (outcomes[index] === outcome.short) await decodeToTheEnd(request);
-    out.set(await decodeBySharp(request), places[index]!);
+    const { filter = 'bilinear', whole } = request;
+    const decoded = filter === 'bilinear' && !whole ? decodeBySharp(request) : resampled(request, options);
+    out.set(await decoded, places[index]!);
   });
 }
 
@@ -79,18 +82,34 @@ async function decodeBySharp(request: NamedRequest): Promise<Uint8Array> {
       let pipeline = crop ? image.extract(crop) : image;
       pipeline = pipeline.resize({ width: size.width, height: size.height, fit, kernel: 'linear' });
       if (flip) pipeline = pipeline.flop();
-      const { data, info } = await pipeline
-        .flatten({ background: '#ffffff' })
-        .toColourspace('srgb')
-        .raw({ depth: 'uchar' })
-        .toBuffer({ resolveWithObject: true });
-      if (info.channels !== 3)
-        throw new ImageError(name, `it decodes to ${info.channels} channels instead of 3`);
-      return data;
+      return (await rawPixels(pipeline, name)).data;
     } catch (error) {
       if (crop && error instanceof Error && /extract/.test(error.message))
         throw new ImageError(name, outsideReason(crop), { cause: error });
       throw error;
     }
   });
+}
+
+/** What sharp decodes, resized by the addon, whose filters are Pillow's. */
+async function resampled(request: NamedRequest, options: DecodeOptions): Promise<Uint8Array> {
+  const { data, info } = await withImage(request, async (image) => await rawPixels(image, request.name));
+  const out = new Uint8Array(requestBytes(request));
+  const outcomes = new Uint8Array(1);
+  const place = new Float64Array([0, info.width, info.height, 0, 0]);
+  await runNative(options, (threads, job) =>
+    native.readPixels(data, place, encodeRequests([request]), out, outcomes, threads, job),
+  );
+  if (outcomes[0] === outcome.done) return out;
+  throw new ImageError(request.name, outsideReason(request.crop ?? { left: 0, top: 0, ...request.size }));
+}
+
+async function rawPixels(image: Sharp, name: string) {
+  const { data, info } = await image
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new ImageError(name, `it decodes to ${info.channels} channels instead of 3`);
+  return { data, info };
 }

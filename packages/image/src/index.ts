@@ -12,6 +12,6 @@ export { type PackOptions, type PackProgress, packImages } from './pack.js';
 export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
 export { ReducedImages } from './reduced-images.js';
 export type { Reduction } from './reduction.js';
-export type { Crop, ImageRequest } from './request.js';
+export type { Crop, ImageRequest, ResizeFilter } from './request.js';
 export { type Drawing, type RenderOptions, renderSvg, renderSvgs } from './svg.js';
 export { type WarpRequest, warpImages } from './warp.js';

@@ -345,8 +345,8 @@ describe('the addon', () => {
       const native = require(${JSON.stringify(addon)});
       const count = 200;
       const paths = new Array(count).fill(${JSON.stringify(inFolder('1300-420.jpg'))});
-      const requests = new Int32Array(count * 8);
-      for (let i = 0; i < count; i++) requests.set([0, 0, 0, 0, 64, 64, 0, 0], i * 8);
+      const requests = new Int32Array(count * 11);
+      for (let i = 0; i < count; i++) requests.set([0, 0, 0, 0, 64, 64, 0, 0, 0, 0, 0], i * 11);
       const out = new Uint8Array(count * 64 * 64 * 3);
       native.decodeFiles(paths, requests, out, new Uint8Array(count), 1e9, 3, 0);
       if (isMainThread) {

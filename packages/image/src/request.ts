@@ -8,10 +8,20 @@ export interface Crop {
   height: number;
 }
 
+/** How pixels are made of others: with a triangle, or Keys' cubic of a = -0.5, as wide as the reduction; as Pillow's. */
+export type ResizeFilter = 'bilinear' | 'bicubic';
+
 /** What is wanted of one image. */
 export interface ImageRequest {
   /** The part of the image that is read; default the whole image. */
   crop?: Crop | undefined;
+  /**
+   * The size that the whole image is resized to first: `crop` is then in pixels of that, and of the size that is wanted. Left
+   * out: the part is cut out of the image as it is, and what lies around it has no part in its border.
+   */
+  whole?: ImageSize | undefined;
+  /** Default 'bilinear'. */
+  filter?: ResizeFilter | undefined;
   /** The size the part is resized to, in pixels. */
   size: ImageSize;
   /** What happens where the shapes differ: `fill` (default) stretches, `cover` keeps the ratio and cuts the sides. */
@@ -41,14 +51,17 @@ export function placesIn(out: Uint8Array, requests: readonly ImageRequest[]): nu
   return places;
 }
 
-/** The requests as the addon takes them: 8 numbers each. */
+/** Numbers of a request, as the addon takes it. */
+const NUMBERS = 11;
+
 export function encodeRequests(requests: readonly ImageRequest[]): Int32Array {
-  const numbers = new Int32Array(requests.length * 8);
-  for (const [index, { crop, size, fit, flip }] of requests.entries()) {
-    const at = index * 8;
+  const numbers = new Int32Array(requests.length * NUMBERS);
+  for (const [index, { crop, whole, filter, size, fit, flip }] of requests.entries()) {
+    const at = index * NUMBERS;
     // A width of 0 stands for the whole image.
     if (crop) numbers.set([crop.left, crop.top, crop.width || -1, crop.height], at);
     numbers.set([size.width, size.height, flip ? 1 : 0, fit === 'cover' ? 1 : 0], at + 4);
+    numbers.set([filter === 'bicubic' ? 1 : 0, whole?.width ?? 0, whole?.height ?? 0], at + 8);
   }
   return numbers;
 }

@@ -40,7 +40,7 @@ export class CropSource implements ImageSource {
     onBad?: OnBadImage,
   ): Promise<Tensor> {
     const { images, cropping, threads } = this.options;
-    const { size, warp } = cropping;
+    const { size, warp, filter } = cropping;
     const side = warp?.from ?? size;
     const bad = new Map<number, ImageError>();
     const noting = (places?: readonly number[]) => ({
@@ -52,11 +52,10 @@ export class CropSource implements ImageSource {
     const places = [...positions.keys()].filter((place) => !bad.has(place));
     const decisions = places.map((place) => cropping.draw(sizes[place]!, random));
     const requests = decisions.map(
-      ({ crop, flip }, at): SetRequest => ({
+      ({ crop, whole, flip }, at): SetRequest => ({
         index: positions[places[at]!]!,
         size: { width: side, height: side },
-        crop,
-        flip,
+        ...{ crop, whole, flip, filter },
       }),
     );
     const bytes = (of: number) => places.length * of * of * 3;

@@ -1,9 +1,11 @@
-import type { Crop, ImageSize } from '@conquer-dml/image';
+import type { Crop, ImageSize, ResizeFilter } from '@conquer-dml/image';
 import type { Random } from '../random.js';
 
 /** What of an image is read. */
 export interface CropDecision {
   crop: Crop;
+  /** The size that the whole image is resized to before; the crop is in pixels of that, and of the size that is wanted. */
+  whole?: ImageSize;
   /** Mirror left to right. */
   flip: boolean;
   /** Where there is a warp: the row-major 2×3 matrix of `warpImages`. */
@@ -22,6 +24,8 @@ export interface Warp {
 export interface Cropping {
   /** Side in pixels that the part is resized to. */
   readonly size: number;
+  /** How the part is resized; default 'bilinear'. */
+  readonly filter?: ResizeFilter;
   /** Each part is resized to `warp.from` instead, and sampled from there along its matrix. */
   readonly warp?: Warp;
   /** @param image its oriented size, in pixels */

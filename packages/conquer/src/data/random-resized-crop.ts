@@ -1,4 +1,4 @@
-import type { Crop, ImageSize } from '@conquer-dml/image';
+import type { Crop, ImageSize, ResizeFilter } from '@conquer-dml/image';
 import type { Random } from '../random.js';
 import type { CropDecision, Cropping } from './cropping.js';
 
@@ -11,6 +11,8 @@ export interface RandomResizedCropOptions {
   ratio?: readonly [number, number] | undefined;
   /** Probability of mirroring left to right; default 0.5. */
   flip?: number | undefined;
+  /** How the crop is resized; default 'bilinear'. */
+  filter?: ResizeFilter | undefined;
 }
 
 /**
@@ -19,12 +21,19 @@ export interface RandomResizedCropOptions {
  */
 export class RandomResizedCrop implements Cropping {
   readonly size: number;
+  readonly filter: ResizeFilter;
   private readonly area: readonly [number, number];
   private readonly ratio: readonly [number, number];
   private readonly flip: number;
 
   /** @throws RangeError for a range that is not positive, or upside down */
-  constructor({ size, area = [0.08, 1], ratio = [3 / 4, 4 / 3], flip = 0.5 }: RandomResizedCropOptions) {
+  constructor({
+    size,
+    area = [0.08, 1],
+    ratio = [3 / 4, 4 / 3],
+    flip = 0.5,
+    filter = 'bilinear',
+  }: RandomResizedCropOptions) {
     for (const [name, [least, most]] of Object.entries({ area, ratio })) {
       if (!(least > 0 && most >= least)) {
         throw new RangeError(
@@ -33,6 +42,7 @@ export class RandomResizedCrop implements Cropping {
       }
     }
     this.size = size;
+    this.filter = filter;
     this.area = area;
     this.ratio = ratio;
     this.flip = flip;

@@ -5,6 +5,7 @@ import { CenterCrop } from './center-crop.js';
 import type { Cropping } from './cropping.js';
 import { Normalize } from './normalize.js';
 import { RandomResizedCrop } from './random-resized-crop.js';
+import { ResizedCenterCrop } from './resized-center-crop.js';
 
 /** What is read of each image, and what is done to a batch of them. */
 export interface View {
@@ -19,17 +20,22 @@ export interface View {
  * size as in training with icons.
  *
  * @param seen what the model is given, its `view`; images come to this reduced already, see `imagesAsSeen`
- * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive; UserError for a
- *   way to bring images to size that there is not
+ * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive; UserError for
+ *   such a square and a network that was trained on images of another filter
  */
-export function evaluationView({ size, resize, input, reduction }: Preprocessing): View {
-  if (input.interpolation !== 'bilinear')
-    throw new UserError(
-      `expected a network for images that were brought to size bilinearly, got one for ${input.interpolation}: it would be given others than it was trained on`,
-    );
+export function evaluationView({ size, resize, input, reduction, squash }: Preprocessing): View {
   const transform = new Normalize(input);
-  return reduction?.square
-    ? { cropping: new AffineCrop({ size, from: resize }), transform }
+  const { interpolation: filter } = input;
+  if (reduction?.square) {
+    if (filter !== 'bilinear')
+      throw new UserError(
+        `expected a network for images that were brought to size bilinearly, as icons are, got one for ${filter}: it would be given others than it was trained on`,
+      );
+    return { cropping: new AffineCrop({ size, from: resize }), transform };
+  }
+  // Networks of torchvision's keep the order in which they have always been measured here: cut out, then resized.
+  return filter === 'bicubic' || squash
+    ? { cropping: new ResizedCenterCrop({ size, resize, filter, squash }), transform }
     : { cropping: new CenterCrop({ size, resize }), transform };
 }
 
@@ -39,5 +45,8 @@ export function evaluationView({ size, resize, input, reduction }: Preprocessing
  * @param minArea least share of the image
  */
 export function trainingView({ size, input }: Pick<Preprocessing, 'size' | 'input'>, minArea = 0.08): View {
-  return { cropping: new RandomResizedCrop({ size, area: [minArea, 1] }), transform: new Normalize(input) };
+  return {
+    cropping: new RandomResizedCrop({ size, area: [minArea, 1], filter: input.interpolation }),
+    transform: new Normalize(input),
+  };
 }

@@ -28,11 +28,15 @@ export function preprocessingFor(
   input: InputFormat,
   { size = input.size, resize: given, reduced = null }: Reading = {},
 ): Preprocessing {
-  const { channels, scale, mean, std, interpolation, cropShare, rounding } = { ...usualInput, ...input };
+  const { channels, scale, mean, std, interpolation, cropShare, rounding, squash } = {
+    ...usualInput,
+    ...input,
+  };
   const resize = given ?? shortSideFor(size, cropShare, rounding);
   return {
     size,
     resize,
+    ...(squash && { squash }),
     reduction: reduced && { size: resize, square: reduced === 'square' },
     input: { channels, scale, mean, std, interpolation },
   };

@@ -21,6 +21,8 @@ export interface Preprocessing {
   size: number;
   /** Short side before the centre is cut out, in pixels. */
   resize: number;
+  /** Whether the image is brought to a square of that side before, whatever its sides; left out: it is not. */
+  squash?: boolean | undefined;
   /**
    * How images are reduced, to 8 bits, before any part of them is read, as a cache of decoded images holds them; null:
    * parts are cut out of what the files hold. It is the same whether there is a cache or not.
@@ -47,6 +49,7 @@ export function isSeenAlike(indexed: IndexedPreprocessing | null, now: Preproces
   return (
     indexed.size === now.size &&
     indexed.resize === now.resize &&
+    (indexed.squash ?? false) === (now.squash ?? false) &&
     indexed.reduction?.size === now.reduction?.size &&
     square(indexed) === square(now) &&
     (indexed.input === undefined || isSameFormat(indexed.input, now.input))
