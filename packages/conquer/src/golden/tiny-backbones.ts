@@ -3,6 +3,8 @@ import { ConvNeXt, convnext } from '../models/convnext.js';
 import type { ConvNeXtShape } from '../models/convnext-shape.js';
 import { EfficientNet, efficientnet, MobileNetV3, mobilenet } from '../models/efficientnet.js';
 import type { EfficientNetShape } from '../models/efficientnet-plan.js';
+import { Eva, eva } from '../models/eva.js';
+import type { EvaShape } from '../models/eva-shape.js';
 import type { InputFormat } from '../models/input-format.js';
 import type { Published } from '../models/published.js';
 import { ResNet, timmResnet } from '../models/resnet.js';
@@ -64,6 +66,16 @@ export function tinyOfTimm(timm: string, kwargs: Arguments, native: readonly num
   if (residual !== null) {
     const shape = { ...residual, ...given({ layers: 'depths', channels: 'channels' }, kwargs) };
     return new ResNet(timm, {}, shape, inputOf(size));
+  }
+  const rotary = published<EvaShape>(eva, timm);
+  if (rotary !== null) {
+    const names = {
+      ...{ embed_dim: 'width', depth: 'depth', num_heads: 'heads', global_pool: 'pool' },
+      attn_pool_num_heads: 'poolHeads',
+    };
+    const shape = { ...rotary, ...given(names, kwargs), size };
+    const hidden = Math.floor((rotary.hidden / rotary.width) * shape.width + 1e-9);
+    return new Eva(timm, { ...shape, hidden }, inputOf(size));
   }
   return null;
 }

@@ -3,6 +3,7 @@ import type { BackbonePart } from './backbone.js';
 import { bnInception } from './bn-inception.js';
 import { convnext } from './convnext.js';
 import { efficientnet, mobilenet } from './efficientnet.js';
+import { eva } from './eva.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152, timmResnet } from './resnet.js';
 import { smallResNet } from './small-resnet.js';
 import { vgg11, vgg11bn } from './vgg.js';
@@ -21,6 +22,7 @@ export const backbones = [
   vgg11bn,
   bnInception,
   vit,
+  eva,
   convnext,
   efficientnet,
   mobilenet,

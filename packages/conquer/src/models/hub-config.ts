@@ -4,6 +4,8 @@ import type { Backbone, BackboneContext } from './backbone.js';
 import { ConvNeXt } from './convnext.js';
 import { convnextModelTypes, convnextShapeOfConfig } from './convnext-shape.js';
 import { createBackbone, type ModelName, modelNames } from './create-model.js';
+import { dinov3ShapeOfConfig } from './dinov3-config.js';
+import { Eva } from './eva.js';
 import type { InputFormat } from './input-format.js';
 import { publicName } from './public-name.js';
 import { ResNet } from './resnet.js';
@@ -79,6 +81,7 @@ const networks: Readonly<Record<string, Build>> = {
       (name, config, ...others) => new ConvNeXt(name, convnextShapeOfConfig(config), ...others),
     ]),
   ),
+  dinov3_vit: (name, config, ...others) => new Eva(name, dinov3ShapeOfConfig(config), ...others),
   resnet: (name, config, input, context) => new ResNet(name, context, resnetShapeOfConfig(config), input),
 };
 

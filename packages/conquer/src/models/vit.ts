@@ -8,6 +8,7 @@ import type { InputFormat } from './input-format.js';
 import { type LayerOptions, transformerLinear } from './layer-options.js';
 import { Mlp } from './mlp.js';
 import type { Naming } from './naming.js';
+import { PatchEmbedding } from './patch-embedding.js';
 import { resamplePositions } from './position-table.js';
 import type { TokenShape } from './prompts.js';
 import { runStage } from './residual-blocks.js';
@@ -80,21 +81,6 @@ class Block extends nn.Module {
 
 const scaled = (x: Tensor, layerScale: LayerScale | null) =>
   layerScale === null ? x : layerScale.forward(x);
-
-/** The images' patches as tokens. */
-class PatchEmbedding extends nn.Module {
-  readonly proj: nn.Conv2d;
-
-  constructor(patch: number, width: number, bias: boolean, { generator, device }: LayerOptions) {
-    super();
-    this.proj = new nn.Conv2d(3, width, patch, { stride: patch, bias, generator, device });
-  }
-
-  /** (B, 3, H, W) → (B, width, H / patch, W / patch) */
-  forward(images: Tensor): Tensor {
-    return this.proj.forward(images);
-  }
-}
 
 /**
  * A vision transformer with learned positions, without its classifier, in timm's names. Its feature is a vector: pooling is its
