@@ -9,6 +9,8 @@ import type { InputFormat } from '../models/input-format.js';
 import type { Published } from '../models/published.js';
 import { ResNet, timmResnet } from '../models/resnet.js';
 import type { ResNetShape } from '../models/resnet-shape.js';
+import { Swin, swin } from '../models/swin.js';
+import type { SwinShape } from '../models/swin-shape.js';
 import { ViT, vit } from '../models/vit.js';
 import type { ViTShape } from '../models/vit-shape.js';
 
@@ -76,6 +78,12 @@ export function tinyOfTimm(timm: string, kwargs: Arguments, native: readonly num
     const shape = { ...rotary, ...given(names, kwargs), size };
     const hidden = Math.floor((rotary.hidden / rotary.width) * shape.width + 1e-9);
     return new Eva(timm, { ...shape, hidden }, inputOf(size));
+  }
+  const windows = published<SwinShape>(swin, timm);
+  if (windows !== null) {
+    const names = { embed_dim: 'width', depths: 'depths', num_heads: 'heads', window_size: 'window' };
+    const shape = { ...windows, ...given(names, kwargs), size: [size, native[1] ?? size] as const };
+    return new Swin(timm, shape, inputOf(size));
   }
   return null;
 }

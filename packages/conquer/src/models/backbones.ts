@@ -6,6 +6,7 @@ import { efficientnet, mobilenet } from './efficientnet.js';
 import { eva } from './eva.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152, timmResnet } from './resnet.js';
 import { smallResNet } from './small-resnet.js';
+import { swin } from './swin.js';
 import { vgg11, vgg11bn } from './vgg.js';
 import { vit } from './vit.js';
 
@@ -24,6 +25,7 @@ export const backbones = [
   vit,
   eva,
   convnext,
+  swin,
   efficientnet,
   mobilenet,
   timmResnet,

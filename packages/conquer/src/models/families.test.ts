@@ -15,12 +15,21 @@ import { backbones } from './backbones.js';
 import { ConvNeXt } from './convnext.js';
 import { createBackbone, type ModelName } from './create-model.js';
 import { EfficientNet, MobileNetV3 } from './efficientnet.js';
+import { Eva } from './eva.js';
+import type { EvaShape } from './eva-shape.js';
 import { ResNet } from './resnet.js';
+import { Swin } from './swin.js';
 import { ViT } from './vit.js';
 import { loadWeights } from './weights.js';
 
 const input = { size: 64, mean: [0, 0, 0], std: [1, 1, 1] } as const;
 const format = () => ({ ...input, mean: [...input.mean], std: [...input.std] }) as never;
+
+const dinov3: EvaShape = {
+  ...{ patch: 16, size: 64, width: 16, depth: 2, heads: 2, hidden: 32 },
+  ...{ registers: 2, positions: false, layerScale: true, eps: 1e-5 },
+  ...{ rope: { kind: 'halves', temperature: 100 }, qkv: 'packed', mlp: 'swiglu', pool: 'avg' },
+};
 
 /** A small member of each family, drawn from a seed. */
 const small: Record<string, (generator: Generator) => Backbone> = {
@@ -49,6 +58,32 @@ const small: Record<string, (generator: Generator) => Backbone> = {
     new EfficientNet('mobilenetv2', { kind: 'mobilenetv2', width: 0.1, depth: 0.3 }, format(), { generator }),
   mobilenetv3: (generator) =>
     new MobileNetV3('mobilenetv3', { kind: 'mobilenetv3-small', width: 0.25 }, format(), { generator }),
+  dinov3: (generator) => new Eva('dinov3', dinov3, format(), { generator }),
+  perception: (generator) =>
+    new Eva(
+      'perception',
+      {
+        ...{ ...dinov3, positions: true, registers: 0, pool: 'map', poolHeads: 2, qkv: 'packed-bias' },
+        ...{ rope: { kind: 'pairs', grid: 4, offset: 1, columnsFirst: true } },
+      },
+      format(),
+      { generator },
+    ),
+  eva02: (generator) =>
+    new Eva(
+      'eva02',
+      {
+        ...{ ...dinov3, positions: true, registers: 0, normAfterPool: true, qkv: 'split', innerNorm: true },
+        ...{ mlp: 'swiglu-norm', layerScale: false },
+        rope: { kind: 'pairs', grid: 4, offset: 0, columnsFirst: false },
+      },
+      format(),
+      { generator },
+    ),
+  swin: (generator) =>
+    new Swin('swin', { size: [64, 64], width: 8, depths: [1, 2], heads: [1, 2], window: 3 }, format(), {
+      generator,
+    }),
   resnet: (generator) =>
     new ResNet(
       'resnet',

@@ -10,6 +10,8 @@ import type { InputFormat } from './input-format.js';
 import { publicName } from './public-name.js';
 import { ResNet } from './resnet.js';
 import { resnetShapeOfConfig } from './resnet-shape.js';
+import { Swin } from './swin.js';
+import { swinShapeOfConfig } from './swin-shape.js';
 import { ViT } from './vit.js';
 import { vitModelTypes, vitShapeOfConfig } from './vit-config.js';
 
@@ -82,6 +84,7 @@ const networks: Readonly<Record<string, Build>> = {
     ]),
   ),
   dinov3_vit: (name, config, ...others) => new Eva(name, dinov3ShapeOfConfig(config), ...others),
+  swin: (name, config, ...others) => new Swin(name, swinShapeOfConfig(config), ...others),
   resnet: (name, config, input, context) => new ResNet(name, context, resnetShapeOfConfig(config), input),
 };
 
