@@ -38,6 +38,7 @@ test('they are all there, each after those that it needs', () => {
     '@conquer-dml/native',
     '@conquer-dml/run',
     '@conquer-dml/torch',
+    '@conquer-dml/weights',
     'conquer-dml',
   ]);
   for (const [at, { manifest }] of checked.packages.entries()) {

@@ -32,6 +32,7 @@ const ALLOWED = {
   '@conquer-dml/dashboard':
     /^(dist\/.*\.(js|d\.ts)|dist\/page\/(index\.html|assets\/[\w-]+\.(js|css)|licenses\.md))$/,
   '@conquer-dml/emoji': /^$/,
+  '@conquer-dml/weights': /^(NOTICE|[\w.-]+\.safetensors)$/,
 };
 const ALLOWED_ON_PLATFORM = /^(conquer_(torch|image)\.node|lib\/lib[\w.-]+|licenses\/.*|NOTICE)$/;
 const EVERYWHERE = ['package.json', 'README.md', 'LICENSE'];

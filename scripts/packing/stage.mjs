@@ -44,9 +44,9 @@ export function publishedManifest(manifest, root, directory, platforms) {
   };
 }
 
-/** Writes what of a package is not its own: package.json as it is published, and the licence. */
+/** Writes what of a package is not its own: package.json as it is published, and the licence, where it has none of its own. */
 export function finishStage(root, folder, manifest, staged, platforms) {
-  cpSync(join(root, 'LICENSE'), join(staged, 'LICENSE'));
+  if (!existsSync(join(folder, 'LICENSE'))) cpSync(join(root, 'LICENSE'), join(staged, 'LICENSE'));
   const everybodys = readJson(join(root, 'package.json'));
   const published = publishedManifest(manifest, everybodys, relative(root, folder), platforms);
   writeFileSync(join(staged, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
