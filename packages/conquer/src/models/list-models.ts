@@ -22,10 +22,14 @@ export interface DescribedModel extends ListedModel {
   parameters: number;
 }
 
+const allPublished = () =>
+  (backbones as readonly BackbonePart[]).flatMap(({ name: family, published = [] }) =>
+    published.map((each) => ({ family, ...each })),
+  );
+
 /** The weights that have a public name. */
 export function listModels(): ListedModel[] {
-  const all = (backbones as readonly BackbonePart[]).flatMap(({ published = [] }) => [...published]);
-  return all.map(({ name, repository, license, gated, input, note }) => ({
+  return allPublished().map(({ name, repository, license, gated, input, note }) => ({
     ...{ name, repository, license, gated, input },
     ...(note !== undefined && { note }),
     builtIn: name === BUILT_IN,
@@ -33,12 +37,25 @@ export function listModels(): ListedModel[] {
   }));
 }
 
-/** Builds the network without numbers, to count them. */
-export function describeModel(listed: ListedModel): DescribedModel {
-  const backbone = createBackbone(listed.name as ModelName, { device: 'meta' });
+/** Builds the networks without numbers, to count them: of several weights of one network once. */
+export function describeModels(listed: readonly ListedModel[]): DescribedModel[] {
+  const networks = new Map(
+    allPublished().map(({ family, name, shape }) => [name, JSON.stringify([family, shape])]),
+  );
+  const sizes = new Map<string | undefined, Pick<DescribedModel, 'dim' | 'parameters'>>();
+  return listed.map((model) => {
+    const network = networks.get(model.name);
+    const size = sizes.get(network) ?? sizeOf(model.name as ModelName);
+    sizes.set(network, size);
+    return { ...model, ...size };
+  });
+}
+
+function sizeOf(name: ModelName): Pick<DescribedModel, 'dim' | 'parameters'> {
+  const backbone = createBackbone(name, { device: 'meta' });
   try {
     const parameters = backbone.parameters().reduce((sum, each) => sum + each.numel(), 0);
-    return { ...listed, dim: backbone.featureSize, parameters };
+    return { dim: backbone.featureSize, parameters };
   } finally {
     backbone.dispose();
   }

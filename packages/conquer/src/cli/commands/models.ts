@@ -2,7 +2,7 @@ import { didYouMean, UserError } from '@conquer-dml/run';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { RECALL_SOURCE } from '../../models/known-recall.js';
-import { type DescribedModel, describeModel, listModels } from '../../models/list-models.js';
+import { type DescribedModel, describeModels, listModels } from '../../models/list-models.js';
 import { publicName } from '../../models/public-name.js';
 
 interface ModelsFlags {
@@ -28,7 +28,7 @@ function printModels(name: string | undefined, { filter, json }: ModelsFlags): v
   const all = listModels();
   const wanted = name === undefined ? all.filter(matching(filter)) : [one(name, all)];
   if (wanted.length === 0) throw new UserError(`--filter: no model's name holds '${filter}'`);
-  const models = wanted.map(describeModel);
+  const models = describeModels(wanted);
   const [first] = models;
   if (json) for (const model of models) process.stdout.write(`${JSON.stringify(model)}\n`);
   else if (name !== undefined && first !== undefined) process.stdout.write(described(first));
