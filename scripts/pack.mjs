@@ -15,6 +15,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { SetupError } from '../packages/native/builder/setup-error.mjs';
 import { alone, build } from './build.mjs';
 import { cacheFolder } from './packing/fetch-libtorch.mjs';
 import { makePlatform, platformFolder, platformKey } from './packing/platform.mjs';
@@ -94,6 +95,12 @@ export async function pack({ platform = true, into = TARBALLS, say = console.log
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const tarballs = await pack({ platform: !process.argv.includes('--without-platform') });
-  for (const path of tarballs) console.log(`${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  try {
+    const tarballs = await pack({ platform: !process.argv.includes('--without-platform') });
+    for (const path of tarballs) console.log(`${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
 }
