@@ -86,7 +86,7 @@ function valuesOf(option: Option, typed: string): Candidate[] {
     case 'device':
       return plain(['cpu', 'cuda:0']);
     case 'weights':
-      return plain(['imagenet', 'none']);
+      return plain(['imagenet', 'published', 'none']);
     case 'split':
       return plain(['half', 'random']);
     default:

@@ -8,7 +8,7 @@ const places: Record<string, readonly string[]> = {
   'data.dataset.folder': [],
   'data.dataset.file': [],
   'data.dataset.split': ['half', 'random'],
-  'model.weights': ['imagenet'],
+  'model.weights': ['imagenet', 'published'],
 };
 
 /** Those of one experiment, with their values. The images of a data set of one's own are listed by the run. */

@@ -17,6 +17,7 @@ import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
 import type { HeadBuilder } from '../models/head.js';
 import type { Reading } from '../models/preprocessing.js';
+import { publishedFiles } from '../models/pretrained.js';
 import { fetchWeights } from '../models/published-weights.js';
 import type { TuningContext } from '../models/tuning.js';
 import { imageNetWeights, loadWeights } from '../models/weights.js';
@@ -237,6 +238,13 @@ export async function buildModel(
 /** Fills the backbone from a file, or from the published one, which is fetched once. */
 async function loadWeightsOf(weights: string, { backbone }: EmbeddingModel, builder: Builder): Promise<void> {
   const { onPreparation, onNote } = builder;
+  if (weights === 'published') {
+    const folder = await publishedFiles(backbone.name, { onNote, onPreparation }).catch((error: unknown) => {
+      throw error instanceof UserError ? new OptionError('model.weights', error.message) : error;
+    });
+    loadWeights(backbone, folder);
+    return;
+  }
   if (weights !== 'imagenet') {
     loadWeights(backbone, weights, { onNote: (text) => onNote?.(`weights: ${text}`) });
     return;

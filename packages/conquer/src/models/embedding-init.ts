@@ -1,5 +1,5 @@
 import { UserError } from '@conquer-dml/run';
-import { type Generator, nn, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { aten, type Generator, nn, noGrad, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { withDefaultsAt } from '../part.js';
@@ -12,6 +12,7 @@ export const embeddingInitKinds = [
   'kaiming-fan-out',
   'truncated-normal',
   'identity',
+  'orthogonal',
 ] as const;
 
 /** How the embedding's weight is drawn, see `embeddingInitOptions`. */
@@ -20,10 +21,11 @@ export type EmbeddingInitKind = (typeof embeddingInitKinds)[number];
 /**
  * How the embedding's weight is drawn, of `rows` x `columns`:
  * - 'default': PyTorch's, U(-b, b) with b = 1 / sqrt(columns); the bias is drawn like this under all kinds
- *   but the last two,
+ *   but the last three,
  * - 'xavier-uniform', 'xavier-normal': variance 2 gain^2 / (rows + columns),
  * - 'kaiming-fan-in', 'kaiming-fan-out': normal of variance 1 / columns, 1 / rows,
  * - 'truncated-normal': N(0, 0.1^2) cut at two deviations; the bias is 0.1.
+ * - 'orthogonal': rows of length 1 that are orthogonal, where there are no more than columns; the bias is 0.
  * - 'identity': dimension i is feature i, the bias is 0; beyond the features it begins again with the first.
  */
 export const embeddingInitOptions = z.strictObject({
@@ -92,6 +94,10 @@ function draw(
     case 'default':
     case 'identity':
       return;
+    case 'orthogonal':
+      makeOrthogonal(weight, generator);
+      bias?.fill_(0);
+      return;
     case 'xavier-uniform':
       nn.init.xavierUniform_(weight, { gain, generator });
       return;
@@ -108,6 +114,15 @@ function draw(
       nn.init.truncNormal_(weight, { std: 0.1, a: -0.2, b: 0.2, generator });
       if (bias !== null) nn.init.constant_(bias, 0.1);
   }
+}
+
+/** The orthogonal factor of a matrix of normal numbers, its signs settled: each such matrix is equally likely. */
+function makeOrthogonal(weight: Tensor, generator: Generator | undefined): void {
+  const [rows, columns] = weight.shape as [number, number];
+  const long = randn([Math.max(rows, columns), Math.min(rows, columns)], { generator });
+  const [q, r] = aten.linalg_qr(long);
+  const signed = q.mul(aten.diagonal(r).sign());
+  weight.copy_(rows < columns ? signed.t() : signed);
 }
 
 function makeIdentity({ weight, bias, inFeatures, outFeatures }: nn.Linear): void {

@@ -163,6 +163,19 @@ async function ofName(from: string, options: PretrainedOptions): Promise<Found> 
   return { ...ofPath(folder, options), source };
 }
 
+/**
+ * The weights that a network was published with, under its own name: a file or a folder of the cache, fetched once.
+ *
+ * @throws UserError for a network without such, or where they cannot be fetched
+ */
+export async function publishedFiles(name: string, options: PretrainedOptions = {}): Promise<string> {
+  if (publishedWeights(name) === null)
+    throw new UserError(
+      `no weights are published under the name ${name}: expected a network of timm's names`,
+    );
+  return (await ofName(name, options)).weights;
+}
+
 async function idOf(name: string, weights: string): Promise<string> {
   const id = createHash('sha256').update(name);
   for (const file of weightFilesOf(weights)) {

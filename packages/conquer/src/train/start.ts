@@ -44,6 +44,9 @@ export function warnOfStart(
   const start = startWarning(experiment, parts);
   if (start !== null) onNote?.(start);
   const { weights } = experiment.model;
-  const seen = weights === null || weights === 'imagenet' ? null : seenClassesWarning(weights, dataset);
+  const seen =
+    weights === null || ['imagenet', 'published'].includes(weights)
+      ? null
+      : seenClassesWarning(weights, dataset);
   if (seen !== null) onNote?.(seen);
 }
