@@ -45,7 +45,7 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
       targets.some(
         (target) =>
           target.path === path &&
-          target.part === part &&
+          (part === null ? target.part === null : target.names.includes(part)) &&
           (target.option === option || (part === null && target.option === 'name')),
       ),
     );

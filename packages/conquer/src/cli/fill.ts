@@ -37,10 +37,12 @@ export function fillExperiment(
     for (const { path, option, part, schema } of flag.targets)
       if (part === null && option === 'name') put(`${path}.name`, meant(flag, schema, text));
   const chosen = (target: Target) => {
-    const { path, part } = target;
+    const { path, part, names } = target;
     // Of a list of losses no flag is one's.
     if (part !== null && path !== 'track' && Array.isArray(valueAt(experiment, path))) return false;
-    return part === null || part === (valueAt(experiment, `${path}.name`) ?? defaultPart(path, flags));
+    return (
+      part === null || names.includes(String(valueAt(experiment, `${path}.name`) ?? defaultPart(path, flags)))
+    );
   };
   for (const { flag, text } of asked) {
     if (flag.targets.some(({ path }) => path === 'track')) {
@@ -134,12 +136,12 @@ export function inFlags(error: OptionError, flags: readonly Flag[]): UserError {
 
 /** The value that a flag stands for in an experiment; undefined where its part is not the one chosen. */
 export function flagValue(experiment: Experiment | ExperimentInput, flag: Flag): unknown {
-  for (const { path, part, option } of flag.targets) {
+  for (const { path, part, names, option } of flag.targets) {
     if (path === 'track') {
       const tracker = experiment.track?.find(({ name }) => name === part);
       return option === null ? tracker !== undefined : (valueAt(tracker ?? {}, option) ?? null);
     }
-    if (part !== null && valueAt(experiment, `${path}.name`) !== part) continue;
+    if (part !== null && !names.includes(String(valueAt(experiment, `${path}.name`)))) continue;
     const value = valueAt(experiment, option === null ? path : `${path}.${option}`);
     if (value !== undefined) return value;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { builtInParts, experimentSchema } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';
-import { alternatives, type JsonSchema, jsonSchemaOf } from '../option-error.js';
+import { alternatives, type JsonSchema, jsonSchemaOf, partNames } from '../option-error.js';
 import { flagsOf, meant, shownValue } from './flags.js';
 
 // No option in one place only: whatever the schema has is told of in a line and has one flag, and a flag is nothing else.
@@ -14,7 +14,7 @@ interface Leaf {
   required: boolean;
 }
 
-const nameOf = ({ properties }: JsonSchema) => properties?.name?.const;
+const nameOf = (schema: JsonSchema) => partNames(schema)[0];
 const isOwn = ({ properties }: JsonSchema) => properties?.own !== undefined;
 
 type ObjectSchema = JsonSchema & { required?: string[] };
@@ -35,7 +35,8 @@ function leavesOf(schema: JsonSchema, path = '', required = false): Leaf[] {
 
 function fieldsOf({ properties = {}, required = [] }: ObjectSchema, before: string): Leaf[] {
   return Object.entries(properties)
-    .filter(([, field]) => field.const === undefined)
+    // The name of a part is the choice of it.
+    .filter(([name]) => name !== 'name' || !before.includes('/'))
     .flatMap(([name, field]) => leavesOf(field, `${before}${name}`, required.includes(name)));
 }
 

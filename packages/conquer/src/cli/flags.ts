@@ -6,8 +6,10 @@ import { flagGroup, flagName, trackerFlag, words } from './flag-table.js';
 export interface Target {
   /** Of the field; for options of a part, of the part. */
   path: string;
-  /** The part that has the option; null for a field. */
+  /** The part that has the option, by the first of its names; null for a field. */
   part: string | null;
+  /** All names that the part goes by; none for a field. */
+  names: readonly string[];
   /** The option within the part, `name` for the choice of one; null for a field. */
   option: string | null;
   schema: JsonSchema;
@@ -58,7 +60,13 @@ export function flagsOf(parts: Parts): Flag[] {
         const value =
           option === undefined ? { type: 'boolean', default: false } : tracker.properties![option]!;
         const help = value.description ?? tracker.description ?? '';
-        const target = { path, part, option: option ?? null, schema: { ...value, description: help } };
+        const target = {
+          path,
+          part,
+          names: [part],
+          option: option ?? null,
+          schema: { ...value, description: help },
+        };
         add(trackerFlag(part, option), target);
       }
     } else if (named.length > 0) {
@@ -69,16 +77,17 @@ export function flagsOf(parts: Parts): Flag[] {
         ...(schema.description !== undefined && { description: schema.description }),
         ...(byDefault !== undefined && { default: byDefault }),
       };
-      add(flagName(path), { path, part: null, option: 'name', schema: choice });
+      add(flagName(path), { path, part: null, names: [], option: 'name', schema: choice });
       for (const one of named) {
         const part = partNameOf(one)!;
         for (const [option, schema] of optionsIn(one))
-          if (option !== 'name') add(flagName(path, part, option), { path, part, option, schema });
+          if (option !== 'name')
+            add(flagName(path, part, option), { path, part, names: partNames(one), option, schema });
       }
     } else if (fields) {
       for (const [name, field] of Object.entries(fields)) walk(field, path === '' ? name : `${path}.${name}`);
     } else {
-      add(flagName(path), { path, part: null, option: null, schema });
+      add(flagName(path), { path, part: null, names: [], option: null, schema });
     }
   };
   walk(jsonSchemaOf(experimentSchema(parts)), '');

@@ -67,8 +67,9 @@ const fill = (base: ExperimentInput, given: Record<string, string>) =>
   });
 
 describe('the recipes', () => {
-  it('are those that there were', () => {
-    expect(recipeNames()).toEqual(Object.keys(frozen.recipes).sort());
+  it('are those that there were, and these', () => {
+    const since = ['cars', 'cub', 'inshop', 'sop'].map((name) => `vits-dino-${name}`);
+    expect(recipeNames()).toEqual([...Object.keys(frozen.recipes), ...since].sort());
   });
 
   it.each(Object.entries(frozen.recipes))('%s is the same experiment', (name, settings) => {

@@ -18,6 +18,11 @@ export const smallRun = Object.entries({
   'batch-size': '12',
   'samples-per-class': '3',
   lr: '1e-3',
+  'warmup-epochs': '1.5',
+  'layer-decay': '0.8',
+  'clip-norm': '1',
+  'ema-decay': '0.95',
+  'drop-path': '0.2',
   'num-learners': '4',
   'mod-epoch': '1',
   'force-full-embedding-epoch': '3',
@@ -31,7 +36,8 @@ export const smallRun = Object.entries({
 export function outcome(path: string) {
   const run = RunFolder.open(path);
   const checkpoint = loadCheckpoint(run.lastCheckpoint);
-  const tensors = [checkpoint.model, checkpoint.loss, checkpoint.optimizer].map((part) =>
+  const { model, trained = new Map(), loss, optimizer } = checkpoint;
+  const tensors = [model, trained, loss, optimizer].map((part) =>
     [...part].map(([name, value]) => [name, Buffer.from(value.toTypedArray().buffer).toString('base64')]),
   );
   disposeCheckpoint(checkpoint);
