@@ -34,10 +34,12 @@ function leavesOf(schema: JsonSchema, path = '', required = false): Leaf[] {
 }
 
 function fieldsOf({ properties = {}, required = [] }: ObjectSchema, before: string): Leaf[] {
-  return Object.entries(properties)
-    // The name of a part is the choice of it.
-    .filter(([name]) => name !== 'name' || !before.includes('/'))
-    .flatMap(([name, field]) => leavesOf(field, `${before}${name}`, required.includes(name)));
+  return (
+    Object.entries(properties)
+      // The name of a part is the choice of it.
+      .filter(([name]) => name !== 'name' || !before.includes('/'))
+      .flatMap(([name, field]) => leavesOf(field, `${before}${name}`, required.includes(name)))
+  );
 }
 
 const flags = flagsOf(builtInParts);

@@ -60,7 +60,7 @@ const familyPart = <const Name extends AugmentationFamily>(name: Name, help: str
     help,
     options: z.strictObject({}),
     build: (_, { size, input }: AugmentationContext): View => ({
-      cropping: new RandomResizedCrop({ size }),
+      cropping: new RandomResizedCrop({ size, filter: input.interpolation }),
       transform: new Compose([augmentationFamily(name, size), new Normalize(input)]),
     }),
   }),

@@ -40,6 +40,14 @@ describe.each(augmentations.map((one) => [one.name, one] as const))(
       else expect(new Set(widths).size).toBeGreaterThan(1);
     });
 
+    it.runIf(!whole)('resizes by the filter that the network was trained with', () => {
+      for (const interpolation of ['bilinear', 'bicubic'] as const) {
+        const context = preprocessingFor({ ...imageNetInput, interpolation }, { size: 32, resize: 40 });
+        const { cropping } = buildNamed(augmentations, { name }, context, 'augmentation');
+        expect(cropping.filter).toBe(interpolation);
+      }
+    });
+
     it('refuses an option that it has not', () => {
       const context = seen(whole, false);
       const given = { name, strength: 2 };

@@ -37,7 +37,7 @@ export const colorJitter = {
       ...erasingOf(0).shape,
     }),
     build: ({ minArea, erase, probability, ...ranges }, { size, input }: AugmentationContext): View => ({
-      cropping: new RandomResizedCrop({ size, area: [minArea, 1] }),
+      cropping: new RandomResizedCrop({ size, area: [minArea, 1], filter: input.interpolation }),
       transform: new Compose([
         new RandomApply(new ColorJitter(ranges), probability),
         new Normalize(input),

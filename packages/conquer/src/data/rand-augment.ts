@@ -138,7 +138,7 @@ export const randAugment = {
     help: "as standard; then operators drawn for each image, torchvision's RandAugment (Cubuk et al. 2020)",
     options: randAugmentOptions.extend(cropOptions.shape).extend(erasingOf(0).shape),
     build: ({ minArea, erase, ...options }, { size, input }: AugmentationContext): View => ({
-      cropping: new RandomResizedCrop({ size, area: [minArea, 1] }),
+      cropping: new RandomResizedCrop({ size, area: [minArea, 1], filter: input.interpolation }),
       transform: new Compose([
         new RandAugment(options),
         new Normalize(input),

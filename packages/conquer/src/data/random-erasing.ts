@@ -99,7 +99,7 @@ export const randomErasing = {
     help: 'as standard; then a rectangle becomes the mean colour (Zhong et al. 2020)',
     options: cropOptions.extend(erasingOf(0.5).shape),
     build: ({ minArea, erase }, { size, input }: AugmentationContext): View => ({
-      cropping: new RandomResizedCrop({ size, area: [minArea, 1] }),
+      cropping: new RandomResizedCrop({ size, area: [minArea, 1], filter: input.interpolation }),
       transform: new Compose([new Normalize(input), new RandomErasing({ probability: erase })]),
     }),
   }),
