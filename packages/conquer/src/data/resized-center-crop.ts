@@ -10,20 +10,29 @@ export interface ResizedCenterCropOptions {
   filter?: ResizeFilter | undefined;
   /** Whether the image is resized to a square, whatever its sides; default false. */
   squash?: boolean | undefined;
+  /** Where half a pixel at the border goes: to the even one (default), or out. */
+  centre?: 'even' | 'down' | undefined;
 }
 
 /**
  * The whole image resized, then the central `size`×`size` cut out: what the evaluation of timm and torchvision sees, to the
- * pixel. The long side is rounded down, half a pixel at the border to the even one. Draws nothing.
+ * pixel. The long side is rounded down. Draws nothing.
  */
 export class ResizedCenterCrop implements Cropping {
   readonly size: number;
   readonly filter: ResizeFilter;
   private readonly resize: number;
   private readonly squash: boolean;
+  private readonly offset: (x: number) => number;
 
   /** @throws RangeError unless 0 < size ≤ resize */
-  constructor({ size, resize = size, filter = 'bicubic', squash = false }: ResizedCenterCropOptions) {
+  constructor({
+    size,
+    resize = size,
+    filter = 'bicubic',
+    squash = false,
+    centre = 'even',
+  }: ResizedCenterCropOptions) {
     if (!(resize >= size && size > 0)) {
       throw new RangeError(
         `ResizedCenterCrop: expected resize to be at least size, got ${resize} and ${size}`,
@@ -33,6 +42,7 @@ export class ResizedCenterCrop implements Cropping {
     this.filter = filter;
     this.resize = resize;
     this.squash = squash;
+    this.offset = centre === 'even' ? halfToEven : Math.floor;
   }
 
   draw({ width, height }: ImageSize): CropDecision {
@@ -41,8 +51,8 @@ export class ResizedCenterCrop implements Cropping {
     const sideOf = (length: number) => (this.squash ? resize : Math.floor((resize * length) / short));
     const whole = { width: sideOf(width), height: sideOf(height) };
     const crop = {
-      left: halfToEven((whole.width - size) / 2),
-      top: halfToEven((whole.height - size) / 2),
+      left: this.offset((whole.width - size) / 2),
+      top: this.offset((whole.height - size) / 2),
       width: size,
       height: size,
     };

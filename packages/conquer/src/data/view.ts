@@ -23,7 +23,7 @@ export interface View {
  * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive; UserError for
  *   such a square and a network that was trained on images of another filter
  */
-export function evaluationView({ size, resize, input, reduction, squash }: Preprocessing): View {
+export function evaluationView({ size, resize, input, reduction, squash, centre }: Preprocessing): View {
   const transform = new Normalize(input);
   const { interpolation: filter } = input;
   if (reduction?.square) {
@@ -34,8 +34,8 @@ export function evaluationView({ size, resize, input, reduction, squash }: Prepr
     return { cropping: new AffineCrop({ size, from: resize }), transform };
   }
   // Networks of torchvision's keep the order in which they have always been measured here: cut out, then resized.
-  return filter === 'bicubic' || squash
-    ? { cropping: new ResizedCenterCrop({ size, resize, filter, squash }), transform }
+  return filter === 'bicubic' || squash || centre
+    ? { cropping: new ResizedCenterCrop({ size, resize, filter, squash, centre }), transform }
     : { cropping: new CenterCrop({ size, resize }), transform };
 }
 

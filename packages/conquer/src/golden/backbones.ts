@@ -18,8 +18,10 @@ import {
   readNumbers,
   readObject,
   readText,
+  type SlowGoldenCheck,
 } from './check.js';
 import { hashUniform } from './deterministic-weights.js';
+import { seenOf } from './preprocessing.js';
 import { tinyOfTimm } from './tiny-backbones.js';
 
 /** How far a feature may be off, as a share of its length. */
@@ -134,7 +136,7 @@ export const checkFullBackbones: GoldenCheck = (cases) => {
 };
 
 /** backbones-hf.json: features of small networks in Hugging Face's folders and names. */
-export const checkHubBackbones: GoldenCheck = (cases, on = FLOAT64, folder = '.') => {
+export const checkHubBackbones: SlowGoldenCheck = async (cases, on = FLOAT64, folder = '.') => {
   const comparison = new Comparison(TOLERANCE[on.dtype]);
   const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(folder, ...path), 'utf8'));
   for (const [i, item] of readCases(cases).entries()) {
@@ -155,6 +157,29 @@ export const checkHubBackbones: GoldenCheck = (cases, on = FLOAT64, folder = '.'
     compareFeatures(comparison, family, backbone, item, on, (output) =>
       family === 'vit' ? output.classToken : output.features,
     );
+    await comparePixels(comparison, family, backbone, item);
   }
   return comparison.result;
 };
+
+/** The picture of 150×120 as the folder's own preprocessor makes it: row 40, every eighth column, by channel. */
+async function comparePixels(
+  comparison: Comparison,
+  family: string,
+  { input }: Backbone,
+  item: Record<string, unknown>,
+): Promise<void> {
+  if (item.preprocessing === undefined) return;
+  const { row40, shape } = readObject(item.preprocessing, `${family}'s preprocessing`);
+  const want = readNumbers(row40, `${family}'s row 40`);
+  const { bytes, size } = await seenOf(input, [150, 120], 16);
+  comparison.same(`${family}: size of what is seen`, [size], readNumbers(shape, 'shape').slice(3));
+  const columns = Math.ceil(size / 8);
+  const apart = want.filter((value, i) => {
+    const channel = Math.floor(i / columns);
+    const byte = bytes[(40 * size + 8 * (i % columns)) * 3 + channel] as number;
+    const wanted = 255 * (value * (input.std[channel] as number) + (input.mean[channel] as number));
+    return Math.abs(byte - wanted) > 1.01;
+  });
+  comparison.same(`${family}: what is seen of a picture`, apart, []);
+}

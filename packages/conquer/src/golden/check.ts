@@ -33,6 +33,9 @@ export interface GoldenResult {
  */
 export type GoldenCheck = (cases: unknown, on?: Arithmetic, folder?: string) => GoldenResult;
 
+/** The same of what is read on threads. */
+export type SlowGoldenCheck = (...given: Parameters<GoldenCheck>) => Promise<GoldenResult>;
+
 /** The file does not hold what a golden file of its name holds. */
 export class GoldenFormatError extends Error {
   override readonly name = 'GoldenFormatError';

@@ -10,7 +10,7 @@ try {
       'expected a folder of golden files, and a device if not cpu: npm run golden -- DIR cuda:0',
     );
   }
-  process.exitCode = goldenReport(folder, (line) => console.log(line), device) ? 1 : 0;
+  process.exitCode = (await goldenReport(folder, (line) => console.log(line), device)) ? 1 : 0;
 } catch (error) {
   if (!(error instanceof UserError)) throw error;
   console.error(error.message);

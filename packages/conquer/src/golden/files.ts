@@ -1,6 +1,6 @@
 import { checkArchitectures } from './architectures.js';
 import { checkFullBackbones, checkHubBackbones, checkTimmBackbones } from './backbones.js';
-import type { GoldenCheck } from './check.js';
+import type { GoldenCheck, SlowGoldenCheck } from './check.js';
 import { checkEvaluation } from './evaluation.js';
 import { checkLosses } from './losses.js';
 import { checkRevisitingLosses } from './losses-revisiting-dml.js';
@@ -8,13 +8,16 @@ import { checkLossesOfToday } from './losses-today.js';
 import { checkMaskOrthogonality } from './mask-orthogonality.js';
 import { checkRevisitingMetrics } from './metrics-revisiting-dml.js';
 import { checkMiners } from './miners.js';
+import { checkPreprocessing } from './preprocessing.js';
+import { checkRealWeights } from './real-weights.js';
 import { checkReassign } from './reassign.js';
 import { checkTrainingTrajectory } from './training-trajectory.js';
 
 /** Which check reads which golden file. */
-export const goldenFiles: Readonly<Record<string, GoldenCheck>> = {
+export const goldenFiles: Readonly<Record<string, GoldenCheck | SlowGoldenCheck>> = {
   'architectures.json': checkArchitectures,
   'backbones-hf.json': checkHubBackbones,
+  'backbones-real-weights.json': checkRealWeights,
   'backbones-timm-full.json': checkFullBackbones,
   'backbones-timm.json': checkTimmBackbones,
   'evaluation.json': checkEvaluation,
@@ -27,6 +30,7 @@ export const goldenFiles: Readonly<Record<string, GoldenCheck>> = {
   'mask-orthogonality.json': checkMaskOrthogonality,
   'metrics-revisiting-dml.json': checkRevisitingMetrics,
   'miners.json': checkMiners,
+  'preprocessing.json': checkPreprocessing,
   'reassign.json': checkReassign,
   'training-trajectory.json': checkTrainingTrajectory,
 };

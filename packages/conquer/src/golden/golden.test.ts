@@ -9,12 +9,12 @@ const folder = fileURLToPath(new URL('../../test/fixtures/golden', import.meta.u
 const fixture = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 
 // Whole networks take long: networks.slow.test.ts holds them.
-const slow = ['architectures.json', 'training-trajectory.json'];
+const slow = ['architectures.json', 'backbones-real-weights.json', 'training-trajectory.json'];
 
 describe('numbers of the original implementations', () => {
   for (const [name, check] of Object.entries(goldenFiles).filter(([file]) => !slow.includes(file))) {
-    it(`agree in float64: ${name}`, () => {
-      const result = check(fixture(name), FLOAT64, folder);
+    it(`agree in float64: ${name}`, async () => {
+      const result = await check(fixture(name), FLOAT64, folder);
       expect(result.failures).toEqual([]);
       expect([...result.notYet]).toEqual([]);
       expect(result.cases).toBeGreaterThan(0);
@@ -35,9 +35,9 @@ describe('numbers of the original implementations', () => {
     'metrics-revisiting-dml.json',
     'miners.json',
   ]) {
-    it(`agree in float32: ${name}`, () => {
+    it(`agree in float32: ${name}`, async () => {
       expect(
-        goldenFiles[name]?.(fixture(name), { dtype: 'float32', device: 'cpu' }, folder).failures,
+        (await goldenFiles[name]?.(fixture(name), { dtype: 'float32', device: 'cpu' }, folder))?.failures,
       ).toEqual([]);
     });
   }

@@ -8,9 +8,9 @@ import { goldenFiles } from './files.js';
 
 describe('networks and trainings of the original implementation', () => {
   for (const name of ['architectures.json', 'training-trajectory.json']) {
-    it(`agree in float64: ${name}`, () => {
+    it(`agree in float64: ${name}`, async () => {
       const path = fileURLToPath(new URL(`../../test/fixtures/golden/${name}`, import.meta.url));
-      const result = goldenFiles[name]?.(JSON.parse(readFileSync(path, 'utf8')));
+      const result = await goldenFiles[name]?.(JSON.parse(readFileSync(path, 'utf8')));
       expect(result?.failures).toEqual([]);
       expect(result?.cases).toBe(name === 'architectures.json' ? 3 : 4);
       expect(result?.worst).toBeGreaterThan(0);

@@ -13,11 +13,11 @@ import { goldenFiles } from './files.js';
  * @returns whether something is off: a number, or a file that cannot be read
  * @throws UserError if the folder cannot be read or holds none of the known files
  */
-export function goldenReport(
+export async function goldenReport(
   folder: string,
   print: (line: string) => void,
   device = FLOAT64.device,
-): boolean {
+): Promise<boolean> {
   const present = listJson(folder);
   const known = Object.keys(goldenFiles);
   if (!known.some((name) => present.includes(name))) {
@@ -32,7 +32,7 @@ export function goldenReport(
     else if (!check) add(name, 'not yet: nothing here reads a file of this name');
     else {
       try {
-        const result = check(
+        const result = await check(
           JSON.parse(readFileSync(join(folder, name), 'utf8')),
           { ...FLOAT64, device },
           folder,

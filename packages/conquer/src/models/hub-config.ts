@@ -40,7 +40,8 @@ export function inputOfPreprocessor(given: unknown): InputFormat {
   const read = preprocessor.safeParse(given);
   if (!read.success) throw notRead('preprocessor_config.json', read.error);
   const { image_mean: mean, image_std: std, resample, size, crop_size: crop, crop_pct: share } = read.data;
-  const shared = { mean, std, interpolation: resample === 3 ? 'bicubic' : 'bilinear' } as const;
+  const interpolation = resample === 3 ? 'bicubic' : 'bilinear';
+  const shared = { mean, std, interpolation, centre: 'down' } as const;
   const [side, squash] =
     typeof size === 'number'
       ? [size, share === undefined]

@@ -21,6 +21,8 @@ export interface InputFormat {
   rounding?: 'nearest' | 'down';
   /** Whether images are resized to a square, whatever their sides, before the middle is cut out. Default false. */
   squash?: boolean;
+  /** How the centre is cut out of the resized image; see Preprocessing.centre. Default: as nothing is said there. */
+  centre?: 'even' | 'down';
 }
 
 /** What an input says where it says nothing else. */

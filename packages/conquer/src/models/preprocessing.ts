@@ -37,6 +37,7 @@ export function preprocessingFor(
     size,
     resize,
     ...(squash && { squash }),
+    ...(input.centre && { centre: input.centre }),
     reduction: reduced && { size: resize, square: reduced === 'square' },
     input: { channels, scale, mean, std, interpolation },
   };

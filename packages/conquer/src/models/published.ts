@@ -42,7 +42,10 @@ export function weightsOf<Shape>() {
       input: InputFormat,
       { license = 'apache-2.0', gated = false }: { license?: string; gated?: boolean } = {},
     ): Published<Repository, Shape>[] {
-      return repositories.map((name) => ({ name, shape, input, license, repository: name, gated }));
+      return repositories.map((name) => ({
+        ...{ name, shape, license, repository: name, gated },
+        input: { ...input, centre: 'down' as const },
+      }));
     },
   };
 }
@@ -74,4 +77,12 @@ const timmInput = (
   cropShare: number,
   mean: InputFormat['mean'],
   std: InputFormat['std'],
-): InputFormat => ({ size, mean, std, interpolation: 'bicubic', cropShare, rounding: 'down' });
+): InputFormat => ({
+  size,
+  mean,
+  std,
+  interpolation: 'bicubic',
+  cropShare,
+  rounding: 'down',
+  centre: 'even',
+});

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   cudaIsAvailable,
@@ -26,6 +27,8 @@ import { nearestNeighbours } from '../neighbours/nearest.js';
 import { Random } from '../random.js';
 import { batchRows } from '../rows.js';
 
+const folder = fileURLToPath(new URL('../../test/fixtures/golden', import.meta.url));
+
 // What is made of operators has to give on the card what it gives on the processor. Only where there is a card.
 
 const device = 'cuda:0';
@@ -51,14 +54,14 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 }
 
 describe.skipIf(!cudaIsAvailable())('on CUDA', () => {
-  it.each(Object.keys(goldenFiles))(
+  it.each(Object.keys(goldenFiles).filter((name) => existsSync(join(folder, name))))(
     'the original implementations agree in float64: %s',
-    (name) => {
-      const path = fileURLToPath(new URL(`../../test/fixtures/golden/${name}`, import.meta.url));
-      const result = goldenFiles[name]?.(JSON.parse(readFileSync(path, 'utf8')), {
-        dtype: 'float64',
-        device,
-      });
+    async (name) => {
+      const result = await goldenFiles[name]?.(
+        JSON.parse(readFileSync(join(folder, name), 'utf8')),
+        { dtype: 'float64', device },
+        folder,
+      );
       expect(result?.failures).toEqual([]);
       expect(result?.cases).toBeGreaterThan(0);
     },

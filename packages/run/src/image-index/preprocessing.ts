@@ -24,6 +24,11 @@ export interface Preprocessing {
   /** Whether the image is brought to a square of that side before, whatever its sides; left out: it is not. */
   squash?: boolean | undefined;
   /**
+   * That the whole image is resized before its centre is cut out, and where half a pixel at the border goes: to the even one, as
+   * timm and torchvision do it, or out, as transformers does. Left out: 'even' for bicubic, and bilinear has the centre cut out first.
+   */
+  centre?: 'even' | 'down' | undefined;
+  /**
    * How images are reduced, to 8 bits, before any part of them is read, as a cache of decoded images holds them; null:
    * parts are cut out of what the files hold. It is the same whether there is a cache or not.
    */
@@ -50,6 +55,7 @@ export function isSeenAlike(indexed: IndexedPreprocessing | null, now: Preproces
     indexed.size === now.size &&
     indexed.resize === now.resize &&
     (indexed.squash ?? false) === (now.squash ?? false) &&
+    (indexed.centre ?? 'even') === (now.centre ?? 'even') &&
     indexed.reduction?.size === now.reduction?.size &&
     square(indexed) === square(now) &&
     (indexed.input === undefined || isSameFormat(indexed.input, now.input))
