@@ -125,6 +125,15 @@ describe.each(machines)('installed by name into %s', (_, make) => {
     expect(found).toContain(`node_modules/${PLATFORM}`);
   });
 
+  step('the demo asks for its icons by name, in one line', async () => {
+    const { code, stderr } = await user.run('npx conquer demo');
+    expect(code).toBe(2);
+    expect(stderr.split('\n').filter((line) => line.includes('npm install @conquer-dml/emoji'))).toHaveLength(
+      1,
+    );
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
   step("README's program trains, indexes and searches", async () => {
     const { name, code } = programOfReadme();
     writeFileSync(join(user.home, name), code);

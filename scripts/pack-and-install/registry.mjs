@@ -6,8 +6,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { Skipped } from './tools.mjs';
 
 const OWN = ['conquer-dml', '@conquer-dml/*'];
+/** A package of others, by which it is seen whether they can be had. */
+const FOREIGN = 'zod';
 
 const configuration = (folder, uplink) => `
 storage: ${join(folder, 'storage')}
@@ -23,6 +26,7 @@ log: { type: stdout, format: pretty, level: warn }
 /**
  * @param {import('./tools.mjs').Tools} tools
  * @param {string} folder that it may fill
+ * @throws Skipped where the usual registry cannot be reached
  * @returns {Promise<{ url: string, publish(tarball: string): Promise<void>, close(): Promise<void> }>}
  */
 export async function startRegistry(tools, folder) {
@@ -37,9 +41,17 @@ export async function startRegistry(tools, folder) {
   });
   const npmrc = join(folder, 'npmrc');
   writeFileSync(npmrc, `registry=${url}\n${url.slice('http:'.length)}:_authToken=anyone\n`);
+  const close = async () => {
+    server.kill();
+    if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
+  };
   try {
     await answers(`${url}-/ping`, server);
+    const { ok } = await fetch(`${url}${FOREIGN}`);
+    if (!ok) throw new Skipped(`packages of others cannot be had from ${stdout.trim()} (no network?)`);
   } catch (error) {
+    await close();
+    if (error instanceof Skipped) throw error;
     throw new Error(`${error.message}\n${readFileSync(log, 'utf8')}`);
   }
   return {
@@ -48,10 +60,7 @@ export async function startRegistry(tools, folder) {
       const args = [tools.npm, 'publish', tarball, '--access', 'public', '--userconfig', npmrc];
       await promisify(execFile)(tools.node, args, { cwd: folder, maxBuffer: 1 << 26 });
     },
-    close: async () => {
-      server.kill();
-      if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
-    },
+    close,
   };
 }
 
