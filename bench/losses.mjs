@@ -13,9 +13,9 @@ const DIM = 512;
 const CLASSES = 100;
 const BATCHES = [80, 1024];
 /** Turns of each side; the fastest counts. */
-const TURNS = 5;
-/** Its B³ numbers, several times over, are more than this machine has. */
-const TOO_LARGE = { 'smooth-ap': 80 };
+const TURNS = Number(process.env.TURNS ?? 5);
+/** The largest batch of a peer whose matrices, B³ numbers or P B² pairs by pairs, are more than this machine has. */
+const MOST = { 'smooth-ap': 80, 'nt-xent': 80, 'threshold-consistent-margin': 80 };
 
 keepFreedMemory();
 setNumThreads(2);
@@ -83,7 +83,7 @@ for (const part of builtInParts.losses) {
     const [mine, theirs] = [[], []];
     for (let turn = 0; turn < TURNS; turn++) {
       mine.push(time(work, repeats));
-      if (batch > (TOO_LARGE[part.name] ?? batch)) continue;
+      if (batch > (MOST[part.name] ?? batch)) continue;
       const seconds = await other.run(part.name, batch, repeats);
       if (seconds !== null) theirs.push(seconds);
     }

@@ -1,4 +1,4 @@
-import { arange, aten, F, nn, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, nn, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
@@ -79,16 +79,14 @@ export class ArcFaceLoss extends Loss {
   forward(rows: Rows, _reference?: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const { embeddings } = rows;
-      const { device } = embeddings;
       const own = classTargets('arcface loss', rows, this.classWeights.size(0)).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
         this.#asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );
-      const isOwn = arange(0, cosines.size(1), 1, { dtype: 'int64', device }).eq(own);
       const withMargin = this.withMargin(cosines.gather(1, own));
       const others =
         this.filterThreshold === 0 ? cosines : cosines.maskedFill(cosines.gt(this.filterThreshold), 0);
-      const logits = others.where(isOwn.logicalNot(), withMargin).mul(this.featureScale);
+      const logits = aten.scatter$src(others, 1, own, withMargin).mul(this.featureScale);
       return weighedCrossEntropy(logits, own.squeeze(1), imageWeights(rows, mined));
     });
   }

@@ -1,13 +1,15 @@
-import { arange, aten, scope, type Tensor } from '@conquer-dml/torch';
+import { arange, aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
+import { classMembers } from './class-members.js';
 import { Loss, lossPart } from './loss.js';
-import { maskedLogSumExp } from './masked-log-sum-exp.js';
+import { logSumExpWithout, maskedLogSumExp } from './masked-log-sum-exp.js';
 import { minedOption } from './mined-option.js';
 import { meanOfPositive } from './nothing-to-learn.js';
-import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+import { hasPositivesAndNegatives, notNegative, pairMasks } from './pair-masks.js';
 
 const options = z.strictObject({
   margin: z
@@ -67,15 +69,18 @@ export class CircleLoss extends Loss {
   forward(anchors: Rows, of: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const reference = this.usesReference ? of : anchors;
-      const { positives, negatives } = pairMasks('circle loss', anchors, reference, mined);
+      checkPair('circle loss', anchors, reference, true);
       const similarities = anchors.embeddings.matmul(reference.embeddings.t());
-      const fixed = similarities.detach();
-      const pull = fixed
-        .sub(1 + this.margin)
-        .clamp({ max: 0 })
-        .mul(this.gamma)
-        .mul(similarities.sub(1 - this.margin));
-      const push = fixed.add(this.margin).relu().mul(this.gamma).mul(similarities.sub(this.margin));
+      if (this.over === 'anchors' && mined === null) {
+        const others = notNegative('circle loss', anchors, reference);
+        const { rows, present, isFull } = classMembers(anchors, reference, false);
+        const own = this.pull(similarities.gather(1, rows));
+        const pull = isFull ? own.logsumexp(1) : maskedLogSumExp(own, present);
+        const push = logSumExpWithout(this.push(similarities), others);
+        return meanOfPositive(aten.softplus(pull.add(push)));
+      }
+      const { positives, negatives } = pairMasks('circle loss', anchors, reference, mined);
+      const [pull, push] = [this.pull(similarities), this.push(similarities)];
       if (this.over === 'anchors') {
         const exponent = maskedLogSumExp(pull, positives).add(maskedLogSumExp(push, negatives));
         return meanOfPositive(aten.softplus(exponent));
@@ -86,6 +91,23 @@ export class CircleLoss extends Loss {
         maskedLogSumExp(x.view([1, -1]), pairs.logicalAnd(once).view([1, -1]));
       return aten.softplus(all(pull, positives).add(all(push, negatives))).squeeze(0);
     });
+  }
+
+  /** -γ [1 + m - s]₊ (s - 1 + m), the bracket a constant. */
+  private pull(s: Tensor): Tensor {
+    const weight = noGrad(() =>
+      s
+        .sub(1 + this.margin)
+        .clamp_({ max: 0 })
+        .mul_(this.gamma),
+    );
+    return weight.mul(s.sub(1 - this.margin));
+  }
+
+  /** γ [s + m]₊ (s - m), the bracket a constant. */
+  private push(s: Tensor): Tensor {
+    const weight = noGrad(() => s.add(this.margin).clamp_({ min: 0 }).mul_(this.gamma));
+    return weight.mul(s.sub(this.margin));
   }
 }
 

@@ -9,6 +9,8 @@ export interface ClassMembers {
   present: Tensor;
   /** How many, (A,). */
   counts: Int32Array;
+  /** Whether all are there, so that `present` says nothing: classes of one size, as most batches have. */
+  isFull: boolean;
 }
 
 /** @param withOwn whether rows of the anchor's own image count too */
@@ -30,6 +32,7 @@ export function classMembers(anchors: Rows, reference: Rows, withOwn: boolean): 
     rows: tensor(rows, { shape, dtype: 'int64', device }),
     present: tensor(present, { shape, device }).gt(0),
     counts: Int32Array.from(members, ({ length }) => length),
+    isFull: members.every(({ length }) => length === width),
   };
 }
 

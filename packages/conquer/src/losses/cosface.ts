@@ -1,4 +1,4 @@
-import { arange, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, full, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -54,9 +54,9 @@ export class CosFaceLoss extends Loss {
       const { dtype, device } = embeddings;
       const numClasses = this.classWeights.size(0);
       const targets = classTargets('cosface loss', rows, numClasses);
-      const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(targets.unsqueeze(1));
+      const margins = full([rows.labels.length, 1], -this.margin, { dtype, device });
       const cosines = F.linear(embeddings, F.normalize(this.classWeights));
-      const logits = cosines.sub(isOwn.to(dtype).mul(this.margin)).mul(this.scale);
+      const logits = aten.scatter_add(cosines, 1, targets.unsqueeze(1), margins).mul(this.scale);
       return weighedCrossEntropy(logits, targets, imageWeights(rows, mined));
     });
   }

@@ -1,6 +1,5 @@
-import type { Tensor } from '@conquer-dml/torch';
+import { aten, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { pairwiseDistances } from '../neighbours/pairwise.js';
 import type { Rows } from '../rows.js';
 import { poincareDistances } from './poincare.js';
 
@@ -13,32 +12,35 @@ interface Distance {
   between(anchors: Tensor, reference: Tensor): Tensor;
 }
 
-const products = (anchors: Tensor, reference: Tensor) => anchors.matmul(reference.t());
-const unit = (rows: Tensor) => rows.div(rows.norm(2, 1, true).clamp({ min: 1e-12 }));
+/** Of which the root's gradient is still finite. */
+const LEAST_SQUARE = 1e-12;
 
-/**
- * What a loss of pairs can compare rows by. In training the rows are of length 1, so that the first two are the same, and
- * the next two say as much; rows of one's own need not be.
- */
+const products = (anchors: Tensor, reference: Tensor) => anchors.matmul(reference.t());
+/** |x - y|² = |x|² + |y|² - 2 x·y, in one pass over (A, N) behind the product. */
+const squares = (x: Tensor, y: Tensor) =>
+  aten.addmm(x.square().sum(1, true).add(y.square().sum(1)), x, y.t(), 1, -2);
+
+/** What a loss of pairs can compare rows by: they are of length 1, but for the inner product. */
 export const distances = {
   cosine: {
     help: 'the cosine of the angle between two rows',
     isSimilarity: true,
-    between: (a, b) => {
-      const x = unit(a);
-      return products(x, a === b ? x : unit(b));
-    },
+    between: products,
   },
-  'inner-product': { help: 'the inner product', isSimilarity: true, between: products },
+  'inner-product': {
+    help: 'the inner product of rows as they were before they were scaled to length 1',
+    isSimilarity: true,
+    between: products,
+  },
   euclidean: {
     help: 'the Euclidean distance',
     isSimilarity: false,
-    between: (a, b) => pairwiseDistances(a, { to: b, eps: 1e-12 }),
+    between: (a, b) => squares(a, b).clamp({ min: LEAST_SQUARE }).sqrt(),
   },
   squared: {
     help: 'its square',
     isSimilarity: false,
-    between: (a, b) => pairwiseDistances(a, { to: b, squared: true }),
+    between: (a, b) => squares(a, b).clamp({ min: 0 }),
   },
   hyperbolic: {
     help: 'the distance in the Poincaré ball of curvature -0.1, after the map into it',
@@ -59,9 +61,16 @@ export const distanceOption = <Name extends DistanceName>(byDefault: Name, of: r
     .default(byDefault as never)
     .describe('what rows are compared by');
 
-/** The larger the nearer: (A, N); of a distance its negative. */
-export function similaritiesBy(name: DistanceName, anchors: Rows, reference: Rows): Tensor {
+/** The larger the nearer, divided by a temperature: (A, N); of a distance its negative. */
+export function similaritiesBy(
+  name: DistanceName,
+  anchors: Rows,
+  reference: Rows,
+  temperature: number,
+): Tensor {
+  const rowsOf = ({ embeddings, raw }: Rows) => (name === 'inner-product' && raw ? raw : embeddings);
+  const [a, b] = [rowsOf(anchors), rowsOf(reference)];
   const { between, isSimilarity }: Distance = distances[name];
-  const values = between(anchors.embeddings, reference.embeddings);
-  return isSimilarity ? values : values.neg();
+  // There are fewer numbers in rows than in pairs.
+  return isSimilarity ? between(a.div(temperature), b) : between(a, b).div(-temperature);
 }

@@ -8,5 +8,10 @@ const NOTHING = -1e30;
  * a gradient of 0.
  */
 export function maskedLogSumExp(x: Tensor, chosen: Tensor): Tensor {
-  return x.maskedFill(chosen.logicalNot(), NOTHING).logsumexp(1);
+  return logSumExpWithout(x, chosen.logicalNot());
+}
+
+/** The same over all but these. */
+export function logSumExpWithout(x: Tensor, leftOut: Tensor): Tensor {
+  return x.maskedFill(leftOut, NOTHING).logsumexp(1);
 }

@@ -1,16 +1,17 @@
 import { UserError } from '@conquer-dml/run';
 import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
 import { asPairs, type Mined } from '../tuples.js';
 import { classMembers } from './class-members.js';
 import { anyDistance, type DistanceName, distanceOption, similaritiesBy } from './distances.js';
 import { Loss, lossPart } from './loss.js';
-import { maskedLogSumExp } from './masked-log-sum-exp.js';
+import { logSumExpWithout, maskedLogSumExp } from './masked-log-sum-exp.js';
 import { minedOption } from './mined-option.js';
 import { nothingToLearn } from './nothing-to-learn.js';
-import { hasPositivesAndNegatives, listedPairs, pairMasks } from './pair-masks.js';
+import { hasPositivesAndNegatives, listedPairs, notNegative } from './pair-masks.js';
 
 const options = z.strictObject({
   temperature: z.number().min(1e-6).default(0.07).describe('divides the similarities'),
@@ -91,28 +92,29 @@ export class NtXentLoss extends Loss {
   }
 
   private ofPairs(anchors: Rows, reference: Rows, mined: Mined | null): Tensor {
-    const { negatives } = pairMasks('nt-xent loss', anchors, reference, mined);
-    const similarities = similaritiesBy(this.distance, anchors, reference).div(this.temperature);
+    checkPair('nt-xent loss', anchors, reference, true);
+    const similarities = similaritiesBy(this.distance, anchors, reference, this.temperature);
     const { device } = anchors.embeddings;
     const index = (rows: Int32Array) => tensor(rows, { dtype: 'int64', device });
     if (mined !== null) {
       const pairs = asPairs(mined);
       if (pairs.positives.length === 0 || pairs.negatives.length === 0) return nothingToLearn(anchors);
       const counts = listedPairs(anchors, reference, pairs.negativeAnchors, pairs.negatives);
-      const toNegatives = maskedLogSumExp(similarities.add(counts.clamp({ min: 1 }).log()), negatives);
+      const toNegatives = maskedLogSumExp(similarities.add(counts.clamp({ min: 1 }).log()), counts.gt(0));
       const size = reference.labels.length;
       const flat = pairs.positives.map((row, i) => pairs.positiveAnchors[i]! * size + row);
       const toPositive = similarities.view([-1]).indexSelect(0, index(flat));
       const ofAnchors = toNegatives.indexSelect(0, index(pairs.positiveAnchors));
       return aten.logaddexp(toPositive, ofAnchors).sub(toPositive).mean();
     }
-    const { rows, present, counts } = classMembers(anchors, reference, false);
+    const { rows, present, counts, isFull } = classMembers(anchors, reference, false);
     const numPositives = counts.reduce((sum, count) => sum + count, 0);
-    const toNegatives = maskedLogSumExp(similarities, negatives).unsqueeze(1);
+    const others = notNegative('nt-xent loss', anchors, reference);
+    const toNegatives = logSumExpWithout(similarities, others).unsqueeze(1);
     const toPositives = similarities.gather(1, rows);
-    const losses = aten.logaddexp(toPositives, toNegatives).sub(toPositives).mul(present);
+    const losses = aten.logaddexp(toPositives, toNegatives).sub(toPositives);
     // Without a negative pair each of them is 0.
-    return losses.sum().div(Math.max(1, numPositives));
+    return (isFull ? losses : losses.mul(present)).sum().div(Math.max(1, numPositives));
   }
 }
 

@@ -52,6 +52,25 @@ export function pairMasks(
   return { positives: negatives.logicalOr(same).logicalNot(), negatives, same };
 }
 
+/** Which pairs are of one class or one image, all that are not negative: (A, N) bool. Checks as pairMasks does. */
+export function notNegative(loss: string, anchors: Rows, reference: Rows): Tensor {
+  checkPair(loss, anchors, reference, true);
+  return hasOneLabel(anchors)
+    ? equal(anchors.labels, reference.labels, anchors)
+    : alikeMask(anchors, reference).logicalOr(sameImage(anchors, reference));
+}
+
+/** Which pairs are of one image: (A, N) bool. */
+export function sameImage(anchors: Rows, reference: Rows): Tensor {
+  return equal(anchors.imageIds, reference.imageIds, anchors);
+}
+
+function equal(ofAnchors: Int32Array, ofReference: Int32Array, { embeddings: { device } }: Rows): Tensor {
+  return tensor(ofAnchors, { dtype: 'int64', device })
+    .unsqueeze(1)
+    .eq(tensor(ofReference, { dtype: 'int64', device }));
+}
+
 /** How often each pair (anchor, reference row) is in a list: (A, N), as the embeddings are. */
 export function listedPairs(
   anchors: Rows,

@@ -1,10 +1,11 @@
-import { scope, type Tensor } from '@conquer-dml/torch';
+import { aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
+import { classMembers } from './class-members.js';
 import { type DistanceName, distanceOption, distances, trueDistances } from './distances.js';
 import { Loss, lossPart } from './loss.js';
-import { pairMasks } from './pair-masks.js';
+import { notNegative } from './pair-masks.js';
 
 const options = z.strictObject({
   alpha: z.number().min(0).default(1.2).describe('α: how far negatives are to be'),
@@ -67,27 +68,29 @@ export class RankedListLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows): Tensor {
     return scope(() => {
-      const { positives, negatives } = pairMasks('ranked-list loss', anchors, reference);
+      const alike = notNegative('ranked-list loss', anchors, reference);
       const between = distances[this.distance].between(anchors.embeddings, reference.embeddings);
-      const far = between.sub(this.alpha - this.margin);
-      const near = between.neg().add(this.alpha);
-      const mean = (beyond: Tensor, pairs: Tensor, temperature: number) => {
-        const counted = beyond.detach().gt(0).logicalAnd(pairs);
-        const weights =
-          temperature === 0
-            ? counted.to(beyond.dtype)
-            : beyond.mul(counted).mul(temperature).exp().mul(counted);
-        const total = weights.sum(1).add(reference.labels.length * LEAST_WEIGHT);
-        return weights.mul(beyond).sum(1).div(total);
-      };
-      const ofPositives = mean(far, positives, this.positiveTemperature);
-      const ofNegatives = mean(near, negatives, this.negativeTemperature);
+      const { rows, present } = classMembers(anchors, reference, false);
+      const far = between.gather(1, rows).sub(this.alpha - this.margin);
+      const farLeftOut = noGrad(() => far.le(0).logicalOr(present.logicalNot()));
+      const near = aten.rsub$Scalar(between, this.alpha, 1);
+      const nearLeftOut = noGrad(() => near.le(0).logicalOr(alike));
+      const least = reference.labels.length * LEAST_WEIGHT;
+      const ofPositives = weighedMean(far, farLeftOut, this.positiveTemperature, least);
+      const ofNegatives = weighedMean(near, nearLeftOut, this.negativeTemperature, least);
       return ofPositives
         .mul(1 - this.negativeShare)
         .add(ofNegatives.mul(this.negativeShare))
         .mean();
     });
   }
+}
+
+/** Of each row the mean of x, weighed by exp(T x): (A, N), (A, N) bool of what is left out → (A,). */
+function weighedMean(x: Tensor, leftOut: Tensor, temperature: number, least: number): Tensor {
+  const weights =
+    temperature === 0 ? leftOut.logicalNot().to(x.dtype) : x.mul(temperature).exp().maskedFill(leftOut, 0);
+  return weights.mul(x).sum(1).div(weights.sum(1).add(least));
 }
 
 export const rankedList = lossPart({

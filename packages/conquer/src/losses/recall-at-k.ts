@@ -90,9 +90,9 @@ export class RecallAtKLoss extends Loss {
     const { rows, present, counts } = classMembers(anchors, reference, false);
     const having = counts.reduce((sum, count) => sum + Number(count > 0), 0);
     if (having === 0) return nothingToLearn(anchors);
-    const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+    const similarities = anchors.embeddings.div(this.temperature).matmul(reference.embeddings.t());
     const own = similarities.gather(1, rows);
-    const above = similarities.unsqueeze(1).sub(own.unsqueeze(2)).div(this.temperature).sigmoid();
+    const above = similarities.unsqueeze(1).sub(own.unsqueeze(2)).sigmoid();
     // σ(0), of the image itself, is 1/2.
     const ranks = above.sum(2).add(0.5);
     const { dtype, device } = anchors.embeddings;

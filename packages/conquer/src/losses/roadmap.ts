@@ -1,11 +1,11 @@
-import { scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import { classMembers } from './class-members.js';
 import { Loss, lossPart } from './loss.js';
 import { meanOfPositive } from './nothing-to-learn.js';
-import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+import { hasPositivesAndNegatives, notNegative } from './pair-masks.js';
 import { withoutAveragePrecision } from './smooth-ap.js';
 
 const options = z.strictObject({
@@ -23,6 +23,9 @@ const options = z.strictObject({
   supApWeight: z.number().min(0).default(1).describe('weight of the ranking term'),
   calibrationWeight: z.number().min(0).default(1).describe('weight of the calibration'),
 });
+
+/** A similarity below all. */
+const FAR_BELOW = -1e4;
 
 export type RoadmapOptions = z.input<typeof options>;
 
@@ -74,11 +77,11 @@ export class RoadmapLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows): Tensor {
     return scope(() => {
-      const masks = pairMasks('roadmap loss', anchors, reference);
+      const alike = notNegative('roadmap loss', anchors, reference);
       const similarities = anchors.embeddings.matmul(reference.embeddings.t());
-      const far = similarities.neg().add(this.positiveMargin).relu().mul(masks.positives);
-      const near = similarities.sub(this.negativeMargin).relu().mul(masks.negatives);
-      const calibration = meanOfPositive(far).add(meanOfPositive(near)).mul(this.calibrationWeight);
+      // In the place of what is no negative, so far below all that it counts nothing.
+      const ofNegatives = similarities.maskedFill(alike, FAR_BELOW);
+      const calibration = this.calibration(similarities, ofNegatives, anchors, reference);
       if (this.supApWeight === 0) return calibration;
       const members = classMembers(anchors, reference, true);
       const own = similarities.gather(1, members.rows);
@@ -89,19 +92,26 @@ export class RoadmapLoss extends Loss {
         .ge(ranked.unsqueeze(2))
         .logicalAnd(members.present.unsqueeze(1))
         .sum(2);
-      const above = this.above(similarities.unsqueeze(1).sub(own.unsqueeze(2)));
-      const negatives = above.mul(masks.negatives.unsqueeze(1)).sum(2);
-      const precisions = negatives.add(inClass).reciprocal().mul(inClass);
+      const above = this.above(ofNegatives.unsqueeze(1).sub(own.unsqueeze(2)));
+      const precisions = above.sum(2).add(inClass).reciprocal().mul(inClass);
       const ranking = withoutAveragePrecision(precisions, members, anchors);
       return calibration.add(ranking.mul(this.supApWeight));
     });
   }
 
+  private calibration(similarities: Tensor, ofNegatives: Tensor, anchors: Rows, reference: Rows): Tensor {
+    const { rows, present } = classMembers(anchors, reference, false);
+    const far = similarities.gather(1, rows).neg().add(this.positiveMargin).relu().mul(present);
+    const near = ofNegatives.sub(this.negativeMargin).relu();
+    return meanOfPositive(far).add(meanOfPositive(near)).mul(this.calibrationWeight);
+  }
+
   /** What a negative counts that is more similar by x. */
   private above(x: Tensor): Tensor {
-    const fixed = x.detach();
-    const low = x.div(this.temperature).sigmoid().add(fixed.gt(0).mul(this.start));
-    return x.sub(this.delta).mul(this.slope).add(this.offset).where(fixed.gt(this.delta), low);
+    const low = x.div(this.temperature).sigmoid();
+    const isAbove = noGrad(() => x.sign().clamp_({ min: 0 }).mul_(this.start));
+    const line = x.mul(this.slope).add(this.offset - this.slope * this.delta);
+    return line.where(x.detach().gt(this.delta), low.add(isAbove));
   }
 }
 

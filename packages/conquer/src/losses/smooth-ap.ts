@@ -51,11 +51,11 @@ export class SmoothApLoss extends Loss {
     checkPair('smooth-ap loss', anchors, reference, true);
     return scope(() => {
       const members = classMembers(anchors, reference, true);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      // Over t: there are fewer numbers in rows than in what is compared.
+      const similarities = anchors.embeddings.div(this.temperature).matmul(reference.embeddings.t());
       const own = similarities.gather(1, members.rows);
       // σ(0), of the image itself, is 1/2.
-      const above = (others: Tensor) =>
-        others.unsqueeze(1).sub(own.unsqueeze(2)).div(this.temperature).sigmoid();
+      const above = (others: Tensor) => others.unsqueeze(1).sub(own.unsqueeze(2)).sigmoid();
       const inClass = above(own).mul(members.present.unsqueeze(1)).sum(2).add(0.5);
       const inAll = above(similarities).sum(2).add(0.5);
       return withoutAveragePrecision(inClass.div(inAll), members, anchors);

@@ -1,4 +1,4 @@
-import { arange, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, full, nn, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -73,7 +73,7 @@ export class SoftTripleLoss extends Loss {
   forward(rows: Rows, _reference?: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const { embeddings } = rows;
-      const { device } = embeddings;
+      const { dtype, device } = embeddings;
       const [numClasses, perClass, dim] = this.centres.shape as [number, number, number];
       const targets = classTargets('soft-triple loss', rows, numClasses);
       const centres = F.normalize(this.centres, { dim: 2 });
@@ -83,8 +83,8 @@ export class SoftTripleLoss extends Loss {
         perClass,
       ]);
       const similarities = F.softmax(toCentres.div(this.gamma), 2).mul(toCentres).sum(2);
-      const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(targets.unsqueeze(1));
-      const logits = similarities.where(isOwn.logicalNot(), similarities.sub(this.margin)).mul(this.scale);
+      const margins = full([rows.labels.length, 1], -this.margin, { dtype, device });
+      const logits = aten.scatter_add(similarities, 1, targets.unsqueeze(1), margins).mul(this.scale);
       const loss = weighedCrossEntropy(logits, targets, imageWeights(rows, mined));
       if (perClass === 1 || this.tau === 0) return loss;
       return loss.add(this.spread(centres).mul(this.tau));
@@ -95,12 +95,15 @@ export class SoftTripleLoss extends Loss {
   private spread(centres: Tensor): Tensor {
     const [numClasses, perClass] = centres.shape as [number, number];
     const products = centres.matmul(centres.transpose(1, 2));
-    const position = arange(0, perClass, 1, { device: centres.device });
-    const isPair = position.unsqueeze(1).lt(position).expand(products.shape);
+    const places = Array.from({ length: perClass ** 2 }, (_, place) => place).filter(
+      (place) => Math.floor(place / perClass) < place % perClass,
+    );
+    const pairs = tensor(Int32Array.from(places), { dtype: 'int64', device: centres.device });
     // The offset bounds the root's gradient where centres have merged.
     const least = Math.max(this.rootOffset, 1e-12);
     const distances = products
-      .maskedSelect(isPair)
+      .view([numClasses, -1])
+      .indexSelect(1, pairs)
       .mul(-2)
       .add(2 + this.rootOffset)
       .clamp({ min: least })

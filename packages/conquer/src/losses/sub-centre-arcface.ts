@@ -1,4 +1,4 @@
-import { arange, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -54,16 +54,14 @@ export class SubCentreArcFaceLoss extends Loss {
   forward(rows: Rows, _reference?: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       const { embeddings } = rows;
-      const { device } = embeddings;
       const numClasses = this.centres.size(0) / this.subCentres;
       const own = classTargets('sub-centre-arcface loss', rows, numClasses).unsqueeze(1);
       const cosines = F.linear(embeddings, F.normalize(this.centres))
         .view([rows.labels.length, numClasses, this.subCentres])
         .maxDim(2)
         .values.clamp({ min: -1, max: 1 });
-      const isOwn = arange(0, numClasses, 1, { dtype: 'int64', device }).eq(own);
       const withMargin = withAngularMargin(cosines.gather(1, own), (this.marginDegrees * Math.PI) / 180);
-      const logits = cosines.where(isOwn.logicalNot(), withMargin).mul(this.scale);
+      const logits = aten.scatter$src(cosines, 1, own, withMargin).mul(this.scale);
       return weighedCrossEntropy(logits, own.squeeze(1), imageWeights(rows, mined));
     });
   }

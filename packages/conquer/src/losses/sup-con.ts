@@ -1,14 +1,16 @@
 import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
 import { asPairs, type Mined } from '../tuples.js';
+import { classMembers } from './class-members.js';
 import { anyDistance, type DistanceName, distanceOption, similaritiesBy } from './distances.js';
 import { Loss, lossPart } from './loss.js';
-import { maskedLogSumExp } from './masked-log-sum-exp.js';
+import { logSumExpWithout, maskedLogSumExp } from './masked-log-sum-exp.js';
 import { minedOption } from './mined-option.js';
 import { meanOfPositive, nothingToLearn } from './nothing-to-learn.js';
-import { hasPositivesAndNegatives, pairMasks } from './pair-masks.js';
+import { hasPositivesAndNegatives, pairMasks, sameImage } from './pair-masks.js';
 
 const options = z.strictObject({
   temperature: z
@@ -69,18 +71,17 @@ export class SupConLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
-      const { positives, negatives } = pairMasks('sup-con loss', anchors, reference, mined);
+      checkPair('sup-con loss', anchors, reference, true);
       if (!this.hasPairs(anchors, reference, mined)) return nothingToLearn(anchors);
-      const similarities = similaritiesBy(this.distance, anchors, reference).div(this.temperature);
-      const counts = positives.sum(1);
-      const all = maskedLogSumExp(similarities, positives.logicalOr(negatives));
-      const ofPositives = similarities
-        .mul(positives)
-        .sum(1)
-        .div(counts.clamp({ min: 1 }));
-      const losses = all.sub(ofPositives).where(counts.gt(0), 0);
-      if (this.form === 'paper') return meanOfPositive(losses);
-      return losses.mean().mul(this.temperature / BASE_TEMPERATURE);
+      const similarities = similaritiesBy(this.distance, anchors, reference, this.temperature);
+      const { all, ofPositives, someHave } =
+        mined === null
+          ? ofAllPairs(similarities, anchors, reference)
+          : ofMined(similarities, anchors, reference, mined);
+      const losses = all.sub(ofPositives);
+      const counted = someHave === null ? losses : losses.where(someHave, 0);
+      if (this.form === 'paper') return meanOfPositive(counted);
+      return counted.mean().mul(this.temperature / BASE_TEMPERATURE);
     });
   }
 
@@ -90,6 +91,40 @@ export class SupConLoss extends Loss {
     const some = (numbers: Int32Array) => (mined ? numbers.length > 0 : numbers.some((count) => count > 0));
     return some(positives) && some(negatives);
   }
+}
+
+/** Of each anchor, (A,). */
+interface Terms {
+  /** log Σ exp over positives and negatives. */
+  all: Tensor;
+  /** The mean of the positives' similarities. */
+  ofPositives: Tensor;
+  /** Bool, which have a positive; null: all. */
+  someHave: Tensor | null;
+}
+
+function ofAllPairs(similarities: Tensor, anchors: Rows, reference: Rows): Terms {
+  const { rows, present, isFull } = classMembers(anchors, reference, false);
+  const all = logSumExpWithout(similarities, sameImage(anchors, reference));
+  const own = similarities.gather(1, rows);
+  if (isFull) return { all, ofPositives: own.mean(1), someHave: null };
+  const counts = present.sum(1);
+  const ofPositives = own
+    .mul(present)
+    .sum(1)
+    .div(counts.clamp({ min: 1 }));
+  return { all, ofPositives, someHave: counts.gt(0) };
+}
+
+function ofMined(similarities: Tensor, anchors: Rows, reference: Rows, mined: Mined): Terms {
+  const { positives, negatives } = pairMasks('sup-con loss', anchors, reference, mined);
+  const counts = positives.sum(1);
+  const ofPositives = similarities
+    .mul(positives)
+    .sum(1)
+    .div(counts.clamp({ min: 1 }));
+  const all = maskedLogSumExp(similarities, positives.logicalOr(negatives));
+  return { all, ofPositives, someHave: counts.gt(0) };
 }
 
 export const supCon = lossPart({

@@ -1,11 +1,13 @@
-import { scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
 import { asPairs, type Mined } from '../tuples.js';
+import { classMembers } from './class-members.js';
 import { Loss, lossPart } from './loss.js';
 import { minedOption } from './mined-option.js';
-import { listedPairs, pairMasks } from './pair-masks.js';
+import { listedPairs, notNegative } from './pair-masks.js';
 
 const options = z.strictObject({
   positiveWeight: z.number().min(0).default(1).describe('λ⁺: weight of the positive pairs'),
@@ -59,31 +61,44 @@ export class ThresholdConsistentMarginLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
-      const [positives, negatives] = pairCounts(anchors, reference, mined);
+      checkPair('threshold-consistent-margin loss', anchors, reference, true);
       const similarities = anchors.embeddings.matmul(reference.embeddings.t());
-      const mean = (beyond: Tensor, pairs: Tensor) => {
-        const counted = beyond.detach().ge(0).mul(pairs);
+      if (mined !== null) return this.ofMined(similarities, anchors, reference, mined);
+      const alike = notNegative('threshold-consistent-margin loss', anchors, reference);
+      const { rows, present } = classMembers(anchors, reference, false);
+      const far = similarities.gather(1, rows).neg().add(this.positiveMargin);
+      const near = similarities.sub(this.negativeMargin);
+      // What is at the margin counts, with 0.
+      const mean = (beyond: Tensor, leftOut: Tensor) => {
+        const left = noGrad(() => beyond.lt(0).logicalOr(leftOut));
+        const count = left.logicalNot().sum();
         return beyond
-          .mul(counted)
+          .maskedFill(left, 0)
           .sum()
-          .div(counted.sum().clamp({ min: 1 }));
+          .div(count.clamp({ min: 1 }));
       };
-      const apart = mean(similarities.neg().add(this.positiveMargin), positives);
-      const near = mean(similarities.sub(this.negativeMargin), negatives);
-      return apart.mul(this.positiveWeight).add(near.mul(this.negativeWeight));
+      return mean(far, present.logicalNot())
+        .mul(this.positiveWeight)
+        .add(mean(near, alike).mul(this.negativeWeight));
     });
   }
-}
 
-/** How often each pair counts, of both kinds: (A, N). */
-function pairCounts(anchors: Rows, reference: Rows, mined: Mined | null): [Tensor, Tensor] {
-  const masks = pairMasks('threshold-consistent-margin loss', anchors, reference, mined);
-  if (mined === null) return [masks.positives, masks.negatives];
-  const { positiveAnchors, positives, negativeAnchors, negatives } = asPairs(mined);
-  return [
-    listedPairs(anchors, reference, positiveAnchors, positives),
-    listedPairs(anchors, reference, negativeAnchors, negatives),
-  ];
+  /** Each pair as often as it is listed. */
+  private ofMined(similarities: Tensor, anchors: Rows, reference: Rows, mined: Mined): Tensor {
+    const pairs = asPairs(mined);
+    const mean = (beyond: Tensor, counts: Tensor) => {
+      const counted = beyond.detach().ge(0).mul(counts);
+      return beyond
+        .mul(counted)
+        .sum()
+        .div(counted.sum().clamp({ min: 1 }));
+    };
+    const positives = listedPairs(anchors, reference, pairs.positiveAnchors, pairs.positives);
+    const negatives = listedPairs(anchors, reference, pairs.negativeAnchors, pairs.negatives);
+    return mean(similarities.neg().add(this.positiveMargin), positives)
+      .mul(this.positiveWeight)
+      .add(mean(similarities.sub(this.negativeMargin), negatives).mul(this.negativeWeight));
+  }
 }
 
 export const thresholdConsistentMargin = lossPart({
