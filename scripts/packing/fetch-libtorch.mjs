@@ -21,12 +21,11 @@ export function cacheFolder(env = process.env) {
 
 const UNPACK = fileURLToPath(new URL('unpack-wheel.py', import.meta.url));
 
-/** A line of pip's that says why. */
-const reason = (error) =>
-  `${error.stderr ?? error.message}`
-    .trim()
-    .split('\n')
-    .findLast((line) => /error/i.test(line)) ?? error.message;
+/** The line of pip's, or of the interpreter's where it has no pip, that says why. */
+function reason(error) {
+  const lines = `${error.stderr || error.message}`.trim().split('\n');
+  return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1)).trim();
+}
 
 /**
  * @param {(line: string) => void} say
