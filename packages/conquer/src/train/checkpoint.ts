@@ -18,6 +18,7 @@ import {
 } from '@conquer-dml/torch';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { NetworkRecord } from '../models/network-record.js';
 import { weightFaults } from '../models/weight-faults.js';
 import type { ModelAverage, ModelAverageState } from '../optimize/model-average.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
@@ -42,6 +43,8 @@ export interface EpochPosition {
 export interface CheckpointState {
   /** What the run is, as config.json has it. */
   experiment: StoredExperiment;
+  /** What the weights are of, and what they were given to see; not there in earlier versions'. */
+  network?: NetworkRecord;
   /** Of the data set, see DatasetRecord; not there where it was not recorded. */
   dataset?: string;
   /** The last whole epoch that is in these weights, counted from 0; -1: none. */

@@ -4,6 +4,7 @@ import { Generator } from '@conquer-dml/torch';
 import { type Builder, buildNetwork } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { otherThanRecorded } from '../models/network-record.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
 import { experimentDifferences } from './differences.js';
 
@@ -73,6 +74,9 @@ export function trainedNetwork(
   try {
     model.setNumLearners(saved.state.numLearners);
     model.loadStateDict(saved.model);
+    const { network } = saved.state;
+    const other = network ? otherThanRecorded(network, model) : null;
+    if (other !== null) throw new Error(other);
     return model;
   } catch (error) {
     model.dispose();

@@ -20,6 +20,7 @@ import type { Experiment } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { networkRecord } from '../models/network-record.js';
 import type { ModelAverage } from '../optimize/model-average.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { OptionError } from '../option-error.js';
@@ -228,6 +229,7 @@ export class Session {
       clusters,
       state: {
         experiment,
+        network: networkRecord(model),
         dataset: this.datasetHash,
         epoch,
         within: this.position,
