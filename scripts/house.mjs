@@ -44,7 +44,6 @@ const BY_THEMSELVES = {
   'neighbours/pairwise.ts': ['squared'],
   'retrieve/open-model.ts': ['device'],
   'cli/commands/index-images.ts': ['device'],
-  'cli/commands/search.ts': ['device'],
 };
 
 /** The public index: whoever takes parts by their classes finds them there; nothing in the house needs the line. */

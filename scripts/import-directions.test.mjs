@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { crossing, crossings } from './import-directions.mjs';
+import { crossing, crossings, PACKAGES } from './import-directions.mjs';
 
 const CONQUER = 'packages/conquer/src';
 
@@ -53,7 +53,7 @@ test('imports of types, re-exports and dynamic imports count, and dependencies',
   const work = mkdtempSync(join(tmpdir(), 'conquer-directions-'));
   try {
     const repository = fileURLToPath(new URL('..', import.meta.url));
-    for (const name of ['native', 'torch', 'image', 'run', 'dashboard', 'conquer']) {
+    for (const name of Object.keys(PACKAGES)) {
       for (const folder of ['src', 'page/src'])
         mkdirSync(join(work, 'packages', name, folder), { recursive: true });
       cpSync(

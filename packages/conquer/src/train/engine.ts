@@ -8,10 +8,14 @@ import { OptionError } from '../option-error.js';
  *
  * @throws OptionError for threads or a device that cannot be had
  */
-export function setUpEngine({ train }: { train: Pick<Experiment['train'], 'threads' | 'device'> }): void {
-  const { threads, device } = train;
+export function setUpEngine({
+  train,
+}: {
+  train: Partial<Pick<Experiment['train'], 'threads' | 'device'>>;
+}): void {
+  const { threads = null, device } = train;
   naming('train.threads', () => threads === null || setNumThreads(threads));
-  naming('train.device', () => prepareDevice(device));
+  naming('train.device', () => device === undefined || prepareDevice(device));
 }
 
 function naming(path: string, body: () => void): void {

@@ -87,7 +87,7 @@ async function runEmbed(folder: string | undefined, options: EmbedFlags): Promis
   const threads = options.threads === undefined ? undefined : countOf('--threads', options.threads);
   const batchSize = options.batchSize === undefined ? undefined : countOf('--batch-size', options.batchSize);
   if (shard) progress.write(`note: part ${shard.number} of ${shard.count}, into ${shardFile(out, shard)}\n`);
-  namingFlags(() => setUpEngine({ train: { threads: threads ?? null, device: device ?? 'cpu' } }));
+  namingFlags(() => setUpEngine({ train: { threads, device } }));
   const named = modelNamed(options.model, progress);
   using model = await modelOf(named, { checkpoint, device, plugin, arch, revision, progress });
   const { file, images, kept, leftOut } = await embedFolder(model, folder, {

@@ -1,6 +1,7 @@
 import { didYouMean, UserError } from '@conquer-dml/run';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { usualInput } from '../../models/input-format.js';
 import { RECALL_SOURCE } from '../../models/known-recall.js';
 import { type DescribedModel, describeModels, listModels } from '../../models/list-models.js';
 import { publicName } from '../../models/public-name.js';
@@ -95,7 +96,7 @@ const PLAIN = {
 
 function described(model: DescribedModel): string {
   const { name, repository, license, gated, builtIn, parameters, dim, input, note, recall } = model;
-  const { size, cropShare = 1, mean, std, interpolation = 'bilinear' } = input;
+  const { size, cropShare, mean, std, interpolation } = { ...usualInput, ...input };
   const from = builtIn
     ? `the package @conquer-dml/weights (published as ${repository})`
     : `${repository} on the Hugging Face hub${gated ? ', whose terms have to be accepted there first (then set HF_TOKEN)' : ''}`;

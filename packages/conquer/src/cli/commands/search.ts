@@ -77,7 +77,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
-  namingFlags(() => setUpEngine({ train: { threads: null, device: device ?? 'cpu' } }));
+  namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
   const { origin } = index.contents;
   if (origin === null || origin.source === null)
