@@ -26,8 +26,8 @@ const TARBALLS = join(ROOT, 'build/tarballs');
 const STAGED = join(ROOT, 'build/staged');
 const run = promisify(execFile);
 
-/** How long a platform's tarball that nobody asks for is kept. */
-const KEPT_DAYS = 14;
+/** How many of a platform's tarballs are kept, those asked for last. */
+const KEPT = 3;
 
 /** Packs what lies in these folders. @returns {Promise<string[]>} the tarballs */
 async function npmPack(folders, into) {
@@ -55,10 +55,10 @@ async function platformTarball(folder, manifest, say) {
   }
   const now = new Date();
   utimesSync(file, now, now);
-  for (const name of readdirSync(kept)) {
-    const age = now - statSync(join(kept, name)).mtime;
-    if (age > KEPT_DAYS * 86_400_000) rmSync(join(kept, name));
-  }
+  const tarballs = readdirSync(kept).filter((name) => name.endsWith('.tgz'));
+  const used = (name) => statSync(join(kept, name)).mtimeMs;
+  const old = tarballs.sort((a, b) => used(b) - used(a)).slice(KEPT);
+  for (const name of old) rmSync(join(kept, name), { force: true });
   return file;
 }
 
