@@ -26,6 +26,15 @@ export interface BackboneContext {
   dropoutGenerator?: Generator | undefined;
 }
 
+/** What a backbone of residual blocks is built with. */
+export interface DropPathContext extends Partial<BackboneContext> {
+  /** How often training skips the last block; the first never, rising evenly between. Default 0. */
+  dropPath?: number;
+}
+
+/** By timm's names. */
+const UNDECAYED = /(^|\.)(cls_token|reg_token|pos_embed|relative_position_bias_table|prompts\.tables\.\d+)$/;
+
 /** The option of a backbone of residual blocks; the block's branch goes through an `nn.DropPath`. */
 export const dropPathOption = z
   .number()
@@ -128,12 +137,20 @@ export abstract class Backbone extends nn.Module {
     return this.layersByDepth().map((layers) => layers.flatMap((layer) => layer.parameters()));
   }
 
-  /**
-   * Trained tensors without weight decay, whatever their shape: class and register tokens, position tables. Default:
-   * none.
-   */
+  /** Trained tensors without weight decay, whatever their shape: class and register tokens, tables of positions, prompts. */
   undecayed(): readonly Tensor[] {
-    return [];
+    return [...this.namedParameters()].flatMap(([name, parameter]) =>
+      UNDECAYED.test(name) ? [parameter] : [],
+    );
+  }
+
+  /** Lets training skip the blocks that hold an `nn.DropPath`: the last so often, the first never, rising evenly between. */
+  protected setDropPath(last: number): void {
+    const skipped = [...this.namedModules()].flatMap(([, each]) =>
+      each instanceof nn.DropPath ? [each] : [],
+    );
+    const rates = nn.dropPathRates(last, skipped.length);
+    for (const [i, each] of skipped.entries()) each.p = rates[i]!;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { aten, empty, F, nn, scope, type Tensor } from '@conquer-dml/torch';
-import { Backbone, type BackboneContext } from './backbone.js';
+import { Backbone, type DropPathContext, dropPathOption } from './backbone.js';
 import { convnextNamings } from './convnext-naming.js';
 import type { ConvNeXtShape } from './convnext-shape.js';
 import { convnextWeights } from './convnext-weights.js';
@@ -86,6 +86,7 @@ class Block extends nn.Module {
   readonly norm: nn.LayerNorm;
   readonly mlp: BlockMlp;
   readonly gamma: Tensor | null;
+  private readonly dropPath: nn.DropPath;
 
   constructor(channels: number, shape: ConvNeXtShape, options: LayerOptions) {
     super();
@@ -96,12 +97,14 @@ class Block extends nn.Module {
     this.gamma = grn
       ? null
       : nn.init.constant_(nn.parameter(empty([channels], { device: options.device })), 1e-6);
+    this.dropPath = new nn.DropPath(0, { generator: options.dropoutGenerator });
   }
 
   forward(x: Tensor): Tensor {
     return scope(() => {
       const inner = this.mlp.forward(this.norm.forward(toChannelsLast(this.convDw.forward(x))));
-      return toChannelsFirst(this.gamma === null ? inner : inner.mul(this.gamma)).add_(x);
+      const maps = toChannelsFirst(this.gamma === null ? inner : inner.mul(this.gamma));
+      return this.dropPath.forward(maps).add_(x);
     });
   }
 }
@@ -154,11 +157,11 @@ export class ConvNeXt extends Backbone {
     readonly name: string,
     shape: ConvNeXtShape,
     readonly input: InputFormat,
-    { generator, device }: Partial<BackboneContext> = {},
+    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { dims, depths, eps = 1e-6, headEps = eps } = shape;
-    const options = { generator, device };
+    const options = { generator, dropoutGenerator, device };
     const first = dims[0] as number;
     this.stem = new nn.Sequential(
       convolution(3, first, 4, { stride: 4, ...options }),
@@ -169,6 +172,7 @@ export class ConvNeXt extends Backbone {
     );
     this.featureSize = dims.at(-1) ?? first;
     this.head = new Head(this.featureSize, headEps, options);
+    this.setDropPath(dropPath);
   }
 
   /** Images (B, 3, H, W) to (B, featureSize). */
@@ -208,5 +212,7 @@ export const convnext = family({
   help: 'ConvNeXt and ConvNeXt V2, also of DINOv3 and CLIP',
   published: convnextWeights,
   batchNorm: false,
-  build: ({ name, shape, input }, context) => new ConvNeXt(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new ConvNeXt(name, shape, input, { ...context, ...options }),
 });

@@ -1,7 +1,7 @@
 import { cat, empty, F, nn, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { joinHeads, splitHeads } from './attention.js';
 import { AttentionPool } from './attention-pool.js';
-import { Backbone, type BackboneContext } from './backbone.js';
+import { Backbone, type DropPathContext, dropPathOption } from './backbone.js';
 import { evaNamings } from './eva-naming.js';
 import type { EvaShape } from './eva-shape.js';
 import { evaWeights } from './eva-weights.js';
@@ -79,6 +79,7 @@ class Block extends nn.Module {
   readonly norm2: nn.LayerNorm;
   readonly mlp: nn.Layer;
   readonly gamma_2: Tensor | null;
+  private readonly dropPath: nn.DropPath;
 
   constructor(shape: EvaShape, options: LayerOptions) {
     super();
@@ -91,13 +92,16 @@ class Block extends nn.Module {
     this.norm2 = new nn.LayerNorm(width, { eps, device });
     this.mlp = mlpOf(shape, options);
     this.gamma_2 = layerScale ? gamma() : null;
+    this.dropPath = new nn.DropPath(0, { generator: options.dropoutGenerator });
   }
 
   run(x: Tensor, tables: RopeTables): Tensor {
     const scaled = (added: Tensor, gamma: Tensor | null) => (gamma === null ? added : added.mul(gamma));
     return scope(() => {
-      const seen = scaled(this.attn.run(this.norm1.forward(x), tables), this.gamma_1).add_(x);
-      return scaled(this.mlp.forward(this.norm2.forward(seen)), this.gamma_2).add_(seen);
+      const looked = scaled(this.attn.run(this.norm1.forward(x), tables), this.gamma_1);
+      const seen = this.dropPath.forward(looked).add_(x);
+      const thought = scaled(this.mlp.forward(this.norm2.forward(seen)), this.gamma_2);
+      return this.dropPath.forward(thought).add_(seen);
     });
   }
 }
@@ -137,12 +141,12 @@ export class Eva extends Backbone {
     readonly name: string,
     readonly shape: EvaShape,
     readonly input: InputFormat,
-    { generator, device }: Partial<BackboneContext> = {},
+    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { patch, size, width, depth, heads, registers = 0, positions = true, preNorm = false } = shape;
     const { eps = 1e-6, pool, normAfterPool = false, poolHeads = heads } = shape;
-    const options = { generator, device };
+    const options = { generator, dropoutGenerator, device };
     const learned = (tokens: number) => {
       const token = nn.parameter(empty([1, tokens, width], { device }));
       return nn.init.truncNormal_(token, { std: 0.02, generator });
@@ -163,6 +167,7 @@ export class Eva extends Backbone {
         ? new AttentionPool({ width, heads: poolHeads, eps, activation: 'gelu' }, options)
         : null;
     this.fcNorm = normAfterPool ? norm() : null;
+    this.setDropPath(dropPath);
   }
 
   override takesSide(side: number): boolean {
@@ -237,5 +242,7 @@ export const eva = family({
   help: 'vision transformers with rotary positions: DINOv3, EVA-02, Perception Encoder',
   published: evaWeights,
   batchNorm: false,
-  build: ({ name, shape, input }, context) => new Eva(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new Eva(name, shape, input, { ...context, ...options }),
 });

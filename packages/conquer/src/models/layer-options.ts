@@ -4,6 +4,8 @@ import { type Generator, nn } from '@conquer-dml/torch';
 export interface LayerOptions {
   /** Draws the weights; without one, the generator that manualSeed() sets. */
   generator?: Generator | undefined;
+  /** Draws what training leaves out; without one, the generator that manualSeed() sets. */
+  dropoutGenerator?: Generator | undefined;
   /** Where its tensors are made; 'meta' gives names and shapes without numbers. Default: the CPU. */
   device?: string | undefined;
 }

@@ -1,6 +1,6 @@
 import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
-import { Backbone, type BackboneContext, backbonePart, dropPathOption } from './backbone.js';
+import { Backbone, backbonePart, type DropPathContext, dropPathOption } from './backbone.js';
 import { family } from './family.js';
 import { type InputFormat, imageNetInput } from './input-format.js';
 import type { Naming } from './naming.js';
@@ -9,11 +9,6 @@ import { BasicBlock, Bottleneck, convolution, inLayoutFor, runStage } from './re
 import { resnetNaming } from './resnet-naming.js';
 import { type ResNetName, type ResNetShape, resnets } from './resnet-shape.js';
 import { resnetWeights } from './resnet-weights.js';
-
-export interface ResNetOptions extends Partial<BackboneContext> {
-  /** How often training skips the last block; the first never, rising evenly between. Default 0. */
-  dropPath?: number;
-}
 
 /**
  * A ResNet without its last layer, with torchvision's parameter names and initialisation: convolutions Kaiming
@@ -34,7 +29,7 @@ export class ResNet extends Backbone {
 
   constructor(
     readonly name: string,
-    { dropPath = 0, ...options }: ResNetOptions = {},
+    { dropPath = 0, ...options }: DropPathContext = {},
     shape: ResNetShape = resnets[name as ResNetName],
     readonly input: InputFormat = imageNetInput,
   ) {

@@ -1,6 +1,6 @@
 import { aten, empty, F, nn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { joinHeads, splitHeads } from './attention.js';
-import { Backbone, type BackboneContext } from './backbone.js';
+import { Backbone, type DropPathContext, dropPathOption } from './backbone.js';
 import { family } from './family.js';
 import type { InputFormat } from './input-format.js';
 import type { KeyMap } from './key-map.js';
@@ -88,6 +88,7 @@ class Block extends nn.Module {
   readonly attn: WindowAttention;
   readonly norm2: nn.LayerNorm;
   readonly mlp: Mlp;
+  private readonly dropPath: nn.DropPath;
 
   constructor(
     width: number,
@@ -103,13 +104,14 @@ class Block extends nn.Module {
     this.attn = new WindowAttention(width, heads, window, options);
     this.norm2 = new nn.LayerNorm(width, { eps, device });
     this.mlp = new Mlp(width, 4 * width, 'gelu', options);
+    this.dropPath = new nn.DropPath(0, { generator: options.dropoutGenerator });
   }
 
   /** Maps (B, H, W, width). */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const seen = this.attended(this.norm1.forward(x)).add(x);
-      return this.mlp.forward(this.norm2.forward(seen)).add_(seen);
+      const seen = this.dropPath.forward(this.attended(this.norm1.forward(x))).add(x);
+      return this.dropPath.forward(this.mlp.forward(this.norm2.forward(seen))).add_(seen);
     });
   }
 
@@ -211,15 +213,16 @@ export class Swin extends Backbone {
     readonly name: string,
     shape: SwinShape,
     readonly input: InputFormat,
-    { generator, device }: Partial<BackboneContext> = {},
+    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { width, depths, eps = 1e-5 } = shape;
-    const options = { generator, device };
+    const options = { generator, dropoutGenerator, device };
     this.featureSize = width * 2 ** (depths.length - 1);
     this.patchEmbed = new PatchEmbedding(width, eps, options);
     this.layers = depths.map((_, stage) => new Stage(stage, shape, options));
     this.norm = new nn.LayerNorm(this.featureSize, { eps, device });
+    this.setDropPath(dropPath);
   }
 
   override takesSide(side: number): boolean {
@@ -248,5 +251,7 @@ export const swin = family({
   help: 'Swin transformers, MegaDescriptor among them',
   published: swinWeights,
   batchNorm: false,
-  build: ({ name, shape, input }, context) => new Swin(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new Swin(name, shape, input, { ...context, ...options }),
 });

@@ -2,13 +2,14 @@ import { Generator, liveTensors, nn, noGrad, randn, scope, type Tensor } from '@
 import { expect, it } from 'vitest';
 import { buildNamed } from '../named-part.js';
 import { backboneGroups } from '../optimize/layer-decay.js';
+import type { DropPathContext } from './backbone.js';
 import { imageNetInput } from './input-format.js';
 import { type NamedTuning, tunings } from './tunings.js';
-import { ViT, type ViTContext } from './vit.js';
+import { ViT } from './vit.js';
 import type { ViTShape } from './vit-shape.js';
 
 const tiny: ViTShape = { patch: 8, size: 32, width: 12, depth: 3, heads: 3 };
-const build = (shape: Partial<ViTShape> = {}, context: ViTContext = {}) =>
+const build = (shape: Partial<ViTShape> = {}, context: DropPathContext = {}) =>
   new ViT('tiny', { ...tiny, ...shape }, imageNetInput, { generator: new Generator(1), ...context });
 const tune = (backbone: ViT, named: NamedTuning) =>
   buildNamed(tunings, named, { backbone, generator: new Generator(5) }, 'model.tuning');

@@ -1,7 +1,7 @@
 import { cat, empty, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { Attention } from './attention.js';
 import { AttentionPool } from './attention-pool.js';
-import { Backbone, type BackboneContext, dropPathOption } from './backbone.js';
+import { Backbone, type BackboneContext, type DropPathContext, dropPathOption } from './backbone.js';
 import { clipWeights } from './clip-weights.js';
 import { family } from './family.js';
 import type { InputFormat } from './input-format.js';
@@ -37,11 +37,6 @@ interface BlockShape
   > {
   /** How often training leaves out attention, and the MLP. */
   dropPath: number;
-}
-
-/** What a backbone is built with, and how often training skips the last block's two branches; default never. */
-export interface ViTContext extends Partial<BackboneContext> {
-  dropPath?: number;
 }
 
 /** Attention, then an MLP, each behind a LayerNorm and with a shortcut. */
@@ -106,7 +101,7 @@ export class ViT extends Backbone {
     readonly name: string,
     readonly shape: ViTShape,
     readonly input: InputFormat,
-    { generator, dropoutGenerator, device, dropPath = 0 }: ViTContext = {},
+    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { patch, size, width, depth, heads, classToken = true, registers = 0, preNorm = false } = shape;
@@ -209,10 +204,6 @@ export class ViT extends Backbone {
     layers[0]?.push(...this.ownTokens());
     layers.at(-1)?.push(...(this.prompts?.parameters() ?? []));
     return layers;
-  }
-
-  override undecayed(): Tensor[] {
-    return [...this.ownTokens(), ...(this.prompts?.parameters() ?? [])];
   }
 
   override get tokenShape(): TokenShape {
