@@ -30,6 +30,10 @@ export class HistogramLoss extends Loss {
     this.numBins = withDefaults('HistogramLoss', options, given).numBins;
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class and one of another to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasPositivesAndNegatives(anchors, reference);

@@ -35,6 +35,10 @@ export class KantorovMarginLoss extends Loss {
     this.distanceThreshold = distanceThreshold;
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class and one of another to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasPositivesAndNegatives(anchors, reference);

@@ -50,6 +50,10 @@ export class MultiSimilarityLoss extends Loss {
     this.averageNonZeroOnly = all.averageNonZeroOnly;
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class and one of another to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasPositivesAndNegatives(anchors, reference);

@@ -29,6 +29,10 @@ export class NPairsLoss extends Loss {
     this.alpha = nn.parameter(ones([1]).mul_(alpha));
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return countPairs(anchors, reference).positives.some((count) => count > 0);

@@ -34,6 +34,10 @@ export class TripletAllLoss extends Loss {
     this.#anchorIsNegative = compat === 'dcesml';
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class and one of another to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasPositivesAndNegatives(anchors, reference);

@@ -36,6 +36,10 @@ export class TripletSemihardLoss extends Loss {
     this.soft = soft;
   }
 
+  override get takesSeveralLabels(): boolean {
+    return true;
+  }
+
   /** Whether an anchor has an image of its class and one of another to be compared with. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasPositivesAndNegatives(anchors, reference);
