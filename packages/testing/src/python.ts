@@ -156,8 +156,10 @@ function indent(code: string): string {
  * Both may nest lists, objects, strings, finite numbers and tensors: a `Tensor` in `input` is a `torch.Tensor` in
  * Python, and a torch tensor or NumPy array in `output` comes back as a `Tensor` of the same dtype and shape.
  * The code's common indentation is removed. Throws with Python's traceback when it fails.
+ *
+ * @param interpreter that of PyTorch's peer when left out; `pypiPython` has packages of PyPI as well
  */
-export function runPython<T>(code: string, input: unknown = null): T {
+export function runPython<T>(code: string, input: unknown = null, interpreter = peer): T {
   const folder = mkdtempSync(join(tmpdir(), 'conquer-python-'));
   try {
     let count = 0;
@@ -182,7 +184,7 @@ export function runPython<T>(code: string, input: unknown = null): T {
     };
     writeFileSync(join(folder, 'input.json'), JSON.stringify(encode(input)));
     writeFileSync(join(folder, 'snippet.py'), indent(code));
-    const { status, stdout, stderr, error } = python(peer, ['-', folder], wrapper);
+    const { status, stdout, stderr, error } = python(interpreter, ['-', folder], wrapper);
     if (stdout) process.stderr.write(stdout);
     if (status !== 0) throw new Error(`Python failed: ${error?.message ?? stderr}`);
     return decode(JSON.parse(readFileSync(join(folder, 'output.json'), 'utf8'))) as T;

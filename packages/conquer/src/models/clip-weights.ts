@@ -8,8 +8,10 @@ const clip = { preNorm: true, eps: 1e-5 };
 /** Weights that were trained with the quick GELU, under whatever name: timm has them under two, of which one takes the other GELU. */
 const quickClip = { preNorm: true, eps: 1e-5, activation: 'quick-gelu' as const };
 
-/** The images' half of CLIP networks. */
-export const clipWeights = [
+const QUICK =
+  'its weights were trained with the quick GELU, which is taken; timm takes the other one under this name, and this one under quickgelu';
+
+const published = [
   ...timm(
     'vit_base_patch16_clip_224',
     ['laion2b_ft_in12k_in1k', 'openai_ft_in12k_in1k'],
@@ -303,3 +305,10 @@ export const clipWeights = [
     { license: 'mit' },
   ),
 ];
+
+/** The images' half of CLIP networks. */
+export const clipWeights = published.map((each) =>
+  each.shape.activation === 'quick-gelu' && each.name.startsWith('vit_') && !each.name.includes('quickgelu')
+    ? { ...each, note: QUICK }
+    : each,
+);

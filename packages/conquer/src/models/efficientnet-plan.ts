@@ -179,11 +179,17 @@ function countsOf(stage: readonly Row[], factor: number): number[] {
   const counts = stage.map(() => 1);
   for (let i = stage.length - 1; i >= 0; i--) {
     const { repeats } = stage[i] as Row;
-    counts[i] = Math.max(1, Math.round((repeats / before) * after));
+    counts[i] = Math.max(1, halfToEven((repeats / before) * after));
     before -= repeats;
     after -= counts[i] as number;
   }
   return counts;
+}
+
+/** As Python rounds, in which the published networks were scaled. */
+function halfToEven(x: number): number {
+  const below = Math.floor(x);
+  return x - below === 0.5 ? below + (below % 2) : Math.round(x);
 }
 
 /** The blocks of a stage one by one. */

@@ -31,7 +31,9 @@ export function weightsOf<Shape>() {
     ): Published<`${Architecture}.${Tag}`, Shape>[] {
       return tags.map((tag) => {
         const name = `${architecture}.${tag}` as const;
-        return { name, shape, input, license, repository: `timm/${name}`, gated: false };
+        // One repository holds the weights under both names.
+        const repository = `timm/${name.replace('_quickgelu', '')}`;
+        return { name, shape, input, license, repository, gated: false };
       });
     },
 
