@@ -43,6 +43,7 @@ const BY_THEMSELVES = {
   'data/normalize.ts': ['channels'],
   'neighbours/pairwise.ts': ['squared'],
   'retrieve/open-model.ts': ['device'],
+  'cli/commands/embed.ts': ['device'],
   'cli/commands/index-images.ts': ['device'],
 };
 

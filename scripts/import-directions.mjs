@@ -31,7 +31,7 @@ export const ROOMS = {
   track: 'image run, data',
   experiment: 'torch run, …',
   train: 'torch image run, …',
-  golden: 'torch run, …',
+  golden: 'torch image run, …',
   retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
   cli: 'torch image run dashboard, …',
 };

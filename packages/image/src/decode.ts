@@ -97,7 +97,8 @@ async function resampled(request: NamedRequest, options: DecodeOptions): Promise
   const out = new Uint8Array(requestBytes(request));
   const outcomes = new Uint8Array(1);
   const place = new Float64Array([0, info.width, info.height, 0, 0]);
-  await runNative(options, (threads, job) =>
+  // The caller looks at the signal between images: each would add a listener of its own.
+  await runNative({ threads: options.threads ?? 1 }, (threads, job) =>
     native.readPixels(data, place, encodeRequests([request]), out, outcomes, threads, job),
   );
   if (outcomes[0] === outcome.done) return out;

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { builtInParts } from '../experiment/experiment.js';
 import { recipeNames } from '../experiment/recipe.js';
+import { weightWords } from '../models/weight-words.js';
 import { flagsOf } from './flags.js';
 
 /** What may stand at the cursor, and a few words about it. */
@@ -86,7 +87,7 @@ function valuesOf(option: Option, typed: string): Candidate[] {
     case 'device':
       return plain(['cpu', 'cuda:0']);
     case 'weights':
-      return plain(['imagenet', 'published', 'none']);
+      return plain([...weightWords, 'none']);
     case 'split':
       return plain(['half', 'random']);
     default:

@@ -47,9 +47,7 @@ export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedM
  */
 export function modelNamed(typed: string | undefined, progress: Output): string {
   if (typed !== undefined) return findRun(typed);
-  progress.write(
-    `note: no model is named: taking the built-in ${BUILT_IN} (ImageNet); --model names another\n`,
-  );
+  progress.write(`note: no model is named: --model names one (conquer models lists them)\n`);
   return BUILT_IN;
 }
 

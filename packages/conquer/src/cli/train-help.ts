@@ -10,7 +10,7 @@ const usual: Record<string, string> = {
   split: 'training classes of a folder: half, random, a file',
   'val-fraction': 'share of these that choose the best epoch',
   arch: '',
-  weights: 'imagenet or published (fetched once), a file, or none',
+  weights: 'published (fetched once), a file, or none',
   'embedding-dim': 'dimensions of the embedding',
   'num-learners': 'learners in the end; 1: no division',
   'mod-epoch': 'redivide every so many epochs',

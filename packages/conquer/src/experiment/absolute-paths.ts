@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { valueAt } from '@conquer-dml/run';
+import { weightWords } from '../models/weight-words.js';
 import type { ExperimentInput } from './experiment.js';
 import { mergeExperiments } from './merge.js';
 
@@ -8,7 +9,7 @@ const places: Record<string, readonly string[]> = {
   'data.dataset.folder': [],
   'data.dataset.file': [],
   'data.dataset.split': ['half', 'random'],
-  'model.weights': ['imagenet', 'published'],
+  'model.weights': weightWords,
 };
 
 /** Those of one experiment, with their values. The images of a data set of one's own are listed by the run. */

@@ -17,9 +17,11 @@ import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
 import type { HeadBuilder } from '../models/head.js';
 import type { Reading } from '../models/preprocessing.js';
-import { publishedFiles } from '../models/pretrained.js';
+import { fetchPublished } from '../models/pretrained.js';
+import { publishedAs } from '../models/public-name.js';
 import { fetchWeights } from '../models/published-weights.js';
 import type { TuningContext } from '../models/tuning.js';
+import { weightWords } from '../models/weight-words.js';
 import { imageNetWeights, loadWeights } from '../models/weights.js';
 import { buildNamed } from '../named-part.js';
 import { learningRateFactor } from '../optimize/learning-rates.js';
@@ -238,27 +240,32 @@ export async function buildModel(
 /** Fills the backbone from a file, or from the published one, which is fetched once. */
 async function loadWeightsOf(weights: string, { backbone }: EmbeddingModel, builder: Builder): Promise<void> {
   const { onPreparation, onNote } = builder;
-  if (weights === 'published') {
-    const folder = await publishedFiles(backbone.name, { onNote, onPreparation }).catch((error: unknown) => {
-      throw error instanceof UserError ? new OptionError('model.weights', error.message) : error;
-    });
-    loadWeights(backbone, folder);
+  const note = (text: string) => onNote?.(`weights: ${text}`);
+  if (!weightWords.includes(weights)) {
+    loadWeights(backbone, weights, { onNote: note });
     return;
   }
-  if (weights !== 'imagenet') {
-    loadWeights(backbone, weights, { onNote: (text) => onNote?.(`weights: ${text}`) });
-    return;
-  }
-  const published = imageNetWeights(backbone.name);
-  const onProgress = onPreparation?.(`fetching ${published.file}, once, in bytes`);
-  const file = await fetchWeights(published, { onProgress }).catch((error: unknown) => {
+  try {
+    const isNamed = weights === 'published' && publishedAs(backbone.name) !== null;
+    loadWeights(
+      backbone,
+      isNamed
+        ? (await fetchPublished(backbone.name, { onPreparation, onNote: note })).weights
+        : await fetchTorchvisions(backbone.name, onPreparation),
+    );
+  } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new OptionError(
       'model.weights',
       `${error.message}; to start without: null, with model.batchNorm 'trained' and optimize.learningRate 0.001`,
     );
-  });
-  loadWeights(backbone, file);
+  }
+}
+
+async function fetchTorchvisions(name: string, onPreparation: Builder['onPreparation']): Promise<string> {
+  const published = imageNetWeights(name);
+  const onProgress = onPreparation?.(`fetching ${published.file}, once, in bytes`);
+  return await fetchWeights(published, { onProgress });
 }
 
 /** On the device. @param generator draws class weights and proxies */

@@ -107,7 +107,7 @@ const schemaOf = (parts: Parts) =>
           .nullable()
           .default(null)
           .describe(
-            "weights to start the backbone with: published (those of its name, fetched once), imagenet (torchvision's, likewise), or a file of PyTorch's or safetensors with its names (docs/weights.md); null: drawn at random",
+            "weights to start the backbone with: published (those its name is of: built in, or fetched once), imagenet (torchvision's), or a file or folder of PyTorch's or safetensors (docs/weights.md); null: drawn at random",
           ),
         batchNorm: z
           .enum(['frozen', 'trained'])

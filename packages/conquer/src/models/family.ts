@@ -41,7 +41,7 @@ export function family<
     ...{ name, help, options, batchNorm, published },
     names: published.map((each) => each.name),
     weights: null,
-    weightsElsewhere: 'they are published under its own name',
+    weightsElsewhere: "those of its own name are weights 'published'",
     build: (given, context, asked = name) => {
       const found = published.find((each) => each.name === asked);
       if (found === undefined) throw new RangeError(`no member ${asked} of the family of ${name}`);

@@ -4,15 +4,14 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
-import type { Backbone, BackbonePart } from './backbone.js';
-import { backbones } from './backbones.js';
+import type { Backbone } from './backbone.js';
 import { BUILT_IN, builtInWeights } from './built-in.js';
 import { createBackbone, modelNameOf } from './create-model.js';
 import { isHubName } from './hub/hub-name.js';
 import { type FetchModelOptions, fetchModel } from './hub/hub-snapshot.js';
 import { backboneOfConfig } from './hub-config.js';
 import type { InputFormat } from './input-format.js';
-import { publicName } from './public-name.js';
+import { publicName, publishedAs } from './public-name.js';
 import type { Published } from './published.js';
 import { weightFilesOf } from './stored-weights.js';
 import { loadWeights } from './weights.js';
@@ -35,11 +34,8 @@ export interface Pretrained {
 }
 
 /** The published weights of that name, or of that repository. */
-export function publishedWeights(text: string): Published | null {
-  const all = (backbones as readonly BackbonePart[]).flatMap(({ published = [] }) => [...published]);
-  const name = publicName(text.replace(/@.*$/, ''));
-  return all.find((each) => each.name === name) ?? null;
-}
+const publishedWeights = (text: string): Published | null =>
+  publishedAs(publicName(text.replace(/@.*$/, '')));
 
 /** A name that is in no list may be a path that is gone: of a repository it is told by what timm writes in front. */
 const OF_THE_HUB = /^hf[-_]hub:/;
@@ -152,28 +148,31 @@ function inputOfTimm(config: object): Partial<InputFormat> {
 
 async function ofName(from: string, options: PretrainedOptions): Promise<Found> {
   const published = publishedWeights(from);
-  if (published?.name === BUILT_IN && !from.includes('@') && options.revision === undefined)
-    return { weights: builtInWeights(), source: BUILT_IN, build: named(BUILT_IN) };
-  if (published === null && !isHubName(from)) modelNameOf(from); // says which there are
-  const [, at = ''] = /(@.*)$/.exec(from) ?? [];
-  const wanted = published === null ? from : `${published.repository}${at}`;
-  const { folder, commit, repository } = await fetchModel(wanted, options);
-  const source = `${published?.name ?? repository}@${commit}`;
-  if (published !== null) return { weights: folder, source, build: named(published.name) };
-  return { ...ofPath(folder, options), source };
+  if (published !== null) return { ...(await fetchPublished(from, options)), build: named(published.name) };
+  if (!isHubName(from)) modelNameOf(from); // says which there are
+  const { folder, commit, repository } = await fetchModel(from, options);
+  return { ...ofPath(folder, options), source: `${OF_THE_HUB.exec(from)?.[0] ?? ''}${repository}@${commit}` };
 }
 
+/** Where weights are on this machine, and by which name that is found again. */
+export type PublishedFound = Pick<Found, 'weights' | 'source'>;
+
 /**
- * The weights that a network was published with, under its own name: a file or a folder of the cache, fetched once.
+ * Makes sure that published weights are on this machine: those that come with the program are, others are fetched once.
  *
- * @throws UserError for a network without such, or where they cannot be fetched
+ * @param name in the list, perhaps with `@revision`
+ * @throws UserError where they cannot be fetched
  */
-export async function publishedFiles(name: string, options: PretrainedOptions = {}): Promise<string> {
-  if (publishedWeights(name) === null)
-    throw new UserError(
-      `no weights are published under the name ${name}: expected a network of timm's names`,
-    );
-  return (await ofName(name, options)).weights;
+export async function fetchPublished(name: string, options: PretrainedOptions = {}): Promise<PublishedFound> {
+  const published = publishedWeights(name);
+  if (published === null) throw new UserError(`${name}: there are no published weights of that name`);
+  const [at = ''] = /@.*$/.exec(name) ?? [];
+  if (published.name === BUILT_IN && at === '' && options.revision === undefined) {
+    options.onNote?.(`${BUILT_IN} is built in: trained on ImageNet, licence ${published.license}`);
+    return { weights: builtInWeights(), source: BUILT_IN };
+  }
+  const { folder, commit } = await fetchModel(`${published.repository}${at}`, options);
+  return { weights: folder, source: `${published.name}@${commit}` };
 }
 
 async function idOf(name: string, weights: string): Promise<string> {

@@ -454,7 +454,7 @@ describe('loadWeights', () => {
       expect(target.conv1.weight.toNumbers()).toEqual(source.conv1.weight.toNumbers());
     }
     expect(() => loadWeights(source, join(folder, 'imagenett'))).toThrow(
-      /expected 'imagenet', 'published', a file or a folder, but there is no file '.*imagenett'/,
+      /expected 'published', 'imagenet', a file or a folder, but there is no file '.*imagenett'/,
     );
     expect(() => loadWeights(source, join(folder, 'bad.pth'))).toThrow(
       /weights cannot be read: .*bad\.pth: expected a file of torch\.save or/,

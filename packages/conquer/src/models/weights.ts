@@ -39,7 +39,7 @@ export interface LoadWeightsOptions {
 export function loadWeights(backbone: Backbone, file: string, { onNote }: LoadWeightsOptions = {}): void {
   if (!existsSync(file)) {
     throw new UserError(
-      `the weights: expected 'imagenet', 'published', a file or a folder, but there is no file '${file}'`,
+      `the weights: expected 'published', 'imagenet', a file or a folder, but there is no file '${file}'`,
     );
   }
   const notes = scope(() => {

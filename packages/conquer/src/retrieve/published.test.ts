@@ -13,7 +13,7 @@ import { indexFolder } from './index-folder.js';
 import { openModel } from './open-model.js';
 
 const NAME = 'tf_efficientnet_lite0.in1k';
-const TINY = 'vit_tiny_patch16_224.augreg_in21k';
+const OTHER = 'efficientnet_lite0.ra_in1k';
 let folder = '';
 let photos: string[] = [];
 let hub: HubServer;
@@ -38,10 +38,10 @@ afterEach(async () => {
 
 const onNote = (text: string) => void notes.push(text);
 
-/** The weights of a small network as its repository has them. */
-function tinyWeights(seed: number): Uint8Array {
+/** The weights of a network as its repository has them. */
+function weightsOf(seed: number): Uint8Array {
   const file = join(folder, `${seed}.safetensors`);
-  scope(() => writeSafetensors(file, createBackbone(TINY, { generator: new Generator(seed) }).stateDict()));
+  scope(() => writeSafetensors(file, createBackbone(OTHER, { generator: new Generator(seed) }).stateDict()));
   return readFileSync(file);
 }
 
@@ -66,16 +66,16 @@ describe('openModel, of what was published', () => {
   });
 
   it('is fetched by its name, and opened again from the cache by what it then says it is', async () => {
-    hub.repositories.set(`timm/${TINY}`, {
+    hub.repositories.set(`timm/${OTHER}`, {
       files: {
-        'config.json': '{"architecture": "vit_tiny_patch16_224"}',
-        'model.safetensors': tinyWeights(1),
+        'config.json': '{"architecture": "efficientnet_lite0"}',
+        'model.safetensors': weightsOf(1),
       },
       license: 'apache-2.0',
     });
-    using model = await openModel(TINY, { onNote });
-    expect(model.source).toBe(`${TINY}@${hub.commitOf(`timm/${TINY}`)}`);
-    expect(notes[0]).toBe(`timm/${TINY}: licence apache-2.0, not gated`);
+    using model = await openModel(OTHER, { onNote });
+    expect(model.source).toBe(`${OTHER}@${hub.commitOf(`timm/${OTHER}`)}`);
+    expect(notes[0]).toBe(`timm/${OTHER}: licence apache-2.0, not gated`);
     const rows = await model.embed(photos);
     hub.requests.length = 0;
     using again = await openModel(model.source);
@@ -83,26 +83,26 @@ describe('openModel, of what was published', () => {
     expect(again.id).toBe(model.id);
     expect(await again.embed(photos)).toEqual(rows);
 
-    hub.repositories.set(`timm/${TINY}`, { files: { 'model.safetensors': tinyWeights(2) } });
-    using other = await openModel(`timm/${TINY}`);
+    hub.repositories.set(`timm/${OTHER}`, { files: { 'model.safetensors': weightsOf(2) } });
+    using other = await openModel(`timm/${OTHER}`);
     expect(other.id).not.toBe(model.id);
-    using pinned = await openModel(TINY, { revision: hub.commitOf(`timm/${TINY}`) });
+    using pinned = await openModel(OTHER, { revision: hub.commitOf(`timm/${OTHER}`) });
     expect(pinned.id).toBe(other.id);
   });
 
   it("is a folder as timm writes it, with its own statistics; a repository of somebody's by hf-hub:; a file with its network's name", async () => {
     const mine = join(folder, 'mine');
     const config = {
-      architecture: 'vit_tiny_patch16_224',
+      architecture: 'efficientnet_lite0',
       pretrained_cfg: {
-        tag: 'augreg_in21k',
+        tag: 'ra_in1k',
         input_size: [3, 224, 224],
         crop_pct: 1,
         mean: [0.1, 0.2, 0.3],
         std: [1, 1, 1],
       },
     };
-    const weights = tinyWeights(1);
+    const weights = weightsOf(1);
     hub.repositories.set('me/mine', {
       files: { 'config.json': JSON.stringify(config), 'model.safetensors': weights },
     });
@@ -124,21 +124,21 @@ describe('openModel, of what was published', () => {
     expect(local).toMatchObject({ id: fetched.id, source: atHome, view: fetched.view });
     const file = join(folder, 'x.safetensors');
     await expect(openModel(file)).rejects.toThrow(/does not say of which network its weights are/);
-    using named = await openModel(file, { arch: TINY });
-    expect(named.view?.input.mean).toEqual([0.5, 0.5, 0.5]);
-    await expect(openModel(file, { arch: NAME })).rejects.toThrow(/do not fit/);
+    using named = await openModel(file, { arch: OTHER });
+    expect(named.view?.input.mean).toEqual([0.485, 0.456, 0.406]);
+    await expect(openModel(file, { arch: 'mobilenetv2_100.ra_in1k' })).rejects.toThrow(/do not fit/);
     const pth = join(folder, 'x.pth');
-    scope(() => writePth(pth, createBackbone(TINY, { generator: new Generator(1) }).stateDict()));
-    using ofPth = await openModel(pth, { arch: TINY });
+    scope(() => writePth(pth, createBackbone(OTHER, { generator: new Generator(1) }).stateDict()));
+    using ofPth = await openModel(pth, { arch: OTHER });
     expect(await ofPth.embed(photos)).toEqual(await named.embed(photos));
   });
 
   it.each([
     ['no/run', {}, /there is no run/],
-    ['vit_tiny_patch16_225', {}, /there is no run/],
+    ['efficientnet_lite7', {}, /there is no run/],
     [NAME, { checkpoint: 'best' as const }, /is no run: checkpoint is for a run's model/],
-    [`timm/${TINY}`, {}, /there is no such model at http.* \(or it is private: set HF_TOKEN\)/],
-    [`${TINY}@../x`, {}, /expected a branch, a tag or a commit/],
+    [`timm/${OTHER}`, {}, /there is no such model at http.* \(or it is private: set HF_TOKEN\)/],
+    [`${OTHER}@../x`, {}, /expected a branch, a tag or a commit/],
   ])('refuses %s', async (from, options, message) => {
     await expect(openModel(from, options)).rejects.toThrow(message);
     await expect(openModel(from, options)).rejects.toThrow(UserError);
@@ -156,7 +156,7 @@ describe('openModel, of what was published', () => {
     const [found] = read.search(await model.embed([photos[1]!]), 3);
     expect(found![0]).toMatchObject({ id: 'images/class-01/0.svg' });
     expect(found![0]!.distance).toBeLessThan(1e-3);
-    using other = await openModel(builtInWeights(), { arch: 'efficientnet_lite0.ra_in1k' });
+    using other = await openModel(builtInWeights(), { arch: OTHER });
     expect(() => read.requireEmbedder(other)).toThrow();
   });
 });

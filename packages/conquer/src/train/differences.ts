@@ -1,5 +1,6 @@
 import { type Settings, type StoredExperiment, settingsOf, toStore, valueAt } from '@conquer-dml/run';
 import { optionsOf } from '../experiment/part-options.js';
+import { weightWords } from '../models/weight-words.js';
 
 /**
  * What may differ in a run that goes on, as it is not the experiment: how long it is, where its files and processors are,
@@ -20,7 +21,7 @@ const mayChange = [
 /** Names of files, which may lie elsewhere than they did; a word in the place of one may not change. */
 const files: Record<string, readonly string[]> = {
   'data.dataset.split': ['half', 'random'],
-  'model.weights': ['imagenet', 'published'],
+  'model.weights': weightWords,
 };
 
 /** What an experiment's loss and miner are, built. */

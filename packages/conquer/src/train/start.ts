@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/dataset.js';
 import type { Builder } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
+import { weightWords } from '../models/weight-words.js';
 import { goesBy } from '../part.js';
 import { seenClassesWarning } from './seen-classes.js';
 
@@ -33,7 +34,7 @@ const hasBatchNorm = ({ backbone }: Experiment['model'], parts: Parts) =>
 const waysOn = (learningRate: number) =>
   learningRate === 0
     ? ' (optimize.learningRate)'
-    : ": start from pretrained weights (model.weights 'imagenet'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";
+    : ": start from pretrained weights (model.weights 'published'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";
 
 /** Notes what will keep a network from learning, and which of the classes to test on its weights have seen. */
 export function warnOfStart(
@@ -45,8 +46,6 @@ export function warnOfStart(
   if (start !== null) onNote?.(start);
   const { weights } = experiment.model;
   const seen =
-    weights === null || ['imagenet', 'published'].includes(weights)
-      ? null
-      : seenClassesWarning(weights, dataset);
+    weights === null || weightWords.includes(weights) ? null : seenClassesWarning(weights, dataset);
   if (seen !== null) onNote?.(seen);
 }

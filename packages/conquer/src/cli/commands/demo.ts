@@ -34,6 +34,6 @@ async function runDemo(seed: string, out: Output): Promise<void> {
       `  evaluate again     npx conquer eval ${path}\n` +
       `  train longer       npx conquer train --resume ${path} --epochs ${experiment.train.epochs + 4} --lr-after restart\n` +
       `  your own images    npx conquer train --recipe photos --dataset-dir PATH --name mine\n` +
-      `                     (PATH: a subfolder of photographs for each class; fetches ImageNet weights once)\n`,
+      `                     (PATH: a subfolder of photographs for each class)\n`,
   );
 }
