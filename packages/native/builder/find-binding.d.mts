@@ -11,6 +11,8 @@ export interface Pair {
 
 export interface FoundLibtorch {
   origin: string;
+  /** The folder that LIBTORCH can name. */
+  root: string;
   version: string;
   libDir: string;
   cuda: boolean;
@@ -19,5 +21,6 @@ export interface FoundLibtorch {
 type Kind = 'torch' | 'image';
 export function findPairs(kind: Kind, folder: string): Pair[];
 export function findLibtorchs(): FoundLibtorch[];
+export function builtFor(kind: Kind, folder: string, library: FoundLibtorch): string | undefined;
 export function findBinding(kind: Kind, folder: string): string;
 export function loadBinding(kind: Kind, folder: string): unknown;

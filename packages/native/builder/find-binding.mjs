@@ -68,15 +68,19 @@ function whatIsWrong(kind, folder, file, env) {
   return null;
 }
 
+/** @returns {string | undefined} the binding that was built here against a library */
+export const builtFor = (kind, folder, library, env = process.env) =>
+  buildRoots(folder, env)
+    .map((root) => join(root, folderOf(library), `conquer_${kind}.node`))
+    .find(existsSync);
+
 /** @returns {Pair | null} what the environment asks for */
 function givenPair(kind, folder, env) {
   const library = kind === 'torch' ? givenLibtorch(env) : undefined;
   if (library === undefined) return null;
   const { origin, version, libDir } = library;
   const what = `libtorch ${version} in ${libDir} (${origin})`;
-  const file = buildRoots(folder, env)
-    .map((root) => join(root, folderOf(library), `conquer_${kind}.node`))
-    .find(existsSync);
+  const file = builtFor(kind, folder, library, env);
   const again = `${env.LIBTORCH ? `LIBTORCH=${env.LIBTORCH}` : 'LIBTORCH_USE_PYTORCH=1'} ${howToBuild(folder)}`;
   const wrong = file
     ? whatIsWrong(kind, folder, file, env)

@@ -1,14 +1,25 @@
-import { type FoundLibtorch, findLibtorchs, findPairs, type Pair } from '@conquer-dml/native/find-binding';
+import {
+  builtFor,
+  type FoundLibtorch,
+  findLibtorchs,
+  findPairs,
+  type Pair,
+} from '@conquer-dml/native/find-binding';
 import { packageFolder } from './binding.js';
 
 /**
  * The bindings that are there, each with the libtorch it was built against, in the order in which they are taken; and the
- * libtorchs of this machine that one could be built against.
+ * libtorchs of this machine, with whether one was built against it.
  *
  * @throws SetupError where LIBTORCH or LIBTORCH_USE_PYTORCH leads nowhere
  */
-export function findBindings(): { bindings: Pair[]; libtorchs: FoundLibtorch[] } {
-  return { bindings: findPairs('torch', packageFolder), libtorchs: findLibtorchs() };
+export function findBindings(): { bindings: Pair[]; libtorchs: (FoundLibtorch & { built: boolean })[] } {
+  const libtorchs = findLibtorchs().map((found) => {
+    const { origin, root, version, libDir, cuda } = found;
+    const built = builtFor('torch', packageFolder, found) !== undefined;
+    return { origin, root, version, libDir, cuda, built };
+  });
+  return { bindings: findPairs('torch', packageFolder), libtorchs };
 }
 
 /**

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { FoundLibtorch, Pair } from '@conquer-dml/torch';
+import type { findBindings, Pair } from '@conquer-dml/torch';
 import { cacheFolder } from '../cache-folder.js';
 import { tryConvolution, tryDecoding } from './trial.js';
 
@@ -36,7 +36,7 @@ export interface Machine {
   }>;
   images: Part<{ jpeg: string | null; sharp: string; vips: string; wrong: string | null }>;
   /** The bindings that are there, in the order in which they are taken, and what they could be built against. */
-  bindings: { torch: Pair[]; image: Pair[]; libtorchs: FoundLibtorch[] };
+  bindings: { torch: Pair[]; image: Pair[]; libtorchs: ReturnType<typeof findBindings>['libtorchs'] };
   /** Names of NVIDIA's cards by nvidia-smi, whether or not libtorch can use them. */
   cards: string[];
   environment: { OMP_WAIT_POLICY: string | null; OMP_NUM_THREADS: string | null };

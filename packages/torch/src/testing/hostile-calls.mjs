@@ -69,6 +69,9 @@ const OPERATORS = [
   ['pad', ''],
   ['unfold', ''],
   ['upsample_bilinear2d', ''],
+  // Which are the binding's own on libtorch 1.x, from so many elements on.
+  ['bmm', ''],
+  ['baddbmm', ''],
 ];
 
 /** Calls everything with anything. */
@@ -76,7 +79,7 @@ function attack(path, calls, seed) {
   const native = createRequire(import.meta.url)(path);
   const int = numbers(seed);
   const pick = (items) => items[int(items.length)];
-  const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3], [0, 3], [2, 0, 4]];
+  const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3], [0, 3], [2, 0, 4], [3, 12, 12]];
   const alive = [];
   const dead = [];
   const operators = OPERATORS.map(([name, overload]) =>

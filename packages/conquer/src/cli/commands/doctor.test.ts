@@ -29,8 +29,9 @@ const good: Machine = {
     ],
     image: [{ origin: 'built here', what: 'libjpeg-turbo 2.1.5 in /usr/lib', file: '/c.node', wrong: null }],
     libtorchs: [
-      { origin: 'Python', version: '2.13.0', libDir: '/venv/lib', cuda: true },
-      { origin: 'system', version: '2.6.0', libDir: '/usr/lib', cuda: false },
+      { origin: 'Python', root: '/venv', version: '2.13.0', libDir: '/venv/lib', cuda: true, built: false },
+      { origin: 'system', root: '/usr', version: '1.13.0', libDir: '/usr/lib64', cuda: false, built: true },
+      { origin: 'system', root: '/usr', version: '2.6.0', libDir: '/usr/lib', cuda: false, built: true },
     ],
   },
   cards: [],
@@ -79,7 +80,8 @@ describe('diagnose', () => {
     expect(found.map(({ what, found: text }) => `${what} ${text}`)).toEqual([
       'taken torch, built here: libtorch 2.6.0 in /usr/lib; taken',
       'found torch, prebuilt: @conquer-dml/linux-x64, libtorch 2.13.0; not taken: built here goes first',
-      "found libtorch 2.13.0 with CUDA in /venv/lib (Python's), which has no binding",
+      "found torch: libtorch 2.13.0 with CUDA in /venv/lib (Python's); not taken: it has no binding",
+      "found torch: libtorch 1.13.0 in /usr/lib64 (system's); not taken: LIBTORCH=/usr takes it",
       'taken image, built here: libjpeg-turbo 2.1.5 in /usr/lib; taken',
     ]);
   });

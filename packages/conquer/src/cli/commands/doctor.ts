@@ -58,13 +58,11 @@ function bindingFindings({ bindings: { torch, image, libtorchs } }: Machine): Fi
   const unused = libtorchs.filter(
     ({ version, libDir }) => !torch.some(({ what }) => what.startsWith(`libtorch ${version} in ${libDir}`)),
   );
-  const others = unused.map(
-    ({ origin, version, libDir, cuda }): Finding => ({
-      state: 'ok',
-      what: 'found',
-      found: `libtorch ${version}${cuda ? ' with CUDA' : ''} in ${libDir} (${origin}'s), which has no binding`,
-    }),
-  );
+  const others = unused.map(({ origin, root, version, libDir, cuda, built }): Finding => {
+    const what = `libtorch ${version}${cuda ? ' with CUDA' : ''} in ${libDir} (${origin}'s)`;
+    const why = built ? `not taken: LIBTORCH=${root} takes it` : 'not taken: it has no binding';
+    return { state: 'ok', what: 'found', found: `torch: ${what}; ${why}` };
+  });
   return [...of(torch, 'torch'), ...others, ...of(image, 'image')];
 }
 
