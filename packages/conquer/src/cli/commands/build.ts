@@ -14,9 +14,10 @@ export function add(program: Command): undefined {
     .addHelpText(
       'after',
       `
-It needs a C++ compiler, and a libtorch: the one that LIBTORCH names (LIBTORCH_USE_PYTORCH=1: the one of
-Python's package torch), else a Python's of 2.x without CUDA, else the system's. What it has built is taken
-from then on; conquer doctor says what is.
+Where none is prebuilt for it, or for another libtorch. It needs a C++ compiler
+and a libtorch: the one that LIBTORCH names (LIBTORCH_USE_PYTORCH=1: the one of
+Python's package torch), else a Python's of 2.x without CUDA, else the system's.
+What it has built is taken from then on; conquer doctor says what is.
 
 Example: conquer build
          LIBTORCH=/opt/libtorch conquer build torch`,
