@@ -5,9 +5,7 @@ const PARTS = ['torch', 'image'] as const;
 export function add(program: Command): undefined {
   program
     .command('build')
-    .description(
-      'build the native bindings on this machine: where none is prebuilt for it, or to another libtorch',
-    )
+    .description('build the bindings to libtorch here')
     .addArgument(
       new Argument('[part]', 'of them, default: torch, and image where it does not load').choices(PARTS),
     )
