@@ -108,6 +108,7 @@ export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
 export { NtXentLoss, type NtXentOptions } from './losses/nt-xent.js';
 export { type PairMasks, pairMasks } from './losses/pair-masks.js';
 export { type Ball, ballDistances, toPoincareBall } from './losses/poincare.js';
+export { PotentialFieldLoss, type PotentialFieldOptions } from './losses/potential-field.js';
 export { ProxyAnchorLoss, type ProxyAnchorOptions } from './losses/proxy-anchor.js';
 export { ProxyNcaLoss, type ProxyNcaOptions } from './losses/proxy-nca.js';
 export { RankedListLoss, type RankedListOptions } from './losses/ranked-list.js';

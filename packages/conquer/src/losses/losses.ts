@@ -18,6 +18,7 @@ import { multiSimilarity } from './multi-similarity.js';
 import { normalizedSoftmax } from './normalized-softmax.js';
 import { npairs } from './npairs.js';
 import { ntXent } from './nt-xent.js';
+import { potentialField } from './potential-field.js';
 import { proxyAnchor } from './proxy-anchor.js';
 import { proxyNca } from './proxy-nca.js';
 import { rankedList } from './ranked-list.js';
@@ -64,6 +65,7 @@ export const losses = [
   rankedList,
   centroidTriplet,
   hyperbolicPairwise,
+  potentialField,
   thresholdConsistentMargin,
   embeddingNorm,
   centre,

@@ -128,7 +128,7 @@ function withMixtures(rows: Rows, generator: Generator | undefined): Rows {
   }
   if (first.length === 0 || !hasOneLabel(rows)) return rows;
   const { dtype, device } = embeddings;
-  const share = rand([first.length, 1], { generator, dtype, device });
+  const share = rand([first.length, 1], { generator, dtype }).to({ device });
   const at = (indices: number[]) =>
     embeddings.indexSelect(0, tensor(Int32Array.from(indices), { dtype: 'int64', device }));
   const mixtures = at(first)

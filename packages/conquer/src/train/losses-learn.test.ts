@@ -95,7 +95,11 @@ const minerOf = (name: string, loss: Loss): Miner => {
 
 /** Beside another loss. */
 const terms = ['embedding-norm', 'centre', 'koleo'];
-const options: Record<string, object> = { 'nt-xent': { temperature: 0.2 } };
+const options: Record<string, object> = {
+  'nt-xent': { temperature: 0.2 },
+  // Its defaults are for longer trainings.
+  'potential-field': { proxiesPerClass: 2, alpha: 2, delta: 0.7 },
+};
 
 const learnt = ([before, after]: [number, number]) => expect(after).toBeGreaterThan(before + 0.1);
 
