@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { choose, folderOf } from './build-folders.mjs';
+import { choose, folderOf, writableRoot } from './build-folders.mjs';
 import { buildId } from './build-id.mjs';
 import { findBinding, findPairs, loadBinding } from './find-binding.mjs';
 import { markerSource, readMarker } from './marker.mjs';
@@ -159,6 +159,20 @@ test('a libtorch without a binding is answered by the command that builds it', (
   expect(found).toThrow(
     /^@conquer-dml\/torch has no native binding here: .*; libtorch 2\.13\.0 in \S+\/new\/lib has no binding yet: [^\n]+npx conquer build$/,
   );
+});
+
+test('what is built goes into the cache where the package cannot be written, for this version of it', () => {
+  expect(writableRoot(torch, env)).toBe(join(torch, 'build'));
+  rmSync(join(torch, 'build'), { recursive: true });
+  put(join(torch, 'build')); // no folder can be made of it
+  const root = writableRoot(torch, env);
+  expect(root).toBe(join(work, 'cache/builds/torch-1.2.3'));
+  const libDir = join(libtorch('mine', 1), 'lib');
+  const file = binding(join(root, 'a-build/conquer_torch.node'), 1, { libDir });
+  choose(root, 'a-build');
+  expect(found()).toBe(file);
+  put(join(torch, 'package.json'), '{ "name": "@conquer-dml/torch", "version": "1.2.4" }');
+  expect(found).toThrow('has no native binding here');
 });
 
 test('a binding that the system cannot load says why, and what to do', () => {
