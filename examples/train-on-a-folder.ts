@@ -8,7 +8,7 @@ const { untrained, best } = await train(
   {
     // Half of the classes train, the other half tests; `split` can be random, or a file that lists the training classes.
     data: { dataset: { name: 'folder', folder, split: 'half' }, imageSize: 32, batchSize: 40 },
-    // For photographs: { backbone: { name: 'resnet50' }, weights: 'imagenet' }, and an imageSize of 224.
+    // For photographs: { backbone: { name: 'tf_efficientnet_lite0.in1k' }, weights: 'published' }, and an imageSize of 224.
     model: { backbone: { name: 'small-resnet' }, embeddingDim: 128 },
     divide: { numLearners: 2 },
     optimize: { learningRate: 1e-3 },
