@@ -51,6 +51,8 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
   private loss = 0;
   private maskLoss = 0;
   private trained = 0;
+  /** Batches whose loss was 0: nothing was learnt from them either. */
+  private solved = 0;
   private skipReasons = new Map<string, number>();
   private preparing: { what: string; tell: ReturnType<typeof progressBar> } | null = null;
   private head = '';
@@ -136,6 +138,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
     this.loss = 0;
     this.maskLoss = 0;
     this.trained = 0;
+    this.solved = 0;
     this.skipReasons = new Map();
     const epoch = `epoch ${info.epoch + 1}/${info.epochs}`;
     const left = 'left {left}, of the run {run}';
@@ -146,6 +149,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
     this.images += images;
     if (result.skipped === null) {
       this.trained++;
+      if (result.metricLoss === 0) this.solved++;
       this.loss += result.metricLoss ?? 0;
       this.maskLoss += result.maskLoss ?? 0;
     } else {
@@ -192,6 +196,10 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
     }
     for (const [reason, count] of this.skipReasons)
       this.line(`  ${count} of ${record.steps} batches skipped: ${reason}`);
+    if (this.solved > 0)
+      this.line(
+        `  ${this.solved} of ${record.steps} batches had a loss of 0: nothing in them is left to learn`,
+      );
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + (seconds.evaluate ?? 0));
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}${scores}${best ? '  best' : ''}`);
