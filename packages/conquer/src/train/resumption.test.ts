@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EpochRecord, RunFolder, type StepRecord } from '@conquer-dml/run';
@@ -171,6 +172,61 @@ describe('a run that is stopped', () => {
     expect(x.state.average!.steps).toBe(a.epochs().reduce((sum, { steps = 0 }) => sum + steps, 0));
     disposeCheckpoint(x);
   });
+
+  it.each<[string, ExperimentInput['model']]>([
+    [
+      'lora',
+      {
+        tuning: { name: 'lora', rank: 2, dropout: 0.2 },
+        head: { name: 'mlp', hidden: [12], neck: 'batch-norm' },
+      },
+    ],
+    ['prompts', { tuning: { name: 'prompts', count: 2 }, head: { name: 'linear', neck: 'layer-norm' } }],
+    ['full', { tuning: { name: 'full', freezeBelow: 11 } }],
+  ])(
+    'a vision transformer that learns by %s goes on as if it had never been stopped',
+    async (name, model) => {
+      const experiment: ExperimentInput = {
+        model: { ...model, backbone: { name: 'vit_tiny_patch16_224.augreg_in21k', dropPath: 0.2 } },
+        optimize: { ema: { decay: 0.9 }, layerDecay: 0.8 },
+        divide: { numLearners: 2 },
+      };
+      const session = (path: string, others: SmallSession = {}) =>
+        smallSession(join(folder, path), { epochs: 2, experiment, ...others });
+      const whole = session('whole');
+      const names = whole.parts.model.backbone
+        .parameters()
+        .filter(({ requiresGrad }) => !requiresGrad).length;
+      expect(names).toBeGreaterThan(100);
+      await runEpochs(whole.parts);
+      whole.free();
+      const stop = new AbortController();
+      const onStep: TrainObserver['onStep'] = ({ epoch, step }) => {
+        if (epoch === 1 && step === 1) stop.abort();
+      };
+      const first = session('cut', { signal: stop.signal, observer: { onStep } });
+      await expect(runEpochs(first.parts)).rejects.toThrow(Interrupted);
+      first.free();
+      const rest = session('cut', { resume: true });
+      await runEpochs(rest.parts);
+      rest.free();
+      const [a, b] = ['whole', 'cut'].map((path) => RunFolder.open(join(folder, path))) as [
+        RunFolder,
+        RunFolder,
+      ];
+      expect(withoutTimes(b.epochs()), name).toEqual(withoutTimes(a.epochs()));
+      const bytes = (run: RunFolder) => {
+        const { model, trained, optimizer, ...others } = loadCheckpoint(run.lastCheckpoint);
+        const hash = createHash('sha256');
+        for (const part of [model, trained!, optimizer])
+          for (const [own, value] of part)
+            hash.update(own).update(new Uint8Array(value.toTypedArray().buffer));
+        disposeCheckpoint({ model, trained: trained!, optimizer, ...others });
+        return hash.digest('hex');
+      };
+      expect(bytes(b)).toBe(bytes(a));
+    },
+  );
 
   it('stopped within a clustering or a search for neighbours, changes no number', async () => {
     // A signal that is given at the n-th time it is asked; without n it notes when such work asks.
