@@ -10,6 +10,8 @@ it.each([
   ['convnext_tiny.in12k_ft_in1k', 18],
   ['swin_tiny_patch4_window7_224.ms_in1k', 12],
   ['resnet50.a1_in1k', 16],
+  ['tf_efficientnet_lite0.in1k', 9],
+  ['mobilenetv3_large_100.ra_in1k', 10],
 ])('%s skips its blocks at rates that rise evenly from 0', (name, blocks) => {
   const backbone = createBackbone(named(name, 0.3), { device: 'meta' });
   const rates = [...backbone.namedModules()].flatMap(([, each]) =>

@@ -1,6 +1,6 @@
 import { nn, scope, type Tensor } from '@conquer-dml/torch';
 import { activate } from './activation.js';
-import { Backbone, type BackboneContext } from './backbone.js';
+import { Backbone, type BackboneContext, type DropPathContext, dropPathOption } from './backbone.js';
 import { efficientnetNamings } from './efficientnet-naming.js';
 import { type BlockPlan, type EfficientNetShape, planOf } from './efficientnet-plan.js';
 import { efficientnetWeights, mobilenetWeights } from './efficientnet-weights.js';
@@ -59,7 +59,7 @@ abstract class MobileBackbone extends Backbone {
     readonly name: string,
     shape: EfficientNetShape,
     readonly input: InputFormat,
-    context: Partial<BackboneContext>,
+    { dropPath = 0, ...context }: DropPathContext,
   ) {
     super();
     const { stem, stages } = planOf(shape);
@@ -68,6 +68,7 @@ abstract class MobileBackbone extends Backbone {
     this.bn1 = batchNorm(stem, this.context);
     this.blocks = stages.map((plans) => new Stage(plans, this.context));
     this.namings = efficientnetNamings(stages);
+    this.setDropPath(dropPath);
   }
 
   /** Images (B, 3, H, W) to the last stage's maps. */
@@ -96,12 +97,7 @@ export class EfficientNet extends MobileBackbone {
   readonly convHead: PaddedConv;
   readonly bn2: nn.BatchNorm2d;
 
-  constructor(
-    name: string,
-    shape: EfficientNetShape,
-    input: InputFormat,
-    context: Partial<BackboneContext> = {},
-  ) {
+  constructor(name: string, shape: EfficientNetShape, input: InputFormat, context: DropPathContext = {}) {
     super(name, shape, input, context);
     const { stages, features } = planOf(shape);
     const channels = stages.at(-1)?.at(-1)?.channels as number;
@@ -125,12 +121,7 @@ export class MobileNetV3 extends MobileBackbone {
   readonly featureSize: number;
   readonly convHead: nn.Conv2d;
 
-  constructor(
-    name: string,
-    shape: EfficientNetShape,
-    input: InputFormat,
-    context: Partial<BackboneContext> = {},
-  ) {
+  constructor(name: string, shape: EfficientNetShape, input: InputFormat, context: DropPathContext = {}) {
     super(name, shape, input, context);
     const { stages, features } = planOf(shape);
     const { generator, device } = context;
@@ -157,7 +148,9 @@ export const efficientnet = family({
   help: 'EfficientNet b0 to b4, EfficientNet-Lite 0 to 2 and MobileNetV2',
   published: efficientnetWeights,
   batchNorm: true,
-  build: ({ name, shape, input }, context) => new EfficientNet(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new EfficientNet(name, shape, input, { ...context, ...options }),
 });
 
 export const mobilenet = family({
@@ -165,5 +158,7 @@ export const mobilenet = family({
   help: 'MobileNetV3',
   published: mobilenetWeights,
   batchNorm: true,
-  build: ({ name, shape, input }, context) => new MobileNetV3(name, shape, input, context),
+  options: { dropPath: dropPathOption },
+  build: ({ name, shape, input }, context, options) =>
+    new MobileNetV3(name, shape, input, { ...context, ...options }),
 });

@@ -96,6 +96,9 @@ class SqueezeExcite extends nn.Module {
   }
 }
 
+const dropPathOf = ({ dropoutGenerator }: BlockContext) =>
+  new nn.DropPath(0, { generator: dropoutGenerator });
+
 /** A convolution of each channel by itself, then a 1x1 one; with a shortcut where input and output have one shape. */
 export class DepthwiseSeparable extends nn.Module {
   readonly convDw: PaddedConv;
@@ -104,7 +107,8 @@ export class DepthwiseSeparable extends nn.Module {
   readonly convPw: PaddedConv;
   readonly bn2: nn.BatchNorm2d;
   private readonly activation: Activation;
-  private readonly shortcut: boolean;
+  /** In front of the shortcut; null: there is none. */
+  private readonly dropPath: nn.DropPath | null;
 
   constructor(
     inChannels: number,
@@ -114,7 +118,7 @@ export class DepthwiseSeparable extends nn.Module {
     super();
     const context = { ...given, activation: activation ?? given.activation };
     this.activation = context.activation;
-    this.shortcut = stride === 1 && inChannels === channels;
+    this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
     this.convDw = new PaddedConv(inChannels, inChannels, kernel, stride, { ...context, groups: inChannels });
     this.bn1 = batchNorm(inChannels, context);
     this.se = squeezed === null ? null : new SqueezeExcite(inChannels, squeezed, context);
@@ -127,7 +131,7 @@ export class DepthwiseSeparable extends nn.Module {
       const each = convolved(x, this.convDw, this.bn1, this.activation);
       const gated = this.se === null ? each : this.se.forward(each);
       const output = convolved(gated, this.convPw, this.bn2, null);
-      return this.shortcut ? output.add_(x) : output;
+      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
     });
   }
 }
@@ -142,7 +146,8 @@ export class InvertedResidual extends nn.Module {
   readonly convPwl: PaddedConv;
   readonly bn3: nn.BatchNorm2d;
   private readonly activation: Activation;
-  private readonly shortcut: boolean;
+  /** In front of the shortcut; null: there is none. */
+  private readonly dropPath: nn.DropPath | null;
 
   constructor(
     inChannels: number,
@@ -152,7 +157,7 @@ export class InvertedResidual extends nn.Module {
     super();
     const context = { ...given, activation: activation ?? given.activation };
     this.activation = context.activation;
-    this.shortcut = stride === 1 && inChannels === channels;
+    this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
     this.convPw = new PaddedConv(inChannels, expanded, 1, 1, context);
     this.bn1 = batchNorm(expanded, context);
     this.convDw = new PaddedConv(expanded, expanded, kernel, stride, { ...context, groups: expanded });
@@ -169,7 +174,7 @@ export class InvertedResidual extends nn.Module {
       wide.dispose();
       const gated = this.se === null ? each : this.se.forward(each);
       const output = convolved(gated, this.convPwl, this.bn3, null);
-      return this.shortcut ? output.add_(x) : output;
+      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
     });
   }
 }
