@@ -37,7 +37,6 @@ const config = transformerConfig.extend({
 /** What transformers' `model_type` adds to a plain vision transformer. Positions are resampled as its class does it. */
 const kinds: Readonly<Record<string, (given: z.output<typeof config>) => Partial<ViTShape>>> = {
   vit: () => ({ antialias: false, eps: 1e-12 }),
-  deit: () => ({ antialias: false, eps: 1e-12 }),
   dinov2: () => ({ antialias: false, layerScale: true }),
   dinov2_with_registers: ({ num_register_tokens: registers }) => ({
     ...{ antialias: true, layerScale: true, prefixPositions: false },
@@ -53,6 +52,18 @@ const kinds: Readonly<Record<string, (given: z.output<typeof config>) => Partial
   siglip_vision_model: () => ({ antialias: false, classToken: false, pool: 'map' }),
 };
 
+/** What a file of the two may leave out, as it does not say what its class has by itself. */
+const defaults: Readonly<Record<string, object>> = {
+  clip_vision_model: {
+    ...{ hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072 },
+    ...{ image_size: 224, patch_size: 32, hidden_act: 'quick_gelu' },
+  },
+  siglip_vision_model: {
+    ...{ hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072 },
+    ...{ image_size: 224, patch_size: 16, hidden_act: 'gelu_pytorch_tanh' },
+  },
+};
+
 /** The `model_type`s that are vision transformers with learned positions. */
 export const vitModelTypes: readonly string[] = Object.keys(kinds);
 
@@ -62,7 +73,8 @@ export const vitModelTypes: readonly string[] = Object.keys(kinds);
  * @throws z.ZodError for what is no such configuration
  */
 export function vitShapeOfConfig(given: unknown): ViTShape {
-  const read = config.parse(given);
+  const type = (given as { model_type?: unknown } | null)?.model_type;
+  const read = config.parse({ ...(typeof type === 'string' && defaults[type]), ...(given as object) });
   const width = read.hidden_size;
   const kind = kinds[read.model_type]?.(read) ?? {};
   return {
