@@ -20,6 +20,8 @@ export interface BackboneContext {
   frozenBatchNorm: boolean;
   /** Draws the weights; without one, the generator that manualSeed() sets. */
   generator?: Generator | undefined;
+  /** Draw nothing: all weights are going to be loaded. Default false. */
+  skipInit?: boolean | undefined;
   /** Where its tensors are made: 'meta' gives names and shapes without numbers. Families that are published only; default: the CPU. */
   device?: string | undefined;
   /** Draws what training leaves out (drop path); without one, the generator that manualSeed() sets. */

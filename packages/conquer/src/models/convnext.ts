@@ -26,10 +26,10 @@ class Pointwise extends nn.Module {
 
   constructor(inChannels: number, outChannels: number, isConvolution: boolean, options: LayerOptions) {
     super();
-    const { generator, device } = options;
+    const { generator, skipInit = false, device } = options;
     const kernel = isConvolution ? [1, 1] : [];
     this.weight = nn.parameter(empty([outChannels, inChannels, ...kernel], { device }));
-    nn.init.truncNormal_(this.weight, { std: 0.02, generator });
+    if (!skipInit) nn.init.truncNormal_(this.weight, { std: 0.02, generator });
     this.bias = nn.init.constant_(nn.parameter(empty([outChannels], { device })), 0);
   }
 
@@ -157,11 +157,11 @@ export class ConvNeXt extends Backbone {
     readonly name: string,
     shape: ConvNeXtShape,
     readonly input: InputFormat,
-    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
+    { generator, dropoutGenerator, skipInit, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { dims, depths, eps = 1e-6, headEps = eps } = shape;
-    const options = { generator, dropoutGenerator, device };
+    const options = { generator, dropoutGenerator, skipInit, device };
     const first = dims[0] as number;
     this.stem = new nn.Sequential(
       convolution(3, first, 4, { stride: 4, ...options }),
@@ -199,10 +199,10 @@ function convolution(
   inChannels: number,
   outChannels: number,
   size: number,
-  { generator, ...options }: nn.Conv2dOptions,
+  { generator, skipInit = false, ...options }: nn.Conv2dOptions,
 ): nn.Conv2d {
-  const layer = new nn.Conv2d(inChannels, outChannels, size, { generator, ...options });
-  nn.init.truncNormal_(layer.weight, { std: 0.02, generator });
+  const layer = new nn.Conv2d(inChannels, outChannels, size, { skipInit: true, ...options });
+  if (!skipInit) nn.init.truncNormal_(layer.weight, { std: 0.02, generator });
   if (layer.bias !== null) nn.init.constant_(layer.bias, 0);
   return layer;
 }

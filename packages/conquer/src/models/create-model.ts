@@ -30,12 +30,12 @@ export interface ModelOptions extends EmbeddingModelOptions, Partial<BackboneCon
  */
 export function createBackbone(
   named: NamedBackbone,
-  { frozenBatchNorm = false, generator, dropoutGenerator, device }: Partial<BackboneContext> = {},
+  { frozenBatchNorm = false, ...context }: Partial<BackboneContext> = {},
 ): Backbone {
   const given = typeof named === 'string' ? { name: publicName(named) } : named;
   const parts: readonly BackbonePart[] = backbones;
   try {
-    return buildNamed(parts, given, { frozenBatchNorm, generator, dropoutGenerator, device }, '');
+    return buildNamed(parts, given, { frozenBatchNorm, ...context }, '');
   } catch (error) {
     const { name, ...options } = given;
     throw inWords(error, `a ${name} with ${JSON.stringify(options)}: a smaller one needs less`);

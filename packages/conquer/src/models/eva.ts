@@ -141,12 +141,12 @@ export class Eva extends Backbone {
     readonly name: string,
     readonly shape: EvaShape,
     readonly input: InputFormat,
-    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
+    { generator, dropoutGenerator, skipInit, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { patch, size, width, depth, heads, registers = 0, positions = true, preNorm = false } = shape;
     const { eps = 1e-6, pool, normAfterPool = false, poolHeads = heads } = shape;
-    const options = { generator, dropoutGenerator, device };
+    const options = { generator, dropoutGenerator, skipInit, device };
     const learned = (tokens: number) => {
       const token = nn.parameter(empty([1, tokens, width], { device }));
       return nn.init.truncNormal_(token, { std: 0.02, generator });

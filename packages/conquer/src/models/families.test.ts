@@ -32,34 +32,43 @@ const dinov3: EvaShape = {
 };
 
 /** A small member of each family, drawn from a seed. */
-const small: Record<string, (generator: Generator) => Backbone> = {
-  vit: (generator) =>
-    new ViT('vit', { patch: 8, size: 32, width: 12, depth: 2, heads: 3 }, format(), { generator }),
-  convnext: (generator) =>
-    new ConvNeXt('convnext', { depths: [1, 1], dims: [4, 8] }, format(), { generator }),
-  convnextv2: (generator) =>
+const small: Record<string, (generator: Generator, skipInit?: boolean) => Backbone> = {
+  vit: (generator, skipInit) =>
+    new ViT('vit', { patch: 8, size: 32, width: 12, depth: 2, heads: 3 }, format(), { generator, skipInit }),
+  convnext: (generator, skipInit) =>
+    new ConvNeXt('convnext', { depths: [1, 1], dims: [4, 8] }, format(), { generator, skipInit }),
+  convnextv2: (generator, skipInit) =>
     new ConvNeXt('convnextv2', { depths: [1, 1], dims: [4, 8], grn: true, convMlp: true }, format(), {
       generator,
+      skipInit,
     }),
-  efficientnet: (generator) =>
+  efficientnet: (generator, skipInit) =>
     new EfficientNet('efficientnet', { kind: 'efficientnet', width: 0.1, depth: 0.3 }, format(), {
       generator,
+      skipInit,
     }),
-  'efficientnet-lite': (generator) =>
+  'efficientnet-lite': (generator, skipInit) =>
     new EfficientNet(
       'lite',
       { kind: 'efficientnet-lite', width: 0.1, depth: 0.3, tensorflow: true },
       format(),
       {
         generator,
+        skipInit,
       },
     ),
-  mobilenetv2: (generator) =>
-    new EfficientNet('mobilenetv2', { kind: 'mobilenetv2', width: 0.1, depth: 0.3 }, format(), { generator }),
-  mobilenetv3: (generator) =>
-    new MobileNetV3('mobilenetv3', { kind: 'mobilenetv3-small', width: 0.25 }, format(), { generator }),
-  dinov3: (generator) => new Eva('dinov3', dinov3, format(), { generator }),
-  perception: (generator) =>
+  mobilenetv2: (generator, skipInit) =>
+    new EfficientNet('mobilenetv2', { kind: 'mobilenetv2', width: 0.1, depth: 0.3 }, format(), {
+      generator,
+      skipInit,
+    }),
+  mobilenetv3: (generator, skipInit) =>
+    new MobileNetV3('mobilenetv3', { kind: 'mobilenetv3-small', width: 0.25 }, format(), {
+      generator,
+      skipInit,
+    }),
+  dinov3: (generator, skipInit) => new Eva('dinov3', dinov3, format(), { generator, skipInit }),
+  perception: (generator, skipInit) =>
     new Eva(
       'perception',
       {
@@ -67,9 +76,9 @@ const small: Record<string, (generator: Generator) => Backbone> = {
         ...{ rope: { kind: 'pairs', grid: 4, offset: 1, columnsFirst: true } },
       },
       format(),
-      { generator },
+      { generator, skipInit },
     ),
-  eva02: (generator) =>
+  eva02: (generator, skipInit) =>
     new Eva(
       'eva02',
       {
@@ -78,16 +87,17 @@ const small: Record<string, (generator: Generator) => Backbone> = {
         rope: { kind: 'pairs', grid: 4, offset: 0, columnsFirst: false },
       },
       format(),
-      { generator },
+      { generator, skipInit },
     ),
-  swin: (generator) =>
+  swin: (generator, skipInit) =>
     new Swin('swin', { size: [64, 64], width: 8, depths: [1, 2], heads: [1, 2], window: 3 }, format(), {
       generator,
+      skipInit,
     }),
-  resnet: (generator) =>
+  resnet: (generator, skipInit) =>
     new ResNet(
       'resnet',
-      { generator },
+      { generator, skipInit },
       { block: 'basic', depths: [1, 1, 1, 1], channels: [4, 4, 8, 8] },
       format(),
     ),
@@ -159,6 +169,15 @@ it.each(families)(
     expect(sums(target)).toEqual(sums(source));
   },
 );
+
+it.each(families)('%s: built without drawing, its weights are those of the file', (_, build) => {
+  using source = build(new Generator(1));
+  using target = build(new Generator(2), true);
+  const file = join(temporaryFolder(), 'weights.safetensors');
+  writeSafetensors(file, source.stateDict());
+  loadWeights(target, file);
+  expect(sums(target)).toEqual(sums(source));
+});
 
 it('builds every published network, by names and shapes alone', () => {
   const seen = new Set<string>();

@@ -23,15 +23,15 @@ export class PaddedConv extends nn.Conv2d {
     outChannels: number,
     private readonly size: number,
     private readonly stride: number,
-    { groups = 1, same, generator, device }: { groups?: number } & BlockContext,
+    { groups = 1, same, generator, skipInit = false, device }: { groups?: number } & BlockContext,
   ) {
     // An odd kernel without a stride is padded alike at both sides, by either rule.
     const explicit = same && stride > 1;
     const padding = explicit ? 0 : Math.floor((size - 1) / 2);
-    super(inChannels, outChannels, size, { stride, padding, groups, bias: false, generator, device });
+    super(inChannels, outChannels, size, { stride, padding, groups, bias: false, skipInit: true, device });
     this.same = explicit;
     const std = Math.sqrt((2 * groups) / (size * size * outChannels));
-    nn.init.normal_(this.weight, 0, std, { generator });
+    if (!skipInit) nn.init.normal_(this.weight, 0, std, { generator });
   }
 
   /** Images with the zeros that the convolution does not add itself; x where it adds all. */

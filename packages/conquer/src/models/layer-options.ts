@@ -6,6 +6,8 @@ export interface LayerOptions {
   generator?: Generator | undefined;
   /** Draws what training leaves out; without one, the generator that manualSeed() sets. */
   dropoutGenerator?: Generator | undefined;
+  /** Draw nothing: all weights are going to be loaded. Default false. */
+  skipInit?: boolean | undefined;
   /** Where its tensors are made; 'meta' gives names and shapes without numbers. Default: the CPU. */
   device?: string | undefined;
 }
@@ -14,10 +16,10 @@ export interface LayerOptions {
 export function transformerLinear(
   inFeatures: number,
   outFeatures: number,
-  { bias = true, generator, device }: LayerOptions & { bias?: boolean } = {},
+  { bias = true, generator, skipInit = false, device }: LayerOptions & { bias?: boolean } = {},
 ): nn.Linear {
-  const layer = new nn.Linear(inFeatures, outFeatures, { bias, generator, device });
-  nn.init.truncNormal_(layer.weight, { std: 0.02, generator });
+  const layer = new nn.Linear(inFeatures, outFeatures, { bias, skipInit: true, device });
+  if (!skipInit) nn.init.truncNormal_(layer.weight, { std: 0.02, generator });
   if (layer.bias !== null) nn.init.constant_(layer.bias, 0);
   return layer;
 }

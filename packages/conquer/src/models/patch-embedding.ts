@@ -5,9 +5,9 @@ import type { LayerOptions } from './layer-options.js';
 export class PatchEmbedding extends nn.Module {
   readonly proj: nn.Conv2d;
 
-  constructor(patch: number, width: number, bias: boolean, { generator, device }: LayerOptions) {
+  constructor(patch: number, width: number, bias: boolean, { generator, skipInit, device }: LayerOptions) {
     super();
-    this.proj = new nn.Conv2d(3, width, patch, { stride: patch, bias, generator, device });
+    this.proj = new nn.Conv2d(3, width, patch, { stride: patch, bias, generator, skipInit, device });
   }
 
   /** (B, 3, H, W) → (B, width, H / patch, W / patch) */

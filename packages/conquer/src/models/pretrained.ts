@@ -78,7 +78,7 @@ interface Found {
   input?: Partial<InputFormat>;
 }
 
-const named = (name: string) => () => createBackbone(modelNameOf(name));
+const named = (name: string) => () => createBackbone(modelNameOf(name), { skipInit: true });
 
 function ofPath(path: string, { arch }: PretrainedOptions): Found {
   const weights = resolve(path);
@@ -91,7 +91,7 @@ function ofPath(path: string, { arch }: PretrainedOptions): Found {
   const preprocessing = jsonIn(path, 'preprocessor_config.json');
   const build = () => {
     try {
-      return backboneOfConfig(config, preprocessing);
+      return backboneOfConfig(config, preprocessing, { skipInit: true });
     } catch (error) {
       throw error instanceof UserError ? new UserError(`${path}: ${error.message}`) : error;
     }

@@ -23,16 +23,17 @@ export function convolution(
   outChannels: number,
   kernelSize: number,
   stride: number,
-  { generator, device }: LayerOptions,
+  { generator, skipInit = false, device }: LayerOptions,
 ): nn.Conv2d {
   const layer = new nn.Conv2d(inChannels, outChannels, kernelSize, {
     stride,
     padding: Math.floor((kernelSize - 1) / 2),
     bias: false,
     generator,
+    skipInit,
     device,
   });
-  nn.init.kaimingNormal_(layer.weight, { mode: 'fanOut', nonlinearity: 'relu', generator });
+  if (!skipInit) nn.init.kaimingNormal_(layer.weight, { mode: 'fanOut', nonlinearity: 'relu', generator });
   return layer;
 }
 

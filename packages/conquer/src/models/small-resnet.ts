@@ -86,6 +86,7 @@ export class SmallResNet extends Backbone {
     generator,
     dropoutGenerator,
     device: _,
+    skipInit: __,
     ...given
   }: SmallResNetOptions = {}) {
     super();

@@ -186,9 +186,9 @@ class PatchEmbedding extends nn.Module {
   readonly proj: nn.Conv2d;
   readonly norm: nn.LayerNorm;
 
-  constructor(width: number, eps: number, { generator, device }: LayerOptions) {
+  constructor(width: number, eps: number, { generator, skipInit, device }: LayerOptions) {
     super();
-    this.proj = new nn.Conv2d(3, width, PATCH, { stride: PATCH, generator, device });
+    this.proj = new nn.Conv2d(3, width, PATCH, { stride: PATCH, generator, skipInit, device });
     this.norm = new nn.LayerNorm(width, { eps, device });
   }
 
@@ -213,11 +213,11 @@ export class Swin extends Backbone {
     readonly name: string,
     shape: SwinShape,
     readonly input: InputFormat,
-    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
+    { generator, dropoutGenerator, skipInit, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { width, depths, eps = 1e-5 } = shape;
-    const options = { generator, dropoutGenerator, device };
+    const options = { generator, dropoutGenerator, skipInit, device };
     this.featureSize = width * 2 ** (depths.length - 1);
     this.patchEmbed = new PatchEmbedding(width, eps, options);
     this.layers = depths.map((_, stage) => new Stage(stage, shape, options));

@@ -101,12 +101,12 @@ export class ViT extends Backbone {
     readonly name: string,
     readonly shape: ViTShape,
     readonly input: InputFormat,
-    { generator, dropoutGenerator, device, dropPath = 0 }: DropPathContext = {},
+    { generator, dropoutGenerator, skipInit, device, dropPath = 0 }: DropPathContext = {},
   ) {
     super();
     const { patch, size, width, depth, heads, classToken = true, registers = 0, preNorm = false } = shape;
     const { mlp = 4 * width, qkvBias = true, layerScale = false, activation = 'gelu', eps = 1e-6 } = shape;
-    const options = { generator, device };
+    const options = { generator, skipInit, device };
     const grid = Math.floor(size / patch);
     const token = (count: number) =>
       nn.init.normal_(nn.parameter(empty([1, count, width], { device })), 0, 1e-6, { generator });

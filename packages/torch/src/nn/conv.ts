@@ -8,6 +8,8 @@ import { Module, parameter } from './module.js';
 export interface Conv2dOptions extends ConvolutionOptions, InitOptions {
   /** Whether a learned number is added to each channel. Default true. */
   bias?: boolean;
+  /** Leave the weights as they lie in memory, for a caller who fills all of them. Default false. */
+  skipInit?: boolean | undefined;
   dtype?: DType;
   device?: string;
 }
@@ -32,6 +34,7 @@ export class Conv2d extends Module {
     {
       bias = true,
       generator = null,
+      skipInit = false,
       dtype,
       device,
       stride,
@@ -50,7 +53,7 @@ export class Conv2d extends Module {
     this.options = { stride, padding, dilation, groups };
     this.weight = parameter(empty([outChannels, inChannels / groups, ...this.kernelSize], { dtype, device }));
     this.bias = bias ? parameter(empty([outChannels], { dtype, device })) : null;
-    default_(this.weight, this.bias, { generator });
+    if (!skipInit) default_(this.weight, this.bias, { generator });
   }
 
   forward(x: Tensor): Tensor {

@@ -10,6 +10,8 @@ import type { Layer } from './sequential.js';
 export interface LinearOptions extends InitOptions {
   /** Whether a learned vector is added. Default true. */
   bias?: boolean;
+  /** Leave the weights as they lie in memory, for a caller who fills all of them. Default false. */
+  skipInit?: boolean | undefined;
   dtype?: DType;
   device?: string;
 }
@@ -29,12 +31,12 @@ export class Linear extends Module {
   constructor(
     readonly inFeatures: number,
     readonly outFeatures: number,
-    { bias = true, generator = null, dtype, device }: LinearOptions = {},
+    { bias = true, generator = null, skipInit = false, dtype, device }: LinearOptions = {},
   ) {
     super();
     this.weight = parameter(empty([outFeatures, inFeatures], { dtype, device }));
     this.bias = bias ? parameter(empty([outFeatures], { dtype, device })) : null;
-    default_(this.weight, this.bias, { generator });
+    if (!skipInit) default_(this.weight, this.bias, { generator });
   }
 
   forward(x: Tensor): Tensor {
