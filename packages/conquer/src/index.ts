@@ -154,6 +154,7 @@ export { Head, type HeadBuilder, type HeadPart, type HeadShape } from './models/
 export { heads, type NamedHead } from './models/heads.js';
 export { backboneOfConfig, inputOfPreprocessor } from './models/hub-config.js';
 export type { InputFormat } from './models/input-format.js';
+export { type DescribedModel, describeModels, type ListedModel, listModels } from './models/list-models.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
 export type { FeatureModule } from './models/own-backbone.js';
 export { publicName, publishedAs } from './models/public-name.js';
@@ -174,6 +175,7 @@ export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-op
 export { OptionError } from './option-error.js';
 export { type AnyPart, type Part, part, withDefaults } from './part.js';
 export { Random } from './random.js';
+export { type EmbeddedFolder, type EmbedFolderOptions, embedFolder } from './retrieve/embed-folder.js';
 export type { Embedder, EmbedRequest } from './retrieve/embedder.js';
 export {
   ImageIndex,
@@ -182,6 +184,7 @@ export {
   type OpenIndexOptions,
 } from './retrieve/image-index.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
+export { mergeEmbeddings } from './retrieve/merge-embeddings.js';
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
 export type { TrainedModel } from './retrieve/trained-model.js';
 export type { Labels, RowData } from './row-data.js';
@@ -193,6 +196,11 @@ export { NPairsSampler } from './samplers/npairs.js';
 export { RandomBatchSampler } from './samplers/random-batches.js';
 export type { TrackedRun, Tracker, TrackerPart } from './track/tracker.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
+export {
+  type EvaluatedSets,
+  type EvaluateNetworkOptions,
+  evaluatePublished,
+} from './train/evaluate-network.js';
 export { type EvaluatedRun, type EvaluateRunOptions, evaluateRun } from './train/evaluate-run.js';
 export type { TrainObserver } from './train/observer.js';
 export { joinObservers } from './train/observers.js';

@@ -33,7 +33,7 @@ const kinds = embeddingFormats.map(({ extension, help }) => `  ${extension.padEn
 export function add(program: Command): undefined {
   program
     .command('embed')
-    .description('embed the images of a folder into a file of ids, paths and vectors')
+    .description('embed the images of a folder into a file')
     .argument('[folder]', 'images, in it or its subfolders; none with --merge')
     .requiredOption('--out <file>', 'the file; what its name ends in says the kind')
     .option(
@@ -60,7 +60,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
-      `\nInterrupted, it goes on where it was. In a Slurm array of several tasks each takes its part by itself.\nKinds of files:\n${kinds}\nExample: conquer embed photos --model timm/vit_small_patch14_dinov2.lvd142m --out photos.parquet`,
+      `\nInterrupted, it goes on where it was. Each task of a Slurm array takes its part.\n${kinds}\nExample: conquer embed photos --model facebook/dinov2-small --out x.parquet`,
     )
     .action(async (folder: string | undefined, options: EmbedFlags) => {
       if (options.merge === true) await runMerge(folder, options);

@@ -32,7 +32,7 @@ const namesOf = (some: readonly Metric[]) => some.flatMap(({ names }) => names([
 export function add(program: Command): undefined {
   program
     .command('eval')
-    .description('evaluate trained runs on their unseen classes, or any model on those of a data set')
+    .description('evaluate runs, or any model, on unseen classes')
     .argument('[run...]', 'run folders, or a folder of them')
     .option('--model <name>', 'a published model (conquer models), a folder or file of weights, or a run')
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
@@ -49,7 +49,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print a line of JSON for each run')
     .addHelpText(
       'after',
-      '\nExamples: conquer eval runs/demo; conquer eval --model facebook/dinov2-small --dataset cub --dataset-dir CUB_200_2011',
+      '\nExample: conquer eval runs/demo\n         conquer eval --model NAME --dataset cub --dataset-dir DIR',
     )
     .action(printEvaluations);
   const eval_ = program.commands.find((command) => command.name() === 'eval')!;

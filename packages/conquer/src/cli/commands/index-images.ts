@@ -30,12 +30,9 @@ interface IndexFlags {
 export function add(program: Command): undefined {
   program
     .command('index')
-    .description('embed the images of a folder, to search them')
+    .description('embed images, to search them')
     .usage('[options] [run] <folder>')
-    .argument(
-      '<run-and-folder...>',
-      'images, in a folder or its subfolders; before it the run, instead of --model',
-    )
+    .argument('<paths...>', 'images, in a folder or its subfolders; before it the run, instead of --model')
     .option(
       '--model <name>',
       'a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
@@ -61,7 +58,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
-      '\nImages that have not changed since the last time are not embedded again.\nExamples: conquer index runs/demo photos; conquer index photos --model facebook/dinov2-small',
+      '\nImages that have not changed since the last time are not embedded again.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small',
     )
     .action(async (paths: string[], options: IndexFlags) => {
       const { folder, model: named } = modelAndFolder(paths, options.model);

@@ -14,13 +14,13 @@ interface ModelsFlags {
 export function add(program: Command): undefined {
   program
     .command('models')
-    .description('list the published models that --model takes, or tell of one')
+    .description('list published models, or tell of one')
     .argument('[name]', 'of one: all that is known of it')
     .option('--filter <text>', 'keep models whose name holds this; * stands for anything')
     .option('--json', 'print a line of JSON for each model')
     .addHelpText(
       'after',
-      "\nExamples: conquer models --filter 'dinov2*'; conquer models vit_small_patch16_224.dino",
+      "\nExample: conquer models --filter 'dinov2*'\n         conquer models vit_small_patch16_224.dino",
     )
     .action(printModels);
 }

@@ -12,7 +12,7 @@ const MAGIC = '\x93NUMPY';
 /** An array (N, D) of NumPy's format 1.0 with its header of a multiple of 64 bytes, and the images' names beside it. */
 export const numpyFormat: EmbeddingFormat = {
   extension: '.npy',
-  help: 'an array (N, D) of NumPy, and beside it NAME.items.jsonl: id, path, embedder',
+  help: 'an array (N, D), and beside it NAME.items.jsonl: id, path',
 
   write(file: string, table: EmbeddingTable): void {
     const { ids, rows, dim } = table;

@@ -10,7 +10,7 @@ const encoded = (texts: readonly string[]) => new TextEncoder().encode(texts.joi
 /** Tensors `embeddings` (N, D), and `ids` and `paths`: texts in UTF-8 with a zero between them. */
 export const safetensorsFormat: EmbeddingFormat = {
   extension: '.safetensors',
-  help: 'tensors embeddings (N, D), ids and paths (UTF-8, a zero between them)',
+  help: 'tensors embeddings (N, D), ids, paths',
 
   write(file: string, { ids, paths, rows, dim, embedder }: EmbeddingTable): void {
     scope(() => {
