@@ -1,4 +1,5 @@
-// Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads:
+// Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads; by the clock, and
+// by processor time, which other work on the machine changes less:
 //   PYTHON=… node bench/losses.mjs [NAME …]
 // A batch of 80 and one of 1,024, 512 dimensions, classes of 4, 100 classes for losses with weights of classes.
 import { spawn } from 'node:child_process';
@@ -39,7 +40,7 @@ function peer() {
     ready: answer,
     async run(name, batch, repeats) {
       child.stdin.write(`${name} ${batch} ${repeats}\n`);
-      return (await answer()).seconds;
+      return await answer();
     },
     end: () => child.stdin.end(),
   };
@@ -67,18 +68,26 @@ function ours(part, batch) {
 function time(work, repeats) {
   // Small batches as often as V8 needs to be done with compiling.
   for (let i = 0; i < (repeats > 2 ? 300 : 2); i++) work();
-  const start = performance.now();
+  const [start, before] = [performance.now(), process.cpuUsage()];
   for (let i = 0; i < repeats; i++) work();
-  return (performance.now() - start) / 1000 / repeats;
+  const { user, system } = process.cpuUsage(before);
+  return {
+    seconds: (performance.now() - start) / 1000 / repeats,
+    processor: (user + system) / 1e6 / repeats,
+  };
 }
 
-const shown = (seconds) => (seconds === null ? '' : (seconds * 1000).toFixed(seconds < 0.01 ? 2 : 1));
+const shown = (seconds) => (seconds * 1000).toFixed(seconds < 0.01 ? 2 : 1);
+const KINDS = ['seconds', 'processor'];
+const least = (times) =>
+  Object.fromEntries(KINDS.map((kind) => [kind, Math.min(...times.map((one) => one[kind]))]));
 
 const wanted = process.argv.slice(2);
 const other = peer();
 await other.ready();
-const ratios = [];
-console.log('| loss | batch | ms | pytorch-metric-learning | ratio |\n|---|---|---|---|---|');
+const ratios = { seconds: [], processor: [] };
+console.log('| loss | batch | ms, of the processor | pytorch-metric-learning | ratio, of processor time |');
+console.log('|---|---|---|---|---|');
 for (const part of builtInParts.losses) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;
   for (const batch of CUBIC.includes(part.name) ? [80] : BATCHES) {
@@ -88,19 +97,22 @@ for (const part of builtInParts.losses) {
     for (let turn = 0; turn < TURNS; turn++) {
       mine.push(time(work, repeats));
       if (batch > (MOST[part.name] ?? batch)) continue;
-      const seconds = await other.run(part.name, batch, repeats);
-      if (seconds !== null) theirs.push(seconds);
+      const times = await other.run(part.name, batch, repeats);
+      if (times !== null) theirs.push(times);
     }
-    const [here, there] = [Math.min(...mine), theirs.length > 0 ? Math.min(...theirs) : null];
-    const ratio = there === null ? null : here / there;
-    if (ratio !== null) ratios.push(ratio);
-    console.log(
-      `| ${part.name} | ${batch} | ${shown(here)} | ${shown(there)} | ${ratio === null ? '' : ratio.toFixed(2)} |`,
-    );
+    const here = least(mine);
+    const there = theirs.length > 0 ? least(theirs) : null;
+    if (there) for (const kind of KINDS) ratios[kind].push(here[kind] / there[kind]);
+    const both = (times) => (times ? KINDS.map((kind) => shown(times[kind])).join(', ') : '');
+    const ratio = there ? KINDS.map((kind) => (here[kind] / there[kind]).toFixed(2)).join(', ') : '';
+    console.log(`| ${part.name} | ${batch} | ${both(here)} | ${both(there)} | ${ratio} |`);
   }
 }
 other.end();
-ratios.sort((a, b) => a - b);
-console.log(
-  `\n${ratios.length} rows with a peer: median ${ratios[ratios.length >> 1]?.toFixed(2)}, worst ${ratios.at(-1)?.toFixed(2)}`,
-);
+for (const kind of KINDS) {
+  const sorted = ratios[kind].sort((a, b) => a - b);
+  const [middle, worst] = [sorted[sorted.length >> 1], sorted.at(-1)];
+  console.log(
+    `${kind === 'seconds' ? 'by the clock' : 'of the processor'}: ${sorted.length} rows with a peer, median ${middle?.toFixed(2)}, worst ${worst?.toFixed(2)}`,
+  );
+}
