@@ -22,7 +22,7 @@ import { publishedAs } from '../models/public-name.js';
 import { fetchWeights } from '../models/published-weights.js';
 import type { TuningContext } from '../models/tuning.js';
 import { weightWords } from '../models/weight-words.js';
-import { imageNetWeights, loadWeights } from '../models/weights.js';
+import { hasImageNetWeights, imageNetWeights, loadWeights } from '../models/weights.js';
 import { buildNamed } from '../named-part.js';
 import { learningRateFactor } from '../optimize/learning-rates.js';
 import { ModelAverage } from '../optimize/model-average.js';
@@ -247,6 +247,10 @@ async function loadWeightsOf(weights: string, { backbone }: EmbeddingModel, buil
   }
   try {
     const isNamed = weights === 'published' && publishedAs(backbone.name) !== null;
+    if (weights === 'published' && !isNamed && !hasImageNetWeights(backbone.name))
+      throw new UserError(
+        `no weights are published under the name ${backbone.name}: expected a network of conquer models, or of torchvision's`,
+      );
     loadWeights(
       backbone,
       isNamed

@@ -23,6 +23,10 @@ export function imageNetWeights(name: string): PublishedWeights {
   throw new UserError(`torchvision publishes no ImageNet weights for ${name}: ${advice}`);
 }
 
+/** Whether torchvision publishes some for a backbone of that name. */
+export const hasImageNetWeights = (name: string): boolean =>
+  backbones.some((backbone) => goesBy(backbone, name) && backbone.weights !== null);
+
 export interface LoadWeightsOptions {
   /** Told in a line of what was taken off the names, and what of the file was left out. */
   onNote?: (text: string) => void;
