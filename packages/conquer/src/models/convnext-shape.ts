@@ -21,6 +21,7 @@ const config = z.object({
   depths: z.array(z.int().min(1)).min(1),
   hidden_sizes: z.array(z.int().min(1)).min(1),
   layer_norm_eps: z.number().optional(),
+  hidden_act: z.literal('gelu').default('gelu'),
 });
 
 /** The `model_type`s of transformers that are ConvNeXt. */

@@ -2,14 +2,19 @@ import { z } from 'zod';
 import type { EvaShape } from './eva-shape.js';
 import { transformerConfig } from './vit-config.js';
 
-const config = transformerConfig.extend({
-  intermediate_size: z.int().min(1),
-  num_register_tokens: z.int().min(0).default(4),
-  use_gated_mlp: z.boolean().default(false),
-  rope_theta: z.number().default(100),
-  query_bias: z.boolean().default(true),
-  key_bias: z.literal(false).default(false),
-});
+const config = transformerConfig
+  .extend({
+    intermediate_size: z.int().min(1),
+    num_register_tokens: z.int().min(0).default(0),
+    use_gated_mlp: z.boolean().default(false),
+    rope_theta: z.number().default(100),
+    query_bias: z.boolean().default(true),
+    key_bias: z.literal(false).default(false),
+  })
+  .refine(({ use_gated_mlp, hidden_act }) => hidden_act === (use_gated_mlp ? 'silu' : 'gelu'), {
+    path: ['hidden_act'],
+    message: 'expected gelu, or silu in a gated MLP (use_gated_mlp)',
+  });
 
 /**
  * The shape that transformers' config.json says, of `model_type` dinov3_vit.

@@ -39,6 +39,11 @@ it('refuses what it does not know, by the name of the file and the field', () =>
       'preprocessor_config.json: resample',
     ],
     [{ architecture: 'vit_giant_patch14_dinov2' }, undefined, "got 'vit_giant_patch14_dinov2'"],
+    [
+      { model_type: 'dinov3_vit', ...small, use_gated_mlp: true },
+      preprocessing,
+      'hidden_act: expected gelu, or silu',
+    ],
     [null, preprocessing, 'config.json: '],
   ];
   for (const [config, preprocessor, message] of wrong) {
