@@ -4,8 +4,8 @@ import { isMainThread } from 'node:worker_threads';
 // The command line trains in a thread, which this is preloaded by too.
 if (!isMainThread) {
   const { optim } = await import('../../packages/torch/dist/index.js');
-  const { step } = optim.Adam.prototype;
-  optim.Adam.prototype.step = function (...args) {
+  const { step } = optim.Optimizer.prototype;
+  optim.Optimizer.prototype.step = function (...args) {
     step.apply(this, args);
     process.kill(process.pid, 'SIGALRM');
   };
