@@ -10,7 +10,7 @@ const warning = (...layers: ExperimentInput[]) =>
 
 describe('a start that cannot learn', () => {
   it.each<[ExperimentInput, RegExp]>([
-    [{ model: { batchNorm: 'frozen' } }, /BatchNorm is frozen at statistics.*model\.weights 'imagenet'/],
+    [{ model: { batchNorm: 'frozen' } }, /BatchNorm is frozen at statistics.*model\.weights 'published'/],
     [{ optimize: { learningRate: 1e-6 } }, /next to nothing at a learning rate of 0.000001/],
     [
       { model: { weights: null, batchNorm: 'frozen' }, optimize: { learningRate: 1e-5 } },
