@@ -84,7 +84,7 @@ it('for a step is told with the step, the sizes and where everything before is',
     paths: undefined,
     epoch: 1,
     steps: 9,
-    onNote: () => {},
+    onWarning: () => {},
   });
   using images = randn([5, 3, 16, 24]);
   const input = { images, labels: new Int32Array(5), learner: 0, fullEmbedding: false };

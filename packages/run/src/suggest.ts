@@ -18,12 +18,14 @@ function edits(a: string, b: string): number {
 /** ' (did you mean x?)' where a candidate is near to the word, else ''. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const plain = word.toLowerCase();
+  const most = Math.max(1, Math.floor(plain.length / 3));
   const [nearest] = candidates
+    // Of hundreds, most need more edits for their length alone.
+    .filter(({ length }) => Math.abs(length - word.length) <= most)
     .map((candidate) => ({ candidate, distance: edits(plain, candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
-  if (nearest === undefined || word === '') return '';
+  if (word === '') return '';
   const begins = plain.length >= 2 && candidates.find((name) => name.toLowerCase().startsWith(plain));
-  const near = nearest.distance <= Math.max(1, Math.floor(plain.length / 3));
-  const meant = near ? nearest.candidate : begins;
+  const meant = nearest !== undefined && nearest.distance <= most ? nearest.candidate : begins;
   return meant ? ` (did you mean ${meant}?)` : '';
 }

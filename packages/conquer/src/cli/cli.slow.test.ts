@@ -116,7 +116,7 @@ describe('a mistake ends with one line and code 2', () => {
     [['train', '--recipe', 'none'], /recipe none cannot be read/],
     [['train', '--resume', 'runs/none'], /there is no run in runs\/none/],
     [['eval', 'runs/none'], /there is no run in/],
-    [['eval'], /missing required argument/],
+    [['eval'], /eval: expected run folders, or --model and --dataset/],
   ])('%j', async (args, message) => {
     const { code, stderr, stdout } = await conquer(...args);
     const errors = stderr.split('\n').filter((line) => line.startsWith('conquer: '));

@@ -33,7 +33,7 @@ export async function describeDataset(experiment: Experiment, parts: Parts, out:
   const dataset = await buildDataset(experiment, {
     parts,
     onPreparation: (what) => progressBar(out, what),
-    onNote: (text) => void out.write(`warning: ${text}\n`),
+    onWarning: (text) => void out.write(`warning: ${text}\n`),
   });
   const line = ({ name, paths, classNames }: Split) =>
     `${dataset.name}, ${name}: ${counted(paths.length, 'image')} of ${counted(classNames.length, 'class', 'classes')}\n`;

@@ -7,16 +7,16 @@ import type { TrainObserver } from '../train/observer.js';
 export class Followers implements TrainObserver {
   private trackings: Tracking[] = [];
 
-  /** @param onWarning told in a line what goes wrong with one */
+  /** @param warn told in a line what goes wrong with one */
   constructor(
     private readonly trackers: readonly Tracker[],
-    private readonly onWarning: (message: string) => void,
+    private readonly warn: (message: string) => void,
   ) {}
 
   onBegin({ run: path }: { run: string }): void {
-    const { onWarning } = this;
+    const { warn } = this;
     const run = RunFolder.open(path);
-    this.trackings = this.trackers.map((tracker) => new Tracking(tracker, { run, onWarning }));
+    this.trackings = this.trackers.map((tracker) => new Tracking(tracker, { run, onWarning: warn }));
   }
 
   onStart(): void {

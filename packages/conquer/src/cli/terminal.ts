@@ -191,7 +191,7 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
       : '';
     if (record.epoch < 0) {
       this.line(`untrained${scores}`);
-      if (record.collapsed) this.onNote(COLLAPSED);
+      if (record.collapsed) this.onWarning(COLLAPSED);
       return;
     }
     for (const [reason, count] of this.skipReasons)
@@ -203,12 +203,16 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + (seconds.evaluate ?? 0));
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}${scores}${best ? '  best' : ''}`);
-    if (record.collapsed) this.onNote(COLLAPSED);
+    if (record.collapsed) this.onWarning(COLLAPSED);
     if (record.profile) this.line(profileTable(record.profile));
   }
 
-  onNote(text: string): void {
+  onWarning(text: string): void {
     this.line(`  warning: ${this.inWords(text)}`);
+  }
+
+  onNote(text: string): void {
+    this.line(`  note: ${this.inWords(text)}`);
   }
 
   /** Ends a bar that an error or an interruption left on the screen. */

@@ -57,7 +57,7 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
   const flags = flagsOf(parts);
   const terminal = new TerminalObserver(out, experiment.evaluate.bestBy, (text) => withFlags(text, flags));
   const trackers = buildTrackers(experiment, { parts });
-  const followers = new Followers(trackers, (message) => terminal.onNote(message));
+  const followers = new Followers(trackers, (message) => terminal.onWarning(message));
   try {
     const begun: TrainObserver = {
       onBegin: (info) => void out.write(announcement(info.experiment, { ...info, path })),

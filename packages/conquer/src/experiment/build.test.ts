@@ -249,7 +249,7 @@ describe('the optimiser', () => {
     const experiment = experimentOf({ optimize });
     using model = buildNetwork(experiment, generators(), {});
     const loss = buildLoss(experiment, 3, new Generator(1), {});
-    const optimizer = buildOptimizer(experiment, model, loss, { onNote: () => {} });
+    const optimizer = buildOptimizer(experiment, model, loss, { onWarning: () => {} });
     const state = optimizer.stateDict();
     const rates = optimizer.currentLearningRates();
     optimizer.dispose();

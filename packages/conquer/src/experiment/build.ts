@@ -48,6 +48,8 @@ export interface Builder {
   /** Asked for each preparation that may take long, such as decoding, with what it is. */
   onPreparation?: (what: string) => Progress;
   /** Told in a line what is left out or deviates. */
+  onWarning?: (text: string) => void;
+  /** Told in a line what is worth knowing and as it should be. */
   onNote?: (text: string) => void;
   signal?: AbortSignal;
 }
@@ -68,7 +70,7 @@ const named = <Context, Built>(
 
 /** @throws UserError when the data set is not there or not whole */
 export async function buildDataset({ data, train }: Experiment, builder: Builder): Promise<Dataset> {
-  const { onPreparation, onNote, own = {} } = builder;
+  const { onPreparation, onWarning, own = {} } = builder;
   if (own.dataset) return own.dataset;
   const { dataset } = data;
   if (dataset === null)
@@ -80,7 +82,7 @@ export async function buildDataset({ data, train }: Experiment, builder: Builder
   const { trainOn, classRatio, validationFraction } = data;
   return await openData(
     { dataset, trainOn, classRatio, validationFraction },
-    { seed: train.seed, onProgress: onPreparation?.('preparing the data set, once'), onWarning: onNote },
+    { seed: train.seed, onProgress: onPreparation?.('preparing the data set, once'), onWarning },
   );
 }
 
@@ -92,14 +94,14 @@ export async function buildDataset({ data, train }: Experiment, builder: Builder
 export async function buildBadImages(
   { data }: Experiment,
   dataset: Dataset,
-  { onPreparation, onNote = () => {}, signal }: Builder,
+  { onPreparation, onWarning = () => {}, signal }: Builder,
 ): Promise<BadImages | null> {
   if (data.onBadImage === 'fail') return null;
   const onProgress = onPreparation?.('checking the images');
-  const bad = await checkImages(dataset, { onBad: onNote, onProgress, signal });
+  const bad = await checkImages(dataset, { onBad: onWarning, onProgress, signal });
   const broken = new LeftOut();
   for (const path of pathsOf(dataset)) if (bad.has(path)) broken.addFile('broken', path);
-  if (broken.files > 0) onNote(`${dataset.name}: ${broken}`);
+  if (broken.files > 0) onWarning(`${dataset.name}: ${broken}`);
   return bad;
 }
 
@@ -304,13 +306,13 @@ export function buildOptimizer(
   { optimize }: Experiment,
   model: EmbeddingModel,
   loss: Loss,
-  { parts = builtInParts, onNote }: Builder,
+  { parts = builtInParts, onWarning, onNote }: Builder,
 ): TrainingOptimizer {
   return new TrainingOptimizer(model, loss, {
     ...pick(optimize, trainingOptimizerOptions.shape),
     learningRate: optimize.learningRate!,
     algorithm: named(parts.optimizers, optimize.optimizer, null, 'optimize.optimizer'),
-    onWarning: onNote,
+    onWarning,
     onNote,
   });
 }

@@ -274,7 +274,7 @@ describe('the data set of a run that goes on', () => {
       await options('fine-tuned', {
         dataset: { ...dataset, train: dataset.test, test: dataset.train },
         weights,
-        observer: { onNote: (text) => notes.push(text) },
+        observer: { onWarning: (text) => notes.push(text) },
       }),
     );
     expect(notes).toContainEqual(expect.stringMatching(/^3 of the 3 classes to test on .*\(c0, c1, c2\)/));

@@ -47,14 +47,14 @@ export function refuseOtherExperiment(
     experiment: object;
     built: BuiltParts;
     record: DatasetRecord;
-    note: (text: string) => void;
+    warn: (text: string) => void;
   },
 ): void {
-  const { experiment, built, record, note } = given;
+  const { experiment, built, record, warn } = given;
   // config.json may have been edited since; the checkpoint says what was trained.
   for (const before of [run.experiment(), ...(saved ? [saved.experiment] : [])])
     refuseOtherSettings(run.path, before, experiment, built);
-  refuseOtherData(run, saved?.dataset, record, note);
+  refuseOtherData(run, saved?.dataset, record, warn);
 }
 
 /**
@@ -62,14 +62,14 @@ export function refuseOtherExperiment(
  * sets were recorded, on other test images than it had.
  *
  * @param sha256 as the checkpoint has it; undefined in older ones
- * @param note told where the training images cannot be compared
+ * @param warn told where the training images cannot be compared
  * @throws UserError that says which images and classes came, went or moved
  */
 export function refuseOtherData(
   run: RunFolder,
   sha256: string | undefined,
   now: DatasetRecord,
-  note: (text: string) => void,
+  warn: (text: string) => void,
 ): void {
   if (refuseOtherDataset(run.path, { record: run.dataset(), sha256 }, now)) return;
   if (existsSync(run.testImagesFile)) {
@@ -82,7 +82,7 @@ export function refuseOtherData(
     });
     refuseOtherDataset(run.path, { record: before }, recordOfSplits(Object.fromEntries(absolute)));
   }
-  note(
+  warn(
     'the run is of an older version, which did not record its data set: whether the training images and classes are still the same cannot be checked',
   );
 }

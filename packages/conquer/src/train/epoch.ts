@@ -125,7 +125,7 @@ export class Epoch {
     const { experiment, model, step, run, data } = session.parts;
     const { onNan } = experiment.train;
     const { trainPaths: paths } = data;
-    return new NotFiniteGuard({ onNan, model, step, run, paths, epoch, steps, onNote: session.note });
+    return new NotFiniteGuard({ onNan, model, step, run, paths, epoch, steps, onWarning: session.warn });
   }
 
   private count(images: number, { skipped, metricLoss, maskLoss }: StepResult): void {

@@ -48,8 +48,8 @@ export async function evaluateRun(
   try {
     const own = experiment.data.dataset !== null && 'own' in experiment.data.dataset && !builder.own?.dataset;
     const dataset = own ? await listedImages(run, folder) : await buildDataset(experiment, builder);
-    const note = (text: string) => builder.onNote?.(text);
-    if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), note);
+    const warn = (text: string) => builder.onWarning?.(text);
+    if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), warn);
     using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });
     const evaluated = await evaluateNetwork(model, experiment, dataset, { ...builder, extended, cached });
     return { run: path, checkpoint: file, epoch: saved.state.epoch, ...evaluated };

@@ -111,7 +111,7 @@ describe('runEpochs', () => {
       const notes: string[] = [];
       const run = async (name: string, bad: (step: number) => boolean, epochs = 1) => {
         const path = join(folder, name);
-        const observer = { onNote: (text: string) => void notes.push(text) };
+        const observer = { onWarning: (text: string) => void notes.push(text) };
         const { parts, free } = smallSession(path, {
           epochs,
           observer,

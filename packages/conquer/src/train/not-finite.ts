@@ -24,7 +24,7 @@ export interface NotFiniteGuardOptions {
   epoch: number;
   /** Steps of the epoch. */
   steps: number;
-  onNote: (text: string) => void;
+  onWarning: (text: string) => void;
 }
 
 /** Runs the steps of an epoch, and sees to batches whose loss or gradient is NaN or infinite. */
@@ -67,7 +67,7 @@ export class NotFiniteGuard {
   }
 
   private leaveOut(at: number, indices: Int32Array, { message: problem }: NotFiniteError): StepResult {
-    const { onNan, run, paths, epoch, steps, onNote } = this.options;
+    const { onNan, run, paths, epoch, steps, onWarning } = this.options;
     const files = Array.from(indices, (index) => paths?.[index] ?? `training image ${index}`);
     run.appendNotFinite({ epoch, step: at, problem, files });
     this.inARow++;
@@ -77,7 +77,7 @@ export class NotFiniteGuard {
     const where = `epoch ${epoch + 1}, step ${at + 1} of ${steps}: ${problem}, in the batch of ${shown}${more}`;
     const allowed = Math.max(IN_A_ROW, Math.floor(steps * SHARE));
     if (onNan === 'skip' && this.inARow <= IN_A_ROW && this.skipped <= allowed) {
-      onNote(`left out: ${where}`);
+      onWarning(`left out: ${where}`);
       return { metricLoss: null, maskLoss: null, numTuples: null, skipped: 'its loss was not finite' };
     }
     const bound =

@@ -63,6 +63,8 @@ export interface TrainObserver {
   /** After an epoch was saved; also, as epoch -1, after the evaluation before training. */
   onEpochEnd?(record: EpochRecord, best: boolean): void;
   /** Something went wrong that the run goes on from, in a line. */
+  onWarning?(text: string): void;
+  /** Something worth knowing that is as it should be, in a line: what the weights are, the rates of layers. */
   onNote?(text: string): void;
 }
 
@@ -76,6 +78,7 @@ const calls: OptionNames<TrainObserver> = {
   onSteps: true,
   onEmbed: true,
   onEpochEnd: true,
+  onWarning: true,
   onNote: true,
 };
 

@@ -33,16 +33,16 @@ export async function prepareDataset(
   if (dataset.test.paths.length > 0) refuseOtherMetric(evaluate.bestBy, dataset.recallAt);
   const images = dataset.train.paths.length;
   if (data.batchSize > images)
-    builder.onNote?.(
+    builder.onWarning?.(
       `data.batchSize ${data.batchSize} is more than the ${images} training images: batches repeat images`,
     );
   return dataset;
 }
 
-function warnOfThreads({ train }: Experiment, { onNote }: Builder): void {
+function warnOfThreads({ train }: Experiment, { onWarning }: Builder): void {
   const processors = availableParallelism();
   if ((train.threads ?? 0) <= processors) return;
-  onNote?.(
+  onWarning?.(
     `train.threads ${train.threads} on ${counted(processors, 'processor')}: threads wait for each other, which takes longer than fewer threads do`,
   );
 }

@@ -283,7 +283,7 @@ describe('a run that is stopped', () => {
     const rest = smallSession(path, {
       epochs: 4,
       resume: true,
-      observer: { onNote: (text) => notes.push(text) },
+      observer: { onWarning: (text) => notes.push(text) },
     });
     await runEpochs(rest.parts);
     expect(notes).toEqual([expect.stringMatching(/last\.safetensors: damaged: its checksum is/)]);

@@ -115,13 +115,13 @@ export class Session {
     this.division = undivided(data.trainLabels);
     const record = recordOf(dataset);
     this.datasetHash = record.sha256;
-    const checkpoint = resume ? loadFirstWhole(run.resumable, this.note) : null;
+    const checkpoint = resume ? loadFirstWhole(run.resumable, this.warn) : null;
     this.isNew = checkpoint === null;
     if (resume) {
       // Nothing in the folder changes before it is sure that the run can go on.
       try {
         const built = { loss: parts.loss, miner: parts.step.miner };
-        refuseOtherExperiment(run, checkpoint?.state ?? null, { experiment, built, record, note: this.note });
+        refuseOtherExperiment(run, checkpoint?.state ?? null, { experiment, built, record, warn: this.warn });
         if (checkpoint) this.restore(checkpoint);
       } finally {
         if (checkpoint) disposeCheckpoint(checkpoint);
@@ -133,7 +133,7 @@ export class Session {
     run.rewindTo(checkpoint ? this.firstEpoch - 1 : -2, this.position);
   }
 
-  readonly note = (text: string): void => this.parts.observer.onNote?.(text);
+  readonly warn = (text: string): void => this.parts.observer.onWarning?.(text);
 
   get epochs(): number {
     return this.parts.experiment.train.epochs;
@@ -262,7 +262,7 @@ export class Session {
     this.division = { ...state.division, clusters: saved.clusters };
     random.setState(state.random);
     if (!loadGenerator(generator, state))
-      this.note(
+      this.warn(
         'dropout is drawn anew from here on, as the state of a generator does not move between processors',
       );
     this.best = state.best;

@@ -40,12 +40,12 @@ const waysOn = (learningRate: number) =>
 export function warnOfStart(
   experiment: Experiment,
   dataset: Dataset,
-  { parts = builtInParts, onNote }: Builder,
+  { parts = builtInParts, onWarning }: Builder,
 ): void {
   const start = startWarning(experiment, parts);
-  if (start !== null) onNote?.(start);
+  if (start !== null) onWarning?.(start);
   const { weights } = experiment.model;
   const seen =
     weights === null || weightWords.includes(weights) ? null : seenClassesWarning(weights, dataset);
-  if (seen !== null) onNote?.(seen);
+  if (seen !== null) onWarning?.(seen);
 }

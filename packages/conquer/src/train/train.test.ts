@@ -39,7 +39,7 @@ const small = (fields: ExperimentInput = {}): ExperimentInput =>
 /** Notes that a training makes. */
 async function notesOf(experiment: ExperimentWithOwnParts, run: string): Promise<string[]> {
   const notes: string[] = [];
-  await train(experiment, { run: at(run), observer: { onNote: (text) => notes.push(text) } });
+  await train(experiment, { run: at(run), observer: { onWarning: (text) => notes.push(text) } });
   return notes;
 }
 

@@ -74,7 +74,7 @@ const requestNames: OptionNames<TrainRequest> = {
 export async function train(given: ExperimentWithOwnParts, request: TrainRequest): Promise<Summary> {
   const summary = await trainRun(given, request);
   const verdict = howLittleWasLearnt(summary);
-  if (verdict !== null) noteTo(request.observer)(verdict);
+  if (verdict !== null) warningsTo(request.observer)(verdict);
   return summary;
 }
 
@@ -92,7 +92,8 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const builder: Builder = {
     ...(parts && { parts }),
     own,
-    onNote: noteTo(observer),
+    onWarning: warningsTo(observer),
+    onNote: (text) => observer?.onNote?.(text),
     onPreparation: (what) => (progress) => observer.onPreparation?.({ what, ...progress }),
     ...(signal && { signal }),
   };
@@ -145,7 +146,7 @@ function refuseOtherRun(
 }
 
 /** Where nobody listens, a warning of the process. */
-const noteTo =
+const warningsTo =
   (observer: TrainObserver = {}) =>
   (text: string): void =>
-    observer.onNote ? observer.onNote(text) : process.emitWarning(text);
+    observer.onWarning ? observer.onWarning(text) : process.emitWarning(text);

@@ -92,10 +92,11 @@ async function attack(path, folder, calls, seed) {
     return some;
   };
   const requests = (count, width, height) => {
-    const all = array(Int32Array, count * 8);
+    const all = array(Int32Array, count * 11);
     for (let i = 0; i < count; i++) {
       const crop = int(2) === 0 ? [0, 0, 0, 0] : [int(40) - 2, int(30) - 2, int(60) - 1, int(40)];
-      all.set([...crop, width, height, int(2), int(2)], i * 8);
+      const whole = int(2) === 0 ? [0, 0] : [width + int(30), height + int(30)];
+      all.set([...crop, width, height, int(2), int(2), int(2), ...whole], i * 11);
     }
     if (count > 0 && int(8) === 0) all[int(all.length)] = pick([-1, 0, 70_000, 2 ** 31 - 1, -(2 ** 31)]);
     return all;

@@ -135,7 +135,7 @@ async function printModel(
       extended: allMetrics,
       parts,
       onPreparation: (what) => progressBar(out, what),
-      onNote: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
+      onWarning: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
     });
     return { model: source, ...evaluated };
   }, flags);
@@ -177,7 +177,8 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
         ...(cached !== undefined && { cached }),
         ...(folder !== undefined && { folder }),
         onPreparation: (what) => progressBar(out, what),
-        onNote: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
+        onWarning: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
+        onNote: note,
       }),
     flags,
   );
