@@ -140,6 +140,8 @@ describe('RandAugment', () => {
   });
 
   it('refuses a strength that is none of the bins', () => {
-    expect(() => new RandAugment({ magnitude: 31 })).toThrow(/magnitude below numMagnitudeBins, 31, got 31/);
+    expect(() => new RandAugment({ magnitude: 31 })).toThrow(
+      /magnitude: expected one below numMagnitudeBins, 31, got 31/,
+    );
   });
 });

@@ -1,5 +1,6 @@
 import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { OptionError } from '../option-error.js';
 import { part } from '../part.js';
 import type { Random } from '../random.js';
 import type { AugmentationContext } from './augmentation.js';
@@ -83,11 +84,13 @@ export class RandAugment implements BatchTransform {
   private readonly numOps: number;
   private readonly share: number;
 
-  /** @throws RangeError for a magnitude that is none of the bins */
+  /** @throws OptionError for a magnitude that is none of the bins */
   constructor({ numOps = 2, magnitude = 9, numMagnitudeBins = 31 }: z.input<typeof randAugmentOptions> = {}) {
     if (magnitude >= numMagnitudeBins)
-      throw new RangeError(
-        `RandAugment: expected a magnitude below numMagnitudeBins, ${numMagnitudeBins}, got ${magnitude}`,
+      throw new OptionError(
+        'magnitude',
+        `expected one below numMagnitudeBins, ${numMagnitudeBins}, got ${magnitude}`,
+        'RandAugment',
       );
     this.numOps = numOps;
     this.share = magnitude / (numMagnitudeBins - 1);

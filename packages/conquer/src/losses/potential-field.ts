@@ -9,6 +9,7 @@ const options = z.strictObject({
   proxiesPerClass: z
     .int()
     .min(1)
+    .max(1000)
     .default(15)
     .describe('M: learned proxies of each class; the paper has 15 for CUB and Cars, 2 for SOP'),
   alpha: z.number().min(1e-3).default(4).describe('α: how fast the field decays with distance'),

@@ -9,7 +9,7 @@ import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './lo
 import { weighedOption } from './mined-option.js';
 
 const options = z.strictObject({
-  centresPerClass: z.int().min(1).default(10).describe('K: learned centres of each class'),
+  centresPerClass: z.int().min(1).max(1000).default(10).describe('K: learned centres of each class'),
   scale: z.number().min(1e-3).default(20).describe('λ: the inverse of the temperature of the classes'),
   margin: z.number().min(0).default(0.01).describe('δ: how much more similar the own class has to be'),
   gamma: z

@@ -15,6 +15,7 @@ const options = z.strictObject({
   subCentres: z
     .int()
     .min(1)
+    .max(1000)
     .default(3)
     .describe('K: learned centres of each class, of which the nearest counts'),
   weighed: weighedOption,

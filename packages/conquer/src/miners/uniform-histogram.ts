@@ -12,10 +12,11 @@ const options = z.strictObject({
   numBins: z
     .int()
     .min(1)
+    .max(10_000)
     .default(100)
     .describe('intervals of equal width, from the least distance to the largest'),
-  posPerBin: z.int().min(0).default(10).describe('positive pairs drawn of each that has any'),
-  negPerBin: z.int().min(0).default(10).describe('negative pairs drawn of each that has any'),
+  posPerBin: z.int().min(1).max(1000).default(10).describe('positive pairs drawn of each that has any'),
+  negPerBin: z.int().min(1).max(1000).default(10).describe('negative pairs drawn of each that has any'),
 });
 
 export interface UniformHistogramOptions extends z.input<typeof options> {

@@ -85,7 +85,7 @@ function extremes({ kind, choices, targets }: Flag): (string | number)[] {
     [minimum, maximum, exclusiveMinimum, exclusiveMaximum].filter((end) => end !== undefined),
   );
   if (ends.length === 0) ends.push(-1e30);
-  return kind === 'integer' ? [...ends, 1, 3, 2 ** 31, 1e9] : [...ends, 1e-30, 1, 1e30];
+  return kind === 'integer' ? [...ends, 3, 2 ** 31] : [...ends, 1e-30, 1e30];
 }
 
 /** These take as long as they are told to: the largest that are tried. */
@@ -160,7 +160,7 @@ it('every option of train', async () => {
   const ended = await runWithWhatTheyNeed(groups);
   expect(failures(ended)).toEqual([]);
   expect(ended.filter(({ code }) => code === 0).length).toBeGreaterThan(ended.length / 4);
-});
+}, 1_500_000); // more than a thousand trainings
 
 it('what together is more than there is', async () => {
   const sizes = { 'embedding-dim': 1e9, 'image-size': 1e5, 'batch-size': 1e8, widths: '8,100000' };

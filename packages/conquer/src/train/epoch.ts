@@ -145,7 +145,7 @@ export class Epoch {
     const { metricLoss, maskLoss, trained, skipped, images } = position.sums;
     if (trained === 0) {
       throw new UserError(
-        `epoch ${epoch + 1}: not one of ${steps} batches had a tuple to learn from; look at the sampler and the miner's cutoffs`,
+        `epoch ${epoch + 1}: expected tuples to learn from, and not one of ${steps} batches had any: look at the sampler and the miner's cutoffs`,
       );
     }
     return {
