@@ -168,3 +168,11 @@ export function toTensor({ shape, data }: GoldenTensor, on: Arithmetic): Tensor 
 function describe(value: unknown): string {
   return value === undefined ? 'nothing' : (JSON.stringify(value)?.slice(0, 40) ?? typeof value);
 }
+
+/** What a loss with something to learn for each class is made with: the classes and dimensions of a case's embeddings. */
+export function readSizes(item: Record<string, unknown>): { numClasses: number; embeddingDim: number } {
+  return {
+    numClasses: readNumber(item.numClasses, 'numClasses'),
+    embeddingDim: readGoldenTensor(item.embeddings, 'the embeddings').shape[1] ?? 0,
+  };
+}

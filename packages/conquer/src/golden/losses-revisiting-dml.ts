@@ -15,9 +15,9 @@ import {
   FLOAT64,
   type GoldenCheck,
   readCases,
-  readGoldenTensor,
   readNumber,
   readObject,
+  readSizes,
   TOLERANCE,
 } from './check.js';
 import { compareLoss } from './losses.js';
@@ -34,7 +34,7 @@ const losses: Record<string, (option: (name: string) => number, item: Case) => L
     new MarginLoss({
       margin: option('margin'),
       beta: option('beta'),
-      numClasses: sizes(item).numClasses,
+      numClasses: readSizes(item).numClasses,
       compat: 'revisiting-dml',
     }),
   snr: (option) => new SnrLoss({ margin: option('margin'), regLambda: option('regLambda') }),
@@ -54,24 +54,17 @@ const losses: Record<string, (option: (name: string) => number, item: Case) => L
       averageNonZeroOnly: true,
     }),
   histogram: (option) => new HistogramLoss({ numBins: option('numBins') }),
-  proxyNca: (option, item) => new ProxyNcaLoss({ ...sizes(item), scale: option('scale') }),
+  proxyNca: (option, item) => new ProxyNcaLoss({ ...readSizes(item), scale: option('scale') }),
   arcface: (option, item) =>
     new ArcFaceLoss({
-      ...sizes(item),
+      ...readSizes(item),
       angularMargin: option('angularMargin'),
       featureScale: option('featureScale'),
       compat: 'revisiting-dml',
     }),
   normalizedSoftmax: (option, item) =>
-    new NormalizedSoftmaxLoss({ ...sizes(item), temperature: option('temperature') }),
+    new NormalizedSoftmaxLoss({ ...readSizes(item), temperature: option('temperature') }),
 };
-
-function sizes(item: Case): { numClasses: number; embeddingDim: number } {
-  return {
-    numClasses: readNumber(item.numClasses, 'numClasses'),
-    embeddingDim: readGoldenTensor(item.embeddings, 'the embeddings').shape[1] ?? 0,
-  };
-}
 
 /** losses-revisiting-dml.json: value, gradient of the embeddings and of the loss's own parameters. */
 export const checkRevisitingLosses: GoldenCheck = (cases, on = FLOAT64) => {

@@ -30,6 +30,7 @@ import {
   readNumber,
   readNumbers,
   readObject,
+  readSizes,
   TOLERANCE,
   toTensor,
 } from './check.js';
@@ -44,12 +45,12 @@ const orNull = (value: unknown, what: string) => (value === null ? null : readNu
 /** Losses of today by their names in the files. */
 const losses: Record<string, (number: Numbers, item: Case, whose: Whose) => Loss> = {
   proxyAnchor: (number, item) =>
-    new ProxyAnchorLoss({ ...sizes(item), margin: number('margin'), alpha: number('alpha') }),
+    new ProxyAnchorLoss({ ...readSizes(item), margin: number('margin'), alpha: number('alpha') }),
   cosFace: (number, item) =>
-    new CosFaceLoss({ ...sizes(item), margin: number('margin'), scale: number('scale') }),
+    new CosFaceLoss({ ...readSizes(item), margin: number('margin'), scale: number('scale') }),
   arcfaceUnicom: (number, item) =>
     new ArcFaceLoss({
-      ...sizes(item),
+      ...readSizes(item),
       angularMargin: number('angularMargin'),
       featureScale: number('scale'),
       filterThreshold: number('filterThreshold'),
@@ -57,14 +58,14 @@ const losses: Record<string, (number: Numbers, item: Case, whose: Whose) => Loss
     }),
   subCenterArcFace: (number, item) =>
     new SubCentreArcFaceLoss({
-      ...sizes(item),
+      ...readSizes(item),
       marginDegrees: number('marginDegrees'),
       scale: number('scale'),
       subCentres: number('subCenters'),
     }),
   softTriple: (number, item, whose) =>
     new SoftTripleLoss({
-      ...sizes(item),
+      ...readSizes(item),
       centresPerClass: number('centersPerClass'),
       scale: number('lambda'),
       gamma: number('gamma'),
@@ -140,13 +141,6 @@ function hyperbolic(options: Case, average: boolean): HyperbolicPairwiseLoss {
     temperature: readNumber(options.temperature, 'temperature'),
     average,
   });
-}
-
-function sizes(item: Case): { numClasses: number; embeddingDim: number } {
-  return {
-    numClasses: readNumber(item.numClasses, 'numClasses'),
-    embeddingDim: readGoldenTensor(item.embeddings, 'the embeddings').shape[1] ?? 0,
-  };
 }
 
 /** losses-proxy.json, losses-pair.json, losses-rank.json and losses-hyperbolic.json: values, and gradients of all there are. */
