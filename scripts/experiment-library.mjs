@@ -22,7 +22,7 @@ export async function experimentLibrary(load = built) {
     'miners/miners.ts': named(builtInParts.miners),
     'datasets/datasets.ts': named(builtInParts.datasets),
     'samplers/samplers.ts': named(builtInParts.samplers),
-    'models/backbones.ts': named(builtInParts.backbones),
+    'models/backbones/backbones.ts': named(builtInParts.backbones),
     'data/augmentations.ts': named(builtInParts.augmentations),
     'optimize/optimizers.ts': named(builtInParts.optimizers),
     'optimize/schedules.ts': named(builtInParts.schedules),

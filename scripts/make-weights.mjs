@@ -30,7 +30,7 @@ function fetchPublished(folder) {
 /** Writes the built-in network's file. Convolutions are rounded to half precision; BatchNorm's few numbers stay as they are. */
 export async function makeWeights(published, out) {
   const { createBackbone } = await import('../packages/conquer/dist/models/create-model.js');
-  const { loadWeights } = await import('../packages/conquer/dist/models/weights.js');
+  const { loadWeights } = await import('../packages/conquer/dist/models/weights/weights.js');
   const { scope, writeSafetensors } = await import('../packages/torch/dist/index.js');
   scope(() => {
     const backbone = createBackbone(NAME);

@@ -138,7 +138,15 @@ export { MultiSimilarityMiner, type MultiSimilarityMinerOptions } from './miners
 export { PairMarginMiner, type PairMarginOptions } from './miners/pair-margin.js';
 export { UniformHistogramMiner, type UniformHistogramOptions } from './miners/uniform-histogram.js';
 export type { Cutoff, MiningBounds } from './mining-bounds.js';
-export { Backbone, type BackboneContext, type BackbonePart, backbonePart } from './models/backbone.js';
+export {
+  Backbone,
+  type BackboneContext,
+  type BackbonePart,
+  backbonePart,
+} from './models/backbones/backbone.js';
+export type { FeatureModule } from './models/backbones/own-backbone.js';
+export { ViT } from './models/backbones/vit/vit.js';
+export type { ViTShape } from './models/backbones/vit/vit-shape.js';
 export {
   createModel,
   type ModelName,
@@ -149,22 +157,28 @@ export {
 export type { EmbeddingInitKind, EmbeddingInitOptions } from './models/embedding-init.js';
 export { EmbeddingModel, type EmbeddingModelOptions } from './models/embedding-model.js';
 export type { EmbeddingNetwork, EmbedOptions } from './models/embedding-network.js';
-export { GeMPooling } from './models/gem.js';
-export { Head, type HeadBuilder, type HeadPart, type HeadShape } from './models/head.js';
-export { heads, type NamedHead } from './models/heads.js';
-export { backboneOfConfig, inputOfPreprocessor } from './models/hub-config.js';
+export { GeMPooling } from './models/heads/gem.js';
+export { Head, type HeadBuilder, type HeadPart, type HeadShape } from './models/heads/head.js';
+export { heads, type NamedHead } from './models/heads/heads.js';
 export type { InputFormat } from './models/input-format.js';
-export { type DescribedModel, describeModels, type ListedModel, listModels } from './models/list-models.js';
 export { LearnerMasks, type MaskOptions } from './models/masks.js';
-export type { FeatureModule } from './models/own-backbone.js';
-export { publicName, publishedAs } from './models/public-name.js';
-export type { Published as PublishedBackbone } from './models/published.js';
-export { type FetchWeightsOptions, fetchWeights, type PublishedWeights } from './models/published-weights.js';
-export type { TuningContext, TuningPart } from './models/tuning.js';
-export { type NamedTuning, tunings } from './models/tunings.js';
-export { ViT } from './models/vit.js';
-export type { ViTShape } from './models/vit-shape.js';
-export { imageNetWeights, loadWeights } from './models/weights.js';
+export type { TuningContext, TuningPart } from './models/tunings/tuning.js';
+export { type NamedTuning, tunings } from './models/tunings/tunings.js';
+export { backboneOfConfig, inputOfPreprocessor } from './models/weights/hub-config.js';
+export {
+  type DescribedModel,
+  describeModels,
+  type ListedModel,
+  listModels,
+} from './models/weights/list-models.js';
+export { publicName, publishedAs } from './models/weights/public-name.js';
+export type { Published as PublishedBackbone } from './models/weights/published.js';
+export {
+  type FetchWeightsOptions,
+  fetchWeights,
+  type PublishedWeights,
+} from './models/weights/published-weights.js';
+export { imageNetWeights, loadWeights } from './models/weights/weights.js';
 export { nearestNeighbours } from './neighbours/nearest.js';
 export { pairwiseDistances } from './neighbours/pairwise.js';
 export { PreparedGallery } from './neighbours/prepared-gallery.js';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { builtInParts } from '../experiment/experiment.js';
 import { recipeNames } from '../experiment/recipe.js';
-import { weightWords } from '../models/weight-words.js';
+import { weightWords } from '../models/weights/weight-words.js';
 import { flagsOf } from './flags.js';
 
 /** What may stand at the cursor, and a few words about it. */

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
-import { BUILT_IN } from '../models/built-in.js';
-import { isPretrained } from '../models/pretrained.js';
+import { BUILT_IN } from '../models/weights/built-in.js';
+import { isPretrained } from '../models/weights/pretrained.js';
 import { openModel } from '../retrieve/open-model.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { namingFlags } from './fill.js';

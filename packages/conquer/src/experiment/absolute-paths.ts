@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { valueAt } from '@conquer-dml/run';
-import { weightWords } from '../models/weight-words.js';
+import { weightWords } from '../models/weights/weight-words.js';
 import type { ExperimentInput } from './experiment.js';
 import { mergeExperiments } from './merge.js';
 

@@ -3,8 +3,8 @@ import type { View } from '../data/view.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { Loss } from '../losses/loss.js';
 import type { Miner } from '../miners/miner.js';
-import { Backbone } from '../models/backbone.js';
-import type { FeatureModule } from '../models/own-backbone.js';
+import { Backbone } from '../models/backbones/backbone.js';
+import type { FeatureModule } from '../models/backbones/own-backbone.js';
 import type { ExperimentInput } from './experiment.js';
 import { optionsOf } from './part-options.js';
 

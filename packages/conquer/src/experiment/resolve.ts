@@ -1,5 +1,5 @@
 import { shortSideFor } from '../models/preprocessing.js';
-import { publicName } from '../models/public-name.js';
+import { publicName } from '../models/weights/public-name.js';
 import { startingLearningRate } from '../optimize/learning-rates.js';
 import { alternatives, type JsonSchema, jsonSchemaOf, mistakeIn, OptionError } from '../option-error.js';
 import {

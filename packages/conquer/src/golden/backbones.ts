@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
-import type { Backbone } from '../models/backbone.js';
+import type { Backbone } from '../models/backbones/backbone.js';
 import { createBackbone, modelNames } from '../models/create-model.js';
-import { backboneOfConfig } from '../models/hub-config.js';
-import { loadWeights } from '../models/weights.js';
+import { backboneOfConfig } from '../models/weights/hub-config.js';
+import { loadWeights } from '../models/weights/weights.js';
 import {
   type Arithmetic,
   Comparison,

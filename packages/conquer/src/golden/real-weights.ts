@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noGrad, scope, tensor } from '@conquer-dml/torch';
 import { createBackbone, type ModelName } from '../models/create-model.js';
-import { loadWeights } from '../models/weights.js';
+import { loadWeights } from '../models/weights/weights.js';
 import { pooledFeatures } from './backbones.js';
 import {
   Comparison,

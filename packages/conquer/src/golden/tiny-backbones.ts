@@ -1,18 +1,23 @@
-import type { Backbone } from '../models/backbone.js';
-import { ConvNeXt, convnext } from '../models/convnext.js';
-import type { ConvNeXtShape } from '../models/convnext-shape.js';
-import { EfficientNet, efficientnet, MobileNetV3, mobilenet } from '../models/efficientnet.js';
-import type { EfficientNetShape } from '../models/efficientnet-plan.js';
-import { Eva, eva } from '../models/eva.js';
-import type { EvaShape } from '../models/eva-shape.js';
+import type { Backbone } from '../models/backbones/backbone.js';
+import { ConvNeXt, convnext } from '../models/backbones/convnext/convnext.js';
+import type { ConvNeXtShape } from '../models/backbones/convnext/convnext-shape.js';
+import {
+  EfficientNet,
+  efficientnet,
+  MobileNetV3,
+  mobilenet,
+} from '../models/backbones/efficientnet/efficientnet.js';
+import type { EfficientNetShape } from '../models/backbones/efficientnet/efficientnet-plan.js';
+import { Eva, eva } from '../models/backbones/eva/eva.js';
+import type { EvaShape } from '../models/backbones/eva/eva-shape.js';
+import { ResNet, timmResnet } from '../models/backbones/resnet/resnet.js';
+import type { ResNetShape } from '../models/backbones/resnet/resnet-shape.js';
+import { Swin, swin } from '../models/backbones/swin/swin.js';
+import type { SwinShape } from '../models/backbones/swin/swin-shape.js';
+import { ViT, vit } from '../models/backbones/vit/vit.js';
+import type { ViTShape } from '../models/backbones/vit/vit-shape.js';
 import type { InputFormat } from '../models/input-format.js';
-import type { Published } from '../models/published.js';
-import { ResNet, timmResnet } from '../models/resnet.js';
-import type { ResNetShape } from '../models/resnet-shape.js';
-import { Swin, swin } from '../models/swin.js';
-import type { SwinShape } from '../models/swin-shape.js';
-import { ViT, vit } from '../models/vit.js';
-import type { ViTShape } from '../models/vit-shape.js';
+import type { Published } from '../models/weights/published.js';
 
 /** What the small MobileNetV3 of the golden files keeps of the large one's blocks. */
 const TINY_MOBILENET = [[1], [1, 1], [2], [1, 1, 0], [1], [2], [1]];

@@ -2,10 +2,10 @@ import { didYouMean, UserError } from '@conquer-dml/run';
 import { buildNamed, type NamedPart } from '../named-part.js';
 import { firstOf } from '../option-error.js';
 import { inWords } from '../out-of-memory.js';
-import type { Backbone, BackboneContext, BackbonePart } from './backbone.js';
-import { backbones } from './backbones.js';
+import type { Backbone, BackboneContext, BackbonePart } from './backbones/backbone.js';
+import { backbones } from './backbones/backbones.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
-import { publicName } from './public-name.js';
+import { publicName } from './weights/public-name.js';
 
 type KnownBackbone = (typeof backbones)[number];
 

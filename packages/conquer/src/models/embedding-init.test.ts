@@ -1,10 +1,10 @@
 import { UserError } from '@conquer-dml/run';
 import { Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
+import { SmallResNet } from './backbones/small-resnet.js';
 import { type EmbeddingInitOptions, initEmbedding } from './embedding-init.js';
 import { EmbeddingModel } from './embedding-model.js';
 import { LearnerMasks } from './masks.js';
-import { SmallResNet } from './small-resnet.js';
 
 const [DIMENSIONS, FEATURES] = [240, 400];
 

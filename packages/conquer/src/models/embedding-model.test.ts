@@ -1,8 +1,8 @@
 import { Generator, liveTensors, noGrad, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
+import { SmallResNet } from './backbones/small-resnet.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
 import type { MaskSum } from './masks.js';
-import { SmallResNet } from './small-resnet.js';
 
 function makeModel(options: EmbeddingModelOptions = {}, seed = 1): EmbeddingModel {
   const generator = new Generator(seed);

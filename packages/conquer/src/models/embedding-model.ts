@@ -3,15 +3,15 @@ import { F, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { buildNamed } from '../named-part.js';
 import { withDefaults } from '../part.js';
-import { Backbone } from './backbone.js';
+import { Backbone } from './backbones/backbone.js';
+import { type FeatureModule, OwnBackbone } from './backbones/own-backbone.js';
 import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
 import type { EmbeddingNetwork, EmbedOptions } from './embedding-network.js';
-import { GeMPooling } from './gem.js';
-import type { Head, HeadBuilder } from './head.js';
-import { heads, type NamedHead } from './heads.js';
+import { GeMPooling } from './heads/gem.js';
+import type { Head, HeadBuilder } from './heads/head.js';
+import { heads, type NamedHead } from './heads/heads.js';
+import { pooledFeatures } from './layers/pooled-features.js';
 import { LearnerMasks, type MaskOptions, type MaskSum, maskOptions, requirePowerOfTwo } from './masks.js';
-import { type FeatureModule, OwnBackbone } from './own-backbone.js';
-import { pooledFeatures } from './pooled-features.js';
 import { preprocessingFor, type Reading } from './preprocessing.js';
 
 const options = z.strictObject({

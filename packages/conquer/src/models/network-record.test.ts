@@ -1,10 +1,10 @@
 import { Generator } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
+import { ViT } from './backbones/vit/vit.js';
+import type { ViTShape } from './backbones/vit/vit-shape.js';
 import { EmbeddingModel, type EmbeddingModelOptions } from './embedding-model.js';
 import { imageNetInput } from './input-format.js';
 import { type NetworkRecord, networkRecord, otherThanRecorded } from './network-record.js';
-import { ViT } from './vit.js';
-import type { ViTShape } from './vit-shape.js';
 
 const shape: ViTShape = {
   patch: 8,

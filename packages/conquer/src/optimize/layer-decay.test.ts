@@ -1,8 +1,8 @@
 import { Generator, nn, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
 import { NPairsLoss } from '../losses/npairs.js';
+import { SmallResNet } from '../models/backbones/small-resnet.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
-import { SmallResNet } from '../models/small-resnet.js';
 import { backboneGroups } from './layer-decay.js';
 import { type OptimizerOptions, TrainingOptimizer } from './training-optimizer.js';
 

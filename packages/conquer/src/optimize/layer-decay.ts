@@ -1,5 +1,5 @@
 import type { Tensor } from '@conquer-dml/torch';
-import type { Backbone } from '../models/backbone.js';
+import type { Backbone } from '../models/backbones/backbone.js';
 import { type ParameterGroup, partGroups } from './parameter-groups.js';
 
 /** A backbone's groups, and the factor of the learning rate of each that has one of its own. */

@@ -1,7 +1,7 @@
 import { Generator, liveTensors, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
+import { SmallResNet } from '../models/backbones/small-resnet.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
-import { SmallResNet } from '../models/small-resnet.js';
 import { ModelAverage } from './model-average.js';
 
 const modelOf = (seed = 1) => {

@@ -19,7 +19,7 @@ import {
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { NetworkRecord } from '../models/network-record.js';
-import { weightFaults } from '../models/weight-faults.js';
+import { weightFaults } from '../models/weights/weight-faults.js';
 import type { ModelAverage, ModelAverageState } from '../optimize/model-average.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
 

@@ -1,6 +1,6 @@
 import { type Settings, type StoredExperiment, settingsOf, toStore, valueAt } from '@conquer-dml/run';
 import { optionsOf } from '../experiment/part-options.js';
-import { weightWords } from '../models/weight-words.js';
+import { weightWords } from '../models/weights/weight-words.js';
 
 /**
  * What may differ in a run that goes on, as it is not the experiment: how long it is, where its files and processors are,

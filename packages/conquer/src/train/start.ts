@@ -1,7 +1,7 @@
 import type { Dataset } from '../datasets/dataset.js';
 import type { Builder } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
-import { weightWords } from '../models/weight-words.js';
+import { weightWords } from '../models/weights/weight-words.js';
 import { goesBy } from '../part.js';
 import { seenClassesWarning } from './seen-classes.js';
 

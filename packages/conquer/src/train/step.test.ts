@@ -8,8 +8,8 @@ import { TripletAllLoss } from '../losses/triplet-all.js';
 import { TripletSemihardLoss } from '../losses/triplet-semihard.js';
 import { EasyPositiveMiner } from '../miners/easy-positive.js';
 import type { Miner } from '../miners/miner.js';
+import { SmallResNet } from '../models/backbones/small-resnet.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
-import { SmallResNet } from '../models/small-resnet.js';
 import { type OptimizerOptions, TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { TrainingStep } from './step.js';
 

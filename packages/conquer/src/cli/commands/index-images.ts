@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
-import { isPretrained } from '../../models/pretrained.js';
+import { isPretrained } from '../../models/weights/pretrained.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexFolder } from '../../retrieve/index-folder.js';
 import { setUpEngine } from '../../train/engine.js';

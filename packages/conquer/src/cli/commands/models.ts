@@ -2,9 +2,9 @@ import { didYouMean, UserError } from '@conquer-dml/run';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { usualInput } from '../../models/input-format.js';
-import { RECALL_SOURCE } from '../../models/known-recall.js';
-import { type DescribedModel, describeModels, listModels } from '../../models/list-models.js';
-import { publicName } from '../../models/public-name.js';
+import { RECALL_SOURCE } from '../../models/weights/known-recall.js';
+import { type DescribedModel, describeModels, listModels } from '../../models/weights/list-models.js';
+import { publicName } from '../../models/weights/public-name.js';
 
 interface ModelsFlags {
   filter?: string;

@@ -1,0 +1,198 @@
+import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
+import type { BackboneContext } from '../backbones/backbone.js';
+import type { BlockPlan } from '../backbones/efficientnet/efficientnet-plan.js';
+import { type Activation, activate } from './activation.js';
+
+/** What all blocks of a network have in common. */
+export interface BlockContext extends Partial<BackboneContext> {
+  activation: Activation;
+  /** Pads as TensorFlow does: of an odd number of zeros one more at the right and at the bottom. */
+  same: boolean;
+  /** Added to variances. */
+  eps: number;
+  /** The gate of squeeze and excitation; the activation before it where it is a hard one is ReLU. */
+  gate: 'sigmoid' | 'hard-sigmoid';
+}
+
+/** A convolution without bias whose padding keeps the size, or divides it by the stride. */
+export class PaddedConv extends nn.Conv2d {
+  private readonly same: boolean;
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    private readonly size: number,
+    private readonly stride: number,
+    { groups = 1, same, generator, skipInit = false, device }: { groups?: number } & BlockContext,
+  ) {
+    // An odd kernel without a stride is padded alike at both sides, by either rule.
+    const explicit = same && stride > 1;
+    const padding = explicit ? 0 : Math.floor((size - 1) / 2);
+    super(inChannels, outChannels, size, { stride, padding, groups, bias: false, skipInit: true, device });
+    this.same = explicit;
+    const std = Math.sqrt((2 * groups) / (size * size * outChannels));
+    if (!skipInit) nn.init.normal_(this.weight, 0, std, { generator });
+  }
+
+  /** Images with the zeros that the convolution does not add itself; x where it adds all. */
+  padded(x: Tensor): Tensor {
+    if (!this.same) return x;
+    const lacking = (side: number) =>
+      Math.max((Math.ceil(side / this.stride) - 1) * this.stride + this.size - side, 0);
+    const [height, width] = [x.size(2), x.size(3)].map(lacking) as [number, number];
+    const before = (pixels: number) => Math.floor(pixels / 2);
+    return aten.constant_pad_nd(x, [
+      before(width),
+      width - before(width),
+      before(height),
+      height - before(height),
+    ]);
+  }
+}
+
+/** Convolution and BatchNorm, and the activation where there is one. */
+export function convolved(
+  x: Tensor,
+  convolution: PaddedConv,
+  norm: nn.BatchNorm2d,
+  activation: Activation | null,
+): Tensor {
+  return scope(() => {
+    const maps = nn.convBatchNorm(convolution.padded(x), convolution, norm);
+    return activation === null ? maps : activate(activation, maps);
+  });
+}
+
+export const batchNorm = (channels: number, { frozenBatchNorm: frozen = false, eps, device }: BlockContext) =>
+  new nn.BatchNorm2d(channels, { frozen, eps, device });
+
+/** Squeeze and excitation: each channel times a gate that sees the means of all (Hu et al., arXiv 1709.01507). */
+class SqueezeExcite extends nn.Module {
+  readonly convReduce: nn.Conv2d;
+  readonly convExpand: nn.Conv2d;
+  private readonly activation: Activation;
+  private readonly gate: BlockContext['gate'];
+
+  constructor(channels: number, reduced: number, { activation, gate, generator, device }: BlockContext) {
+    super();
+    const pointwise = (from: number, to: number) => {
+      const layer = new nn.Conv2d(from, to, 1, { generator, device });
+      nn.init.normal_(layer.weight, 0, Math.sqrt(2 / to), { generator });
+      nn.init.constant_(layer.bias as Tensor, 0);
+      return layer;
+    };
+    this.convReduce = pointwise(channels, reduced);
+    this.convExpand = pointwise(reduced, channels);
+    this.activation = gate === 'sigmoid' ? activation : 'relu';
+    this.gate = gate;
+  }
+
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const inner = activate(this.activation, this.convReduce.forward(x.mean([2, 3], true)));
+      const open = this.convExpand.forward(inner);
+      return x.mul(this.gate === 'sigmoid' ? open.sigmoid() : aten.hardsigmoid(open));
+    });
+  }
+}
+
+const dropPathOf = ({ dropoutGenerator }: BlockContext) =>
+  new nn.DropPath(0, { generator: dropoutGenerator });
+
+/** A convolution of each channel by itself, then a 1x1 one; with a shortcut where input and output have one shape. */
+export class DepthwiseSeparable extends nn.Module {
+  readonly convDw: PaddedConv;
+  readonly bn1: nn.BatchNorm2d;
+  readonly se: SqueezeExcite | null;
+  readonly convPw: PaddedConv;
+  readonly bn2: nn.BatchNorm2d;
+  private readonly activation: Activation;
+  /** In front of the shortcut; null: there is none. */
+  private readonly dropPath: nn.DropPath | null;
+
+  constructor(
+    inChannels: number,
+    { kernel, stride, channels, squeezed, activation }: BlockPlan,
+    given: BlockContext,
+  ) {
+    super();
+    const context = { ...given, activation: activation ?? given.activation };
+    this.activation = context.activation;
+    this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
+    this.convDw = new PaddedConv(inChannels, inChannels, kernel, stride, { ...context, groups: inChannels });
+    this.bn1 = batchNorm(inChannels, context);
+    this.se = squeezed === null ? null : new SqueezeExcite(inChannels, squeezed, context);
+    this.convPw = new PaddedConv(inChannels, channels, 1, 1, context);
+    this.bn2 = batchNorm(channels, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const each = convolved(x, this.convDw, this.bn1, this.activation);
+      const gated = this.se === null ? each : this.se.forward(each);
+      const output = convolved(gated, this.convPw, this.bn2, null);
+      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
+    });
+  }
+}
+
+/** As DepthwiseSeparable, behind a 1x1 convolution to more channels (Sandler et al., arXiv 1801.04381). */
+export class InvertedResidual extends nn.Module {
+  readonly convPw: PaddedConv;
+  readonly bn1: nn.BatchNorm2d;
+  readonly convDw: PaddedConv;
+  readonly bn2: nn.BatchNorm2d;
+  readonly se: SqueezeExcite | null;
+  readonly convPwl: PaddedConv;
+  readonly bn3: nn.BatchNorm2d;
+  private readonly activation: Activation;
+  /** In front of the shortcut; null: there is none. */
+  private readonly dropPath: nn.DropPath | null;
+
+  constructor(
+    inChannels: number,
+    { kernel, stride, channels, expanded, squeezed, activation }: BlockPlan,
+    given: BlockContext,
+  ) {
+    super();
+    const context = { ...given, activation: activation ?? given.activation };
+    this.activation = context.activation;
+    this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
+    this.convPw = new PaddedConv(inChannels, expanded, 1, 1, context);
+    this.bn1 = batchNorm(expanded, context);
+    this.convDw = new PaddedConv(expanded, expanded, kernel, stride, { ...context, groups: expanded });
+    this.bn2 = batchNorm(expanded, context);
+    this.se = squeezed === null ? null : new SqueezeExcite(expanded, squeezed, context);
+    this.convPwl = new PaddedConv(expanded, channels, 1, 1, context);
+    this.bn3 = batchNorm(channels, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const wide = convolved(x, this.convPw, this.bn1, this.activation);
+      const each = convolved(wide, this.convDw, this.bn2, this.activation);
+      wide.dispose();
+      const gated = this.se === null ? each : this.se.forward(each);
+      const output = convolved(gated, this.convPwl, this.bn3, null);
+      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
+    });
+  }
+}
+
+/** Convolution, BatchNorm and activation. */
+export class ConvolutionBlock extends nn.Module {
+  readonly conv: PaddedConv;
+  readonly bn1: nn.BatchNorm2d;
+  private readonly activation: Activation;
+
+  constructor(inChannels: number, { kernel, stride, channels }: BlockPlan, context: BlockContext) {
+    super();
+    this.activation = context.activation;
+    this.conv = new PaddedConv(inChannels, channels, kernel, stride, context);
+    this.bn1 = batchNorm(channels, context);
+  }
+
+  forward(x: Tensor): Tensor {
+    return convolved(x, this.conv, this.bn1, this.activation);
+  }
+}
