@@ -60,10 +60,12 @@ export { type ClassDistances, classDistances } from './evaluate/class-distances.
 export { embedImages } from './evaluate/embed.js';
 export { type EvaluateOptions, evaluateEmbeddings } from './evaluate/evaluate.js';
 export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from './evaluate/evaluate-model.js';
+export { type McNemar, mcnemar } from './evaluate/mcnemar.js';
 export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evaluate/mean-average-precision.js';
 export { normalizedMutualInformation } from './evaluate/nmi.js';
 export { pairF1 } from './evaluate/pair-f1.js';
 export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
+export { standardErrorOverClasses } from './evaluate/standard-error.js';
 export {
   builtInParts,
   type Experiment,
@@ -210,6 +212,7 @@ export { NPairsSampler } from './samplers/npairs.js';
 export { RandomBatchSampler } from './samplers/random-batches.js';
 export type { TrackedRun, Tracker, TrackerPart } from './track/tracker.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
+export { type ComparedRun, compareRuns, type RunComparison } from './train/compare-runs.js';
 export {
   type EvaluatedSets,
   type EvaluateNetworkOptions,

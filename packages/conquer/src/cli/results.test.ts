@@ -14,6 +14,12 @@ it('tables metrics in per cent, a column each, without mARP', () => {
   expect(table).not.toContain('mARP');
 });
 
+it('writes the standard error beside what it is of', () => {
+  const table = resultsTable([{ name: 'a', metrics: { 'R@1': 0.5, 'R@1 SE': 0.0123, NMI: 0.25 } }]);
+  expect(table).toContain('50.00 ± 1.23');
+  expect(table).not.toContain('SE');
+});
+
 it('shows mARP where asked to', () => {
   expect(resultsTable([{ name: 'a', metrics: { mARP: 0.9 } }], { compat: true })).toContain('90.00');
 });

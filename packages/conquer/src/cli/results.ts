@@ -23,13 +23,16 @@ const metricOf = (name: string) =>
     | Metric
     | undefined;
 
-/** A table for people: a row a result, a column a metric, fractions in per cent, the rest as they are. */
+/** Whether it is the standard error of another, beside which it stands. */
+const isError = (name: string) => name.endsWith(' SE');
+
+/** A table for people: a row a result, a column a metric (± its standard error), fractions in per cent, the rest as they are. */
 export function resultsTable(
   rows: readonly ResultRow[],
   { compat = false }: ResultsTableOptions = {},
 ): string {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))].filter(
-    (name) => compat || metricOf(name)?.compat === undefined,
+    (name) => !isError(name) && (compat || metricOf(name)?.compat === undefined),
   );
   const table = new Table({
     head: ['', ...names],
@@ -42,7 +45,9 @@ export function resultsTable(
       ...names.map((key) => {
         const value = metrics[key];
         if (value === undefined) return '';
-        return metricOf(key)?.shown === 'plain' ? value.toFixed(4) : (100 * value).toFixed(2);
+        if (metricOf(key)?.shown === 'plain') return value.toFixed(4);
+        const error = metrics[`${key} SE`];
+        return (100 * value).toFixed(2) + (error === undefined ? '' : ` ± ${(100 * error).toFixed(2)}`);
       }),
     ]);
   }

@@ -11,6 +11,8 @@ import {
 
 /** What a run's embeddings.safetensors and test-images.json say together, of the images that could be read. */
 export interface TestedImages {
+  /** The epoch that embedded them, counted from 0. */
+  epoch: number;
   /** (N, D) */
   embeddings: Float32Array;
   dim: number;
@@ -45,6 +47,7 @@ export async function readTestedImages(
   const mayBeBad = run.settings()['data.onBadImage'] === 'skip';
   const { queries, gallery, neighbours, dim } = await withoutStandIns(read, mayBeBad ? isReadable : null);
   return {
+    epoch: read.epoch,
     embeddings: queries.vectors,
     dim,
     neighbours: neighbours.neighbours,

@@ -62,7 +62,7 @@ describe('evaluateEmbeddings', () => {
     const labels = Int32Array.from({ length: 40 }, (_, i) => i % 8);
     const embeddings = tensor(Array.from(labels, (label) => [10 * label, label % 2]));
     const metrics = evaluateEmbeddings(embeddings, labels, { recallAt: [1, 10], nmi: { seeds: [1, 2] } });
-    expect(Object.keys(metrics)).toEqual(['R@1', 'R@10', 'MAP@R', 'mARP', 'NMI', 'NMI std']);
+    expect(Object.keys(metrics)).toEqual(['R@1', 'R@1 SE', 'R@10', 'MAP@R', 'mARP', 'NMI', 'NMI std']);
     expect(metrics).toMatchObject({ 'R@1': 1, 'R@10': 1 });
     expect(metrics['MAP@R']).toBeCloseTo(1, 12);
     expect(metrics.NMI).toBeCloseTo(1, 12);

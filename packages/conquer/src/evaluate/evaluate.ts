@@ -14,6 +14,7 @@ import { checkStop, type StopCheck } from '../stop-check.js';
 import { countRelevant } from './average-precision.js';
 import type { Metric } from './metric.js';
 import { metrics as known } from './metrics.js';
+import { standardErrorOverClasses } from './standard-error.js';
 
 /** Images that are searched. */
 export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels = Int32Array> {
@@ -122,6 +123,7 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   const wanted: readonly Metric[] = known.filter((metric) => extended || !metric.extended);
   const ofNeighbours = wanted.filter((metric) => metric.of === 'neighbours');
   const own: OwnInGallery = gallery?.own ?? new Map();
+  const firstHits = new Uint8Array(labels.length);
   const onBlock = (block: NeighbourBlock) => {
     const { start, count } = block;
     const found = {
@@ -130,6 +132,11 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
       neighbours: withoutOwn(block, start, own, deepest).indices,
       relevant: relevant.subarray(start, start + count),
     };
+    const { neighbours } = found;
+    const width = neighbours.length / count;
+    for (let row = 0; row < count; row++)
+      if (galleryLabels[neighbours[row * width] as number] === labels[start + row])
+        firstHits[start + row] = 1;
     const share = count / labels.length;
     for (const { names, measure } of ofNeighbours)
       for (const [i, value] of measure(found, recallAt).entries()) {
@@ -144,6 +151,7 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   const approximate = { blockSize, order: { first: mostRelevant + most, cuts }, stop };
   const among = gallery?.embeddings ?? null;
   eachNeighbourBlock(embeddings, among, deepest + most, approximate, onBlock);
+  addStandardError(metrics, firstHits, labels);
   for (const metric of wanted) {
     if (metric.of !== 'rankings') continue;
     const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }), stop };
@@ -184,6 +192,18 @@ function together(queries: Tensor, gallery: Tensor, rows: Int32Array): Tensor {
   if (rows.length === 0) return queries;
   if (rows.length === gallery.size(0)) return cat([queries, gallery]);
   return cat([queries, gallery.indexSelect(0, tensor(rows, { dtype: 'int64', device: gallery.device }))]);
+}
+
+/** Behind R@1, where it is measured, its standard error over classes. */
+function addStandardError(metrics: Metrics, firstHits: Uint8Array, labels: Int32Array): void {
+  const error = metrics['R@1'] === undefined ? null : standardErrorOverClasses(firstHits, labels);
+  if (error === null) return;
+  const measured = Object.entries(metrics);
+  for (const [name] of measured) delete metrics[name];
+  for (const [name, value] of measured) {
+    metrics[name] = value;
+    if (name === 'R@1') metrics['R@1 SE'] = error;
+  }
 }
 
 /** The mean and, of several, the standard deviation. */

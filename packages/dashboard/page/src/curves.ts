@@ -60,9 +60,9 @@ export function recallNames(runs: readonly RunDetail[]): string[] {
     .sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)));
 }
 
-/** Those of the others, but for what is always higher than MAP@R and would be taken for it. */
+/** Those of the others, but for standard errors, and what is always higher than MAP@R and would be taken for it. */
 const otherNames = (runs: readonly RunDetail[]) =>
-  metricNames(runs).filter((name) => !isRecall(name) && name !== 'mARP');
+  metricNames(runs).filter((name) => !isRecall(name) && !name.endsWith(' SE') && name !== 'mARP');
 
 /** All charts of those runs; those that nothing can be drawn in are left out. */
 export function charts(runs: readonly RunDetail[], options: CurvesOptions): ChartSpec[] {

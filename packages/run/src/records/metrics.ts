@@ -1,7 +1,7 @@
 import { isFields, numbersByName } from './fields.js';
 
 /**
- * Fractions in 0…1 by name: 'R@1', …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds,
+ * Fractions in 0…1 by name: 'R@1', 'R@1 SE' (its standard error over classes), …, 'MAP@R', 'mARP', 'NMI' (mean over the seeds) and, with several seeds,
  * 'NMI std'. Extended: 'MAP@1000' and 'MAP'; beside NMI 'F1' and 'F1 std', by the same clusters; and three
  * that are no fractions, 'rho' (spectral decay), 'intra' and 'inter' (cosine distances within and between
  * classes).

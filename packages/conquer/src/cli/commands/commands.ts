@@ -5,6 +5,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   train: () => import('./train.js'),
   demo: () => import('./demo.js'),
   eval: () => import('./eval.js'),
+  compare: () => import('./compare.js'),
   runs: () => import('./runs.js'),
   dashboard: () => import('./dashboard.js'),
   report: () => import('./report.js'),

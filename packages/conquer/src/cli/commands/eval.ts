@@ -96,7 +96,7 @@ function printTable(rows: readonly ResultRow[], allMetrics: boolean): void {
   const plain = namesOf(shown.filter((metric) => metric.shown === 'plain'));
   const seeded = namesOf(shown.filter((metric) => metric.of === 'clusters'));
   process.stdout.write(
-    `${resultsTable(rows)}\nin per cent${plain && `; ${plain} as they are`}; ${seeded} over ten k-means seeds\n`,
+    `${resultsTable(rows)}\nin per cent${plain && `; ${plain} as they are`}; ± its standard error over classes; ${seeded} over ten k-means seeds\n`,
   );
 }
 
