@@ -4,10 +4,16 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { comparedEnvironment } from '../scripts/compared-libtorchs.mjs';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 export const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
-const ENVIRONMENT = { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' };
+const ENVIRONMENT = {
+  ...process.env,
+  ...comparedEnvironment(),
+  OMP_NUM_THREADS: '2',
+  OMP_WAIT_POLICY: 'passive',
+};
 
 /** A side's process: it answers `run` with a line of JSON. */
 class Side {

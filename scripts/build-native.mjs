@@ -19,10 +19,10 @@ const IMAGE = join(ROOT, 'packages/image');
 /**
  * Builds what is out of date.
  * @param {(line: string) => void} say
- * @param {boolean} [anew] see BuildOptions
+ * @param {import('../packages/native/builder/find-libtorch.mjs').Libtorch} [libtorch] see BuildOptions
  */
-export async function buildNative(say = console.log, anew = false) {
-  await buildTorch(TORCH, { say, anew });
+export async function buildNative(say = console.log, libtorch = undefined) {
+  await buildTorch(TORCH, { say, libtorch });
   await buildImage(IMAGE, { say });
 }
 

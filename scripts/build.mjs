@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { buildBundle } from './build-bundle.mjs';
 import { buildNative } from './build-native.mjs';
 import { buildPage } from './build-page.mjs';
+import { comparedEnvironment } from './compared-libtorchs.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const CONQUER = join(ROOT, 'packages/conquer');
@@ -99,11 +100,12 @@ export async function alone(name, work) {
 
 /**
  * @param {(line: string) => void} say
- * @param {boolean} [anew] looks for libtorch as if none had been built against before
+ * @param {import('../packages/native/builder/find-libtorch.mjs').Libtorch} [libtorch] the one to take from now on; default:
+ *   what the environment names, or what was chosen before
  */
-export async function build(say = console.log, anew = false) {
+export async function build(say = console.log, libtorch = undefined) {
   await alone('build', async () => {
-    await buildNative(say, anew);
+    await buildNative(say, libtorch);
     await buildTypeScript();
     for (const name of readdirSync(join(ROOT, 'packages'))) removeStale(join(ROOT, 'packages', name));
     if (!isFresh(BUNDLE)) await buildBundle();
@@ -113,8 +115,12 @@ export async function build(say = console.log, anew = false) {
   });
 }
 
-/** For vitest (globalSetup), also each time that a watched file changed. */
+/**
+ * For vitest (globalSetup), also each time that a watched file changed. What tests start inherits LIBTORCH: they run on the
+ * libtorch whose PyTorch is here to compare with, whichever was chosen for use.
+ */
 export async function setup(project) {
+  Object.assign(process.env, comparedEnvironment());
   const quiet = (line) => /up to date/.test(line) || console.log(line);
   await build(quiet);
   project.onTestsRerun(() => build(quiet));

@@ -1,13 +1,13 @@
 // npm run check: build, types, lint, import directions, stale generated code, the fast tests.
 // npm test (--all): the set-up with the tests' peers first, and the slow tests too; those of packages/torch once more on each
-// other libtorch that is here.
+// other libtorch that is here with its PyTorch.
 // The last line is "N passed, N failed": tests, and each of the other checks counts as one.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { otherLibtorchs } from './other-libtorchs.mjs';
+import { comparedLibtorchs } from './compared-libtorchs.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const all = process.argv.includes('--all');
@@ -71,14 +71,14 @@ if (ready) {
   tests('fast');
   if (all) {
     tests('slow');
-    const { used, others } = otherLibtorchs();
+    const { used, others } = comparedLibtorchs();
     for (const { version, root } of others) {
       const title = `tests of packages/torch on libtorch ${version}`;
       tests('fast', title, ['packages/torch'], { ...process.env, LIBTORCH: root });
     }
     if (others.length === 0) {
       console.log(
-        `\nSKIPPED: tests of packages/torch on another libtorch than ${used?.version}: there is none here (PYTHON names a Python with torch 2.x, apt-get install libtorch-dev brings 1.13)`,
+        `\nSKIPPED: tests of packages/torch on another libtorch than ${used?.version}: there is none here with its PyTorch (the set-up says above why it brought none)`,
       );
     }
   }

@@ -1,8 +1,8 @@
-// What the tests compare with and Debian has not: packages of PyPI in a virtual environment of this checkout's own.
-
+// What the tests compare with and Debian has not: packages of PyPI in virtual environments of this checkout's own.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TORCH_VERSION, whyNoCpuBuild } from './packing/fetch-libtorch.mjs';
 
 /** By name, in the version that the tests were written against. */
 const VERSIONS = { 'huggingface-hub': '2.4.0', safetensors: '0.8.0' };
@@ -11,19 +11,16 @@ const VERSIONS = { 'huggingface-hub': '2.4.0', safetensors: '0.8.0' };
 const ALONE = { timm: '1.0.31' };
 
 /**
- * Brings them into `.cache/peers`, which sees the system's packages too.
+ * A virtual environment that sees the system's packages too; made when it is not there as it should be.
  *
- * @param {string} root of the checkout
+ * @param {string} folder
  * @param {string} python the system's interpreter
+ * @param {string[][]} installs what pip is told to install, by turns
  * @returns {string | null} what failed
  */
-export function bringPypiPeers(root, python) {
-  const folder = join(root, '.cache/peers');
-  const [wanted, alone] = [VERSIONS, ALONE].map((versions) =>
-    Object.entries(versions).map(([name, version]) => `${name}==${version}`),
-  );
+function environment(folder, python, installs) {
   const record = join(folder, 'brought.json');
-  const text = JSON.stringify([...wanted, ...alone]);
+  const text = JSON.stringify(installs.flat().filter((word) => !word.startsWith('-')));
   if (existsSync(record) && readFileSync(record, 'utf8') === text) return null;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -31,8 +28,7 @@ export function bringPypiPeers(root, python) {
   const install = [...pip, 'install', '--quiet', '--disable-pip-version-check'];
   const steps = [
     [python, '-m', 'venv', '--system-site-packages', folder],
-    [...install, ...wanted],
-    [...install, '--no-deps', ...alone],
+    ...installs.map((words) => [...install, ...words]),
   ];
   for (const [command, ...args] of steps) {
     const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
@@ -40,4 +36,40 @@ export function bringPypiPeers(root, python) {
   }
   writeFileSync(record, text);
   return null;
+}
+
+const named = (versions) => Object.entries(versions).map(([name, version]) => `${name}==${version}`);
+
+/**
+ * Brings them into `.cache/peers`.
+ *
+ * @param {string} root of the checkout
+ * @param {string} python the system's interpreter
+ * @returns {string | null} what failed
+ */
+export const bringPypiPeers = (root, python) =>
+  environment(join(root, '.cache/peers'), python, [named(VERSIONS), ['--no-deps', ...named(ALONE)]]);
+
+/** The interpreter of the PyTorch that belongs to the libtorch of platform packages, whether or not it is there. */
+export const pytorchPython = (root) => join(root, `.cache/pytorch-${TORCH_VERSION}/bin/python`);
+
+/**
+ * Brings that PyTorch, a gigabyte: the tests of the binding run on its libtorch too, and compare with it.
+ *
+ * @param {string} root of the checkout
+ * @param {string} python the system's interpreter
+ * @param {(line: string) => void} say
+ * @returns {Promise<string | null>} why it cannot be had
+ */
+export async function bringPyTorch(root, python, say) {
+  const interpreter = pytorchPython(root);
+  const folder = join(interpreter, '../..');
+  if (!existsSync(interpreter)) {
+    const wanting = await whyNoCpuBuild(python);
+    if (wanting !== null) return wanting;
+    say(
+      `PyTorch ${TORCH_VERSION}: installing it into ${folder} (1 GB), for the tests of the binding on its libtorch`,
+    );
+  }
+  return environment(folder, python, [[`torch==${TORCH_VERSION}`]]);
 }

@@ -1,6 +1,6 @@
 // Brings what is missing: system packages, node_modules, the native build, the TypeScript build.
 // Idempotent, asks nothing, plain Node (it runs before anything is installed).
-//   node scripts/setup.mjs          what training needs; libtorch: LIBTORCH's, else a Python's of 2.x, else Debian's
+//   node scripts/setup.mjs          what training needs; which libtorch: see choose-libtorch.mjs
 //   node scripts/setup.mjs --test   also PyTorch for Python and friends, which the tests compare with
 //   node scripts/setup.mjs --bench  these and what only the benchmarks compare with
 import { spawn, spawnSync } from 'node:child_process';
@@ -8,11 +8,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findLibjpeg } from '../packages/native/builder/find-libjpeg.mjs';
-import { findLibtorch, multiarch } from '../packages/native/builder/find-libtorch.mjs';
+import { multiarch, systemLibtorch } from '../packages/native/builder/find-libtorch.mjs';
 import { SetupError } from '../packages/native/builder/setup-error.mjs';
-import { bringPypiPeers } from './pypi-peers.mjs';
+import { chooseLibtorch } from './choose-libtorch.mjs';
+import { bringPypiPeers, bringPyTorch } from './pypi-peers.mjs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const TORCH = join(ROOT, 'packages/torch');
 const OLDEST_NODE = [20, 19];
 
 /** Python modules that the tests compare with, and Debian's packages of them. */
@@ -24,6 +26,8 @@ const TEST_PEERS = {
   torch: 'python3-torch',
   torchvision: 'python3-torchvision',
   'google.protobuf': 'python3-protobuf',
+  // Without it no virtual environment is made.
+  ensurepip: 'python3-venv',
 };
 /** The same for the benchmarks alone. */
 const BENCH_PEERS = { faiss: 'python3-faiss' };
@@ -57,16 +61,23 @@ function missingPeers(peers) {
   return names.map((name) => peers[name]);
 }
 
-/** @returns {{ name: string, why: string }[]} the system packages that are missing */
-function missingPackages({ tests, bench }) {
+/**
+ * @param {import('../packages/native/builder/find-libtorch.mjs').Libtorch | undefined} libtorch undefined: the system's is wanted
+ * @returns {{ name: string, why: string }[]} the system packages that are missing
+ */
+function missingPackages({ tests, bench }, libtorch) {
   const missing = [];
   if (!process.env.CXX && !onPath('c++')) missing.push({ name: 'g++', why: 'compiles the binding' });
-  const libtorch = findLibtorch();
-  if (libtorch === undefined) missing.push({ name: 'libtorch-dev', why: 'the tensor engine' });
+  const system = `/usr/lib/${multiarch()}`;
+  // A Python's is compared with that Python's PyTorch; what was fetched has none.
+  const compares = (tests || bench) && libtorch?.origin === 'fetched';
+  const debian = process.platform === 'linux' && (!libtorch || libtorch.libDir === system || compares);
+  if (debian ? systemLibtorch() === undefined : libtorch === undefined) {
+    const why = compares ? 'the tensor engine that the tests compare with' : 'the tensor engine';
+    missing.push({ name: 'libtorch-dev', why });
+  }
   if (findLibjpeg() === undefined)
     missing.push({ name: 'libjpeg-dev', why: 'decodes JPEG, as libjpeg-turbo' });
-  const system = `/usr/lib/${multiarch()}`;
-  const debian = process.platform === 'linux' && (libtorch === undefined || libtorch.libDir === system);
   if (debian && !existsSync(join(system, 'openblas-openmp/libblas.so.3'))) {
     const why = "fast matrix products: with the reference BLAS, Debian's libtorch is dozens of times slower";
     missing.push({ name: 'libopenblas0-openmp', why });
@@ -74,7 +85,7 @@ function missingPackages({ tests, bench }) {
   if (tests || bench) {
     for (const name of missingPeers(TEST_PEERS)) missing.push({ name, why: 'the tests compare with it' });
   }
-  if (tests && debian) {
+  if (tests && process.platform === 'linux') {
     const why = 'the tests open the dashboard in it';
     if (!existsSync('/usr/bin/chromium')) missing.push({ name: 'chromium', why });
     if (!existsSync('/usr/share/fonts/truetype/dejavu')) missing.push({ name: 'fonts-dejavu-core', why });
@@ -153,8 +164,8 @@ function apt(prefix, args) {
   });
 }
 
-async function systemPackages(peers) {
-  const missing = missingPackages(peers);
+async function systemPackages(peers, libtorch) {
+  const missing = missingPackages(peers, libtorch);
   if (missing.length === 0) return say('system packages: all there');
   const names = missing.map(({ name }) => name);
   const prefix = mayInstall();
@@ -195,30 +206,46 @@ function nodePackages() {
   if (status !== 0) throw new SetupError('npm ci failed: see its messages above');
 }
 
-function pypiPackages() {
+async function pypiPackages() {
   const failure = bringPypiPeers(ROOT, PEER_PYTHON);
   if (failure) throw new SetupError(`packages of PyPI that the tests compare with cannot be had: ${failure}`);
   say('packages of PyPI: all there');
+  const wanting = await bringPyTorch(ROOT, PEER_PYTHON, say);
+  if (wanting) say(`SKIPPED: the tests of the binding on libtorch 2.x: ${wanting}`);
+}
+
+/** What is used, why, and how another is taken. */
+async function sayWhich(libtorch, why) {
+  const { findLibtorchs } = await import('../packages/native/builder/find-binding.mjs');
+  const others = findLibtorchs().filter(({ libDir }) => libDir !== libtorch.libDir);
+  const rest = others.map(({ version, root }) => `; LIBTORCH=${root} takes ${version}`).join('');
+  say(`set-up: on libtorch ${libtorch.version} in ${libtorch.libDir} (${why})${rest}`);
 }
 
 async function setUp(peers) {
   const start = performance.now();
   const old = nodeTooOld();
   if (old) throw new SetupError(old);
-  await systemPackages(peers);
+  const compares = peers.tests || peers.bench;
+  const { libtorch: found, why } = await chooseLibtorch(TORCH, { mayFetch: !compares, say });
+  await systemPackages(peers, found);
+  const libtorch = found ?? systemLibtorch();
   nodePackages();
-  if (peers.tests) pypiPackages();
+  if (peers.tests) await pypiPackages();
   // What it imports is installed by now.
   const { build } = await import('./build.mjs');
+  const { comparedEnvironment } = await import('./compared-libtorchs.mjs');
   try {
-    await build(say, true);
+    await build(say, libtorch);
+    const compared = compares ? comparedEnvironment() : {};
+    if (compared.LIBTORCH) {
+      Object.assign(process.env, compared);
+      await build(say);
+    }
   } catch (error) {
     throw new SetupError(error.message);
   }
-  const { otherLibtorchs } = await import('./other-libtorchs.mjs');
-  const { used, others } = otherLibtorchs();
-  const rest = others.map(({ version, root }) => `, not ${version} (LIBTORCH=${root} takes it)`).join('');
-  say(`set-up: on libtorch ${used?.version} in ${used?.libDir}${rest}`);
+  await sayWhich(libtorch, why);
   say(`set-up: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 

@@ -54,17 +54,19 @@ async function buildIn(folder, library, addon, chooses, cxx, say) {
  * @property {(line: string) => void} [say]
  * @property {boolean} [anew] looks for the library as if none had been built against before, and takes what is built from now on;
  *   otherwise the one that was chosen is brought up to date, or, where LIBTORCH or LIBTORCH_USE_PYTORCH names one, that one
+ * @property {import('./find-libtorch.mjs').Libtorch} [libtorch] the one to build against and to take from now on, without a search
  */
 
 /**
  * The binding to libtorch, in packages/torch.
  * @param {string} folder of that package @param {BuildOptions} [options] @returns {Promise<string>} the file
  */
-export async function buildTorch(folder, { say = silent, anew = false } = {}) {
+export async function buildTorch(folder, { say = silent, anew = false, libtorch: wanted } = {}) {
   const cxx = compiler();
   const kept = anew ? undefined : (givenLibtorch() ?? chosenLibtorch(folder));
-  const libtorch = requireLibtorch(kept ?? findLibtorch());
-  return buildIn(folder, libtorch, torchAddon(folder, libtorch, cxx), anew, cxx, say);
+  const libtorch = requireLibtorch(wanted ?? kept ?? findLibtorch());
+  const chooses = anew || wanted !== undefined;
+  return buildIn(folder, libtorch, torchAddon(folder, libtorch, cxx), chooses, cxx, say);
 }
 
 /** The image decoder, in packages/image. @param {string} folder of that package @param {BuildOptions} [options] */

@@ -58,7 +58,7 @@ function followLinks(libDir) {
 }
 
 /** @returns {Libtorch | undefined} the libtorch in `root` (a folder with include/ and lib/), if it is whole */
-function libtorchIn(root, origin) {
+export function libtorchIn(root, origin) {
   const include = join(root, 'include');
   const version = readVersion(include);
   const libDir = libFolders()
@@ -152,11 +152,14 @@ function askedPythonLibtorch(python) {
   );
 }
 
-/** A Python's, whatever it is: the interpreter that PYTHON names, else python3. */
-export function pythonLibtorch(env = process.env) {
-  const folder = pythonTorchFolder(env.PYTHON || 'python3');
+/** The libtorch of this interpreter's package torch, whatever it is. @param {string} python */
+export function libtorchOf(python) {
+  const folder = pythonTorchFolder(python);
   return folder ? libtorchIn(folder, 'Python') : undefined;
 }
+
+/** That of the interpreter that PYTHON names, else of python3. */
+export const pythonLibtorch = (env = process.env) => libtorchOf(env.PYTHON || 'python3');
 
 /** Whether a Python's is taken without being asked for: no old one, and no gigabytes of a card's. */
 export const isTakenUnasked = ({ version, cuda }) => Number.parseInt(version, 10) >= 2 && !cuda;

@@ -7,13 +7,16 @@ import { findPairs } from '@conquer-dml/native/find-binding';
 import { type DType, Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 
+/** The binding that tests load, and its libtorch. */
+const pair = () => findPairs('torch', fileURLToPath(new URL('../../torch', import.meta.url)))[0];
+
 /**
  * The Python in whose packages the libtorch lies that the tests run on: what that computes is compared with the PyTorch of its
  * very version. Undefined where it lies elsewhere.
  */
 function ownerOfLibtorch(): string | undefined {
-  const [pair] = findPairs('torch', fileURLToPath(new URL('../../torch', import.meta.url)));
-  const [, prefix] = / in (.*)\/lib\/python[\d.]+\/site-packages\/torch\/lib\b/.exec(pair?.what ?? '') ?? [];
+  const [, prefix] =
+    / in (.*)\/lib\/python[\d.]+\/site-packages\/torch\/lib\b/.exec(pair()?.what ?? '') ?? [];
   return prefix === undefined ? undefined : join(prefix, 'bin/python');
 }
 
@@ -102,36 +105,46 @@ function missingModules(interpreter: string, modules: string[]): string[] {
   return modules.filter((module) => stdout.includes(`'${module}'`));
 }
 
+/** Why what the peer's PyTorch computes is not compared with: bits belong to a version. Null where it has ours, or none. */
+function otherVersion(): string | null {
+  const [, ours] = /libtorch (\d+\.\d+)/.exec(pair()?.what ?? '') ?? [];
+  // Read, and not imported, which takes seconds.
+  const program = `
+import importlib.util, os
+spec = importlib.util.find_spec('torch')
+with open(os.path.join(os.path.dirname(spec.origin), 'version.py')) as f:
+    print(f.read())
+`;
+  const [, theirs] = /__version__ = ['"](\d+\.\d+)/.exec(python(peer, ['-c', program]).stdout ?? '') ?? [];
+  if (ours === undefined || theirs === undefined || ours === theirs) return null;
+  return `the tests run on libtorch ${ours}, and the PyTorch of ${peer} is ${theirs}`;
+}
+
 /**
  * A `describe` for tests against Python. Where Python or one of `modules` is missing, its tests are skipped with
  * a line that says so; with `CI=true` a missing peer is a failure.
  */
 export function describeWithPython(name: string, modules: string[], tests: () => void): void {
-  describeWith(peer, 'install python3-torch and python3-torchvision (npm run setup -- --test)', {
-    name,
-    modules,
-    tests,
-  });
+  const advice = 'install python3-torch and python3-torchvision (npm run setup -- --test)';
+  const other = modules.includes('torch') && process.env.CONQUER_PYTHON === undefined ? otherVersion() : null;
+  describeWith(other ?? whyMissing(peer, modules, advice), name, tests);
 }
 
 /** The same of packages of PyPI, which `pypiPython` has. */
 export function describeWithPyPI(name: string, modules: string[], tests: () => void): void {
-  describeWith(pypiPython, 'bring them with npm run setup -- --test', { name, modules, tests });
+  describeWith(whyMissing(pypiPython, modules, 'bring them with npm run setup -- --test'), name, tests);
 }
 
-interface Tests {
-  name: string;
-  modules: string[];
-  tests: () => void;
-}
-
-function describeWith(interpreter: string, advice: string, { name, modules, tests }: Tests): void {
+function whyMissing(interpreter: string, modules: string[], advice: string): string | null {
   const missing = missingModules(interpreter, modules);
-  if (missing.length === 0) {
+  return missing.length === 0 ? null : `${interpreter} has no ${missing.join(', ')}: ${advice}`;
+}
+
+function describeWith(message: string | null, name: string, tests: () => void): void {
+  if (message === null) {
     describe(name, tests);
     return;
   }
-  const message = `${interpreter} has no ${missing.join(', ')}: ${advice}`;
   if (process.env.CI === 'true') {
     it(`${name} needs its peer in Python`, () => expect.fail(message));
     return;
