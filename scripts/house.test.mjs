@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { experimentLibrary, fromSource } from './experiment-library.mjs';
 import { house, REASONS, tableOf, withTable } from './house.mjs';
@@ -14,3 +17,16 @@ test('what a change costs: the table in docs/architecture.md is that of the sour
     Object.keys(REASONS).sort(),
   );
 }, 120_000);
+
+/** The only ones: what a network that comes along has learnt. */
+const LARGE = ['packages/weights/tf_efficientnet_lite0.in1k.safetensors'];
+
+test('no file over 1 MB is committed, but those that are named', ({ skip }) => {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const { status, stdout } = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
+  if (status !== 0) skip('this is no checkout of git');
+  const size = (file) => statSync(join(root, file), { throwIfNoEntry: false })?.size ?? 0;
+  const files = stdout.split('\0').filter((file) => file !== '');
+  expect(files.length).toBeGreaterThan(500);
+  expect(files.filter((file) => size(file) > 1e6)).toEqual(LARGE);
+});

@@ -1,9 +1,9 @@
-import { findPairs, type Pair } from '@conquer-dml/native/find-binding';
+import { type Absent, findAbsent, findPairs, type Pair } from '@conquer-dml/native/find-binding';
 import { packageFolder } from './binding.js';
 
-/** The image decoders that are there, in the order in which they are taken. */
-export function findBindings(): Pair[] {
-  return findPairs('image', packageFolder);
+/** The image decoders that are there, in the order in which they are taken, and what was looked for and is not there. */
+export function findBindings(): { bindings: Pair[]; absent: Absent[] } {
+  return { bindings: findPairs('image', packageFolder), absent: findAbsent('image', packageFolder) };
 }
 
 /**

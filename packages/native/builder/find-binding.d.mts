@@ -18,8 +18,15 @@ export interface FoundLibtorch {
   cuda: boolean;
 }
 
+/** What was looked for and is not there. */
+export interface Absent {
+  origin: string;
+  why: string;
+}
+
 type Kind = 'torch' | 'image';
 export function findPairs(kind: Kind, folder: string): Pair[];
+export function findAbsent(kind: Kind, folder: string): Absent[];
 export function findLibtorchs(): FoundLibtorch[];
 export function builtFor(kind: Kind, folder: string, library: FoundLibtorch): string | undefined;
 export function findBinding(kind: Kind, folder: string): string;

@@ -8,7 +8,13 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { buildRoots, chosenFolder, folderOf, manifest } from './build-folders.mjs';
 import { buildId } from './build-id.mjs';
-import { givenLibtorch, howToGetLibtorch, pythonLibtorch, systemLibtorch } from './find-libtorch.mjs';
+import {
+  givenLibtorch,
+  howToGetLibtorch,
+  pythonLibtorch,
+  systemLibtorch,
+  systemRoots,
+} from './find-libtorch.mjs';
 import { readMarker } from './marker.mjs';
 import { SetupError } from './setup-error.mjs';
 
@@ -20,6 +26,10 @@ import { SetupError } from './setup-error.mjs';
  * @property {string} what it is, for people
  * @property {string | null} file the binding; null where there is none
  * @property {string | null} wrong why it cannot be taken; null where it can
+ *
+ * @typedef {object} Absent
+ * @property {string} origin a pair's, or a libtorch's
+ * @property {string} why it is not there, in one line
  */
 
 /** Whether a package lies where npm put it, rather than in a checkout. */
@@ -132,18 +142,42 @@ function glibcVersion() {
   return process.report.getReport().header.glibcVersionRuntime ?? null;
 }
 
-/** Why the prebuilt package is not there, and what can be done. */
+/** Why the prebuilt package is not there. */
+function whyNoPrebuilt(folder) {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return `none is prebuilt for ${process.platform} ${process.arch}`;
+  if (glibcVersion() === null)
+    return 'the prebuilt one is for glibc, and this system has another C library (musl)';
+  return isInstalled(folder)
+    ? `its prebuilt package ${prebuiltName()} is not installed (npm install without --omit=optional brings it)`
+    : `a checkout has no binaries of ${prebuiltName()}`;
+}
+
+/** Why there is no binding, and what can be done. */
 function whyNone(kind, folder, env) {
   const { name } = manifest(folder);
   if (!isInstalled(folder)) return `the native binding of ${name} is not built yet: ${howToBuild(folder)}`;
-  const system = `${process.platform} ${process.arch}`;
-  const prebuilt = process.platform === 'linux' && process.arch === 'x64';
-  const why = !prebuilt
-    ? `none is prebuilt for ${system}`
-    : glibcVersion() === null
-      ? 'the prebuilt one is for glibc, and this system has another C library (musl)'
-      : `its prebuilt package ${prebuiltName()} is not installed (npm install without --omit=optional brings it)`;
-  return `${name} has no native binding here: ${why}; ${howToGoOn(kind, folder, env)}`;
+  return `${name} has no native binding here: ${whyNoPrebuilt(folder)}; ${howToGoOn(kind, folder, env)}`;
+}
+
+/** What was looked for and is not there, in the order in which it would be taken. @returns {Absent[]} */
+export function findAbsent(kind, folder, env = process.env) {
+  const pairs = findPairs(kind, folder, env);
+  const libtorchs = kind === 'torch' ? findLibtorchs(env) : [];
+  const looked = [
+    ...(kind === 'torch' ? [['LIBTORCH', 'neither LIBTORCH nor LIBTORCH_USE_PYTORCH is set']] : []),
+    ['built here', `nothing was built (${howToBuild(folder)} does)`],
+    ['prebuilt', whyNoPrebuilt(folder)],
+    ...(kind === 'torch'
+      ? [
+          ['Python', `${env.PYTHON || 'python3'} has no package torch, or is not there`],
+          ['system', `no libtorch in ${systemRoots().join(', ')}`],
+        ]
+      : []),
+  ];
+  return looked
+    .filter(([origin]) => ![...pairs, ...libtorchs].some((found) => found.origin === origin))
+    .map(([origin, why]) => ({ origin, why }));
 }
 
 function howToGoOn(kind, folder, env = process.env) {

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { choose, folderOf, writableRoot } from './build-folders.mjs';
 import { buildId } from './build-id.mjs';
-import { findBinding, findPairs, loadBinding } from './find-binding.mjs';
+import { findAbsent, findBinding, findPairs, loadBinding } from './find-binding.mjs';
 import { markerSource, readMarker } from './marker.mjs';
 
 const soname = `libtorch_cpu.${process.platform === 'darwin' ? 'dylib' : 'so'}`;
@@ -192,4 +192,46 @@ test.skipIf(process.platform !== 'linux')("what is read of a library is the link
   library(join(work, 'library'), 0xabcd);
   expect(buildId(join(work, 'library'))).toBe('0000abcd');
   expect(readMarker(join(work, 'library'))).toBeNull();
+});
+
+describe('where none is prebuilt, one line says so and what to do:', () => {
+  const { platform: ofNode, arch } = process;
+  /** As process.report has it of a Node for this system; glibc null: musl's. */
+  function on(platform, arch, glibc) {
+    Object.defineProperties(process, { platform: { value: platform }, arch: { value: arch } });
+    const header = glibc === null ? {} : { glibcVersionRuntime: glibc };
+    vi.spyOn(process.report, 'getReport').mockReturnValue({ header });
+  }
+  beforeEach(() => () => {
+    vi.restoreAllMocks();
+    Object.defineProperties(process, { platform: { value: ofNode }, arch: { value: arch } });
+  });
+
+  test.each([
+    ['linux', 'x64', null, 'the prebuilt one is for glibc, and this system has another C library (musl)'],
+    ['linux', 'arm64', '2.36', 'none is prebuilt for linux arm64'],
+    ['darwin', 'arm64', null, 'none is prebuilt for darwin arm64'],
+    ['win32', 'x64', null, 'none is prebuilt for win32 x64'],
+    ['linux', 'x64', '2.36', '@conquer-dml/linux-x64 is not installed (npm install without --omit=optional'],
+  ])('%s %s, glibc %s', (system, processor, glibc, reason) => {
+    on(system, processor, glibc);
+    expect(found).toThrow(/^@conquer-dml\/torch has no native binding here: [^\n]*npx conquer build$/);
+    expect(found).toThrow(reason);
+    expect(findAbsent('torch', torch, env)).toContainEqual({
+      origin: 'prebuilt',
+      why: expect.stringContaining(reason),
+    });
+  });
+});
+
+test('what was looked for and is not there is told in order, and what is there is not', () => {
+  const origins = () => findAbsent('torch', torch, env).map(({ origin }) => origin);
+  // Of the system's nothing is known.
+  const without = () => origins().filter((origin) => origin !== 'system');
+  expect(without()).toEqual(['LIBTORCH', 'built here', 'prebuilt', 'Python']);
+  prebuilt();
+  expect(without()).toEqual(['LIBTORCH', 'built here', 'Python']);
+  built(libtorch('mine', 1), 1);
+  expect(without()).toEqual(['LIBTORCH', 'Python']);
+  expect(findAbsent('image', torch, env).map(({ origin }) => origin)).toEqual(['built here', 'prebuilt']);
 });

@@ -90,7 +90,8 @@ function whatWasLookedFor(root) {
     .join(' or ')}`;
 }
 
-function systemRoots() {
+/** The folders where a system keeps its libtorch. */
+export function systemRoots() {
   const brew = [process.env.HOMEBREW_PREFIX, '/opt/homebrew', '/usr/local', '/home/linuxbrew/.linuxbrew'];
   const prefixes = brew.filter((prefix) => prefix !== undefined && prefix !== '');
   return ['/usr', ...prefixes.flatMap((prefix) => [prefix, join(prefix, 'opt/pytorch')])];
@@ -199,5 +200,6 @@ export function findLibtorch(env = process.env) {
 /** What to do when there is no libtorch at all. */
 export function howToGetLibtorch() {
   if (process.platform === 'darwin') return 'brew install pytorch';
+  if (!existsSync('/usr/bin/apt-get')) return "the system's package of it, or conda-forge's";
   return 'sudo apt-get update && sudo apt-get install -y --no-install-recommends libtorch-dev libopenblas0-openmp';
 }

@@ -1,6 +1,8 @@
 import {
+  type Absent,
   builtFor,
   type FoundLibtorch,
+  findAbsent,
   findLibtorchs,
   findPairs,
   type Pair,
@@ -8,18 +10,26 @@ import {
 import { packageFolder } from './binding.js';
 
 /**
- * The bindings that are there, each with the libtorch it was built against, in the order in which they are taken; and the
- * libtorchs of this machine, with whether one was built against it.
+ * The bindings that are there, each with the libtorch it was built against, in the order in which they are taken; the
+ * libtorchs of this machine, with whether one was built against it; and what was looked for and is not there.
  *
  * @throws SetupError where LIBTORCH or LIBTORCH_USE_PYTORCH leads nowhere
  */
-export function findBindings(): { bindings: Pair[]; libtorchs: (FoundLibtorch & { built: boolean })[] } {
+export function findBindings(): {
+  bindings: Pair[];
+  libtorchs: (FoundLibtorch & { built: boolean })[];
+  absent: Absent[];
+} {
   const libtorchs = findLibtorchs().map((found) => {
     const { origin, root, version, libDir, cuda } = found;
     const built = builtFor('torch', packageFolder, found) !== undefined;
     return { origin, root, version, libDir, cuda, built };
   });
-  return { bindings: findPairs('torch', packageFolder), libtorchs };
+  return {
+    bindings: findPairs('torch', packageFolder),
+    libtorchs,
+    absent: findAbsent('torch', packageFolder),
+  };
 }
 
 /**

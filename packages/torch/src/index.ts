@@ -2,7 +2,7 @@ import * as F from './functional.js';
 import * as nn from './nn.js';
 import * as optim from './optim.js';
 
-export type { FoundLibtorch, Pair } from '@conquer-dml/native/find-binding';
+export type { Absent, FoundLibtorch, Pair } from '@conquer-dml/native/find-binding';
 export { SetupError } from '@conquer-dml/native/setup-error';
 export { autocast, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
 export type { TypedArray } from './binding.js';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { findBindings, Pair } from '@conquer-dml/torch';
+import type { Absent, findBindings, Pair } from '@conquer-dml/torch';
 import { cacheFolder } from '../cache-folder.js';
 import { tryConvolution, tryDecoding } from './trial.js';
 
@@ -35,8 +35,13 @@ export interface Machine {
     wrong: string | null;
   }>;
   images: Part<{ jpeg: string | null; sharp: string; vips: string; wrong: string | null }>;
-  /** The bindings that are there, in the order in which they are taken, and what they could be built against. */
-  bindings: { torch: Pair[]; image: Pair[]; libtorchs: ReturnType<typeof findBindings>['libtorchs'] };
+  /** The bindings that are there, in the order in which they are taken, what they could be built against, and what is not there. */
+  bindings: {
+    torch: Pair[];
+    image: Pair[];
+    libtorchs: ReturnType<typeof findBindings>['libtorchs'];
+    absent: { torch: Absent[]; image: Absent[] };
+  };
   /** Names of NVIDIA's cards by nvidia-smi, whether or not libtorch can use them. */
   cards: string[];
   environment: { OMP_WAIT_POLICY: string | null; OMP_NUM_THREADS: string | null };
@@ -108,13 +113,14 @@ async function imagesOf(): Promise<Machine['images']> {
 async function bindingsOf(): Promise<Machine['bindings']> {
   const torch = await import('@conquer-dml/torch');
   const image = await import('@conquer-dml/image');
+  const { bindings: decoders, absent: absentDecoders } = image.findBindings();
   try {
-    const { bindings, libtorchs } = torch.findBindings();
-    return { torch: bindings, libtorchs, image: image.findBindings() };
+    const { bindings, libtorchs, absent } = torch.findBindings();
+    return { torch: bindings, libtorchs, image: decoders, absent: { torch: absent, image: absentDecoders } };
   } catch (error) {
     // LIBTORCH leads nowhere.
     const given: Pair = { origin: 'LIBTORCH', what: 'nothing', file: null, wrong: reasonOf(error) };
-    return { torch: [given], libtorchs: [], image: image.findBindings() };
+    return { torch: [given], libtorchs: [], image: decoders, absent: { torch: [], image: absentDecoders } };
   }
 }
 

@@ -33,6 +33,10 @@ const good: Machine = {
       { origin: 'system', root: '/usr', version: '1.13.0', libDir: '/usr/lib64', cuda: false, built: true },
       { origin: 'system', root: '/usr', version: '2.6.0', libDir: '/usr/lib', cuda: false, built: true },
     ],
+    absent: {
+      torch: [{ origin: 'LIBTORCH', why: 'it is not set' }],
+      image: [{ origin: 'prebuilt', why: 'none is prebuilt for this' }],
+    },
   },
   cards: [],
   environment: { OMP_WAIT_POLICY: null, OMP_NUM_THREADS: null },
@@ -75,14 +79,16 @@ describe('diagnose', () => {
     expect(findings[0]?.fix).not.toContain('\n');
   });
 
-  it('says what was found, in order, and what is taken', () => {
-    const found = diagnose(good).filter(({ what }) => ['taken', 'found'].includes(what));
+  it('says what was found, in order, what is taken, and what is not there', () => {
+    const found = diagnose(good).filter(({ what }) => ['taken', 'found', 'not there'].includes(what));
     expect(found.map(({ what, found: text }) => `${what} ${text}`)).toEqual([
       'taken torch, built here: libtorch 2.6.0 in /usr/lib; taken',
       'found torch, prebuilt: @conquer-dml/linux-x64, libtorch 2.13.0; not taken: built here goes first',
       "found torch: libtorch 2.13.0 with CUDA in /venv/lib (Python's); not taken: it has no binding",
       "found torch: libtorch 1.13.0 in /usr/lib64 (system's); not taken: LIBTORCH=/usr takes it",
+      'not there torch, LIBTORCH: it is not set',
       'taken image, built here: libjpeg-turbo 2.1.5 in /usr/lib; taken',
+      'not there image, prebuilt: none is prebuilt for this',
     ]);
   });
 

@@ -47,8 +47,8 @@ function processorFinding({ cpu, vectors, platform }: Machine): Finding {
   return { state: slow ? 'slow' : 'ok', what: 'processor', found, ...(slow && { fix }) };
 }
 
-/** What was found, in the order in which it is looked for: each pair, and why it is taken or not. */
-function bindingFindings({ bindings: { torch, image, libtorchs } }: Machine): Finding[] {
+/** What was looked for, in that order: each pair, why it is taken or not, and what is not there. */
+function bindingFindings({ bindings: { torch, image, libtorchs, absent } }: Machine): Finding[] {
   const of = (pairs: Machine['bindings']['torch'], part: string): Finding[] =>
     pairs.map(({ origin, what, wrong }, place) => {
       const why = place === 0 ? (wrong ?? 'taken') : `not taken: ${pairs[0]?.origin} goes first`;
@@ -63,7 +63,15 @@ function bindingFindings({ bindings: { torch, image, libtorchs } }: Machine): Fi
     const why = built ? `not taken: LIBTORCH=${root} takes it` : 'not taken: it has no binding';
     return { state: 'ok', what: 'found', found: `torch: ${what}; ${why}` };
   });
-  return [...of(torch, 'torch'), ...others, ...of(image, 'image')];
+  const without = (part: 'torch' | 'image') =>
+    absent[part].map(
+      ({ origin, why }): Finding => ({
+        state: 'ok',
+        what: 'not there',
+        found: `${part}, ${origin}: ${why}`,
+      }),
+    );
+  return [...of(torch, 'torch'), ...others, ...without('torch'), ...of(image, 'image'), ...without('image')];
 }
 
 /** An addon that does not load says itself what to do. */
