@@ -140,9 +140,12 @@ function whyMissing(interpreter: string, modules: string[], advice: string): str
   return missing.length === 0 ? null : `${interpreter} has no ${missing.join(', ')}: ${advice}`;
 }
 
+/** Milliseconds for a test: to import PyTorch takes 3 s of a processor, which on a crowded machine is half a minute. */
+const PATIENCE = 600_000;
+
 function describeWith(message: string | null, name: string, tests: () => void): void {
   if (message === null) {
-    describe(name, tests);
+    describe(name, { timeout: PATIENCE }, tests);
     return;
   }
   if (process.env.CI === 'true') {
