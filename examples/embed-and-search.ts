@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { ImageIndex, indexFolder, openModel } from 'conquer-dml';
 
 const [run = 'runs/photos', folder = 'photos', image = 'photo.png'] = process.argv.slice(2);
-const file = `${run}/example.index.safetensors`;
+const file = `${run}/example.index`;
 
 using model = await openModel(run);
 
@@ -15,7 +15,7 @@ index.save(file);
 console.log(`${index.count} images, ${embedded} of them embedded now`);
 
 const query = await model.embed([image]); // model.dim numbers; the bytes of an upload would do as well
-for (const { path, distance } of index.search(query, 5, model)[0] ?? []) {
-  console.log(`${distance.toFixed(3)}  ${path}`);
+for (const { path, similarity } of index.search(query, 5, { embedder: model })[0] ?? []) {
+  console.log(`${similarity.toFixed(3)}  ${path}`);
 }
 index.dispose();

@@ -136,10 +136,10 @@ describe('training', () => {
       const [, id] = somePhoto().match(/([^/]+\/[^/]+)$/) ?? [];
       const answers = await Promise.all([run(ask), run(ask)]);
       for (const answer of answers) {
-        const found = JSON.parse(answer) as { id: string; distance: number }[];
+        const found = JSON.parse(answer) as { id: string; similarity: number }[];
         expect(found).toHaveLength(5);
         expect(found[0]?.id).toBe(id);
-        expect(found[0]?.distance).toBeCloseTo(0, 3);
+        expect(found[0]?.similarity).toBeCloseTo(1, 3);
       }
       const refused = await fetch(`http://localhost:${port}`, { method: 'POST', body: 'no image' });
       expect(refused.status).toBe(400);

@@ -27,8 +27,8 @@ async function search(requests: MessagePort, run: string, folder: string): Promi
   const { index } = await indexFolder(model, folder);
   requests.on('message', async ({ image, port }: Request) => {
     try {
-      const found = index.search(await model.embed([image]), 5, model)[0] ?? [];
-      port.postMessage({ status: 200, body: found.map(({ id, distance }) => ({ id, distance })) });
+      const found = index.search(await model.embed([image]), 5, { embedder: model })[0] ?? [];
+      port.postMessage({ status: 200, body: found.map(({ id, similarity }) => ({ id, similarity })) });
     } catch (error) {
       port.postMessage({ status: 400, body: (error as Error).message }); // it was no image
     }

@@ -4,9 +4,8 @@ export {
   type Division,
   type EpochRecord,
   type FileStamp,
-  type ImageIndexContents,
+  type IndexedImage,
   type IndexItem,
-  type IndexMetric,
   type IndexOrigin,
   type Json,
   type Metrics,
@@ -191,17 +190,36 @@ export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-op
 export { OptionError } from './option-error.js';
 export { type AnyPart, type Part, part, withDefaults } from './part.js';
 export { Random } from './random.js';
+export { type Classified, type ClassifyOptions, classify } from './retrieve/classify.js';
 export { type EmbeddedFolder, type EmbedFolderOptions, embedFolder } from './retrieve/embed-folder.js';
 export type { Embedder, EmbedRequest } from './retrieve/embedder.js';
 export {
   ImageIndex,
-  type IndexOfOptions,
+  type IndexLock,
+  type IndexSearchOptions,
   type Match,
   type OpenIndexOptions,
+  type SaveIndexOptions,
 } from './retrieve/image-index.js';
+export { type IndexCsvOptions, indexCsv } from './retrieve/index-csv.js';
 export { type IndexedFolder, type IndexFolderOptions, indexFolder } from './retrieve/index-folder.js';
+export {
+  type IndexedItems,
+  type IndexItemsOptions,
+  type ItemToIndex,
+  indexItems,
+} from './retrieve/index-items.js';
 export { mergeEmbeddings } from './retrieve/merge-embeddings.js';
+export { type ImageSearch, type ImageSearchOptions, type OpenSearchOptions, openIndex } from './retrieve/open-index.js';
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
+export {
+  type ImageOf,
+  type SimilarGroup,
+  type SimilarPair,
+  type SimilarPairsOptions,
+  similarGroups,
+  similarPairs,
+} from './retrieve/similar-pairs.js';
 export type { TrainedModel } from './retrieve/trained-model.js';
 export type { Labels, RowData } from './row-data.js';
 export { batchRows, type Labelled, labelled, type Rows, type Similarity, similarityMatrix } from './rows.js';

@@ -7,7 +7,7 @@ import type { Labels, RowData } from './row-data.js';
 
 const lists = [
   [0, 1, 0],
-  [0, 2, 0],
+  [0.5, 2, 0],
   [5, 0, 0],
   [6, 0.25, 1],
 ];

@@ -17,31 +17,39 @@ export {
   valueAt,
 } from './experiment/stored-experiment.js';
 export {
-  type ImageIndexContents,
-  type IndexMetric,
-  type IndexOrigin,
-  isIndexOf,
-  whatWouldBeLost,
-} from './image-index/index-contents.js';
-export {
+  type EarlierContents,
   type IndexFields,
   type IndexPlace,
   indexContents,
-  indexFields,
   indexTexts,
-} from './image-index/index-format.js';
+} from './image-index/earlier-index.js';
+export {
+  type IndexContents,
+  type IndexOrigin,
+  isIndexOf,
+  sampled,
+  whatWouldBeLost,
+} from './image-index/index-contents.js';
+export { IndexFolder } from './image-index/index-folder.js';
 export {
   type FileStamp,
+  type IndexedImage,
   type IndexItem,
   indexItem,
   type NewIndexItem,
+  NO_FILE,
 } from './image-index/index-item.js';
+export { INDEX_FORMAT, type IndexManifest, type SegmentRecord } from './image-index/index-manifest.js';
+export { originAt, storedOrigin } from './image-index/index-place.js';
+export { ItemList, type ItemTable } from './image-index/item-table.js';
 export {
   type IndexedPreprocessing,
   isSeenAlike,
   type PixelFormat,
   type Preprocessing,
 } from './image-index/preprocessing.js';
+export { SegmentFile } from './image-index/segment-file.js';
+export { StoredItems, writeItems } from './image-index/stored-items.js';
 export type { Json } from './json.js';
 export {
   type BestEpoch,

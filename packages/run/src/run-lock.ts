@@ -43,12 +43,15 @@ export function lockHolder(file: string): RunningProcess | null {
   }
 }
 
-/** @throws UserError when a living process has the run */
-export function refuseIfRunning(file: string, run: string): void {
+/**
+ * @param doing what the process that has it does, in words
+ * @throws UserError when a living process has it
+ */
+export function refuseIfRunning(file: string, name: string, doing = 'is being trained'): void {
   const holder = lockHolder(file);
   if (holder === null) return;
   throw new UserError(
-    `${run} is being trained by process ${holder.pid} since ${holder.since}: wait for it, or choose another name`,
+    `${name} ${doing} by process ${holder.pid} since ${holder.since}: wait for it, or choose another name`,
   );
 }
 
@@ -56,9 +59,10 @@ export function refuseIfRunning(file: string, run: string): void {
  * Takes a lock for this process; the returned function gives it back. Of several processes one gets it. What a killed
  * process left behind is taken over.
  *
+ * @param doing what a process that has it does, in words; default that it trains
  * @throws UserError when a living process has it
  */
-export function takeLock(file: string, run: string): () => void {
+export function takeLock(file: string, run: string, doing?: string): () => void {
   const started = startOf(process.pid);
   const own: RunningProcess = {
     pid: process.pid,
@@ -70,8 +74,8 @@ export function takeLock(file: string, run: string): () => void {
     writeFileSync(mine, JSON.stringify(own));
     // A link to a whole file: the lock never exists half-written, and only one process can make it.
     for (let attempt = 0; !linked(mine, file); attempt++) {
-      refuseIfRunning(file, run);
-      if (attempt === 100) throw new UserError(`${file} cannot be taken: remove it if nobody trains ${run}`);
+      refuseIfRunning(file, run, doing);
+      if (attempt === 100) throw new UserError(`${file} cannot be taken: remove it if nobody uses ${run}`);
       // Moved first, not removed: of two that find it stale, one gets it.
       const stale = `${file}.${randomBytes(4).toString('hex')}.tmp`;
       try {

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 
 /**
@@ -23,6 +23,17 @@ export function requireWritable(option: string, file: string): void {
       `${option} ${file}: ${folder} cannot be written to (${(error as NodeJS.ErrnoException).code}); name another folder`,
     );
   }
+}
+
+/**
+ * The same of a folder that is made, or written into where it is there.
+ * @throws UserError where its parent is not there or cannot be written to, or it is a file
+ */
+export function requireWritableFolder(option: string, path: string): void {
+  const kind = kindOf(path);
+  if (kind === 'other')
+    throw new UserError(`${option} ${path}: expected a folder, it is a file; name another`);
+  requireWritable(option, kind === 'folder' ? join(path, 'manifest.json') : path);
 }
 
 /** null where there is nothing, or nothing that can be looked at. */

@@ -1,4 +1,4 @@
-import type { IndexMetric, Metrics } from '@conquer-dml/run';
+import type { Metrics } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
@@ -28,7 +28,7 @@ export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels =
 
 export interface EvaluateOptions {
   /** Default 'euclidean'. By 'cosine' all rows are brought to length 1 first, for k-means too. */
-  metric?: IndexMetric;
+  metric?: 'euclidean' | 'cosine';
   /** The k's of Recall@k; default 1, 2, 4 and 8. Where the gallery is smaller, all of it counts. */
   recallAt?: readonly number[];
   /**

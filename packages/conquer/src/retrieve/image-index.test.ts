@@ -15,6 +15,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import { hardRows } from '../testing/hard-rows.js';
 import { ImageIndex } from './image-index.js';
+import { unitRowsOf } from './index-rows.js';
 
 let folder: string;
 beforeAll(() => {
@@ -25,6 +26,7 @@ const drawn = (count: number, dimensions: number, seed: number) =>
   randn([count, dimensions], { generator: new Generator(seed) });
 const numbered = (count: number, first = 0): NewIndexItem[] =>
   Array.from({ length: count }, (_, i) => ({ id: `item ${first + i}` }));
+const unit = (rows: Tensor) => unitRowsOf('test', rows, String);
 const idsOf = (index: ImageIndex, queries: Tensor, k: number) =>
   index.search(queries, k).map((matches) => matches.map(({ id }) => id));
 
@@ -32,65 +34,76 @@ describe("an index of rows of one's own", () => {
   it('finds what is nearest, with labels and payloads, before and after it is saved', () => {
     const before = liveTensors();
     {
-      using rows = tensor(Float32Array.of(0, 0, 3, 4, 1, 0), { shape: [3, 2] });
+      using rows = tensor(Float32Array.of(0, 1, 3, 4, 1, 0, 1, 0.1), { shape: [4, 2] });
       using index = ImageIndex.of(rows, [
-        { id: 'origin', label: 'near', payload: { tags: ['a', 'ü\0'], price: 1.5, none: null } },
-        { id: 'far, "quoted"\n', label: 'weit – fern' },
-        { id: 'one', payload: [false, ''] },
+        { id: 'up', labels: ['near', 'straight'], payload: { tags: ['a', 'ü\0'], price: 1.5, none: null } },
+        { id: 'far, "quoted"\n', labels: 'weit – fern' },
+        { id: 'one', payload: [false, ''], images: 2 },
       ]);
       using query = tensor(Float32Array.of(0.9, 0), { shape: [1, 2] });
-      const wanted = [
-        { id: 'one', label: null, payload: [false, ''], path: null, distance: expect.closeTo(0.1, 6) },
-        {
-          id: 'origin',
-          label: 'near',
-          payload: { tags: ['a', 'ü\0'], price: 1.5, none: null },
-          path: null,
-          distance: expect.closeTo(0.9, 6),
-        },
+      const one = { id: 'one', labels: [], payload: [false, ''], path: null };
+      const others = [
         {
           id: 'far, "quoted"\n',
-          label: 'weit – fern',
+          labels: ['weit – fern'],
           payload: null,
           path: null,
-          distance: expect.closeTo(Math.hypot(2.1, 4), 5),
+          image: 0,
+          similarity: expect.closeTo(0.6, 6),
+        },
+        {
+          id: 'up',
+          labels: ['near', 'straight'],
+          payload: { tags: ['a', 'ü\0'], price: 1.5, none: null },
+          path: null,
+          image: 0,
+          similarity: expect.closeTo(0, 6),
         },
       ];
-      expect(index.search(query, 9)).toEqual([wanted]);
+      const first = { ...one, image: 0, similarity: 1 };
+      const second = { ...one, image: 1, similarity: expect.closeTo(1 / Math.hypot(1, 0.1), 6) };
       const file = join(folder, 'own.index');
       index.save(file);
       using opened = ImageIndex.open(file);
-      expect(opened.contents).toEqual(index.contents);
-      expect(opened.search(query, 3)).toEqual(index.search(query, 3));
-      expect(opened.item('one')).toEqual(index.item('one'));
-      expect([opened.item('two'), opened.row('two')]).toEqual([undefined, undefined]);
-      using row = opened.row('far, "quoted"\n')!;
-      expect([...row.toNumbers()]).toEqual([3, 4]);
+      expect([...opened.items()]).toEqual([...index.items()]);
+      for (const each of [index, opened]) {
+        expect(each.search(query, 9)).toEqual([[first, ...others]]);
+        expect(each.search(query, 9, { per: 'image' })).toEqual([[first, second, ...others]]);
+        expect(each.search(query, 1)).toEqual([[first]]);
+        expect([each.count, each.imageCount, each.dim]).toEqual([3, 4, 2]);
+        expect(each.item('one')?.images).toHaveLength(2);
+        expect([each.item('two'), each.rows('two')]).toEqual([undefined, undefined]);
+        using row = each.rows('far, "quoted"\n')!;
+        expect([...row.toNumbers()]).toEqual([Math.fround(0.6), Math.fround(0.8)]);
+      }
       // One of one's own is written over, and nothing else is left behind.
-      opened.save(file);
+      using again = ImageIndex.of(rows, numbered(4));
+      again.save(file);
       expect(readdirSync(folder)).toEqual(['own.index']);
+      expect(readdirSync(file).map((name) => name.split('.')[1])).toEqual(
+        expect.arrayContaining(['rows', 'items', 'table', 'json']),
+      );
+      expect(readdirSync(file)).toHaveLength(4);
     }
     expect(liveTensors()).toBe(before);
   });
 
-  it('measures by the cosine where that is its metric, however long rows and queries are', () => {
+  it('measures by the cosine, however long rows and queries are', () => {
     using rows = tensor(Float32Array.of(1e-30, 0, 1e30, 1e30, -4, 0, 0, 2), { shape: [4, 2] });
-    using index = ImageIndex.of(rows, numbered(4), { metric: 'cosine' });
+    using index = ImageIndex.of(rows, numbered(4));
     const file = join(folder, 'cosine.index');
     index.save(file);
     using opened = ImageIndex.open(file);
     for (const one of [index, opened]) {
       const [found] = one.search(tensor(Float32Array.of(7e20, 0), { shape: [1, 2] }), 4);
       expect(found!.map(({ id }) => id)).toEqual(['item 0', 'item 1', 'item 3', 'item 2']);
-      for (const [i, distance] of [0, 1 - Math.SQRT1_2, 1, 2].entries())
-        expect(found![i]!.distance).toBeCloseTo(distance, 6);
+      for (const [i, similarity] of [1, Math.SQRT1_2, 0, -1].entries())
+        expect(found![i]!.similarity).toBeCloseTo(similarity, 6);
     }
     const zero = tensor(Float32Array.of(1, 1, 0, 0), { shape: [2, 2] });
     expect(() => index.search(zero, 1)).toThrow(/the row of query 2 is zero/);
-    expect(() => ImageIndex.of(zero, numbered(2), { metric: 'cosine' })).toThrow(/the row of item 1 is zero/);
-    expect(() => ImageIndex.of(zero, numbered(2), { metric: 'dot' as 'cosine' })).toThrow(
-      /expected the metric euclidean or cosine, got dot/,
-    );
+    expect(() => ImageIndex.of(zero, numbered(2))).toThrow(/the row of item 1 is zero/);
+    expect(() => index.update(zero.div(0), numbered(2))).toThrow(/the row of item 0 is not of finite/);
   });
 
   it('is after adding and removing what it would be if it had been made so', () => {
@@ -105,9 +118,9 @@ describe("an index of rows of one's own", () => {
         rows,
         places.map((place) => ({ id: `item ${place}` })),
       );
-      expect(index.contents).toEqual(anew.contents);
+      expect([...index.items()]).toEqual([...anew.items()]);
       expect(index.search(queries, 10)).toEqual(anew.search(queries, 10));
-      const { indices } = nearestNeighbours(queries, rows, 10);
+      const { indices } = nearestNeighbours(unit(queries), unit(rows), 10);
       expect(idsOf(index, queries, 10).flat()).toEqual([...indices].map((at) => `item ${places[at]}`));
     };
     const places = Array.from({ length: 350 }, (_, i) => i);
@@ -119,7 +132,7 @@ describe("an index of rows of one's own", () => {
     index.add(all.narrow(0, 350, 50), numbered(50, 350));
     same([...left, ...Array.from({ length: 50 }, (_, i) => 350 + i)]);
     // To nothing and back.
-    expect(index.remove(index.contents.items.map(({ id }) => id))).toBe(left.length + 50);
+    expect(index.remove([...index.items()].map(({ id }) => id))).toBe(left.length + 50);
     expect([index.count, index.search(queries, 3)]).toEqual([0, [[], [], [], [], []]]);
     const file = join(folder, 'empty.index');
     index.save(file);
@@ -143,7 +156,7 @@ describe("an index of rows of one's own", () => {
       using index = ImageIndex.of(x, numbered(600));
       for (const count of [1, 3, 20]) {
         const queries = x.narrow(0, 40, count);
-        const { indices } = nearestNeighbours(queries, x, 8);
+        const { indices } = nearestNeighbours(unit(queries), unit(x), 8);
         expect(idsOf(index, queries, 8).flat()).toEqual([...indices].map((at) => `item ${at}`));
       }
     });
@@ -153,34 +166,40 @@ describe("an index of rows of one's own", () => {
     const rows = drawn(3, 4, 6);
     using index = ImageIndex.of(rows, numbered(3));
     const refused: [() => unknown, RegExp][] = [
-      [() => ImageIndex.of(rows, numbered(2)), /expected \(2, D\) rows, got \[3,4\]/],
+      [() => ImageIndex.of(rows, numbered(2)), /expected \(2, 4\) rows, one for each image, got \[3,4\]/],
       [() => ImageIndex.of(rows, [...numbered(2), { id: 'item 0' }]), /item 0 is there twice/],
-      [() => index.add(rows.narrow(0, 0, 1), [{ id: 'item 1' }]), /item 1 is there twice/],
-      [() => index.add(drawn(1, 5, 1), [{ id: 'new' }]), /expected \(B, 4\) rows, got \[1,5\]/],
+      [() => index.add(rows.narrow(0, 0, 1), [{ id: 'item 1' }]), /item 1 is there already/],
+      [
+        () => index.add(drawn(1, 5, 1), [{ id: 'new' }]),
+        /expected \(1, 4\) rows, one for each image, got \[1,5\]/,
+      ],
       [() => index.add(rows.narrow(0, 0, 1).div(0), [{ id: 'new' }]), /the row of new is not of finite/],
       [() => index.add(rows.narrow(0, 0, 1), [{ id: '' }]), /expected its id not to be empty/],
       [
         () => index.add(rows.narrow(0, 0, 1), [{ id: 'a\0b' }]),
         /expected its id not to be empty nor to hold a zero/,
       ],
-      [() => index.add(rows.narrow(0, 0, 1), [{ id: 'a', label: '' }]), /expected its label not to be empty/],
+      [
+        () => index.add(rows.narrow(0, 0, 1), [{ id: 'a', labels: '' }]),
+        /expected its label not to be empty/,
+      ],
     ];
     const bad: [NewIndexItem, RegExp][] = [
       [{ id: 7 as unknown as string }, /expected a string as its id, got number/],
-      [{ id: 'a', label: 7 as unknown as string }, /expected a string as its label, got number/],
+      [{ id: 'a', labels: [7 as unknown as string] }, /expected a string as its label, got number/],
       [{ id: 'a', payload: 7n as unknown as number }, /expected JSON as its payload/],
       [{ id: 'a', payload: (() => 7) as unknown as number }, /expected JSON as its payload: got function/],
     ];
     for (const [item, message] of bad) refused.push([() => index.add(rows.narrow(0, 0, 1), [item]), message]);
-    const contents = structuredClone(index.contents);
+    const contents = structuredClone([...index.items()]);
     for (const [work, message] of refused) expect(work).toThrow(message);
-    expect(index.contents).toEqual(contents);
+    expect([...index.items()]).toEqual(contents);
     expect(idsOf(index, rows, 1)).toEqual([['item 0'], ['item 1'], ['item 2']]);
   });
 
   it('says what is wrong with its file', () => {
     const file = join(folder, 'wrong.index');
-    using embeddings = drawn(2, 3, 7);
+    using embeddings = unit(drawn(2, 3, 7));
     const bytes = (text: string) => tensor(new TextEncoder().encode(text));
     const stamps = tensor(Float64Array.of(1, 2, 3, 4), { shape: [2, 2] });
     const sound = { embeddings, ids: bytes('a\0b'), paths: bytes('\0'), stamps };
@@ -198,7 +217,11 @@ describe("an index of rows of one's own", () => {
       [{ ids: bytes('a\0a') }, /wrong\.index: .* a is there twice; index the folder again/],
       [{ payloads: bytes('{}\0{') }, /wrong\.index: the payload of b is no JSON: /],
       [{ embeddings: embeddings.reshape([6]) }, /wrong\.index: it holds 2 ids/],
-      [{ embeddings: embeddings.div(0) }, /wrong\.index: .*NaN or infinite/],
+      [{ embeddings: embeddings.div(0) }, /wrong\.index: .*the row of a is not of finite/],
+      [
+        { embeddings: embeddings.mul(9) },
+        /wrong\.index: .* not of length 1, and an index compares by the cosine/,
+      ],
     ] as const) {
       write(tensors);
       const before = liveTensors();

@@ -1,153 +1,283 @@
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, relative } from 'node:path';
 import {
-  type ImageIndexContents,
+  IndexFolder,
   type IndexItem,
-  type IndexMetric,
+  type IndexOrigin,
+  ItemList,
   indexItem,
   isSeenAlike,
   type Json,
   type NewIndexItem,
   UserError,
-  whatWouldBeLost,
 } from '@conquer-dml/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
-import { PreparedGallery } from '../neighbours/prepared-gallery.js';
-import { unitRows } from '../neighbours/unit-rows.js';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { type RowData, rowsFrom } from '../row-data.js';
+import { readEarlierIndex } from './earlier-index.js';
 import type { Embedder } from './embedder.js';
-import { readIndex, writeIndex } from './index-file.js';
+import { joinedRows, type RowRun, unitRowsOf } from './index-rows.js';
+import { IndexSegment } from './index-segment.js';
+import { nearestRows } from './nearest-rows.js';
+import {
+  type IndexHome,
+  type IndexParts,
+  isEarlierIndex,
+  readParts,
+  sampleOf,
+  writeParts,
+} from './stored-index.js';
 
 /** An item that was found. */
 export interface Match {
   id: string;
-  /** Of its image: absolute. null where it is of no file in the index's folder. */
-  path: string | null;
-  label: string | null;
+  /** Its classes. */
+  labels: readonly string[];
   payload: Json;
-  /** Between embeddings of length 1 by Euclid: 0 for the same, 2 for opposite ones. By cosine 1 less the cosine. */
-  distance: number;
+  /** Of the image that is near: absolute. null where it is of no file in the index's folder. */
+  path: string | null;
+  /** Which of the item's images that is, from 0. */
+  image: number;
+  /** Cosine of the two embeddings, −1…1: 1 for the same. */
+  similarity: number;
 }
 
 export interface OpenIndexOptions {
-  /** Where the folder of images is now; by default where it was, or where it lies as seen from the file. */
+  /** Where the folder of images is now; by default where it was, or where it lies as seen from the index. */
   folder?: string | undefined;
 }
 
-export interface IndexOfOptions {
-  /** Default 'euclidean'. By 'cosine' rows and queries are brought to length 1. */
-  metric?: IndexMetric | undefined;
+export interface IndexSearchOptions {
+  /** 'item' (default): each item once, by its nearest image; 'image': each image for itself. */
+  per?: 'item' | 'image' | undefined;
+  /** What embedded the queries, to be sure of it. */
+  embedder?: Pick<Embedder, 'id' | 'view' | 'source'> | undefined;
+}
+
+export interface SaveIndexOptions {
+  /** All rows into one segment, without what was removed. Default false: what has changed is written. */
+  compact?: boolean;
+  /** The right to write there, where the caller has it already (`ImageIndex.lock`). */
+  lock?: IndexLock | undefined;
+}
+
+/** The right to write an index, until it is disposed. */
+export interface IndexLock {
+  readonly path: string;
+  [Symbol.dispose](): void;
 }
 
 /**
- * Rows with what they are of (a folder's images, or items of one's own), searched exactly. The first search prepares the
- * rows, see `PreparedGallery` for the memory of it; the first one after rows were added or removed does so again.
+ * Items with the rows of their images (a folder's, or of one's own), searched exactly by the cosine. On the disk it is a folder:
+ * opening it reads next to nothing, and writing a change of a few items writes these.
  */
 export class ImageIndex {
-  #contents: ImageIndexContents;
-  #embeddings: Tensor;
-  #places: Map<string, number>;
-  #prepared: PreparedGallery | null = null;
+  #segments: IndexSegment[];
+  readonly #dim: number;
+  #origin: IndexOrigin | null;
+  #calibration: unknown;
+  #home: IndexHome | null;
 
-  /**
-   * @param embeddings float32 (N, D) on the CPU, in the order of the items; they belong to the index
-   * @throws RangeError where they are not as many as the items, or an id is there twice
-   */
-  constructor(contents: ImageIndexContents, embeddings: Tensor) {
-    const { length } = contents.items;
-    if (embeddings.ndim !== 2 || embeddings.size(0) !== length)
-      throw new RangeError(`ImageIndex: expected (${length}, D) embeddings, got [${embeddings.shape}]`);
-    this.#contents = contents;
-    this.#embeddings = embeddings;
-    this.#places = placesOf(contents.items);
+  private constructor({ segments, dim, origin, calibration }: IndexParts, home: IndexHome | null) {
+    this.#segments = segments;
+    this.#dim = dim;
+    this.#origin = origin;
+    this.#calibration = calibration;
+    this.#home = home;
+  }
+
+  /** An index of nothing yet. @param origin where its rows will come from; null: they are made elsewhere */
+  static empty(dim: number, origin: IndexOrigin | null = null): ImageIndex {
+    return new ImageIndex({ segments: [], dim, origin, calibration: null }, null);
   }
 
   /**
    * An index of rows that were made elsewhere, by whatever model.
    *
-   * @param rows N of D finite numbers, see `RowData`; they are copied
-   * @param items N of them, in the order of the rows, each with an id of its own
-   * @throws RangeError where rows and items do not fit, an id is there twice, or a row has no distances
+   * @param rows one of D numbers for each image, see `RowData`; they are copied, and brought to length 1
+   * @param items in the order of the rows, each with an id of its own
+   * @throws RangeError where rows and items do not fit, an id is there twice, or a row has no direction
    */
-  static of(
-    rows: RowData,
-    items: readonly NewIndexItem[],
-    { metric = 'euclidean' }: IndexOfOptions = {},
-  ): ImageIndex {
-    if (metric !== 'euclidean' && metric !== 'cosine')
-      throw new RangeError(`ImageIndex.of: expected the metric euclidean or cosine, got ${metric}`);
+  static of(rows: RowData, items: readonly NewIndexItem[]): ImageIndex {
     const whole = items.map(indexItem);
-    const own = scope(() => ownRows(rowsFrom('ImageIndex.of', rows, { count: items.length }), whole, metric));
-    try {
-      return new ImageIndex({ items: whole, metric, origin: null }, own);
-    } catch (error) {
-      own.dispose();
-      throw error;
-    }
+    const count = imagesOf(whole);
+    return scope(() => {
+      const given = rowsFrom('ImageIndex.of', rows, { count });
+      const index = ImageIndex.empty(given.ndim === 2 ? given.size(1) : 0);
+      index.#put('ImageIndex.of', given, whole);
+      return index;
+    });
   }
 
   /**
-   * Reads an index that `save` wrote; it belongs to the caller, who disposes it. Its folder and its run are found where they
-   * were, or where they lie as seen from the file, if all were moved together.
+   * Opens an index; it belongs to the caller, who disposes it. Its folder of images and its run are found where they were, or
+   * where they lie as seen from the index, if all were moved together.
    *
-   * @throws UserError when the file is missing, damaged, or no index, or the folder that is given is another one
+   * @param path the folder of an index, or the file of one of an earlier version, which is read as a whole
+   * @throws UserError when it is missing, damaged, or no index, or the folder that is given is another one
    */
-  static open(file: string, { folder }: OpenIndexOptions = {}): ImageIndex {
-    const { contents, embeddings } = readIndex(file, folder);
-    try {
-      return new ImageIndex(contents, embeddings);
-    } catch (error) {
-      embeddings.dispose();
-      throw new UserError(`${file}: ${(error as Error).message}; index the folder again`);
-    }
+  static open(path: string, { folder }: OpenIndexOptions = {}): ImageIndex {
+    if (isEarlierIndex(path)) return new ImageIndex(readEarlierIndex(path, folder), null);
+    const { home, ...parts } = readParts(path, folder);
+    return new ImageIndex(parts, home);
   }
 
-  get contents(): ImageIndexContents {
-    return this.#contents;
+  /** Takes the right to write an index, before it is opened: no other process writes it until this is disposed. @throws UserError where another has it */
+  static lock(path: string): IndexLock {
+    const folder = new IndexFolder(path);
+    return { path: folder.path, [Symbol.dispose]: folder.lock() };
   }
 
-  /** float32 (N, D) on the CPU, in the order of the items. Adding and removing makes others. */
-  get embeddings(): Tensor {
-    return this.#embeddings;
+  /** Reads all of an index and compares it with its checksums, which opening does not. @throws UserError where it is damaged */
+  static check(path: string): void {
+    if (isEarlierIndex(path)) ImageIndex.open(path).dispose();
+    else new IndexFolder(path).check();
   }
 
-  /** N. */
+  /** D, the numbers of a row. */
+  get dim(): number {
+    return this.#dim;
+  }
+
+  /** Items. */
   get count(): number {
-    return this.#contents.items.length;
+    return this.#segments.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Images of all items, each of which has a row. */
+  get imageCount(): number {
+    return this.#segments.reduce((sum, { rowCount }) => sum + rowCount, 0);
+  }
+
+  /** Where its rows come from; null: they were made elsewhere. */
+  get origin(): IndexOrigin | null {
+    return this.#origin;
+  }
+
+  /** What a similarity means here; null: not known. */
+  get calibration(): unknown {
+    return this.#calibration;
+  }
+
+  set calibration(calibration: unknown) {
+    this.#calibration = calibration;
+  }
+
+  /** Some of its images, to recognise their folder by. */
+  get sample() {
+    return sampleOf(this.#segments);
   }
 
   /** The item of this id. */
   item(id: string): IndexItem | undefined {
-    const place = this.#places.get(id);
-    return place === undefined ? undefined : this.#contents.items[place];
+    const found = this.#find(id);
+    return found?.segment.table.item(found.place);
   }
 
-  /** (1, D), a copy of the row of this id, to find what is near it; the caller disposes it. */
-  row(id: string): Tensor | undefined {
-    const place = this.#places.get(id);
-    if (place === undefined) return undefined;
-    return scope(() => this.#embeddings.narrow(0, place, 1).clone().keep());
+  /** All items, those that were added first first. */
+  *items(): Generator<IndexItem> {
+    for (const segment of this.#segments) for (const { item } of segment.items()) yield item;
+  }
+
+  /** (images, D), a copy of the rows of this item, to find what is near it; the caller disposes it. */
+  rows(id: string): Tensor | undefined {
+    const found = this.#find(id);
+    return found && joinedRows([runOf(found)], this.#dim);
+  }
+
+  /** (images, D), a copy of all rows in the order of the items; the caller disposes it. */
+  allRows(): Tensor {
+    return joinedRows(
+      this.#segments.flatMap((segment) => [...segment.runs()]),
+      this.#dim,
+    );
+  }
+
+  /** All rows in pieces of at most `size`, with the images that they are of. They are for reading, and gone at the next piece. */
+  *blocks(size: number): Generator<{ rows: Tensor; images: Pick<Match, 'id' | 'image' | 'path'>[] }> {
+    const folder = this.#origin?.folder ?? null;
+    for (const segment of this.#segments) {
+      for (const { rows, start, count } of segment.runs()) {
+        for (let done = 0; done < count; done += size) {
+          const some = Math.min(size, count - done);
+          using block = rows.narrow(0, start + done, some);
+          const images = Array.from({ length: some }, (_, i) => {
+            const row = start + done + i;
+            const place = segment.table.placeOfRow(row);
+            const image = row - segment.table.firstRow(place);
+            const { id, images: all } = segment.table.item(place);
+            const path = all[image]!.path;
+            return { id, image, path: path === null || folder === null ? null : join(folder, path) };
+          });
+          yield { rows: block, images };
+        }
+      }
+    }
+  }
+
+  #find(id: string): { segment: IndexSegment; place: number } | undefined {
+    for (let at = this.#segments.length - 1; at >= 0; at--) {
+      const segment = this.#segments[at]!;
+      const place = segment.find(id);
+      if (place !== undefined) return { segment, place };
+    }
+    return undefined;
   }
 
   /**
-   * Adds rows with items of one's own, behind those that are there.
+   * Adds items with their rows, behind those that are there.
    *
-   * @param rows B of D finite numbers, see `RowData`, made by the model that made the others; they are copied
+   * @param rows one of D numbers for each image, see `RowData`, made by the model that made the others; they are copied
    * @throws RangeError where rows and items do not fit each other or the index, an id is there already, or a row has no
-   *   distances; nothing is added then
+   *   direction; nothing is added then
    */
   add(rows: RowData, items: readonly NewIndexItem[]): void {
     const whole = items.map(indexItem);
-    const all = [...this.#contents.items, ...whole];
-    const places = placesOf(all);
-    const width = this.#embeddings.size(1);
-    using own = scope(() => {
-      const added = rowsFrom('ImageIndex.add', rows, { dim: width });
-      if (added.ndim !== 2 || added.size(1) !== width)
-        throw new RangeError(`ImageIndex.add: expected (B, ${width}) rows, got [${added.shape}]`);
-      return ownRows(added, whole, this.#contents.metric);
-    });
-    this.#replace(all, places, cat([this.#embeddings, own]));
+    const there = whole.find(({ id }) => this.#find(id) !== undefined);
+    if (there)
+      throw new RangeError(`an index holds each item once, but ${there.id} is there already: update it`);
+    scope(() => this.#put('ImageIndex.add', rowsFrom('ImageIndex.add', rows, { dim: this.#dim }), whole));
+  }
+
+  /** As `add`, in the place of items of these ids where there are any; labels and payload are what is given now. */
+  update(rows: RowData, items: readonly NewIndexItem[]): void {
+    this.put(rows, items.map(indexItem));
+  }
+
+  /** As `update`, of whole items: with the files that their images are. */
+  put(rows: RowData, items: readonly IndexItem[]): void {
+    scope(() =>
+      this.#put('ImageIndex.update', rowsFrom('ImageIndex.update', rows, { dim: this.#dim }), items),
+    );
+  }
+
+  #put(what: string, rows: Tensor, items: readonly IndexItem[]): void {
+    const count = imagesOf(items);
+    if (rows.ndim !== 2 || rows.size(0) !== count || rows.size(1) !== this.#dim)
+      throw new RangeError(
+        `${what}: expected (${count}, ${this.#dim}) rows, one for each image, got [${rows.shape}]`,
+      );
+    if (count === 0) return;
+    const table = new ItemList(items);
+    const own = unitRowsOf('an index', rows, (row) => `the row of ${table.item(table.placeOfRow(row)).id}`);
+    for (const { id } of items) {
+      const found = this.#find(id);
+      if (found) found.segment.remove(found.place);
+    }
+    this.#segments.push(new IndexSegment(own.keep(), table));
+    this.#joinSmall();
+  }
+
+  /** Segments of memory that are no longer than twice those behind them become one, so that many additions do not stay many. */
+  #joinSmall(): void {
+    for (;;) {
+      const [before, last] = this.#segments.slice(-2);
+      if (last === undefined || before === undefined) return;
+      if (before.record !== null || before.table.rows > 2 * last.table.rows) return;
+      const runs = [...before.runs(), ...last.runs()];
+      const items = [before, last].flatMap((segment) => [...segment.items()].map(({ item }) => item));
+      const joined = new IndexSegment(joinedRows(runs, this.#dim).keep(), new ItemList(items));
+      this.#segments.splice(-2, 2, joined);
+      for (const segment of [before, last]) segment.dispose();
+    }
   }
 
   /**
@@ -156,20 +286,43 @@ export class ImageIndex {
    * @returns how many were removed
    */
   remove(ids: Iterable<string>): number {
-    const gone = new Set([...ids].flatMap((id) => this.#places.get(id) ?? []));
-    if (gone.size === 0) return 0;
-    const kept = [...this.#contents.items.keys()].filter((place) => !gone.has(place));
-    const items = kept.map((place) => this.#contents.items[place]!);
-    using order = tensor(Int32Array.from(kept), { dtype: 'int64' });
-    this.#replace(items, placesOf(items), this.#embeddings.indexSelect(0, order));
-    return gone.size;
+    let removed = 0;
+    for (const id of ids) {
+      const found = this.#find(id);
+      if (found === undefined) continue;
+      found.segment.remove(found.place);
+      removed++;
+    }
+    return removed;
   }
 
-  #replace(items: readonly IndexItem[], places: Map<string, number>, embeddings: Tensor): void {
-    this.dispose();
-    this.#contents = { ...this.#contents, items };
-    this.#places = places;
-    this.#embeddings = embeddings.keep();
+  /**
+   * Adds all items of another index, which stays as it is.
+   * @throws UserError where it is of another embedder or of rows of another length; RangeError where an id is in both
+   */
+  merge(other: ImageIndex): void {
+    if (other.dim !== this.#dim)
+      throw new UserError(`an index of ${this.#dim} numbers a row cannot take rows of ${other.dim}`);
+    const [own, from] = [this.#origin, other.origin];
+    if (
+      own?.embedder !== from?.embedder ||
+      JSON.stringify(own?.preprocessing) !== JSON.stringify(from?.preprocessing)
+    )
+      throw new UserError(
+        `an index by ${own?.source ?? own?.embedder ?? 'no embedder'} cannot take rows by ${from?.source ?? from?.embedder ?? 'no embedder'}: make one of the two anew`,
+      );
+    const items = [...other.items()].map((item) => {
+      if (this.#find(item.id))
+        throw new RangeError(`both indexes hold an item ${item.id}: remove one of them`);
+      if (own === null || from === null || own.folder === from.folder) return item;
+      const images = item.images.map(({ path, stamp }) => ({
+        path: path === null ? null : relative(own.folder, join(from.folder, path)),
+        stamp,
+      }));
+      return { ...item, images };
+    });
+    using rows = other.allRows();
+    this.#put('ImageIndex.merge', rows, items);
   }
 
   /**
@@ -177,81 +330,93 @@ export class ImageIndex {
    * @throws UserError where they would be compared with others: of other weights, or of images seen otherwise
    */
   requireEmbedder({ id, view, source }: Pick<Embedder, 'id' | 'view' | 'source'>): void {
-    const { origin } = this.#contents;
     const name = source ?? `the embedder ${id}`;
-    if (origin === null)
+    if (this.#origin === null)
       throw new UserError(
         `the index is of rows that no embedder made: those of ${name} cannot be compared with them`,
       );
-    if (id !== origin.embedder)
+    if (id !== this.#origin.embedder)
       throw new UserError(
         `the index was made with other weights than ${name} has now (it was trained on, or is another one): index the folder again`,
       );
-    if (!isSeenAlike(origin.preprocessing, view))
+    if (!isSeenAlike(this.#origin.preprocessing, view))
       throw new UserError(
         `the index was made of images as ${name} does not see them (its settings changed, or an earlier version made it): index the folder again`,
       );
   }
 
+  /** That its images and its embedder are found elsewhere from now on. */
+  moved(origin: IndexOrigin): void {
+    this.#origin = origin;
+  }
+
   /**
-   * Writes one safetensors file, whole or not at all: docs/search.md says what is in it.
+   * Writes the index into a folder: what has changed, where it was opened from there, or else all of it. Whenever this ends, the
+   * old index or the new one is whole. docs/search.md says what is in it.
    *
-   * @throws UserError where the file holds something else: an index of another folder or model, or no index
-   * @throws SerializationError when it cannot be written
+   * @throws UserError where it cannot be written, another writer is at it or was since it was opened, or something else is there:
+   *   an index of another folder or model, or no index
    */
-  save(file: string): void {
-    if (existsSync(file)) {
-      using there = ImageIndex.open(file);
-      const lost = whatWouldBeLost(there.contents, this.#contents.origin, dirname(resolve(file)));
-      if (lost !== null) throw new UserError(`${file} is ${lost}: it is not written over, give another file`);
-    }
-    writeIndex(file, { contents: this.#contents, embeddings: this.#embeddings });
+  save(path: string, { compact = false, lock }: SaveIndexOptions = {}): void {
+    if (isEarlierIndex(path))
+      throw new UserError(
+        `${path}: expected the name of a folder, it is a file; an index of an earlier version stays as it is`,
+      );
+    using _ = lock === undefined ? ImageIndex.lock(path) : null;
+    const parts = {
+      segments: this.#segments,
+      dim: this.#dim,
+      origin: this.#origin,
+      calibration: this.#calibration,
+    };
+    const { segments, home } = writeParts(path, parts, { home: this.#home, compact });
+    this.#segments = segments;
+    this.#home = home;
   }
 
   /**
    * The exact nearest items of each query; of equally near ones those that were added first.
    *
-   * @param queries Q rows of D numbers, see `RowData`, embedded by what embedded the rows of this index; a tensor on the CPU
-   * @param embedder that embedded them, to be sure of it
+   * @param queries Q rows of D finite numbers, not all zero, see `RowData`, embedded by what embedded the rows of this index; a
+   *   tensor on the CPU
    * @returns for each query k matches, nearest first; fewer where the index has fewer items
-   * @throws RangeError unless k is a positive integer, or for another D; UserError where the embedder is another one
+   * @throws RangeError unless k is a positive integer, or for another D or a query without a direction; UserError where the
+   *   embedder is another one
    */
-  search(queries: RowData, k: number, embedder?: Pick<Embedder, 'id' | 'view' | 'source'>): Match[][] {
+  search(queries: RowData, k: number, { per = 'item', embedder }: IndexSearchOptions = {}): Match[][] {
     if (embedder) this.requireEmbedder(embedder);
-    const { items, metric, origin } = this.#contents;
-    this.#prepared ??= new PreparedGallery(this.#embeddings);
-    const prepared = this.#prepared;
-    const cosine = metric === 'cosine';
-    const { count, ...found } = scope(() =>
+    if (!Number.isSafeInteger(k) || k < 1)
+      throw new RangeError(`ImageIndex.search: expected k to be 1 or more, got ${k}`);
+    const found = scope(() =>
       noGrad(() => {
-        const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#embeddings.size(1) });
-        if (rows.ndim !== 2)
-          throw new RangeError(`ImageIndex.search: expected (Q, D) queries, got [${rows.shape}]`);
-        const measured = cosine ? unitRows('an index', rows, (row) => `the row of query ${row + 1}`) : rows;
-        return { ...prepared.nearest(measured, k), count: rows.size(0) };
+        const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#dim });
+        if (rows.ndim !== 2 || rows.size(1) !== this.#dim)
+          throw new RangeError(`ImageIndex.search: expected (Q, ${this.#dim}) queries, got [${rows.shape}]`);
+        const unit = unitRowsOf('a search', rows, (row) => `the row of query ${row + 1}`);
+        return nearestRows(this.#segments, unit, k, per);
       }),
     );
-    return Array.from({ length: count }, (_, query) =>
-      Array.from({ length: found.k }, (__, rank) => {
-        const at = query * found.k + rank;
-        const { id, label, payload, path } = items[found.indices[at]!]!;
-        const distance = found.distances[at]!;
+    const folder = this.#origin?.folder ?? null;
+    return found.map((rows) =>
+      rows.map(({ segment, place, image, similarity }): Match => {
+        const { id, labels, payload, images } = segment.table.item(place);
+        const path = images[image]!.path;
         return {
           id,
-          path: path === null || origin === null ? null : join(origin.folder, path),
-          label,
+          labels,
           payload,
-          distance: cosine ? distance ** 2 / 2 : distance,
+          path: path === null || folder === null ? null : join(folder, path),
+          image,
+          similarity,
         };
       }),
     );
   }
 
-  /** Frees the embeddings, and what was prepared of them. */
+  /** Frees the rows, and what was prepared of them. */
   dispose(): void {
-    this.#prepared?.dispose();
-    this.#prepared = null;
-    this.#embeddings.dispose();
+    for (const segment of this.#segments) segment.dispose();
+    this.#segments = [];
   }
 
   [Symbol.dispose](): void {
@@ -259,34 +424,11 @@ export class ImageIndex {
   }
 }
 
-function placesOf(items: readonly IndexItem[]): Map<string, number> {
-  const places = new Map<string, number>();
-  for (const [place, { id }] of items.entries()) {
-    if (places.has(id)) throw new RangeError(`an index holds each item once, but ${id} is there twice`);
-    places.set(id, place);
-  }
-  return places;
+function imagesOf(items: readonly IndexItem[]): number {
+  return items.reduce((sum, { images }) => sum + images.length, 0);
 }
 
-/** A copy as the index holds it; it belongs to the caller. */
-function ownRows(rows: Tensor, items: readonly IndexItem[], metric: IndexMetric): Tensor {
-  if (rows.ndim !== 2 || rows.size(0) !== items.length)
-    throw new RangeError(`an index: expected (${items.length}, D) rows, got [${rows.shape}]`);
-  const nameOf = (row: number) => items[row]!.id;
-  return scope(() =>
-    noGrad(() => {
-      const own = rows.detach().to('cpu').to({ dtype: 'float32' });
-      const bad = own
-        .isfinite()
-        .logicalNot()
-        .sum(1)
-        .toNumbers()
-        .findIndex((count) => count > 0);
-      if (bad >= 0)
-        throw new RangeError(`an index: the row of ${nameOf(bad)} is not of finite float32 numbers`);
-      return (
-        metric === 'cosine' ? unitRows('an index', own, (row) => `the row of ${nameOf(row)}`) : own.clone()
-      ).keep();
-    }),
-  );
+function runOf({ segment, place }: { segment: IndexSegment; place: number }): RowRun {
+  const start = segment.table.firstRow(place);
+  return { rows: segment.rows, start, count: segment.table.firstRow(place + 1) - start };
 }

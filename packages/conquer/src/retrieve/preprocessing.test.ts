@@ -76,7 +76,7 @@ it.each(each.map((data) => [JSON.stringify(data), data] as const))(
           bytes: await model.embed(paths.map((path) => readFileSync(path))),
           'the checkpoint alone': await alone.embed(paths),
           'the index': paths.flatMap((path) => {
-            using row = index.row(basename(path))!;
+            using row = index.rows(basename(path))!;
             return [...row.toNumbers()];
           }),
         };

@@ -1,10 +1,8 @@
 import { realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
-import type { IndexItem } from './index-item.js';
+import { isAbsolute, join, resolve } from 'node:path';
+import { UserError } from '../error.js';
+import type { IndexedImage } from './index-item.js';
 import type { IndexedPreprocessing } from './preprocessing.js';
-
-/** How far two rows are from each other: by Euclid, or 1 less the cosine of the angle between them. */
-export type IndexMetric = 'euclidean' | 'cosine';
 
 /** Where the rows of an index come from: an embedder, and a folder of images. */
 export interface IndexOrigin {
@@ -20,29 +18,48 @@ export interface IndexOrigin {
   preprocessing: IndexedPreprocessing | null;
 }
 
-/** What an index is of, besides its rows. */
-export interface ImageIndexContents {
-  /** N items, in the order of the rows. */
-  items: readonly IndexItem[];
-  metric: IndexMetric;
+/** What an index is of. */
+export interface IndexContents {
   /** null: rows of one's own, made elsewhere. */
   origin: IndexOrigin | null;
+  /** Some of its images, see `sampled`. */
+  sample: readonly IndexedImage[];
 }
 
 /** Files that are looked at to recognise a folder. */
 const SAMPLE = 256;
 
-/** The share of an index's files that lie in a folder, by path and size; of many some are looked at. */
-export function shareIn(folder: string, items: readonly IndexItem[]): number {
-  const files = items.filter(({ path }) => path !== null);
-  const step = Math.max(1, files.length / SAMPLE);
-  let [looked, found] = [0, 0];
-  for (let at = 0; at < files.length; at += step) {
-    const { path, stamp } = files[Math.floor(at)]!;
-    looked++;
-    if (sizeOf(join(folder, path!)) === stamp?.size) found++;
-  }
-  return looked === 0 ? 0 : found / looked;
+/** Some of many, evenly many of all parts. */
+export function sampled<T>(count: number, at: (place: number) => T): T[] {
+  const step = Math.max(1, count / SAMPLE);
+  return Array.from({ length: Math.min(count, SAMPLE) }, (_, i) => at(Math.floor(i * step)));
+}
+
+/** The share of some images that lie in a folder, by path and size. */
+export function shareIn(folder: string, images: readonly IndexedImage[]): number {
+  const files = images.filter(({ path }) => path !== null);
+  const found = files.filter(({ path, stamp }) => sizeOf(join(folder, path!)) === stamp?.size);
+  return files.length === 0 ? 0 : found.length / files.length;
+}
+
+/** The folder that holds most of the images, the first of equals. */
+export function likeliestFolder(folders: readonly string[], images: readonly IndexedImage[]): string {
+  const shares = [...new Set(folders)].map((folder) => ({ folder, share: shareIn(folder, images) }));
+  return shares.reduce((best, next) => (next.share > best.share ? next : best)).folder;
+}
+
+/**
+ * The folder of an index's images, as it is given.
+ * @param file of the index, for messages
+ * @throws UserError where it holds none of them
+ */
+export function givenFolder(given: string, images: readonly IndexedImage[], file: string): string {
+  const folder = resolve(given);
+  if (shareIn(folder, images) === 0)
+    throw new UserError(
+      `${folder} holds none of the images of ${file}: expected the folder that they are in now`,
+    );
+  return folder;
 }
 
 function sizeOf(path: string): number | null {
@@ -64,10 +81,10 @@ export function isSameFolder(a: string, b: string): boolean {
 }
 
 /** Whether the images of an index are those of a folder, which may have been moved there since. */
-export function isIndexOf({ origin, items }: ImageIndexContents, wanted: string): boolean {
+export function isIndexOf({ origin, sample }: IndexContents, wanted: string): boolean {
   if (origin === null) return false;
   if (isSameFolder(origin.folder, wanted)) return true;
-  return shareIn(origin.folder, items) === 0 && shareIn(wanted, items) >= 0.5;
+  return shareIn(origin.folder, sample) === 0 && shareIn(wanted, sample) >= 0.5;
 }
 
 /**
@@ -79,7 +96,7 @@ export function isIndexOf({ origin, items }: ImageIndexContents, wanted: string)
  *   trained on or its run moved, or both are of one's own rows
  */
 export function whatWouldBeLost(
-  index: ImageIndexContents,
+  index: IndexContents,
   next: Omit<IndexOrigin, 'preprocessing'> | null,
   here: string,
 ): string | null {

@@ -79,14 +79,15 @@ const paths = (answer: Answer | undefined) =>
 
 /** An index as earlier versions wrote it: paths and stamps only, and of the first what was seen is not known. */
 function saveEarlier(file: string, of: ImageIndex, format: string, others: Record<string, string>): void {
-  const { items, origin } = of.contents;
-  const { folder, source, embedder, checkpoint, preprocessing } = origin!;
+  const images = [...of.items()].map((item) => item.images[0]!);
+  const { folder, source, embedder, checkpoint, preprocessing } = of.origin!;
   const { input: _, ...seen } = preprocessing!;
-  using paths = tensor(new TextEncoder().encode(items.map(({ path }) => path).join('\0')));
-  const numbers = items.flatMap(({ stamp }) => [stamp!.size, stamp!.modified]);
-  using stamps = tensor(Float64Array.from(numbers), { shape: [items.length, 2] });
+  using paths = tensor(new TextEncoder().encode(images.map(({ path }) => path).join('\0')));
+  const numbers = images.flatMap(({ stamp }) => [stamp!.size, stamp!.modified]);
+  using stamps = tensor(Float64Array.from(numbers), { shape: [images.length, 2] });
+  using rows = of.allRows();
   const tensors = new Map([
-    ['embeddings', of.embeddings],
+    ['embeddings', rows],
     ['paths', paths],
     ['stamps', stamps],
   ]);
@@ -114,13 +115,13 @@ describe('conquer index', () => {
     cpSync(at('album'), at('shop', 'images'), { recursive: true });
     drawAlbum(at('home', 'images'), 100);
     const { index: file } = await index(at('shop', 'images'));
-    const before = readFileSync(file);
+    const before = readFileSync(join(file, 'manifest.json'));
     const refuse = async (images: string, options: Partial<IndexCommand>, why: RegExp) => {
       await expect(index(images, options)).rejects.toThrow(UserError);
       await expect(index(images, options)).rejects.toThrow(why);
-      expect(readFileSync(file).equals(before)).toBe(true);
+      expect(readFileSync(join(file, 'manifest.json')).equals(before)).toBe(true);
     };
-    await refuse(at('home', 'images'), {}, /is an index of .*shop\/images: name another file .* with --out/);
+    await refuse(at('home', 'images'), {}, /is an index of .*shop\/images: name another one .* with --out/);
     saveDrawn(RunFolder.open(run).lastCheckpoint, drawnExperiment(), 2);
     await refuse(at('shop', 'images'), { checkpoint: 'last' }, /is an index by the best checkpoint/);
     const other = drawnRun(at('runs', 'b'), drawnExperiment(), 3);
@@ -132,7 +133,9 @@ describe('conquer index', () => {
     using model = await openModel(run);
     using home = (await indexFolder(model, at('home', 'images'))).index;
     expect(() => home.save(file)).toThrow(/is an index of .*shop\/images: it is not written over/);
-    expect(() => home.save(RunFolder.open(run).bestCheckpoint)).toThrow(/is no index of images/);
+    expect(() => home.save(RunFolder.open(run).bestCheckpoint)).toThrow(
+      /expected the name of a folder, it is a file/,
+    );
   });
 
   it('knows a folder that was moved or is reached through a link, and a model that was trained on', async () => {
@@ -188,7 +191,7 @@ describe('conquer index', () => {
         .map((text) => text.slice(0, 9)),
     ).toEqual(['warning: ', 'warning: ']);
     const { text } = await search(at('i.index'), [at('query.svg')], { json: false, top: '1' });
-    expect(text).toMatch(/^.*query\.svg\n {2}1 {2}0\.000 {2}.*two\?lines\?\[2J\.svg\n$/);
+    expect(text).toMatch(/^.*query\.svg\n {2}1 {2}1\.000 {2}.*two\?lines\?\[2J\.svg\n$/);
   });
 
   it('gives each good image to the network once, however many are bad', async () => {
@@ -210,7 +213,10 @@ describe('conquer index', () => {
     await refuse(at('no', 'i.index')).toThrow(
       /^--out .*: there is no folder .*\/no; make it, or name another$/,
     );
-    await refuse(at('album')).toThrow(/expected a file, but it is a folder$/);
+    await refuse(at('album')).toThrow(
+      /expected the folder of an index or an empty one, it holds other files/,
+    );
+    await refuse(at('album', 'a', '0.svg')).toThrow(/expected a folder, it is a file/);
     await refuse(at('album', 'a', '0.svg', 'i.index')).toThrow(/0\.svg is not a folder$/);
     await expect(index(at('album'), { file: at('album', 'a', '0.svg') })).rejects.toThrow(UserError);
     await expect(index(at('nowhere'))).rejects.toThrow(/nowhere: expected a folder of images/);
@@ -261,7 +267,7 @@ describe('conquer search', () => {
     const told = await search(moved, query(), { folder: at('photos') });
     expect([paths(told.answers[0])[0], told.warnings]).toEqual([at('photos', 'b', '0.svg'), '']);
     await expect(search(moved, query(), { folder: at('runs') })).rejects.toThrow(
-      /runs holds none of the 8 images of .*i\.index: expected the folder/,
+      /runs holds none of the images of .*i\.index: expected the folder/,
     );
 
     // The run alone.
@@ -275,10 +281,10 @@ describe('conquer search', () => {
 
   it('finds the run that an index lies in, whatever it is called now', async () => {
     const { index: file } = await index(at('album'));
-    expect(file).toBe(join(run, 'album.index.safetensors'));
+    expect(file).toBe(join(run, 'album.index'));
     renameSync(run, at('runs', 'renamed'));
     run = at('runs', 'renamed');
-    expect((await search(join(run, 'album.index.safetensors'), query())).unanswered).toBe(0);
+    expect((await search(join(run, 'album.index'), query())).unanswered).toBe(0);
     expect(await index(at('album'))).toMatchObject({ embedded: 0 });
   });
 
@@ -286,17 +292,17 @@ describe('conquer search', () => {
     const file = at('i.index');
     await index(at('album'), { file });
     using found = ImageIndex.open(file);
-    expect(found.contents.origin).toMatchObject({
+    expect(found.origin).toMatchObject({
       folder: at('album'),
       checkpoint: 'best',
       preprocessing: { size: 24, resize: 28, reduction: null },
     });
     using stranger = await openModel(drawnRun(at('runs', 'b'), drawnExperiment(), 2));
     using queries = await stranger.embedTensor(query());
-    expect(() => found.search(queries, 1, stranger)).toThrow(UserError);
+    expect(() => found.search(queries, 1, { embedder: stranger })).toThrow(UserError);
     const other = { size: 24, resize: 32, reduction: null };
-    const seen = { ...found.contents.origin!, preprocessing: other };
-    new ImageIndex({ ...found.contents, origin: seen }, found.embeddings).save(file);
+    found.moved({ ...found.origin!, preprocessing: other });
+    found.save(file);
     await expect(search(file, query())).rejects.toThrow(
       /images as .* does not see them .* index the folder again/,
     );
@@ -305,25 +311,29 @@ describe('conquer search', () => {
 
   it('opens an index of an earlier version, where that saw what is seen now', async () => {
     const file = at('old.index');
+    const earlier = `${file}.safetensors`;
     using model = await openModel(run);
     using whole = (await indexFolder(model, at('album'))).index;
     for (const format of ['conquer-index-1', 'conquer-index-2']) {
-      saveEarlier(file, whole, format, {});
-      using opened = ImageIndex.open(file);
-      expect(opened.contents.items).toEqual(whole.contents.items.map((item) => ({ ...item, label: null })));
-      expect((await search(file, query())).unanswered).toBe(0);
+      saveEarlier(earlier, whole, format, {});
+      using opened = ImageIndex.open(earlier);
+      expect([...opened.items()]).toEqual([...whole.items()].map((item) => ({ ...item, labels: [] })));
+      expect((await search(earlier, query())).unanswered).toBe(0);
+      // It is not written over, and nothing of it is embedded again.
+      await expect(index(at('album'), { file: earlier })).rejects.toThrow(/expected a folder, it is a file/);
       expect(await index(at('album'), { file })).toMatchObject({ embedded: 0 });
-      expect(readFileSync(file, 'latin1')).toContain('conquer-index-3');
       using now = ImageIndex.open(file);
-      expect(now.contents).toEqual(whole.contents);
+      expect([...now.items()]).toEqual([...whole.items()]);
+      expect(now.origin).toEqual(whole.origin);
+      rmSync(file, { recursive: true });
     }
 
     // With a cache the earliest version's indexes were not what evaluation saw.
     const cached = at('runs', 'cached');
     drawnRun(cached, drawnExperiment({ data: { cache: true, augmentation: { name: 'geom' } } }));
     using other = await openModel(cached);
-    saveEarlier(at('older.index'), whole, 'conquer-index-1', { run: cached, sha256: other.id });
-    await expect(search(at('older.index'), query())).rejects.toThrow(/index the folder again$/);
+    saveEarlier(at('older.index.safetensors'), whole, 'conquer-index-1', { run: cached, sha256: other.id });
+    await expect(search(at('older.index.safetensors'), query())).rejects.toThrow(/index the folder again$/);
     const again = await index(at('album'), { file: at('older.index'), run: cached });
     expect(again).toMatchObject({ embedded: 8 });
   });
@@ -333,9 +343,13 @@ describe('conquer search', () => {
     await index(at('album'), { file });
     {
       using found = ImageIndex.open(file);
-      expect(found.item('b/2.svg')).toMatchObject({ label: 'b', payload: null, path: join('b', '2.svg') });
-      using row = found.row('b/2.svg')!;
-      found.add(row, [{ id: 'upload 7', label: 'b', payload: { by: 'someone', at: [1, 2] } }]);
+      expect(found.item('b/2.svg')).toMatchObject({
+        labels: ['b'],
+        payload: null,
+        images: [{ path: join('b', '2.svg') }],
+      });
+      using row = found.rows('b/2.svg')!;
+      found.add(row, [{ id: 'upload 7', labels: 'b', payload: { by: 'someone', at: [1, 2] } }]);
       found.save(file);
     }
     draw(at('album', 'a', '0.svg'), 77);
@@ -346,27 +360,29 @@ describe('conquer search', () => {
       {
         id: 'b/2.svg',
         path: at('album', 'b', '2.svg'),
-        label: 'b',
+        labels: ['b'],
         payload: null,
-        distance: expect.any(Number),
+        image: 0,
+        similarity: 1,
       },
       {
         id: 'upload 7',
         path: null,
-        label: 'b',
+        labels: ['b'],
         payload: { by: 'someone', at: [1, 2] },
-        distance: expect.any(Number),
+        image: 0,
+        similarity: 1,
       },
     ]);
     const { text } = await search(file, [at('album', 'b', '2.svg')], { json: false });
-    expect(text).toMatch(/2 {2}0\.000 {2}upload 7\n$/);
+    expect(text).toMatch(/2 {2}1\.000 {2}upload 7\n$/);
 
     // A picture beside the folders: they are no classes.
     draw(at('album', 'loose.svg'), 10);
-    rmSync(file);
+    rmSync(file, { recursive: true });
     await index(at('album'), { file });
     using loose = ImageIndex.open(file);
-    expect(new Set(loose.contents.items.map(({ label }) => label))).toEqual(new Set([null]));
+    expect([...loose.items()].flatMap(({ labels }) => labels)).toEqual([]);
   });
 
   it('works with a checkpoint by itself', async () => {
@@ -374,7 +390,7 @@ describe('conquer search', () => {
     const file = at('kept', 'weights.safetensors');
     cpSync(RunFolder.open(run).bestCheckpoint, file);
     const byFile = await index(at('album'), { run: file });
-    expect(byFile).toMatchObject({ index: at('kept', 'album.index.safetensors'), images: 8, embedded: 8 });
+    expect(byFile).toMatchObject({ index: at('kept', 'album.index'), images: 8, embedded: 8 });
     const found = await search(byFile.index, query());
     expect(paths(found.answers[0])[0]).toBe(at('album', 'b', '0.svg'));
     expect((await search(byFile.index, query(), { run })).answers).toEqual(found.answers);
@@ -411,7 +427,7 @@ describe('conquer search', () => {
     await expect(search(at('own.index'), query())).rejects.toThrow(/own\.index is of rows that no run made/);
     const refused = index(at('album'), { file: at('own.index') });
     await expect(refused).rejects.toThrow(
-      /own\.index is an index of rows that no embedder made: name another file/,
+      /own\.index is an index of rows that no embedder made: name another one/,
     );
     const { index: file } = await index(at('album'));
     expect(() => own.save(file)).toThrow(/is an index by the run .*: it is not written over/);
@@ -420,8 +436,16 @@ describe('conquer search', () => {
   it('says what is wrong with a file that is damaged or no index', async () => {
     const file = at('i.index');
     await index(at('album'), { file });
-    appendFileSync(file, 'x');
-    await expect(search(file, query())).rejects.toThrow(/the index cannot be read/);
-    await expect(index(at('album'), { file })).rejects.toThrow(/the index cannot be read/);
+    const manifest = JSON.parse(readFileSync(join(file, 'manifest.json'), 'utf8')) as {
+      segments: { name: string }[];
+    };
+    const name = manifest.segments[0]!.name;
+    appendFileSync(join(file, `${name}.rows`), 'x');
+    const damaged = /i\.index is damaged: .*delete it and make it again with npx conquer index/;
+    await expect(search(file, query())).rejects.toThrow(damaged);
+    await expect(index(at('album'), { file })).rejects.toThrow(damaged);
+    writeFileSync(join(file, 'manifest.json'), '{');
+    await expect(search(file, query())).rejects.toThrow(/manifest\.json is no JSON/);
+    await expect(search(at('album'), query())).rejects.toThrow(/there is no manifest\.json in it/);
   });
 });

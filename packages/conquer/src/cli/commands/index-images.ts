@@ -1,15 +1,15 @@
-import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError, whatWouldBeLost } from '@conquer-dml/run';
+import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
-import { indexFolder } from '../../retrieve/index-folder.js';
+import { indexCsv } from '../../retrieve/index-csv.js';
+import { type IndexFolderOptions, indexFolder } from '../../retrieve/index-folder.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
-import { requireWritable } from '../output-file.js';
+import { requireWritableFolder } from '../output-file.js';
 import { type Output, progressBar } from '../terminal.js';
 
 interface IndexFlags {
@@ -31,8 +31,11 @@ export function add(program: Command): undefined {
   program
     .command('index')
     .description('embed images, to search them')
-    .usage('[options] [run] <folder>')
-    .argument('<paths...>', 'images, in a folder or its subfolders; before it the run, instead of --model')
+    .usage('[options] [run] <folder or CSV file>')
+    .argument(
+      '<paths...>',
+      'images, in a folder or its subfolders, or listed in a CSV file; before it the run, instead of --model',
+    )
     .option(
       '--model <name>',
       'a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
@@ -40,8 +43,8 @@ export function add(program: Command): undefined {
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
     .option(
-      '--out <file>',
-      'the index (default: FOLDER.index.safetensors in the run folder, beside the checkpoint, or here)',
+      '--out <folder>',
+      'the index, a folder (default: FOLDER.index in the run folder, beside the checkpoint, or here)',
     )
     .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
@@ -58,7 +61,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
-      '\nImages that have not changed since the last time are not embedded again.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small',
+      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; the others are the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small\n         conquer index runs/demo products.csv --out shop.index',
     )
     .action(async (paths: string[], options: IndexFlags) => {
       const { folder, model: named } = modelAndFolder(paths, options.model);
@@ -125,39 +128,61 @@ function folderOf(model: string): string {
   return isPretrained(model) ? '.' : model;
 }
 
-/** Embeds the images of a folder; those that an index of it has already are taken from there. */
+/** Embeds the images of a folder, or of a CSV file; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
   const { run, checkpoint, device, plugin, arch, revision, threads, onBadImage, progress, out } = command;
-  const folder = resolve(command.folder);
-  const file = command.file ?? join(folderOf(run), `${basename(folder)}.index.safetensors`);
-  if (command.file !== undefined) requireWritable('--out', file);
+  const images = resolve(command.folder);
+  const isCsv = images.toLowerCase().endsWith('.csv') && isFile(images);
+  const folder = isCsv ? dirname(images) : images;
+  const name = isCsv ? basename(images).slice(0, -4) : basename(images);
+  const path = command.file ?? join(folderOf(run), `${name}.index`);
+  if (command.file !== undefined) requireWritableFolder('--out', path);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
   using model = await modelOf(run, { checkpoint, device, plugin, arch, revision, progress });
-  if (command.file === undefined) requireWritable('the index', file);
-  using previous = existsSync(file) ? ImageIndex.open(file) : null;
+  if (command.file === undefined) requireWritableFolder('the index', path);
+  const isNew = !new IndexFolder(path).exists();
   const next = { folder, embedder: model.id, source: model.source, checkpoint: model.checkpoint };
-  const lost = previous && whatWouldBeLost(previous.contents, next, dirname(resolve(file)));
+  using lock = ImageIndex.lock(path);
+  using previous = opened(path, isNew);
+  const lost =
+    previous && !isNew
+      ? whatWouldBeLost({ origin: previous.origin, sample: previous.sample }, next, dirname(resolve(path)))
+      : null;
   if (lost !== null)
-    throw new UserError(`${file} is ${lost}: name another file for this one with --out, or delete that one`);
-  const { index, embedded, removed, leftOut } = await indexFolder(model, folder, {
+    throw new UserError(`${path} is ${lost}: name another one for this with --out, or delete that one`);
+  const options: IndexFolderOptions = {
     previous,
     onBadImage,
     threads: threads ?? undefined,
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
-  });
-  if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
-  index.save(file);
-  const { count } = index;
-  index.dispose();
+  };
+  const before = previous?.imageCount ?? 0;
+  const indexed = isCsv ? await indexCsv(model, images, options) : await indexFolder(model, folder, options);
+  const { index, embedded } = indexed;
+  const leftOut = 'leftOut' in indexed ? indexed.leftOut : null;
+  if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
+  const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
+  const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - index.imageCount);
+  index.save(path, { lock });
+  const { count, imageCount } = index;
+  if (index !== previous) index.dispose();
   if (command.json) {
-    const counts = { images: count, embedded, removed, leftOut: leftOut.files };
-    out.write(`${JSON.stringify({ index: file, ...counts })}\n`);
+    const counts = { items: count, images: imageCount, embedded, removed, leftOut: left };
+    out.write(`${JSON.stringify({ index: path, ...counts })}\n`);
     return;
   }
   const gone = removed > 0 ? `, ${removed} removed` : '';
+  const items = count === imageCount ? '' : ` of ${count} items`;
   out.write(
-    `${file}: ${count} images, ${embedded} of them embedded now${gone}\n` +
-      `search it: npx conquer search ${file} IMAGE\n`,
+    `${path}: ${imageCount} images${items}, ${embedded} of them embedded now${gone}\n` +
+      `search it: npx conquer search ${path} IMAGE\n`,
   );
+}
+
+/** The index that is there, or one of an earlier version under the name that this had: what it holds is not embedded again. */
+function opened(path: string, isNew: boolean): ImageIndex | null {
+  if (!isNew) return ImageIndex.open(path);
+  const earlier = `${path}.safetensors`;
+  return isFile(earlier) ? ImageIndex.open(earlier) : null;
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { ImageError } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ImageIndex, type Match } from '../../retrieve/image-index.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
@@ -12,6 +12,7 @@ import type { Output } from '../terminal.js';
 
 interface SearchFlags {
   top: string;
+  per: 'item' | 'image';
   run?: string;
   arch?: string;
   folder?: string;
@@ -27,13 +28,18 @@ export function add(program: Command): undefined {
     .argument('<index>', 'what conquer index wrote')
     .argument('<image...>', 'image files')
     .option('--top <k>', 'matches of each image', '10')
+    .addOption(
+      new Option('--per <what>', 'answer by items, each by its nearest image, or by images')
+        .choices(['item', 'image'])
+        .default('item'),
+    )
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each image')
-    .addHelpText('after', '\nExample: conquer search runs/demo/photos.index.safetensors new.jpg --top 5')
+    .addHelpText('after', '\nExample: conquer search runs/demo/photos.index new.jpg --top 5')
     .action(async (file: string, images: string[], options: SearchFlags) => {
       const unanswered = await runSearch({
         file,
@@ -49,11 +55,13 @@ export function add(program: Command): undefined {
 }
 
 export interface SearchCommand {
-  /** The index's file. */
+  /** The index: its folder, or the file of one of an earlier version. */
   file: string;
   images: string[];
   /** Matches of each image. */
   top: string;
+  /** Default 'item'. */
+  per?: 'item' | 'image' | undefined;
   /** The run's folder, where it is no longer where the index was made. */
   run?: string | undefined;
   /** Which network the weights of a file are of. */
@@ -73,13 +81,13 @@ export interface SearchCommand {
  * @returns of how many images there is no answer, as they cannot be read
  */
 export async function runSearch(command: SearchCommand): Promise<number> {
-  const { file, images, top, device, plugin, folder, out, warnings } = command;
+  const { file, images, top, per, device, plugin, folder, out, warnings } = command;
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
   namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
-  const { origin } = index.contents;
+  const { origin } = index;
   if (origin === null || origin.source === null)
     throw new UserError(
       `${file} is of rows that no run made: it is searched from a program, by rows of the same kind`,
@@ -106,7 +114,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   }
   const bad = new Map<number, ImageError>();
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
-  const matches = bad.size < images.length ? index.search(queries, k) : [];
+  const matches = bad.size < images.length ? index.search(queries, k, { per }) : [];
   let answered = 0;
   let missing = 0;
   for (const [place, query] of images.entries()) {
@@ -131,9 +139,9 @@ export async function runSearch(command: SearchCommand): Promise<number> {
 }
 
 function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
-  const { id, path, distance, missing } = match;
+  const { id, path, similarity, missing } = match;
   const place = String(rank + 1).padStart(String(k).length + 2);
-  return `${place}  ${distance.toFixed(3)}  ${shown(path ?? id)}${missing ? '  (no longer there)' : ''}\n`;
+  return `${place}  ${similarity.toFixed(3)}  ${shown(path ?? id)}${missing ? '  (no longer there)' : ''}\n`;
 }
 
 /** A name may hold a line break, or what a terminal obeys. */

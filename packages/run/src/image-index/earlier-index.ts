@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { UserError } from '../error.js';
 import type { Json } from '../json.js';
-import { type ImageIndexContents, type IndexOrigin, shareIn } from './index-contents.js';
-import type { IndexItem } from './index-item.js';
+import { givenFolder, type IndexOrigin, likeliestFolder, sampled } from './index-contents.js';
+import type { IndexedImage, IndexItem } from './index-item.js';
 import type { IndexedPreprocessing } from './preprocessing.js';
 
-// What an index's safetensors file holds besides its rows; docs/search.md lists it.
+// An index as earlier versions wrote it: one safetensors file, of which this reads what it holds besides its rows.
 
 const FORMAT = 'conquer-index-3';
 /** Of images alone, whose paths are their ids: without labels, payloads and a metric. */
@@ -33,8 +33,16 @@ export interface IndexPlace {
   folder?: string | undefined;
 }
 
+/** What an earlier index holds besides its rows. */
+export interface EarlierContents {
+  items: IndexItem[];
+  /** How rows were compared: those of 'cosine' are of length 1. */
+  metric: 'euclidean' | 'cosine';
+  origin: IndexOrigin | null;
+}
+
 /**
- * The contents of an index of this format or an earlier one, by the fields of its file. Its folder and its run are found
+ * The contents of an index of an earlier format, by the fields of its file. Its folder and its run are found
  * where they were, or where they lie as seen from the file, if all were moved together.
  *
  * @param count N, of its rows
@@ -44,7 +52,7 @@ export function indexContents(
   fields: IndexFields,
   count: number,
   { file, folder: given }: IndexPlace,
-): ImageIndexContents {
+): EarlierContents {
   const { metadata, texts, stamps } = fields;
   const { format, folder, run, sha256 } = metadata;
   const fits =
@@ -56,11 +64,8 @@ export function indexContents(
       `${file} is no index of images: expected one that conquer index wrote (${FORMAT}), got ${format ?? 'another file'}`,
     );
   const items = itemsOf(texts, stamps, count);
-  if (given !== undefined && shareIn(given, items) === 0)
-    throw new UserError(
-      `${resolve(given)} holds none of the ${items.length} images of ${file}: expected the folder that they are in now`,
-    );
-  const origin = originOf(metadata, items, file, given);
+  const images = sampled(items.length, (place) => items[place]!.images[0]!);
+  const origin = originOf(metadata, images, file, given);
   return { items, metric: metadata.metric === 'cosine' ? 'cosine' : 'euclidean', origin };
 }
 
@@ -83,10 +88,9 @@ function itemsOf(texts: IndexFields['texts'], stamps: Float64Array, count: numbe
     const [size, modified] = [stamps[2 * i]!, stamps[2 * i + 1]!];
     return {
       id,
-      label: labels[i] || null,
+      labels: labels[i] ? [labels[i]] : [],
       payload: payloads[i] ? payloadOf(payloads[i], id) : null,
-      path: paths[i] || null,
-      stamp: Number.isNaN(size) ? null : { size, modified },
+      images: [{ path: paths[i] || null, stamp: Number.isNaN(size) ? null : { size, modified } }],
     };
   });
 }
@@ -101,7 +105,7 @@ function payloadOf(text: string, id: string): Json {
 
 function originOf(
   metadata: Readonly<Record<string, string>>,
-  items: readonly IndexItem[],
+  images: readonly IndexedImage[],
   file: string,
   given: string | undefined,
 ): IndexOrigin | null {
@@ -112,62 +116,10 @@ function originOf(
   const folders = [folder, ...fromHere(metadata.relative_folder)];
   const sources = run === undefined ? [] : [run, ...fromHere(metadata.relative_run)];
   return {
-    folder: given === undefined ? likeliest(folders, items) : resolve(given),
+    folder: given === undefined ? likeliestFolder(folders, images) : givenFolder(given, images, file),
     embedder,
     source: sources.find((path) => existsSync(path)) ?? run ?? null,
     checkpoint: checkpoint === 'last' || checkpoint === 'best' ? checkpoint : null,
     preprocessing: preprocessing ? (JSON.parse(preprocessing) as IndexedPreprocessing) : null,
-  };
-}
-
-/** The folder that holds most of the files, the first of equals. */
-function likeliest(folders: readonly string[], items: readonly IndexItem[]): string {
-  const shares = [...new Set(folders)].map((folder) => ({ folder, share: shareIn(folder, items) }));
-  return shares.reduce((best, next) => (next.share > best.share ? next : best)).folder;
-}
-
-/** The other way: what is written into `file`. */
-export function indexFields(
-  { items, metric, origin }: ImageIndexContents,
-  file: string,
-): IndexFields & { stamps: Float64Array } {
-  const here = dirname(resolve(file));
-  const listed = (of: (item: IndexItem) => string) => new TextEncoder().encode(items.map(of).join('\0'));
-  const texts = new Map<TextName, Uint8Array>([
-    ['ids', listed(({ id }) => id)],
-    ['paths', listed(({ path }) => path ?? '')],
-  ]);
-  if (items.some(({ label }) => label !== null))
-    texts.set(
-      'labels',
-      listed(({ label }) => label ?? ''),
-    );
-  if (items.some(({ payload }) => payload !== null))
-    texts.set(
-      'payloads',
-      listed(({ payload }) => (payload === null ? '' : JSON.stringify(payload))),
-    );
-  const stamps = new Float64Array(2 * items.length);
-  for (const [i, { stamp }] of items.entries())
-    stamps.set([stamp?.size ?? Number.NaN, stamp?.modified ?? Number.NaN], 2 * i);
-  const metadata = { format: FORMAT, metric, ...(origin && whence(origin, here)) };
-  return { metadata, texts, stamps };
-}
-
-/** Of a run's model its SHA-256 and where it is, of another embedder what it calls itself. */
-function whence({ folder, ...origin }: IndexOrigin, here: string): Record<string, string> {
-  const { embedder, source, checkpoint, preprocessing } = origin;
-  return {
-    folder,
-    relative_folder: relative(here, folder),
-    ...(source === null
-      ? { embedder }
-      : {
-          sha256: embedder,
-          run: source,
-          ...(isAbsolute(source) && { relative_run: relative(here, source) }),
-        }),
-    ...(checkpoint && { checkpoint }),
-    ...(preprocessing && { preprocessing: JSON.stringify(preprocessing) }),
   };
 }

@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { similarGroups } from '../../retrieve/similar-pairs.js';
+import { addPhotosFlags, type PhotosFlags, photosIndex } from '../photos-index.js';
+import { nameOf, type PhotosCommand, similarityOf } from './duplicates.js';
+
+export function add(program: Command): undefined {
+  addPhotosFlags(
+    program.command('group').description('group images that hang together by pairs that are alike'),
+    '0.8',
+  )
+    .addHelpText('after', '\nExample: conquer group photos --model runs/mine --min-similarity 0.7')
+    .action(
+      async (photos: string, flags: PhotosFlags) =>
+        await runGroup({ photos, ...flags, out: process.stdout, progress: process.stderr }),
+    );
+}
+
+/** Groups of images, the largest first; those that are like no other are in none. */
+export async function runGroup({ photos, out, progress, ...flags }: PhotosCommand): Promise<void> {
+  const minSimilarity = similarityOf(flags.minSimilarity);
+  using index = await photosIndex(photos, flags, progress);
+  const groups = similarGroups(index, { minSimilarity });
+  for (const [number, { images }] of groups.entries())
+    out.write(
+      flags.json
+        ? `${JSON.stringify({ group: number + 1, images })}\n`
+        : `group ${number + 1}, ${images.length} images\n${images.map((image) => `  ${nameOf(image)}\n`).join('')}`,
+    );
+  if (flags.json) return;
+  const grouped = groups.reduce((sum, { images }) => sum + images.length, 0);
+  out.write(`${groups.length} groups, ${index.imageCount - grouped} images alone\n`);
+}

@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type Json, UserError } from '@conquer-dml/run';
+import type { Command } from 'commander';
+import { ImageIndex } from '../../retrieve/image-index.js';
+import { setUpEngine } from '../../train/engine.js';
+import { namingFlags } from '../fill.js';
+import { modelOf } from '../model-of.js';
+import { findRun } from '../runs.js';
+import type { Output } from '../terminal.js';
+
+interface ItemsFlags {
+  add?: string[];
+  id?: string;
+  label?: string[];
+  payload?: string;
+  remove?: string[];
+  merge?: string;
+  compact?: boolean;
+  check?: boolean;
+  run?: string;
+  device?: string;
+  plugin?: string;
+}
+
+export function add(program: Command): undefined {
+  program
+    .command('items')
+    .description('list, add and remove the items of an index')
+    .argument('<index>', 'what conquer index wrote')
+    .option('--add <image...>', 'images of one item; an item of its id is replaced')
+    .option('--id <id>', 'of the item that is added [the name of its first image]')
+    .option('--label <label...>', 'of the item that is added')
+    .option('--payload <json>', 'of the item that is added: what comes back with it')
+    .option('--remove <id...>', 'items that go')
+    .option('--merge <index>', 'add all items of another index of the same model')
+    .option('--compact', 'write all anew in one piece, without what was removed')
+    .option('--check', 'read all, and compare it with its checksums')
+    .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
+    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .option('--plugin <file>', 'parts of your own that the run was trained with')
+    .addHelpText(
+      'after',
+      '\nWithout an option, a line of JSON for each item.\nExample: conquer items shop.index --add front.jpg back.jpg --id sku-17 --label shoes\n         conquer items shop.index --remove sku-17',
+    )
+    .action(
+      async (index: string, flags: ItemsFlags) =>
+        await runItems({ index, ...flags, out: process.stdout, progress: process.stderr }),
+    );
+}
+
+export interface ItemsCommand extends ItemsFlags {
+  index: string;
+  out: Output;
+  /** Takes what is to be said of weights that are fetched. */
+  progress: Output;
+}
+
+/** Lists an index's items, or changes it. */
+export async function runItems(command: ItemsCommand): Promise<void> {
+  const { index: path, add: images, remove, merge, compact, check, out } = command;
+  for (const name of ['id', 'label', 'payload'] as const)
+    if (command[name] !== undefined && images === undefined)
+      throw new UserError(`--${name}: expected --add with it, the images of an item`);
+  const writes = images ?? remove ?? merge ?? (compact || undefined);
+  if (check) {
+    ImageIndex.check(path);
+    out.write(`${path}: whole\n`);
+  }
+  if (writes === undefined) {
+    using index = ImageIndex.open(path);
+    if (!check) for (const item of index.items()) out.write(`${JSON.stringify(item)}\n`);
+    return;
+  }
+  const payload = command.payload === undefined ? null : jsonOf(command.payload);
+  // Looked at first: where there is none, none is made.
+  ImageIndex.open(path).dispose();
+  using lock = ImageIndex.lock(path);
+  using index = ImageIndex.open(path);
+  if (remove) {
+    const missing = remove.find((id) => index.item(id) === undefined);
+    if (missing !== undefined)
+      throw new UserError(`--remove: ${path} has no item ${missing}; conquer items ${path} lists them`);
+    index.remove(remove);
+  }
+  if (images) await addItem(index, images, { ...command, payload });
+  if (merge !== undefined) {
+    using other = ImageIndex.open(merge);
+    try {
+      index.merge(other);
+    } catch (error) {
+      throw error instanceof RangeError ? new UserError(`--merge ${merge}: ${error.message}`) : error;
+    }
+  }
+  index.save(path, { lock, compact: compact ?? false });
+  out.write(`${path}: ${index.count} items with ${index.imageCount} images\n`);
+}
+
+async function addItem(
+  index: ImageIndex,
+  images: readonly string[],
+  {
+    index: path,
+    run,
+    device,
+    plugin,
+    id,
+    label,
+    payload,
+    progress,
+  }: Omit<ItemsCommand, 'payload'> & { payload: Json },
+): Promise<void> {
+  const { origin } = index;
+  const source = run === undefined ? origin?.source : findRun(run);
+  if (!origin || !source)
+    throw new UserError(
+      `${path} is of rows that no run made: items are added from a program, with rows of the same kind`,
+    );
+  namingFlags(() => setUpEngine({ train: { device } }));
+  using model = await modelOf(source, { checkpoint: origin.checkpoint, device, plugin, progress });
+  index.requireEmbedder(model);
+  const rows = await model.embed(images.map((image) => new Uint8Array(readImage(image))));
+  const name = id ?? basename(images[0]!);
+  index.update(rows, [{ id: name, labels: label, payload, images: images.length }]);
+}
+
+function readImage(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UserError(`--add ${path}: it cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function jsonOf(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    throw new UserError(`--payload: expected JSON, got ${text} (${(error as Error).message})`);
+  }
+}

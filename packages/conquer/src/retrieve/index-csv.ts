@@ -1,0 +1,77 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type Json, UserError } from '@conquer-dml/run';
+import { type CsvRow, parseCsv } from '../datasets/csv-rows.js';
+import { isInside } from '../datasets/distribution.js';
+import { readTextFile } from '../datasets/text-file.js';
+import type { Embedder } from './embedder.js';
+import { type ImageToIndex, type IndexedItems, type IndexItemsOptions, indexItems } from './index-items.js';
+
+export type IndexCsvOptions = IndexItemsOptions;
+
+interface ListedItem {
+  id: string;
+  labels: string[];
+  payload: Record<string, Json>;
+  images: ImageToIndex[];
+}
+
+/** Columns that are not of the payload. */
+const KNOWN = ['path', 'id', 'label'];
+
+/**
+ * Indexes the images that a CSV file lists. Its first line names its columns: `path`, relative to the file's folder, and if there
+ * are `id` (else the path is it) and `label`; all others are fields of the payload, as texts. Rows of one id are images of one item.
+ *
+ * @throws UserError where it is none, or lists an image that is not there; else as `indexFolder`
+ */
+export async function indexCsv(
+  embedder: Embedder,
+  path: string,
+  options: IndexCsvOptions = {},
+): Promise<IndexedItems> {
+  const file = resolve(path);
+  const [head, ...rows] = parseCsv(await readTextFile(file, 'a CSV file'), file);
+  const columns = head?.cells.map((cell) => cell.toLowerCase()) ?? [];
+  if (!columns.includes('path') || rows.length === 0)
+    throw new UserError(
+      `${file}: expected a first line that names its columns, path[,id][,label][,…], and images below it, got ${columns.join(',') || 'nothing'}`,
+    );
+  const twice = columns.find((name, at) => columns.indexOf(name) !== at);
+  if (twice !== undefined) throw new UserError(`${file}: its first line names the column ${twice} twice`);
+  const items = new Map<string, ListedItem>();
+  for (const row of rows) await addRow(items, row, columns, file);
+  const listed = [...items.values()].map(({ payload, ...item }) => ({
+    ...item,
+    payload: Object.keys(payload).length === 0 ? null : payload,
+  }));
+  const indexed = await indexItems(embedder, dirname(file), listed, options);
+  if (indexed.index.count === 0) throw new UserError(`${file}: none of its images can be read`);
+  return indexed;
+}
+
+async function addRow(
+  items: Map<string, ListedItem>,
+  { cells, line }: CsvRow,
+  columns: readonly string[],
+  file: string,
+): Promise<void> {
+  if (cells.length > columns.length)
+    throw new UserError(`${file}, line ${line}: expected ${columns.length} cells, got ${cells.length}`);
+  const cell = (name: string) => cells[columns.indexOf(name)] ?? '';
+  const path = cell('path');
+  if (path === '' || !isInside(path))
+    throw new UserError(
+      `${file}, line ${line}: expected a path inside ${dirname(file)}, got ${JSON.stringify(path)}`,
+    );
+  const found = await stat(join(dirname(file), path)).catch(() => null);
+  if (!found?.isFile()) throw new UserError(`${file}, line ${line}: there is no file ${path}`);
+  const id = cell('id') || path;
+  const item = items.get(id) ?? { id, labels: [], payload: {}, images: [] };
+  items.set(id, item);
+  const label = cell('label');
+  if (label !== '' && !item.labels.includes(label)) item.labels.push(label);
+  for (const [at, name] of columns.entries())
+    if (!KNOWN.includes(name) && cells[at]) item.payload[name] ??= cells[at];
+  item.images.push({ path, stamp: { size: found.size, modified: found.mtimeMs } });
+}

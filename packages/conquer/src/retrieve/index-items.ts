@@ -1,0 +1,182 @@
+import { join } from 'node:path';
+import type { ImageInput } from '@conquer-dml/image';
+import {
+  type FileStamp,
+  type IndexedImage,
+  type IndexItem,
+  type IndexOrigin,
+  isIndexOf,
+  isSeenAlike,
+  type Json,
+} from '@conquer-dml/run';
+import { cat, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { requireFiniteRows } from '../evaluate/finite-rows.js';
+import type { Embedder } from './embedder.js';
+import { ImageIndex } from './image-index.js';
+
+/** An image of an item: a file of the index's folder, or bytes or pixels of anywhere. */
+export type ImageToIndex = { path: string; stamp: FileStamp } | { image: ImageInput };
+
+/** An item and its images, which are still to be embedded. */
+export interface ItemToIndex {
+  id: string;
+  labels?: readonly string[] | undefined;
+  payload?: Json | undefined;
+  images: readonly ImageToIndex[];
+}
+
+export interface IndexItemsOptions {
+  /**
+   * An index of the same folder, wherever it lay then, by the same embedder: it is changed into what is wanted now, and of its
+   * images those that have not changed are not embedded again. One of another folder or embedder is not used, and stays as it is.
+   */
+  previous?: ImageIndex | null;
+  /** Images that cannot be read are left out (default), or end it. */
+  onBadImage?: 'skip' | 'fail';
+  /** Threads that decode; default one a core. */
+  threads?: number | undefined;
+  /** Ends the work early; a previous index is as it was then. */
+  signal?: AbortSignal | undefined;
+  /** Images that were embedded or left out so far, of so many that are new or changed. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told of images that cannot be read and are left out, a line each. */
+  onWarning?: (message: string) => void;
+}
+
+export interface IndexedItems {
+  /** The previous index, where it was used, or a new one. It belongs to the caller, who saves or searches it. */
+  index: ImageIndex;
+  /** Images that were embedded now; the others were in the previous index. */
+  embedded: number;
+  /** Places, among all images in their order, of those that could not be read. */
+  bad: readonly number[];
+}
+
+/** Where rows of an embedder come from. */
+export function originOf(embedder: Embedder, folder: string): IndexOrigin {
+  const { id, view, source = null, checkpoint = null } = embedder;
+  return { folder, embedder: id, source, checkpoint, preprocessing: view };
+}
+
+/** The previous index, if its rows are of use: of the same folder, embedder, and what that sees. */
+export function usable(
+  previous: ImageIndex | null | undefined,
+  embedder: Embedder,
+  folder: string,
+): ImageIndex | null {
+  const origin = previous?.origin;
+  if (!previous || origin?.embedder !== embedder.id || !isSeenAlike(origin.preprocessing, embedder.view))
+    return null;
+  return isIndexOf({ origin, sample: previous.sample }, folder) ? previous : null;
+}
+
+/**
+ * Makes an index of some items, or changes one into that. Items that are of no file and of no id that is wanted stay; those that
+ * are of files go where they are no longer wanted.
+ *
+ * @param folder that paths are relative to
+ * @param items each id once
+ * @throws ImageError naming the first image that cannot be read, if these are not left out; Interrupted after `signal` was aborted
+ */
+export async function indexItems(
+  embedder: Embedder,
+  folder: string,
+  items: readonly ItemToIndex[],
+  options: IndexItemsOptions = {},
+): Promise<IndexedItems> {
+  const { onBadImage = 'skip', threads, signal, onProgress, onWarning } = options;
+  const before = usable(options.previous, embedder, folder);
+  const wanted = items.flatMap((item, at) => {
+    const was = before?.item(item.id);
+    return item.images.map((image, place) => ({ at, image, old: was ? oldPlace(was, image, place) : -1 }));
+  });
+  const fresh = wanted.flatMap((one, place) => (one.old < 0 ? [{ ...one, place }] : []));
+  const bad = new Set<number>();
+  const made =
+    fresh.length === 0
+      ? new Float32Array(0)
+      : await embedder.embed(
+          fresh.map(({ image }) => ('image' in image ? image.image : join(folder, image.path))),
+          {
+            threads,
+            signal,
+            onProgress: (done) => onProgress?.({ done: done + bad.size, total: fresh.length }),
+            ...(onBadImage === 'skip' && {
+              onBad: (error, at) => {
+                bad.add(fresh[at]!.place);
+                onWarning?.(`${error.message}; it is left out`);
+              },
+            }),
+          },
+        );
+  using embedded = rowsOf(made, fresh.length - bad.size, embedder.dim);
+  if (fresh.length > 0) onProgress?.({ done: fresh.length, total: fresh.length });
+  const rowAt = new Map(
+    fresh.filter(({ place }) => !bad.has(place)).map(({ place }, row) => [place, row] as const),
+  );
+
+  const origin = originOf(embedder, folder);
+  const index = before ?? ImageIndex.empty(embedder.dim, origin);
+  if (before) index.moved(origin);
+  const whole: IndexItem[] = [];
+  const rows: Tensor[] = [];
+  const kept = new Set<string>();
+  let place = 0;
+  scope(() => {
+    for (const [at, item] of items.entries()) {
+      const first = place;
+      while (place < wanted.length && wanted[place]!.at === at) place++;
+      const there = wanted
+        .slice(first, place)
+        .flatMap((one, i) => (bad.has(first + i) ? [] : [{ ...one, i: first + i }]));
+      if (there.length === 0) continue;
+      kept.add(item.id);
+      const next: IndexItem = {
+        id: item.id,
+        labels: item.labels ?? [],
+        payload: item.payload ?? null,
+        images: there.map(({ image }) => imageOf(image)),
+      };
+      const was = index.item(item.id);
+      if (was && there.every(({ old }, i) => old === i) && JSON.stringify(was) === JSON.stringify(next))
+        continue;
+      const old = there.some((one) => one.old >= 0) ? index.rows(item.id)! : null;
+      whole.push(next);
+      for (const one of there)
+        rows.push(one.old >= 0 ? old!.narrow(0, one.old, 1) : embedded.narrow(0, rowAt.get(one.i)!, 1));
+    }
+    const gone = [...index.items()].filter(
+      ({ id, images }) => !kept.has(id) && images.some(({ path }) => path !== null),
+    );
+    index.remove(gone.map(({ id }) => id));
+    if (whole.length > 0) index.put(cat(rows), whole);
+  });
+  return { index, embedded: fresh.length - bad.size, bad: [...bad] };
+}
+
+/** Which of an item's images this was, unchanged; −1: none. */
+function oldPlace(was: IndexItem, image: ImageToIndex, place: number): number {
+  if ('image' in image) return -1;
+  const same = ({ path, stamp }: IndexedImage) =>
+    path === image.path && stamp?.size === image.stamp.size && stamp.modified === image.stamp.modified;
+  return was.images[place] && same(was.images[place]) ? place : was.images.findIndex(same);
+}
+
+const imageOf = (image: ImageToIndex): IndexedImage =>
+  'image' in image ? { path: null, stamp: null } : { path: image.path, stamp: image.stamp };
+
+/** What an embedder gave, which may be code of one's own. */
+function rowsOf(made: Float32Array, count: number, dim: number): Tensor {
+  if (!(made instanceof Float32Array) || made.length !== count * dim)
+    throw new TypeError(
+      `the embedder: expected a Float32Array of ${count} rows of ${dim} numbers for ${count} images, got ${made instanceof Float32Array ? `${made.length} numbers` : typeof made}`,
+    );
+  const rows = tensor(made, { shape: [count, dim] }).keep();
+  try {
+    requireFiniteRows(rows, (row) => `image ${row + 1} of those that were embedded`);
+    return rows;
+  } catch (error) {
+    rows.dispose();
+    throw error;
+  }
+}

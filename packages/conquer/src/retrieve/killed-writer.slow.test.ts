@@ -1,0 +1,20 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { expect, it } from 'vitest';
+import { Random } from '../random.js';
+import { killWriter, writeCounted } from '../testing/killed-writer.js';
+import { ImageIndex } from './image-index.js';
+
+const KILLS = Number(process.env.CONQUER_KILLS ?? 200);
+
+it(`an index is whole after each of ${KILLS} kills in its writes`, { timeout: KILLS * 20_000 }, async () => {
+  const path = join(temporaryFolder(), 'i.index');
+  writeCounted(path);
+  const random = new Random(1);
+  for (let kill = 0; kill < KILLS; kill++) await killWriter(path, random);
+  // What killed writers left goes at the next write.
+  using index = ImageIndex.open(path);
+  index.save(path, { compact: true });
+  expect(readdirSync(path)).toHaveLength(4);
+});
