@@ -197,7 +197,6 @@ export {
   ImageIndex,
   type IndexLock,
   type IndexSearchOptions,
-  type Match,
   type OpenIndexOptions,
   type SaveIndexOptions,
 } from './retrieve/image-index.js';
@@ -209,11 +208,16 @@ export {
   type ItemToIndex,
   indexItems,
 } from './retrieve/index-items.js';
+export type { ImageOf, Match } from './retrieve/match.js';
 export { mergeEmbeddings } from './retrieve/merge-embeddings.js';
-export { type ImageSearch, type ImageSearchOptions, type OpenSearchOptions, openIndex } from './retrieve/open-index.js';
+export {
+  type ImageSearch,
+  type ImageSearchOptions,
+  type OpenSearchOptions,
+  openIndex,
+} from './retrieve/open-index.js';
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
 export {
-  type ImageOf,
   type SimilarGroup,
   type SimilarPair,
   type SimilarPairsOptions,

@@ -1,5 +1,6 @@
 import type { RowData } from '../row-data.js';
-import type { ImageIndex, IndexSearchOptions, Match } from './image-index.js';
+import type { ImageIndex, IndexSearchOptions } from './image-index.js';
+import type { Match } from './match.js';
 
 export interface ClassifyOptions extends Pick<IndexSearchOptions, 'embedder'> {
   /** How many of the nearest labelled items vote; default 20. */

@@ -1,4 +1,3 @@
-import { join, relative } from 'node:path';
 import {
   IndexFolder,
   type IndexItem,
@@ -6,7 +5,6 @@ import {
   ItemList,
   indexItem,
   isSeenAlike,
-  type Json,
   type NewIndexItem,
   UserError,
 } from '@conquer-dml/run';
@@ -16,6 +14,7 @@ import { readEarlierIndex } from './earlier-index.js';
 import type { Embedder } from './embedder.js';
 import { joinedRows, type RowRun, unitRowsOf } from './index-rows.js';
 import { IndexSegment } from './index-segment.js';
+import { blocksOf, type IndexBlock, inFolder, type Match, matchOf } from './match.js';
 import { nearestRows } from './nearest-rows.js';
 import {
   type IndexHome,
@@ -25,20 +24,6 @@ import {
   sampleOf,
   writeParts,
 } from './stored-index.js';
-
-/** An item that was found. */
-export interface Match {
-  id: string;
-  /** Its classes. */
-  labels: readonly string[];
-  payload: Json;
-  /** Of the image that is near: absolute. null where it is of no file in the index's folder. */
-  path: string | null;
-  /** Which of the item's images that is, from 0. */
-  image: number;
-  /** Cosine of the two embeddings, −1…1: 1 for the same. */
-  similarity: number;
-}
 
 export interface OpenIndexOptions {
   /** Where the folder of images is now; by default where it was, or where it lies as seen from the index. */
@@ -192,25 +177,8 @@ export class ImageIndex {
   }
 
   /** All rows in pieces of at most `size`, with the images that they are of. They are for reading, and gone at the next piece. */
-  *blocks(size: number): Generator<{ rows: Tensor; images: Pick<Match, 'id' | 'image' | 'path'>[] }> {
-    const folder = this.#origin?.folder ?? null;
-    for (const segment of this.#segments) {
-      for (const { rows, start, count } of segment.runs()) {
-        for (let done = 0; done < count; done += size) {
-          const some = Math.min(size, count - done);
-          using block = rows.narrow(0, start + done, some);
-          const images = Array.from({ length: some }, (_, i) => {
-            const row = start + done + i;
-            const place = segment.table.placeOfRow(row);
-            const image = row - segment.table.firstRow(place);
-            const { id, images: all } = segment.table.item(place);
-            const path = all[image]!.path;
-            return { id, image, path: path === null || folder === null ? null : join(folder, path) };
-          });
-          yield { rows: block, images };
-        }
-      }
-    }
+  *blocks(size: number): Generator<IndexBlock> {
+    for (const segment of this.#segments) yield* blocksOf(segment, size, this.#origin?.folder ?? null);
   }
 
   #find(id: string): { segment: IndexSegment; place: number } | undefined {
@@ -314,12 +282,7 @@ export class ImageIndex {
     const items = [...other.items()].map((item) => {
       if (this.#find(item.id))
         throw new RangeError(`both indexes hold an item ${item.id}: remove one of them`);
-      if (own === null || from === null || own.folder === from.folder) return item;
-      const images = item.images.map(({ path, stamp }) => ({
-        path: path === null ? null : relative(own.folder, join(from.folder, path)),
-        stamp,
-      }));
-      return { ...item, images };
+      return own === null || from === null ? item : inFolder(item, from.folder, own.folder);
     });
     using rows = other.allRows();
     this.#put('ImageIndex.merge', rows, items);
@@ -397,20 +360,7 @@ export class ImageIndex {
       }),
     );
     const folder = this.#origin?.folder ?? null;
-    return found.map((rows) =>
-      rows.map(({ segment, place, image, similarity }): Match => {
-        const { id, labels, payload, images } = segment.table.item(place);
-        const path = images[image]!.path;
-        return {
-          id,
-          labels,
-          payload,
-          path: path === null || folder === null ? null : join(folder, path),
-          image,
-          similarity,
-        };
-      }),
-    );
+    return found.map((rows) => rows.map((row) => matchOf(row, folder)));
   }
 
   /** Frees the rows, and what was prepared of them. */

@@ -4,7 +4,8 @@ import type { ImageInput } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
 import { type Classified, type ClassifyOptions, classify } from './classify.js';
 import type { Embedder } from './embedder.js';
-import { ImageIndex, type IndexSearchOptions, type Match, type OpenIndexOptions } from './image-index.js';
+import { ImageIndex, type IndexSearchOptions, type OpenIndexOptions } from './image-index.js';
+import type { Match } from './match.js';
 import { type OpenModelOptions, openModel } from './open-model.js';
 
 export interface OpenSearchOptions extends OpenIndexOptions, Omit<OpenModelOptions, 'checkpoint'> {

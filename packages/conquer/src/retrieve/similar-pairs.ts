@@ -1,7 +1,8 @@
 import type { Tensor } from '@conquer-dml/torch';
 import { checkStop, type StopCheck } from '../stop-check.js';
-import type { ImageIndex, Match } from './image-index.js';
+import type { ImageIndex } from './image-index.js';
 import { rowsAt } from './index-rows.js';
+import type { ImageOf, Match } from './match.js';
 
 /** Rows that are searched at a time. */
 const QUERIES = 256;
@@ -15,9 +16,6 @@ export interface SimilarPairsOptions {
   stop?: StopCheck | undefined;
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
-
-/** An image in an index. */
-export type ImageOf = Pick<Match, 'id' | 'image' | 'path'>;
 
 /** Two images of different items that are alike. */
 export interface SimilarPair {

@@ -1,6 +1,7 @@
 import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
-import { type ImageOf, similarPairs } from '../../retrieve/similar-pairs.js';
+import type { ImageOf } from '../../retrieve/match.js';
+import { similarPairs } from '../../retrieve/similar-pairs.js';
 import { addPhotosFlags, type PhotosFlags, photosIndex } from '../photos-index.js';
 import type { Output } from '../terminal.js';
 
