@@ -117,13 +117,23 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
     packages: directions(PACKAGES),
     rooms: directions(ROOMS),
     metrics: table(
-      ['name', 'what it is', 'when'],
-      metrics.map(({ names, help, extended, shown: how }) => [
-        names([1, 2])
+      [
+        'name',
+        'what it is',
+        'divided by',
+        'a query that can find nothing counts',
+        'the same elsewhere',
+        'measured with',
+      ],
+      metrics.map(({ names, at = [], help, divisor = '', withoutMatch = '', others = '', shown, when }) => [
+        names(at === 'recall' ? [1, 10] : at)
           .map((name) => `\`${name}\``)
           .join(', '),
-        `${help}${how === 'plain' ? '; no per cent' : ''}`,
-        extended ? '`--all-metrics`' : 'always',
+        `${help}${shown === 'plain' ? '; no per cent' : ''}`,
+        divisor,
+        withoutMatch,
+        others,
+        { always: 'usual, all', all: 'all', named: 'its name' }[when],
       ]),
     ),
   };

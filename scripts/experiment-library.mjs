@@ -27,7 +27,7 @@ export async function experimentLibrary(load = built) {
     'optimize/optimizers.ts': named(builtInParts.optimizers),
     'optimize/schedules.ts': named(builtInParts.schedules),
     'track/trackers.ts': named(builtInParts.trackers),
-    'evaluate/metrics.ts': metrics.map(({ names }) => names([1])[0]),
+    'evaluate/metrics.ts': metrics.map(({ names, at = [] }) => names(at === 'recall' ? [1] : at)[0]),
   };
   const { flagsOf } = await load('cli/flags');
   return {

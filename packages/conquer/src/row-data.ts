@@ -11,8 +11,8 @@ export type RowData =
   | readonly number[]
   | readonly (readonly number[] | Float32Array | Float64Array)[];
 
-/** The class of each of N rows: numbers, or names. */
-export type Labels = Int32Array | readonly number[] | readonly string[];
+/** The class of each of N rows: whole numbers of any size, or names. */
+export type Labels = Int32Array | BigInt64Array | readonly (number | bigint)[] | readonly string[];
 
 /** What is known of rows: of those without a shape, one of the two says it. */
 export interface RowShape {
@@ -80,42 +80,54 @@ function listedRows(what: string, rows: readonly unknown[]): Tensor {
 }
 
 /**
+ * Labels numbered anew, 0, 1, …, in the order in which they occur: whatever they are, no two become one.
+ *
  * @param what whose labels they are, for messages
- * @param numbers of the names so far, in which new ones get the next: the same ones for rows that are compared
- * @throws TypeError for what is no list of numbers or of names; RangeError for a number that is no whole one of 32 bits
+ * @param numbers of the labels so far, in which new ones get the next: the same ones for rows that are compared
+ * @throws TypeError for what is no list of numbers or of names; RangeError for a number that is no whole one, or too large to
+ *   be told from the next (a bigint never is)
  */
-export function labelsFrom(what: string, labels: Labels, numbers = new Map<string, number>()): Int32Array {
-  if (labels instanceof Int32Array) return labels;
-  if (!Array.isArray(labels))
+export function labelsFrom(
+  what: string,
+  labels: Labels,
+  numbers = new Map<string | number, number>(),
+): Int32Array {
+  if (!Array.isArray(labels) && !(labels instanceof Int32Array || labels instanceof BigInt64Array))
     throw new TypeError(
       `${what}: expected an Int32Array, a list of numbers or a list of names as labels, got ${shown(labels)}`,
     );
-  if (isNamed(labels)) return numbersOf(what, labels, numbers);
-  const given: readonly number[] = labels;
-  const whole = Int32Array.from(given);
-  const place = given.findIndex((label, at) => whole[at] !== label);
-  if (place >= 0)
-    throw new RangeError(
-      `${what}: expected whole numbers as labels, got ${shown(given[place])} as label ${place + 1}`,
-    );
-  return whole;
+  const named = isNamed(labels);
+  const found = new Int32Array(labels.length);
+  for (let place = 0; place < labels.length; place++) {
+    const key = named ? labels[place] : wholeOf(labels[place]);
+    if (named ? typeof key !== 'string' : key === null) {
+      const value = shown(labels[place]);
+      if (named || (typeof labels[place] !== 'number' && typeof labels[place] !== 'bigint'))
+        throw new TypeError(
+          `${what}: expected ${named ? 'names' : 'numbers'} as labels, got ${value} as label ${place + 1}`,
+        );
+      throw new RangeError(`${what}: expected whole numbers as labels, got ${value} as label ${place + 1}`);
+    }
+    const number = numbers.get(key!) ?? numbers.size;
+    numbers.set(key!, number);
+    found[place] = number;
+  }
+  return found;
+}
+
+/** A number and a bigint of one value are one label; null: it is no whole number. */
+function wholeOf(value: unknown): number | string | null {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : `${value}`;
+  // -0 is 0 to a Map.
+  return Number.isSafeInteger(value) ? (value as number) : null;
 }
 
 /** Whether labels are names; an empty list is of either kind. */
 export const isNamed = (labels: Labels): labels is readonly string[] => typeof labels[0] === 'string';
 
-function numbersOf(what: string, names: readonly string[], numbers: Map<string, number>): Int32Array {
-  return Int32Array.from(names, (name, place) => {
-    if (typeof name !== 'string')
-      throw new TypeError(`${what}: expected names as labels, got ${shown(name)} as label ${place + 1}`);
-    const number = numbers.get(name) ?? numbers.size;
-    numbers.set(name, number);
-    return number;
-  });
-}
-
 function shown(value: unknown): string {
-  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'bigint')
+    return String(value);
   if (typeof value === 'string') return JSON.stringify(value);
   return Array.isArray(value) ? 'a list' : (value.constructor?.name ?? typeof value);
 }

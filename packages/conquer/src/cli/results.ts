@@ -1,7 +1,7 @@
 import type { Metrics } from '@conquer-dml/run';
 import Table from 'cli-table3';
 import type { Metric } from '../evaluate/metric.js';
-import { metrics as known } from '../evaluate/metrics.js';
+import { metricNamed } from '../evaluate/metrics.js';
 
 /** A row of metrics under a name, such as 'before training'. */
 export interface ResultRow {
@@ -17,11 +17,7 @@ export interface ResultsTableOptions {
   compat?: boolean;
 }
 
-/** The metric of a name in results; undefined for a standard deviation, or one of an earlier version. */
-const metricOf = (name: string) =>
-  known.find(({ names }: Metric) => names([Number(name.replace(/\D+/, ''))]).includes(name)) as
-    | Metric
-    | undefined;
+const metricOf = (name: string): Metric | undefined => metricNamed(name)?.metric;
 
 /** Whether it is the standard error of another, beside which it stands. */
 const isError = (name: string) => name.endsWith(' SE');

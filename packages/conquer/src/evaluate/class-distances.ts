@@ -79,10 +79,10 @@ export const classDistance: RowMetric = {
   names: () => ['intra', 'inter'],
   help: "mean cosine distance within classes, and between the classes' centres; their ratio is the paper's π_ratio",
   shown: 'plain',
-  extended: true,
+  when: 'all',
   chooses: false,
   of: 'rows',
-  measure(embeddings, labels, stop) {
+  measure(embeddings, labels, _, stop) {
     const { intra, inter } = classDistances(embeddings, labels, stop);
     return [intra, inter];
   },

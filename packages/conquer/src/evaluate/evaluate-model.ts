@@ -10,7 +10,10 @@ import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
 export interface EvaluateModelOptions
   extends EmbedOptions,
     Pick<EmbedImagesOptions, 'profile'>,
-    Pick<EvaluateOptions, 'recallAt' | 'nmi' | 'extended'> {
+    Pick<
+      EvaluateOptions,
+      'recallAt' | 'nmi' | 'extended' | 'metrics' | 'prefixes' | 'rerank' | 'expand' | 'onQuery'
+    > {
   /** Default 'test', whose images are looked for in the gallery where there is one. */
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
@@ -59,8 +62,10 @@ export interface ModelEvaluation {
 export async function evaluateModel(
   model: EmbeddingNetwork,
   data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'ownInGallery' | 'plain'>,
-  { onProgress, signal, recallAt, nmi, extended = false, split = 'test', ...embed }: EvaluateModelOptions,
+  options: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
+  const { onProgress, signal, split = 'test', learner, profile, ...measuring } = options;
+  const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
   const galleryLabels = split === 'test' ? data.galleryLabels : undefined;
@@ -90,9 +95,7 @@ export async function evaluateModel(
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
-      recallAt,
-      extended,
-      ...(nmi !== undefined && { nmi }),
+      ...measuring,
       ...(gallery && { gallery: { ...gallery, own } }),
       stop: signal,
     });

@@ -1,14 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { cat, liveTensors, manualSeed, randn, scope, tensor } from '@conquer-dml/torch';
+import { cat, Generator, liveTensors, manualSeed, randn, scope, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
-import { averagePrecisionAtR, countRelevant } from './average-precision.js';
+import { adjustedMutualInformation } from './ami.js';
+import { countRelevant } from './count-relevant.js';
 import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
+import { mapAtR } from './map-at-r.js';
+import { marp } from './marp.js';
+import type { Hits, SearchMetric } from './metric.js';
 import { normalizedMutualInformation } from './nmi.js';
-import { recallAtK } from './recall.js';
+import { recall } from './recall.js';
 
-const peers: { a: number[]; b: number[]; value: number }[] = JSON.parse(
+const peers: { a: number[]; b: number[]; value: number; adjusted: number }[] = JSON.parse(
   readFileSync(fileURLToPath(new URL('../../test/fixtures/peers.json', import.meta.url)), 'utf8'),
 ).nmi;
 
@@ -28,28 +32,62 @@ describe('normalizedMutualInformation', () => {
   });
 });
 
+describe('adjustedMutualInformation', () => {
+  it('equals scikit-learn with the arithmetic mean', () => {
+    for (const { a, b, adjusted } of peers)
+      expect(adjustedMutualInformation(Int32Array.from(a), Int32Array.from(b))).toBeCloseTo(adjusted, 10);
+  });
+
+  it('is 0 by chance, where NMI is far from it', () => {
+    const random = new Random(2);
+    const draw = () => Int32Array.from({ length: 2000 }, () => random.int(400));
+    const [a, b] = [draw(), draw()];
+    expect(normalizedMutualInformation(a, b)).toBeGreaterThan(0.7);
+    expect(Math.abs(adjustedMutualInformation(a, b))).toBeLessThan(0.02);
+  });
+
+  it('says nothing of images that are a class each', () => {
+    const own = Int32Array.from({ length: 20 }, (_, at) => at);
+    const classes = own.map((at) => at % 4);
+    expect(normalizedMutualInformation(classes, own)).toBeCloseTo(0.633, 3);
+    expect(adjustedMutualInformation(classes, own)).toBeCloseTo(0, 10);
+    expect(adjustedMutualInformation(own, own)).toBe(1);
+  });
+});
+
+it('NMI of 400 classes of 5 that lie in heaps is that of the heaps', () => {
+  const generator = new Generator(5);
+  using centres = randn([400, 32], { generator });
+  using spread = randn([2000, 32], { generator });
+  const labels = Int32Array.from({ length: 2000 }, (_, at) => at % 400);
+  using rows = scope(() => centres.repeat([5, 1]).add(spread.mul(0.2)));
+  const { NMI, AMI } = evaluateEmbeddings(rows, labels, { metrics: ['NMI', 'AMI'] });
+  expect(NMI).toBeGreaterThan(0.94);
+  expect(AMI).toBeGreaterThan(0.8);
+});
+
 describe('recall and average precision', () => {
   const gallery = Int32Array.of(0, 1, 0, 1, 1);
-  // Two queries of class 0 and 1, all five gallery images in order.
+  // Two queries of class 0 and 1, all five gallery images in order: 1 0 3 4 2 and 3 0 1 2 4.
   const queries = Int32Array.of(0, 1);
-  const neighbours = Int32Array.of(1, 0, 3, 4, 2, 3, 0, 1, 2, 4);
+  const found: Hits[] = [
+    { ranks: [2, 5], relevant: 2, size: 5 },
+    { ranks: [1, 3, 5], relevant: 3, size: 5 },
+  ];
+  const mean = (metric: SearchMetric, at: number[] = []) =>
+    found.reduce((sum, hits) => sum + metric.measure(hits, at)[0]!, 0) / found.length;
 
   it('counts a query as found if any of the first k is of its class', () => {
-    expect(recallAtK(queries, gallery, neighbours, 1)).toBe(0.5);
-    expect(recallAtK(queries, gallery, neighbours, 2)).toBe(1);
-    expect(recallAtK(queries, gallery, neighbours, 100)).toBe(1);
+    expect([1, 2, 100].map((k) => mean(recall, [k]))).toEqual([0.5, 1, 1]);
   });
 
   it('divides by R or by the hits', () => {
-    const relevant = countRelevant(queries, gallery);
-    expect([...relevant]).toEqual([2, 3]);
+    expect([...countRelevant(queries, gallery)]).toEqual([2, 3]);
     // Query 0: hits among the first 2: rank 2. Query 1: hits among the first 3: ranks 1 and 3.
     const first = 1 / 2;
     const second = 1 + 2 / 3;
-    const byR = averagePrecisionAtR(queries, gallery, neighbours, relevant, 'relevant');
-    expect(byR).toBeCloseTo((first / 2 + second / 3) / 2, 14);
-    const byHits = averagePrecisionAtR(queries, gallery, neighbours, relevant, 'hits');
-    expect(byHits).toBeCloseTo((first / 1 + second / 2) / 2, 14);
+    expect(mean(mapAtR)).toBeCloseTo((first / 2 + second / 3) / 2, 14);
+    expect(mean(marp)).toBeCloseTo((first / 1 + second / 2) / 2, 14);
   });
 
   it('does not count the query itself as relevant', () => {
@@ -203,6 +241,11 @@ describe('evaluateEmbeddings', () => {
     expect(Object.keys(more).filter((name) => !(name in plain))).toEqual([
       'MAP@1000',
       'MAP',
+      'mINP',
+      'AMI',
+      'AMI std',
+      'k-means',
+      'k-means std',
       'F1',
       'F1 std',
       'rho',

@@ -2,19 +2,19 @@ import type { Metrics } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
-import { eachNeighbourBlock } from '../neighbours/nearest.js';
-import type { NeighbourBlock } from '../neighbours/neighbours.js';
+import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
 import { unitRows } from '../neighbours/unit-rows.js';
-import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
 import { usualRecallAt } from '../recall-at.js';
 import { isNamed, type Labels, labelsFrom, type RowData, rowsFrom } from '../row-data.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
-import { countRelevant } from './average-precision.js';
-import type { Metric } from './metric.js';
-import { metrics as known } from './metrics.js';
-import { standardErrorOverClasses } from './standard-error.js';
+import { type ExpandOptions, expanded } from './expand.js';
+import type { Clustering } from './metric.js';
+import { type WantedMetric, wantedMetrics } from './metrics.js';
+import { PairDistances } from './pair-distances.js';
+import { prefixRecallName, prefixRecalls } from './prefix-recalls.js';
+import { searchMeans } from './search-means.js';
 
 /** Images that are searched. */
 export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels = Int32Array> {
@@ -22,8 +22,18 @@ export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels =
   embeddings: Rows;
   /** (M,) */
   labels: Classes;
-  /** Where queries that are in the gallery too stand in it: a query is never compared with itself. Default: none is. */
+  /**
+   * What a query leaves out of its search: where it stands in the gallery itself, as it is never compared with itself, or
+   * where its class was seen by its own camera too. Default: nothing.
+   */
   own?: OwnInGallery;
+  /** Where queries that are in the gallery too stand in it, if `own` says more than that: they count once. */
+  same?: OwnInGallery | undefined;
+  /**
+   * A query that can find nothing counts as a miss in all that is a search (default), or is left out of the means, as in
+   * re-identification.
+   */
+  withoutMatch?: 'miss' | 'left out' | undefined;
 }
 
 export interface EvaluateOptions {
@@ -40,17 +50,24 @@ export interface EvaluateOptions {
   gallery?: Gallery<RowData, Labels>;
   /** Queries at a time, as in `nearestNeighbours`. */
   blockSize?: number;
-  /**
-   * Also what the Revisiting collection measures, which takes a second pass over all distances. Default
-   * false.
-   */
+  /** Names of metrics, such as P@10, and groups of them: usual (default), all. docs/metrics.md lists them. */
+  metrics?: readonly string[];
+  /** The same as the metrics `all`. Default false. */
   extended?: boolean;
+  /** Recall@1 also of the first so many dimensions alone, brought to length 1: an embedding may be nested. */
+  prefixes?: readonly number[];
+  /** Searches go by distances that mutual neighbours change, see `eachReranked`; what is no search does not. */
+  rerank?: KReciprocalOptions | null | undefined;
+  /** Queries and gallery take up what is most similar before anything is measured, see `expandQueries`. */
+  expand?: ExpandOptions | null | undefined;
+  /** Told of every query, in order, by its row: the values that means are taken of, by name. null: it is left out of them. */
+  onQuery?: ((query: number, values: Readonly<Record<string, number>> | null) => void) | undefined;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
 
 /** The same of rows in tensors, as they are compared. */
-interface MeasureOptions extends Omit<EvaluateOptions, 'metric'> {
+interface MeasureOptions extends Omit<EvaluateOptions, 'metric' | 'expand'> {
   gallery?: Gallery;
 }
 
@@ -61,7 +78,12 @@ const optionNames: OptionNames<EvaluateOptions> = {
   nmi: true,
   gallery: true,
   blockSize: true,
+  metrics: true,
   extended: true,
+  prefixes: true,
+  rerank: true,
+  expand: true,
+  onQuery: true,
   stop: true,
 };
 
@@ -73,7 +95,7 @@ const optionNames: OptionNames<EvaluateOptions> = {
  * queries and gallery together, what is in both once. A metric that these embeddings have none of is left out.
  *
  * @param embeddings N rows of D numbers, see `RowData`
- * @param labels (N,) numbers or names
+ * @param labels (N,) whole numbers of any size, or names
  * @throws TypeError for what is no rows or labels; RangeError if sizes do not fit, or for a row of zeros by cosine; Error if an
  *   embedding is NaN or infinite
  * @throws Interrupted after `stop`
@@ -84,10 +106,10 @@ export function evaluateEmbeddings(
   options: EvaluateOptions = {},
 ): Metrics {
   refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
-  const { gallery, metric = 'euclidean', ...others } = options;
+  const { gallery, metric = 'euclidean', expand, ...others } = options;
   if (metric !== 'euclidean' && metric !== 'cosine')
     throw new RangeError(`evaluateEmbeddings: expected the metric euclidean or cosine, got ${metric}`);
-  const numbers = new Map<string, number>();
+  const numbers = new Map<string | number, number>();
   const tensors = (what: string, rows: RowData, given: Labels) => {
     const name = `evaluateEmbeddings, ${what}`;
     const classes = labelsFrom(name, given, numbers);
@@ -104,87 +126,80 @@ export function evaluateEmbeddings(
         throw new TypeError(
           'evaluateEmbeddings: expected labels of queries and gallery both as numbers or both as names',
         );
-      const measured = { ...others, ...(searched && { gallery: searched }) };
-      return measure(queries.embeddings, queries.labels, measured);
+      const among = searched?.embeddings ?? null;
+      const rows = expand ? expanded(queries.embeddings, among, expand) : null;
+      const gallery_ = searched && { ...searched, ...(rows?.gallery && { embeddings: rows.gallery }) };
+      const measured = { ...others, ...(gallery_ && { gallery: gallery_ }) };
+      return measure(rows?.queries ?? queries.embeddings, queries.labels, measured);
     }),
   );
 }
 
 function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions): Metrics {
   const { recallAt = usualRecallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
-  const { stop } = options;
+  const { stop, onQuery, rerank, prefixes = [] } = options;
   checkStop(stop);
 
-  const galleryLabels = gallery?.labels ?? labels;
-  const relevant = countRelevant(labels, gallery?.labels ?? null, { own: gallery?.own });
-  const mostRelevant = relevant.reduce((a, b) => Math.max(a, b), 1);
-  const deepest = Math.max(mostRelevant, ...recallAt);
-  const metrics: Metrics = {};
-  const wanted: readonly Metric[] = known.filter((metric) => extended || !metric.extended);
-  const ofNeighbours = wanted.filter((metric) => metric.of === 'neighbours');
-  const own: OwnInGallery = gallery?.own ?? new Map();
-  const firstHits = new Uint8Array(labels.length);
-  const onBlock = (block: NeighbourBlock) => {
-    const { start, count } = block;
-    const found = {
-      queryLabels: labels.subarray(start, start + count),
-      galleryLabels,
-      neighbours: withoutOwn(block, start, own, deepest).indices,
-      relevant: relevant.subarray(start, start + count),
-    };
-    const { neighbours } = found;
-    const width = neighbours.length / count;
-    for (let row = 0; row < count; row++)
-      if (galleryLabels[neighbours[row * width] as number] === labels[start + row])
-        firstHits[start + row] = 1;
-    const share = count / labels.length;
-    for (const { names, measure } of ofNeighbours)
-      for (const [i, value] of measure(found, recallAt).entries()) {
-        const name = names(recallAt)[i]!;
-        metrics[name] = (metrics[name] ?? 0) + value * share;
-      }
-  };
-  // Metrics look at the order of the first R, and at which are the first k; where up to `most` of them are left
-  // out, the first k are among the first k, k + 1, …
-  const most = mostOwn(own);
-  const cuts = recallAt.flatMap((k) => Array.from({ length: most + 1 }, (_, more) => k + more));
-  const approximate = { blockSize, order: { first: mostRelevant + most, cuts }, stop };
-  const among = gallery?.embeddings ?? null;
-  eachNeighbourBlock(embeddings, among, deepest + most, approximate, onBlock);
-  addStandardError(metrics, firstHits, labels);
-  for (const metric of wanted) {
-    if (metric.of !== 'rankings') continue;
-    const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }), stop };
-    const values = metric.measure(embeddings, labels, relevant, search);
-    for (const [i, value] of values.entries()) metrics[metric.names(recallAt)[i]!] = value;
+  const wanted = wantedMetrics(options.metrics ?? [extended ? 'all' : 'usual'], recallAt);
+  const values = new Map<string, number>();
+  const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }), stop };
+  const ofSearch = wanted.flatMap(({ metric, at }) => (metric.of === 'search' ? [{ metric, at }] : []));
+  const means = searchMeans(embeddings, labels, ofSearch, { ...search, onQuery, rerank });
+  for (const [name, value] of means) values.set(name, value);
+  for (const [name, value] of prefixRecalls(embeddings, labels, prefixes, search)) values.set(name, value);
+
+  const ofPairs = wanted.flatMap(({ metric, at }) => (metric.of === 'pairs' ? [{ metric, at }] : []));
+  if (ofPairs.length > 0) {
+    const pairs = new PairDistances(embeddings, labels, search);
+    for (const { metric, at } of ofPairs) setAll(values, metric.names(at), metric.measure(pairs, at));
   }
   // What is in both counts once.
-  const inBoth = new Set([...own.values()].flat());
+  const galleryLabels = gallery?.labels ?? labels;
+  const inBoth = new Set([...(gallery?.same ?? gallery?.own ?? new Map()).values()].flat());
   const only = Int32Array.from(galleryLabels.keys()).filter((position) => !inBoth.has(position));
   const everyLabel = gallery
     ? Int32Array.from([...labels, ...Array.from(only, (position) => gallery.labels[position] as number)])
     : labels;
   const measureAll = () => {
     const every = gallery ? together(embeddings, gallery.embeddings, only) : embeddings;
-    if (nmi) {
-      const clusterings: Int32Array[] = [];
-      for (const seed of nmi.seeds)
-        clusterings.push(cluster(every, everyLabel, seed, { maxIterations: nmi.maxIterations, stop }));
-      for (const metric of wanted) {
-        if (metric.of !== 'clusters') continue;
+    const ofClusters = wanted.flatMap(({ metric }) => (metric.of === 'clusters' ? [metric] : []));
+    if (nmi && ofClusters.length > 0) {
+      const clusterings = nmi.seeds.map((seed) =>
+        cluster(every, everyLabel, seed, { maxIterations: nmi.maxIterations, stop }),
+      );
+      for (const metric of ofClusters) {
         checkStop(stop);
-        const values = clusterings.map((clusters) => metric.measure(everyLabel, clusters));
-        addSpread(metrics, metric.names(recallAt)[0]!, values);
+        const measured = clusterings.map((clustering) => metric.measure(everyLabel, clustering));
+        addSpread(values, metric.names([])[0]!, measured);
       }
     }
-    for (const metric of wanted) {
-      if (metric.of !== 'rows') continue;
-      for (const [i, value] of metric.measure(every, everyLabel, stop).entries())
-        if (value !== null) metrics[metric.names(recallAt)[i]!] = value;
-    }
+    for (const { metric, at } of wanted)
+      if (metric.of === 'rows') setAll(values, metric.names(at), metric.measure(every, everyLabel, at, stop));
   };
   scope(() => noGrad(measureAll));
-  return metrics;
+  return inOrder(values, wanted, prefixes);
+}
+
+function setAll(
+  values: Map<string, number>,
+  names: readonly string[],
+  measured: readonly (number | null)[],
+): void {
+  for (const [i, value] of measured.entries()) if (value !== null) values.set(names[i]!, value);
+}
+
+/** In the order of the metrics, however they were computed. */
+function inOrder(
+  values: Map<string, number>,
+  wanted: readonly WantedMetric[],
+  prefixes: readonly number[],
+): Metrics {
+  const names = wanted.flatMap(({ metric, at }) => metric.names(at));
+  const all = [
+    ...names.flatMap((name) => [name, `${name} SE`, `${name} std`]),
+    ...prefixes.map(prefixRecallName),
+  ];
+  return Object.fromEntries(all.flatMap((name) => (values.has(name) ? [[name, values.get(name)!]] : [])));
 }
 
 /** The queries and those of the gallery's rows. */
@@ -194,24 +209,13 @@ function together(queries: Tensor, gallery: Tensor, rows: Int32Array): Tensor {
   return cat([queries, gallery.indexSelect(0, tensor(rows, { dtype: 'int64', device: gallery.device }))]);
 }
 
-/** Behind R@1, where it is measured, its standard error over classes. */
-function addStandardError(metrics: Metrics, firstHits: Uint8Array, labels: Int32Array): void {
-  const error = metrics['R@1'] === undefined ? null : standardErrorOverClasses(firstHits, labels);
-  if (error === null) return;
-  const measured = Object.entries(metrics);
-  for (const [name] of measured) delete metrics[name];
-  for (const [name, value] of measured) {
-    metrics[name] = value;
-    if (name === 'R@1') metrics['R@1 SE'] = error;
-  }
-}
-
 /** The mean and, of several, the standard deviation. */
-function addSpread(metrics: Metrics, name: string, values: readonly number[]): void {
+function addSpread(metrics: Map<string, number>, name: string, values: readonly number[]): void {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  metrics[name] = mean;
+  metrics.set(name, mean);
   if (values.length > 1) {
-    metrics[`${name} std`] = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+    const squares = values.reduce((a, b) => a + (b - mean) ** 2, 0);
+    metrics.set(`${name} std`, Math.sqrt(squares / values.length));
   }
 }
 
@@ -221,10 +225,10 @@ function cluster(
   labels: Int32Array,
   seed: number,
   options: Pick<KMeansOptions, 'maxIterations' | 'stop'>,
-): Int32Array {
+): Clustering {
   const found = kMeans(embeddings, new Set(labels).size, { ...options, random: new Random(seed) });
   found.centroids.dispose();
-  return found.assignments;
+  return found;
 }
 
 function checkEmbeddings(what: string, embeddings: Tensor, labels: Int32Array): void {

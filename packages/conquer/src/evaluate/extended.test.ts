@@ -2,8 +2,8 @@ import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { F, liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
-import { countRelevant } from './average-precision.js';
 import { classDistances } from './class-distances.js';
+import { countRelevant } from './count-relevant.js';
 import { meanAveragePrecision } from './mean-average-precision.js';
 import { pairF1 } from './pair-f1.js';
 import { singularValues, spectralDecay } from './spectral-decay.js';
@@ -80,14 +80,17 @@ describe('meanAveragePrecision', () => {
     expect(all).toBeCloseTo((1 + 2 / 3) / 2 / 2, 6);
   });
 
-  it('is finite and low for embeddings that have collapsed, and 1 for classes far apart', () => {
+  it('goes by places for embeddings that have collapsed, and is 1 for classes far apart', () => {
     const labels = Int32Array.from({ length: 40 }, (_, i) => i % 8);
     const collapsed = map(tensor(Array.from(labels, () => [1, 1])), labels, [1000, 3]);
-    expect(collapsed[0]).toBeCloseTo(
-      [36, 37, 38, 39].reduce((sum, rank, i) => sum + (i + 1) / rank, 0) / 4,
-      6,
-    );
-    expect(collapsed[1]).toBe(0);
+    const byPlace = (depth: number) =>
+      labels.reduce((total, label, query) => {
+        const others = [...labels.keys()].filter((place) => place !== query);
+        const ranks = others.flatMap((place, at) => (labels[place] === label ? [at + 1] : []));
+        return total + ranks.reduce((sum, rank, i) => sum + (rank <= depth ? (i + 1) / rank : 0), 0);
+      }, 0) / 40;
+    expect(collapsed[0]).toBeCloseTo(byPlace(1000) / 4, 12);
+    expect(collapsed[1]).toBeCloseTo(byPlace(3) / 3, 12);
     const apart = tensor(Array.from(labels, (label) => [10 * label, 0]));
     expect(map(apart, labels, [1000, 3])).toEqual([1, 1]);
     expect(map(tensor([[1, 2]]), Int32Array.of(0), [1])).toEqual([0]);

@@ -1,67 +1,83 @@
 import type { Tensor } from '@conquer-dml/torch';
-import type { OwnInGallery } from '../own-in-gallery.js';
 import type { StopCheck } from '../stop-check.js';
+import type { PairDistances } from './pair-distances.js';
 
-/** The nearest neighbours of some queries. */
-export interface Found {
-  /** (Q,) */
-  queryLabels: Int32Array;
-  /** (G,) */
-  galleryLabels: Int32Array;
-  /** (Q × width) row-major: places in the gallery, nearest first, the query itself left out. */
-  neighbours: Int32Array;
-  /** (Q,) how many images there are to be found, see `countRelevant`. */
-  relevant: Int32Array;
+/** What the search of one query found. */
+export interface Hits {
+  /** Ascending, from 1: the places of the images to be found, as far as was looked. */
+  ranks: readonly number[] | Int32Array;
+  /** R, how many images there are to be found, see `countRelevant`. */
+  relevant: number;
+  /** How many images are searched, without those that the query leaves out. */
+  size: number;
 }
 
-/** Where queries are searched, and how many at a time. */
-export interface Search {
-  /** (M, D), (M,), and where the queries themselves stand in it; left out: the queries among each other. */
-  gallery?: { embeddings: Tensor; labels: Int32Array; own?: OwnInGallery };
-  blockSize?: number;
-  /** Ends the work, with Interrupted. */
-  stop?: StopCheck | undefined;
+/** Images grouped by k-means, as many groups as there are classes. */
+export interface Clustering {
+  /** (N,) */
+  assignments: Int32Array;
+  /** Sum of the squared distances to the centroids. */
+  objective: number;
 }
 
 interface Described {
-  /** As results have them, where recall is reported at these k's. */
-  names(recallAt: readonly number[]): readonly string[];
+  /** As results have them, at these numbers. */
+  names(at: readonly number[]): readonly string[];
+  /** Which numbers it is measured at: those of recall, of the data set, or its own; left out: it has none. */
+  at?: 'recall' | readonly number[];
   /** What it is, in a line. */
   help: string;
+  /** Divided by what. */
+  divisor?: string;
+  /** What a query without an image to be found counts; left out: there is no such query. */
+  withoutMatch?: string;
+  /** What other libraries call it. */
+  others?: string;
   /** Fractions are shown in per cent. */
   shown: 'per cent' | 'plain';
-  /** Measured only where all metrics are asked for. */
-  extended: boolean;
+  /** Measured after each epoch; where all metrics are asked for; or where it is asked for by its name. */
+  when: 'always' | 'all' | 'named';
   /** A higher one is better, and it is measured after each epoch: the best one can be chosen by it. */
   chooses: boolean;
   /** Of these authors' code: shown only beside what was published of it, or where their behaviour is asked for. */
   compat?: 'dcesml';
 }
 
-/** From the neighbours of some queries: means over these, one for each name. */
-export interface NeighbourMetric extends Described {
-  of: 'neighbours';
-  measure(found: Found, recallAt: readonly number[]): number[];
+/** Of the search of a query; results are means over the queries. */
+export interface SearchMetric extends Described {
+  of: 'search';
+  /**
+   * How far it looks: at the order of the first R and which are the first k; at the order of the first k too; or at the ranking of
+   * all, for which a second pass over all distances is needed.
+   */
+  looks: 'near' | 'near in order' | 'everywhere';
+  /** One for each name, 0…1. */
+  measure(hits: Hits, at: readonly number[]): number[];
 }
 
-/** From the ranking of the whole gallery, for which a second pass over all distances is needed: one for each name. */
-export interface RankingMetric extends Described {
-  of: 'rankings';
-  /** @param relevant (N,) see `countRelevant` */
-  measure(queries: Tensor, labels: Int32Array, relevant: Int32Array, search: Search): number[];
+/** Of the distances of pairs of one class and of several. */
+export interface PairMetric extends Described {
+  of: 'pairs';
+  /** null: there is none, without a pair of either kind. */
+  measure(pairs: PairDistances, at: readonly number[]): (number | null)[];
 }
 
 /** From two partitions of the images, by class and by k-means. With several of the latter: mean and standard deviation. */
 export interface ClusterMetric extends Described {
   of: 'clusters';
-  measure(classes: Int32Array, clusters: Int32Array): number;
+  measure(classes: Int32Array, clustering: Clustering): number;
 }
 
 /** From all rows, one for each name; null: there is none of these embeddings. */
 export interface RowMetric extends Described {
   of: 'rows';
-  measure(embeddings: Tensor, labels: Int32Array, stop?: StopCheck | undefined): (number | null)[];
+  measure(
+    embeddings: Tensor,
+    labels: Int32Array,
+    at: readonly number[],
+    stop?: StopCheck | undefined,
+  ): (number | null)[];
 }
 
 /** What is measured of embeddings of unseen classes. A line in `metrics.ts` is all that makes one known. */
-export type Metric = NeighbourMetric | RankingMetric | ClusterMetric | RowMetric;
+export type Metric = SearchMetric | PairMetric | ClusterMetric | RowMetric;

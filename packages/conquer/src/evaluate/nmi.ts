@@ -1,4 +1,4 @@
-import { contingency } from './contingency.js';
+import { type Contingency, contingency } from './contingency.js';
 import type { ClusterMetric } from './metric.js';
 
 /**
@@ -13,16 +13,22 @@ import type { ClusterMetric } from './metric.js';
 export function normalizedMutualInformation(a: Int32Array, b: Int32Array): number {
   const table = contingency(a, b);
   if (table.a.size <= 1 && table.b.size <= 1) return 1;
-  let information = 0;
-  for (const { a: partA, b: partB, count } of table.overlaps) {
-    const independent = (table.a.get(partA) as number) * (table.b.get(partB) as number);
-    information += (count / a.length) * Math.log((count * a.length) / independent);
-  }
-  const entropies = entropy(table.a, a.length) + entropy(table.b, a.length);
-  return Math.min(1, Math.max(0, (2 * information) / entropies));
+  const entropies = entropyOf(table.a, a.length) + entropyOf(table.b, a.length);
+  return Math.min(1, Math.max(0, (2 * mutualInformation(table, a.length)) / entropies));
 }
 
-function entropy(sizes: Map<number, number>, total: number): number {
+/** In nats. @param total N */
+export function mutualInformation(table: Contingency, total: number): number {
+  let information = 0;
+  for (const { a, b, count } of table.overlaps) {
+    const independent = (table.a.get(a) as number) * (table.b.get(b) as number);
+    information += (count / total) * Math.log((count * total) / independent);
+  }
+  return information;
+}
+
+/** In nats. @param sizes of the parts @param total N */
+export function entropyOf(sizes: Map<number, number>, total: number): number {
   let sum = 0;
   for (const size of sizes.values()) sum -= (size / total) * Math.log(size / total);
   return sum;
@@ -30,10 +36,11 @@ function entropy(sizes: Map<number, number>, total: number): number {
 
 export const nmi: ClusterMetric = {
   names: () => ['NMI'],
-  help: 'normalised mutual information (arithmetic) of the classes and a k-means with as many clusters as there are classes',
+  help: 'normalised mutual information (arithmetic) of the classes and a k-means with as many clusters as there are classes; of chance it is not 0, see AMI',
+  others: "scikit-learn's normalized_mutual_info_score",
   shown: 'per cent',
-  extended: false,
+  when: 'always',
   chooses: true,
   of: 'clusters',
-  measure: normalizedMutualInformation,
+  measure: (classes, { assignments }) => normalizedMutualInformation(classes, assignments),
 };

@@ -26,8 +26,8 @@ export const f1: ClusterMetric = {
   names: () => ['F1'],
   help: "harmonic mean of precision and recall of the pairs that share a cluster, on NMI's clusters",
   shown: 'per cent',
-  extended: true,
+  when: 'all',
   chooses: false,
   of: 'clusters',
-  measure: pairF1,
+  measure: (classes, { assignments }) => pairF1(classes, assignments),
 };

@@ -1,41 +1,29 @@
-import type { NeighbourMetric } from './metric.js';
+import type { SearchMetric } from './metric.js';
 
-/**
- * Recall@k: the fraction of queries with at least one image of their own class among the k nearest.
- * A query whose class has no other image counts as a miss.
- *
- * @param queryLabels (Q,)
- * @param galleryLabels (G,)
- * @param neighbours (Q × width) row-major: indices into the gallery, nearest first, the query itself left out
- * @param k at most `width` neighbours exist; a larger k looks at all of them
- */
-export function recallAtK(
-  queryLabels: Int32Array,
-  galleryLabels: Int32Array,
-  neighbours: Int32Array,
-  k: number,
-): number {
-  const width = neighbours.length / queryLabels.length;
-  const depth = Math.min(k, width);
-  let hits = 0;
-  for (let query = 0; query < queryLabels.length; query++) {
-    for (let rank = 0; rank < depth; rank++) {
-      if (galleryLabels[neighbours[query * width + rank] as number] === queryLabels[query]) {
-        hits++;
-        break;
-      }
-    }
-  }
-  return hits / queryLabels.length;
-}
-
-export const recall: NeighbourMetric = {
-  names: (recallAt) => recallAt.map((k) => `R@${k}`),
-  help: 'share of the queries with an image of their class among the k nearest',
+const shared = {
+  at: 'recall',
+  divisor: 'the queries',
+  withoutMatch: 'a miss, 0',
   shown: 'per cent',
-  extended: false,
+  of: 'search',
+  looks: 'near',
+  measure: ({ ranks }, ks) => ks.map((k) => Number(ranks.length > 0 && ranks[0]! <= k)),
+} as const satisfies Partial<SearchMetric>;
+
+export const recall: SearchMetric = {
+  ...shared,
+  names: (ks) => ks.map((k) => `R@${k}`),
+  help: 'share of the queries with an image of their class among the k nearest',
+  others: 'OML cmc@k, torchmetrics HitRate; R@1: PML precision_at_1',
+  when: 'always',
   chooses: true,
-  of: 'neighbours',
-  measure: ({ queryLabels, galleryLabels, neighbours }, recallAt) =>
-    recallAt.map((k) => recallAtK(queryLabels, galleryLabels, neighbours, k)),
+};
+
+export const cmc: SearchMetric = {
+  ...shared,
+  names: (ks) => ks.map((k) => `CMC@${k}`),
+  help: 'R@k, as re-identification calls it: cumulative matching characteristic',
+  others: 'OML cmc@k',
+  when: 'named',
+  chooses: false,
 };

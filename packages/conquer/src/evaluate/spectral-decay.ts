@@ -74,8 +74,8 @@ export const rho: RowMetric = {
   names: () => ['rho'],
   help: 'spectral decay: KL divergence of the scaled singular values of all embeddings from equal ones',
   shown: 'plain',
-  extended: true,
+  when: 'all',
   chooses: false,
   of: 'rows',
-  measure: (embeddings, _, stop) => [spectralDecay(embeddings, { stop })],
+  measure: (embeddings, _, __, stop) => [spectralDecay(embeddings, { stop })],
 };

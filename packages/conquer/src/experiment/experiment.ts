@@ -202,6 +202,12 @@ const schemaOf = (parts: Parts) =>
           .describe(
             `metric by which the best epoch is chosen, of those that are reported: ${choosingMetrics([1, 2]).join(', ')}`,
           ),
+        metrics: z
+          .array(z.string().min(1))
+          .default([])
+          .describe(
+            'what is measured after each epoch besides the usual: metrics by name, such as P@10, mINP or all',
+          ),
         untrained: z
           .boolean()
           .default(true)

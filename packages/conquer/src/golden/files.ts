@@ -11,6 +11,8 @@ import { checkMiners } from './miners.js';
 import { checkPreprocessing } from './preprocessing.js';
 import { checkRealWeights } from './real-weights.js';
 import { checkReassign } from './reassign.js';
+import { checkExpansion, checkReranking } from './reranking.js';
+import { checkCameraAware, checkRetrievalMetrics } from './retrieval.js';
 import { checkTrainingTrajectory } from './training-trajectory.js';
 
 /** Which check reads which golden file. */
@@ -20,7 +22,9 @@ export const goldenFiles: Readonly<Record<string, GoldenCheck | SlowGoldenCheck>
   'backbones-real-weights.json': checkRealWeights,
   'backbones-timm-full.json': checkFullBackbones,
   'backbones-timm.json': checkTimmBackbones,
+  'camera-aware.json': checkCameraAware,
   'evaluation.json': checkEvaluation,
+  'expansion.json': checkExpansion,
   'losses.json': checkLosses,
   'losses-hyperbolic.json': checkLossesOfToday,
   'losses-pair.json': checkLossesOfToday,
@@ -32,5 +36,7 @@ export const goldenFiles: Readonly<Record<string, GoldenCheck | SlowGoldenCheck>
   'miners.json': checkMiners,
   'preprocessing.json': checkPreprocessing,
   'reassign.json': checkReassign,
+  'reranking.json': checkReranking,
+  'retrieval-metrics.json': checkRetrievalMetrics,
   'training-trajectory.json': checkTrainingTrajectory,
 };

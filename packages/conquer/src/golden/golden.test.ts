@@ -25,7 +25,9 @@ describe('numbers of the original implementations', () => {
   for (const name of [
     'backbones-hf.json',
     'backbones-timm.json',
+    'camera-aware.json',
     'evaluation.json',
+    'expansion.json',
     'losses.json',
     'losses-hyperbolic.json',
     'losses-pair.json',
@@ -34,6 +36,8 @@ describe('numbers of the original implementations', () => {
     'losses-revisiting-dml.json',
     'metrics-revisiting-dml.json',
     'miners.json',
+    'reranking.json',
+    'retrieval-metrics.json',
   ]) {
     it(`agree in float32: ${name}`, async () => {
       expect(

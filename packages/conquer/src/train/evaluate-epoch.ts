@@ -15,10 +15,11 @@ export interface EvaluatedEpoch {
 }
 
 async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
-  const { model, data, dataset, signal, profile, observer } = session.parts;
+  const { model, data, dataset, experiment, signal, profile, observer } = session.parts;
   return await evaluateModel(model, data, {
     split,
     recallAt: dataset.recallAt,
+    metrics: ['usual', ...experiment.evaluate.metrics],
     signal,
     profile,
     onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),

@@ -1,14 +1,20 @@
 import type { Metrics } from '@conquer-dml/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
+import type { ExpandOptions } from '../evaluate/expand.js';
 import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingNetwork } from '../models/embedding-network.js';
+import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
 import { setUpEngine } from './engine.js';
 
 export interface EvaluateNetworkOptions extends Builder {
-  /** Also MAP, F1, spectral decay and class distances, see EvaluateOptions. */
-  extended?: boolean;
+  /** Names of metrics and groups of them, see docs/metrics.md; default the usual ones, AMI and the k-means' objective. */
+  metrics?: readonly string[] | undefined;
+  /** Searches go by distances that mutual neighbours change. */
+  rerank?: KReciprocalOptions | null | undefined;
+  /** Embeddings take up what is most similar to them first. */
+  expand?: ExpandOptions | null | undefined;
   /** Keep decoded images on the disk; by default as the experiment has it. */
   cached?: boolean | undefined;
 }
@@ -20,6 +26,9 @@ export interface EvaluatedSets {
   /** By name, where the data set has several test sets. */
   testSets?: Record<string, Metrics>;
 }
+
+/** NMI alone says little: of as many classes as images it is high by chance, which AMI takes off. */
+export const evaluatedMetrics: readonly string[] = ['usual', 'AMI', 'k-means'];
 
 /** Of NMI. */
 const seeds = Array.from({ length: 10 }, (_, seed) => seed);
@@ -33,7 +42,7 @@ export async function evaluateNetwork(
   model: EmbeddingNetwork,
   experiment: Experiment,
   dataset: Dataset,
-  { extended = false, cached, ...builder }: EvaluateNetworkOptions,
+  { metrics: wanted = evaluatedMetrics, rerank, expand, cached, ...builder }: EvaluateNetworkOptions,
 ): Promise<EvaluatedSets> {
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
@@ -41,7 +50,9 @@ export async function evaluateNetwork(
     const { metrics, dispose } = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
       nmi: { seeds },
-      extended,
+      metrics: wanted,
+      rerank,
+      expand,
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
       signal: builder.signal,
     });

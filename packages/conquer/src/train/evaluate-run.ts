@@ -39,7 +39,7 @@ export async function evaluateRun(
   experiment: Experiment,
   options: EvaluateRunOptions = {},
 ): Promise<EvaluatedRun> {
-  const { checkpoint: which = 'best', extended = false, cached, folder, ...builder } = options;
+  const { checkpoint: which = 'best', folder, ...builder } = options;
   const run = RunFolder.open(path);
   if (experiment.data.trainOn === 'all')
     throw new UserError(`${path} trained on every class (data.trainOn 'all'): none is left to evaluate on`);
@@ -51,7 +51,7 @@ export async function evaluateRun(
     const warn = (text: string) => builder.onWarning?.(text);
     if (!own) refuseOtherData(run, saved.state.dataset, recordOf(dataset), warn);
     using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });
-    const evaluated = await evaluateNetwork(model, experiment, dataset, { ...builder, extended, cached });
+    const evaluated = await evaluateNetwork(model, experiment, dataset, builder);
     return { run: path, checkpoint: file, epoch: saved.state.epoch, ...evaluated };
   } finally {
     disposeCheckpoint(saved);

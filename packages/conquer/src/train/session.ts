@@ -15,7 +15,7 @@ import { undivided } from '../divide/division.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import type { DivisionSchedule } from '../divide/schedule.js';
 import { refuseTooManyClusters } from '../divide/trainable.js';
-import { refuseOtherMetric } from '../evaluate/metrics.js';
+import { refuseOtherMetric, wantedMetrics } from '../evaluate/metrics.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
 import type { Loss } from '../losses/loss.js';
@@ -107,6 +107,8 @@ export class Session {
     const { data, experiment, schedule, dataset, run, resume, profile } = parts;
     this.measures = data.testLabels.length > 0;
     if (this.measures) refuseOtherMetric(experiment.evaluate.bestBy, dataset.recallAt);
+    // A name that there is not is said before the first epoch.
+    wantedMetrics(experiment.evaluate.metrics, dataset.recallAt);
     const { epochs } = experiment.train;
     // A run that goes on was let in before.
     if (!resume || !run.hasCheckpoint)

@@ -1,7 +1,7 @@
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
-import { metrics } from '../../evaluate/metrics.js';
+import { metricNamed, metrics, namesOf } from '../../evaluate/metrics.js';
 import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { evaluatePublished } from '../../train/evaluate-network.js';
@@ -12,6 +12,7 @@ import { type Flag, flagsOf } from '../flags.js';
 import { modelOf } from '../model-of.js';
 import { type ResultRow, resultsTable } from '../results.js';
 import { movable } from '../resumption.js';
+import { type RetrievalOptions, retrievalOf } from '../retrieval-flags.js';
 import { findRun, findRuns } from '../runs.js';
 import { cachedOf, storedExperiment } from '../stored.js';
 import { progressBar } from '../terminal.js';
@@ -22,12 +23,15 @@ interface EvalFlags {
   arch?: string;
   revision?: string;
   checkpoint: 'best' | 'last';
+  metrics?: string;
   allMetrics?: boolean;
+  rerank?: string | true;
+  expand?: string;
   plugin?: string;
   json?: boolean;
 }
 
-const namesOf = (some: readonly Metric[]) => some.flatMap(({ names }) => names([])).join(', ');
+const listed = (some: readonly Metric[]) => some.flatMap((metric) => namesOf(metric, [])).join(', ');
 
 export function add(program: Command): undefined {
   program
@@ -44,7 +48,16 @@ export function add(program: Command): undefined {
     .option('--threads <n>', 'CPU threads (default: as trained)')
     .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
     .addOption(new Option('--on-bad-image <name>', 'an image that cannot be read').choices(['fail', 'skip']))
-    .option('--all-metrics', `also ${namesOf(metrics.filter(({ extended }) => extended))}`)
+    .option(
+      '--metrics <list>',
+      'metrics by name, such as usual,P@10,mINP (docs/metrics.md) [usual,AMI,k-means]',
+    )
+    .option('--all-metrics', `also ${listed(metrics.filter(({ when }) => when === 'all'))}`)
+    .option('--rerank [k1,k2,lambda]', 're-rank by mutual neighbours (k-reciprocal) [20,6,0.3]')
+    .option(
+      '--expand <what,k,alpha>',
+      'queries, gallery, both or joint take up the k most similar, each times its similarity to the power alpha [.,3,3]',
+    )
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
     .addHelpText(
@@ -63,7 +76,8 @@ const isOfDataset = ({ targets }: Flag) => targets.some(({ path }) => path === '
 async function printEvaluations(paths: string[], options: EvalFlags, command: Command): Promise<void> {
   if (options.model !== undefined) return await printModel(options.model, paths, options, command);
   if (paths.length === 0) throw new UserError('eval: expected run folders, or --model and --dataset');
-  const { checkpoint, allMetrics = false, plugin, json } = options;
+  const { checkpoint, plugin, json } = options;
+  const retrieval = retrievalOf(options);
   const given = givenFlags(command, [...movable, 'split', 'cache']);
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
   const rows: ResultRow[] = [];
@@ -71,7 +85,7 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   for (const { run, named } of findRuns(paths)) {
     let result: EvaluatedRun;
     try {
-      result = await evaluateOne(run, { checkpoint, allMetrics, given, parts });
+      result = await evaluateOne(run, { checkpoint, retrieval, given, parts });
     } catch (error) {
       // One of a folder does not hide the others.
       if (named || !(await isMistake(error))) throw error;
@@ -88,33 +102,43 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   }
   if (rows.length === 0)
     throw new UserError(`none of ${failures.length} runs can be evaluated: ${failures[0]}`);
-  if (!json) printTable(rows, allMetrics);
+  if (!json) printTable(rows, retrieval);
 }
 
-function printTable(rows: readonly ResultRow[], allMetrics: boolean): void {
-  const shown: readonly Metric[] = metrics.filter(({ extended }) => allMetrics || !extended);
-  const plain = namesOf(shown.filter((metric) => metric.shown === 'plain'));
-  const seeded = namesOf(shown.filter((metric) => metric.of === 'clusters'));
-  process.stdout.write(
-    `${resultsTable(rows)}\nin per cent${plain && `; ${plain} as they are`}; ± its standard error over classes; ${seeded} over ten k-means seeds\n`,
-  );
+function printTable(rows: readonly ResultRow[], { rerank, expand }: RetrievalOptions): void {
+  const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const shown = names.flatMap((name) => {
+    const metric = metricNamed(name)?.metric;
+    return metric ? [{ name, metric }] : [];
+  });
+  const of = (isOne: (metric: Metric) => boolean) =>
+    shown.flatMap(({ name, metric }) => (isOne(metric) ? [name] : [])).join(', ');
+  const plain = of((metric) => metric.shown === 'plain');
+  const seeded = of((metric) => metric.of === 'clusters');
+  const notes = [
+    'in per cent',
+    ...(plain ? [`${plain} as they are`] : []),
+    '± its standard error over classes',
+    ...(seeded
+      ? [
+          `${seeded} of ten k-means of all images, as many clusters as classes, each of one greedy k-means++ start and at most 100 iterations`,
+        ]
+      : []),
+    ...(rerank ? ['searches re-ranked by mutual neighbours'] : []),
+    ...(expand ? [`expanded: ${expand.what}`] : []),
+  ];
+  process.stdout.write(`${resultsTable(rows)}\n${notes.join('; ')}\n`);
 }
 
 /** Any model on any data set. */
 async function printModel(
   name: string,
   paths: readonly string[],
-  {
-    allMetrics = false,
-    json = false,
-    arch,
-    revision,
-    checkpoint,
-    plugin,
-    device,
-  }: EvalFlags & { device?: string },
+  options: EvalFlags & { device?: string },
   command: Command,
 ): Promise<void> {
+  const { json = false, arch, revision, checkpoint, plugin, device } = options;
+  const retrieval = retrievalOf(options);
   if (paths.length > 0)
     throw new UserError(`eval: expected either run folders or --model, got both (${paths[0]})`);
   const out = process.stderr;
@@ -132,7 +156,7 @@ async function printModel(
     using model = await modelOf(findRun(name), { checkpoint, device, plugin, arch, revision, progress: out });
     const { model: network, source } = model;
     const evaluated = await evaluatePublished(network, experiment, {
-      extended: allMetrics,
+      ...retrieval,
       parts,
       onPreparation: (what) => progressBar(out, what),
       onWarning: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
@@ -146,19 +170,19 @@ async function printModel(
   const sets = Object.entries(result.testSets ?? { '': result.metrics });
   printTable(
     sets.map(([set, metrics]) => ({ name: set === '' ? result.model : `${result.model}, ${set}`, metrics })),
-    allMetrics,
+    retrieval,
   );
 }
 
 interface Evaluation {
   checkpoint: 'best' | 'last';
-  allMetrics: boolean;
+  retrieval: RetrievalOptions;
   given: Readonly<Record<string, string>>;
   parts: Awaited<ReturnType<typeof partsOf>>;
 }
 
 async function evaluateOne(path: string, evaluation: Evaluation): Promise<EvaluatedRun> {
-  const { checkpoint, allMetrics, given, parts } = evaluation;
+  const { checkpoint, retrieval, given, parts } = evaluation;
   const out = process.stderr;
   const note = (text: string) => void out.write(`note: ${text}\n`);
   const { cache, 'dataset-dir': folder, ...others } = given;
@@ -172,7 +196,7 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
     () =>
       evaluateRun(path, experiment, {
         checkpoint,
-        extended: allMetrics,
+        ...retrieval,
         parts,
         ...(cached !== undefined && { cached }),
         ...(folder !== undefined && { folder }),

@@ -1,33 +1,6 @@
 import type { OwnInGallery } from '../own-in-gallery.js';
 
 /**
- * The mean over the queries of Σ_{i ≤ R} precision(i) · [neighbour i is a hit], divided by R ('relevant') or by
- * the number of hits ('hits'). Neighbours that `neighbours` does not reach count as misses.
- */
-export function averagePrecisionAtR(
-  queryLabels: Int32Array,
-  galleryLabels: Int32Array,
-  neighbours: Int32Array,
-  relevant: Int32Array,
-  dividedBy: 'relevant' | 'hits',
-): number {
-  const width = neighbours.length / queryLabels.length;
-  let total = 0;
-  for (let query = 0; query < queryLabels.length; query++) {
-    const depth = relevant[query] as number;
-    let hits = 0;
-    let precisions = 0;
-    for (let rank = 0; rank < Math.min(depth, width); rank++) {
-      if (galleryLabels[neighbours[query * width + rank] as number] !== queryLabels[query]) continue;
-      hits++;
-      precisions += hits / (rank + 1);
-    }
-    if (hits > 0) total += precisions / (dividedBy === 'hits' ? hits : depth);
-  }
-  return total / queryLabels.length;
-}
-
-/**
  * R of every query: how many gallery images share its class, itself not counted.
  *
  * @param queryLabels (N,)
