@@ -149,6 +149,7 @@ export function meant({ kind, words }: Flag, schema: JsonSchema, text: string): 
     case 'number':
       return text.trim() !== '' && !Number.isNaN(Number(text)) ? Number(text) : text;
     case 'list':
+      if (text.trim() === '') return [];
       return text
         .split(',')
         .map((item) => (item.trim() !== '' && !Number.isNaN(Number(item)) ? Number(item) : item));
