@@ -85,6 +85,7 @@ export { CentroidTripletLoss, type CentroidTripletOptions } from './losses/centr
 export { CircleLoss, type CircleOptions } from './losses/circle.js';
 export { ContrastiveLoss, type ContrastiveLossOptions } from './losses/contrastive.js';
 export { CosFaceLoss, type CosFaceOptions } from './losses/cosface.js';
+export { CrossBatchMemory, type CrossBatchMemoryOptions } from './losses/cross-batch-memory.js';
 export { EmbeddingNormLoss, type EmbeddingNormOptions } from './losses/embedding-norm.js';
 export { FastApLoss, type FastApOptions } from './losses/fast-ap.js';
 export { HistogramLoss, type HistogramLossOptions } from './losses/histogram.js';
@@ -107,6 +108,7 @@ export { MultiSimilarityLoss, type MultiSimilarityOptions } from './losses/multi
 export { NormalizedSoftmaxLoss, type NormalizedSoftmaxOptions } from './losses/normalized-softmax.js';
 export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
 export { NtXentLoss, type NtXentOptions } from './losses/nt-xent.js';
+export { PairContrastiveLoss, type PairContrastiveOptions } from './losses/pair-contrastive.js';
 export { type PairMasks, pairMasks } from './losses/pair-masks.js';
 export { type Ball, ballDistances, toPoincareBall } from './losses/poincare.js';
 export { PotentialFieldLoss, type PotentialFieldOptions } from './losses/potential-field.js';

@@ -76,3 +76,8 @@ export function occurrences(mined: Mined, size: number): Int32Array {
   for (const rows of Object.values(mined) as Int32Array[]) for (const row of rows) counts[row]!++;
   return counts;
 }
+
+/** The row of each anchor that has a tuple, or a pair, some of them several times. */
+export function minedAnchors(mined: Mined): Iterable<number> {
+  return isPairs(mined) ? [...mined.positiveAnchors, ...mined.negativeAnchors] : mined.anchors;
+}

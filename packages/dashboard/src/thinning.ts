@@ -13,6 +13,9 @@ export function thinnedSteps(steps: readonly StepRecord[]): StepRecord[] {
     maskLoss: mean(group.map(({ maskLoss }) => maskLoss)),
     imagesPerSecond: mean(group.map(({ imagesPerSecond }) => imagesPerSecond)),
     skipped: group.reduce((sum, { skipped }) => sum + skipped, 0),
+    ...(group.some(({ zeroLoss }) => zeroLoss !== undefined) && {
+      zeroLoss: group.reduce((sum, { zeroLoss = 0 }) => sum + zeroLoss, 0),
+    }),
   }));
 }
 

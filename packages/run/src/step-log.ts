@@ -5,6 +5,8 @@ export interface StepOutcome {
   metricLoss: number | null;
   maskLoss: number | null;
   skipped: string | null;
+  /** Images of the batch that were the anchor of no tuple; null, or not there: nothing was mined. */
+  anchorsWithoutTuples?: number | null;
 }
 
 /** A line a second is what a curve can show; a line a step would fill a disk in a long run. */
@@ -17,6 +19,9 @@ export class StepLog {
   private maskLoss = 0;
   private trained = 0;
   private skipped = 0;
+  private zeroLoss = 0;
+  private mined = 0;
+  private withoutTuples = 0;
   private images = 0;
   private at: Pick<StepRecord, 'epoch' | 'step' | 'steps'> | null = null;
 
@@ -31,10 +36,16 @@ export class StepLog {
   add(at: { epoch: number; step: number; steps: number; images: number }, result: StepOutcome): void {
     if (result.skipped === null) {
       this.trained++;
+      if (result.metricLoss === 0) this.zeroLoss++;
       this.metricLoss += result.metricLoss ?? 0;
       this.maskLoss += result.maskLoss ?? 0;
     } else {
       this.skipped++;
+    }
+    const { anchorsWithoutTuples = null } = result;
+    if (anchorsWithoutTuples !== null) {
+      this.mined += at.images;
+      this.withoutTuples += anchorsWithoutTuples;
     }
     this.images += at.images;
     this.at = { epoch: at.epoch, step: at.step, steps: at.steps };
@@ -51,8 +62,11 @@ export class StepLog {
       maskLoss: mean(this.maskLoss),
       imagesPerSecond: this.images / Math.max(this.seconds(), 1e-9),
       skipped: this.skipped,
+      zeroLoss: this.zeroLoss,
+      ...(this.mined > 0 && { anchorsWithoutTuples: this.withoutTuples / this.mined }),
     });
     this.metricLoss = this.maskLoss = this.trained = this.skipped = this.images = 0;
+    this.zeroLoss = this.mined = this.withoutTuples = 0;
     this.at = null;
     this.restart();
   }

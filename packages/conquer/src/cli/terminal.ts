@@ -18,6 +18,8 @@ export function formatSeconds(seconds: number): string {
   return h > 0 ? `${h}:${String(m).padStart(2, '0')}:${padded}` : `${m}:${padded}`;
 }
 
+/** Share of anchors without a tuple that is worth a line. */
+const SHOWN_FROM = 0.01;
 const COLLAPSED =
   'the embedding has collapsed: all test images lie within a hundredth of one point. Usual causes: a learning rate ' +
   'that is too high (--lr), a loss that only pulls (margin or beta too large, a miner that finds no negatives), ' +
@@ -200,6 +202,9 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
       this.line(
         `  ${this.solved} of ${record.steps} batches had a loss of 0: nothing in them is left to learn`,
       );
+    const { anchorsWithoutTuples: without = 0 } = record;
+    if (without >= SHOWN_FROM)
+      this.line(`  ${(100 * without).toFixed(0)} % of the images were the anchor of no tuple`);
     const rate = ((record.images ?? 0) / Math.max(seconds.train ?? 0, 1e-9)).toFixed(0);
     const time = formatSeconds((seconds.train ?? 0) + (seconds.divide ?? 0) + (seconds.evaluate ?? 0));
     this.line(`${this.head}  ${this.losses()}  ${rate} images/s  ${time}${scores}${best ? '  best' : ''}`);

@@ -9,6 +9,7 @@ import { datasets } from '../datasets/datasets.js';
 import { divisionOptions } from '../divide/division-options.js';
 import { scheduleOptions } from '../divide/schedule.js';
 import { choosingMetrics } from '../evaluate/metrics.js';
+import { crossBatchMemoryOptions } from '../losses/cross-batch-memory.js';
 import type { LossPart } from '../losses/loss.js';
 import { losses } from '../losses/losses.js';
 import type { MinerPart } from '../miners/miner.js';
@@ -20,6 +21,7 @@ import type { HeadPart } from '../models/heads/head.js';
 import { heads } from '../models/heads/heads.js';
 import type { TuningPart } from '../models/tunings/tuning.js';
 import { tunings } from '../models/tunings/tunings.js';
+import { gradientCacheOptions } from '../optimize/gradient-cache.js';
 import { dividedLearningRate, learningRateOptions } from '../optimize/learning-rates.js';
 import { averageOptions } from '../optimize/model-average.js';
 import type { OptimizerPart } from '../optimize/optimizer.js';
@@ -185,6 +187,24 @@ const schemaOf = (parts: Parts) =>
           .nullable()
           .default(null)
           .describe('CPU threads of an operator; null: OMP_NUM_THREADS, else one a core'),
+        crossBatchMemory: crossBatchMemoryOptions
+          .nullable()
+          .default(null)
+          .describe(
+            'let a loss of pairs or tuples see rows of earlier batches (docs/large-batches.md); null: its batch alone',
+          ),
+        gradientCache: gradientCacheOptions
+          .nullable()
+          .default(null)
+          .describe(
+            'take a batch through the network in chunks, twice, with the gradients of the whole; null: at once',
+          ),
+        accumulate: z
+          .int()
+          .min(1)
+          .max(1e6)
+          .default(1)
+          .describe('batches, each with its own loss, whose mean gradient makes a step of the optimiser'),
         onNan: z
           .enum(['stop', 'skip'])
           .default('stop')

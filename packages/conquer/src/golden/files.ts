@@ -1,6 +1,7 @@
 import { checkArchitectures } from './architectures.js';
 import { checkFullBackbones, checkHubBackbones, checkTimmBackbones } from './backbones.js';
 import type { GoldenCheck, SlowGoldenCheck } from './check.js';
+import { checkCrossBatchMemory } from './cross-batch-memory.js';
 import { checkEvaluation } from './evaluation.js';
 import { checkLosses } from './losses.js';
 import { checkRevisitingLosses } from './losses-revisiting-dml.js';
@@ -23,6 +24,7 @@ export const goldenFiles: Readonly<Record<string, GoldenCheck | SlowGoldenCheck>
   'backbones-timm-full.json': checkFullBackbones,
   'backbones-timm.json': checkTimmBackbones,
   'camera-aware.json': checkCameraAware,
+  'cross-batch-memory.json': checkCrossBatchMemory,
   'evaluation.json': checkEvaluation,
   'expansion.json': checkExpansion,
   'losses.json': checkLosses,

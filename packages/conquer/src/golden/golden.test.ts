@@ -26,6 +26,7 @@ describe('numbers of the original implementations', () => {
     'backbones-hf.json',
     'backbones-timm.json',
     'camera-aware.json',
+    'cross-batch-memory.json',
     'evaluation.json',
     'expansion.json',
     'losses.json',

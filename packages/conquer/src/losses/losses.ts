@@ -18,6 +18,7 @@ import { multiSimilarity } from './multi-similarity.js';
 import { normalizedSoftmax } from './normalized-softmax.js';
 import { npairs } from './npairs.js';
 import { ntXent } from './nt-xent.js';
+import { pairContrastive } from './pair-contrastive.js';
 import { potentialField } from './potential-field.js';
 import { proxyAnchor } from './proxy-anchor.js';
 import { proxyNca } from './proxy-nca.js';
@@ -46,6 +47,7 @@ export const losses = [
   snr,
   multiClassNPair,
   angular,
+  pairContrastive,
   multiSimilarity,
   histogram,
   proxyNca,

@@ -11,10 +11,12 @@ import type { Loss } from './loss.js';
 import { MarginLoss } from './margin.js';
 import { MultiClassNPairLoss } from './multi-class-n-pair.js';
 import { MultiSimilarityLoss } from './multi-similarity.js';
+import { PairContrastiveLoss } from './pair-contrastive.js';
 import { ProxyNcaLoss } from './proxy-nca.js';
 import { SnrLoss } from './snr.js';
 import { SoftTripleLoss } from './soft-triple.js';
 import { TripletLoss } from './triplet.js';
+import { TripletAllLoss } from './triplet-all.js';
 
 // The losses of the Revisiting collection. Most values are compared with it in golden/golden.test.ts; here are the
 // options and edges that its numbers do not reach.
@@ -62,6 +64,27 @@ describe('every option changes the value', () => {
     ['multi-similarity posWeight', new MultiSimilarityLoss(), new MultiSimilarityLoss({ posWeight: 3 })],
     ['multi-similarity negWeight', new MultiSimilarityLoss(), new MultiSimilarityLoss({ negWeight: 10 })],
     ['multi-similarity margin', new MultiSimilarityLoss(), new MultiSimilarityLoss({ margin: 2 })],
+    ['multi-similarity margin null', new MultiSimilarityLoss(), new MultiSimilarityLoss({ margin: null })],
+    [
+      'pair-contrastive distance',
+      new PairContrastiveLoss(),
+      new PairContrastiveLoss({ distance: 'euclidean' }),
+    ],
+    ['pair-contrastive posMargin', new PairContrastiveLoss(), new PairContrastiveLoss({ posMargin: 0.2 })],
+    ['pair-contrastive negMargin', new PairContrastiveLoss(), new PairContrastiveLoss({ negMargin: 0.1 })],
+    ['pair-contrastive form', new PairContrastiveLoss(), new PairContrastiveLoss({ form: 'xbm' })],
+    ['pair-contrastive mined', new PairContrastiveLoss(), new PairContrastiveLoss({ mined: true })],
+    ['triplet-all distance', new TripletAllLoss(), new TripletAllLoss({ distance: 'cosine' })],
+    [
+      'triplet-all averageNonZeroOnly',
+      new TripletAllLoss(),
+      new TripletAllLoss({ averageNonZeroOnly: true }),
+    ],
+    [
+      'multi-similarity mined',
+      new MultiSimilarityLoss({ margin: null }),
+      new MultiSimilarityLoss({ margin: null, mined: true }),
+    ],
     ['multi-similarity threshold', new MultiSimilarityLoss(), new MultiSimilarityLoss({ threshold: 0 })],
     ['histogram numBins', new HistogramLoss({ numBins: 5 }), new HistogramLoss({ numBins: 9 })],
     ['proxy-nca scale', new ProxyNcaLoss(classes()), new ProxyNcaLoss({ ...classes(), scale: 2 })],

@@ -101,3 +101,9 @@ export function hasPositivesAndNegatives(anchors: Labelled, reference: Labelled)
   const { positives, negatives } = countPairs(anchors, reference);
   return positives.some((count, anchor) => count > 0 && negatives[anchor]! > 0);
 }
+
+/** Whether there is a pair of any kind. */
+export function hasAnyPair(anchors: Labelled, reference: Labelled): boolean {
+  const { positives, negatives } = countPairs(anchors, reference);
+  return [positives, negatives].some((counts) => counts.some((count) => count > 0));
+}

@@ -232,10 +232,19 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
 
   /** As embed(), before rows are scaled to length 1. */
   embedUnscaled(images: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
+    return scope(() => this.masked(this.unmasked(images), { learner }));
+  }
+
+  /** Images (B, 3, H, W) to what the head makes of them (B, D): neither under a mask nor scaled. It belongs to the caller. */
+  unmasked(images: Tensor): Tensor {
+    return scope(() => this.head.forward(this.pooledFeatures(images)));
+  }
+
+  /** Such rows (N, D) under the mask of a learner, or as the whole embedding has them: not scaled. They belong to the caller. */
+  masked(rows: Tensor, { learner = null }: EmbedOptions = {}): Tensor {
     return scope(() => {
-      const embeddings = this.head.forward(this.pooledFeatures(images));
       const mask = learner === null ? this.fullEmbeddingMask() : this.learnerMasks.learner(learner);
-      return mask === null ? embeddings : embeddings.mul(mask);
+      return mask === null ? rows.view(rows.shape) : rows.mul(mask);
     });
   }
 

@@ -90,6 +90,16 @@ export class ModelAverage {
     }
   }
 
+  /** The same at once. */
+  within<T>(body: () => T): T {
+    this.exchange();
+    try {
+      return body();
+    } finally {
+      this.exchange();
+    }
+  }
+
   /** The averages, by the names of the model's state dict: its own tensors, not copies. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.averages);

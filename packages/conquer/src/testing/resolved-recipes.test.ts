@@ -215,6 +215,8 @@ describe('the flags that there were', () => {
 
 /** Flags since then, but for those of the options of parts, whose names follow from the part's. */
 const since: string[] = [
+  'accumulate',
+  'chunk',
   'clip-norm',
   'drop-path',
   'ema-decay',
@@ -225,6 +227,11 @@ const since: string[] = [
   'head',
   'layer-decay',
   'lr-last',
+  'memory-form',
+  'memory-momentum',
+  'memory-size',
+  'memory-start',
+  'memory-weight',
   'min-area',
   'neck',
   'tuning',

@@ -12,6 +12,7 @@ import {
   buildSchedule,
   type Generators,
 } from '../experiment/build.js';
+import { buildLargeBatches } from '../experiment/build-large-batches.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { resolveExperiment } from '../experiment/resolve.js';
@@ -106,6 +107,8 @@ export function smallSession(
   const optimizer = buildOptimizer(experiment, model, loss, {});
   const average = buildAverage(experiment, model);
   const miner = buildMiner(experiment, loss, random, {});
+  const largeBatches = buildLargeBatches(experiment, model, loss, generators.dropoutGenerator);
+  const { memory, encoder } = largeBatches;
   const { maskLambda } = experiment.divide;
   const parts: SessionParts = {
     experiment,
@@ -113,7 +116,9 @@ export function smallSession(
     loss,
     optimizer,
     average,
-    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda }),
+    memory,
+    encoder,
+    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, ...largeBatches }),
     schedule: buildSchedule(experiment),
     sampler: buildSampler(experiment, {}),
     data: imagesData(),
@@ -128,6 +133,7 @@ export function smallSession(
   };
   const free = () => {
     average?.dispose();
+    largeBatches.dispose();
     optimizer.dispose();
     model.dispose();
     loss.dispose();

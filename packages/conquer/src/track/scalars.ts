@@ -15,6 +15,7 @@ const grouped = (group: string, values: Record<string, number> = {}): Scalars =>
 /** What an epoch measured: fractions as such, times in seconds. */
 function epochScalars(record: EpochRecord): Scalars {
   const { metrics, validation, metricLoss, maskLoss, images, numLearners, skipped, seconds } = record;
+  const { zeroLoss, anchorsWithoutTuples } = record;
   return {
     ...grouped('test', metrics ?? {}),
     ...grouped('validation', validation),
@@ -23,6 +24,8 @@ function epochScalars(record: EpochRecord): Scalars {
       'train/mask loss': maskLoss,
       'train/images per second': images && seconds.train ? images / seconds.train : undefined,
       'train/skipped batches': skipped,
+      'train/batches with a loss of 0': zeroLoss,
+      'train/anchors without tuples': anchorsWithoutTuples,
       'division/learners': numLearners,
     }),
     ...grouped('learning rate', record.learningRates),

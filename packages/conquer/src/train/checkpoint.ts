@@ -16,11 +16,13 @@ import {
   tensor,
   writeSafetensors,
 } from '@conquer-dml/torch';
+import type { CrossBatchMemory, CrossBatchMemoryState } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { NetworkRecord } from '../models/network-record.js';
 import { weightFaults } from '../models/weights/weight-faults.js';
 import type { ModelAverage, ModelAverageState } from '../optimize/model-average.js';
+import type { MomentumEncoder } from '../optimize/momentum-encoder.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
 
 const FORMAT = 'conquer-checkpoint-2';
@@ -34,7 +36,19 @@ export interface EpochPosition {
   step: number;
   /** State of the Random before it drew the epoch's batches. */
   drawnFrom: number[];
-  sums: { metricLoss: number; maskLoss: number; trained: number; skipped: number; images: number };
+  sums: {
+    metricLoss: number;
+    maskLoss: number;
+    trained: number;
+    skipped: number;
+    images: number;
+    /** Steps that trained, whose loss was 0. */
+    zeroLoss: number;
+    /** Images of batches that a miner saw. */
+    mined: number;
+    /** Those of them that were the anchor of no tuple. */
+    withoutTuples: number;
+  };
   /** Wall-clock seconds of the epoch's parts so far. */
   took: { divide?: number; train: number };
 }
@@ -60,6 +74,10 @@ export interface CheckpointState {
   optimizer: Omit<TrainingOptimizerState, 'tensors'>;
   /** Where the model is an average of the weights that train. */
   average?: ModelAverageState;
+  /** Where the loss sees rows of earlier batches. */
+  memory?: CrossBatchMemoryState;
+  /** Where those are embedded by a network of their own. */
+  encoder?: ModelAverageState;
   /** State of the Random that draws divisions, batches, augmentation and tuples. */
   random: number[];
   /** State of the torch generator that draws dropout, base64. */
@@ -81,21 +99,28 @@ export interface Checkpoint {
   loss: Map<string, Tensor>;
   /** The tensors of the optimiser's state. */
   optimizer: Map<string, Tensor>;
+  /** Rows of earlier batches, and whose they are. */
+  memory?: Map<string, Tensor>;
+  /** The weights of the network that embeds these, where it is one of its own. */
+  encoder?: Map<string, Tensor>;
   /** (N,) cluster of each training image. -1: left out. */
   clusters: Int32Array;
   state: CheckpointState;
 }
 
+/** What a checkpoint has tensors of; the names in the file begin with it. */
+const tensorParts = ['model', 'trained', 'loss', 'optimizer', 'memory', 'encoder'] as const;
+
 /**
- * Writes one safetensors file: tensors `model.*`, `trained.*`, `loss.*`, `optimizer.*` and `division.clusters`, the state as
- * JSON in its metadata, and a checksum. The file appears whole or not at all.
+ * Writes one safetensors file: tensors `model.*`, `trained.*`, `loss.*`, `optimizer.*`, `memory.*`, `encoder.*` and
+ * `division.clusters`, the state as JSON in its metadata, and a checksum. The file appears whole or not at all.
  *
  * @throws UserError when it cannot be written; a checkpoint that had the name stays as it was
  */
 export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
   using clusters = tensor(checkpoint.clusters);
   const tensors = new Map<string, Tensor>([['division.clusters', clusters]]);
-  for (const part of ['model', 'trained', 'loss', 'optimizer'] as const) {
+  for (const part of tensorParts) {
     for (const [name, value] of checkpoint[part] ?? []) tensors.set(`${part}.${name}`, value);
   }
   const state = { ...checkpoint.state, experiment: toStore(checkpoint.state.experiment) };
@@ -145,6 +170,8 @@ export function loadCheckpoint(path: string): Checkpoint {
     ...(state.average && { trained: part('trained.') }),
     loss: part('loss.'),
     optimizer: part('optimizer.'),
+    ...(state.memory && { memory: part('memory.') }),
+    ...(state.encoder && { encoder: part('encoder.') }),
     clusters: clusters.toTypedArray() as Int32Array,
     state,
   };
@@ -159,23 +186,21 @@ export function loadCheckpoint(path: string): Checkpoint {
   );
 }
 
-const partsOf = ({ model, trained, loss, optimizer }: Checkpoint) => [
-  model,
-  ...(trained ? [trained] : []),
-  loss,
-  optimizer,
-];
+const partsOf = (checkpoint: Checkpoint) => tensorParts.flatMap((part) => checkpoint[part] ?? []);
 
-function checkpointFaults({ model, trained, loss, optimizer }: Checkpoint): string | null {
-  const parts: [string, ReadonlyMap<string, Tensor>][] = [
-    ['the weights hold', model],
-    ['the weights that train hold', trained ?? new Map()],
-    ["the loss's own weights hold", loss],
-    ["the optimiser's state holds", optimizer],
-  ];
-  for (const [which, tensors] of parts) {
-    const faults = weightFaults(tensors);
-    if (faults !== null) return `${which} ${faults}`;
+const holders: Record<(typeof tensorParts)[number], string> = {
+  model: 'the weights hold',
+  trained: 'the weights that train hold',
+  loss: "the loss's own weights hold",
+  optimizer: "the optimiser's state holds",
+  memory: 'the memory of earlier batches holds',
+  encoder: 'the weights of its network hold',
+};
+
+function checkpointFaults(checkpoint: Checkpoint): string | null {
+  for (const part of tensorParts) {
+    const faults = weightFaults(checkpoint[part] ?? new Map());
+    if (faults !== null) return `${holders[part]} ${faults}`;
   }
   return null;
 }
@@ -235,24 +260,33 @@ export function disposeCheckpoint(checkpoint: Checkpoint): void {
 }
 
 /**
- * Copies a checkpoint into a model, loss, optimiser and average that were made for it: as many learners, and the masks
- * removed from the optimiser if they were.
+ * Copies a checkpoint into a model, loss, optimiser, average and memory that were made for it: as many learners, and the
+ * masks removed from the optimiser if they were.
  *
  * @param run named in errors
  * @throws UserError when it is of another model or loss; then these are not to be used
  */
 export function loadParts(
   run: string,
-  parts: { model: EmbeddingModel; loss: Loss; optimizer: TrainingOptimizer; average: ModelAverage | null },
+  parts: {
+    model: EmbeddingModel;
+    loss: Loss;
+    optimizer: TrainingOptimizer;
+    average: ModelAverage | null;
+    memory: CrossBatchMemory | null;
+    encoder: MomentumEncoder | null;
+  },
   checkpoint: Checkpoint,
 ): void {
-  const { average } = checkpoint.state;
+  const { average, memory, encoder } = checkpoint.state;
   try {
     parts.model.loadStateDict(checkpoint.trained ?? checkpoint.model);
     // Of a run that had none so far, the average begins here.
     parts.average?.load(checkpoint.model, average ?? { steps: 0 });
     parts.loss.loadStateDict(checkpoint.loss);
     parts.optimizer.loadStateDict({ ...checkpoint.state.optimizer, tensors: checkpoint.optimizer });
+    if (memory) parts.memory?.load(memory, checkpoint.memory!, parts.model.embedding.weight.device);
+    if (encoder) parts.encoder?.load(checkpoint.encoder!, encoder);
   } catch (error) {
     throw new UserError(
       `the checkpoint of ${run} is of another model, loss or optimiser than it is to go on with: ${(error as Error).message}`,

@@ -10,9 +10,9 @@ import type { StepResult } from './step.js';
 
 /** What the steps of an epoch came to. */
 export type TrainedEpoch = Required<
-  Pick<EpochRecord, 'metricLoss' | 'maskLoss' | 'steps' | 'skipped' | 'images'>
+  Pick<EpochRecord, 'metricLoss' | 'maskLoss' | 'steps' | 'skipped' | 'zeroLoss' | 'images'>
 > &
-  Pick<EpochRecord, 'learningRates'> & { seconds: EpochRecord['seconds'] };
+  Pick<EpochRecord, 'learningRates' | 'anchorsWithoutTuples'> & { seconds: EpochRecord['seconds'] };
 
 /**
  * The steps of one epoch: each learner trains on its cluster, in turn; the whole embedding on the whole training set. It
@@ -33,13 +33,24 @@ export class Epoch {
   ) {
     const { experiment, data, random, sampler } = session.parts;
     const begun = session.position;
-    this.position = begun ?? {
-      epoch,
-      step: 0,
-      drawnFrom: random.getState(),
-      sums: { metricLoss: 0, maskLoss: 0, trained: 0, skipped: 0, images: 0 },
-      took: { train: 0, ...took },
-    };
+    // Earlier versions did not count all of it.
+    const counted = { zeroLoss: 0, mined: 0, withoutTuples: 0 };
+    this.position = begun
+      ? { ...begun, sums: { ...counted, ...begun.sums } }
+      : {
+          epoch,
+          step: 0,
+          drawnFrom: random.getState(),
+          sums: {
+            metricLoss: 0,
+            maskLoss: 0,
+            trained: 0,
+            skipped: 0,
+            images: 0,
+            ...counted,
+          },
+          took: { train: 0, ...took },
+        };
     // As in the authors' code, whose learners keep their clusters in the full-embedding phase.
     const everything = plan.fullEmbedding && experiment.compat !== 'dcesml';
     const { division } = session;
@@ -61,7 +72,7 @@ export class Epoch {
   /** Trains the steps that are left. @throws Interrupted after the one in which the training was to end */
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
-    const { model, optimizer, data, run, learningRate, observer, profile, signal } = session.parts;
+    const { model, optimizer, data, run, learningRate, observer, profile, signal, step } = session.parts;
     const { fullEmbedding } = plan;
     const stopClock = session.clock.start('train');
     const { batches, augmentation } = this.draw();
@@ -85,7 +96,8 @@ export class Epoch {
       const { images, labels } = batch;
       let result: StepResult;
       try {
-        result = guard.run(at, { images, labels, learner, fullEmbedding }, batch.indices);
+        const input = { images, labels, imageIds: batch.indices, learner, fullEmbedding };
+        result = guard.run(at, input, batch.indices);
       } finally {
         images.dispose();
       }
@@ -93,10 +105,12 @@ export class Epoch {
       log.add({ epoch, step: at, steps, images: labels.length }, result);
       observer.onStep?.({ epoch, step: at, images: labels.length, learner, result });
       position.step++;
+      if (position.step === steps) step.finish();
       // Batches from memory come as microtasks: without a turn of the event loop no signal would be heard.
       await new Promise((resolve) => setImmediate(resolve));
       profile?.endStep();
-      if (signal?.aborted) {
+      // Gradients that wait for others are in no checkpoint.
+      if (signal?.aborted && !step.isWaiting) {
         log.end();
         position.took.train += stopClock();
         checkStop(signal);
@@ -128,9 +142,15 @@ export class Epoch {
     return new NotFiniteGuard({ onNan, model, step, run, paths, epoch, steps, onWarning: session.warn });
   }
 
-  private count(images: number, { skipped, metricLoss, maskLoss }: StepResult): void {
+  private count(images: number, result: StepResult): void {
+    const { skipped, metricLoss, maskLoss, anchorsWithoutTuples } = result;
     const { sums } = this.position;
     sums.images += images;
+    if (anchorsWithoutTuples !== null) {
+      sums.mined += images;
+      sums.withoutTuples += anchorsWithoutTuples;
+    }
+    if (metricLoss === 0) sums.zeroLoss++;
     if (skipped === null) {
       sums.trained++;
       sums.metricLoss += metricLoss ?? 0;
@@ -142,7 +162,7 @@ export class Epoch {
 
   private result(): TrainedEpoch {
     const { epoch, steps, position } = this;
-    const { metricLoss, maskLoss, trained, skipped, images } = position.sums;
+    const { metricLoss, maskLoss, trained, skipped, images, zeroLoss, mined, withoutTuples } = position.sums;
     if (trained === 0) {
       throw new UserError(
         `epoch ${epoch + 1}: expected tuples to learn from, and not one of ${steps} batches had any: look at the sampler and the miner's cutoffs`,
@@ -153,6 +173,8 @@ export class Epoch {
       maskLoss: maskLoss / trained,
       steps,
       skipped,
+      zeroLoss,
+      ...(mined > 0 && { anchorsWithoutTuples: withoutTuples / mined }),
       images,
       learningRates: this.session.parts.optimizer.currentLearningRates(),
       seconds: position.took,

@@ -78,7 +78,13 @@ export class NotFiniteGuard {
     const allowed = Math.max(IN_A_ROW, Math.floor(steps * SHARE));
     if (onNan === 'skip' && this.inARow <= IN_A_ROW && this.skipped <= allowed) {
       onWarning(`left out: ${where}`);
-      return { metricLoss: null, maskLoss: null, numTuples: null, skipped: 'its loss was not finite' };
+      return {
+        metricLoss: null,
+        maskLoss: null,
+        numTuples: null,
+        anchorsWithoutTuples: null,
+        skipped: 'its loss was not finite',
+      };
     }
     const bound =
       onNan === 'skip' ? `; ${this.skipped} batches of the epoch were left out, ${this.inARow} in a row` : '';

@@ -1,3 +1,4 @@
+import type { Division } from '@conquer-dml/run';
 import { divide, undivided } from '../divide/division.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
 import { embedImages } from '../evaluate/embed.js';
@@ -19,8 +20,9 @@ export async function redivide(
   const { clusterLayer, clusterSeed, clustering, recluster, clusterBy } = experiment.divide;
   const { trainLabels } = data;
   const stopClock = session.clock.start('divide');
+  let division: Division;
   if (plan.numLearners === 1) {
-    session.division = undivided(trainLabels, epoch);
+    division = undivided(trainLabels, epoch);
   } else {
     using features = await embedImages(model, data.plain('train'), {
       layer: clusterLayer,
@@ -28,7 +30,7 @@ export async function redivide(
       profile,
       onProgress: (done) => observer.onEmbed?.({ purpose: 'divide', done, total: trainLabels.length }),
     });
-    session.division = divide({
+    division = divide({
       features,
       labels: trainLabels,
       previous: session.division,
@@ -43,9 +45,9 @@ export async function redivide(
       stop: signal,
     });
   }
-  session.setLearners(session.division.numClusters);
+  session.setDivision(division);
   const seconds = stopClock();
-  run.appendDivision(session.division);
-  observer.onDivision?.(session.division);
+  run.appendDivision(division);
+  observer.onDivision?.(division);
   return { divide: seconds };
 }

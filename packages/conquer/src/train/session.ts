@@ -7,7 +7,7 @@ import {
   scoreOf,
   testImagesOf,
 } from '@conquer-dml/run';
-import type { Generator } from '@conquer-dml/torch';
+import { type Generator, scope } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
@@ -18,10 +18,12 @@ import { refuseTooManyClusters } from '../divide/trainable.js';
 import { refuseOtherMetric, wantedMetrics } from '../evaluate/metrics.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { Interrupted } from '../interrupted.js';
+import type { CrossBatchMemory } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { networkRecord } from '../models/network-record.js';
 import type { ModelAverage } from '../optimize/model-average.js';
+import type { MomentumEncoder } from '../optimize/momentum-encoder.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { OptionError } from '../option-error.js';
 import type { Random } from '../random.js';
@@ -51,6 +53,10 @@ export interface SessionParts {
   optimizer: TrainingOptimizer;
   /** The one that `step` has: evaluated, and saved as the model. null or left out: the weights themselves are. */
   average?: ModelAverage | null | undefined;
+  /** The one that `step` has: what the loss sees of earlier batches, where it does. */
+  memory?: CrossBatchMemory | null | undefined;
+  /** The one that `step` has: embeds what the memory keeps. */
+  encoder?: MomentumEncoder | null | undefined;
   step: TrainingStep;
   schedule: DivisionSchedule;
   /** The batches of one cluster (or of the whole training set): positions in the training split. */
@@ -143,15 +149,26 @@ export class Session {
 
   /** From the full-embedding phase on the masks are left out and no longer trained. */
   leaveMasksOut(): void {
-    if (this.masksTrain) this.parts.optimizer.removeMasks();
+    if (!this.masksTrain) return;
+    this.parts.optimizer.removeMasks();
+    this.parts.memory?.empty();
     this.masksTrain = false;
   }
 
+  /** The training set is divided anew. What learners remember of their clusters is of other images now. */
+  setDivision(division: Division): void {
+    const isDivided = Math.max(this.division.numClusters, division.numClusters) > 1;
+    if (isDivided) this.parts.memory?.empty();
+    this.division = division;
+    this.setLearners(division.numClusters);
+  }
+
   /** The learners that a new division asks for; their masks begin from those there are. */
-  setLearners(numLearners: number): void {
+  private setLearners(numLearners: number): void {
     if (!this.parts.model.setNumLearners(numLearners)) return;
     this.parts.optimizer.replaceMasks();
     this.parts.average?.follow();
+    this.parts.encoder?.follow();
   }
 
   /** Runs `body` with the model as it is to be evaluated and kept: of averaged weights, where there are any. */
@@ -218,39 +235,48 @@ export class Session {
   }
 
   private save(file: string, epoch: number): void {
-    const { experiment, model, loss, optimizer, average, run, random, generator } = this.parts;
+    const { experiment, model, loss, optimizer, average, memory, encoder, run, random, generator } =
+      this.parts;
     const { tensors, ...optimizerState } = optimizer.stateDict();
     const { clusters, ...division } = this.division;
     if (file === run.lastCheckpoint) run.keepPreviousCheckpoint();
-    saveCheckpoint(file, {
-      ...(average
-        ? { model: average.stateDict(), trained: model.stateDict() }
-        : { model: model.stateDict() }),
-      loss: loss.stateDict(),
-      optimizer: tensors,
-      clusters,
-      state: {
-        experiment,
-        network: networkRecord(model),
-        dataset: this.datasetHash,
-        epoch,
-        within: this.position,
-        numLearners: model.numLearners,
-        masksTrain: this.masksTrain,
-        division,
-        optimizer: optimizerState,
-        ...(average && { average: average.state() }),
-        random: random.getState(),
-        generator: Buffer.from(generator.state()).toString('base64'),
-        best: this.best,
-        seconds: { ...this.clock.seconds },
-        images: this.images,
-      },
+    scope(() => {
+      const remembered = memory?.saved();
+      saveCheckpoint(file, {
+        ...(average
+          ? { model: average.stateDict(), trained: model.stateDict() }
+          : { model: model.stateDict() }),
+        loss: loss.stateDict(),
+        optimizer: tensors,
+        ...(remembered && { memory: remembered.tensors }),
+        ...(encoder && { encoder: encoder.stateDict() }),
+        clusters,
+        state: {
+          experiment,
+          network: networkRecord(model),
+          dataset: this.datasetHash,
+          epoch,
+          within: this.position,
+          numLearners: model.numLearners,
+          masksTrain: this.masksTrain,
+          division,
+          optimizer: optimizerState,
+          ...(average && { average: average.state() }),
+          ...(remembered && { memory: remembered.state }),
+          ...(encoder && { encoder: encoder.state() }),
+          random: random.getState(),
+          generator: Buffer.from(generator.state()).toString('base64'),
+          best: this.best,
+          seconds: { ...this.clock.seconds },
+          images: this.images,
+        },
+      });
     });
   }
 
   private restore({ state, ...saved }: Checkpoint): void {
-    const { run, model, loss, optimizer, average = null, random, generator, data } = this.parts;
+    const { run, model, loss, optimizer, random, generator, data } = this.parts;
+    const { average = null, memory = null, encoder = null } = this.parts;
     refuseOtherLength({ state, ...saved }, data.trainLabels.length);
     const ended = run.summary();
     const trained = state.epoch + 1;
@@ -259,8 +285,9 @@ export class Session {
     model.setNumLearners(state.numLearners);
     optimizer.replaceMasks();
     average?.follow();
+    encoder?.follow();
     if (!state.masksTrain) this.leaveMasksOut();
-    loadParts(run.path, { model, loss, optimizer, average }, { ...saved, state });
+    loadParts(run.path, { model, loss, optimizer, average, memory, encoder }, { ...saved, state });
     this.division = { ...state.division, clusters: saved.clusters };
     random.setState(state.random);
     if (!loadGenerator(generator, state))

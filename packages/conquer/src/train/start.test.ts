@@ -3,7 +3,7 @@ import { builtInParts, type ExperimentInput } from '../experiment/experiment.js'
 import { mergeExperiments } from '../experiment/merge.js';
 import { readRecipe } from '../experiment/recipe.js';
 import { resolveExperiment } from '../experiment/resolve.js';
-import { startWarning } from './start.js';
+import { lateMemoryWarning, startWarning } from './start.js';
 
 const warning = (...layers: ExperimentInput[]) =>
   startWarning(resolveExperiment(mergeExperiments(...layers)), builtInParts);
@@ -53,4 +53,17 @@ describe('the recipes', () => {
     const at = warning(readRecipe('sop').experiment, folder, { model: { weights: null } });
     expect(at).toMatch(/next to nothing/);
   });
+});
+
+it('a memory that begins after the last batch is warned of', () => {
+  const late = (startStep: number) => {
+    const experiment: ExperimentInput = {
+      data: { batchSize: 10, passesPerEpoch: 2 },
+      train: { epochs: 3, crossBatchMemory: { startStep } },
+    };
+    return lateMemoryWarning(resolveExperiment(experiment), 105);
+  };
+  expect(late(60)).toMatch(/begins after 60 batches, and the training has about 60: without a lower/);
+  expect(late(59)).toBe(null);
+  expect(lateMemoryWarning(resolveExperiment({}), 105)).toBe(null);
 });

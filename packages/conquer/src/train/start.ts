@@ -36,6 +36,15 @@ const waysOn = (learningRate: number) =>
     ? ' (optimize.learningRate)'
     : ": start from pretrained weights (model.weights 'published'), or train random ones with model.batchNorm 'trained' and optimize.learningRate 0.001";
 
+/** Says where a memory begins only after the last batch; null where it does begin. */
+export function lateMemoryWarning({ train, data }: Experiment, images: number): string | null {
+  if (train.crossBatchMemory === null) return null;
+  const { startStep } = train.crossBatchMemory;
+  const batches = Math.floor(images / data.batchSize) * data.passesPerEpoch * train.epochs;
+  if (startStep < batches) return null;
+  return `the memory of earlier batches begins after ${startStep} batches, and the training has about ${batches}: without a lower train.crossBatchMemory.startStep it trains as without one`;
+}
+
 /** Notes what will keep a network from learning, and which of the classes to test on its weights have seen. */
 export function warnOfStart(
   experiment: Experiment,
@@ -44,6 +53,8 @@ export function warnOfStart(
 ): void {
   const start = startWarning(experiment, parts);
   if (start !== null) onWarning?.(start);
+  const late = lateMemoryWarning(experiment, dataset.train.labels.length);
+  if (late !== null) onWarning?.(late);
   const { weights } = experiment.model;
   const seen =
     weights === null || weightWords.includes(weights) ? null : seenClassesWarning(weights, dataset);

@@ -154,6 +154,7 @@ describe('TrainingStep', () => {
       metricLoss: null,
       maskLoss: null,
       numTuples: 0,
+      anchorsWithoutTuples: 6,
       skipped: 'the miner found no valid tuple in the batch',
     });
     expect(numbers(model.parameters())).toEqual(before);

@@ -1,12 +1,17 @@
 import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
+import type { CrossBatchMemory, LossTerm } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
 import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import type { EmbedOptions } from '../models/embedding-network.js';
+import { type BatchEmbedder, embedWhole } from '../optimize/batch-embedder.js';
+import { GradientSum } from '../optimize/gradient-sum.js';
 import type { ModelAverage } from '../optimize/model-average.js';
+import type { MomentumEncoder } from '../optimize/momentum-encoder.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
-import { labelled } from '../rows.js';
-import { asPairs, asTuples, countOf, type Mined } from '../tuples.js';
+import { type Labelled, labelled, type Rows } from '../rows.js';
+import { nothingToCompare, type SumOfTerms, sumOfTerms } from './loss-terms.js';
 import type { Profile } from './profile.js';
 
 export interface TrainingStepParts {
@@ -20,6 +25,14 @@ export interface TrainingStepParts {
   average?: ModelAverage | null | undefined;
   /** Weight of the masks' similarity, lambda. */
   maskLambda: number;
+  /** How a batch goes through the network; by default at once. */
+  embedder?: BatchEmbedder | null | undefined;
+  /** What the loss sees of earlier batches, where it does. */
+  memory?: CrossBatchMemory | null | undefined;
+  /** Embeds what the memory keeps; by default it is kept as the batch was embedded. */
+  encoder?: MomentumEncoder | null | undefined;
+  /** Batches whose gradients make a step of the optimiser; default 1. */
+  accumulate?: number | undefined;
   /** Told where the time of each step goes. */
   profile?: Profile | undefined;
 }
@@ -29,7 +42,9 @@ export interface StepInput {
   images: Tensor;
   /** (B,), the class of each image. */
   labels: Int32Array;
-  /** The learner whose cluster the batch is from; not used with `fullEmbedding`. */
+  /** (B,), which image each is: by it a memory knows one that it has seen before. Not used without a memory. */
+  imageIds?: Int32Array | undefined;
+  /** The learner whose cluster the batch is from; its mask is not used with `fullEmbedding`. */
   learner: number;
   /** Train the whole embedding, without the learner's mask; under the sum of all where the model has it. */
   fullEmbedding: boolean;
@@ -42,6 +57,8 @@ export interface StepResult {
   maskLoss: number | null;
   /** Tuples of the miner, or pairs for a loss of pairs; null for a loss without tuples, or a batch skipped before mining. */
   numTuples: number | null;
+  /** Images of the batch that are the anchor of no tuple; null where `numTuples` is. */
+  anchorsWithoutTuples: number | null;
   /** Why nothing was learnt from this batch, or null. */
   skipped: string | null;
 }
@@ -53,11 +70,17 @@ export class NotFiniteError extends Error {
 
 /** One step of training: what it does to a batch, with the parts it does it with. */
 export class TrainingStep {
+  private readonly accumulate: number;
+  private readonly sum = new GradientSum();
+  /** Since the optimiser's last step. */
+  private batches = 0;
+
   /** @throws RangeError when the loss takes tuples and there is no miner to give them */
   constructor(private readonly parts: TrainingStepParts) {
     if (parts.loss.usesTuples && parts.miner === null) {
       throw new RangeError('this loss takes tuples, so it needs a miner: got null');
     }
+    this.accumulate = parts.accumulate ?? 1;
     parts.optimizer.warnOfUntrained(parts.loss);
   }
 
@@ -66,63 +89,110 @@ export class TrainingStep {
     return this.parts.miner;
   }
 
+  /** Whether gradients of batches wait for others, for a step of the optimiser in common. */
+  get isWaiting(): boolean {
+    return this.batches > 0;
+  }
+
   /**
    * Metric loss of the learner's embeddings + lambda * similarity of the masks, backward, and a step of the
-   * optimiser. A batch that the loss or the miner can make nothing of is skipped: nothing is
-   * learnt from it, and the result says why.
+   * optimiser, or every `accumulate` batches one by the mean of their gradients. A batch that the loss or the miner can
+   * make nothing of is skipped: nothing is learnt from it, and the result says why.
    *
-   * @throws NotFiniteError when the loss or a gradient is not finite; then the weights have not been changed
+   * @throws NotFiniteError when the loss or a gradient is not finite; then the batch has not changed the weights
    */
-  run({ images, labels, learner, fullEmbedding }: StepInput): StepResult {
-    const { model, loss, miner, optimizer, average, maskLambda, profile } = this.parts;
-    const batch = labelled(labels);
-    if (!loss.hasEnough(batch, batch))
-      return skip('its classes do not give the loss anything to compare', null);
-    return scope(() => {
-      // As they are before they have length 1 too, for a loss that asks for them.
-      const raw = model.embedUnscaled(images, { learner: fullEmbedding ? null : learner });
-      const embeddings = F.normalize(raw);
-      profile?.lap('forward', embeddings);
+  run(input: StepInput): StepResult {
+    this.batches++;
+    try {
+      return scope(() => this.train(input));
+    } finally {
+      if (this.batches >= this.accumulate) this.finish();
+    }
+  }
 
-      let mined: Mined | null = null;
-      if (loss.usesTuples && miner !== null) {
-        // The miner reads the distances anyway, and can make nothing of NaN.
-        if (!Number.isFinite(embeddings.detach().sum().item()))
-          throw new NotFiniteError('the embeddings are not finite');
-        const rows = { ...batch, embeddings: embeddings.detach() };
-        const found = noGrad(() => miner.mine(rows, rows));
-        mined = { pairs: asPairs, tuples: asTuples, either: (all: Mined) => all }[loss.takes](found);
-        profile?.lap('mining');
-        const what = loss.takes === 'tuples' ? 'tuple' : 'pair';
-        if (countOf(mined) === 0) return skip(`the miner found no valid ${what} in the batch`, 0);
-      }
-      const numTuples = mined === null ? null : countOf(mined);
+  /** Takes the optimiser's step of batches that still wait for others, as at the end of an epoch. */
+  finish(): void {
+    this.batches = 0;
+    if (this.sum.count === 0) return;
+    this.parts.optimizer.zeroGrad();
+    this.sum.give();
+    this.update();
+  }
 
-      const rows = { ...batch, embeddings, raw };
-      const metricLoss = loss.forward(rows, rows, mined);
-      const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
-      const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
-      const total = fullEmbedding ? metricLoss : metricLoss.add(maskLoss);
-      profile?.lap('loss', total);
+  private train({ images, labels, imageIds, learner, fullEmbedding }: StepInput): StepResult {
+    const { model, loss, miner, optimizer, maskLambda, memory, encoder, embedder, profile } = this.parts;
+    const remembers = memory?.begin() ?? false;
+    const owners = remembers ? withIds(labels, imageIds) : labelled(labels);
+    // What a memory holds may be enough where the batch is not, and so may this batch for later ones.
+    if (!remembers && !loss.hasEnough(owners, owners)) return skip(nothingToCompare);
+    // In front of the batch's own pass: it has the network in its hands, whose weights may not change until backward.
+    const encoded = remembers ? encoder?.embed(images) : undefined;
+    const embedded = embedder?.embed(images) ?? embedWhole(model, images);
+    const mask = { learner: fullEmbedding ? null : learner };
+    // As they are before they have length 1 too, for a loss that asks for them.
+    const raw = model.masked(embedded.rows, mask);
+    const batch = { ...owners, embeddings: F.normalize(raw), raw };
+    profile?.lap('forward', batch.embeddings);
 
-      optimizer.zeroGrad();
-      total.backward();
-      profile?.lap('backward', total);
-      // One read for all numbers: on a GPU every read waits for all work before it.
-      const numbers = stack([metricLoss.detach(), maskLoss.detach(), optimizer.gradientNorm()]).toNumbers();
-      const [metric = Number.NaN, mask = Number.NaN, gradient = Number.NaN] = numbers;
-      if (![metric, mask, gradient].every(Number.isFinite)) {
-        const mean = `metric loss ${metric}, mask loss ${mask}, gradient ${gradient}`;
-        throw new NotFiniteError(`the loss or its gradient is not finite (${mean})`);
-      }
-      optimizer.step();
-      average?.update();
-      profile?.lap('optimizer', total);
-      return { metricLoss: metric, maskLoss: mask, numTuples, skipped: null };
+    // The miner reads the distances anyway, and can make nothing of NaN; a memory would keep it.
+    if ((loss.usesTuples || remembers) && !Number.isFinite(batch.embeddings.detach().sum().item()))
+      throw new NotFiniteError('the embeddings are not finite');
+    const terms: LossTerm[] = remembers
+      ? memory!.terms(batch, this.remember(learner, encoded ?? embedded.rows, owners, mask))
+      : [{ reference: batch, weight: 1 }];
+    const found = sumOfTerms(loss, miner, batch, terms, () => profile?.lap('mining'));
+    if (found.value === null) return skip(found.skipped!, found);
+    const similarity = () => maskOrthogonality(model.learnerMasks.stacked()).mul(maskLambda);
+    const maskLoss = fullEmbedding ? noGrad(similarity) : similarity();
+    const total = fullEmbedding ? found.value : found.value.add(maskLoss);
+    profile?.lap('loss', total);
+
+    optimizer.zeroGrad();
+    embedded.backward(total);
+    profile?.lap('backward', total);
+    // One read for all numbers: on a GPU every read waits for all work before it.
+    const values = [found.value.detach(), maskLoss.detach(), optimizer.gradientNorm()];
+    const numbers = stack(values).toNumbers();
+    const [metric = Number.NaN, similar = Number.NaN, gradient = Number.NaN] = numbers;
+    if (![metric, similar, gradient].every(Number.isFinite)) {
+      const mean = `metric loss ${metric}, mask loss ${similar}, gradient ${gradient}`;
+      throw new NotFiniteError(`the loss or its gradient is not finite (${mean})`);
+    }
+    if (this.accumulate === 1) this.update();
+    else this.sum.add([...model.parameters(), ...loss.parameters()]);
+    profile?.lap('optimizer', total);
+    const { numTuples, anchorsWithoutTuples } = found;
+    return { metricLoss: metric, maskLoss: similar, numTuples, anchorsWithoutTuples, skipped: null };
+  }
+
+  /** A step of the optimiser, and what follows the weights. */
+  private update(): void {
+    const { optimizer, average, encoder } = this.parts;
+    optimizer.step();
+    average?.update();
+    encoder?.update();
+  }
+
+  /** Puts a batch into the memory. @returns what is there of the learner, as its mask has it now, without gradients */
+  private remember(learner: number, rows: Tensor, owners: Labelled, mask: EmbedOptions): Rows {
+    const { memory, model } = this.parts;
+    return noGrad(() => {
+      memory!.add(learner, rows, owners);
+      const remembered = memory!.remembered(learner)!;
+      const raw = model.masked(remembered.rows, mask);
+      return { ...remembered.owners, embeddings: F.normalize(raw), raw };
     });
   }
 }
 
-function skip(reason: string, numTuples: number | null): StepResult {
-  return { metricLoss: null, maskLoss: null, numTuples, skipped: reason };
+function withIds(labels: Int32Array, imageIds: Int32Array | undefined): Labelled {
+  if (imageIds === undefined) throw new RangeError('a memory needs to know images again: expected imageIds');
+  return { labels, imageIds };
+}
+
+function skip(
+  skipped: string,
+  { numTuples = null, anchorsWithoutTuples = null }: Partial<SumOfTerms> = {},
+): StepResult {
+  return { metricLoss: null, maskLoss: null, numTuples, anchorsWithoutTuples, skipped };
 }

@@ -109,14 +109,17 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const run = resumed ?? lock.take(RunFolder.create(path, experiment));
   observer.onBegin?.({ experiment, data: sizesOf(dataset), threads: numThreads(), run: run.path });
   const profile = request.profile ? new Profile() : undefined;
-  const { model, loss, miner, optimizer, average, random, dropoutGenerator } = trainee;
+  const { model, loss, miner, optimizer, average, largeBatches, random, dropoutGenerator } = trainee;
+  const { memory, encoder } = largeBatches;
   const { maskLambda } = experiment.divide;
   return await runEpochs({
     model,
     loss,
     optimizer,
     average,
-    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, profile }),
+    memory,
+    encoder,
+    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, ...largeBatches, profile }),
     schedule: buildSchedule(experiment),
     sampler: buildSampler(experiment, builder),
     data,

@@ -9,6 +9,7 @@ import {
   buildNetwork,
   buildOptimizer,
 } from '../experiment/build.js';
+import { buildLargeBatches, type LargeBatches } from '../experiment/build-large-batches.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { Loss } from '../losses/loss.js';
 import type { Miner } from '../miners/miner.js';
@@ -27,6 +28,7 @@ export class Trainee {
     readonly average: ModelAverage | null,
     /** null where the loss reads the whole batch. */
     readonly miner: Miner | null,
+    readonly largeBatches: LargeBatches,
     /** Draws batches, augmentation and tuples. */
     readonly random: Random,
     readonly dropoutGenerator: Generator,
@@ -60,8 +62,20 @@ export class Trainee {
       const miner = buildMiner(experiment, loss, random, builder);
       const optimizer = buildOptimizer(experiment, model, loss, builder);
       built.push(optimizer);
+      const largeBatches = buildLargeBatches(experiment, model, loss, dropoutGenerator);
+      built.push(largeBatches);
       const average = buildAverage(experiment, model);
-      return new Trainee(model, loss, optimizer, average, miner, random, dropoutGenerator, isOwnLoss);
+      return new Trainee(
+        model,
+        loss,
+        optimizer,
+        average,
+        miner,
+        largeBatches,
+        random,
+        dropoutGenerator,
+        isOwnLoss,
+      );
     } catch (error) {
       for (const part of built) part.dispose();
       throw error;
@@ -70,6 +84,7 @@ export class Trainee {
 
   [Symbol.dispose](): void {
     this.average?.dispose();
+    this.largeBatches.dispose();
     this.optimizer.dispose();
     if (!this.isOwnLoss) this.loss.dispose();
     this.model.dispose();

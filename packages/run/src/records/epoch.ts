@@ -18,6 +18,10 @@ export interface EpochRecord {
   steps?: number;
   /** Steps without a single tuple, which trained nothing. */
   skipped?: number;
+  /** Steps that trained on tuples whose loss was 0: nothing was learnt of them. */
+  zeroLoss?: number;
+  /** Of the images of batches with a miner, the share that was the anchor of no tuple, 0…1. */
+  anchorsWithoutTuples?: number;
   /** Training images seen in the epoch. */
   images?: number;
   numLearners?: number;
@@ -41,7 +45,16 @@ export function epochRecordOf(value: unknown): EpochRecord | null {
   if (metrics === undefined || validation === undefined) return null;
   const record: EpochRecord = { epoch: value.epoch, metrics, seconds: numbersByName(value.seconds) ?? {} };
   if (validation) record.validation = validation;
-  for (const name of ['metricLoss', 'maskLoss', 'steps', 'skipped', 'images', 'numLearners'] as const) {
+  for (const name of [
+    'metricLoss',
+    'maskLoss',
+    'steps',
+    'skipped',
+    'zeroLoss',
+    'anchorsWithoutTuples',
+    'images',
+    'numLearners',
+  ] as const) {
     const number = finite(value[name]);
     if (number !== null) record[name] = number;
   }

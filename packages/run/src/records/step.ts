@@ -13,6 +13,10 @@ export interface StepRecord {
   imagesPerSecond: number | null;
   /** Steps that trained nothing. */
   skipped: number;
+  /** Steps that trained, whose loss was 0; not there in earlier versions'. */
+  zeroLoss?: number;
+  /** Of the images that a miner saw, the share that was the anchor of no tuple; not there where there was no miner. */
+  anchorsWithoutTuples?: number;
 }
 
 /** A line of steps.jsonl; null for what is none. @param value as JSON.parse gives it */
@@ -22,6 +26,8 @@ export function stepRecordOf(value: unknown): StepRecord | null {
   const step = finite(value.step);
   const steps = finite(value.steps);
   if (step === null || steps === null || steps < 1 || step < 0) return null;
+  const zeroLoss = finite(value.zeroLoss);
+  const anchorsWithoutTuples = finite(value.anchorsWithoutTuples);
   return {
     epoch,
     step,
@@ -30,5 +36,7 @@ export function stepRecordOf(value: unknown): StepRecord | null {
     maskLoss: finite(value.maskLoss),
     imagesPerSecond: finite(value.imagesPerSecond),
     skipped: count(value.skipped),
+    ...(zeroLoss !== null && { zeroLoss }),
+    ...(anchorsWithoutTuples !== null && { anchorsWithoutTuples }),
   };
 }

@@ -1,0 +1,27 @@
+import type { Tensor } from '@conquer-dml/torch';
+import type { EmbeddingModel } from '../models/embedding-model.js';
+
+/** The rows of a batch, and the way back into the network. */
+export interface EmbeddedBatch {
+  /** (B, D), float32 or float64, neither under a mask nor scaled; it belongs to the scope around. */
+  rows: Tensor;
+  /** Adds the gradients of `total`, a scalar of `rows`, to all parameters. Once. */
+  backward(total: Tensor): void;
+}
+
+/** How a batch goes through the network: at once, or in parts that need less memory. */
+export interface BatchEmbedder {
+  /** @param images (B, 3, H, W); they are there until `backward` */
+  embed(images: Tensor): EmbeddedBatch;
+}
+
+/** At once. */
+export function embedWhole(model: EmbeddingModel, images: Tensor): EmbeddedBatch {
+  const rows = inSinglePrecision(model.unmasked(images));
+  return { rows, backward: (total) => total.backward() };
+}
+
+/** Losses, miners and memories compute in float32 at least, whatever the network was computed in. */
+export function inSinglePrecision(rows: Tensor): Tensor {
+  return rows.dtype === 'float64' ? rows : rows.to('float32');
+}
