@@ -232,6 +232,7 @@ const since: string[] = [
   'memory-size',
   'memory-start',
   'memory-weight',
+  'metrics',
   'min-area',
   'neck',
   'tuning',
