@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { imageFolderOf, type Settings } from '@conquer-dml/run';
+import { boxOfImage, fileOfImage, imageFolderOf, type Settings } from '@conquer-dml/run';
 import sharp from 'sharp';
 import { liesWithin } from './lies-within.js';
 
@@ -14,11 +14,13 @@ const MAX_PIXELS = 200_000_000;
 /** A WebP of at most size × size pixels, upright, over white. null if the file is no picture. */
 export async function thumbnail(path: string, size: number, quality = 80): Promise<Buffer | null> {
   try {
-    const picture = sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'none' });
+    const picture = sharp(fileOfImage(path), { limitInputPixels: MAX_PIXELS, failOn: 'none' });
+    const box = boxOfImage(path);
     const { format } = await picture.metadata();
     if (!FORMATS.has(format)) return null;
+    picture.rotate();
+    if (box) picture.extract(box);
     return await picture
-      .rotate()
       .resize(size, size, { fit: 'inside', withoutEnlargement: true })
       .flatten({ background: '#fff' })
       .webp({ quality })
@@ -31,12 +33,15 @@ export async function thumbnail(path: string, size: number, quality = 80): Promi
 /** Whether a file is an image that can be decoded to its end. One that is not there is not known to be bad. */
 export async function isWhole(path: string): Promise<boolean> {
   try {
-    if (!(await stat(path)).isFile()) return true;
+    if (!(await stat(fileOfImage(path))).isFile()) return true;
   } catch {
     return true;
   }
   try {
-    await sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'truncated' }).resize(8, 8).raw().toBuffer();
+    await sharp(fileOfImage(path), { limitInputPixels: MAX_PIXELS, failOn: 'truncated' })
+      .resize(8, 8)
+      .raw()
+      .toBuffer();
     return true;
   } catch {
     return false;
@@ -74,6 +79,6 @@ export async function imageFolders(
 
 /** Whether an image may be shown. */
 export async function liesInOneOf(path: string, folders: readonly string[]): Promise<boolean> {
-  for (const folder of folders) if (await liesWithin(path, folder)) return true;
+  for (const folder of folders) if (await liesWithin(fileOfImage(path), folder)) return true;
   return false;
 }

@@ -2,8 +2,9 @@ import type { Sharp } from 'sharp';
 import { native, outcome, runNative } from './binding.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
 import { ImageError } from './error.js';
+import { inImage } from './image-box.js';
 import { type ImageInput, inAddon, type NamedImage, namedImages } from './image-input.js';
-import { pixelLimit, withImage } from './pixels.js';
+import { type ImageSize, pixelLimit, withImage } from './pixels.js';
 import { encodeRequests, type ImageRequest, outsideReason, placesIn, requestBytes } from './request.js';
 
 /** What is wanted of an image. */
@@ -56,19 +57,55 @@ export async function decodeNamed(
   const places = placesIn(out, requests);
   if (requests.length === 0) return;
   const outcomes = new Uint8Array(requests.length);
-  const images = requests.map(inAddon);
+  const wanted = requests.map(ofImage);
+  const images = wanted.map((request) => (!request || isResizedBox(request) ? '' : inAddon(request)));
   await runNative(options, (threads, job) =>
-    native.decodeFiles(images, encodeRequests(requests), out, outcomes, pixelLimit, threads, job),
+    native.decodeFiles(
+      images,
+      encodeRequests(wanted.map((request, i) => request ?? requests[i]!)),
+      out,
+      outcomes,
+      pixelLimit,
+      threads,
+      job,
+    ),
   );
   const others = [...outcomes.keys()].filter((index) => outcomes[index] !== outcome.done);
   await forEachImage(others, options, async (index) => {
-    const request = requests[index]!;
+    const request = wanted[index];
+    const { name, crop: asked } = requests[index]!;
+    if (!request) throw new ImageError(name, outsideReason(asked!));
+    if (isResizedBox(request)) {
+      out.set(await resizedBox(request, options), places[index]!);
+      return;
+    }
     // sharp reads no further than the crop, and what lacks only the marker of its end is whole.
     if (outcomes[index] === outcome.short) await decodeToTheEnd(request);
     const { filter = 'bilinear', whole } = request;
     const decoded = filter === 'bilinear' && !whole ? decodeBySharp(request) : resampled(request, options);
     out.set(await decoded, places[index]!);
   });
+}
+
+/** Whether all of a box is resized before a part of it is cut out, which must not see what lies around the box. */
+const isResizedBox = ({ box, whole }: NamedRequest) => box !== undefined && whole !== undefined;
+
+/** What is wanted of a box, as of the image it lies in; null for a crop that is not inside of the box. */
+function ofImage(request: NamedRequest): NamedRequest | null {
+  const { box, crop } = request;
+  if (!box || isResizedBox(request)) return request;
+  const inside = inImage(box, crop);
+  return inside && { ...request, crop: inside };
+}
+
+/** The box's pixels first, and of these what is wanted. */
+async function resizedBox(request: NamedRequest, options: DecodeOptions): Promise<Uint8Array> {
+  const { box, image, name } = request;
+  const { width, height } = box!;
+  const pixels = new Uint8Array(width * height * 3);
+  const alone = { threads: options.threads ?? 1 };
+  await decodeNamed([{ image, name, crop: box, size: { width, height } }], pixels, alone);
+  return await ofPixels(request, pixels, { width, height }, options);
 }
 
 async function decodeToTheEnd(request: NamedRequest): Promise<void> {
@@ -94,9 +131,19 @@ async function decodeBySharp(request: NamedRequest): Promise<Uint8Array> {
 /** What sharp decodes, resized by the addon, whose filters are Pillow's. */
 async function resampled(request: NamedRequest, options: DecodeOptions): Promise<Uint8Array> {
   const { data, info } = await withImage(request, async (image) => await rawPixels(image, request.name));
+  return await ofPixels(request, data, info, options);
+}
+
+/** What is wanted of an image whose pixels these are. */
+async function ofPixels(
+  request: NamedRequest,
+  data: Uint8Array,
+  { width, height }: ImageSize,
+  options: DecodeOptions,
+): Promise<Uint8Array> {
   const out = new Uint8Array(requestBytes(request));
   const outcomes = new Uint8Array(1);
-  const place = new Float64Array([0, info.width, info.height, 0, 0]);
+  const place = new Float64Array([0, width, height, 0, 0]);
   // The caller looks at the signal between images: each would add a listener of its own.
   await runNative({ threads: options.threads ?? 1 }, (threads, job) =>
     native.readPixels(data, place, encodeRequests([request]), out, outcomes, threads, job),

@@ -1,4 +1,6 @@
+import type { Crop } from './crop.js';
 import { ImageError } from './error.js';
+import { boxOfImage, fileOfImage } from './image-box.js';
 
 /** The pixels of an image, decoded already. */
 export interface RawPixels {
@@ -9,7 +11,8 @@ export interface RawPixels {
 }
 
 /**
- * An image: the path of its file, the bytes that such a file holds (an upload, a row of a database), or its pixels. Bytes and
+ * An image: the path of its file (of a box in it where it ends in `#xywh=left,top,width,height`, pixels of the EXIF-oriented
+ * image: the box is the image then, and what lies around it is not seen), the bytes that such a file holds (an upload, a row of a database), or its pixels. Bytes and
  * pixels must stay as they are until what reads them is done: one whose memory was transferred meanwhile is an ImageError.
  */
 export type ImageInput = string | Uint8Array | RawPixels;
@@ -17,14 +20,19 @@ export type ImageInput = string | Uint8Array | RawPixels;
 /** An image, and what errors call it. */
 export interface NamedImage {
   image: ImageInput;
-  /** The path; of bytes and pixels their place in the list that was given. */
+  /** The path, with its box; of bytes and pixels their place in the list that was given. */
   name: string;
+  /** The part of the file that is the image; left out: all of it. */
+  box?: Crop | undefined;
 }
 
 /** @throws TypeError for what is no image input, naming its place */
 export function namedImages(images: readonly ImageInput[]): NamedImage[] {
   return Array.from(images, (image, place) => {
-    if (typeof image === 'string') return { image, name: image };
+    if (typeof image === 'string') {
+      const box = boxOfImage(image);
+      return box ? { image: fileOfImage(image), name: image, box } : { image, name: image };
+    }
     if (image instanceof Uint8Array) return { image, name: `${place + 1} of those given (bytes)` };
     const { data, width, height } = (image ?? {}) as Partial<RawPixels>;
     if (!(data instanceof Uint8Array) || typeof width !== 'number' || typeof height !== 'number')

@@ -3,6 +3,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type DecodeOptions, forEachBounded } from './bounded.js';
 import type { ImageError } from './error.js';
+import { fileOfImage } from './image-box.js';
 import { namedImages } from './image-input.js';
 import { ImagePack } from './image-pack.js';
 import { type Fingerprint, openPackFile, type PackHeader, PackWriter, packVersion } from './pack-file.js';
@@ -121,7 +122,7 @@ async function unreadStay(
 async function fingerprints(paths: readonly string[], options: PackOptions): Promise<Fingerprint[]> {
   const images: Fingerprint[] = new Array(paths.length);
   await forEachBounded(paths, options, async (path, index) => {
-    const entry = await stat(path).catch(async (error: unknown) => {
+    const entry = await stat(fileOfImage(path)).catch(async (error: unknown) => {
       // When it is decoded, it is told of.
       if (options.onBad) return { size: 0, mtimeMs: 0 };
       throw await imageError(path, path, error);

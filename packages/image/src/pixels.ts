@@ -4,6 +4,7 @@ import type { Sharp } from 'sharp';
 import { native, runNative } from './binding.js';
 import { BITMAP_HEADER_BYTES, BitmapError, bitmapSize, decodeBitmap } from './bitmap.js';
 import { type DecodeOptions, forEachImage } from './bounded.js';
+import type { Crop } from './crop.js';
 import { ImageError } from './error.js';
 import {
   checkedPixels,
@@ -88,7 +89,25 @@ export async function sizesOf(
   await forEachImage(others, options, async (index) => {
     sizes[index] = await sizeBySharp(images[index]!);
   });
+  const boxed = [...images.keys()].filter((index) => images[index]!.box && sizes[index]!.width > 0);
+  await forEachImage(boxed, options, async (index) => {
+    const { box, name } = images[index]!;
+    const whole = sizes[index]!;
+    // Of those that an error is told of, nothing is known.
+    sizes[index] = { width: 0, height: 0 };
+    sizes[index] = sizeOfBox(box!, whole, name);
+  });
   return sizes;
+}
+
+/** @throws ImageError where the box does not lie inside of the image */
+function sizeOfBox({ left, top, width, height }: Crop, whole: ImageSize, name: string): ImageSize {
+  if (width < 1 || height < 1 || left + width > whole.width || top + height > whole.height)
+    throw new ImageError(
+      name,
+      `the box ${width}×${height} at (${left}, ${top}) lies outside of the image, which has ${whole.width}×${whole.height} pixels`,
+    );
+  return { width, height };
 }
 
 async function sizeBySharp(image: NamedImage): Promise<ImageSize> {

@@ -1,12 +1,5 @@
+import type { Crop } from './crop.js';
 import type { ImageSize } from './pixels.js';
-
-/** A rectangle in whole pixels of the EXIF-oriented image. */
-export interface Crop {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
 
 /** How pixels are made of others: with a triangle, or Keys' cubic of a = -0.5, as wide as the reduction; as Pillow's. */
 export type ResizeFilter = 'bilinear' | 'bicubic';

@@ -1,4 +1,5 @@
 // What a run and an index of images are on the disk, for whoever writes and reads them.
+
 export { builtModule } from './built-module.js';
 export { commonFolder } from './common-folder.js';
 export { counted } from './counted.js';
@@ -16,6 +17,7 @@ export {
   toStore,
   valueAt,
 } from './experiment/stored-experiment.js';
+export { boxOfImage, fileOfImage } from './image-box.js';
 export {
   type EarlierContents,
   type IndexFields,

@@ -1,9 +1,11 @@
 import { realpath, stat } from 'node:fs/promises';
+import { fragmentOfImage } from '@conquer-dml/image';
+import { fileOfImage } from '@conquer-dml/run';
 import type { OwnInGallery } from '../own-in-gallery.js';
 
 /** Which file a path leads to. */
 export interface FileIdentity {
-  /** The same for two paths of one file: device and inode, or where there are none the path without links. */
+  /** The same for two paths of one file, or of one box in it: device and inode, or where there are none the path without links. */
   id: string;
   /** Bytes. */
   size: number;
@@ -23,15 +25,16 @@ export async function fileIdentities(paths: readonly string[]): Promise<(FileIde
 async function identityOf(path: string): Promise<FileIdentity | null> {
   try {
     // Inodes may be larger than a double holds.
-    const { dev, ino, size } = await stat(path, { bigint: true });
-    return { id: ino === 0n ? await realpath(path) : `${dev}:${ino}`, size: Number(size) };
+    const { dev, ino, size } = await stat(fileOfImage(path), { bigint: true });
+    const file = ino === 0n ? await realpath(fileOfImage(path)) : `${dev}:${ino}`;
+    return { id: `${file}${fragmentOfImage(path)}`, size: Number(size) };
   } catch {
     return null; // read later, which says what is wrong with it
   }
 }
 
 /**
- * Where in a gallery the queries' own files stand: by the files' identities, so that another name or a link makes no
+ * Where in a gallery the queries' own files, or own boxes, stand: by the files' identities, so that another name or a link makes no
  * difference. A copy is another file.
  */
 export async function ownInGallery(

@@ -18,6 +18,8 @@ export interface LabelledImages {
   paths: readonly string[];
   /** (N,) */
   labels: Int32Array;
+  /** All labels of each image, where it may have several. */
+  labelSets?: readonly Int32Array[] | undefined;
 }
 
 /** What is read of a `Dataset`. */
@@ -88,8 +90,12 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
     gallery: gallery && (await read(gallery)),
   };
   const substitutes = ({ paths, labels }: LabelledImages) => bad && new Substitutes(paths, labels, bad);
+  const setsOf = Object.entries({ train, test, validation, gallery }).flatMap(([name, split]) =>
+    split?.labelSets ? [[name, split.labelSets] as const] : [],
+  );
   return {
     trainLabels: train.labels,
+    ...(setsOf.length > 0 && { labelSets: Object.fromEntries(setsOf) }),
     testLabels: test.labels,
     ...(validation && { validationLabels: validation.labels }),
     ...(gallery && {

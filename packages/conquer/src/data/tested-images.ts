@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { decodeImages, ImageError } from '@conquer-dml/image';
 import {
   DamagedFile,
+  fileOfImage,
   type ImageList,
   type RunFolder,
   readEmbeddings,
@@ -59,7 +60,7 @@ export async function readTestedImages(
 
 /** One that is not there is not known to be bad. */
 async function canBeDecoded(path: string): Promise<boolean> {
-  if (!existsSync(path)) return true;
+  if (!existsSync(fileOfImage(path))) return true;
   const size = { width: 8, height: 8 };
   try {
     await decodeImages([{ image: path, size, fit: 'cover' }], new Uint8Array(8 * 8 * 3));

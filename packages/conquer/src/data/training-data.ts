@@ -6,6 +6,8 @@ import type { Batch } from './loader.js';
 export interface TrainingData {
   /** (N,) classes of the training images. */
   trainLabels: Int32Array;
+  /** All classes of each image of a split, where it may have several: then the first of each is in its `…Labels`. */
+  labelSets?: Partial<Record<'train' | 'test' | 'validation' | 'gallery', readonly Int32Array[]>>;
   /** (M,) classes of the test images. */
   testLabels: Int32Array;
   /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */

@@ -1,4 +1,4 @@
-import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
+import { type Dataset, type ImageClass, refuseSeveralLabels, splitOfClasses } from './dataset.js';
 
 /**
  * The data set with every class for training and an empty test set: for the model that goes live, of which nothing can
@@ -6,6 +6,7 @@ import { type Dataset, type ImageClass, splitOfClasses } from './dataset.js';
  */
 export function withAllClasses(dataset: Dataset): Dataset {
   const { name, train, validation, test, gallery, testSets = [], recallAt } = dataset;
+  refuseSeveralLabels("data.trainOn 'all'", [train, validation, test, gallery]);
   const classes = new Map<string, Set<string>>();
   for (const split of [train, validation, test, gallery, ...testSets]) {
     for (const className of split?.classNames ?? [])

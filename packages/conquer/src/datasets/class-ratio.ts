@@ -1,5 +1,5 @@
 import { OptionError } from '../option-error.js';
-import type { Dataset, Split } from './dataset.js';
+import { type Dataset, refuseSeveralLabels, type Split } from './dataset.js';
 
 /** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */
 export function firstClasses(split: Split, ratio: number): Split {
@@ -23,6 +23,7 @@ export function firstClasses(split: Split, ratio: number): Split {
 export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
   if (ratio === 1) return dataset;
   const { train, test, gallery, testSets } = dataset;
+  refuseSeveralLabels('data.classRatio', [train, test, gallery]);
   return {
     ...dataset,
     train: firstClasses(train, ratio),

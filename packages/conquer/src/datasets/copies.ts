@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { fragmentOfImage } from '@conquer-dml/image';
+import { fileOfImage } from '@conquer-dml/run';
 
 /** A file by a path, and its size in bytes. */
 export interface SizedFile {
@@ -17,21 +19,30 @@ const TAIL = 4096;
 const AT_ONCE = 32;
 
 /**
- * Files of equal bytes. Only those of equal size are read at all, and to the end only those that also end alike.
+ * Files of equal bytes, or the same boxes in such. Only those of equal size are read at all, and to the end only those that also end alike.
  *
  * @param files distinct; empty ones are no copies of each other
  * @returns groups of two or more, by positions; null where there is too much to read, see MOST_COMPARED
  */
 export async function findCopies(files: readonly SizedFile[]): Promise<number[][] | null> {
-  const bySize = groups([...files.keys()], (i) => files[i]!.size).filter(([i]) => files[i!]!.size > 0);
+  const bySize = groups(
+    [...files.keys()],
+    (i) => `${files[i]!.size}${fragmentOfImage(files[i]!.path)}`,
+  ).filter(([i]) => files[i!]!.size > 0);
   const candidates = bySize.flat();
   if (candidates.length > MOST_COMPARED.files) return null;
   const tails = await hashes(candidates, (i) => tailOf(files[i]!));
-  const alike = groups(candidates, (i) => `${files[i]!.size} ${tails.get(i)}`);
+  const alike = groups(
+    candidates,
+    (i) => `${files[i]!.size} ${tails.get(i)} ${fragmentOfImage(files[i]!.path)}`,
+  );
   const long = alike.flat().filter((i) => files[i]!.size > TAIL);
   if (long.reduce((bytes, i) => bytes + files[i]!.size, 0) > MOST_COMPARED.bytes) return null;
   const wholes = await hashes(long, (i) => wholeOf(files[i]!));
-  return groups(alike.flat(), (i) => `${files[i]!.size} ${tails.get(i)} ${wholes.get(i)}`);
+  return groups(
+    alike.flat(),
+    (i) => `${files[i]!.size} ${tails.get(i)} ${wholes.get(i)} ${fragmentOfImage(files[i]!.path)}`,
+  );
 }
 
 /** Positions of one key together, where there are at least two; in their order. */
@@ -61,7 +72,7 @@ async function hashes(
 }
 
 async function tailOf({ path, size }: SizedFile): Promise<string> {
-  const file = await open(path);
+  const file = await open(fileOfImage(path));
   try {
     const tail = Buffer.alloc(Math.min(TAIL, size));
     const { bytesRead } = await file.read(tail, 0, tail.length, Math.max(0, size - TAIL));
@@ -73,6 +84,6 @@ async function tailOf({ path, size }: SizedFile): Promise<string> {
 
 async function wholeOf({ path }: SizedFile): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(fileOfImage(path))) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }

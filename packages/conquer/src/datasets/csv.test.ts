@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import sharp from 'sharp';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCsv } from './csv.js';
 
@@ -167,5 +168,129 @@ describe('openCsv', () => {
     await expect(openCsv({ file: folder })).rejects.toThrow(/expected one \.csv file in .*, found none/);
     for (const name of ['a.csv', 'b.CSV']) writeFileSync(join(folder, name), '');
     await expect(openCsv({ file: folder })).rejects.toThrow(/found a\.csv, b\.CSV; give the file/);
+  });
+});
+
+describe('columns by name', () => {
+  it('come in any order, and say which images are queries, in the gallery or both', async () => {
+    const rows = [
+      'split,query,path,gallery,label',
+      'train,,a/1.png,,x',
+      'train,,a/2.png,,x',
+      'train,0,a/3.png,no,y',
+    ];
+    const dataset = await open(
+      [...rows, 'test,yes,a/4.png,no,t', 'test,1,a/6.png,1,t', ',false,a/7.png,TRUE,u'].join('\n'),
+    );
+    const names = (paths: string[] = []) => paths.map((path) => path.slice(-5));
+    expect(names(dataset.test.paths)).toEqual(['4.png', '6.png']);
+    expect(names(dataset.gallery?.paths)).toEqual(['6.png', '7.png']);
+    expect([...dataset.test.labels, ...(dataset.gallery?.labels ?? [])]).toEqual([0, 0, 0, 1]);
+  });
+
+  it('need no training images, to evaluate a model on', async () => {
+    const { train, test, gallery } = await open(
+      'path,label,role\na/1.png,x,query\na/2.png,x,gallery\na/3.png,y,both\n',
+    );
+    expect([train.paths.length, test.paths.length, gallery?.paths.length]).toEqual([0, 2, 2]);
+    expect(test.name).toBe('query');
+  });
+
+  it('make boxes images of their own', async () => {
+    const image = sharp({ create: { width: 40, height: 30, channels: 3, background: 'red' } });
+    await image.png().toFile(join(folder, 'a', 'scene.png'));
+    // As it is seen it is 30 wide and 40 high.
+    await image
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toFile(join(folder, 'a', 'turned.jpg'));
+    const header = 'path,label,split,x,y,w,h';
+    const rows = [
+      'a/scene.png,x,train,0,0,10,10',
+      'a/scene.png,x,train,10,0,10,10',
+      'a/scene.png,y,train,20,0,20,30',
+      'a/scene.png,z,test,0,10,10,10',
+      'a/turned.jpg,z,test,0,10,30,30',
+      'a/1.png,w,test,,,,',
+    ];
+    const warnings: string[] = [];
+    writeFileSync(join(folder, 'list.csv'), [header, ...rows].join('\n'));
+    const { train, test } = await openCsv({
+      file: folder,
+      onWarning: (text) => void warnings.push(text),
+    });
+    expect(train.paths.map((path) => path.slice(-22))).toEqual(
+      ['cene.png#xywh=0,0,10,10', 'ene.png#xywh=10,0,10,10', 'ene.png#xywh=20,0,20,30'].map((path) =>
+        path.slice(-22),
+      ),
+    );
+    expect(test.paths.at(-1)).toBe(join(folder, 'a', '1.png'));
+    expect(warnings.join()).not.toMatch(/copies|more than once/);
+    const twice = await open([header, ...rows, rows[0]].join('\n'));
+    expect(twice.train.paths).toHaveLength(3);
+    expect(await problem([header, ...rows, 'a/scene.png,y,train,0,0,10,10'].join('\n'))).toContain(
+      'two labels',
+    );
+    expect(await problem([header, ...rows, 'a/turned.jpg,z,test,10,0,30,30'].join('\n'))).toMatch(
+      /line 8: expected a box inside of .*turned\.jpg, which has 30×40 pixels as it is seen \(after its EXIF orientation\), got x 10, y 0, w 30, h 30$/,
+    );
+  });
+
+  it('give an image several labels', async () => {
+    const { train, test } = await open(
+      `path,labels,split\na/1.png,x;y,train\na/2.png, y ; x;x,train\na/3.png,y,train\na/4.png,t,test\na/6.png,u;t,test\n`,
+    );
+    expect(train.classNames).toEqual(['x', 'y']);
+    expect([...train.labels]).toEqual([0, 1, 1]);
+    expect(train.labelSets?.map((set) => [...set])).toEqual([[0, 1], [1, 0], [1]]);
+    expect(test.labelSets?.map((set) => [...set])).toEqual([[0], [1, 0]]);
+  });
+
+  it.each<[string, string, RegExp]>([
+    [
+      'an unknown name',
+      'path,label,kind,split\na/1.png,x,y,train\n',
+      /line 1: expected columns called path, .*, got "kind"/,
+    ],
+    ['a name twice', 'path,label,split,label\n', /line 1: the column label is there twice/],
+    ['half a box', 'path,label,x,y\n', /all of the columns x, y, w, h or none, w, h is missing/],
+    ['both labels', 'path,label,labels,split\n', /either the column label or labels/],
+    [
+      'a fraction',
+      `path,split,label,x,y,w,h\na/1.png,train,x,0.5,0,3,3\n`,
+      /line 2: .*no fractions of them, got 0.5,0,3,3/,
+    ],
+    [
+      'a box beside',
+      `path,split,label,x,y,w,h\na/1.png,train,x,-1,0,3,3\n`,
+      /line 2: .*none below 0, got -1,0,3,3/,
+    ],
+    [
+      'an empty box',
+      `path,split,label,x,y,w,h\na/1.png,train,x,1,0,3,0\n`,
+      /line 2: .*of at least 1, got 1,0,3,0/,
+    ],
+    [
+      'a missing number',
+      `path,split,label,x,y,w,h\na/1.png,train,x,1,,3,3\n`,
+      /line 2: expected a box of whole pixels/,
+    ],
+    [
+      'what is no answer',
+      'path,label,query,gallery\na/1.png,x,maybe,1\n',
+      /line 2: expected yes or no .* as query, got "maybe"/,
+    ],
+    [
+      'too many cells',
+      'path,label,role\na/1.png,x,query,more\n',
+      /line 2: expected 3 cells, as the first line has, got 4/,
+    ],
+    [
+      'labels without a split',
+      'path,labels\na/1.png,x;y\n',
+      /line 2: an image of several labels belongs to no one class/,
+    ],
+  ])('refuses %s', async (_, text, message) => {
+    expect(await problem(text)).toMatch(message);
   });
 });

@@ -4,11 +4,14 @@ import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { part } from '../part.js';
 import { usualRecallAt } from '../recall-at.js';
+import { refuseBoxesOutside } from './boxes.js';
 import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
-import { type CsvRow, parseCsv } from './csv-rows.js';
-import type { Dataset, DatasetContext } from './dataset.js';
+import { type CsvImage, csvImages } from './csv-columns.js';
+import { parseCsv } from './csv-rows.js';
+import { type Dataset, type DatasetContext, withLabelSets } from './dataset.js';
 import {
+  allIds,
   allowPartialOption,
   Distribution,
   type DistributionOptions,
@@ -29,10 +32,10 @@ export interface CsvOptions extends Omit<DistributionOptions, 'folder'> {
 }
 
 /**
- * Images of one's own, listed in a CSV file: `path,label,split[,query|gallery]`, `split` being train or test. Paths are
- * relative to the file's folder; a first line `path,label,split` is a header; cells may be quoted as RFC 4180 has it.
- * With a fourth column, test images are either queries or in the gallery in which queries are looked for. Without a third
- * one, `split` divides the classes.
+ * Images of one's own, listed in a CSV file: `path,label,split[,query|gallery|both]`, `split` being train or test. Paths are
+ * relative to the file's folder; a first line of names says which column is which, see `csvImages`; cells may be quoted as RFC
+ * 4180 has it. With a fourth column, test images are queries, or in the gallery in which queries are looked for, or both. Without
+ * a third one, `split` divides the classes. Boxes are images of their own; an image may have several labels.
  *
  * @throws UserError if it cannot work, or an image is missing and `allowPartial` is not set
  */
@@ -41,31 +44,36 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
   const folder = dirname(file);
   const data = new Distribution('csv', folder, `its paths are relative to ${folder}`, options);
   const images = await readImages(file, options.split ?? { kind: 'halves' });
+  await refuseBoxesOutside(Object.values(images).flat(), file);
   const present = async (part: PartName) => await data.present(images[part], basename(file));
   const [train, gallery] = [await present('train'), await present('gallery')];
   const test = [...(await present('test')), ...(await present('query'))];
   if (images.test.length > 0 && images.query.length + images.gallery.length > 0) {
     throw new UserError(`${file}: expected query or gallery in each test line or in none, found both`);
   }
-  const inTrain = new Set(train.map(({ id }) => id));
-  const shared = [...test, ...gallery].find(({ id }) => inTrain.has(id));
+  const inTrain = new Set(train.flatMap(allIds));
+  const shared = [...test, ...gallery].flatMap(allIds).find((id) => inTrain.has(id));
   if (shared !== undefined) {
     throw new UserError(
-      `${file}: the class ${JSON.stringify(shared.id)} is in train and in test; retrieval is tested on classes that were not trained on`,
+      `${file}: the class ${JSON.stringify(shared)} is in train and in test; retrieval is tested on classes that were not trained on`,
     );
   }
   const searched = sortedIds([...test, ...gallery]);
+  const several = [...train, ...test, ...gallery].some(({ ids }) => ids);
+  const split = (name: string, some: readonly ListedImage<string>[], classes?: readonly string[]) =>
+    several ? withLabelSets(data.split(name, some, classes)) : data.split(name, some, classes);
   const dataset: Dataset = {
     name: basename(file, '.csv'),
-    train: data.split('train', train),
-    test: data.split(images.query.length > 0 ? 'query' : 'test', test, searched),
-    ...(images.gallery.length > 0 && { gallery: data.split('gallery', gallery, searched) }),
+    train: split('train', train),
+    test: split(images.query.length > 0 ? 'query' : 'test', test, searched),
+    ...(images.gallery.length > 0 && { gallery: split('gallery', gallery, searched) }),
     recallAt: usualRecallAt,
   };
   return await data.checked(dataset, {
     source: file,
     published: false,
     tested: options.split?.kind !== 'all',
+    trained: train.length > 0,
   });
 }
 
@@ -80,67 +88,80 @@ async function findFile(path: string): Promise<string> {
   throw new UserError(`csv: expected one .csv file in ${path}, found ${listed}; give the file itself`);
 }
 
-async function readImages(file: string, split: ClassSplit): Promise<Record<PartName, ListedImage<string>[]>> {
-  const rows = parseCsv(await readTextFile(file, 'a CSV file'), file);
-  const [first] = rows;
-  const header = first?.cells.map((cell) => cell.toLowerCase()) ?? [];
-  if (header[0] === 'path' && header[1] === 'label' && ['split', '', undefined].includes(header[2]))
-    rows.shift();
-  return rows.some(({ cells: [, , part = ''] }) => part !== '')
-    ? readDivided(rows, file, split)
-    : await divide(rows, file, split);
+/** An image as a line lists it. */
+interface CsvListed extends ListedImage<string> {
+  line: number;
+}
+
+async function readImages(file: string, split: ClassSplit): Promise<Record<PartName, CsvListed[]>> {
+  const images = csvImages(parseCsv(await readTextFile(file, 'a CSV file'), file), file);
+  return images.some(({ split, role }) => split !== '' || role !== '')
+    ? readDivided(images, file, split)
+    : await divide(images, file, split);
+}
+
+function listed({ path, labels, row }: CsvImage, file: string): CsvListed {
+  const [id = '', ...others] = labels;
+  const more = others.length > 0 && { ids: labels };
+  return { path: imagePath(path, row, file), id, line: row.line, ...more };
 }
 
 /** Rows that say themselves what trains. */
 function readDivided(
-  rows: readonly CsvRow[],
+  rows: readonly CsvImage[],
   file: string,
   split: ClassSplit,
-): Record<PartName, ListedImage<string>[]> {
+): Record<PartName, CsvListed[]> {
   if (split.kind !== 'halves' && split.kind !== 'all') {
     throw new UserError(
       `${file}: it has a split column, train and test, which another way to divide the classes contradicts; leave one of them out`,
     );
   }
-  const images: Record<PartName, ListedImage<string>[]> = { train: [], test: [], query: [], gallery: [] };
-  for (const row of rows) {
-    const [path = '', id = '', splitCell = '', roleCell = '', ...rest] = row.cells;
-    const [half, role] = [splitCell.toLowerCase(), roleCell.toLowerCase()];
-    const part = half === 'test' && role !== '' ? role : half;
-    const known = parts.find((name) => name === part);
-    const fits = half === 'train' ? role === '' : half === 'test' && ['', 'query', 'gallery'].includes(role);
-    if (path === '' || id === '' || known === undefined || !fits || rest.length > 0)
-      throw unexpected(row, file, 'path,label,train or path,label,test[,query|gallery]');
-    images[known].push({ path: imagePath(path, row, file), id });
+  const images: Record<PartName, CsvListed[]> = { train: [], test: [], query: [], gallery: [] };
+  for (const image of rows) {
+    const { path, labels, role } = image;
+    // Queries and galleries are of the test.
+    const half = image.split === '' && role !== '' ? 'test' : image.split;
+    const fits = half === 'train' ? role === '' : half === 'test' && roles.includes(role);
+    if (path === '' || labels.length === 0 || !fits)
+      throw unexpected(image, file, 'path,label,train or path,label,test[,query|gallery|both]');
+    const parts = role === 'both' ? (['query', 'gallery'] as const) : [(role || half) as PartName];
+    for (const part of parts) images[part].push(listed(image, file));
   }
   return images;
 }
 
+const roles = ['', 'query', 'gallery', 'both'];
+
 /** Rows of `path,label`: whole classes train or test. */
 async function divide(
-  rows: readonly CsvRow[],
+  rows: readonly CsvImage[],
   file: string,
   split: ClassSplit,
-): Promise<Record<PartName, ListedImage<string>[]>> {
-  const classes = new Map<string, string[]>();
-  for (const row of rows) {
-    const [path = '', id = '', ...rest] = row.cells;
-    if (path === '' || id === '' || rest.some((cell) => cell !== ''))
-      throw unexpected(row, file, 'path,label[,train|test[,query|gallery]]');
+): Promise<Record<PartName, CsvListed[]>> {
+  const classes = new Map<string, CsvListed[]>();
+  for (const image of rows) {
+    const { path, labels } = image;
+    const [id] = labels;
+    if (path === '' || id === undefined || image.role !== '')
+      throw unexpected(image, file, 'path,label[,train|test[,query|gallery|both]]');
+    if (labels.length > 1)
+      throw new UserError(
+        `${file}, line ${image.row.line}: an image of several labels belongs to no one class that could be divided: say in a column split what trains`,
+      );
     const known = classes.get(id);
-    if (known) known.push(imagePath(path, row, file));
-    else classes.set(id, [imagePath(path, row, file)]);
+    if (known) known.push(listed(image, file));
+    else classes.set(id, [listed(image, file)]);
   }
   const sorted = [...classes.keys()]
     .sort(byCodePoint)
-    .map((name) => ({ name, paths: classes.get(name) ?? [] }));
+    .map((name) => ({ name, paths: (classes.get(name) ?? []).map(({ path }) => path) }));
   const { train, test } = await splitClasses(sorted, file, split);
-  const listed = (some: typeof train) =>
-    some.flatMap(({ name, paths }) => paths.map((path) => ({ path, id: name })));
-  return { train: listed(train), test: listed(test), query: [], gallery: [] };
+  const all = (some: typeof train) => some.flatMap(({ name }) => classes.get(name) ?? []);
+  return { train: all(train), test: all(test), query: [], gallery: [] };
 }
 
-function unexpected({ cells, line }: CsvRow, file: string, expected: string): UserError {
+function unexpected({ row: { cells, line } }: CsvImage, file: string, expected: string): UserError {
   const text = cells.join(',');
   const other =
     cells.length === 1 ? [';', '\t', '|'].find((separator) => text.includes(separator)) : undefined;
@@ -149,7 +170,7 @@ function unexpected({ cells, line }: CsvRow, file: string, expected: string): Us
   return new UserError(`${file}, line ${line}: expected ${expected}, got ${JSON.stringify(text)}${found}`);
 }
 
-function imagePath(path: string, { line }: CsvRow, file: string): string {
+function imagePath(path: string, { line }: { line: number }, file: string): string {
   if (isInside(path)) return join(dirname(file), path);
   throw new UserError(
     `${file}, line ${line}: expected a path inside ${dirname(file)}, ${JSON.stringify(path)} leads outside`,
@@ -158,7 +179,7 @@ function imagePath(path: string, { line }: CsvRow, file: string): string {
 
 export const csv = part({
   name: 'csv',
-  help: "images of one's own that a CSV file lists: path,label,split",
+  help: "images of one's own, or boxes in them, that a CSV file lists: path,label,split",
   options: z.strictObject({
     file: z.string().min(1).describe('the CSV file, or a folder with one in it'),
     ...classSplitOptions,

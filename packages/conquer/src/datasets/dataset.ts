@@ -1,15 +1,18 @@
+import { UserError } from '@conquer-dml/run';
 import type { AnyPart } from '../part.js';
 
 /** Images and their classes, for training or for testing. */
 export interface Split {
   /** What the split is called in reports: `train`, `test`, ... */
   name: string;
-  /** Absolute paths of the N images. */
+  /** Absolute paths of the N images; of a box in one with `#xywh=left,top,width,height` at its end. */
   paths: string[];
   /** N labels, 0..classNames.length-1, counted within this split. */
   labels: Int32Array;
   /** What each label stands for. */
   classNames: string[];
+  /** All labels of each image, where one may have several; the first is in `labels`. Images that share one are of one class. */
+  labelSets?: readonly Int32Array[] | undefined;
 }
 
 /** A data set for retrieval: no class of the training split occurs in the test split. */
@@ -61,6 +64,22 @@ export function splitOfClasses(name: string, classes: readonly ImageClass[]): Sp
     labels: Int32Array.from(classes.flatMap(({ paths }, label) => paths.map(() => label))),
     classNames: classes.map((imageClass) => imageClass.name),
   };
+}
+
+/** The split as one of several labels, of which each image may have just one. */
+export function withLabelSets(split: Split): Split {
+  return {
+    ...split,
+    labelSets: split.labelSets ?? Array.from(split.labels, (label) => Int32Array.of(label)),
+  };
+}
+
+/** @throws UserError for images of several labels, which cannot be told apart by class; `what` wants to */
+export function refuseSeveralLabels(what: string, splits: readonly (Split | undefined)[]): void {
+  if (splits.some((split) => split?.labelSets))
+    throw new UserError(
+      `${what} takes images class by class, and images of this data set have several labels: leave it out`,
+    );
 }
 
 /** Class ids of images, made labels: numbered from 0 in the order of `classes`. */

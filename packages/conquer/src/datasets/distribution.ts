@@ -1,6 +1,6 @@
 import { access, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { counted, UserError } from '@conquer-dml/run';
+import { counted, fileOfImage, UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
 import { type ArchiveNames, archiveFolder } from './archive-folder.js';
@@ -41,6 +41,8 @@ export interface ListedImage<Id> {
   path: string;
   /** The class, by the data set's own numbers or names. */
   id: Id;
+  /** All classes, where there are several; `id` is the first. */
+  ids?: readonly Id[];
 }
 
 /** A published number to check. */
@@ -208,10 +210,12 @@ export class Distribution {
     nameOf: (id: Id) => string = String,
   ): Split {
     const ids = images.map(({ id }) => id);
+    const several = images.some(({ ids = [] }) => ids.length > 1);
     return {
       name,
       paths: images.map(({ path }) => path),
       labels: labelsOf(ids, classes),
+      ...(several && { labelSets: images.map((image) => labelsOf(allIds(image), classes)) }),
       classNames: classes.map(nameOf),
     };
   }
@@ -221,6 +225,7 @@ export class Distribution {
    * once are as `withoutRepeatedFiles` has them; queries that can find nothing are counted in a warning.
    *
    * @param tested whether there has to be a test set
+   * @param trained whether there has to be something to train on
    */
   async checked(
     dataset: Dataset,
@@ -228,14 +233,17 @@ export class Distribution {
       source = this.name,
       published = true,
       tested = true,
-    }: { source?: string; published?: boolean; tested?: boolean } = {},
+      trained = true,
+    }: { source?: string; published?: boolean; tested?: boolean; trained?: boolean } = {},
   ): Promise<Dataset> {
     const { train, test, gallery, testSets = [] } = dataset;
     const onWarning = this.#onWarning;
     for (const split of [train, test, ...testSets]) {
       if (split === test && !tested && test.labels.length === 0) continue;
+      if (split === train && !trained) continue;
       const counts = new Map<number, number>();
-      for (const label of split.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+      for (const label of split.labelSets?.flatMap((set) => [...set]) ?? split.labels)
+        counts.set(label, (counts.get(label) ?? 0) + 1);
       if (split === test && gallery) {
         if (withoutMatch(test, gallery) === test.labels.length)
           throw this.error(`expected queries whose class is in the gallery, found none in ${this.folder}`);
@@ -250,7 +258,7 @@ export class Distribution {
 
   /** Also refuses links that lead outside of where the data set really lies. */
   async #isThere(path: string): Promise<boolean> {
-    const folder = dirname(path);
+    const folder = dirname(fileOfImage(path));
     let listing = this.#listings.get(folder);
     if (!listing) {
       const { entries } = await folderEntries(folder).catch(() => ({ entries: [] }));
@@ -258,8 +266,9 @@ export class Distribution {
       listing = new Map(entries.map(({ name, kind }) => [name, kind === 'link']));
       this.#listings.set(folder, listing);
     }
-    const isLink = listing.get(path.slice(folder.length + 1));
-    if (isLink) await this.#checkLink(path);
+    const file = fileOfImage(path);
+    const isLink = listing.get(file.slice(folder.length + 1));
+    if (isLink) await this.#checkLink(file);
     return isLink !== undefined;
   }
 
@@ -306,9 +315,12 @@ export function isInside(listed: string): boolean {
   return depth > 0;
 }
 
+/** All classes of an image. */
+export const allIds = <Id>({ id, ids = [id] }: ListedImage<Id>): readonly Id[] => ids;
+
 /** The classes that occur, sorted: numbers by size, names by code point. */
-export function sortedIds<Id extends number | string>(images: readonly { id: Id }[]): Id[] {
-  return [...new Set(images.map(({ id }) => id))].sort((a, b) =>
+export function sortedIds<Id extends number | string>(images: readonly ListedImage<Id>[]): Id[] {
+  return [...new Set(images.flatMap(allIds))].sort((a, b) =>
     typeof a === 'number' && typeof b === 'number' ? a - b : byCodePoint(String(a), String(b)),
   );
 }

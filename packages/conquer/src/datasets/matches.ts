@@ -9,16 +9,38 @@ import type { Split } from './dataset.js';
  * @param own places of the queries' own files in the gallery
  */
 export function withoutMatch(queries: Split, gallery: Split | null, own: OwnInGallery = new Map()): number {
+  const searched = gallery ?? queries;
+  const itself = (query: number) => (gallery ? (own.get(query) ?? []) : [query]);
+  if (searched.labelSets || queries.labelSets) return withoutShared(queries, searched, itself);
   const sizes = new Map<number, number>();
-  for (const label of (gallery ?? queries).labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
+  for (const label of searched.labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
   let count = 0;
   for (const [query, label] of queries.labels.entries()) {
-    const itself = gallery
-      ? (own.get(query) ?? []).filter((position) => gallery.labels[position] === label).length
-      : 1;
-    if ((sizes.get(label) ?? 0) - itself <= 0) count++;
+    const left = itself(query).filter((position) => searched.labels[position] === label).length;
+    if ((sizes.get(label) ?? 0) - left <= 0) count++;
   }
   return count;
+}
+
+/** The same where images have several labels: a match shares one of them. */
+function withoutShared(
+  queries: Split,
+  searched: Split,
+  itself: (query: number) => readonly number[],
+): number {
+  const setOf = (split: Split, image: number) =>
+    split.labelSets?.[image] ?? split.labels.subarray(image, image + 1);
+  const places = new Map<number, number[]>();
+  for (const image of searched.labels.keys())
+    for (const label of setOf(searched, image)) {
+      const known = places.get(label);
+      if (known) known.push(image);
+      else places.set(label, [image]);
+    }
+  return [...queries.labels.keys()].filter((query) => {
+    const left = new Set(itself(query));
+    return ![...setOf(queries, query)].some((label) => places.get(label)?.some((place) => !left.has(place)));
+  }).length;
 }
 
 /** Says how many these are, and what it means for R@k; null where there are none. */

@@ -170,11 +170,13 @@ function dropAgain(dataset: Dataset, again: readonly Place[][]): Dataset {
     }
   }
   const kept = (split: Split): Split => {
+    const { labelSets } = split;
     const stays = (index: number) => !dropped.get(split)?.has(index);
     return {
       ...split,
       paths: split.paths.filter((_, index) => stays(index)),
       labels: split.labels.filter((_, index) => stays(index)),
+      ...(labelSets && { labelSets: labelSets.filter((_, index) => stays(index)) }),
     };
   };
   const { train, validation, test, gallery } = dataset;
@@ -187,7 +189,11 @@ function dropAgain(dataset: Dataset, again: readonly Place[][]): Dataset {
   };
 }
 
-const classOf = ({ split, index }: Place) => split.classNames[split.labels[index]!] ?? '';
+const classOf = ({ split, index }: Place) =>
+  Array.from(
+    split.labelSets?.[index] ?? [split.labels[index]!],
+    (label) => split.classNames[label] ?? '',
+  ).join(';');
 
 function rolesOf(dataset: Dataset, groups: readonly Place[][]): string {
   const roles = new Set(groups.flat().map((place) => roleOf(dataset, place)));

@@ -31,6 +31,8 @@ export interface MeasuredImages {
   embeddings: Tensor;
   /** (N,) */
   labels: Int32Array;
+  /** All labels of each, where it may have several. */
+  labelSets?: readonly Int32Array[] | undefined;
   /** (N,) where in the split each one is, ascending. */
   positions: Int32Array;
   /** Images of the split, those included that could not be read. */
@@ -61,7 +63,10 @@ export interface ModelEvaluation {
  */
 export async function evaluateModel(
   model: EmbeddingNetwork,
-  data: Pick<TrainingData, 'testLabels' | 'validationLabels' | 'galleryLabels' | 'ownInGallery' | 'plain'>,
+  data: Pick<
+    TrainingData,
+    'testLabels' | 'validationLabels' | 'galleryLabels' | 'labelSets' | 'ownInGallery' | 'plain'
+  >,
   options: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
   const { onProgress, signal, split = 'test', learner, profile, ...measuring } = options;
@@ -86,7 +91,10 @@ export async function evaluateModel(
       nameOf: (row) => `${name} image ${row + 1}`,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
     });
-    const images = without(embeddings, labels, replaced);
+    const sets = data.labelSets?.[name];
+    const found = without(embeddings, labels, replaced);
+    const labelSets = sets && Array.from(found.positions, (at) => sets[at]!);
+    const images = { ...found, ...(labelSets && { labelSets }) };
     embedded.push(images.embeddings);
     return images;
   };
@@ -96,6 +104,7 @@ export async function evaluateModel(
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
       ...measuring,
+      labelSets: queries.labelSets,
       ...(gallery && { gallery: { ...gallery, own } }),
       stop: signal,
     });

@@ -9,6 +9,7 @@ import { Random } from '../random.js';
 import { usualRecallAt } from '../recall-at.js';
 import { isNamed, type Labels, labelsFrom, type RowData, rowsFrom } from '../row-data.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
+import type { LabelSets } from './count-relevant.js';
 import { type ExpandOptions, expanded } from './expand.js';
 import type { Clustering } from './metric.js';
 import { type WantedMetric, wantedMetrics } from './metrics.js';
@@ -22,6 +23,8 @@ export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels =
   embeddings: Rows;
   /** (M,) */
   labels: Classes;
+  /** All labels of each, where it may have several, see `EvaluateOptions.labelSets`. */
+  labelSets?: LabelSets | undefined;
   /**
    * What a query leaves out of its search: where it stands in the gallery itself, as it is never compared with itself, or
    * where its class was seen by its own camera too. Default: nothing.
@@ -37,6 +40,12 @@ export interface Gallery<Rows extends RowData = Tensor, Classes extends Labels =
 }
 
 export interface EvaluateOptions {
+  /**
+   * (N,) all labels of each image, where it may have several; `labels` then holds the first. What is relevant to a query shares a
+   * label with it. Metrics of a search that look at the nearest are measured so; those of the whole ranking, and what takes images
+   * by one class each, are left out. Standard errors go by the first label. Of a gallery too, or of neither.
+   */
+  labelSets?: LabelSets | undefined;
   /** Default 'euclidean'. By 'cosine' all rows are brought to length 1 first, for k-means too. */
   metric?: 'euclidean' | 'cosine';
   /** The k's of Recall@k; default 1, 2, 4 and 8. Where the gallery is smaller, all of it counts. */
@@ -74,6 +83,7 @@ interface MeasureOptions extends Omit<EvaluateOptions, 'metric' | 'expand'> {
 /** All of its options. */
 const optionNames: OptionNames<EvaluateOptions> = {
   metric: true,
+  labelSets: true,
   recallAt: true,
   nmi: true,
   gallery: true,
@@ -140,9 +150,18 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   const { stop, onQuery, rerank, prefixes = [] } = options;
   checkStop(stop);
 
-  const wanted = wantedMetrics(options.metrics ?? [extended ? 'all' : 'usual'], recallAt);
+  const { labelSets } = options;
+  if (labelSets || gallery?.labelSets) refuseLabelSets(labels, options);
+  const wanted = wantedMetrics(options.metrics ?? [extended ? 'all' : 'usual'], recallAt).filter(
+    ({ metric }) => !labelSets || (metric.of === 'search' && metric.looks !== 'everywhere'),
+  );
   const values = new Map<string, number>();
-  const search = { ...(gallery && { gallery }), ...(blockSize !== undefined && { blockSize }), stop };
+  const search = {
+    ...(labelSets && { labelSets: { queries: labelSets, searched: gallery?.labelSets ?? labelSets } }),
+    ...(gallery && { gallery }),
+    ...(blockSize !== undefined && { blockSize }),
+    stop,
+  };
   const ofSearch = wanted.flatMap(({ metric, at }) => (metric.of === 'search' ? [{ metric, at }] : []));
   const means = searchMeans(embeddings, labels, ofSearch, { ...search, onQuery, rerank });
   for (const [name, value] of means) values.set(name, value);
@@ -178,6 +197,24 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   };
   scope(() => noGrad(measureAll));
   return inOrder(values, wanted, prefixes);
+}
+
+/** @throws TypeError or RangeError for several labels that do not fit the images, or what cannot take them */
+function refuseLabelSets(labels: Int32Array, { labelSets, gallery, rerank }: MeasureOptions): void {
+  if (labelSets === undefined || (gallery && gallery.labelSets === undefined))
+    throw new TypeError(
+      'evaluateEmbeddings: expected several labels of queries and gallery both, or one label of both',
+    );
+  for (const [what, sets, images] of [
+    ['queries', labelSets, labels.length],
+    ['gallery images', gallery?.labelSets, gallery?.labels.length],
+  ] as const)
+    if (sets && sets.length !== images)
+      throw new RangeError(
+        `evaluateEmbeddings: expected a set of labels for each of ${images} ${what}, got ${sets.length}`,
+      );
+  if (rerank)
+    throw new TypeError('evaluateEmbeddings: expected one label an image to re-rank by, got several');
 }
 
 function setAll(

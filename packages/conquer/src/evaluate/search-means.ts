@@ -5,7 +5,7 @@ import type { NeighbourBlock } from '../neighbours/neighbours.js';
 import { rankedByRows } from '../neighbours/ranked-set.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import { countRelevant } from './count-relevant.js';
+import { countRelevant, countSharing, shareLabel } from './count-relevant.js';
 import type { Hits, SearchMetric } from './metric.js';
 import { eachRanking } from './rankings.js';
 import type { Search } from './search.js';
@@ -38,7 +38,10 @@ export function searchMeans(
   if (wanted.length === 0) return new Map();
   const { gallery } = search;
   const own = gallery?.own;
-  const relevant = countRelevant(labels, gallery?.labels ?? null, { own });
+  const sets = search.labelSets;
+  const relevant = sets
+    ? countSharing(sets.queries, gallery ? sets.searched : null, own)
+    : countRelevant(labels, gallery?.labels ?? null, { own });
   const size = gallery?.labels.length ?? labels.length - 1;
   const counted = relevant.map((count) => Number(count > 0 || gallery?.withoutMatch !== 'left out'));
   const total = counted.reduce((a, b) => a + b, 0);
@@ -97,6 +100,7 @@ function eachNearRanking(
   labels: Int32Array,
   {
     gallery,
+    labelSets,
     blockSize,
     stop,
     ks,
@@ -118,9 +122,14 @@ function eachNearRanking(
     const { indices, k } = withoutOwn(block, block.start, own, deepest);
     for (let row = 0; row < block.count; row++) {
       const label = labels[block.start + row];
+      const set = labelSets?.queries[block.start + row];
       const ranks: number[] = [];
-      for (let rank = 0; rank < k; rank++)
-        if (galleryLabels[indices[row * k + rank]!] === label) ranks.push(rank + 1);
+      for (let rank = 0; rank < k; rank++) {
+        const place = indices[row * k + rank]!;
+        const isHit =
+          set && place >= 0 ? shareLabel(set, labelSets!.searched[place]!) : galleryLabels[place] === label;
+        if (isHit) ranks.push(rank + 1);
+      }
       onQuery(block.start + row, ranks);
     }
   };

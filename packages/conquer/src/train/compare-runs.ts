@@ -95,18 +95,27 @@ async function resultsOf(path: string): Promise<Results> {
     const short = typeof folder === 'string' ? relative(folder, file) : file;
     return isAbsolute(short) ? file : short.split(sep).join('/');
   };
-  const imagesOf = ({ paths, labels, classNames }: ImageList, hit: (row: number) => number) => {
+  const imagesOf = (list: ImageList, hit: (row: number) => number) => {
+    const { paths, classNames } = list;
     const images = new Map<string, Image>();
     for (const [row, file] of paths.entries()) {
       const name = nameOf(file);
       if (images.has(name))
         throw new UserError(`${path} was tested on ${name} twice: its queries cannot be told apart`);
-      images.set(name, { className: classNames[labels[row]!] ?? String(labels[row]), hit: hit(row) });
+      images.set(name, {
+        className: labelsOf(list, row)
+          .map((label) => classNames[label] ?? String(label))
+          .join(';'),
+        hit: hit(row),
+      });
     }
     return images;
   };
   const isHit = (row: number) =>
-    depth > 0 && searched.labels[neighbours[row * depth]!] === queries.labels[row] ? 1 : 0;
+    depth > 0 &&
+    labelsOf(searched, neighbours[row * depth]!).some((label) => labelsOf(queries, row).includes(label))
+      ? 1
+      : 0;
   return {
     run: path,
     epoch: tested.epoch,
@@ -114,6 +123,8 @@ async function resultsOf(path: string): Promise<Results> {
     gallery: gallery && imagesOf(gallery, () => 0),
   };
 }
+
+const labelsOf = ({ labels, labelSets }: ImageList, row: number) => labelSets?.[row] ?? [labels[row]!];
 
 /** @throws UserError where the images are not the same, or not of the same classes */
 function refuseOthers(

@@ -96,7 +96,9 @@ export class Epoch {
       const { images, labels } = batch;
       let result: StepResult;
       try {
-        const input = { images, labels, imageIds: batch.indices, learner, fullEmbedding };
+        const sets = data.labelSets?.train;
+        const labelSets = sets && Array.from(batch.indices, (image) => sets[image]!);
+        const input = { images, labels, labelSets, imageIds: batch.indices, learner, fullEmbedding };
         result = guard.run(at, input, batch.indices);
       } finally {
         images.dispose();

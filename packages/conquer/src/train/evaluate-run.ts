@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { counted, type ImageList, RunFolder, UserError } from '@conquer-dml/run';
+import { counted, fileOfImage, type ImageList, RunFolder, UserError } from '@conquer-dml/run';
 import { readTestedImages } from '../data/tested-images.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
@@ -62,8 +62,9 @@ export async function evaluateRun(
 async function listedImages(run: RunFolder, folder: string | undefined): Promise<Dataset> {
   const tested = existsSync(run.embeddingsFile) ? await readTestedImages(run) : run.testImages();
   const splitOf = (list: ImageList, name: string): Split => {
-    const { paths, labels, classNames } = listNow(run, list, folder);
-    return { name, paths, labels: Int32Array.from(labels), classNames };
+    const { paths, labels, classNames, labelSets: sets } = listNow(run, list, folder);
+    const labelSets = sets?.map((set) => Int32Array.from(set));
+    return { name, paths, labels: Int32Array.from(labels), classNames, ...(labelSets && { labelSets }) };
   };
   const test = splitOf(tested.queries, 'test');
   const gallery = tested.gallery && splitOf(tested.gallery, 'gallery');
@@ -91,7 +92,7 @@ function listNow(run: RunFolder, list: ImageList, folder: string | undefined): I
 }
 
 function refuseMissing(run: string, paths: readonly string[]): void {
-  const missing = paths.filter((path) => !existsSync(path));
+  const missing = paths.filter((path) => !existsSync(fileOfImage(path)));
   if (missing.length === 0) return;
   throw new OptionError(
     'data.dataset.folder',

@@ -25,6 +25,10 @@ export async function prepareDataset(
   refuseBatchBeyondMemory(data.batchSize, data.imageSize, train.device);
   const schedule = buildSchedule(experiment);
   const dataset = await buildDataset(experiment, builder);
+  if (dataset.train.paths.length === 0)
+    throw new UserError(
+      `the data set ${dataset.name} has nothing to train on, only images to test: conquer eval measures on them`,
+    );
   refuseSeenClasses(dataset);
   if (resumed) refuseOtherDataset(resumed.path, { record: resumed.dataset() }, recordOf(dataset));
   // A run that goes on was let in before.

@@ -1,3 +1,4 @@
+import { UserError } from '@conquer-dml/run';
 import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
 import type { CrossBatchMemory, LossTerm } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
@@ -42,6 +43,8 @@ export interface StepInput {
   images: Tensor;
   /** (B,), the class of each image. */
   labels: Int32Array;
+  /** All classes of each image, where it may have several; not with a memory. */
+  labelSets?: readonly Int32Array[] | undefined;
   /** (B,), which image each is: by it a memory knows one that it has seen before. Not used without a memory. */
   imageIds?: Int32Array | undefined;
   /** The learner whose cluster the batch is from; its mask is not used with `fullEmbedding`. */
@@ -119,10 +122,14 @@ export class TrainingStep {
     this.update();
   }
 
-  private train({ images, labels, imageIds, learner, fullEmbedding }: StepInput): StepResult {
+  private train({ images, labels, labelSets, imageIds, learner, fullEmbedding }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda, memory, encoder, embedder, profile } = this.parts;
     const remembers = memory?.begin() ?? false;
-    const owners = remembers ? withIds(labels, imageIds) : labelled(labels);
+    if (memory && labelSets)
+      throw new UserError(
+        'a memory keeps one label an image, and images of this data set have several: train without it',
+      );
+    const owners = { ...(remembers ? withIds(labels, imageIds) : labelled(labels)), labelSets };
     // What a memory holds may be enough where the batch is not, and so may this batch for later ones.
     if (!remembers && !loss.hasEnough(owners, owners)) return skip(nothingToCompare);
     // In front of the batch's own pass: it has the network in its hands, whose weights may not change until backward.

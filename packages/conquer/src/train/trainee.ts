@@ -1,3 +1,4 @@
+import { UserError } from '@conquer-dml/run';
 import { Generator } from '@conquer-dml/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import {
@@ -59,6 +60,10 @@ export class Trainee {
       built.push(model);
       const loss = buildLoss(experiment, dataset.train.classNames.length, generator, builder);
       if (!isOwnLoss) built.push(loss);
+      if (dataset.train.labelSets && !loss.usesTuples && !loss.takesSeveralLabels)
+        throw new UserError(
+          'the loss takes one label an image, and images of this data set have several: docs/datasets.md lists the losses that take them',
+        );
       const miner = buildMiner(experiment, loss, random, builder);
       const optimizer = buildOptimizer(experiment, model, loss, builder);
       built.push(optimizer);

@@ -11,7 +11,7 @@ import type { ImageList } from '../records/test-images.js';
  * @param total images that the list had when the file was written; null: not known
  * @returns a list of N; null where it is of other images
  */
-export function imagesOfRows<List extends Pick<ImageList, 'paths' | 'labels'>>(
+export function imagesOfRows<List extends Pick<ImageList, 'paths' | 'labels' | 'labelSets'>>(
   list: List,
   labels: Int32Array,
   positions: Int32Array | null,
@@ -23,5 +23,11 @@ export function imagesOfRows<List extends Pick<ImageList, 'paths' | 'labels'>>(
   if (rows.length !== labels.length) return null;
   if (rows.some((at, row) => list.labels[at] !== labels[row])) return null;
   const pick = <T>(values: readonly T[]) => Array.from(rows, (at) => values[at] as T);
-  return { ...list, paths: pick(paths), labels: pick(list.labels) };
+  const { labelSets } = list;
+  return {
+    ...list,
+    paths: pick(paths),
+    labels: pick(list.labels),
+    ...(labelSets && { labelSets: pick(labelSets) }),
+  };
 }

@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { UserError } from '../error.js';
+import { fileOfImage } from '../image-box.js';
 import type { IndexedImage } from './index-item.js';
 import type { IndexedPreprocessing } from './preprocessing.js';
 
@@ -38,7 +39,7 @@ export function sampled<T>(count: number, at: (place: number) => T): T[] {
 /** The share of some images that lie in a folder, by path and size. */
 export function shareIn(folder: string, images: readonly IndexedImage[]): number {
   const files = images.filter(({ path }) => path !== null);
-  const found = files.filter(({ path, stamp }) => sizeOf(join(folder, path!)) === stamp?.size);
+  const found = files.filter(({ path, stamp }) => sizeOf(fileOfImage(join(folder, path!))) === stamp?.size);
   return files.length === 0 ? 0 : found.length / files.length;
 }
 

@@ -12,6 +12,8 @@ export interface SplitRecord {
   paths: string[];
   /** N labels. */
   labels: number[];
+  /** N lists of labels, where images may have several. */
+  labelSets?: number[][];
 }
 
 /**
@@ -40,9 +42,14 @@ export function recordOfSplits(splits: Record<string, LabelledImages>, given?: s
     return sep === '/' ? short : short.replaceAll(sep, '/');
   };
   const records = Object.fromEntries(
-    Object.entries(splits).map(([name, { classNames, paths, labels }]): [string, SplitRecord] => [
+    Object.entries(splits).map(([name, { classNames, paths, labels, labelSets }]): [string, SplitRecord] => [
       name,
-      { classNames: [...classNames], paths: paths.map(inside), labels: Array.from(labels) },
+      {
+        classNames: [...classNames],
+        paths: paths.map(inside),
+        labels: Array.from(labels),
+        ...(labelSets && { labelSets: labelSets.map((set) => Array.from(set)) }),
+      },
     ]),
   );
   return { format: 'conquer-dataset-1', sha256: hashOf(records), folder, splits: records };
@@ -50,8 +57,10 @@ export function recordOfSplits(splits: Record<string, LabelledImages>, given?: s
 
 function hashOf(splits: Record<string, SplitRecord>): string {
   const hash = createHash('sha256');
-  for (const [name, { classNames, paths, labels }] of Object.entries(splits))
-    hash.update(`${JSON.stringify([name, classNames, paths, labels])}\n`);
+  for (const [name, { classNames, paths, labels, labelSets }] of Object.entries(splits)) {
+    const listed = [name, classNames, paths, labels];
+    hash.update(`${JSON.stringify(labelSets ? [...listed, labelSets] : listed)}\n`);
+  }
   return hash.digest('hex');
 }
 

@@ -5,6 +5,8 @@ export interface ImageList {
   paths: string[];
   labels: number[];
   classNames: string[];
+  /** All labels of each, where images may have several; `labels` are the first of each. */
+  labelSets?: number[][];
 }
 
 /** test-images.json: all images that are tested on; those of embeddings.safetensors are among them. */
@@ -18,14 +20,16 @@ export interface LabelledImages {
   readonly paths: readonly string[];
   readonly labels: ArrayLike<number>;
   readonly classNames: readonly string[];
+  readonly labelSets?: readonly ArrayLike<number>[] | undefined;
 }
 
 /** What of a data set is tested on. */
 export function testImagesOf(dataset: { test: LabelledImages; gallery?: LabelledImages }): TestImages {
-  const list = ({ paths, labels, classNames }: LabelledImages): ImageList => ({
+  const list = ({ paths, labels, classNames, labelSets }: LabelledImages): ImageList => ({
     paths: [...paths],
     labels: Array.from(labels),
     classNames: [...classNames],
+    ...(labelSets && { labelSets: labelSets.map((set) => Array.from(set)) }),
   });
   return { queries: list(dataset.test), gallery: dataset.gallery ? list(dataset.gallery) : null };
 }
@@ -41,7 +45,7 @@ export function readTestImages(value: unknown): TestImages | null {
 /** @param value as JSON.parse gives it */
 export function isImageList(value: unknown): value is ImageList {
   if (!isFields(value)) return false;
-  const { paths, labels, classNames } = value;
+  const { paths, labels, classNames, labelSets } = value;
   return (
     Array.isArray(paths) &&
     Array.isArray(labels) &&
@@ -49,6 +53,10 @@ export function isImageList(value: unknown): value is ImageList {
     paths.length === labels.length &&
     paths.every((path) => typeof path === 'string') &&
     labels.every(Number.isSafeInteger) &&
-    classNames.every((name) => typeof name === 'string')
+    classNames.every((name) => typeof name === 'string') &&
+    (labelSets === undefined ||
+      (Array.isArray(labelSets) &&
+        labelSets.length === paths.length &&
+        labelSets.every((set) => Array.isArray(set) && set.every(Number.isSafeInteger))))
   );
 }

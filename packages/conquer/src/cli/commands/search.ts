@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { ImageError } from '@conquer-dml/image';
-import { UserError } from '@conquer-dml/run';
+import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
@@ -126,7 +126,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       continue;
     }
     const found = (matches[answered++] ?? []).map((match) =>
-      match.path === null || existsSync(match.path) ? match : { ...match, missing: true },
+      match.path === null || existsSync(fileOfImage(match.path)) ? match : { ...match, missing: true },
     );
     missing += found.filter((match) => 'missing' in match).length;
     if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
