@@ -32,6 +32,7 @@ export const ROOMS = {
   experiment: 'torch run, …',
   train: 'torch image run, …',
   golden: 'torch image run, …',
+  fit: 'torch image run, evaluate models data datasets divide experiment train',
   retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
   cli: 'torch image run dashboard, …',
 };

@@ -1,0 +1,83 @@
+import Table from 'cli-table3';
+import {
+  type FitReport,
+  gainOf,
+  type HeadResult,
+  mapAtRs,
+  recalls,
+  type Spread,
+  spreadOf,
+} from '../fit/fit-report.js';
+import { BUILT_IN } from '../models/built-in.js';
+
+const percent = ({ mean, error }: Spread) => `${(100 * mean).toFixed(1)} ± ${(100 * error).toFixed(1)}`;
+const signed = (spread: Spread) => `${spread.mean < 0 ? '' : '+'}${percent(spread)}`;
+
+/** A row for the frozen network and each head: in per cent, mean and standard error over splits. */
+export function fitTable({ frozen, heads, chosenInEach }: FitReport): string {
+  const table = new Table({
+    head: ['', 'Recall@1', 'MAP@R', 'above frozen', 'held-out MAP@R'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  const row = ({ name, test, validation }: HeadResult) => [
+    name,
+    percent(spreadOf(recalls(test))),
+    percent(spreadOf(mapAtRs(test))),
+    name === 'frozen' ? '' : signed(gainOf(mapAtRs(test), mapAtRs(frozen.test))),
+    percent(spreadOf(mapAtRs(validation))),
+  ];
+  for (const result of [frozen, ...heads]) table.push(row(result));
+  table.push([
+    'chosen in each split',
+    percent(spreadOf(recalls(chosenInEach))),
+    percent(spreadOf(mapAtRs(chosenInEach))),
+    signed(gainOf(mapAtRs(chosenInEach), mapAtRs(frozen.test))),
+    '',
+  ]);
+  return table.toString();
+}
+
+/** What the numbers say, and what to do with it, in lines. */
+export function fitAdvice(report: FitReport, { photos, csv }: { photos: string; csv: boolean }): string {
+  const { frozen, heads, recommended, taken, curve, network, run, splits } = report;
+  const lines = [
+    `In per cent, mean ± standard error over ${splits.length} splits; each tests on classes that nothing was trained or chosen on.`,
+  ];
+  const chosen = heads.find(({ name }) => name === taken);
+  const index = (what: string) => `npx conquer index ${what} --out photos.safetensors`;
+  if (!chosen) {
+    lines.push(
+      'None of the heads beats the frozen network on the held-out classes: no run was written. Use it as it is:',
+      `  ${index(`${photos}${report.model === BUILT_IN ? '' : ` --model ${report.model}`}`)}`,
+    );
+  } else {
+    const gain = gainOf(mapAtRs(chosen.test), mapAtRs(frozen.test));
+    lines.push(
+      recommended === null
+        ? 'None of the heads beats the frozen network on the held-out classes.'
+        : `Recommended: ${recommended}, by the MAP@R of held-out classes.`,
+      `${chosen.name}: on the test classes ${signed(gain)} MAP@R above the frozen network.`,
+    );
+    const points = curve.map(
+      ({ classes, mapAtR }) => `${percent(spreadOf(mapAtR))} with ${classes.toFixed(0)} classes`,
+    );
+    lines.push(`MAP@R by the classes it trained on: ${points.join(', ')}.`);
+  }
+  const source = csv ? `--dataset csv --csv-file ${photos}` : `--dataset-dir ${photos}`;
+  const command = `  npx conquer train --recipe photos ${source} --val-fraction 0.25`;
+  if (network === 'likely')
+    lines.push('It still gains with more classes: training the network itself is likely to pay:', command);
+  else if (network === 'unlikely')
+    lines.push('Twice the classes brought it nothing: training the network itself is unlikely to pay.');
+  else
+    lines.push('Whether training the network itself pays, these numbers leave open; this tries it:', command);
+  if (run !== null)
+    lines.push(
+      '',
+      `run          ${run}: ${taken}, trained on all ${report.classes} classes`,
+      `search       ${index(`${run} ${photos}`)}`,
+      `look at it   npx conquer dashboard ${run}`,
+    );
+  return `${lines.join('\n')}\n`;
+}
