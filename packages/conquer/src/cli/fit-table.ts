@@ -8,7 +8,7 @@ import {
   type Spread,
   spreadOf,
 } from '../fit/fit-report.js';
-import { BUILT_IN } from '../models/built-in.js';
+import { BUILT_IN } from '../models/weights/built-in.js';
 
 const percent = ({ mean, error }: Spread) => `${(100 * mean).toFixed(1)} ± ${(100 * error).toFixed(1)}`;
 const signed = (spread: Spread) => `${spread.mean < 0 ? '' : '+'}${percent(spread)}`;

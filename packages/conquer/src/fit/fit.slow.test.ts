@@ -8,7 +8,7 @@ import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { Interrupted } from '../interrupted.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { openPretrained } from '../models/pretrained.js';
+import { openPretrained } from '../models/weights/pretrained.js';
 import { indexFolder } from '../retrieve/index-folder.js';
 import { openModel } from '../retrieve/open-model.js';
 import { writeEmojiPhotos } from '../testing/emoji-photos.js';

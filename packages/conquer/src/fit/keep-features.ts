@@ -5,8 +5,8 @@ import { UserError } from '@conquer-dml/run';
 import { nn, noGrad, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { cacheFolder } from '../cache-folder.js';
 import { requireFiniteRows } from '../evaluate/finite-rows.js';
-import type { Backbone } from '../models/backbone.js';
-import { pooledFeatures } from '../models/pooled-features.js';
+import type { Backbone } from '../models/backbones/backbone.js';
+import { pooledFeatures } from '../models/layers/pooled-features.js';
 import { checkStop } from '../stop-check.js';
 import { contentHashes } from './content-hashes.js';
 import { FeatureFiles } from './feature-files.js';
@@ -28,7 +28,6 @@ export interface KeepFeaturesOptions {
   views: number;
   /** Folder of features; default in the cache folder. */
   folder?: string | undefined;
-  device?: string | undefined;
   threads?: number | undefined;
   onProgress?: ((what: string, progress: { done: number; total: number }) => void) | undefined;
   onWarning?: ((text: string) => void) | undefined;
@@ -65,7 +64,7 @@ export class KeptFeatures {
  * Sends photos through a frozen network, each view once: what was kept by an earlier call is read, and the rest is kept, so that
  * a call that was interrupted goes on where it was, and the next one is over at once. Photos are told apart by their bytes.
  *
- * @param backbone in evaluation mode, on `device`; stays the caller's
+ * @param backbone in evaluation mode, on the CPU; stays the caller's
  * @param paths absolute, of the N photos
  * @throws UserError where more than 5 % of the photos cannot be read, or features are not finite
  * @throws Interrupted after `signal` was aborted
@@ -75,7 +74,7 @@ export async function keepFeatures(
   paths: readonly string[],
   options: KeepFeaturesOptions,
 ): Promise<KeptFeatures> {
-  const { id, seen, views, onProgress, onWarning, signal, device = 'cpu', threads } = options;
+  const { id, seen, views, onProgress, onWarning, signal, threads } = options;
   const folder = options.folder ?? join(cacheFolder(), 'features');
   const hashes = await contentHashes(paths, {
     memo: join(folder, 'hashes.json'),
@@ -113,7 +112,7 @@ export async function keepFeatures(
           .slice(start, start + PORTION)
           .map(([hash, photo]) => ({ hash, photo, path: paths[photo]! }));
         const kept = await embedPortion(backbone, view, portion, {
-          ...{ device, threads, signal, complain },
+          ...{ threads, signal, complain },
           onBatch: (count) => {
             done += count;
             tell(done);
@@ -162,13 +161,11 @@ async function embedPortion(
   view: PhotoView,
   portion: readonly (Photo & { photo: number })[],
   {
-    device,
     threads,
     signal,
     complain,
     onBatch,
   }: {
-    device: string;
     threads: number | undefined;
     signal: AbortSignal | undefined;
     complain(message: string, photo: number): void;
@@ -196,11 +193,11 @@ async function embedPortion(
       const { images, places } = await ahead!;
       const next = batches[i + 1];
       ahead = next && read(next);
-      using onDevice = images;
+      using seen = images;
       if (places.length > 0)
         scope(() =>
           noGrad(() => {
-            const features = pooledFeatures(backbone, onDevice.to({ device }), 'avg').to({ device: 'cpu' });
+            const features = pooledFeatures(backbone, seen, 'avg');
             requireFiniteRows(features, (row) => batch[places[row]!]!.path);
             values.push(features.toTypedArray() as Float32Array);
           }),
@@ -212,7 +209,7 @@ async function embedPortion(
   } finally {
     nn.keepFolded(backbone, false);
     const left = await ahead?.catch(() => null);
-    if (left && !values.includes(left as never)) left.images.dispose();
+    if (left && !left.images.disposed) left.images.dispose();
   }
   const all = new Float32Array(hashes.length * backbone.featureSize);
   let at = 0;

@@ -1,5 +1,5 @@
 import { type nn, scope, type Tensor } from '@conquer-dml/torch';
-import { Backbone } from '../models/backbone.js';
+import { Backbone } from '../models/backbones/backbone.js';
 import type { InputFormat } from '../models/input-format.js';
 
 /** The network that features were kept of, where there is no need of it. */

@@ -14,7 +14,7 @@ import {
   buildSchedule,
 } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
-import type { Backbone } from '../models/backbone.js';
+import type { Backbone } from '../models/backbones/backbone.js';
 import { Random } from '../random.js';
 import { runEpochs } from '../train/loop.js';
 import type { TrainObserver } from '../train/observer.js';
