@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { native } from './binding.js';
 import type { ImageSize } from './pixels.js';
+import type { ResizeFilter } from './request.js';
 
 /** Path, bytes and modification time (ms) of an image, as it was when it was packed. */
 export type Fingerprint = [path: string, bytes: number, modified: number];
@@ -11,6 +12,9 @@ export interface PackHeader {
   version: number;
   size: number;
   square: boolean;
+  /** Left out by the triangle, as packs had no other once. */
+  filter?: ResizeFilter | undefined;
+  squash?: boolean | undefined;
   images: Fingerprint[];
 }
 

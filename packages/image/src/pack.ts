@@ -38,8 +38,15 @@ export interface PackOptions extends DecodeOptions, Reduction {
  *   written is removed
  */
 export async function packImages(paths: readonly string[], options: PackOptions): Promise<ImagePack> {
-  const { size, square = false, file } = options;
-  const header = { version: packVersion, size, square, images: await fingerprints(paths, options) };
+  const { size, square = false, filter, squash, file } = options;
+  const header = {
+    version: packVersion,
+    size,
+    square,
+    filter,
+    squash,
+    images: await fingerprints(paths, options),
+  };
   const openPack = () => {
     const found = openPackFile(file, header);
     return found && new ImagePack(found.descriptor, file, paths, found.table);

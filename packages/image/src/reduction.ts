@@ -3,6 +3,7 @@ import { decodeNamed } from './decode.js';
 import type { ImageError } from './error.js';
 import type { NamedImage } from './image-input.js';
 import { type ImageSize, sizesOf } from './pixels.js';
+import type { ImageRequest, ResizeFilter } from './request.js';
 
 /** How images are made smaller before parts of them are read. */
 export interface Reduction {
@@ -13,6 +14,13 @@ export interface Reduction {
    * false.
    */
   square?: boolean | undefined;
+  /**
+   * Resize the whole image as an evaluation does that cuts the centre out of it afterwards, with this filter: the long side is
+   * rounded down, as timm and torchvision do it. Left out: with a triangle, to the nearest pixel. Not with `square`.
+   */
+  filter?: ResizeFilter | undefined;
+  /** With `filter`: to `size`×`size`, whatever its sides, larger ones too. Default false. */
+  squash?: boolean | undefined;
 }
 
 /** Images that are held decoded at once, at most; also a bound of their bytes, but for a single one. */
@@ -36,9 +44,10 @@ export interface ReducedBlock {
  */
 export async function decodeReduced(
   images: readonly NamedImage[],
-  { size, square = false }: Reduction,
+  reduction: Reduction,
   options: DecodeOptions,
 ): Promise<ReducedBlock> {
+  const { size, square = false, squash = false } = reduction;
   const { onBad } = options;
   const bad = new Map<number, ImageError>();
   const noting = (places: readonly number[]): DecodeOptions => ({
@@ -47,11 +56,12 @@ export async function decodeReduced(
   });
   const first = images.slice(0, imagesAtOnce);
   const all = [...first.keys()];
-  let sizes = square
-    ? first.map(() => ({ width: size, height: size }))
-    : (await sizesOf(first, noting(all))).map((image, place) =>
-        bad.has(place) ? nothing : reducedSize(image, { size }),
-      );
+  let sizes =
+    square || squash
+      ? first.map(() => ({ width: size, height: size }))
+      : (await sizesOf(first, noting(all))).map((image, place) =>
+          bad.has(place) ? nothing : reducedSize(image, reduction),
+        );
   // Long panoramas: as many as fit into memory, and at least one.
   let bytes = 0;
   const tooMany = sizes.findIndex((image) => {
@@ -63,8 +73,7 @@ export async function decodeReduced(
   const places = [...sizes.keys()].filter((place) => !bad.has(place));
   const requests = places.map((place) => ({
     ...first[place]!,
-    size: sizes[place]!,
-    fit: square ? ('cover' as const) : ('fill' as const),
+    ...requestOf(sizes[place]!, reduction),
   }));
   const pixels = new Uint8Array(sizes.reduce((sum, image) => sum + bytesOf(image), 0));
   await decodeNamed(requests, pixels, noting(places));
@@ -86,6 +95,12 @@ export async function decodeReduced(
   return { sizes, pixels: pixels.subarray(0, to) };
 }
 
+/** What makes of an image its reduced one; as evaluation asks for it where that resizes the whole, so that the bytes are the same. */
+function requestOf(size: ImageSize, { square = false, filter }: Reduction): ImageRequest {
+  if (filter === undefined) return { size, fit: square ? 'cover' : 'fill' };
+  return { size, whole: size, crop: { left: 0, top: 0, ...size }, filter };
+}
+
 const nothing: ImageSize = { width: 0, height: 0 };
 
 function bytesOf({ width, height }: ImageSize): number {
@@ -93,8 +108,15 @@ function bytesOf({ width, height }: ImageSize): number {
 }
 
 /** What becomes of an image of this size. */
-export function reducedSize({ width, height }: ImageSize, { size, square = false }: Reduction): ImageSize {
-  if (square) return { width: size, height: size };
-  const scale = Math.min(1, size / Math.min(width, height), longestSide / Math.max(width, height));
+export function reducedSize(
+  { width, height }: ImageSize,
+  { size, square = false, squash = false, filter }: Reduction,
+): ImageSize {
+  if (square || squash) return { width: size, height: size };
+  const short = Math.min(width, height);
+  const long = Math.floor((size * Math.max(width, height)) / short);
+  if (filter !== undefined && size <= short && long <= longestSide)
+    return width <= height ? { width: size, height: long } : { width: long, height: size };
+  const scale = Math.min(1, size / short, longestSide / Math.max(width, height));
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }

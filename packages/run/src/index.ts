@@ -49,6 +49,7 @@ export {
   isSeenAlike,
   type PixelFormat,
   type Preprocessing,
+  resizesWhole,
 } from './image-index/preprocessing.js';
 export { SegmentFile } from './image-index/segment-file.js';
 export { StoredItems, writeItems } from './image-index/stored-items.js';

@@ -8,7 +8,9 @@ export const imageOptions = z.strictObject({
     .min(8)
     .nullable()
     .default(null)
-    .describe('short side before the centre is cut out, in pixels; null: 8/7 of imageSize'),
+    .describe(
+      'short side before the centre is cut out, in pixels; null: as the weights of a published backbone were evaluated, else 8/7 of imageSize',
+    ),
   cache: z
     .boolean()
     .default(false)

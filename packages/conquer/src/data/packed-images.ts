@@ -29,7 +29,8 @@ export async function packedImages(
 ): Promise<ImageSet> {
   if (paths.length === 0) return new ImageFiles(paths);
   const key = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
-  const shape = reduction.square ? reduction.size : `short-${reduction.size}`;
+  const { size, square = false, filter, squash = false } = reduction;
+  const shape = `${square ? '' : squash ? 'squashed-' : 'short-'}${size}${filter ? `-${filter}` : ''}`;
   const file = join(cacheFolder(), 'packs', `${name}-${shape}-${key}.pack`);
   try {
     return await packImages(paths, {

@@ -1,4 +1,4 @@
-import { type Preprocessing, UserError } from '@conquer-dml/run';
+import { type Preprocessing, resizesWhole, UserError } from '@conquer-dml/run';
 import { AffineCrop } from './affine-crop.js';
 import type { BatchTransform } from './batch-transform.js';
 import { CenterCrop } from './center-crop.js';
@@ -23,7 +23,8 @@ export interface View {
  * @throws RangeError for a `resize` below `size` without such a square, or a size that is not positive; UserError for
  *   such a square and a network that was trained on images of another filter
  */
-export function evaluationView({ size, resize, input, reduction, squash, centre }: Preprocessing): View {
+export function evaluationView(seen: Preprocessing): View {
+  const { size, resize, input, reduction, squash, centre } = seen;
   const transform = new Normalize(input);
   const { interpolation: filter } = input;
   if (reduction?.square) {
@@ -33,8 +34,7 @@ export function evaluationView({ size, resize, input, reduction, squash, centre 
       );
     return { cropping: new AffineCrop({ size, from: resize }), transform };
   }
-  // Networks of torchvision's keep the order in which they have always been measured here: cut out, then resized.
-  return filter === 'bicubic' || squash || centre
+  return resizesWhole(seen)
     ? { cropping: new ResizedCenterCrop({ size, resize, filter, squash, centre }), transform }
     : { cropping: new CenterCrop({ size, resize }), transform };
 }

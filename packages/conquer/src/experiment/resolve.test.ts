@@ -48,6 +48,19 @@ describe('resolveExperiment', () => {
     expect(resolve({ data: { imageSize: 300 } }).data.resize).toBeGreaterThanOrEqual(300);
   });
 
+  it.each([
+    ['vit_base_patch16_224.augreg2_in21k_ft_in1k', 224, 248],
+    ['vit_small_patch14_dinov2.lvd142m', 518, 518],
+    ['vit_small_patch14_dinov2.lvd142m', 224, 224],
+    ['facebook/dinov2-small', 224, 256],
+    ['convnext_tiny', 224, 235],
+    ['resnet50', 224, 256],
+  ])('takes what %s was evaluated with: at %i pixels the short side is %i', (name, imageSize, resize) => {
+    const model = { backbone: { name } } as ExperimentInput['model'];
+    expect(resolve({ model, data: { imageSize } }).data.resize).toBe(resize);
+    expect(resolve({ model, data: { imageSize, resize: imageSize + 3 } }).data.resize).toBe(imageSize + 3);
+  });
+
   it.each<[unknown, string, RegExp]>([
     [
       { train: { epohcs: 3 } },

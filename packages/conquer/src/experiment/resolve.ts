@@ -1,5 +1,5 @@
 import { shortSideFor } from '../models/preprocessing.js';
-import { publicName } from '../models/weights/public-name.js';
+import { publicName, publishedAs } from '../models/weights/public-name.js';
 import { startingLearningRate } from '../optimize/learning-rates.js';
 import { alternatives, type JsonSchema, jsonSchemaOf, mistakeIn, OptionError } from '../option-error.js';
 import {
@@ -21,7 +21,7 @@ export function resolveExperiment(input: ExperimentInput, parts: Parts = builtIn
   const named = spelledOut(withPartNames(input, jsonSchemaOf(schema)) as ExperimentInput, parts);
   const parsed = schema.safeParse(named, { reportInput: true });
   if (!parsed.success) throw mistakeIn('', schema, named, parsed.error);
-  return settled(parsed.data);
+  return settled(parsed.data, parts);
 }
 
 /** A part without a name is the default one: `{ loss: { beta: 1.1 } }`. */
@@ -46,10 +46,12 @@ function spelledOut(input: ExperimentInput, { backbones }: Parts): ExperimentInp
 }
 
 /** What depends on another field where it is left open. */
-function settled(experiment: Experiment): Experiment {
+function settled(experiment: Experiment, { backbones }: Parts): Experiment {
   const { data, model, optimize } = experiment;
   const pretrained = model.weights !== null;
-  const resize = data.resize ?? shortSideFor(data.imageSize);
+  const published = 'name' in model.backbone ? publishedAs(model.backbone.name, backbones) : null;
+  const { cropShare, rounding } = published?.input ?? {};
+  const resize = data.resize ?? shortSideFor(data.imageSize, cropShare, rounding);
   if (resize < data.imageSize) {
     throw new OptionError(
       'data.resize',

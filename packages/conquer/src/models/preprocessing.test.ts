@@ -21,6 +21,10 @@ it('reduces images to what is cut out of, to a square where they are used whole'
     preprocessingFor(input as never, { size: 32, resize: 40, reduced }).reduction;
   expect(reducedBy('square')).toEqual({ size: 40, square: true });
   expect(reducedBy('short side')).toEqual({ size: 40, square: false });
+  const whole = { ...input, interpolation: 'bicubic', squash: true } as never;
+  expect(preprocessingFor(whole, { resize: 40, reduced: 'short side' }).reduction).toEqual({
+    ...{ size: 40, square: false, filter: 'bicubic', squash: true },
+  });
 });
 
 it("is the model's, with the channels and numbers of its backbone", () => {

@@ -1,4 +1,4 @@
-import type { Preprocessing } from '@conquer-dml/run';
+import { type Preprocessing, resizesWhole } from '@conquer-dml/run';
 import { type InputFormat, usualInput } from './input-format.js';
 
 /** How images are read; what is left out is as the backbone's `input` says. */
@@ -28,7 +28,7 @@ export function preprocessingFor(
   input: InputFormat,
   { size = input.size, resize: given, reduced = null }: Reading = {},
 ): Preprocessing {
-  const { channels, scale, mean, std, interpolation, cropShare, rounding, squash } = {
+  const { channels, scale, mean, std, interpolation, cropShare, rounding, squash, centre } = {
     ...usualInput,
     ...input,
   };
@@ -37,8 +37,14 @@ export function preprocessingFor(
     size,
     resize,
     ...(squash && { squash }),
-    ...(input.centre && { centre: input.centre }),
-    reduction: reduced && { size: resize, square: reduced === 'square' },
+    ...(centre && { centre }),
+    reduction: reduced && {
+      size: resize,
+      square: reduced === 'square',
+      // Of an image that is reduced this way evaluation sees what it sees of the file.
+      ...(reduced === 'short side' &&
+        resizesWhole({ input: { interpolation }, squash, centre }) && { filter: interpolation, squash }),
+    },
     input: { channels, scale, mean, std, interpolation },
   };
 }

@@ -32,9 +32,27 @@ export interface Preprocessing {
    * How images are reduced, to 8 bits, before any part of them is read, as a cache of decoded images holds them; null:
    * parts are cut out of what the files hold. It is the same whether there is a cache or not.
    */
-  reduction: { size: number; square?: boolean | undefined } | null;
+  reduction: {
+    size: number;
+    square?: boolean | undefined;
+    /** By which the whole image is resized, where evaluation resizes it too: it then sees the same pixels as without a reduction. */
+    filter?: PixelFormat['interpolation'] | undefined;
+    squash?: boolean | undefined;
+  } | null;
   /** What the pixels are made. */
   input: PixelFormat;
+}
+
+/**
+ * Whether evaluation resizes the whole image and cuts its centre out of that, as the networks of timm and transformers were
+ * measured; torchvision's keep the order in which they have always been measured here: cut out, then resized.
+ */
+export function resizesWhole({
+  input,
+  squash = false,
+  centre,
+}: Pick<Preprocessing, 'squash' | 'centre'> & { input: Pick<PixelFormat, 'interpolation'> }): boolean {
+  return input.interpolation === 'bicubic' || squash || centre !== undefined;
 }
 
 /** What an index says of it: earlier versions did not write down what the pixels were made. */
@@ -50,14 +68,15 @@ export type IndexedPreprocessing = Omit<Preprocessing, 'input'> & { input?: Pixe
 export function isSeenAlike(indexed: IndexedPreprocessing | null, now: Preprocessing | null): boolean {
   if (now === null) return true;
   if (indexed === null) return now.reduction === null;
-  const square = ({ reduction }: IndexedPreprocessing) => reduction?.square ?? false;
+  const way = ({ reduction }: IndexedPreprocessing) =>
+    `${reduction?.square ?? false} ${reduction?.filter ?? ''} ${reduction?.squash ?? false}`;
   return (
     indexed.size === now.size &&
     indexed.resize === now.resize &&
     (indexed.squash ?? false) === (now.squash ?? false) &&
     (indexed.centre ?? 'even') === (now.centre ?? 'even') &&
     indexed.reduction?.size === now.reduction?.size &&
-    square(indexed) === square(now) &&
+    way(indexed) === way(now) &&
     (indexed.input === undefined || isSameFormat(indexed.input, now.input))
   );
 }

@@ -1,12 +1,15 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageFiles } from '@conquer-dml/image';
 import { describeWithPyPI, pypiPython, runPython } from '@conquer-dml/testing/python';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { Generator, noGrad, scope, type Tensor, writeSafetensors } from '@conquer-dml/torch';
 import sharp from 'sharp';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { plainBatches } from '../../data/plain-batches.js';
 import { Random } from '../../random.js';
+import { openModel } from '../../retrieve/open-model.js';
+import { train } from '../../train/train.js';
 import { createBackbone } from '../create-model.js';
 import { pooledFeatures } from '../layers/pooled-features.js';
 import { preprocessingFor } from '../preprocessing.js';
@@ -78,12 +81,70 @@ describeWithPyPI('from a file to the vector as timm', ['timm', 'torch', 'torchvi
       pypiPython,
     );
     const wanted = expected.vectors.tolist() as number[][];
-    for (const [i, want] of wanted.entries()) {
-      const got = rows[i] as number[];
-      const dot = want.reduce((sum, value, at) => sum + value * (got[at] as number), 0);
-      const cosine = dot / Math.hypot(...want) / Math.hypot(...got);
-      // The pixels are the same, to the byte.
-      expect(1 - cosine, paths[i]).toBeLessThan(1e-9);
-    }
+    // The pixels are the same, to the byte.
+    for (const [i, want] of wanted.entries())
+      expect(1 - cosine(want, rows[i] as number[]), paths[i]).toBeLessThan(1e-9);
+  });
+
+  // The short side is resized to 248 of its tag, not to 256, or to 256.
+  it.each([
+    ['vit_tiny_patch16_224.augreg_in21k_ft_in1k', 248, false],
+    ['vit_tiny_patch16_224.augreg_in21k_ft_in1k', 248, true],
+    ['tf_efficientnet_lite0.in1k', 256, false],
+  ])('%s: trained, opened and embedded from files, cache %s %s', async (name, resize, cache) => {
+    const folder = temporaryFolder();
+    vi.stubEnv('CONQUER_CACHE', join(folder, 'cache'));
+    const paths = await Promise.all(
+      [0, 1, 2, 3, 4, 5, 6, 7].map(async (i) => {
+        mkdirSync(join(folder, 'photos', `${i % 4}`), { recursive: true });
+        return await photograph(join(folder, 'photos', `${i % 4}`, `${i}.jpg`), 331 + 40 * i, 290, i);
+      }),
+    );
+    const run = join(folder, 'run');
+    await train(
+      {
+        data: {
+          ...{
+            dataset: { name: 'folder', folder: join(folder, 'photos') },
+            batchSize: 4,
+            samplesPerClass: 2,
+          },
+          cache,
+        },
+        model: { backbone: { name: name as 'resnet18.tv_in1k' }, embeddingDim: 16 },
+        divide: { numLearners: 1 },
+        train: { epochs: 1 },
+      },
+      { run },
+    );
+    using model = await openModel(run);
+    expect(model.view?.resize).toBe(resize);
+    const rows = await model.embed(paths);
+    const expected = runPython<{ vectors: Tensor }>(
+      `
+        import timm, torch
+        from PIL import Image
+        from safetensors.torch import load_file
+        from timm.data import create_transform, resolve_data_config
+        model = timm.create_model(input['name'], num_classes=0).eval()
+        weights = {name.removeprefix('model.'): value for name, value in load_file(input['weights']).items()}
+        model.load_state_dict({name: weights[name] for name in model.state_dict()}, strict=True)
+        transform = create_transform(**resolve_data_config(model=model))
+        with torch.no_grad():
+            features = torch.cat([model(transform(Image.open(p).convert('RGB'))[None]) for p in input['paths']])
+            vectors = features @ weights['embedding.weight'].T + weights['embedding.bias']
+            output = {'vectors': torch.nn.functional.normalize(vectors)}
+      `,
+      { name, weights: join(run, 'checkpoints', 'best.safetensors'), paths },
+      pypiPython,
+    );
+    for (const [i, want] of (expected.vectors.tolist() as number[][]).entries())
+      expect(1 - cosine(want, [...rows.subarray(16 * i, 16 * (i + 1))]), paths[i]).toBeLessThan(1e-6);
+    vi.unstubAllEnvs();
   });
 });
+
+function cosine(a: readonly number[], b: readonly number[]): number {
+  const dot = a.reduce((sum, value, at) => sum + value * (b[at] as number), 0);
+  return dot / Math.hypot(...a) / Math.hypot(...b);
+}
