@@ -1,8 +1,8 @@
 import type { BackbonePart } from '../backbones/backbone.js';
 import { backbones } from '../backbones/backbones.js';
-import { createBackbone, type ModelName } from '../create-model.js';
 import { BUILT_IN } from './built-in.js';
 import { type KnownRecall, knownRecall } from './known-recall.js';
+import { networkSizes } from './network-sizes.js';
 import type { Published } from './published.js';
 
 /** What there is to know of published weights before they are fetched. */
@@ -22,10 +22,7 @@ export interface DescribedModel extends ListedModel {
   parameters: number;
 }
 
-const allPublished = () =>
-  (backbones as readonly BackbonePart[]).flatMap(({ name: family, published = [] }) =>
-    published.map((each) => ({ family, ...each })),
-  );
+const allPublished = () => (backbones as readonly BackbonePart[]).flatMap(({ published = [] }) => published);
 
 /** The weights that have a public name. */
 export function listModels(): ListedModel[] {
@@ -37,26 +34,14 @@ export function listModels(): ListedModel[] {
   }));
 }
 
-/** Builds the networks without numbers, to count them: of several weights of one network once. */
+/** The same, with how large the networks are. */
 export function describeModels(listed: readonly ListedModel[]): DescribedModel[] {
-  const networks = new Map(
-    allPublished().map(({ family, name, shape }) => [name, JSON.stringify([family, shape])]),
-  );
-  const sizes = new Map<string | undefined, Pick<DescribedModel, 'dim' | 'parameters'>>();
   return listed.map((model) => {
-    const network = networks.get(model.name);
-    const size = sizes.get(network) ?? sizeOf(model.name as ModelName);
-    sizes.set(network, size);
-    return { ...model, ...size };
+    const { name } = model;
+    const size = networkSizes[name] ?? networkSizes[name.slice(0, name.indexOf('.'))];
+    if (size === undefined)
+      throw new Error(`the size of ${name} is not written down: node scripts/network-sizes.mjs --write`);
+    const [dim, parameters] = size;
+    return { ...model, dim, parameters };
   });
-}
-
-function sizeOf(name: ModelName): Pick<DescribedModel, 'dim' | 'parameters'> {
-  const backbone = createBackbone(name, { device: 'meta' });
-  try {
-    const parameters = backbone.parameters().reduce((sum, each) => sum + each.numel(), 0);
-    return { dim: backbone.featureSize, parameters };
-  } finally {
-    backbone.dispose();
-  }
 }
