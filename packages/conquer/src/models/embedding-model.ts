@@ -2,8 +2,10 @@ import type { Preprocessing } from '@conquer-dml/run';
 import { F, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { buildNamed } from '../named-part.js';
-import { withDefaults } from '../part.js';
-import { Backbone } from './backbones/backbone.js';
+import { OptionError } from '../option-error.js';
+import { goesBy, withDefaults } from '../part.js';
+import { Backbone, type BackbonePart } from './backbones/backbone.js';
+import { backbones } from './backbones/backbones.js';
 import { type FeatureModule, OwnBackbone } from './backbones/own-backbone.js';
 import { type EmbeddingInitOptions, embeddingInitOptions, initEmbedding } from './embedding-init.js';
 import type { EmbeddingNetwork, EmbedOptions } from './embedding-network.js';
@@ -132,6 +134,7 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
     super();
     const { embeddingDim, pooling, gemPower, dropout, fullEmbeddingMasks } = withDefaults('', options, given);
     this.backbone = backbone instanceof Backbone ? backbone : new OwnBackbone(backbone);
+    requirePooling(this.backbone.name, pooling);
     this.view = preprocessingFor(this.backbone.input, reading);
     this.pooling = pooling;
     this.featuresDropout = new nn.Dropout(dropout, { generator: dropoutGenerator });
@@ -263,4 +266,16 @@ export class EmbeddingModel extends nn.Module implements EmbeddingNetwork {
     const pooling = this.pooling === 'gem' ? this.gem! : this.pooling;
     return scope(() => this.featuresDropout.forward(pooledFeatures(this.backbone, images, pooling)));
   }
+}
+
+/** @throws OptionError for a pooling that the backbone has no use for, which names the backbones that do */
+function requirePooling(backbone: string, pooling: EmbeddingModel['pooling']): void {
+  const parts: readonly BackbonePart[] = backbones;
+  const part = parts.find((each) => goesBy(each, backbone));
+  if (pooling === 'avg' || part?.poolsItself !== true) return;
+  const others = parts.filter(({ poolsItself = false }) => !poolsItself).map(({ name }) => name);
+  throw new OptionError(
+    'pooling',
+    `expected avg, as ${backbone} makes one vector of an image in its own way; got ${pooling}, which is for ${others.join(', ')} and their kin`,
+  );
 }

@@ -57,6 +57,8 @@ export interface BackbonePart<
   readonly weights: PublishedWeights | null;
   /** What to do in their place, in words, where others publish some. */
   readonly weightsElsewhere?: string;
+  /** That its features are one vector an image, pooled as the family does it: there is no other pooling of them. */
+  readonly poolsItself?: boolean;
   /** Of a family: its members, each under the name of weights that somebody published. */
   readonly published?: readonly Published<Name>[];
 }

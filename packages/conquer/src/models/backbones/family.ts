@@ -13,6 +13,8 @@ export interface Family<
   help: string;
   published: readonly Published<Name, Shape>[];
   batchNorm: boolean;
+  /** As BackbonePart.poolsItself; default false. */
+  poolsItself?: boolean;
   /** Those of all members; default: none. */
   options?: Options;
   build(
@@ -33,12 +35,13 @@ export function family<
   help,
   published,
   batchNorm,
+  poolsItself = false,
   options: shape = {} as Options,
   build,
 }: Family<Name, Shape, Built, Options>): BackbonePart<Name, Options, Built> {
   const options = z.strictObject(shape);
   return backbonePart({
-    ...{ name, help, options, batchNorm, published },
+    ...{ name, help, options, batchNorm, poolsItself, published },
     names: published.map((each) => each.name),
     weights: null,
     weightsElsewhere: "those of its own name are weights 'published'",

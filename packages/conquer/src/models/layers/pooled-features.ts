@@ -1,3 +1,4 @@
+import { UserError } from '@conquer-dml/run';
 import { F, scope, type Tensor } from '@conquer-dml/torch';
 import type { Backbone } from '../backbones/backbone.js';
 import type { GeMPooling } from '../heads/gem.js';
@@ -6,7 +7,7 @@ import type { GeMPooling } from '../heads/gem.js';
  * One vector an image of what a backbone gives: images (B, 3, H, W) to (B, F), which belong to the caller.
  *
  * @param pooling of maps and tokens; a backbone that gives vectors has pooled them its own way
- * @throws UserError for images that the backbone does not take
+ * @throws UserError for images that the backbone does not take, and for another pooling than avg of vectors
  */
 export function pooledFeatures(
   backbone: Backbone,
@@ -19,6 +20,10 @@ export function pooledFeatures(
 
 /** Maps (B, F, h, w), tokens (B, N, F) or vectors (B, F) to (B, F). */
 function pooled(features: Tensor, name: string, pooling: 'avg' | 'max' | GeMPooling): Tensor {
+  if (features.ndim === 2 && pooling !== 'avg')
+    throw new UserError(
+      `model.pooling: expected avg, as ${name} gives one vector an image (B, C), which it has pooled in its own way; got ${typeof pooling === 'string' ? pooling : 'gem'}`,
+    );
   if (typeof pooling !== 'string' && features.ndim > 2) return pooling.forward(features);
   const isMax = pooling === 'max';
   switch (features.shape.length) {

@@ -23,7 +23,7 @@ export interface PromptOptions {
 export class Prompts extends nn.Module {
   /** (1, count, width) of each block that gets new ones. */
   readonly tables: readonly Tensor[];
-  private readonly count: number;
+  readonly count: number;
 
   constructor({ width, depth, patch }: TokenShape, { count, deep, generator }: PromptOptions) {
     super();
@@ -40,7 +40,7 @@ export class Prompts extends nn.Module {
    *
    * @param prefix tokens in front of the patches (class token, registers), which stay in front
    */
-  through(blocks: readonly nn.Layer[], tokens: Tensor, prefix: number): Tensor {
+  through(blocks: readonly { forward(x: Tensor): Tensor }[], tokens: Tensor, prefix: number): Tensor {
     return scope(() => {
       let current = tokens;
       for (const [i, block] of blocks.entries()) {

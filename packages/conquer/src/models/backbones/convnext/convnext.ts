@@ -212,6 +212,7 @@ export const convnext = family({
   help: 'ConvNeXt and ConvNeXt V2, also of DINOv3 and CLIP',
   published: convnextWeights,
   batchNorm: false,
+  poolsItself: true,
   options: { dropPath: dropPathOption },
   build: ({ name, shape, input }, context, options) =>
     new ConvNeXt(name, shape, input, { ...context, ...options }),

@@ -158,6 +158,7 @@ export const mobilenet = family({
   help: 'MobileNetV3',
   published: mobilenetWeights,
   batchNorm: true,
+  poolsItself: true,
   options: { dropPath: dropPathOption },
   build: ({ name, shape, input }, context, options) =>
     new MobileNetV3(name, shape, input, { ...context, ...options }),

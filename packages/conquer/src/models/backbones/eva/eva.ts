@@ -7,6 +7,7 @@ import { Mlp, PackedSwiGlu, SwiGlu } from '../../layers/mlp.js';
 import { PatchEmbedding } from '../../layers/patch-embedding.js';
 import { resamplePositions } from '../../layers/position-table.js';
 import { type RopeTables, ropeTables, turned } from '../../layers/rope.js';
+import type { TokenShape } from '../../tunings/prompts.js';
 import type { Naming } from '../../weights/naming.js';
 import { Backbone, type DropPathContext, dropPathOption } from '../backbone.js';
 import { family } from '../family.js';
@@ -63,11 +64,9 @@ class RotaryAttention extends nn.Module {
     const { qkv, qBias, vBias, qProj, kProj, vProj } = this;
     if (qkv === null) return [qProj, kProj, vProj].map((layer) => (layer as nn.Linear).forward(x)) as never;
     const { width } = this.shape;
-    const bias =
-      qBias === null || vBias === null
-        ? qkv.bias
-        : cat([qBias, zeros([width], { dtype: qBias.dtype, device: qBias.device }), vBias], 0);
-    const all = F.linear(x, qkv.weight, bias);
+    const all = qkv.forward(x);
+    if (qBias !== null && vBias !== null)
+      all.add_(cat([qBias, zeros([width], { dtype: qBias.dtype, device: qBias.device }), vBias], 0));
     return [0, 1, 2].map((i) => all.narrow(-1, i * width, width)) as never;
   }
 }
@@ -198,10 +197,14 @@ export class Eva extends Backbone {
         );
       }
       if (this.normPre !== null) x = this.normPre.forward(x);
-      const head = { prefix: this.prefix, size: width / heads, like: x };
+      // Prompts have no place in the image, as the tokens in front of the patches.
+      const { prompts, prefix } = this;
+      const head = { prefix: prefix + (prompts?.count ?? 0), size: width / heads, like: x };
       const tables = ropeTables(rope, [rows, columns], head);
-      for (const block of this.blocks) {
-        const next = block.run(x, tables);
+      const blocks = this.blocks.map((block) => ({ forward: (tokens: Tensor) => block.run(tokens, tables) }));
+      if (prompts !== null) return prompts.through(blocks, x, prefix);
+      for (const block of blocks) {
+        const next = block.forward(x);
         x.dispose();
         x = next;
       }
@@ -233,7 +236,14 @@ export class Eva extends Backbone {
   override parametersByDepth(): Tensor[][] {
     const [first = [], ...others] = super.parametersByDepth();
     const own = [this.clsToken, this.regToken, this.posEmbed].filter((tensor) => tensor !== null);
-    return [[...first, ...own], ...others];
+    const layers = [[...first, ...own], ...others];
+    layers.at(-1)?.push(...(this.prompts?.parameters() ?? []));
+    return layers;
+  }
+
+  override get tokenShape(): TokenShape {
+    const { width, depth, patch } = this.shape;
+    return { width, depth, patch };
   }
 }
 
@@ -242,6 +252,7 @@ export const eva = family({
   help: 'vision transformers with rotary positions: DINOv3, EVA-02, Perception Encoder',
   published: evaWeights,
   batchNorm: false,
+  poolsItself: true,
   options: { dropPath: dropPathOption },
   build: ({ name, shape, input }, context, options) =>
     new Eva(name, shape, input, { ...context, ...options }),

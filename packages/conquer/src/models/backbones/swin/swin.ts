@@ -251,6 +251,7 @@ export const swin = family({
   help: 'Swin transformers, MegaDescriptor among them',
   published: swinWeights,
   batchNorm: false,
+  poolsItself: true,
   options: { dropPath: dropPathOption },
   build: ({ name, shape, input }, context, options) =>
     new Swin(name, shape, input, { ...context, ...options }),

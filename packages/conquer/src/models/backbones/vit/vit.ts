@@ -224,6 +224,7 @@ export const vit = family<ViTName, ViTShape, ViT, { dropPath: typeof dropPathOpt
   help: 'vision transformers: augreg, DeiT, DINO, DINOv2, CLIP, SigLIP, TIPSv2',
   published: weights,
   batchNorm: false,
+  poolsItself: true,
   options: { dropPath: dropPathOption },
   build: ({ name, shape, input }, context, options) =>
     new ViT(name, shape, input, { ...context, ...options }),
