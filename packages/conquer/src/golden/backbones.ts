@@ -25,7 +25,7 @@ import { seenOf } from './preprocessing.js';
 import { tinyOfTimm } from './tiny-backbones.js';
 
 /** How far a feature may be off, as a share of its length. */
-const TOLERANCE = { float64: 1e-10, float32: 1e-5 } as const;
+export const TOLERANCE = { float64: 1e-10, float32: 1e-5 } as const;
 
 /** Images (B, 3, H, W) that any implementation can make for itself. */
 export function goldenImages(

@@ -18,7 +18,7 @@ export function hashUniform(n: number, k: number): Float64Array {
 }
 
 /** The weights of state-dict tensor number k: scaled by the fan in, or near the neutral value of its kind. */
-function weights(name: string, shape: readonly number[], k: number): Float64Array {
+export function deterministicTensor(name: string, shape: readonly number[], k: number): Float64Array {
   const numel = shape.reduce((product, size) => product * size, 1);
   const u = hashUniform(numel, k);
   if (shape.length >= 2) {
@@ -52,7 +52,7 @@ export function setDeterministicWeights(
         const values =
           name === 'embedding.bias'
             ? Float64Array.from(embeddingBias)
-            : weights(name, target.shape, k + salt);
+            : deterministicTensor(name, target.shape, k + salt);
         target.copy_(tensor(values, { shape: target.shape }));
       }
     }),

@@ -3,6 +3,7 @@ import { checkFullBackbones, checkHubBackbones, checkTimmBackbones } from './bac
 import type { GoldenCheck, SlowGoldenCheck } from './check.js';
 import { checkCrossBatchMemory } from './cross-batch-memory.js';
 import { checkEvaluation } from './evaluation.js';
+import { checkHashedBackbones } from './hashed-backbones.js';
 import { checkLosses } from './losses.js';
 import { checkRevisitingLosses } from './losses-revisiting-dml.js';
 import { checkLossesOfToday } from './losses-today.js';
@@ -20,6 +21,7 @@ import { checkTrainingTrajectory } from './training-trajectory.js';
 export const goldenFiles: Readonly<Record<string, GoldenCheck | SlowGoldenCheck>> = {
   'architectures.json': checkArchitectures,
   'backbones-hf.json': checkHubBackbones,
+  'backbones-hub-hashed.json': checkHashedBackbones,
   'backbones-real-weights.json': checkRealWeights,
   'backbones-timm-full.json': checkFullBackbones,
   'backbones-timm.json': checkTimmBackbones,

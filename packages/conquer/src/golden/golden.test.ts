@@ -24,6 +24,7 @@ describe('numbers of the original implementations', () => {
 
   for (const name of [
     'backbones-hf.json',
+    'backbones-hub-hashed.json',
     'backbones-timm.json',
     'camera-aware.json',
     'cross-batch-memory.json',

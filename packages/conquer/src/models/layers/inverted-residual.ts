@@ -8,6 +8,8 @@ export interface BlockContext extends Partial<BackboneContext> {
   activation: Activation;
   /** Pads as TensorFlow does: of an odd number of zeros one more at the right and at the bottom. */
   same: boolean;
+  /** Of `same`, in place of the size that comes: the zeros that maps of an even or an odd size would get. */
+  paddedAs?: BlockPlan['paddedAs'];
   /** Added to variances. */
   eps: number;
   /** The gate of squeeze and excitation; the activation before it where it is a hard one is ReLU. */
@@ -17,19 +19,28 @@ export interface BlockContext extends Partial<BackboneContext> {
 /** A convolution without bias whose padding keeps the size, or divides it by the stride. */
 export class PaddedConv extends nn.Conv2d {
   private readonly same: boolean;
+  private readonly paddedAs: BlockPlan['paddedAs'];
 
   constructor(
     inChannels: number,
     outChannels: number,
     private readonly size: number,
     private readonly stride: number,
-    { groups = 1, same, generator, skipInit = false, device }: { groups?: number } & BlockContext,
+    {
+      groups = 1,
+      same,
+      paddedAs = null,
+      generator,
+      skipInit = false,
+      device,
+    }: { groups?: number } & BlockContext,
   ) {
     // An odd kernel without a stride is padded alike at both sides, by either rule.
     const explicit = same && stride > 1;
     const padding = explicit ? 0 : Math.floor((size - 1) / 2);
     super(inChannels, outChannels, size, { stride, padding, groups, bias: false, skipInit: true, device });
     this.same = explicit;
+    this.paddedAs = paddedAs;
     const std = Math.sqrt((2 * groups) / (size * size * outChannels));
     if (!skipInit) nn.init.normal_(this.weight, 0, std, { generator });
   }
@@ -37,8 +48,11 @@ export class PaddedConv extends nn.Conv2d {
   /** Images with the zeros that the convolution does not add itself; x where it adds all. */
   padded(x: Tensor): Tensor {
     if (!this.same) return x;
-    const lacking = (side: number) =>
-      Math.max((Math.ceil(side / this.stride) - 1) * this.stride + this.size - side, 0);
+    const parity = { even: 0, odd: 1 };
+    const lacking = (given: number) => {
+      const side = this.paddedAs === null ? given : this.stride * this.size + parity[this.paddedAs];
+      return Math.max((Math.ceil(side / this.stride) - 1) * this.stride + this.size - side, 0);
+    };
     const [height, width] = [x.size(2), x.size(3)].map(lacking) as [number, number];
     const before = (pixels: number) => Math.floor(pixels / 2);
     return aten.constant_pad_nd(x, [
@@ -112,11 +126,11 @@ export class DepthwiseSeparable extends nn.Module {
 
   constructor(
     inChannels: number,
-    { kernel, stride, channels, squeezed, activation }: BlockPlan,
+    { kernel, stride, channels, squeezed, activation, paddedAs }: BlockPlan,
     given: BlockContext,
   ) {
     super();
-    const context = { ...given, activation: activation ?? given.activation };
+    const context = { ...given, activation: activation ?? given.activation, paddedAs };
     this.activation = context.activation;
     this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
     this.convDw = new PaddedConv(inChannels, inChannels, kernel, stride, { ...context, groups: inChannels });
@@ -151,11 +165,11 @@ export class InvertedResidual extends nn.Module {
 
   constructor(
     inChannels: number,
-    { kernel, stride, channels, expanded, squeezed, activation }: BlockPlan,
+    { kernel, stride, channels, expanded, squeezed, activation, paddedAs }: BlockPlan,
     given: BlockContext,
   ) {
     super();
-    const context = { ...given, activation: activation ?? given.activation };
+    const context = { ...given, activation: activation ?? given.activation, paddedAs };
     this.activation = context.activation;
     this.dropPath = stride === 1 && inChannels === channels ? dropPathOf(context) : null;
     this.convPw = new PaddedConv(inChannels, expanded, 1, 1, context);

@@ -3,6 +3,11 @@ import { z } from 'zod';
 import type { Backbone, BackboneContext } from '../backbones/backbone.js';
 import { ConvNeXt } from '../backbones/convnext/convnext.js';
 import { convnextModelTypes, convnextShapeOfConfig } from '../backbones/convnext/convnext-shape.js';
+import { EfficientNet } from '../backbones/efficientnet/efficientnet.js';
+import {
+  efficientnetShapeOfConfig,
+  mobilenetShapeOfConfig,
+} from '../backbones/efficientnet/efficientnet-config.js';
 import { Eva } from '../backbones/eva/eva.js';
 import { ResNet } from '../backbones/resnet/resnet.js';
 import { resnetShapeOfConfig } from '../backbones/resnet/resnet-shape.js';
@@ -20,7 +25,9 @@ const preprocessor = z.object({
   image_mean: z.tuple([z.number(), z.number(), z.number()]),
   image_std: z.tuple([z.number(), z.number(), z.number()]),
   /** Pillow's: 2 bilinear, 3 bicubic. */
-  resample: z.union([z.literal(2), z.literal(3)]).default(3),
+  resample: z
+    .union([z.literal(2), z.literal(3)], { error: 'expected 2 (bilinear) or 3 (bicubic)' })
+    .default(3),
   do_center_crop: z.boolean().optional(),
   crop_pct: z.number().min(0.01).max(1).optional(),
   size: z.union([
@@ -86,6 +93,10 @@ const networks: Readonly<Record<string, Build>> = {
   ),
   dinov3_vit: (name, config, ...others) => new Eva(name, dinov3ShapeOfConfig(config), ...others),
   swin: (name, config, ...others) => new Swin(name, swinShapeOfConfig(config), ...others),
+  efficientnet: (name, config, ...others) =>
+    new EfficientNet(name, efficientnetShapeOfConfig(config), ...others),
+  mobilenet_v2: (name, config, ...others) =>
+    new EfficientNet(name, mobilenetShapeOfConfig(config), ...others),
   resnet: (name, config, input, context) => new ResNet(name, context, resnetShapeOfConfig(config), input),
 };
 

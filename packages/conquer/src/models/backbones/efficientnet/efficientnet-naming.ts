@@ -14,6 +14,36 @@ const luke: Record<'separable' | 'inverted', Layers> = {
 };
 const squeeze: Layers = { 'se.conv_reduce': '_se_reduce', 'se.conv_expand': '_se_expand' };
 
+/** How transformers calls the layers of EfficientNet's blocks, behind the block's number. */
+const hubEfficientNet: Record<'separable' | 'inverted', Layers> = {
+  separable: {
+    ...{ conv_dw: 'depthwise_conv.depthwise_conv', bn1: 'depthwise_conv.depthwise_norm' },
+    ...{ conv_pw: 'projection.project_conv', bn2: 'projection.project_bn' },
+  },
+  inverted: {
+    ...{ conv_pw: 'expansion.expand_conv', bn1: 'expansion.expand_bn' },
+    ...{ conv_dw: 'depthwise_conv.depthwise_conv', bn2: 'depthwise_conv.depthwise_norm' },
+    ...{ conv_pwl: 'projection.project_conv', bn3: 'projection.project_bn' },
+  },
+};
+const hubSqueeze: Layers = {
+  'se.conv_reduce': 'squeeze_excite.reduce',
+  'se.conv_expand': 'squeeze_excite.expand',
+};
+
+/** The same of MobileNetV2, whose first block is part of the stem. */
+const hubMobileNet: Record<'separable' | 'inverted', Layers> = {
+  separable: {
+    ...{ conv_dw: 'conv_3x3.convolution', bn1: 'conv_3x3.normalization' },
+    ...{ conv_pw: 'reduce_1x1.convolution', bn2: 'reduce_1x1.normalization' },
+  },
+  inverted: {
+    ...{ conv_pw: 'expand_1x1.convolution', bn1: 'expand_1x1.normalization' },
+    ...{ conv_dw: 'conv_3x3.convolution', bn2: 'conv_3x3.normalization' },
+    ...{ conv_pwl: 'reduce_1x1.convolution', bn3: 'reduce_1x1.normalization' },
+  },
+};
+
 /** How torchvision numbers the layers of MobileNetV2's blocks. */
 const torchvision: Record<'separable' | 'inverted', Layers> = {
   separable: { conv_dw: 'conv.0.0', bn1: 'conv.0.1', conv_pw: 'conv.1', bn2: 'conv.2' },
@@ -72,6 +102,27 @@ export function efficientnetNamings(stages: readonly (readonly BlockPlan[])[]): 
     {
       of: "torchvision's MobileNetV2",
       rules: [...ends, ...layers(torchvision, (n) => `features.${n + 1}`)],
+    },
+    {
+      of: "transformers' EfficientNet",
+      rules: [
+        ...[rule('conv_stem', 'embeddings.convolution'), rule('bn1', 'embeddings.batchnorm')],
+        ...[rule('conv_head', 'encoder.top_conv'), rule('bn2', 'encoder.top_bn')],
+        ...layers(hubEfficientNet, (n) => `encoder.blocks.${n}`, hubSqueeze),
+      ],
+      ignored: /^classifier\./,
+    },
+    {
+      of: "transformers' MobileNetV2",
+      rules: [
+        ...[
+          rule('conv_stem', 'conv_stem.first_conv.convolution'),
+          rule('bn1', 'conv_stem.first_conv.normalization'),
+        ],
+        ...[rule('conv_head', 'conv_1x1.convolution'), rule('bn2', 'conv_1x1.normalization')],
+        ...layers(hubMobileNet, (n) => (n === 0 ? 'conv_stem' : `layer.${n - 1}`)),
+      ],
+      ignored: /^classifier\./,
     },
     { of: "MobileNetV2's", rules: [...ends, ...layers(flat, (n) => `features.${n + 1}`)] },
   ];

@@ -15,6 +15,8 @@ export interface BlockPlan {
   squeezed: number | null;
   /** In place of the network's; null: that. */
   activation: Activation | null;
+  /** See EfficientNetShape.paddedAsOdd; null: as the size that comes asks for. */
+  paddedAs: 'even' | 'odd' | null;
 }
 
 /** Blocks of one form, one after another, the first of which has the stride. */
@@ -101,6 +103,13 @@ export interface EfficientNetShape {
   fixedEnds?: boolean;
   /** As TensorFlow's weights want it: padding, and 1e-3 added to variances. Default false. */
   tensorflow?: boolean;
+  /**
+   * As transformers pads EfficientNets: where a block halves its maps, and in the stem, as for maps of an even size whatever
+   * comes, but in these blocks, counted through, as for an odd one. Left out: as the size that comes asks for.
+   */
+  paddedAsOdd?: readonly number[];
+  /** Whether channels times the factor are made a whole number before they are made a multiple of 8, as transformers does it. */
+  wholeChannels?: boolean;
   /** Channels of the feature; default: as the kind has it. */
   features?: number;
   /** How often each form of block of each stage comes, in place of what `depth` makes of the kind's own numbers. */
@@ -128,21 +137,27 @@ export function planOf({
   fixedEnds,
   features,
   repeats,
+  paddedAsOdd,
+  wholeChannels = false,
 }: EfficientNetShape): NetworkPlan {
   const isV3 = kind.startsWith('mobilenetv3');
   const fixed = fixedEnds ?? kind === 'efficientnet-lite';
-  const scaled = (channels: number) => roundChannels(channels * width);
+  const scaled = (channels: number) =>
+    roundChannels(wholeChannels ? halfToEven(channels * width) : channels * width);
   const stemBase = isV3 ? 16 : 32;
   const stem = (isV3 ? width < 0.75 : fixed) ? stemBase : scaled(stemBase);
   const rows: readonly Row[][] = stagesOf[kind];
   let inChannels = stem;
+  let block = 0;
   const stages = rows.map((stage, i) => {
     const isEnd = i === 0 || i === rows.length - 1;
     const counts = repeats?.[i] ?? countsOf(stage, fixed && isEnd ? 1 : depth);
     return repeated(stage, counts).map((row): BlockPlan => {
       const plan = blockOf(row, inChannels, scaled(row.channels), isV3);
       inChannels = plan.channels;
-      return plan;
+      const paddedAs = paddedAsOdd && (paddedAsOdd.includes(block) ? 'odd' : 'even');
+      block++;
+      return { ...plan, paddedAs: paddedAs ?? null };
     });
   });
   const usual = {
@@ -155,7 +170,12 @@ export function planOf({
   return { stem, stages, features: features ?? usual[kind] };
 }
 
-function blockOf({ squeeze, ...row }: Row, inChannels: number, channels: number, isV3: boolean): BlockPlan {
+function blockOf(
+  { squeeze, ...row }: Row,
+  inChannels: number,
+  channels: number,
+  isV3: boolean,
+): Omit<BlockPlan, 'paddedAs'> {
   const expanded = row.kind === 'inverted' ? roundChannels(inChannels * row.expand) : inChannels;
   // A quarter of what comes into the block, or, in MobileNetV3, of what is within it.
   const squeezed = isV3 ? roundChannels(expanded / 4) : Math.round((expanded * 0.25) / row.expand);

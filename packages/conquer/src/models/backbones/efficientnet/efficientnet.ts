@@ -64,7 +64,8 @@ abstract class MobileBackbone extends Backbone {
     super();
     const { stem, stages } = planOf(shape);
     this.context = contextOf(shape, context);
-    this.convStem = new PaddedConv(3, stem, 3, 2, this.context);
+    const paddedAs = shape.paddedAsOdd ? 'even' : null;
+    this.convStem = new PaddedConv(3, stem, 3, 2, { ...this.context, paddedAs });
     this.bn1 = batchNorm(stem, this.context);
     this.blocks = stages.map((plans) => new Stage(plans, this.context));
     this.namings = efficientnetNamings(stages);
