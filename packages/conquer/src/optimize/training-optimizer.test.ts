@@ -84,6 +84,7 @@ describe('TrainingOptimizer', () => {
         learningRate: 0.1,
         ...options,
         onWarning: (message) => told.push(message),
+        onNote: (message) => told.push(`note: ${message}`),
       });
       made.push(again);
       for (const _ of [1, 2])
@@ -100,9 +101,9 @@ describe('TrainingOptimizer', () => {
 
     it.each<[string, () => Loss, RegExp]>([
       ['class weights', proxies, /^ProxyNcaLoss: proxies \[3,6\] stays as drawn, as the learning rate/],
-      ['a boundary', () => new MarginLoss(), /^MarginLoss: beta stays at 1.2, as/],
+      ['a boundary', () => new MarginLoss(), /^note: MarginLoss: beta stays at 1.2, as/],
       ['boundaries', () => new MarginLoss({ numClasses: 3 }), /^MarginLoss: beta \[3\] stays as drawn/],
-      ['a scale', () => new NPairsLoss(), /^NPairsLoss: alpha stays at 1, as/],
+      ['a scale', () => new NPairsLoss(), /^note: NPairsLoss: alpha stays at 1, as/],
     ])('%s without a learning rate, or with one of 0, once', (_, make, wanted) => {
       for (const options of [{}, { lossLearningRate: 0 }]) {
         const told = warnings(make(), options);
@@ -118,7 +119,13 @@ describe('TrainingOptimizer', () => {
 
     it('a loss that the step has and the optimiser has not', () => {
       const told = warnings(proxies(), { lossLearningRate: 0.1 }, proxies());
-      expect(told).toEqual([expect.stringMatching(/proxies .* as the optimiser was not given it/)]);
+      expect(told).toEqual([
+        expect.stringMatching(/^ProxyNcaLoss: proxies .* as the optimiser was not given it/),
+      ]);
+      const [boundary, other] = [new MarginLoss(), new MarginLoss()];
+      expect(warnings(boundary, { lossLearningRate: 0.1 }, other)).toEqual([
+        expect.stringMatching(/^MarginLoss: beta stays at 1.2, as the optimiser was not given it/),
+      ]);
     });
 
     it('by a warning of the process where nobody asked to be told', () => {

@@ -60,9 +60,9 @@ const allOptions = trainingOptimizerOptions.extend({
 export interface OptimizerOptions extends z.input<typeof allOptions> {
   /** By name, such as `{ name: 'sgd', momentum: 0.8 }`, or what an optimiser's part builds; default `{ name: 'adam' }`. */
   algorithm?: Algorithm | NamedOptimizer | undefined;
-  /** Told in a line what of the loss will not be trained; by default process.emitWarning(). */
+  /** Told in a line what of the loss stays as it was drawn; by default process.emitWarning(). */
   onWarning?: ((message: string) => void) | undefined;
-  /** Told in a line how the learning rate falls with the depth, where it does. */
+  /** Told in a line how the learning rate falls with the depth, where it does, and which number of the loss stays as it is. */
   onNote?: ((text: string) => void) | undefined;
 }
 
@@ -86,6 +86,7 @@ export class TrainingOptimizer {
   private readonly clipNorm: number | null;
   private readonly maskWeightDecay: number;
   private readonly onWarning: (message: string) => void;
+  private readonly onNote: (text: string) => void;
   private readonly warnedOf = new WeakSet<Loss>();
   private readonly frozen = new Set<TrainedPart>();
   private factor = 1;
@@ -105,6 +106,7 @@ export class TrainingOptimizer {
     this.clipNorm = options.clipNorm;
     this.maskWeightDecay = weightDecay * options.maskWeightDecayMultiplier;
     this.onWarning = onWarning ?? ((message) => process.emitWarning(message));
+    this.onNote = onNote ?? (() => {});
     this.learningRates = {
       backbone: learningRate,
       embedding: learningRate * options.embeddingLearningRateMultiplier,
@@ -115,7 +117,7 @@ export class TrainingOptimizer {
     const ofBackbone = backboneGroups(model.backbone, options);
     this.factorsByGroup = ofBackbone.factors;
     const byDepth = layerDecayInWords(learningRate, ofBackbone);
-    if (byDepth !== null) onNote?.(byDepth);
+    if (byDepth !== null) this.onNote(byDepth);
     const decays = ({ ndim }: Tensor) => decayVectors || ndim >= 2;
     const groups = [
       ...ofBackbone.groups,
@@ -144,7 +146,8 @@ export class TrainingOptimizer {
     const untrained = untrainedParameters(loss, trained, this.learningRates.loss);
     if (untrained === null || this.warnedOf.has(loss)) return;
     this.warnedOf.add(loss);
-    this.onWarning(untrained);
+    if (untrained.constant) this.onNote(untrained.text);
+    else this.onWarning(untrained.text);
   }
 
   /** Updates every parameter that has a gradient, of which the norm is cut to `clipNorm`. */
