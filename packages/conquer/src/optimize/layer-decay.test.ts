@@ -1,6 +1,6 @@
 import { Generator, nn, type Tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
-import { NPairsLoss } from '../losses/npairs.js';
+import { TripletLoss } from '../losses/triplet.js';
 import { SmallResNet } from '../models/backbones/small-resnet.js';
 import { EmbeddingModel } from '../models/embedding-model.js';
 import { backboneGroups } from './layer-decay.js';
@@ -51,7 +51,7 @@ it('never decays tokens, also where vectors and matrices decay', () => {
 
 const optimizerOf = (given: Partial<OptimizerOptions>, notes: string[] = []) => {
   const model = new EmbeddingModel(backbone(), { embeddingDim: 6, generator: new Generator(2) });
-  const loss = new NPairsLoss();
+  const loss = new TripletLoss();
   const optimizer = new TrainingOptimizer(model, loss, {
     learningRate: 0.1,
     algorithm: { name: 'sgd', momentum: 0 },
