@@ -122,6 +122,7 @@ NAPI_MODULE_INIT() {
     conquer::register_centroid_bounds(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
+    conquer::register_normalize_rows(env, exports);
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
     conquer::register_batched_products();

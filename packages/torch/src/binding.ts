@@ -127,6 +127,7 @@ export interface Native {
     constants: Float64Array,
   ): boolean;
 
+  normalizeRows(x: Handle, eps: number): Handle;
   imagesFromPixels(pixels: Handle): Handle;
   mixColors(images: Handle, matrices: Float32Array): Handle;
 

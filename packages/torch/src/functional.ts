@@ -1,9 +1,8 @@
-import { noGrad } from './autograd.js';
+import { gradEnabled, noGrad } from './autograd.js';
 import { native } from './binding.js';
 import type { Generator } from './random.js';
 import { scope } from './scope.js';
-import type { Tensor } from './tensor.js';
-import { aten } from './tensor.js';
+import { aten, Tensor } from './tensor.js';
 
 // PyTorch's torch.nn.functional, as far as it is used: functions without state. Exported from the package as `F`.
 
@@ -211,9 +210,15 @@ export function normalize(x: Tensor, options: NormalizeOptions = {}): Tensor {
     if (x.dtype === 'float16' || x.dtype === 'bfloat16') {
       return normalize(x.to({ dtype: 'float32' }), options).to({ dtype: x.dtype });
     }
+    if (p === 2 && (dim === -1 || dim === x.ndim - 1) && trainsOnCpu(x))
+      return new Tensor(native.normalizeRows(x.contiguous().handle, eps));
     return x.div(x.norm(p, dim, true).clamp({ min: eps }).expand(x.shape));
   });
 }
+
+/** Whether a gradient of x is to be had, for which there is one pass of our own. */
+const trainsOnCpu = (x: Tensor) =>
+  gradEnabled() && x.requiresGrad && x.device === 'cpu' && (x.dtype === 'float32' || x.dtype === 'float64');
 
 export interface CrossEntropyOptions {
   /** The share of the target that is spread evenly over all classes, 0…1; default 0. */

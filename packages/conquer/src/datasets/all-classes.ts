@@ -8,15 +8,20 @@ export function withAllClasses(dataset: Dataset): Dataset {
   const { name, train, validation, test, gallery, testSets = [], recallAt } = dataset;
   refuseSeveralLabels("data.trainOn 'all'", [train, validation, test, gallery]);
   const classes = new Map<string, Set<string>>();
+  const categories = new Map<string, string>();
   for (const split of [train, validation, test, gallery, ...testSets]) {
-    for (const className of split?.classNames ?? [])
+    for (const [label, className] of split?.classNames.entries() ?? []) {
       if (!classes.has(className)) classes.set(className, new Set());
+      const category = split?.categories?.[label];
+      if (category !== undefined) categories.set(className, category);
+    }
     for (const [i, path] of split?.paths.entries() ?? [])
       classes.get(split?.classNames[split.labels[i] as number] as string)?.add(path);
   }
   const all: ImageClass[] = [...classes].map(([className, paths]) => ({
     name: className,
     paths: [...paths],
+    category: categories.get(className),
   }));
   return { name, train: splitOfClasses(train.name, all), test: splitOfClasses(test.name, []), recallAt };
 }

@@ -1,5 +1,5 @@
 import { OptionError } from '../option-error.js';
-import { type Dataset, refuseSeveralLabels, type Split } from './dataset.js';
+import { categoriesOf, type Dataset, refuseSeveralLabels, type Split } from './dataset.js';
 
 /** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */
 export function firstClasses(split: Split, ratio: number): Split {
@@ -16,6 +16,7 @@ export function firstClasses(split: Split, ratio: number): Split {
     paths: kept.map((i) => split.paths[i] as string),
     labels: Int32Array.from(kept, (i) => split.labels[i] as number),
     classNames: split.classNames.slice(0, count),
+    ...categoriesOf(split.categories?.slice(0, count) ?? []),
   };
 }
 

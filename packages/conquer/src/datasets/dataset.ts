@@ -13,6 +13,8 @@ export interface Split {
   classNames: string[];
   /** All labels of each image, where one may have several; the first is in `labels`. Images that share one are of one class. */
   labelSets?: readonly Int32Array[] | undefined;
+  /** The category (SOP's super-class) of each class, by label; where the data set says it, of every class. */
+  categories?: string[];
 }
 
 /** A data set for retrieval: no class of the training split occurs in the test split. */
@@ -54,6 +56,8 @@ export type DatasetPart = AnyPart<DatasetContext, Promise<Dataset>>;
 export interface ImageClass {
   name: string;
   paths: string[];
+  /** SOP's super-class; not there where the data set does not say it. */
+  category?: string | undefined;
 }
 
 /** A split of whole classes, its images class by class in the order given. */
@@ -63,7 +67,14 @@ export function splitOfClasses(name: string, classes: readonly ImageClass[]): Sp
     paths: classes.flatMap(({ paths }) => paths),
     labels: Int32Array.from(classes.flatMap(({ paths }, label) => paths.map(() => label))),
     classNames: classes.map((imageClass) => imageClass.name),
+    ...categoriesOf(classes.map(({ category }) => category)),
   };
+}
+
+/** The categories of a split's classes by label, where all have one. */
+export function categoriesOf(categories: readonly (string | undefined)[]): Pick<Split, 'categories'> {
+  const known = categories.filter((category) => category !== undefined);
+  return known.length === categories.length && known.length > 0 ? { categories: known } : {};
 }
 
 /** The split as one of several labels, of which each image may have just one. */

@@ -6,7 +6,7 @@ import { OptionError } from '../option-error.js';
 import { type ArchiveNames, archiveFolder } from './archive-folder.js';
 import { withCheckedFiles } from './checked-files.js';
 import { byCodePoint } from './code-point-order.js';
-import { type Dataset, labelsOf, type Split } from './dataset.js';
+import { categoriesOf, type Dataset, labelsOf, type Split } from './dataset.js';
 import { type FolderEntry, folderEntries } from './folder-entries.js';
 import { withoutMatch } from './matches.js';
 import { decodeLines } from './text-file.js';
@@ -43,6 +43,8 @@ export interface ListedImage<Id> {
   id: Id;
   /** All classes, where there are several; `id` is the first. */
   ids?: readonly Id[];
+  /** Of the class, where the list says it. */
+  category?: string | undefined;
 }
 
 /** A published number to check. */
@@ -217,7 +219,29 @@ export class Distribution {
       labels: labelsOf(ids, classes),
       ...(several && { labelSets: images.map((image) => labelsOf(allIds(image), classes)) }),
       classNames: classes.map(nameOf),
+      ...categoriesOf(this.#categories(images, classes)),
     };
+  }
+
+  /** What kind each class is of; of one that is listed in two categories the first, with a warning. */
+  #categories<Id extends number | string>(
+    images: readonly ListedImage<Id>[],
+    classes: readonly Id[],
+  ): (string | undefined)[] {
+    const found = new Map<Id, string>();
+    let twice: ListedImage<Id> | null = null;
+    for (const image of images) {
+      if (image.category === undefined) continue;
+      const known = found.get(image.id);
+      if (known === undefined) found.set(image.id, image.category);
+      else if (known !== image.category) twice ??= image;
+    }
+    if (twice !== null) {
+      this.warn(
+        `class ${twice.id} is listed in the categories ${found.get(twice.id)} and ${twice.category}: the first counts`,
+      );
+    }
+    return classes.map((id) => found.get(id));
   }
 
   /**

@@ -61,6 +61,11 @@ export async function openInshop(options: DistributionOptions): Promise<Dataset>
   });
 }
 
+/** `MEN/Denim` of `img/MEN/Denim/id_00000080/01_1_front.jpg`. */
+function categoryOf(path: string): string | undefined {
+  return /^img\/(.+)\/id_\d+\/[^/]+$/.exec(path)?.[1];
+}
+
 function className(id: number): string {
   return `id_${String(id).padStart(8, '0')}`;
 }
@@ -84,7 +89,7 @@ async function readPartition(data: Distribution): Promise<Record<PartName, Liste
       );
     }
     data.resolve(path, where);
-    images[part].push({ path: join(data.folder, root, path), id: Number(id) });
+    images[part].push({ path: join(data.folder, root, path), id: Number(id), category: categoryOf(path) });
   }
   if (lines.length !== Number(count.text))
     data.deviation(`${file} announces ${count.text} images and lists ${lines.length}: it seems cut short`);

@@ -51,7 +51,7 @@ async function readList(
   const lines = await data.lines(file);
   return lines.slice(1).map(({ text, line }) => {
     const where = `${file}, line ${line},`;
-    const [, classId, , path, ...rest] = text.split(/\s+/);
+    const [, classId, category, path, ...rest] = text.split(/\s+/);
     const id = wholeNumber(classId);
     if (path === undefined || rest.length > 0)
       throw data.error(
@@ -61,7 +61,7 @@ async function readList(
       throw data.error(
         `${where} expected a class_id from ${first} to ${last}, got ${JSON.stringify(classId)}`,
       );
-    return { path: data.resolve(path, where), id };
+    return { path: data.resolve(path, where), id, category };
   });
 }
 

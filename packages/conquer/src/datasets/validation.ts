@@ -8,7 +8,11 @@ function classesOf(split: Split, name: string, labels: readonly number[]): Split
   for (const [i, path] of split.paths.entries()) paths[split.labels[i] as number]?.push(path);
   return splitOfClasses(
     name,
-    labels.map((label) => ({ name: split.classNames[label] as string, paths: paths[label] as string[] })),
+    labels.map((label) => ({
+      name: split.classNames[label] as string,
+      paths: paths[label] as string[],
+      category: split.categories?.[label],
+    })),
   );
 }
 

@@ -31,7 +31,7 @@ import { OptionError, underPath } from '../option-error.js';
 import { inWords } from '../out-of-memory.js';
 import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
-import { batchOptions } from '../samplers/batch-sampler.js';
+import { batchOptions, type SamplerContext } from '../samplers/batch-sampler.js';
 import type { Tracker, TrackerContext } from '../track/tracker.js';
 import { builtInParts, type Experiment, type Parts } from './experiment.js';
 import type { OwnParts } from './own-parts.js';
@@ -336,11 +336,24 @@ export function buildLearningRates({
   });
 }
 
-/** The batches of one cluster, `passesPerEpoch` times over. */
-export function buildSampler({ data }: Experiment, { parts = builtInParts }: Builder) {
+/** Whether the sampler asks how difficult images are. */
+export function usesDifficulty({ data }: Experiment, { parts = builtInParts }: Builder): boolean {
+  return parts.samplers.find(({ name }) => name === data.sampler.name)?.usesDifficulty ?? false;
+}
+
+/**
+ * The batches of one cluster, `passesPerEpoch` times over.
+ *
+ * @param known of the training split: its classes' categories, and how difficult its images are
+ */
+export function buildSampler(
+  { data }: Experiment,
+  { parts = builtInParts }: Builder,
+  known: Pick<SamplerContext, 'categories' | 'difficulty'> = {},
+) {
   return (indices: Int32Array, splitLabels: Int32Array, random: Random): LearnerBatches => {
     const labels = indices.map((i) => splitLabels[i]!);
-    const context = { indices, labels, random, ...pick(data, batchOptions.shape) };
+    const context = { indices, labels, random, ...known, ...pick(data, batchOptions.shape) };
     const once = named(parts.samplers, data.sampler, context, 'data.sampler');
     const { passesPerEpoch } = data;
     return {

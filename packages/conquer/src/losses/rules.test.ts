@@ -1,5 +1,5 @@
-import { F, Generator, randn, scope, tensor } from '@conquer-dml/torch';
-import { expect, it } from 'vitest';
+import { F, Generator, grad, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { describe, expect, it } from 'vitest';
 import { DistanceWeightedMiner } from '../miners/distance-weighted.js';
 import { withDefaults } from '../part.js';
 import { Random } from '../random.js';
@@ -17,9 +17,9 @@ const tuples = {
   positives: Int32Array.of(1, 3, 5),
   negatives: Int32Array.of(2, 4, 6),
 };
-const make = ({ options, build }: LossPart): Loss =>
+const make = ({ options, build }: LossPart, numClasses = 4): Loss =>
   build(withDefaults('loss', options, {} as never), {
-    numClasses: 4,
+    numClasses,
     embeddingDim: 6,
     generator: new Generator(1),
     compat: null,
@@ -97,3 +97,84 @@ it('one near pair of two classes leaves all anchors their tuples, in 512 dimensi
   const found = new DistanceWeightedMiner({ random: new Random(1) }).mine(batchRows(embeddings, many));
   expect(new Set(found.anchors).size).toBe(32);
 });
+
+/** Losses that compare the rows of a batch with one another. */
+const ofBatches = all.filter((part) => !part.usesTuples && make(part).usesReference);
+
+const rowsOf = (rows: readonly (readonly number[])[]) =>
+  tensor(rows.flat(), { shape: [rows.length, rows[0]!.length] }).requiresGrad_();
+const unit = (at: number) => Array.from({ length: 6 }, (_, d) => (d === at ? 1 : 0));
+const labelsOf = (numClasses: number, each: number) =>
+  Int32Array.from({ length: numClasses * each }, (_, row) => Math.floor(row / each));
+
+/** The value, once it and the gradient are seen to be finite; null where the batch is to be skipped. */
+function finiteValue(loss: Loss, embeddings: Tensor, of: Int32Array): number | null {
+  return scope(() => {
+    const x = F.normalize(embeddings);
+    const rows = { ...batchRows(x, of), raw: embeddings };
+    if (!loss.hasEnough(rows, rows)) return null;
+    const value = loss.forward(rows, rows, null);
+    const [gradient] = grad(value, [embeddings]) as [Tensor];
+    expect(Number.isFinite(value.item())).toBe(true);
+    expect([...gradient.toNumbers()].every(Number.isFinite)).toBe(true);
+    return value.item();
+  });
+}
+
+/** The most that a perfect embedding costs, in which nothing is ranked wrong; recall@k's is that of its sigmoids at rank 1. */
+const ofPerfect: Record<string, number> = {
+  'fast-ap': 0.02,
+  'smooth-ap': 0.02,
+  histogram: 0.02,
+  'recall-at-k': 0.25,
+};
+
+describe.each(ofBatches)('$name has a finite value and gradient', (part) => {
+  it.each([
+    [2, 4],
+    [4, 2],
+    [3, 3],
+    [6, 2],
+  ])('of a perfect embedding of %i classes of %i', (numClasses, each) => {
+    const of = labelsOf(numClasses, each);
+    const embeddings = rowsOf(Array.from(of, (label) => unit(label)));
+    const value = finiteValue(make(part, 8), embeddings, of);
+    const most = ofPerfect[part.name];
+    if (most !== undefined) expect(Math.abs(value as number)).toBeLessThan(most);
+    if (part.name === 'sup-con') expect(value).toBeCloseTo(Math.log(each - 1), 2); // its floor
+  });
+
+  it('of one class, of each class alone, or skips the batch', () => {
+    for (const of of [new Int32Array(8), Int32Array.from({ length: 8 }, (_, row) => row)])
+      finiteValue(make(part, 8), x.clone().requiresGrad_(), of);
+  });
+
+  it('of one positive pair, with one image of another class', () => {
+    const three = x.narrow(0, 0, 3).clone().requiresGrad_();
+    const value = finiteValue(make(part, 8), three, Int32Array.of(0, 0, 1));
+    expect(value).not.toBe(null);
+  });
+
+  it('of a batch that is one point', () => {
+    finiteValue(make(part, 8), rowsOf(Array.from(labels, () => unit(0))), labels);
+  });
+});
+
+it.each(all.filter(({ options }) => 'mined' in options.shape))(
+  '$name makes a loss of exactly one positive and one negative pair of a miner',
+  (part) => {
+    const context = { numClasses: 4, embeddingDim: 6, generator: new Generator(1), compat: null };
+    const loss = part.build(withDefaults('loss', part.options, { mined: true } as never), context);
+    const mined = {
+      positiveAnchors: Int32Array.of(0),
+      positives: Int32Array.of(1),
+      negativeAnchors: Int32Array.of(0),
+      negatives: Int32Array.of(2),
+    };
+    // The pair is far apart, the other near: there is something to learn.
+    const rows = rowsOf([unit(0), unit(1), [0.99, 0.1, 0, 0, 0, 0], unit(2)]);
+    const value = loss.ofBatch(F.normalize(rows), Int32Array.of(0, 0, 1, 1), mined).item();
+    expect(Number.isFinite(value)).toBe(true);
+    expect(value).toBeGreaterThan(0);
+  },
+);

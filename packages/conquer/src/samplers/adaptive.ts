@@ -9,6 +9,7 @@ import {
   type SamplerContext,
   Subset,
   type SubsetOptions,
+  sized,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 import { Deck } from './deck.js';
@@ -125,5 +126,6 @@ export const adaptive = part({
   name: 'adaptive',
   help: 'random classes, as many images of each as the batch has room for',
   options,
-  build: (options, context: SamplerContext) => new AdaptiveClassBalancedSampler({ ...context, ...options }),
+  build: (options, context: SamplerContext) =>
+    new AdaptiveClassBalancedSampler({ ...sized(context), ...options }),
 });

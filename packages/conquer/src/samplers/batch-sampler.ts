@@ -32,15 +32,37 @@ export const batchOptions = z.strictObject({
   replicas: z.int().min(1).default(1).describe('times each image is in its batch, augmented anew'),
 });
 
+/** How difficult images were when they last came up. */
+export interface Difficulty {
+  /** Of the image at a position of the split, -2…2; null: it has not come up yet. */
+  of(position: number): number | null;
+}
+
 /** What is known when a learner's sampler is built: its part of the training data, and the size of a batch. */
-export interface SamplerContext extends SubsetOptions, z.output<typeof batchOptions> {}
+export interface SamplerContext extends SubsetOptions, z.output<typeof batchOptions> {
+  /** The category of each class, by label, where the data set says it. */
+  categories?: readonly string[] | undefined;
+  /** Where the training follows it: for a part with `usesDifficulty`. */
+  difficulty?: Difficulty | undefined;
+}
 
 /** A sampler as an experiment names it. */
-export type SamplerPart = AnyPart<SamplerContext, BatchSampler>;
+export interface SamplerPart extends AnyPart<SamplerContext, BatchSampler> {
+  /** Whether it asks how difficult images are, which the training then follows. */
+  readonly usesDifficulty?: boolean;
+}
+
+/** What every sampler is built of. */
+export function sized(context: SamplerContext): SubsetOptions & z.output<typeof batchOptions> {
+  const { categories, difficulty, ...all } = context;
+  return all;
+}
 
 /** The positions of the subset's images by class, in the order of first occurrence. */
 export class Subset {
   readonly classes: readonly Int32Array[];
+  /** The label of each of them. */
+  readonly labels: readonly number[];
   readonly size: number;
 
   /** @throws UserError if fewer than two classes occur: no batch of them could hold a negative */
@@ -61,6 +83,7 @@ export class Subset {
       );
     }
     this.classes = [...byLabel.values()].map((positions) => Int32Array.from(positions));
+    this.labels = [...byLabel.keys()];
     this.size = labels.length;
   }
 }

@@ -9,6 +9,7 @@ import {
   type SamplerContext,
   Subset,
   type SubsetOptions,
+  sized,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 import { Deck } from './deck.js';
@@ -77,5 +78,5 @@ export const classBalanced = part({
   name: 'class-balanced',
   help: 'random classes, the same number of images of each',
   options: z.strictObject({}),
-  build: (_, context: SamplerContext) => new ClassBalancedSampler(context),
+  build: (_, context: SamplerContext) => new ClassBalancedSampler(sized(context)),
 });

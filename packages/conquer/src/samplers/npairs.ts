@@ -9,6 +9,7 @@ import {
   type SamplerContext,
   Subset,
   type SubsetOptions,
+  sized,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 
@@ -83,5 +84,5 @@ export const npairs = part({
   name: 'npairs',
   help: 'pairs of random classes, each batch drawn on its own (Sohn 2016)',
   options: z.strictObject({}),
-  build: (_, context: SamplerContext) => new NPairsSampler(context),
+  build: (_, context: SamplerContext) => new NPairsSampler(sized(context)),
 });

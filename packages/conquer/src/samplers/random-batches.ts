@@ -9,6 +9,7 @@ import {
   type SamplerContext,
   Subset,
   type SubsetOptions,
+  sized,
   sizeWithoutReplicas,
 } from './batch-sampler.js';
 import { Deck } from './deck.js';
@@ -95,6 +96,8 @@ export const random = part({
   name: 'random',
   help: 'images in random order, whatever their classes',
   options,
-  build: (options, { samplesPerClass, ...context }: SamplerContext) =>
-    new RandomBatchSampler({ ...context, ...options }),
+  build: (options, context: SamplerContext) => {
+    const { samplesPerClass, ...others } = sized(context);
+    return new RandomBatchSampler({ ...others, ...options });
+  },
 });

@@ -9,10 +9,13 @@ import {
   type SmallClassAction,
   smallClassActions,
 } from './adaptive.js';
-import type { BatchSampler, SamplerPart } from './batch-sampler.js';
+import type { BatchSampler, Difficulty, SamplerPart } from './batch-sampler.js';
 import { ClassBalancedSampler } from './class-balanced.js';
 import { Deck } from './deck.js';
+import { HardImageSampler } from './hard-images.js';
+import { HierarchicalSampler } from './hierarchical.js';
 import { NPairsSampler } from './npairs.js';
+import { PkSampler } from './pk.js';
 import { RandomBatchSampler, random as randomBatches } from './random-batches.js';
 import { samplers } from './samplers.js';
 
@@ -54,10 +57,18 @@ const contextOf = ({ labels, indices, batchSize, samplesPerClass, replicas }: Tr
   random,
 });
 
+/** Three categories, by label. */
+const categories = Array.from({ length: 200 }, (_, label) => `category ${label % 3}`);
+/** Of half the images nothing is known. */
+const difficulty: Difficulty = { of: (position) => (position % 2 === 0 ? null : Math.sin(position)) };
+
 const made: Record<string, (trial: Trial, random: Random) => BatchSampler> = {
   'class-balanced': (trial, random) => new ClassBalancedSampler(contextOf(trial, random)),
   random: (trial, random) => randomBatches.build({ minClasses: 2 }, contextOf(trial, random)),
   npairs: (trial, random) => new NPairsSampler(contextOf(trial, random)),
+  pk: (trial, random) => new PkSampler(contextOf(trial, random)),
+  hierarchical: (trial, random) => new HierarchicalSampler({ ...contextOf(trial, random), categories }),
+  'hard-images': (trial, random) => new HardImageSampler({ ...contextOf(trial, random), difficulty }),
   ...Object.fromEntries(
     smallClassActions.map((smallClassAction: SmallClassAction) => [
       `adaptive, ${smallClassAction}`,
@@ -72,6 +83,9 @@ function counts<T>(values: Iterable<T>): Map<T, number> {
   for (const value of values) count.set(value, (count.get(value) ?? 0) + 1);
   return count;
 }
+
+/** Samplers that put no image into a batch twice, however small the subset is. */
+const neverTwice = ['pk', 'hierarchical', 'hard-images'];
 
 const trials = Array.from({ length: 90 }, (_, seed) => trial(seed));
 
@@ -93,6 +107,8 @@ describe.each(Object.entries(made))('the %s sampler, over random class sizes', (
     for (const t of trials) {
       for (const batch of make(t, new Random(t.seed))) {
         if (name.endsWith('smaller_batch')) expect(batch.length).toBeLessThanOrEqual(t.batchSize);
+        else if (neverTwice.includes(name))
+          expect(batch.length).toBe(Math.min(t.batchSize, t.labels.length * t.replicas));
         else expect(batch).toHaveLength(t.batchSize);
         const single = batch.length / t.replicas;
         expect(Number.isInteger(single)).toBe(true);
@@ -157,7 +173,7 @@ describe.each(Object.entries(made))('the %s sampler, over random class sizes', (
 });
 
 describe.each(samplers.map((part) => [part.name, part] as const))('the part %s', (_, part: SamplerPart) => {
-  const context = contextOf(trial(4), new Random(1));
+  const context = { ...contextOf(trial(4), new Random(1)), categories, difficulty };
 
   it('is built with its defaults, and every option has a help', () => {
     expect([...part.build(part.options.parse({}), context)].length).toBeGreaterThanOrEqual(1);

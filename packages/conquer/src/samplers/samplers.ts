@@ -1,8 +1,19 @@
 import { adaptive } from './adaptive.js';
 import type { SamplerPart } from './batch-sampler.js';
 import { classBalanced } from './class-balanced.js';
+import { hardImages } from './hard-images.js';
+import { hierarchical } from './hierarchical.js';
 import { npairs } from './npairs.js';
+import { pk } from './pk.js';
 import { random } from './random-batches.js';
 
 /** The samplers that an experiment can name. */
-export const samplers = [adaptive, classBalanced, npairs, random] as const satisfies readonly SamplerPart[];
+export const samplers = [
+  adaptive,
+  classBalanced,
+  pk,
+  hierarchical,
+  hardImages,
+  npairs,
+  random,
+] as const satisfies readonly SamplerPart[];

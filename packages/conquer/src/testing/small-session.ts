@@ -11,12 +11,14 @@ import {
   buildSampler,
   buildSchedule,
   type Generators,
+  usesDifficulty,
 } from '../experiment/build.js';
 import { buildLargeBatches } from '../experiment/build-large-batches.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { Random } from '../random.js';
+import { ImageDifficulty } from '../train/image-difficulty.js';
 import type { SessionParts } from '../train/session.js';
 import { TrainingStep } from '../train/step.js';
 
@@ -110,6 +112,9 @@ export function smallSession(
   const largeBatches = buildLargeBatches(experiment, model, loss, generators.dropoutGenerator);
   const { memory, encoder } = largeBatches;
   const { maskLambda } = experiment.divide;
+  const data = imagesData();
+  const measuresDifficulty = usesDifficulty(experiment, {});
+  const difficulty = measuresDifficulty ? new ImageDifficulty(data.trainLabels.length) : undefined;
   const parts: SessionParts = {
     experiment,
     model,
@@ -118,10 +123,20 @@ export function smallSession(
     average,
     memory,
     encoder,
-    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, ...largeBatches }),
+    step: new TrainingStep({
+      model,
+      loss,
+      miner,
+      optimizer,
+      average,
+      maskLambda,
+      ...largeBatches,
+      measuresDifficulty,
+    }),
     schedule: buildSchedule(experiment),
-    sampler: buildSampler(experiment, {}),
-    data: imagesData(),
+    sampler: buildSampler(experiment, {}, { difficulty }),
+    difficulty,
+    data,
     dataset,
     learningRate: (epoch) => 1 / (1 + epoch),
     random,

@@ -24,6 +24,7 @@ import { weightFaults } from '../models/weights/weight-faults.js';
 import type { ModelAverage, ModelAverageState } from '../optimize/model-average.js';
 import type { MomentumEncoder } from '../optimize/momentum-encoder.js';
 import type { TrainingOptimizer, TrainingOptimizerState } from '../optimize/training-optimizer.js';
+import type { ImageDifficultyState } from './image-difficulty.js';
 
 const FORMAT = 'conquer-checkpoint-2';
 /** Had no checksum. */
@@ -78,6 +79,8 @@ export interface CheckpointState {
   memory?: CrossBatchMemoryState;
   /** Where those are embedded by a network of their own. */
   encoder?: ModelAverageState;
+  /** Where the sampler draws by it. */
+  difficulty?: ImageDifficultyState;
   /** State of the Random that draws divisions, batches, augmentation and tuples. */
   random: number[];
   /** State of the torch generator that draws dropout, base64. */

@@ -10,7 +10,10 @@ import type { StepResult } from './step.js';
 
 /** What the steps of an epoch came to. */
 export type TrainedEpoch = Required<
-  Pick<EpochRecord, 'metricLoss' | 'maskLoss' | 'steps' | 'skipped' | 'zeroLoss' | 'images'>
+  Pick<
+    EpochRecord,
+    'metricLoss' | 'maskLoss' | 'steps' | 'skipped' | 'zeroLoss' | 'images' | 'differentImages'
+  >
 > &
   Pick<EpochRecord, 'learningRates' | 'anchorsWithoutTuples'> & { seconds: EpochRecord['seconds'] };
 
@@ -31,8 +34,9 @@ export class Epoch {
     private readonly plan: ScheduledEpoch,
     took: { divide?: number },
   ) {
-    const { experiment, data, random, sampler } = session.parts;
+    const { experiment, data, random, sampler, difficulty } = session.parts;
     const begun = session.position;
+    if (begun === null) difficulty?.startEpoch();
     // Earlier versions did not count all of it.
     const counted = { zeroLoss: 0, mined: 0, withoutTuples: 0 };
     this.position = begun
@@ -73,6 +77,7 @@ export class Epoch {
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
     const { model, optimizer, data, run, learningRate, observer, profile, signal, step } = session.parts;
+    const { difficulty } = session.parts;
     const { fullEmbedding } = plan;
     const stopClock = session.clock.start('train');
     const { batches, augmentation } = this.draw();
@@ -98,8 +103,10 @@ export class Epoch {
       try {
         const sets = data.labelSets?.train;
         const labelSets = sets && Array.from(batch.indices, (image) => sets[image]!);
-        const input = { images, labels, labelSets, imageIds: batch.indices, learner, fullEmbedding };
+        const imageIds = this.imageIds(batch.indices);
+        const input = { images, labels, labelSets, imageIds, learner, fullEmbedding };
         result = guard.run(at, input, batch.indices);
+        if (result.difficulties) difficulty?.observe(batch.indices, result.difficulties);
       } finally {
         images.dispose();
       }
@@ -118,7 +125,7 @@ export class Epoch {
         checkStop(signal);
       }
     }
-    const trained = this.result();
+    const trained = { ...this.result(), differentImages: new Set(indices.flatMap((of) => [...of])).size };
     position.took.train += stopClock();
     return trained;
   }
@@ -134,6 +141,17 @@ export class Epoch {
     const augmentation = random.fork();
     if (session.position !== null) random.setState(goesOnFrom);
     return { batches, augmentation };
+  }
+
+  /**
+   * Which image each row of a batch shows. One that a sampler repeats is no pair with itself, as it is in the authors'
+   * code; replicas, which are asked for, are different images.
+   */
+  private imageIds(indices: Int32Array): Int32Array | undefined {
+    const { experiment, data, memory } = this.session.parts;
+    if (experiment.compat === 'dcesml' && !memory) return undefined;
+    const ofReplica = indices.length / experiment.data.replicas;
+    return indices.map((image, row) => image + data.trainLabels.length * Math.floor(row / ofReplica));
   }
 
   private guard(): NotFiniteGuard {
@@ -162,7 +180,7 @@ export class Epoch {
     }
   }
 
-  private result(): TrainedEpoch {
+  private result(): Omit<TrainedEpoch, 'differentImages'> {
     const { epoch, steps, position } = this;
     const { metricLoss, maskLoss, trained, skipped, images, zeroLoss, mined, withoutTuples } = position.sums;
     if (trained === 0) {

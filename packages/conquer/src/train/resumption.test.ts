@@ -228,6 +228,38 @@ describe('a run that is stopped', () => {
     },
   );
 
+  it('that draws by how difficult images are goes on as if it had never been stopped', async () => {
+    const experiment = { data: { sampler: { name: 'hard-images' } } } as const;
+    const [start, middle] = [1, 2].map(
+      (epoch) =>
+        (stop: () => void): TrainObserver => ({
+          onStep: (info) => {
+            if (info.epoch === epoch && info.step === 1) stop();
+          },
+        }),
+    ) as [(stop: () => void) => TrainObserver, (stop: () => void) => TrainObserver];
+    const whole = smallSession(join(folder, 'whole'), { experiment, epochs: 4 });
+    await runEpochs(whole.parts);
+    whole.free();
+    const a = RunFolder.open(join(folder, 'whole'));
+    for (const [name, observer] of Object.entries({ start, middle })) {
+      const path = join(folder, name);
+      const signal = new AbortController();
+      const first = smallSession(path, {
+        experiment,
+        epochs: 4,
+        signal: signal.signal,
+        observer: observer(() => signal.abort()),
+      });
+      await expect(runEpochs(first.parts)).rejects.toThrow(Interrupted);
+      first.free();
+      const second = smallSession(path, { experiment, epochs: 4, resume: true });
+      await runEpochs(second.parts);
+      second.free();
+      expect(withoutTimes(RunFolder.open(path).epochs())).toEqual(withoutTimes(a.epochs()));
+    }
+  });
+
   it('stopped within a clustering or a search for neighbours, changes no number', async () => {
     // A signal that is given at the n-th time it is asked; without n it notes when such work asks.
     const asked = (n: number, inWork: number[] = []) => {

@@ -37,6 +37,7 @@ import {
   saveCheckpoint,
 } from './checkpoint.js';
 import { refuseOtherExperiment, refuseOtherLength } from './continuation.js';
+import type { ImageDifficulty } from './image-difficulty.js';
 import type { TrainObserver } from './observer.js';
 import { PhaseClock } from './phase-clock.js';
 import type { Profile } from './profile.js';
@@ -61,6 +62,8 @@ export interface SessionParts {
   schedule: DivisionSchedule;
   /** The batches of one cluster (or of the whole training set): positions in the training split. */
   sampler: (indices: Int32Array, labels: Int32Array, random: Random) => LearnerBatches;
+  /** What the sampler draws by, where it asks for it. */
+  difficulty?: ImageDifficulty | undefined;
   data: TrainingData;
   /** What `data` is of. The run keeps a record of it, and goes on with the same data set only. */
   dataset: Dataset;
@@ -237,6 +240,7 @@ export class Session {
   private save(file: string, epoch: number): void {
     const { experiment, model, loss, optimizer, average, memory, encoder, run, random, generator } =
       this.parts;
+    const { difficulty } = this.parts;
     const { tensors, ...optimizerState } = optimizer.stateDict();
     const { clusters, ...division } = this.division;
     if (file === run.lastCheckpoint) run.keepPreviousCheckpoint();
@@ -264,6 +268,7 @@ export class Session {
           ...(average && { average: average.state() }),
           ...(remembered && { memory: remembered.state }),
           ...(encoder && { encoder: encoder.state() }),
+          ...(difficulty && { difficulty: difficulty.state() }),
           random: random.getState(),
           generator: Buffer.from(generator.state()).toString('base64'),
           best: this.best,
@@ -289,6 +294,7 @@ export class Session {
     if (!state.masksTrain) this.leaveMasksOut();
     loadParts(run.path, { model, loss, optimizer, average, memory, encoder }, { ...saved, state });
     this.division = { ...state.division, clusters: saved.clusters };
+    if (state.difficulty) this.parts.difficulty?.restore(state.difficulty);
     random.setState(state.random);
     if (!loadGenerator(generator, state))
       this.warn(

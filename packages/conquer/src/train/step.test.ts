@@ -76,6 +76,16 @@ describe('TrainingStep', () => {
     expect(last.maskLoss).toBeLessThan(first.maskLoss as number);
   });
 
+  it('makes no pair of two rows that show one image', () => {
+    const input = { images, labels, learner: 0, fullEmbedding: false };
+    // Of the first class the second row is the first again.
+    const imageIds = Int32Array.of(0, 0, 2, 3, 4, 5);
+    expect(setUp().step.run({ ...input, imageIds })).toMatchObject({ numTuples: 4 });
+    const copies = setUp().step.run({ ...input, imageIds: Int32Array.of(0, 0, 1, 1, 2, 2) });
+    expect(copies).toMatchObject({ metricLoss: null, numTuples: 0 });
+    expect(copies.skipped ?? '').not.toBe('');
+  });
+
   it('weighs the mask loss by lambda', () => {
     const maskLoss = (maskLambda: number) =>
       setUp({ maskLambda }).step.run({ images, labels, learner: 0, fullEmbedding: false }).maskLoss as number;

@@ -12,6 +12,7 @@ import type { ModelAverage } from '../optimize/model-average.js';
 import type { MomentumEncoder } from '../optimize/momentum-encoder.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
 import { type Labelled, labelled, type Rows } from '../rows.js';
+import { difficultiesIn } from './image-difficulty.js';
 import { nothingToCompare, type SumOfTerms, sumOfTerms } from './loss-terms.js';
 import type { Profile } from './profile.js';
 
@@ -34,6 +35,8 @@ export interface TrainingStepParts {
   encoder?: MomentumEncoder | null | undefined;
   /** Batches whose gradients make a step of the optimiser; default 1. */
   accumulate?: number | undefined;
+  /** Whether a step's result says how difficult its images are; default false. */
+  measuresDifficulty?: boolean | undefined;
   /** Told where the time of each step goes. */
   profile?: Profile | undefined;
 }
@@ -45,7 +48,10 @@ export interface StepInput {
   labels: Int32Array;
   /** All classes of each image, where it may have several; not with a memory. */
   labelSets?: readonly Int32Array[] | undefined;
-  /** (B,), which image each is: by it a memory knows one that it has seen before. Not used without a memory. */
+  /**
+   * (B,), which image each is: two rows of one image are no pair, and a memory knows one that it has seen before. Default,
+   * without a memory: each row an image of its own.
+   */
   imageIds?: Int32Array | undefined;
   /** The learner whose cluster the batch is from; its mask is not used with `fullEmbedding`. */
   learner: number;
@@ -64,6 +70,8 @@ export interface StepResult {
   anchorsWithoutTuples: number | null;
   /** Why nothing was learnt from this batch, or null. */
   skipped: string | null;
+  /** (B,), see difficultiesIn; where it was asked for, and something was learnt. */
+  difficulties?: Float64Array | undefined;
 }
 
 /** The loss or a gradient is NaN or infinite. The weights have not been changed; BatchNorm's statistics have. */
@@ -129,7 +137,7 @@ export class TrainingStep {
       throw new UserError(
         'a memory keeps one label an image, and images of this data set have several: train without it',
       );
-    const owners = { ...(remembers ? withIds(labels, imageIds) : labelled(labels)), labelSets };
+    const owners = { ...(remembers || imageIds ? withIds(labels, imageIds) : labelled(labels)), labelSets };
     // What a memory holds may be enough where the batch is not, and so may this batch for later ones.
     if (!remembers && !loss.hasEnough(owners, owners)) return skip(nothingToCompare);
     // In front of the batch's own pass: it has the network in its hands, whose weights may not change until backward.
@@ -144,6 +152,7 @@ export class TrainingStep {
     // The miner reads the distances anyway, and can make nothing of NaN; a memory would keep it.
     if ((loss.usesTuples || remembers) && !Number.isFinite(batch.embeddings.detach().sum().item()))
       throw new NotFiniteError('the embeddings are not finite');
+    const difficulties = this.parts.measuresDifficulty ? difficultiesIn(batch) : undefined;
     const terms: LossTerm[] = remembers
       ? memory!.terms(batch, this.remember(learner, encoded ?? embedded.rows, owners, mask))
       : [{ reference: batch, weight: 1 }];
@@ -169,7 +178,15 @@ export class TrainingStep {
     else this.sum.add([...model.parameters(), ...loss.parameters()]);
     profile?.lap('optimizer', total);
     const { numTuples, anchorsWithoutTuples } = found;
-    return { metricLoss: metric, maskLoss: similar, numTuples, anchorsWithoutTuples, skipped: null };
+    const measured = difficulties && { difficulties };
+    return {
+      metricLoss: metric,
+      maskLoss: similar,
+      numTuples,
+      anchorsWithoutTuples,
+      skipped: null,
+      ...measured,
+    };
   }
 
   /** A step of the optimiser, and what follows the weights. */

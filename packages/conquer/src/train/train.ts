@@ -8,13 +8,16 @@ import {
   buildLearningRates,
   buildSampler,
   buildSchedule,
+  usesDifficulty,
 } from '../experiment/build.js';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { type ExperimentWithOwnParts, separateOwnParts } from '../experiment/own-parts.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { Random } from '../random.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { setUpEngine } from './engine.js';
+import { ImageDifficulty } from './image-difficulty.js';
 import { howLittleWasLearnt } from './learnt.js';
 import { runEpochs } from './loop.js';
 import { refuseUnknownCalls, sizesOf, type TrainObserver } from './observer.js';
@@ -98,6 +101,12 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     ...(signal && { signal }),
   };
   const dataset = await prepareDataset(experiment, builder, resumed);
+  const measuresDifficulty = usesDifficulty(experiment, builder);
+  const difficulty = measuresDifficulty ? new ImageDifficulty(dataset.train.paths.length) : undefined;
+  const { categories, labels } = dataset.train;
+  const sampler = buildSampler(experiment, builder, { categories, difficulty });
+  // Refuses what it cannot draw batches of, before anything is written.
+  sampler(Int32Array.from(labels.keys()), labels, new Random(experiment.train.seed));
   const bad = await buildBadImages(experiment, dataset, builder);
   // A run that goes on has its weights in the checkpoint.
   const goesOn = resumed?.hasCheckpoint ?? false;
@@ -119,9 +128,20 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     average,
     memory,
     encoder,
-    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, ...largeBatches, profile }),
+    step: new TrainingStep({
+      model,
+      loss,
+      miner,
+      optimizer,
+      average,
+      maskLambda,
+      ...largeBatches,
+      measuresDifficulty,
+      profile,
+    }),
     schedule: buildSchedule(experiment),
-    sampler: buildSampler(experiment, builder),
+    sampler,
+    difficulty,
     data,
     experiment,
     learningRate: request.learningRateFactor ?? buildLearningRates(experiment),

@@ -24,6 +24,8 @@ export interface EpochRecord {
   anchorsWithoutTuples?: number;
   /** Training images seen in the epoch. */
   images?: number;
+  /** How many different ones: a sampler may repeat some of the training set and leave others out. */
+  differentImages?: number;
   numLearners?: number;
   /** Whether the whole embedding trained, without masks. */
   fullEmbedding?: boolean;
@@ -53,6 +55,7 @@ export function epochRecordOf(value: unknown): EpochRecord | null {
     'zeroLoss',
     'anchorsWithoutTuples',
     'images',
+    'differentImages',
     'numLearners',
   ] as const) {
     const number = finite(value[name]);

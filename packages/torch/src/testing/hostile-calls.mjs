@@ -271,6 +271,9 @@ function attack(path, calls, seed) {
       const density = [-126, -62.5, 0.25, 1e-4, 0];
       return [floats(rows, columns), squares, labels(rows), labels(columns), far, weights, ...density];
     },
+    normalizeRows() {
+      return [floats(int(5), int(9)), pick([1e-12, 0, Number.NaN, -1])];
+    },
     adam() {
       const shapes = Array.from({ length: int(4) }, () => [int(5), 1 + int(9)]);
       const lists = Array.from({ length: 4 }, () => shapes.map((shape) => floats(...shape)));
