@@ -3,7 +3,20 @@ import { UserError } from '@conquer-dml/run';
 import type { CsvRow } from './csv-rows.js';
 
 /** What columns may be called. */
-const known = ['path', 'label', 'labels', 'split', 'role', 'query', 'gallery', 'x', 'y', 'w', 'h'] as const;
+const known = [
+  'path',
+  'label',
+  'labels',
+  'category',
+  'split',
+  'role',
+  'query',
+  'gallery',
+  'x',
+  'y',
+  'w',
+  'h',
+] as const;
 type Column = (typeof known)[number];
 
 /** What a line says of an image. */
@@ -12,6 +25,8 @@ export interface CsvImage {
   path: string;
   /** All of its labels, in their order. */
   labels: string[];
+  /** Of its class; where it is said. */
+  category?: string;
   /** In small letters, as the next one; '' where it is not said. */
   split: string;
   role: string;
@@ -20,7 +35,7 @@ export interface CsvImage {
 
 /**
  * The images that the lines of a CSV file are. A first line of names says which column is which, in any order: `path`; `label`, or
- * `labels` with semicolons between them; `split`; `role`, or `query` and `gallery` with yes or no (1 or 0, true or false); and `x`, `y`,
+ * `labels` with semicolons between them; `category` of the class; `split`; `role`, or `query` and `gallery` with yes or no (1 or 0, true or false); and `x`, `y`,
  * `w`, `h` of a box. Without one they are path, label, split and role.
  *
  * @param file as messages name it
@@ -110,6 +125,7 @@ function namedImage(row: CsvRow, columns: ReadonlyMap<Column, number>, file: str
   return {
     path: box && path !== '' ? imageBoxPath(path, box) : path,
     labels,
+    ...(cell('category') !== '' && { category: cell('category') }),
     split: cell('split').toLowerCase(),
     role: columns.has('query')
       ? roleOf(yes('query', cell('query'), row, file), yes('gallery', cell('gallery'), row, file))

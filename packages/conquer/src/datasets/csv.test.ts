@@ -246,6 +246,13 @@ describe('columns by name', () => {
     expect(test.labelSets?.map((set) => [...set])).toEqual([[0], [1, 0]]);
   });
 
+  it('category is that of the class, where all have one', async () => {
+    const rows = (first: string) =>
+      `path,label,category,split\na/1.png,x,${first},train\na/2.png,y,shoes,train\na/3.png,y,shoes,train\na/4.png,t,hats,test\na/6.png,t,hats,test\na/7.png,u,hats,test\n`;
+    expect((await open(rows('hats'))).train.categories).toEqual(['hats', 'shoes']);
+    expect((await open(rows(''))).train.categories).toBe(undefined);
+  });
+
   it.each<[string, string, RegExp]>([
     [
       'an unknown name',

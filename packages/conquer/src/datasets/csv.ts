@@ -100,10 +100,10 @@ async function readImages(file: string, split: ClassSplit): Promise<Record<PartN
     : await divide(images, file, split);
 }
 
-function listed({ path, labels, row }: CsvImage, file: string): CsvListed {
+function listed({ path, labels, category, row }: CsvImage, file: string): CsvListed {
   const [id = '', ...others] = labels;
   const more = others.length > 0 && { ids: labels };
-  return { path: imagePath(path, row, file), id, line: row.line, ...more };
+  return { path: imagePath(path, row, file), id, line: row.line, category, ...more };
 }
 
 /** Rows that say themselves what trains. */
