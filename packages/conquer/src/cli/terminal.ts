@@ -226,18 +226,23 @@ export class TerminalObserver implements Required<Omit<TrainObserver, 'onBegin' 
   }
 }
 
-/** A bar for one long preparation, such as decoding; a line where there is no terminal. */
+/** Seconds between lines of a long preparation where there is no terminal. */
+const QUIET = 60;
+
+/** A bar with the time left for one long preparation, such as decoding; where there is no terminal a line, and one each minute. */
 export function progressBar(out: Output, what: string): (progress: { done: number; total: number }) => void {
   let bar: SingleBar | null = null;
   let started = false;
+  let [begun, told] = [0, 0];
   return ({ done, total }) => {
     if (!started) {
       started = true;
+      begun = told = performance.now();
       if (done >= total) return;
       if ('isTTY' in out && out.isTTY) {
         bar = new SingleBar(
           {
-            format: `${what}: {bar} {value}/{total}`,
+            format: `${what}: {bar} {value}/{total}, left {left}`,
             stream: out as NodeJS.WriteStream,
             clearOnComplete: true,
             hideCursor: true,
@@ -246,12 +251,18 @@ export function progressBar(out: Output, what: string): (progress: { done: numbe
           },
           Presets.shades_classic,
         );
-        bar.start(total, done);
+        bar.start(total, done, { left: '–' });
       } else {
         out.write(`${what}: ${total}\n`);
       }
     }
-    bar?.update(done);
+    const now = performance.now();
+    const left = done > 0 ? formatSeconds(((now - begun) / 1000) * (total / done - 1)) : '–';
+    bar?.update(done, { left });
+    if (!bar && done < total && now - told > 1000 * QUIET) {
+      told = now;
+      out.write(`${what}: ${done} of ${total}, ${left} left\n`);
+    }
     if (done >= total) {
       bar?.stop();
       bar = null;

@@ -18,6 +18,8 @@ export interface EvaluateModelOptions
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
   onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told while the nearest are looked for, as so many queries of all. */
+  onSearch?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Ends the work early, with Interrupted. */
   signal?: AbortSignal | undefined;
 }
@@ -69,7 +71,7 @@ export async function evaluateModel(
   >,
   options: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
-  const { onProgress, signal, split = 'test', learner, profile, ...measuring } = options;
+  const { onProgress, onSearch, signal, split = 'test', learner, profile, ...measuring } = options;
   const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
@@ -105,6 +107,7 @@ export async function evaluateModel(
     const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
       ...measuring,
       labelSets: queries.labelSets,
+      ...(onSearch && { onProgress: onSearch }),
       ...(gallery && { gallery: { ...gallery, own } }),
       stop: signal,
     });

@@ -3,6 +3,7 @@ import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
+import { rowBlocks } from '../neighbours/row-blocks.js';
 import { unitRows } from '../neighbours/unit-rows.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { Random } from '../random.js';
@@ -71,6 +72,8 @@ export interface EvaluateOptions {
   expand?: ExpandOptions | null | undefined;
   /** Told of every query, in order, by its row: the values that means are taken of, by name. null: it is left out of them. */
   onQuery?: ((query: number, values: Readonly<Record<string, number>> | null) => void) | undefined;
+  /** Told while the nearest are looked for, as so many queries of all. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
@@ -94,6 +97,7 @@ const optionNames: OptionNames<EvaluateOptions> = {
   rerank: true,
   expand: true,
   onQuery: true,
+  onProgress: true,
   stop: true,
 };
 
@@ -147,7 +151,7 @@ export function evaluateEmbeddings(
 
 function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions): Metrics {
   const { recallAt = usualRecallAt, nmi = { seeds: [0] }, gallery, blockSize, extended = false } = options;
-  const { stop, onQuery, rerank, prefixes = [] } = options;
+  const { stop, onQuery, onProgress, rerank, prefixes = [] } = options;
   checkStop(stop);
 
   const { labelSets } = options;
@@ -163,7 +167,12 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
     stop,
   };
   const ofSearch = wanted.flatMap(({ metric, at }) => (metric.of === 'search' ? [{ metric, at }] : []));
-  const means = searchMeans(embeddings, labels, ofSearch, { ...search, onQuery, rerank });
+  const means = searchMeans(embeddings, labels, ofSearch, {
+    ...search,
+    onQuery,
+    onProgress,
+    rerank,
+  });
   for (const [name, value] of means) values.set(name, value);
   for (const [name, value] of prefixRecalls(embeddings, labels, prefixes, search)) values.set(name, value);
 
@@ -275,7 +284,10 @@ function checkEmbeddings(what: string, embeddings: Tensor, labels: Int32Array): 
         `${labels.length} labels`,
     );
   }
-  const broken = scope(() => embeddings.isfinite().logicalNot().sum().item());
+  let broken = 0;
+  // In pieces: the temporaries of all rows would be twice as large as they are.
+  for (const { start, count } of rowBlocks(labels.length, Math.max(1, embeddings.size(1))))
+    broken += scope(() => embeddings.narrow(0, start, count).isfinite().logicalNot().sum().item());
   if (broken > 0) {
     throw new Error(
       `evaluation: ${broken} numbers in the embeddings of the ${what} are NaN or infinite: the training has ` +

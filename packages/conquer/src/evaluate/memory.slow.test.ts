@@ -48,3 +48,31 @@ it('60,000 × 512: recall, MAP@R and NMI take less than 1.5 GiB beyond the embed
   expect(peak - before).toBeGreaterThan(0.2);
   expect(peak - before).toBeLessThan(1.5);
 }, 900_000);
+
+it('a search keeps no second copy of its gallery', () => {
+  const dist = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+  const wide = `
+import { readFileSync, writeFileSync } from 'node:fs';
+const { manualSeed, randn, setNumThreads } = await import(process.argv[1]);
+const { eachNeighbourBlock } = await import(process.argv[2]);
+setNumThreads(2);
+manualSeed(1);
+const of = (name) => Number(new RegExp(name + ':\\\\s+(\\\\d+) kB').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 2 ** 20;
+const gallery = randn([200000, 384]);
+const queries = gallery.narrow(0, 0, 4096);
+writeFileSync('/proc/self/clear_refs', '5');
+const before = of('VmRSS');
+let [found, told] = [0, 0];
+eachNeighbourBlock(queries, gallery, 100, { onProgress: ({ done }) => { told = done; } }, ({ count }) => { found += count; });
+console.log(JSON.stringify({ before, peak: of('VmHWM'), found, told }));
+`;
+  const modules = [dist('../../../torch/dist/index.js'), dist('../../dist/neighbours/nearest.js')];
+  const args = ['--input-type=module', '-e', wide, ...modules];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect(status, stderr).toBe(0);
+  const { before, peak, found, told } = JSON.parse(stdout);
+  expect([found, told]).toEqual([4096, 4096]);
+  expect(before).toBeGreaterThan((200_000 * 384 * 4) / 2 ** 30);
+  // A second copy of the gallery alone would be 0.29 GiB.
+  expect(peak - before).toBeLessThan(0.25);
+}, 900_000);

@@ -102,6 +102,7 @@ function eachNearRanking(
     gallery,
     labelSets,
     blockSize,
+    onProgress,
     stop,
     ks,
     ordered,
@@ -134,7 +135,7 @@ function eachNearRanking(
     }
   };
   const among = gallery?.embeddings ?? null;
-  eachNeighbourBlock(embeddings, among, deepest + most, { blockSize, order, stop }, onBlock);
+  eachNeighbourBlock(embeddings, among, deepest + most, { blockSize, order, onProgress, stop }, onBlock);
 }
 
 /** The ranks of all hits, by re-ranked distances; of equal ones the lower image first. */

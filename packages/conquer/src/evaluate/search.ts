@@ -9,6 +9,8 @@ export interface Search {
   gallery?: { embeddings: Tensor; labels: Int32Array; own?: OwnInGallery };
   /** All labels of the queries and of what is searched, where images may have several. */
   labelSets?: { queries: LabelSets; searched: LabelSets } | undefined;
+  /** Told while the nearest are looked for, as so many queries of all. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   blockSize?: number;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;

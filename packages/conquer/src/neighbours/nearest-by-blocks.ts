@@ -8,6 +8,8 @@ import { centre, filterError, squaredNorms } from './product-filter.js';
 
 /** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */
 const BLOCK_ROWS = 2048;
+/** Blocks of queries that are searched together in a gallery that is not theirs. */
+const QUERY_BLOCKS = 8;
 /** Rows that are centred at a time. */
 const COPIED_ROWS = 8192;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
@@ -26,7 +28,7 @@ const MOST_CANDIDATE_BYTES = 2 ** 30;
 export function neighboursByBlocks(
   search: Search,
   k: number,
-  { blockSize, order, mostBytes = MOST_CANDIDATE_BYTES }: BlockOptions,
+  { blockSize, order, onProgress, mostBytes = MOST_CANDIDATE_BYTES }: BlockOptions,
   onBlock: (block: NeighbourBlock) => void,
 ): void {
   const { queries, all, own } = search;
@@ -35,10 +37,12 @@ export function neighboursByBlocks(
   const available = all.size(0) - (own ? 1 : 0);
   const keep = Math.min(k + SLACK + Math.floor(k / SLACK), available);
   const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort());
-  const perPart = own ? Math.max(rows, Math.floor(mostBytes / (16 * keep))) : rows;
+  const mostQueries = Math.max(rows, Math.floor(mostBytes / (16 * keep)));
+  const perPart = own ? mostQueries : Math.min(mostQueries, QUERY_BLOCKS * rows);
   const part = Math.min(numQueries, perPart);
   const vectors = asProducts(search);
-  const expectation = Expectation.of(vectors.gallery, keep);
+  const expectation = Expectation.of(vectors, all.size(0), keep);
+  const work = new Work(numQueries, blocksOf(all.size(0), numQueries, { part, rows, own }), onProgress);
   using candidates = new NeighbourCandidates(part, keep, available);
   const settling: Settling = { candidates, vectors, k, keep, order, cuts };
   for (let first = 0; first < numQueries; first += part) {
@@ -47,11 +51,11 @@ export function neighboursByBlocks(
     for (let start = first; expectation && start < last; start += rows) {
       checkStop(search.stop);
       scope(() => {
-        const left = turned(vectors.queries.narrow(0, start, Math.min(rows, last - start)));
+        const left = turned(vectors.queries(start, Math.min(rows, last - start)));
         candidates.expect(expectation.thresholds(left), start - first);
       });
     }
-    offerAll(search, vectors, candidates, { first, last, rows });
+    offerAll(search, vectors, candidates, { first, last, rows, size: all.size(0), onBlock: work.next });
     for (let start = first; start < last; start += rows) {
       const count = Math.min(rows, last - start);
       onBlock({ start, count, k, ...settle(search, settling, { first, start, count }) });
@@ -59,8 +63,43 @@ export function neighboursByBlocks(
   }
 }
 
-interface BlockOptions extends Pick<NearestOptions, 'blockSize' | 'order'> {
+interface BlockOptions extends Pick<NearestOptions, 'blockSize' | 'order' | 'onProgress'> {
   mostBytes?: number;
+}
+
+/** How many blocks of distances are looked at. */
+function blocksOf(
+  size: number,
+  numQueries: number,
+  { part, rows, own }: { part: number; rows: number; own: boolean },
+): number {
+  const blocks = (count: number) => Math.ceil(count / rows);
+  let total = 0;
+  for (let first = 0; first < numQueries; first += part) {
+    const last = Math.min(first + part, numQueries);
+    const inside = blocks(last - first);
+    total += own
+      ? (inside * (inside + 1)) / 2 + inside * (blocks(first) + blocks(size - last))
+      : inside * blocks(size);
+  }
+  return total;
+}
+
+/** Tells how far a search is, as so many queries of all. */
+class Work {
+  #done = 0;
+
+  constructor(
+    private readonly queries: number,
+    private readonly blocks: number,
+    private readonly onProgress: NearestOptions['onProgress'],
+  ) {}
+
+  readonly next = (): void => {
+    this.#done++;
+    const done = Math.floor((this.queries * this.#done) / this.blocks);
+    this.onProgress?.({ done: Math.min(done, this.queries), total: this.queries });
+  };
 }
 
 /** What all blocks of queries are settled by. */
@@ -118,12 +157,17 @@ function settle(
   return block;
 }
 
-/** Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|², in the search's space. */
+/**
+ * Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|², in the search's space. They are made of
+ * a few rows whenever these are multiplied, which takes a hundredth of the product: of all, they would be a second copy.
+ */
 interface Vectors {
-  /** (N, D + 2), [x, |x|², 1]; `turned` makes the other form of a few rows */
-  queries: Tensor;
-  /** (M, D + 2), [y, |y|², 1]; the same tensor where the queries are the gallery */
-  gallery: Tensor;
+  /** (count, D + 2), [x, |x|², 1] of some queries; `turned` makes the other form of them */
+  queries(start: number, count: number): Tensor;
+  /** (count, D + 2), [y, |y|², 1] */
+  gallery(start: number, count: number): Tensor;
+  /** The same of rows at any places (int64). */
+  galleryAt(places: Tensor): Tensor;
   /** (N,), |x| */
   queryNorms: Tensor;
   /** (M,), |y|; the same tensor where the queries are the gallery */
@@ -131,28 +175,36 @@ interface Vectors {
 }
 
 function asProducts({ queries, all, space, own, stop }: Search): Vectors {
-  const extended = (x: Tensor) => {
-    const result = full([x.size(0), x.size(1) + 2], 1, { dtype: x.dtype });
-    // In pieces: a second copy of all rows would be as large as they are.
+  const squaresOf = (x: Tensor) => {
+    const squares = full([x.size(0), 1], 0, { dtype: x.dtype });
     for (let start = 0; start < x.size(0); start += COPIED_ROWS) {
       checkStop(stop);
       scope(() => {
         const count = Math.min(COPIED_ROWS, x.size(0) - start);
         const centred = centre(x.narrow(0, start, count), space, 'float32');
-        const rows = result.narrow(0, start, count);
-        rows.narrow(1, 0, x.size(1)).copy_(centred);
-        rows.narrow(1, x.size(1), 1).copy_(squaredNorms(centred));
+        squares.narrow(0, start, count).copy_(squaredNorms(centred));
       });
     }
-    return { result, norms: result.select(1, x.size(1)).sqrt() };
+    return squares;
   };
-  const gallery = extended(all);
-  const queried = own ? gallery : extended(queries);
+  const extended = (rows: Tensor, squares: Tensor) => {
+    const result = full([rows.size(0), rows.size(1) + 2], 1, { dtype: rows.dtype });
+    scope(() => {
+      result.narrow(1, 0, rows.size(1)).copy_(centre(rows, space, 'float32'));
+      result.narrow(1, rows.size(1), 1).copy_(squares);
+    });
+    return result;
+  };
+  const gallerySquares = squaresOf(all);
+  const querySquares = own ? gallerySquares : squaresOf(queries);
+  const galleryNorms = gallerySquares.select(1, 0).sqrt();
   return {
-    queries: queried.result,
-    gallery: gallery.result,
-    queryNorms: queried.norms,
-    galleryNorms: gallery.norms,
+    queries: (start, count) =>
+      extended(queries.narrow(0, start, count), querySquares.narrow(0, start, count)),
+    gallery: (start, count) => extended(all.narrow(0, start, count), gallerySquares.narrow(0, start, count)),
+    galleryAt: (places) => extended(all.indexSelect(0, places), gallerySquares.indexSelect(0, places)),
+    queryNorms: own ? galleryNorms : querySquares.select(1, 0).sqrt(),
+    galleryNorms,
   };
 }
 
@@ -177,15 +229,14 @@ class Expectation {
   }
 
   /** @returns null where the guess would keep more than the first come, first kept */
-  static of(gallery: Tensor, keep: number): Expectation | null {
-    const size = gallery.size(0);
+  static of(vectors: Vectors, size: number, keep: number): Expectation | null {
     const mean = (SAMPLE * keep) / size;
     const rank = Math.ceil(mean + 6 * Math.sqrt(mean) + 6);
     // The i-th to come is among the nearest with probability keep / i.
     const keptOtherwise = keep * (1 + Math.log(size / keep));
     if (size < 2 * SAMPLE || (rank / SAMPLE) * size > 0.8 * keptOtherwise) return null;
     const positions = tensor(new Random(0).choice(size, SAMPLE), { dtype: 'int64' });
-    return new Expectation(gallery.indexSelect(0, positions), rank);
+    return new Expectation(vectors.galleryAt(positions), rank);
   }
 
   /** @param left (B, D + 2), turned @returns (B,) squared distances */
@@ -199,13 +250,18 @@ function offerAll(
   { own, stop }: Search,
   { queries, gallery }: Vectors,
   candidates: NeighbourCandidates,
-  { first, last, rows }: { first: number; last: number; rows: number },
+  {
+    first,
+    last,
+    rows,
+    size,
+    onBlock,
+  }: { first: number; last: number; rows: number; size: number; onBlock: () => void },
 ): void {
-  const size = gallery.size(0);
-  const offer = (left: Tensor, start: number, column: number, columns: number) => {
+  const offer = (left: Tensor, right: Tensor, start: number, column: number) => {
     checkStop(stop);
     scope(() => {
-      const block = left.matmul(gallery.narrow(0, column, columns).t());
+      const block = left.matmul(right.t());
       if (own && start === column) aten.fill_diagonal_(block, Number.NaN);
       candidates.offer(block, start - first, column);
       // Columns that are queries of this part too see their rows here, and are spared the block below.
@@ -213,22 +269,33 @@ function offerAll(
         candidates.offer(block, column - first, start, { transposed: true });
       }
     });
+    onBlock();
   };
-  for (let start = first; start < last; start += rows) {
-    const count = Math.min(rows, last - start);
+  const lefts = (start: number) => turned(queries(start, Math.min(rows, last - start)));
+  if (!own) {
+    // Each block of the gallery meets all queries of the part, so that it is made once for them.
     scope(() => {
-      const left = turned(queries.narrow(0, start, count));
+      const parts: [number, Tensor][] = [];
+      for (let start = first; start < last; start += rows) parts.push([start, lefts(start)]);
+      for (let column = 0; column < size; column += rows)
+        scope(() => {
+          const right = gallery(column, Math.min(rows, size - column));
+          for (const [start, left] of parts) offer(left, right, start, column);
+        });
+    });
+    return;
+  }
+  for (let start = first; start < last; start += rows) {
+    scope(() => {
+      const left = lefts(start);
+      const offerColumns = (from: number, to: number) => {
+        for (let column = from; column < to; column += rows)
+          scope(() => offer(left, gallery(column, Math.min(rows, to - column)), start, column));
+      };
       // Blocks begin where this part's blocks of queries do, so that none is half inside.
-      for (let column = own ? start : 0; column < (own ? last : size); column += rows) {
-        offer(left, start, column, Math.min(rows, (own ? last : size) - column));
-      }
-      if (!own) return;
-      for (let column = 0; column < first; column += rows) {
-        offer(left, start, column, Math.min(rows, first - column));
-      }
-      for (let column = last; column < size; column += rows) {
-        offer(left, start, column, Math.min(rows, size - column));
-      }
+      offerColumns(start, last);
+      offerColumns(0, first);
+      offerColumns(last, size);
     });
   }
 }

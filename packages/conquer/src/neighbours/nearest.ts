@@ -54,7 +54,7 @@ export function eachNeighbourBlock(
   queries: Tensor,
   gallery: Tensor | null,
   k: number,
-  { blockSize, order, stop }: NearestOptions,
+  { blockSize, order, onProgress, stop }: NearestOptions,
   onBlock: (block: NeighbourBlock) => void,
 ): void {
   const width = clampedK(queries, gallery, k);
@@ -69,8 +69,12 @@ export function eachNeighbourBlock(
       checkStop(stop);
       const search = { queries: queried, all, space, own, stop };
       if (queries.device === 'cpu' && dtype === 'float32')
-        neighboursByBlocks(search, width, { blockSize, order }, onBlock);
-      else neighboursByRows(search, width, blockSize, onBlock);
+        neighboursByBlocks(search, width, { blockSize, order, onProgress }, onBlock);
+      else
+        neighboursByRows(search, width, blockSize, (block) => {
+          onBlock(block);
+          onProgress?.({ done: block.start + block.count, total: queries.size(0) });
+        });
     }),
   );
 }

@@ -11,6 +11,8 @@ export interface NearestOptions {
    * largest. It saves most of the time for a large k.
    */
   order?: { first: number; cuts: readonly number[] };
+  /** Told while the work is under way, as so many queries of all; on the CPU in float32 also before the first is done. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }

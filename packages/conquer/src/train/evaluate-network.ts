@@ -30,6 +30,9 @@ export interface EvaluatedSets {
 /** NMI alone says little: of as many classes as images it is high by chance, which AMI takes off. */
 export const evaluatedMetrics: readonly string[] = ['usual', 'AMI', 'k-means'];
 
+/** Queries whose search takes long enough to be told of. */
+const MANY = 50_000;
+
 /** Of NMI. */
 const seeds = Array.from({ length: 10 }, (_, seed) => seed);
 
@@ -54,6 +57,7 @@ export async function evaluateNetwork(
       rerank,
       expand,
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
+      ...(test.paths.length > MANY && { onSearch: builder.onPreparation?.(`searching ${test.name}`) }),
       signal: builder.signal,
     });
     dispose();
