@@ -104,6 +104,7 @@ const retrieval = {
   PairwiseReranker: none(),
 };
 
+const imagesAlone = none('images alone are trained on here');
 const dataSets = {
   ImageBaseDataset: is('train', 'data sets `folder`, `csv`, and those that are published'),
   ImageLabeledDataset: is('train', '`csv`: path, label, split'),
@@ -115,14 +116,14 @@ const dataSets = {
   DatasetWithLabels: is('evaluateEmbeddings', 'embeddings and labels from elsewhere'),
   DatasetQueryGallery: is('evaluateEmbeddings', '`gallery`'),
   PairDataset: none('no pairwise re-ranker'),
-  ...Object.fromEntries(
-    ['Audio', 'Text'].flatMap((of) =>
-      ['BaseDataset', 'LabeledDataset', 'QueryGalleryDataset', 'QueryGalleryLabeledDataset'].map((name) => [
-        `${of}${name}`,
-        none('images alone are trained on here'),
-      ]),
-    ),
-  ),
+  AudioBaseDataset: imagesAlone,
+  AudioLabeledDataset: imagesAlone,
+  AudioQueryGalleryDataset: imagesAlone,
+  AudioQueryGalleryLabeledDataset: imagesAlone,
+  TextBaseDataset: imagesAlone,
+  TextLabeledDataset: imagesAlone,
+  TextQueryGalleryDataset: imagesAlone,
+  TextQueryGalleryLabeledDataset: imagesAlone,
 };
 
 export const oml = {

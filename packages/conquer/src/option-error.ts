@@ -7,11 +7,13 @@ export class OptionError extends UserError {
    * @param path of the option, such as `loss.margin`
    * @param problem what was expected, what came, and what to do
    * @param what whose option it is, in front of the path
+   * @param part the name of the part whose option it is, where that is known: others may have one at the same path
    */
   constructor(
     readonly path: string,
     readonly problem: string,
     what?: string,
+    readonly part?: string,
   ) {
     const place = [what, path].filter(Boolean).join(': ');
     super(place === '' ? problem : `${place}: ${problem}`);
@@ -21,7 +23,7 @@ export class OptionError extends UserError {
 /** An error as it came, but with where its option stands in front of the option's path. */
 export function underPath(path: string, error: unknown): unknown {
   if (!(error instanceof OptionError) || path === '') return error;
-  return new OptionError(error.path === '' ? path : `${path}.${error.path}`, error.problem);
+  return new OptionError(error.path === '' ? path : `${path}.${error.path}`, error.problem, '', error.part);
 }
 
 /** What is used here of a JSON Schema. */
@@ -71,10 +73,17 @@ export function mistakeIn(
 ): OptionError {
   const issue = innermost(issues[0]!);
   const path = issue.path.map(String);
-  const value = path.reduce<unknown>(
-    (object, key) => (object as Record<string, unknown> | undefined)?.[key],
-    given,
-  );
+  const { path: place, problem } = inPlace(what, schema, given, issue);
+  const { name } = (valueAt(given, path.slice(0, -1)) ?? {}) as { name?: unknown };
+  return new OptionError(place, problem, what, typeof name === 'string' ? name : undefined);
+}
+
+const valueAt = (given: unknown, path: readonly string[]) =>
+  path.reduce<unknown>((object, key) => (object as Record<string, unknown> | undefined)?.[key], given);
+
+function inPlace(what: string, schema: z.ZodType, given: unknown, issue: z.core.$ZodIssue): OptionError {
+  const path = issue.path.map(String);
+  const value = valueAt(given, path);
   const expectedThere = at(jsonSchemaOf(schema), path, given);
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(expectedThere?.properties ?? {});

@@ -103,6 +103,11 @@ describe('what is wrong with an experiment', () => {
       { 'small-resnet-input-mean': '1', arch: 'small-resnet' },
       '--small-resnet-input-mean: expected a list of 3, each a number, got [1]',
     ],
+    // Several losses have an option of this name.
+    [
+      { loss: 'ranked-list', 'ranked-list-distance': 'cosine' },
+      '--ranked-list-distance: expected one of euclidean, squared, hyperbolic, got "cosine"',
+    ],
     [{ nonsense: '1' }, "unknown setting 'nonsense': conquer train --help-all lists them"],
     [{ epoch: '1' }, "unknown setting 'epoch' (did you mean epochs?): conquer train --help-all lists them"],
   ])('%j is said of its flag', (given, message) => {

@@ -101,15 +101,24 @@ function withTracker(experiment: ExperimentInput, flag: Flag, text: string): Exp
   return { ...experiment, track: off ? others : [...others, tracker] } as ExperimentInput;
 }
 
-/** The flag of a path such as `loss.margin`; null where it has none. */
-export function flagAt(path: string, flags: readonly Flag[]): Flag | null {
+/**
+ * The flag of a path such as `loss.margin`; null where it has none.
+ *
+ * @param part of several parts' with an option there, whose; by default the first's
+ */
+export function flagAt(path: string, flags: readonly Flag[], part?: string): Flag | null {
   const of = (target: Target) =>
     target.option === null || target.path === path ? target.path : `${target.path}.${target.option}`;
   // Trackers are a list.
   const [, tracked] = /^track\.\d+\.(\w+)$/.exec(path) ?? [];
   const isAt = (target: Target) =>
     tracked === undefined ? of(target) === path : target.path === 'track' && target.option === tracked;
-  return flags.find(({ targets }) => targets.some(isAt)) ?? null;
+  const isOwn = (target: Target) => isAt(target) && target.names.some((name) => name === part);
+  return (
+    flags.find(({ targets }) => targets.some(isOwn)) ??
+    flags.find(({ targets }) => targets.some(isAt)) ??
+    null
+  );
 }
 
 /** What the library says in a line, with flags in the places of the paths in it: `model.weights 'imagenet'`. */
@@ -126,7 +135,7 @@ export function withFlags(text: string, flags: readonly Flag[]): string {
 /** A mistake in the experiment, said of the flags that fill it. */
 export function inFlags(error: OptionError, flags: readonly Flag[]): UserError {
   // Of a list, its items have none of their own.
-  const flag = flagAt(error.path, flags) ?? flagAt(error.path.replace(/\.\d+$/, ''), flags);
+  const flag = flagAt(error.path, flags, error.part) ?? flagAt(error.path.replace(/\.\d+$/, ''), flags);
   const problem = error.problem.replace('true or false', 'yes or no').replace(/ or null\b/, ' or none');
   const isChoice = flag?.targets.some(({ part, option }) => part === null && option === 'name') ?? false;
   const own = isChoice && problem.startsWith('expected one of') && !problem.includes('did you mean');
