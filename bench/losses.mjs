@@ -1,13 +1,24 @@
 // Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads; by the clock, and
 // by processor time, which other work on the machine changes less:
-//   PYTHON=… node bench/losses.mjs [NAME …]
+//   PYTHON=… node bench/losses.mjs [--write] [NAME …]
+// --write puts the table into docs/losses.md.
 // A batch of 80 and one of 1,024, 512 dimensions, classes of 4, 100 classes for losses with weights of classes.
 import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { BatchEasyHardMiner, batchRows, builtInParts, withDefaults } from '../packages/conquer/dist/index.js';
-import { F, Generator, keepFreedMemory, randn, scope, setNumThreads } from '../packages/torch/dist/index.js';
+import {
+  F,
+  Generator,
+  keepFreedMemory,
+  randn,
+  scope,
+  setNumThreads,
+  torchVersion,
+} from '../packages/torch/dist/index.js';
 import { PYTHON } from './sides.mjs';
 
 const DIM = 512;
@@ -17,6 +28,9 @@ const BATCHES = [80, 1024];
 const TURNS = Number(process.env.TURNS ?? 5);
 /** The largest batch of peers that need more memory (B³ numbers, or pairs times pairs), or minutes, for a larger one. */
 const MOST = { 'smooth-ap': 80, 'nt-xent': 80, 'threshold-consistent-margin': 80, histogram: 80 };
+
+/** The longest that the warming up of a small batch takes, in milliseconds. */
+const WARM_UP = 2000;
 
 /** Ours that take B³ numbers, as their help says, which is 4 GiB of a batch of 1,024. */
 const CUBIC = ['triplet-all', 'triplet-semihard'];
@@ -67,7 +81,8 @@ function ours(part, batch) {
 
 function time(work, repeats) {
   // Small batches as often as V8 needs to be done with compiling.
-  for (let i = 0; i < (repeats > 2 ? 300 : 2); i++) work();
+  const begun = performance.now();
+  for (let i = 0; i < (repeats > 2 ? 300 : 2) && performance.now() - begun < WARM_UP; i++) work();
   const [start, before] = [performance.now(), process.cpuUsage()];
   for (let i = 0; i < repeats; i++) work();
   const { user, system } = process.cpuUsage(before);
@@ -82,12 +97,17 @@ const KINDS = ['seconds', 'processor'];
 const least = (times) =>
   Object.fromEntries(KINDS.map((kind) => [kind, Math.min(...times.map((one) => one[kind]))]));
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((word) => word !== '--write');
+const lines = [];
+const print = (line) => {
+  lines.push(line);
+  console.log(line);
+};
 const other = peer();
-await other.ready();
+const versions = await other.ready();
 const ratios = { seconds: [], processor: [] };
-console.log('| loss | batch | ms, of the processor | pytorch-metric-learning | ratio, of processor time |');
-console.log('|---|---|---|---|---|');
+print('| loss | batch | ms, of the processor | pytorch-metric-learning | ratio, of processor time |');
+print('|---|---|---|---|---|');
 for (const part of builtInParts.losses) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;
   for (const batch of CUBIC.includes(part.name) ? [80] : BATCHES) {
@@ -105,14 +125,24 @@ for (const part of builtInParts.losses) {
     if (there) for (const kind of KINDS) ratios[kind].push(here[kind] / there[kind]);
     const both = (times) => (times ? KINDS.map((kind) => shown(times[kind])).join(', ') : '');
     const ratio = there ? KINDS.map((kind) => (here[kind] / there[kind]).toFixed(2)).join(', ') : '';
-    console.log(`| ${part.name} | ${batch} | ${both(here)} | ${both(there)} | ${ratio} |`);
+    print(`| ${part.name} | ${batch} | ${both(here)} | ${both(there)} | ${ratio} |`);
   }
 }
 other.end();
+print('');
 for (const kind of KINDS) {
   const sorted = ratios[kind].sort((a, b) => a - b);
   const [middle, worst] = [sorted[sorted.length >> 1], sorted.at(-1)];
-  console.log(
-    `${kind === 'seconds' ? 'by the clock' : 'of the processor'}: ${sorted.length} rows with a peer, median ${middle?.toFixed(2)}, worst ${worst?.toFixed(2)}`,
+  print(
+    `${kind === 'seconds' ? 'By the clock' : 'By processor time'}: ${sorted.length} rows with a peer, median ${middle?.toFixed(2)}, worst ${worst?.toFixed(2)}.`,
   );
+}
+if (process.argv.includes('--write')) {
+  const file = new URL('../docs/losses.md', import.meta.url);
+  const text = readFileSync(file, 'utf8');
+  const [begin, end] = ['<!-- bench: losses -->', '<!-- end of bench -->'];
+  const [before, rest] = text.split(begin);
+  const after = rest.slice(rest.indexOf(end));
+  const machine = `Two threads of ${cpus()[0].model.trim()}, here on libtorch ${torchVersion()}, pytorch-metric-learning ${versions.pml} on PyTorch ${versions.torch}.`;
+  writeFileSync(file, `${before}${begin}\n${machine}\n\n${lines.join('\n')}\n${after}`);
 }

@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 
+import pytorch_metric_learning
 import torch
 from pytorch_metric_learning import losses, miners
 
@@ -62,7 +63,7 @@ def work(name, batch, repeats):
     }
 
 
-print(json.dumps({"ready": True}), flush=True)
+print(json.dumps({"torch": torch.__version__, "pml": pytorch_metric_learning.__version__}), flush=True)
 for line in sys.stdin:
     name, batch, repeats = line.split()
     print(json.dumps(work(name, int(batch), int(repeats)) if name in made else None), flush=True)
