@@ -16,6 +16,7 @@ const ENTRIES = {
   main: 'cli/main.js',
   'training-thread': 'cli/training-thread.js',
   'wandb-worker': 'track/wandb-worker.js',
+  'service-thread': 'serve/service-thread.js',
 };
 
 /** Other packages stay what they are: there may be but one of each in a process. */

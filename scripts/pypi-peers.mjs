@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { TORCH_VERSION, whyNoCpuBuild } from './packing/fetch-libtorch.mjs';
 
 /** By name, in the version that the tests were written against. */
-const VERSIONS = { 'huggingface-hub': '2.4.0', safetensors: '0.8.0' };
+const VERSIONS = { 'huggingface-hub': '2.4.0', safetensors: '0.8.0', schemathesis: '4.32.5' };
 
 /** Without what they ask for: the system's PyTorch and torchvision do. */
 const ALONE = { timm: '1.0.31' };

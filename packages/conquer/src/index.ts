@@ -202,6 +202,7 @@ export { Random } from './random.js';
 export { type Classified, type ClassifyOptions, classify } from './retrieve/classify.js';
 export { type EmbeddedFolder, type EmbedFolderOptions, embedFolder } from './retrieve/embed-folder.js';
 export type { Embedder, EmbedRequest } from './retrieve/embedder.js';
+export { type ExplainOptions, type Explanation, explain } from './retrieve/explain.js';
 export {
   ImageIndex,
   type IndexLock,
@@ -244,6 +245,8 @@ export { HierarchicalSampler } from './samplers/hierarchical.js';
 export { NPairsSampler } from './samplers/npairs.js';
 export { PkSampler } from './samplers/pk.js';
 export { RandomBatchSampler } from './samplers/random-batches.js';
+export type { ServeLimits } from './serve/limits.js';
+export { type ServeOptions, type Service, serve } from './serve/serve.js';
 export type { TrackedRun, Tracker, TrackerPart } from './track/tracker.js';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './train/checkpoint.js';
 export { type ComparedRun, compareRuns, type RunComparison } from './train/compare-runs.js';

@@ -1,3 +1,4 @@
+export { isOwnHost, sameToken, tokenFor } from './access.js';
 export type * as api from './api.js';
 export { type ReportOptions, writeReport } from './report.js';
 export { type Dashboard, type DashboardOptions, serveDashboard } from './serve.js';

@@ -1,8 +1,8 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { builtModule, type Summary } from '@conquer-dml/run';
+import { arrived } from '../carried-error.js';
 import type { TrainObserver } from '../train/observer.js';
 import { joinObservers } from '../train/observers.js';
-import { arrived } from './carried-error.js';
 import { abortShared } from './shared-signal.js';
 import type { TrainingJob, TrainingMessage } from './training-thread.js';
 

@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { Command } from 'commander';
+import { VERSION } from '../version.js';
 import { commands } from './commands/commands.js';
 import { longNames, withDashes } from './dashes.js';
 import { endWith } from './failure.js';
@@ -12,7 +13,7 @@ import { endWith } from './failure.js';
 async function programFor(name: string | undefined, typed: readonly string[]) {
   const program = new Command('conquer')
     .description('Deep metric learning by divide and conquer: train, evaluate and use image embeddings.')
-    .version('0.1.0')
+    .version(VERSION)
     .addHelpText(
       'after',
       '\nExample: conquer demo\n         conquer train --recipe photos --dataset-dir PHOTOS --name mine',

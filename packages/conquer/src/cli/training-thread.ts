@@ -1,10 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { type CarriedError, carried } from '../carried-error.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { builtInParts } from '../experiment/experiment.js';
 import { withPlugins } from '../experiment/plugin.js';
 import { observerCalls, type TrainObserver } from '../train/observer.js';
 import { trainRun } from '../train/train.js';
-import { type CarriedError, carried } from './carried-error.js';
 import { sharedSignal } from './shared-signal.js';
 
 /** What a thread is to train. Plain data. */

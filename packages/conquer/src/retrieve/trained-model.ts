@@ -24,7 +24,7 @@ export class TrainedModel implements Embedder {
   constructor(
     readonly model: EmbeddingNetwork,
     { id, source, checkpoint }: ModelOrigin,
-    private readonly device: string,
+    readonly device: string,
   ) {
     this.id = id;
     this.source = source;

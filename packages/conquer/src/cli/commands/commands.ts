@@ -17,6 +17,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   items: () => import('./items.js'),
   duplicates: () => import('./duplicates.js'),
   group: () => import('./group.js'),
+  serve: () => import('./serve.js'),
   sync: () => import('./sync.js'),
   build: () => import('./build.js'),
   doctor: () => import('./doctor.js'),

@@ -3,11 +3,11 @@ import { ImageError } from '@conquer-dml/image';
 import { isSystemError, UserError } from '@conquer-dml/run';
 import { OutOfMemoryError, SerializationError, TorchError } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
-import { Interrupted } from '../interrupted.js';
-import { OptionError } from '../option-error.js';
-import { isOutOfMemory } from '../out-of-memory.js';
 import { arrived, type CarriedError, carried } from './carried-error.js';
-import { isMistake } from './failure.js';
+import { isMistake } from './cli/failure.js';
+import { Interrupted } from './interrupted.js';
+import { OptionError } from './option-error.js';
+import { isOutOfMemory } from './out-of-memory.js';
 
 /** From one thread to another and back: what arrives there is what arrives here. */
 async function sent(error: unknown): Promise<Error> {

@@ -1,8 +1,8 @@
 import { ImageError } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
 import { OutOfMemoryError, SerializationError, SetupError, TorchError } from '@conquer-dml/torch';
-import { Interrupted } from '../interrupted.js';
-import { OptionError } from '../option-error.js';
+import { Interrupted } from './interrupted.js';
+import { OptionError } from './option-error.js';
 
 /** An error on its way from one thread to another, where only plain data arrive. */
 export interface CarriedError {

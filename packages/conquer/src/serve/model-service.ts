@@ -1,0 +1,270 @@
+import { relative } from 'node:path';
+import { ImageError, imageSizes } from '@conquer-dml/image';
+import { UserError } from '@conquer-dml/run';
+import { explain } from '../retrieve/explain.js';
+import { ImageIndex } from '../retrieve/image-index.js';
+import type { Match } from '../retrieve/match.js';
+import type { TrainedModel } from '../retrieve/trained-model.js';
+import type { Answers, Job, ServedItem, ServedMatch, ServiceInfo } from './jobs.js';
+import type { ServeLimits } from './limits.js';
+import { Problem } from './problem.js';
+import { indexVersion } from './watch-index.js';
+
+type Answer = Answers[Job['kind']];
+type Of<Kind extends Job['kind']> = Extract<Job, { kind: Kind }>;
+
+/** The index that is served, and where it is opened from and kept. */
+export interface ServedIndex {
+  path: string;
+  /** Where its images are, if not where the index says. */
+  folder?: string | undefined;
+}
+
+/**
+ * Answers jobs with one model and, where there is one, its index. What is asked for at the same time goes through the network
+ * together; what changes the index is on the disk before it is answered.
+ */
+export class ModelService {
+  #index: ImageIndex | null;
+  /** Which write of it is open. */
+  #version: string | null = null;
+
+  /** @throws UserError where the index cannot be opened, or is of another model */
+  constructor(
+    private readonly model: TrainedModel,
+    private readonly served: ServedIndex | null,
+    private readonly limits: Pick<ServeLimits, 'pixels'>,
+    /** Told of what is a fault of the program, for which a request is answered with 500. */
+    private readonly onFault: (error: unknown) => void,
+  ) {
+    this.#index = served && this.opened(served);
+  }
+
+  info(): ServiceInfo {
+    const { model, served } = this;
+    return {
+      model: model.source,
+      dimensions: model.dim,
+      index: served && { path: served.path, items: this.#index!.count },
+    };
+  }
+
+  /**
+   * @param jobs in the order in which they arrived, which is that of their effects
+   * @returns what came of each: its answer, or why there is none
+   */
+  async answer(jobs: readonly Job[]): Promise<(Answer | Problem)[]> {
+    const images = jobs.flatMap((job) => ('images' in job ? job.images : []));
+    const done: (Answer | Problem)[] = [];
+    let rows: (Float32Array | ImageError)[];
+    try {
+      rows = await this.embedded(images);
+    } catch (error) {
+      // One image's fault is not another's: alone, the network refuses only the one.
+      if (jobs.length === 1) return [this.problemOf(error)];
+      for (const job of jobs) done.push(...(await this.answer([job])));
+      return done;
+    }
+    let from = 0;
+    for (const job of jobs) {
+      const count = 'images' in job ? job.images.length : 0;
+      const own = rows.slice(from, from + count);
+      from += count;
+      try {
+        done.push(await this.one(job, own.map(readable)));
+      } catch (error) {
+        done.push(this.problemOf(error));
+      }
+    }
+    return done;
+  }
+
+  close(): void {
+    this.#index?.dispose();
+    this.model.close();
+  }
+
+  /** A row for each image, or why it has none. */
+  private async embedded(images: readonly Uint8Array[]): Promise<(Float32Array | ImageError)[]> {
+    const faults = new Map<number, ImageError>();
+    const onBad = (error: ImageError, place: number) => void faults.set(place, error);
+    const sizes = await imageSizes(images, { onBad });
+    const { pixels } = this.limits;
+    for (const [place, { width, height }] of sizes.entries())
+      if (width * height > pixels)
+        faults.set(place, new ImageError('', `expected at most ${pixels} pixels, got ${width}×${height}`));
+    const places = [...images.keys()].filter((place) => !faults.has(place));
+    if (places.length > 0) {
+      const late: number[] = [];
+      const rows = await this.model.embed(
+        places.map((place) => images[place]!),
+        {
+          onBad: (error, at) => {
+            late.push(at);
+            onBad(error, places[at]!);
+          },
+        },
+      );
+      const good = places.filter((_, at) => !late.includes(at));
+      const { dim } = this.model;
+      const byPlace = new Map(good.map((place, row) => [place, rows.subarray(row * dim, (row + 1) * dim)]));
+      return images.map((_, place) => byPlace.get(place) ?? faults.get(place)!);
+    }
+    return images.map((_, place) => faults.get(place)!);
+  }
+
+  private async one(job: Job, rows: readonly Float32Array[]): Promise<Answer> {
+    switch (job.kind) {
+      case 'embed':
+        return { embeddings: rows.map((row) => [...row]) };
+      case 'verify':
+        return await this.verified(job, rows);
+      case 'search':
+        return { matches: await this.found(job, rows) };
+      case 'add':
+        return this.added(job, rows);
+      case 'remove':
+        return this.removed(job);
+      case 'list':
+        return this.listed(job);
+      case 'reload':
+        return this.reloaded();
+    }
+  }
+
+  private async verified({ images, explain: asked }: Of<'verify'>, rows: readonly Float32Array[]) {
+    const [one, other] = rows as [Float32Array, Float32Array];
+    const similarity = cosine(one, other);
+    if (!asked) return { similarity };
+    return { similarity, explanation: await explain(this.model, images[1]!, one) };
+  }
+
+  private async found({ images, top, per, explain: asked }: Of<'search'>, rows: readonly Float32Array[]) {
+    const index = this.index();
+    const queries = new Float32Array(rows.flatMap((row) => [...row]));
+    const found = index.search(queries, top, { per });
+    const folder = index.origin?.folder ?? null;
+    return await Promise.all(
+      found.map(async (matches, query) => {
+        const all: ServedMatch[] = matches.map((match) => servedMatch(match, folder));
+        if (!asked) return all;
+        // One after the other: each takes the whole network.
+        for (const match of all) match.explanation = await this.why(images[query]!, match);
+        return all;
+      }),
+    );
+  }
+
+  /** What of a query makes it like a match. */
+  private async why(image: Uint8Array, { id, image: which }: ServedMatch) {
+    using rows = this.index().rows(id)!;
+    using row = rows.select(0, which).clone();
+    return await explain(this.model, image, row.toTypedArray() as Float32Array);
+  }
+
+  private added({ item }: Of<'add'>, rows: readonly Float32Array[]) {
+    const index = this.current();
+    if (index.item(item.id) !== undefined)
+      throw new Problem(
+        409,
+        `the index holds an item ${item.id} already: remove it first, or give another id`,
+      );
+    const all = new Float32Array(rows.flatMap((row) => [...row]));
+    index.add(all, [{ ...item, images: rows.length }]);
+    this.kept();
+    return { added: item.id, count: index.count };
+  }
+
+  private removed({ id }: Of<'remove'>) {
+    const index = this.current();
+    if (index.remove([id]) === 0) throw new Problem(404, `the index holds no item ${id}`);
+    this.kept();
+    return { removed: id, count: index.count };
+  }
+
+  /** Writes a change. Where that fails, the index is what is on the disk: nothing was changed. */
+  private kept(): void {
+    try {
+      this.index().save(this.served!.path);
+      this.#version = indexVersion(this.served!.path);
+    } catch (error) {
+      this.#version = null;
+      this.reloaded();
+      throw new Problem(503, `the index was not changed: ${(error as Error).message}`, 1);
+    }
+  }
+
+  /** The index as it is on the disk now, for a change. */
+  private current(): ImageIndex {
+    this.index();
+    this.reloaded();
+    return this.index();
+  }
+
+  private listed({ after, limit }: Of<'list'>) {
+    const index = this.index();
+    if (after !== null && index.item(after) === undefined)
+      throw new Problem(404, `the index holds no item ${after} to go on after`);
+    const items: ServedItem[] = [];
+    let begun = after === null;
+    for (const { id, labels, payload, images } of index.items()) {
+      if (items.length === limit) break;
+      if (begun) items.push({ id, labels: [...labels], payload, paths: images.map(({ path }) => path) });
+      else begun = id === after;
+    }
+    return { items, count: index.count };
+  }
+
+  /** Takes the index as it is on the disk now; where it cannot be opened, the one there was stays. */
+  private reloaded() {
+    const { served } = this;
+    if (served === null || indexVersion(served.path) === this.#version)
+      return { count: this.#index?.count ?? 0, changed: false };
+    const next = this.opened(served);
+    this.#index?.dispose();
+    this.#index = next;
+    return { count: next.count, changed: true };
+  }
+
+  private opened({ path, folder }: ServedIndex): ImageIndex {
+    this.#version = indexVersion(path);
+    const index = ImageIndex.open(path, { folder });
+    try {
+      index.requireEmbedder(this.model);
+      return index;
+    } catch (error) {
+      index.dispose();
+      throw new UserError(`${path}: ${(error as Error).message}`);
+    }
+  }
+
+  private problemOf(error: unknown): Problem {
+    if (error instanceof Problem) return error;
+    if (error instanceof UserError) return new Problem(422, error.message);
+    this.onFault(error);
+    return new Problem(500, 'the service failed, which is a bug: its log says where');
+  }
+
+  private index(): ImageIndex {
+    if (this.#index === null) throw new Problem(404, 'there is no index here, only a model');
+    return this.#index;
+  }
+}
+
+/** @throws Problem for an image without a row, which says which of the request it is */
+function readable(row: Float32Array | ImageError, place: number, all: readonly unknown[]): Float32Array {
+  if (row instanceof Float32Array) return row;
+  const which = all.length > 1 ? `image ${place + 1} of the request` : 'the image';
+  throw new Problem(422, `${which} cannot be read: ${row.reason}`);
+}
+
+/** Of rows of length 1; rounding takes it no further than 1. */
+function cosine(one: Float32Array, other: Float32Array): number {
+  const dot = one.reduce((sum, value, place) => sum + value * other[place]!, 0);
+  return Math.min(1, Math.max(-1, dot));
+}
+
+function servedMatch({ path, labels, ...match }: Match, folder: string | null): ServedMatch {
+  const inside = path === null || folder === null ? null : relative(folder, path);
+  return { ...match, labels: [...labels], path: inside };
+}
