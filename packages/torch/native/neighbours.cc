@@ -156,6 +156,96 @@ napi_value offer_distances(napi_env env, napi_callback_info info) {
   });
 }
 
+// Products of a few queries with rows that are looked at once: what a matrix times a vector costs, and less than BLAS takes
+// for it, as nothing of it is written. In any order and fused or not: their error bound holds for all.
+using Lanes = float __attribute__((vector_size(64)));
+constexpr int64_t kWidth = 16;
+
+inline __attribute__((always_inline)) float product(const float* a, const float* b, int64_t dimensions) {
+  Lanes sums[4] = {};
+  int64_t d = 0;
+  const auto add = [&](Lanes& sum, int64_t at) {
+    Lanes x, y;
+    std::memcpy(&x, a + at, sizeof x);
+    std::memcpy(&y, b + at, sizeof y);
+    sum += x * y;
+  };
+  for (; d + 4 * kWidth <= dimensions; d += 4 * kWidth) {
+    for (int part = 0; part < 4; ++part) add(sums[part], d + part * kWidth);
+  }
+  for (; d + kWidth <= dimensions; d += kWidth) add(sums[0], d);
+  const Lanes together = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  float sum = 0;
+  for (int lane = 0; lane < kWidth; ++lane) sum += together[lane];
+  for (; d < dimensions; ++d) sum += a[d] * b[d];
+  return sum;
+}
+
+// to (queries, rows) = squares - 2 x·y
+inline __attribute__((always_inline)) void scan(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some,
+                                                int64_t dimensions, float* to) {
+  for (int64_t j = 0; j < some; ++j) {
+    for (int64_t i = 0; i < count; ++i) {
+      to[i * some + j] = squares[j] - 2 * product(queries + i * dimensions, rows + j * dimensions, dimensions);
+    }
+  }
+}
+
+using Scan = void (*)(const float*, int64_t, const float*, const float*, int64_t, int64_t, float*);
+void plain_scan(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some, int64_t dimensions, float* to) {
+  scan(queries, count, rows, squares, some, dimensions, to);
+}
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2"))) void scan_avx2(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some,
+                                               int64_t dimensions, float* to) {
+  scan(queries, count, rows, squares, some, dimensions, to);
+}
+__attribute__((target("avx512f"))) void scan_avx512(const float* queries, int64_t count, const float* rows, const float* squares,
+                                                    int64_t some, int64_t dimensions, float* to) {
+  scan(queries, count, rows, squares, some, dimensions, to);
+}
+Scan best_scan() {
+  return __builtin_cpu_supports("avx512f") ? scan_avx512 : __builtin_cpu_supports("avx2") ? scan_avx2 : plain_scan;
+}
+#else
+Scan best_scan() { return plain_scan; }
+#endif
+
+// offerProducts(queries, rows, squares, keys, counts, thresholds, keep, firstIndex): squares - 2 x·y of all queries, which are the
+// candidates' rows, and of all rows, which have the indices firstIndex, ….
+napi_value offer_products(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<8> arguments(env, info);
+    const at::Tensor& queries = require(to_tensor(env, arguments[0]), "queries", at::kFloat, 2);
+    const at::Tensor& rows = require(to_tensor(env, arguments[1]), "rows", at::kFloat, 2);
+    const at::Tensor& squares = require(to_tensor(env, arguments[2]), "squares", at::kFloat, 1);
+    const Candidates to = to_candidates(env, arguments[3], arguments[4], arguments[5], to_int64(env, arguments[6], "keep"));
+    const int64_t first_index = to_int64(env, arguments[7], "firstIndex");
+    const int64_t count = queries.size(0), all = rows.size(0), dimensions = rows.size(1);
+    if (queries.size(1) != dimensions || squares.size(0) != all) throw std::runtime_error("queries, rows and squares do not fit each other");
+    if (count != to_tensor(env, arguments[3]).size(0)) throw std::runtime_error("the candidates must have as many rows as there are queries");
+    if (first_index < 0 || first_index + all > std::numeric_limits<int32_t>::max()) throw std::runtime_error("indices must stay below 2^31");
+    static const Scan scan_of_this_processor = best_scan();
+    constexpr int64_t kPiece = 1024;
+    const float* const q = queries.data_ptr<float>();
+    const float* const r = rows.data_ptr<float>();
+    const float* const s = squares.data_ptr<float>();
+    std::mutex offering;
+    in_parallel(all, kPiece, [&](int64_t begin, int64_t end) {
+      std::vector<float> distances(static_cast<size_t>(count * (end - begin)));
+      scan_of_this_processor(q, count, r + begin * dimensions, s + begin, end - begin, dimensions, distances.data());
+      const std::lock_guard<std::mutex> lock(offering);
+      for (int64_t i = 0; i < count; ++i) {
+        const float* const own = distances.data() + i * (end - begin);
+        for (int64_t j = 0; j < end - begin; ++j) {
+          if (own[j] <= to.thresholds[i]) to.add(i, own[j], first_index + begin + j);
+        }
+      }
+    });
+    return undefined(env);
+  });
+}
+
 // The first `keep` keys in order: by counting into as many buckets as there are keys, each of which then needs next to
 // no sorting, and the later ones none.
 void sort_keys(int64_t* keys, int64_t count, int64_t keep, std::vector<int64_t>& scratch, std::vector<int32_t>& starts) {
@@ -374,6 +464,7 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
 
 void register_neighbours(napi_env env, napi_value exports) {
   define(env, exports, "offerDistances", offer_distances);
+  define(env, exports, "offerProducts", offer_products);
   define(env, exports, "settleNeighbours", settle_neighbours);
 }
 

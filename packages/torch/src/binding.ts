@@ -84,6 +84,16 @@ export interface Native {
     firstIndex: number,
     transposed: boolean,
   ): void;
+  offerProducts(
+    queries: Handle,
+    rows: Handle,
+    squares: Handle,
+    keys: Handle,
+    counts: Handle,
+    thresholds: Handle,
+    keep: number,
+    firstIndex: number,
+  ): void;
   settleNeighbours(
     keys: Handle,
     counts: Handle,

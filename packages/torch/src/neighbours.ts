@@ -76,6 +76,25 @@ export class NeighbourCandidates {
     );
   }
 
+  /**
+   * Offers `squares` (C,) - 2 x·y of all rows' vectors (`queries`, (rows, D), a few) and C others (C, D), of the indices `index`,
+   * `index + 1`, …: in one pass over these, whose products are never there as a whole.
+   */
+  offerProducts(queries: Tensor, others: Tensor, squares: Tensor, index: number): void {
+    attempt('offerProducts', () =>
+      native.offerProducts(
+        queries.handle,
+        others.handle,
+        squares.handle,
+        this.#keys.handle,
+        this.#counts.handle,
+        this.#thresholds.handle,
+        this.#keep,
+        index,
+      ),
+    );
+  }
+
   /** Forgets everything, for other rows. */
   clear(): void {
     this.#counts.zero_();

@@ -19,10 +19,10 @@ export const UNIT_ERROR = 2 ** -21;
 const QUERY_ROWS = 2048;
 /** Candidates of theirs, of 16 bytes: fewer queries at a time for a large k. */
 const MOST_CANDIDATES = 2 ** 25;
-/** Up to so many queries are multiplied one by one, see `PreparedGallery`. */
-const FEW_QUERIES = 3;
-/** Rows of the gallery at a time for one query (16 MB of results), for a few, and for many: the cache can hold them. */
-const GALLERY_ROWS = { one: 2 ** 22, few: 512, many: 2048 };
+/** Up to so many queries are multiplied with each row as it comes: one pass over the rows, of which the memory is what takes long. */
+const FEW_QUERIES = 4;
+/** Rows at a time for more: the cache can hold their products. */
+const GALLERY_ROWS = 2048;
 /** How many times as many candidates are looked at where products left open which the k are, as among many copies of one row. */
 const WIDER = 8;
 
@@ -100,9 +100,12 @@ export class UnitGallery {
     const keep = Math.min(wanted, this.#count);
     const candidates = new NeighbourCandidates(rows, keep, this.#count);
     try {
-      const columns = GALLERY_ROWS[rows === 1 ? 'one' : rows <= FEW_QUERIES ? 'few' : 'many'];
-      for (let start = 0; start < all; start += columns)
-        scope(() => this.#offer(candidates, queries, start, Math.min(columns, all - start)));
+      if (rows <= FEW_QUERIES) {
+        candidates.offerProducts(queries, this.#rows, this.#squares.select(0, 0), 0);
+      } else {
+        for (let start = 0; start < all; start += GALLERY_ROWS)
+          scope(() => this.#offer(candidates, queries, start, Math.min(GALLERY_ROWS, all - start)));
+      }
       const { relative, absolute } = filterError('float32', this.#rows.size(1));
       const { unsettled, indices, distances } = candidates.settle({
         row: 0,
@@ -133,14 +136,7 @@ export class UnitGallery {
   #offer(candidates: NeighbourCandidates, queries: Tensor, start: number, some: number): void {
     const gallery = this.#rows.narrow(0, start, some);
     const squares = this.#squares.narrow(1, start, some);
-    if (queries.size(0) > FEW_QUERIES) {
-      candidates.offer(aten.addmm(squares, queries, gallery.t(), 1, -2), 0, start);
-      return;
-    }
-    for (let row = 0; row < queries.size(0); row++) {
-      const products = aten.addmv(squares.select(0, 0), gallery, queries.select(0, row), 1, -2);
-      candidates.offer(products.unsqueeze(0), row, start);
-    }
+    candidates.offer(aten.addmm(squares, queries, gallery.t(), 1, -2), 0, start);
   }
 
   /** Frees what was made; not the rows. */

@@ -1,0 +1,99 @@
+// An index of a million rows of 384 numbers: opened, changed, and searched exactly, beside one sum over the same bytes and
+// faiss's IndexFlatIP. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
+//   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7]
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { aten } from '@conquer-dml/torch';
+import { ImageIndex } from '../packages/conquer/dist/index.js';
+import { rowsFile } from './clustered-rows.mjs';
+import { median, startOurs, startPeer } from './sides.mjs';
+
+const DIM = 384;
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '1000000' },
+    folder: { type: 'string', default: '/tmp/conquer-bench' },
+    turns: { type: 'string', default: '7' },
+  },
+});
+const count = Number(values.rows);
+const path = join(values.folder, `clustered-${count}.index`);
+const data = rowsFile(values.folder, count, DIM, 1);
+const queries = rowsFile(values.folder, 1024, DIM, 2);
+const say = (line) => console.log(line);
+const seconds = (work) => {
+  const start = performance.now();
+  work();
+  return (performance.now() - start) / 1000;
+};
+
+if (!statSync(path, { throwIfNoEntry: false })) {
+  const rows = aten.from_file(data, false, count * DIM, 'float32').view([count, DIM]);
+  const items = Array.from({ length: count }, (_, i) => ({ id: `photos/${i}.jpg` }));
+  const index = ImageIndex.of(rows, items);
+  say(`written in ${seconds(() => index.save(path)).toFixed(1)} s`);
+  index.dispose();
+  rows.dispose();
+}
+
+const opened = [];
+for (let turn = 0; turn < 9; turn++) {
+  let index;
+  opened.push(
+    seconds(() => {
+      index = ImageIndex.open(path);
+    }),
+  );
+  index.dispose();
+}
+say(`opened in ${(1000 * median(opened)).toFixed(1)} ms`);
+
+const sizes = () => new Map(readdirSync(path).map((name) => [name, statSync(join(path, name)).size]));
+const written = (change) => {
+  const before = sizes();
+  const took = seconds(change);
+  let bytes = 0;
+  for (const [name, size] of sizes()) if (!before.has(name) || name === 'manifest.json') bytes += size;
+  return `${bytes} bytes in ${(1000 * took).toFixed(0)} ms`;
+};
+{
+  const index = ImageIndex.open(path);
+  const row = new Float32Array(DIM).fill(1);
+  say(
+    `added one item: ${written(() => {
+      index.add(row, [{ id: 'new' }]);
+      index.save(path);
+    })}`,
+  );
+  say(
+    `removed one of the million: ${written(() => {
+      index.remove(['photos/17.jpg']);
+      index.save(path);
+    })}`,
+  );
+  index.remove(['new']);
+  index.save(path);
+  index.dispose();
+}
+
+const args = ['--index', path, '--data', data, '--queries', queries, '--dim', String(DIM)];
+const sides = { ours: await startOurs('index', args), faiss: await startPeer('index', args) };
+const times = { sum: [], one: [], batch: [], faissOne: [], faissBatch: [] };
+let [ours, faiss] = [null, null];
+for (let turn = 0; turn < Number(values.turns); turn++) {
+  ours = await sides.ours.run();
+  faiss = await sides.faiss.run();
+  for (const key of ['sum', 'one', 'batch']) times[key].push(ours[key]);
+  times.faissOne.push(faiss.one);
+  times.faissBatch.push(faiss.batch);
+}
+for (const side of Object.values(sides)) await side.end();
+const ratios = (a, b) => median(times[a].map((time, turn) => time / times[b][turn])).toFixed(2);
+const ms = (key) => `${(1000 * median(times[key])).toFixed(1)} ms`;
+say(`a sum over the rows ${ms('sum')}, one query ${ms('one')}: ${ratios('one', 'sum')} times (at most 1.3)`);
+say(`faiss IndexFlatIP, one query ${ms('faissOne')}: ours ${ratios('one', 'faissOne')} times`);
+say(
+  `256 queries ${ms('batch')}, faiss ${ms('faissBatch')}: ${ratios('batch', 'faissBatch')} times (at most 0.8)`,
+);
+say(`the same are found: ${ours.check === faiss.check} (${ours.check}, ${faiss.check})`);
