@@ -1,6 +1,7 @@
 // The library. Everything the command line does is made of these parts.
 export { ImageError, type ImageInput, type RawPixels } from '@conquer-dml/image';
 export {
+  type Calibration,
   type Division,
   type EpochRecord,
   type FileStamp,
@@ -8,6 +9,7 @@ export {
   type IndexItem,
   type IndexOrigin,
   type Json,
+  type MatchThreshold,
   type Metrics,
   type NewIndexItem,
   type PixelFormat,
@@ -54,6 +56,7 @@ export { type DivideOptions, divide, undivided } from './divide/division.js';
 export { interleaveLearners, type LearnerBatches } from './divide/interleave.js';
 export { reassignClusters } from './divide/reassign.js';
 export { DivisionSchedule, type ScheduleOptions } from './divide/schedule.js';
+export { type CalibrateOptions, calibrate, matchProbability, thresholdFor } from './evaluate/calibrate.js';
 export { type ClassDistances, classDistances } from './evaluate/class-distances.js';
 export { countRelevant } from './evaluate/count-relevant.js';
 export { embedImages } from './evaluate/embed.js';
@@ -62,6 +65,7 @@ export { type EvaluateModelOptions, evaluateModel, type ModelEvaluation } from '
 export { type McNemar, mcnemar } from './evaluate/mcnemar.js';
 export { type MeanAveragePrecisionOptions, meanAveragePrecision } from './evaluate/mean-average-precision.js';
 export { normalizedMutualInformation } from './evaluate/nmi.js';
+export { type OpenSet, openSet } from './evaluate/open-set.js';
 export { pairF1 } from './evaluate/pair-f1.js';
 export { type SpectralDecayOptions, singularValues, spectralDecay } from './evaluate/spectral-decay.js';
 export { standardErrorOverClasses } from './evaluate/standard-error.js';
@@ -199,6 +203,7 @@ export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-op
 export { OptionError } from './option-error.js';
 export { type AnyPart, type Part, part, withDefaults } from './part.js';
 export { Random } from './random.js';
+export { calibrateIndex } from './retrieve/calibrate-index.js';
 export { type Classified, type ClassifyOptions, classify } from './retrieve/classify.js';
 export { type EmbeddedFolder, type EmbedFolderOptions, embedFolder } from './retrieve/embed-folder.js';
 export type { Embedder, EmbedRequest } from './retrieve/embedder.js';

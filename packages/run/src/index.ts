@@ -5,6 +5,7 @@ export { commonFolder } from './common-folder.js';
 export { counted } from './counted.js';
 export { GrowingLines } from './disk/growing-lines.js';
 export { DamagedFile, fileVersion, openRegularFile, readJson } from './disk/regular-file.js';
+export { sha256OfFile } from './disk/sha256.js';
 export { writeFileAtomic } from './disk/write.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
 export { withoutStandIns } from './embeddings/stand-ins.js';
@@ -61,6 +62,7 @@ export {
   choosingMetricOf,
   scoreOf,
 } from './records/best-epoch.js';
+export { type Calibration, calibrationOf, type MatchThreshold } from './records/calibration.js';
 export { datasetDifferences } from './records/dataset-differences.js';
 export { type DatasetRecord, recordOfSplits, type SplitRecord } from './records/dataset-record.js';
 export { type Division, type DivisionView, divisionOf } from './records/division.js';

@@ -43,6 +43,10 @@ export class RunFiles {
   get summaryFile(): string {
     return join(this.path, 'summary.json');
   }
+  /** What similarities of the best checkpoint mean. */
+  get calibrationFile(): string {
+    return join(this.path, 'calibration.json');
+  }
   get lastCheckpoint(): string {
     return join(this.path, 'checkpoints', 'last.safetensors');
   }

@@ -5,6 +5,7 @@ import { appendLine, removeLeftOvers, writeFileAtomic, writeProblem } from './di
 import { UserError } from './error.js';
 import { experimentOf } from './experiment/read-experiment.js';
 import { listValues, type StoredExperiment, toStore } from './experiment/stored-experiment.js';
+import { type Calibration, calibrationOf } from './records/calibration.js';
 import { type DatasetRecord, datasetRecordOf } from './records/dataset-record.js';
 import { type Division, divisionOf } from './records/division.js';
 import { type EpochRecord, epochRecordOf } from './records/epoch.js';
@@ -216,6 +217,18 @@ export class RunFolder extends RunFiles {
   rewindTo(epoch: number, within: { epoch: number; step: number } | null = null): void {
     for (const file of [this.metricsFile, this.masksFile]) rewind(file, epoch, null);
     for (const file of [this.divisionsFile, this.stepsFile]) rewind(file, epoch, within);
+  }
+
+  /** What similarities of a model mean; null: not known, or of another one than `embedder`. */
+  calibration(embedder: string): Calibration | null {
+    if (!existsSync(this.calibrationFile)) return null;
+    const calibration = calibrationOf(readObject(this.calibrationFile));
+    return calibration?.embedder === embedder ? calibration : null;
+  }
+
+  /** @throws UserError when it cannot be written */
+  writeCalibration(calibration: Calibration): void {
+    writeFileAtomic(this.calibrationFile, `${JSON.stringify(calibration, null, 1)}\n`);
   }
 
   /**

@@ -9,6 +9,7 @@ import { mapAtR } from './map-at-r.js';
 import { marp } from './marp.js';
 import type { Metric } from './metric.js';
 import { nmi } from './nmi.js';
+import { openSetArea, openSetIdentification } from './open-set.js';
 import { f1 } from './pair-f1.js';
 import { precision, precisionOfAll, rPrecision, shareFound } from './precision.js';
 import { principalComponents } from './principal-components.js';
@@ -32,6 +33,8 @@ export const metrics = [
   meanReciprocalRank,
   meanInverseNegativePenalty,
   falseNonMatchRate,
+  openSetIdentification,
+  openSetArea,
   nmi,
   ami,
   kMeansObjective,

@@ -1,21 +1,23 @@
 import {
+  type Calibration,
   IndexFolder,
   type IndexItem,
   type IndexOrigin,
   ItemList,
   indexItem,
-  isSeenAlike,
   type NewIndexItem,
   UserError,
 } from '@conquer-dml/run';
 import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { thresholdFor } from '../evaluate/calibrate.js';
 import { type RowData, rowsFrom } from '../row-data.js';
 import { readEarlierIndex } from './earlier-index.js';
 import type { Embedder } from './embedder.js';
-import { joinedRows, type RowRun, unitRowsOf } from './index-rows.js';
+import { joinedRows, type RowRun, rowsAt, unitRowsOf } from './index-rows.js';
 import { IndexSegment } from './index-segment.js';
 import { blocksOf, type IndexBlock, inFolder, type Match, matchOf } from './match.js';
 import { nearestRows } from './nearest-rows.js';
+import { requireEmbedderOf } from './same-embedder.js';
 import {
   type IndexHome,
   type IndexParts,
@@ -33,6 +35,11 @@ export interface OpenIndexOptions {
 export interface IndexSearchOptions {
   /** 'item' (default): each item once, by its nearest image; 'image': each image for itself. */
   per?: 'item' | 'image' | undefined;
+  /**
+   * Matches that may be of something else are left out: those that are less similar than the index's calibration asks for at this
+   * false-match rate (of pairs of different classes, so many would be taken for one). No match is an answer. Default: all are given.
+   */
+  maxFalseMatch?: number | undefined;
   /** What embedded the queries, to be sure of it. */
   embedder?: Pick<Embedder, 'id' | 'view' | 'source'> | undefined;
 }
@@ -58,7 +65,7 @@ export class ImageIndex {
   #segments: IndexSegment[];
   readonly #dim: number;
   #origin: IndexOrigin | null;
-  #calibration: unknown;
+  #calibration: Calibration | null;
   #home: IndexHome | null;
 
   private constructor({ segments, dim, origin, calibration }: IndexParts, home: IndexHome | null) {
@@ -138,11 +145,11 @@ export class ImageIndex {
   }
 
   /** What a similarity means here; null: not known. */
-  get calibration(): unknown {
+  get calibration(): Calibration | null {
     return this.#calibration;
   }
 
-  set calibration(calibration: unknown) {
+  set calibration(calibration: Calibration | null) {
     this.#calibration = calibration;
   }
 
@@ -174,6 +181,12 @@ export class ImageIndex {
       this.#segments.flatMap((segment) => [...segment.runs()]),
       this.#dim,
     );
+  }
+
+  /** (places.length, D), a copy of some rows, by where they stand among all; the caller disposes it. */
+  rowsOf(places: readonly number[]): Tensor {
+    using all = this.allRows();
+    return rowsAt(all, places);
   }
 
   /** All rows in pieces of at most `size`, with the images that they are of. They are for reading, and gone at the next piece. */
@@ -292,20 +305,8 @@ export class ImageIndex {
    * Sees to it that rows of an embedder are of use here.
    * @throws UserError where they would be compared with others: of other weights, or of images seen otherwise
    */
-  requireEmbedder({ id, view, source }: Pick<Embedder, 'id' | 'view' | 'source'>): void {
-    const name = source ?? `the embedder ${id}`;
-    if (this.#origin === null)
-      throw new UserError(
-        `the index is of rows that no embedder made: those of ${name} cannot be compared with them`,
-      );
-    if (id !== this.#origin.embedder)
-      throw new UserError(
-        `the index was made with other weights than ${name} has now (it was trained on, or is another one): index the folder again`,
-      );
-    if (!isSeenAlike(this.#origin.preprocessing, view))
-      throw new UserError(
-        `the index was made of images as ${name} does not see them (its settings changed, or an earlier version made it): index the folder again`,
-      );
+  requireEmbedder(embedder: Pick<Embedder, 'id' | 'view' | 'source'>): void {
+    requireEmbedderOf(this.#origin, embedder);
   }
 
   /** That its images and its embedder are found elsewhere from now on. */
@@ -346,10 +347,15 @@ export class ImageIndex {
    * @throws RangeError unless k is a positive integer, or for another D or a query without a direction; UserError where the
    *   embedder is another one
    */
-  search(queries: RowData, k: number, { per = 'item', embedder }: IndexSearchOptions = {}): Match[][] {
+  search(
+    queries: RowData,
+    k: number,
+    { per = 'item', maxFalseMatch, embedder }: IndexSearchOptions = {},
+  ): Match[][] {
     if (embedder) this.requireEmbedder(embedder);
     if (!Number.isSafeInteger(k) || k < 1)
       throw new RangeError(`ImageIndex.search: expected k to be 1 or more, got ${k}`);
+    const least = maxFalseMatch === undefined ? -1 : this.#threshold(maxFalseMatch);
     const found = scope(() =>
       noGrad(() => {
         const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#dim });
@@ -360,7 +366,18 @@ export class ImageIndex {
       }),
     );
     const folder = this.#origin?.folder ?? null;
-    return found.map((rows) => rows.map((row) => matchOf(row, folder)));
+    const calibration = this.#calibration;
+    return found.map((rows) =>
+      rows.filter(({ similarity }) => similarity >= least).map((row) => matchOf(row, folder, calibration)),
+    );
+  }
+
+  #threshold(maxFalseMatch: number): number {
+    if (this.#calibration === null)
+      throw new UserError(
+        'the index does not know what a similarity means: calibrate it (conquer calibrate INDEX), or its run and index again',
+      );
+    return thresholdFor(this.#calibration, maxFalseMatch).similarity;
   }
 
   /** Frees the rows, and what was prepared of them. */

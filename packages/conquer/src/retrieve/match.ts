@@ -1,6 +1,7 @@
 import { join, relative } from 'node:path';
-import type { IndexItem, Json } from '@conquer-dml/run';
+import type { Calibration, IndexItem, Json } from '@conquer-dml/run';
 import type { Tensor } from '@conquer-dml/torch';
+import { matchProbability } from '../evaluate/calibrate.js';
 import type { IndexSegment } from './index-segment.js';
 import type { FoundRow } from './nearest-rows.js';
 
@@ -21,13 +22,21 @@ export interface Match extends ImageOf {
   payload: Json;
   /** Cosine of the two embeddings, −1…1: 1 for the same. */
   similarity: number;
+  /** That the two are of one class, where as many pairs are as are not; of an index that is calibrated. */
+  probability?: number;
 }
 
 /** @param folder of the index's images; null: they are of no files */
-export function matchOf({ segment, place, image, similarity }: FoundRow, folder: string | null): Match {
+export function matchOf(
+  { segment, place, image, similarity }: FoundRow,
+  folder: string | null,
+  calibration: Calibration | null,
+): Match {
   const item = segment.table.item(place);
   const { id, labels, payload } = item;
-  return { id, labels, payload, path: pathOf(item, image, folder), image, similarity };
+  const path = pathOf(item, image, folder);
+  const probability = calibration && matchProbability(calibration, similarity);
+  return { id, labels, payload, path, image, similarity, ...(probability !== null && { probability }) };
 }
 
 function pathOf({ images }: IndexItem, image: number, folder: string | null): string | null {

@@ -1,6 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
+  type Calibration,
+  calibrationOf,
   DamagedFile,
   INDEX_FORMAT,
   IndexFolder,
@@ -28,7 +30,8 @@ export interface IndexParts {
   segments: IndexSegment[];
   dim: number;
   origin: IndexOrigin | null;
-  calibration: unknown;
+  /** What a similarity means; null: not known. */
+  calibration: Calibration | null;
 }
 
 /** Which write of which folder parts are of. */
@@ -65,7 +68,7 @@ export function readParts(path: string, given: string | undefined): IndexParts &
         segments,
         dim,
         origin: origin && originAt(origin, path, sampleOf(segments), given),
-        calibration,
+        calibration: calibrationOf(calibration),
         home: { path: folder.path, version },
       };
     } catch (error) {

@@ -1,5 +1,6 @@
-import { RunFolder, type Summary } from '@conquer-dml/run';
+import { RunFolder, type Summary, UserError } from '@conquer-dml/run';
 import { numThreads } from '@conquer-dml/torch';
+import type { Split } from '../datasets/dataset.js';
 import { withAbsolutePaths } from '../experiment/absolute-paths.js';
 import {
   type Builder,
@@ -15,6 +16,7 @@ import { type ExperimentWithOwnParts, separateOwnParts } from '../experiment/own
 import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { Random } from '../random.js';
+import { calibrateOn } from './calibrate-run.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { setUpEngine } from './engine.js';
 import { ImageDifficulty } from './image-difficulty.js';
@@ -121,7 +123,7 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const { model, loss, miner, optimizer, average, largeBatches, random, dropoutGenerator } = trainee;
   const { memory, encoder } = largeBatches;
   const { maskLambda } = experiment.divide;
-  return await runEpochs({
+  const summary = await runEpochs({
     model,
     loss,
     optimizer,
@@ -154,6 +156,23 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     observer,
     profile,
   });
+  if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
+  return summary;
+}
+
+/** What the similarities of the best epoch mean, on the classes that it was chosen on. */
+async function calibrateTrained(
+  run: RunFolder,
+  validation: Split,
+  experiment: Experiment,
+  builder: Builder,
+): Promise<void> {
+  try {
+    await calibrateOn(run, validation, experiment, builder);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    builder.onNote?.(`similarities are not calibrated: ${error.message}`);
+  }
 }
 
 /** The session refuses these too; here it is before anything is decoded. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -6,12 +6,12 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   rmdirSync,
   rmSync,
   statSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { sha256OfFile } from '../disk/sha256.js';
 import { writeFileAtomic, writeProblem } from '../disk/write.js';
 import { UserError } from '../error.js';
 import { takeLock } from '../run-lock.js';
@@ -145,26 +145,13 @@ export class IndexFolder {
   }
 }
 
-/** Bytes that are read at a time. */
-const READ = 1 << 22;
-
-/** In hexadecimal; of a file that cannot be read ''. */
+/** Of a file that cannot be read ''. */
 function sha256Of(path: string): string {
-  const hash = createHash('sha256');
-  const bytes = Buffer.alloc(READ);
-  let file: number;
   try {
-    file = openSync(path, 'r');
+    return sha256OfFile(path);
   } catch {
     return '';
   }
-  try {
-    for (let read = readSync(file, bytes); read > 0; read = readSync(file, bytes))
-      hash.update(bytes.subarray(0, read));
-  } finally {
-    closeSync(file);
-  }
-  return hash.digest('hex');
 }
 
 /** Names of the files of a segment. */

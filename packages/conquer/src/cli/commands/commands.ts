@@ -14,6 +14,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   embed: () => import('./embed.js'),
   index: () => import('./index-images.js'),
   search: () => import('./search.js'),
+  calibrate: () => import('./calibrate.js'),
   items: () => import('./items.js'),
   duplicates: () => import('./duplicates.js'),
   group: () => import('./group.js'),

@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
+import { type Calibration, IndexFolder, RunFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
@@ -164,6 +164,8 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
   const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
   const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - index.imageCount);
+  const known = calibrationOfRun(model);
+  if (known) index.calibration = known;
   index.save(path, { lock });
   const { count, imageCount } = index;
   if (index !== previous) index.dispose();
@@ -178,6 +180,11 @@ export async function runIndex(command: IndexCommand): Promise<void> {
     `${path}: ${imageCount} images${items}, ${embedded} of them embedded now${gone}\n` +
       `search it: npx conquer search ${path} IMAGE\n`,
   );
+}
+
+/** What its run knows of the model's similarities. */
+function calibrationOfRun({ source, id }: { source: string; id: string }): Calibration | null {
+  return RunFolder.exists(source) ? RunFolder.open(source).calibration(id) : null;
 }
 
 /** The index that is there, or one of an earlier version under the name that this had: what it holds is not embedded again. */

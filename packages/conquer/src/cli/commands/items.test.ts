@@ -55,7 +55,7 @@ beforeAll(async () => {
   const again = new Printed();
   await runIndex({ ...command, out: again, progress: new Printed() });
   expect(JSON.parse(again.text)).toMatchObject({ items: 2, images: 4, embedded: 0 });
-});
+}, 60_000);
 
 it('items of a CSV file have several images, labels and a payload, and are added and removed', async () => {
   const [first, second] = (await items({})).trim().split('\n');

@@ -14,6 +14,7 @@ import type { Output } from '../terminal.js';
 interface SearchFlags {
   top: string;
   per: 'item' | 'image';
+  maxFalseMatch?: string;
   run?: string;
   arch?: string;
   folder?: string;
@@ -33,6 +34,10 @@ export function add(program: Command): undefined {
       new Option('--per <what>', 'answer by items, each by its nearest image, or by images')
         .choices(['item', 'image'])
         .default('item'),
+    )
+    .option(
+      '--max-false-match <rate>',
+      'leave out what is less alike than this false-match rate asks for (conquer calibrate)',
     )
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
@@ -63,6 +68,8 @@ export interface SearchCommand {
   top: string;
   /** Default 'item'. */
   per?: 'item' | 'image' | undefined;
+  /** A rate, of a calibrated index; default: all matches are given. */
+  maxFalseMatch?: string | undefined;
   /** The run's folder, where it is no longer where the index was made. */
   run?: string | undefined;
   /** Which network the weights of a file are of. */
@@ -86,6 +93,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const k = Number(top);
   if (!Number.isSafeInteger(k) || k < 1)
     throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
+  const maxFalseMatch = command.maxFalseMatch === undefined ? undefined : rateOf(command.maxFalseMatch);
   namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
   const { origin } = index;
@@ -115,7 +123,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   }
   const bad = new Map<number, ImageError>();
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
-  const matches = bad.size < images.length ? index.search(queries, k, { per }) : [];
+  const matches = bad.size < images.length ? index.search(queries, k, { per, maxFalseMatch }) : [];
   let answered = 0;
   let missing = 0;
   for (const [place, query] of images.entries()) {
@@ -130,13 +138,25 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     );
     missing += found.filter((match) => 'missing' in match).length;
     if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
-    else out.write(`${shown(query)}\n${found.map((match, rank) => line(match, rank, k)).join('')}`);
+    else
+      out.write(
+        `${shown(query)}\n${found.map((match, rank) => line(match, rank, k)).join('') || '  no match\n'}`,
+      );
   }
   if (missing > 0)
     warnings.write(
       `warning: ${missing} of the images that were found are no longer in ${origin.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
     );
   return bad.size;
+}
+
+/** @throws UserError for what is no rate */
+function rateOf(text: string): number {
+  const rate = Number(text);
+  if (rate > 0 && rate <= 1) return rate;
+  throw new UserError(
+    `--max-false-match: expected a rate above 0 and at most 1, such as 0.001, got '${text}'`,
+  );
 }
 
 function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
