@@ -6,6 +6,7 @@
 // full, the `keep` smallest stay, and their largest is the threshold that a later distance must not exceed.
 #include "environment.h"
 #include "parallel.h"
+#include "row-products.h"
 #include "squared-distance.h"
 
 #include <ATen/Functions.h>
@@ -156,61 +157,6 @@ napi_value offer_distances(napi_env env, napi_callback_info info) {
   });
 }
 
-// Products of a few queries with rows that are looked at once: what a matrix times a vector costs, and less than BLAS takes
-// for it, as nothing of it is written. In any order and fused or not: their error bound holds for all.
-using Lanes = float __attribute__((vector_size(64)));
-constexpr int64_t kWidth = 16;
-
-inline __attribute__((always_inline)) float product(const float* a, const float* b, int64_t dimensions) {
-  Lanes sums[4] = {};
-  int64_t d = 0;
-  const auto add = [&](Lanes& sum, int64_t at) {
-    Lanes x, y;
-    std::memcpy(&x, a + at, sizeof x);
-    std::memcpy(&y, b + at, sizeof y);
-    sum += x * y;
-  };
-  for (; d + 4 * kWidth <= dimensions; d += 4 * kWidth) {
-    for (int part = 0; part < 4; ++part) add(sums[part], d + part * kWidth);
-  }
-  for (; d + kWidth <= dimensions; d += kWidth) add(sums[0], d);
-  const Lanes together = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  float sum = 0;
-  for (int lane = 0; lane < kWidth; ++lane) sum += together[lane];
-  for (; d < dimensions; ++d) sum += a[d] * b[d];
-  return sum;
-}
-
-// to (queries, rows) = squares - 2 x·y
-inline __attribute__((always_inline)) void scan(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some,
-                                                int64_t dimensions, float* to) {
-  for (int64_t j = 0; j < some; ++j) {
-    for (int64_t i = 0; i < count; ++i) {
-      to[i * some + j] = squares[j] - 2 * product(queries + i * dimensions, rows + j * dimensions, dimensions);
-    }
-  }
-}
-
-using Scan = void (*)(const float*, int64_t, const float*, const float*, int64_t, int64_t, float*);
-void plain_scan(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some, int64_t dimensions, float* to) {
-  scan(queries, count, rows, squares, some, dimensions, to);
-}
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) void scan_avx2(const float* queries, int64_t count, const float* rows, const float* squares, int64_t some,
-                                               int64_t dimensions, float* to) {
-  scan(queries, count, rows, squares, some, dimensions, to);
-}
-__attribute__((target("avx512f"))) void scan_avx512(const float* queries, int64_t count, const float* rows, const float* squares,
-                                                    int64_t some, int64_t dimensions, float* to) {
-  scan(queries, count, rows, squares, some, dimensions, to);
-}
-Scan best_scan() {
-  return __builtin_cpu_supports("avx512f") ? scan_avx512 : __builtin_cpu_supports("avx2") ? scan_avx2 : plain_scan;
-}
-#else
-Scan best_scan() { return plain_scan; }
-#endif
-
 // offerProducts(queries, rows, squares, keys, counts, thresholds, keep, firstIndex): squares - 2 x·y of all queries, which are the
 // candidates' rows, and of all rows, which have the indices firstIndex, ….
 napi_value offer_products(napi_env env, napi_callback_info info) {
@@ -225,7 +171,7 @@ napi_value offer_products(napi_env env, napi_callback_info info) {
     if (queries.size(1) != dimensions || squares.size(0) != all) throw std::runtime_error("queries, rows and squares do not fit each other");
     if (count != to_tensor(env, arguments[3]).size(0)) throw std::runtime_error("the candidates must have as many rows as there are queries");
     if (first_index < 0 || first_index + all > std::numeric_limits<int32_t>::max()) throw std::runtime_error("indices must stay below 2^31");
-    static const Scan scan_of_this_processor = best_scan();
+    static const Scan scan = best_scan();
     constexpr int64_t kPiece = 1024;
     const float* const q = queries.data_ptr<float>();
     const float* const r = rows.data_ptr<float>();
@@ -233,7 +179,7 @@ napi_value offer_products(napi_env env, napi_callback_info info) {
     std::mutex offering;
     in_parallel(all, kPiece, [&](int64_t begin, int64_t end) {
       std::vector<float> distances(static_cast<size_t>(count * (end - begin)));
-      scan_of_this_processor(q, count, r + begin * dimensions, s + begin, end - begin, dimensions, distances.data());
+      scan(q, count, r + begin * dimensions, s + begin, end - begin, dimensions, distances.data());
       const std::lock_guard<std::mutex> lock(offering);
       for (int64_t i = 0; i < count; ++i) {
         const float* const own = distances.data() + i * (end - begin);

@@ -112,7 +112,7 @@ export class ImageIndex {
     return new ImageIndex(parts, home);
   }
 
-  /** Takes the right to write an index, before it is opened: no other process writes it until this is disposed. @throws UserError where another has it */
+  /** Takes the right to write an index, before it is opened, until this is disposed. @throws UserError where another has it */
   static lock(path: string): IndexLock {
     const folder = new IndexFolder(path);
     return { path: folder.path, [Symbol.dispose]: folder.lock() };
@@ -391,9 +391,8 @@ export class ImageIndex {
   }
 }
 
-function imagesOf(items: readonly IndexItem[]): number {
-  return items.reduce((sum, { images }) => sum + images.length, 0);
-}
+const imagesOf = (items: readonly IndexItem[]): number =>
+  items.reduce((sum, { images }) => sum + images.length, 0);
 
 function runOf({ segment, place }: { segment: IndexSegment; place: number }): RowRun {
   const start = segment.table.firstRow(place);

@@ -32,7 +32,6 @@ it('on emoji, stated false-match rates hold on other classes', { timeout: 1_200_
     interval,
     observed: observedRate(rows, test.labels, similarity),
   }));
-  console.log(JSON.stringify(observed));
   for (const { interval, observed: share } of observed) {
     expect(share).toBeGreaterThanOrEqual(interval[0]);
     expect(share).toBeLessThanOrEqual(interval[1]);
