@@ -182,6 +182,8 @@ const text = [
   'all gradients; of a miner, how many of its tuples or pairs are found here too. `node scripts/parity.mjs --write` with `PML_PYTHON` and',
   '`OML_PYTHON` repeats it, and fails where one of their names has no row.',
   '',
+  'How memories, the gradient cache and plain gradient accumulation differ: [large-batches.md](large-batches.md).',
+  '',
   ...section('pytorch-metric-learning', 'pytorch_metric_learning', process.env.PML_PYTHON ?? 'python3', pml),
   ...section('open-metric-learning', 'oml', process.env.OML_PYTHON ?? 'python3', oml),
   ...rules,
