@@ -9,8 +9,9 @@ import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
 export interface RetrievalFlags {
   metrics?: string;
   allMetrics?: boolean;
-  rerank?: string | true;
+  rerank?: string;
   expand?: string;
+  prefixes?: string;
 }
 
 export interface RetrievalOptions {
@@ -18,17 +19,20 @@ export interface RetrievalOptions {
   metrics?: readonly string[];
   rerank?: KReciprocalOptions;
   expand?: ExpandOptions;
+  prefixes?: readonly number[];
 }
 
 /** @throws UserError for a metric that there is not, or numbers that are none */
-export function retrievalOf({ metrics, allMetrics, rerank, expand }: RetrievalFlags): RetrievalOptions {
+export function retrievalOf(flags: RetrievalFlags): RetrievalOptions {
+  const { metrics, allMetrics, rerank, expand, prefixes } = flags;
   const named = metrics?.split(',').map((name) => name.trim());
   const wanted = allMetrics ? [...(named ?? []), 'all'] : named;
   if (wanted) wantedMetrics(wanted, []);
   return {
     ...(wanted && { metrics: wanted }),
-    ...(rerank !== undefined && { rerank: rerank === true ? {} : rerankOf(rerank) }),
+    ...(rerank !== undefined && { rerank: rerank === 'yes' ? {} : rerankOf(rerank) }),
     ...(expand !== undefined && { expand: expandOf(expand) }),
+    ...(prefixes !== undefined && { prefixes: prefixesOf(prefixes) }),
   };
 }
 
@@ -37,7 +41,7 @@ function rerankOf(text: string): KReciprocalOptions {
   const isK = (k: number) => Number.isInteger(k) && k >= 1;
   if (!isK(k1) || !isK(k2) || !(lambda >= 0 && lambda <= 1) || rest.length > 0)
     throw new UserError(
-      `--rerank: expected k1,k2,lambda, two whole numbers of at least 1 and one of 0 to 1 (20,6,0.3), got '${text}'`,
+      `--rerank: expected yes, or k1,k2,lambda, two whole numbers of at least 1 and one of 0 to 1 (20,6,0.3), got '${text}'`,
     );
   return { k1, k2, lambda };
 }
@@ -55,6 +59,13 @@ function expandOf(text: string): ExpandOptions {
       `--expand: expected queries, gallery, both or joint, and after it how many of the most similar and the power (queries,3,3), got '${text}'`,
     );
   return parsed.data;
+}
+
+function prefixesOf(text: string): number[] {
+  const sizes = numbersIn(text);
+  if (sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && size >= 1))
+    throw new UserError(`--prefixes: expected numbers of dimensions (64,128), got '${text}'`);
+  return sizes;
 }
 
 const numbersIn = (text: string) =>

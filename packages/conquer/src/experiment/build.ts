@@ -11,7 +11,8 @@ import type { Dataset } from '../datasets/dataset.js';
 import { LeftOut } from '../datasets/left-out.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule, scheduleOptions } from '../divide/schedule.js';
-import type { Loss } from '../losses/loss.js';
+import type { Loss, LossContext } from '../losses/loss.js';
+import { PrefixLoss } from '../losses/prefix.js';
 import { SumLoss } from '../losses/sum.js';
 import type { Miner } from '../miners/miner.js';
 import { EmbeddingModel, headOf, headOptions } from '../models/embedding-model.js';
@@ -35,6 +36,7 @@ import { batchOptions, type SamplerContext } from '../samplers/batch-sampler.js'
 import type { Tracker, TrackerContext } from '../track/tracker.js';
 import { builtInParts, type Experiment, type Parts } from './experiment.js';
 import type { OwnParts } from './own-parts.js';
+import { refusePrefixes } from './prefixes.js';
 
 /** How far something is that is prepared once. */
 export type Progress = (progress: { done: number; total: number }) => void;
@@ -274,21 +276,38 @@ async function fetchTorchvisions(name: string, onPreparation: Builder['onPrepara
   return await fetchWeights(published, { onProgress });
 }
 
-/** On the device. @param generator draws class weights and proxies */
+/**
+ * On the device.
+ *
+ * @param generator draws class weights and proxies
+ * @throws OptionError for prefixes that mean nothing
+ */
 export function buildLoss(
-  { loss, model, compat, train }: Experiment,
+  experiment: Experiment,
   numClasses: number,
   generator: Generator,
   { parts = builtInParts, own = {} }: Builder,
 ): Loss {
-  if (own.loss) return own.loss.to({ device: train.device });
-  const context = { numClasses, embeddingDim: model.embeddingDim, generator, compat };
-  if (!Array.isArray(loss)) return named(parts.losses, loss, context, 'loss').to({ device: train.device });
-  const terms = loss.map(({ weight, ...choice }, i) => ({
-    loss: named(parts.losses, choice, context, `loss.${i}`),
-    weight,
+  const { loss, model, compat, train } = experiment;
+  const { prefixes, prefixWeights } = model;
+  refusePrefixes(experiment, own.loss);
+  const lossOf = (embeddingDim: number): Loss => {
+    if (own.loss) return own.loss;
+    const context = { numClasses, embeddingDim, generator, compat };
+    if (!Array.isArray(loss)) return named(parts.losses, loss, context, 'loss');
+    const terms = loss.map(({ weight, ...choice }, i) => ({
+      loss: named<LossContext, Loss>(parts.losses, choice, context, `loss.${i}`),
+      weight,
+    }));
+    return new SumLoss(terms);
+  };
+  const whole = lossOf(model.embeddingDim);
+  if (prefixes.length === 0) return whole.to({ device: train.device });
+  const nested = prefixes.map((dimensions, i) => ({
+    loss: new PrefixLoss(lossOf(dimensions), dimensions),
+    weight: prefixWeights?.[i] ?? 1,
   }));
-  return new SumLoss(terms).to({ device: train.device });
+  return new SumLoss([{ loss: whole, weight: 1 }, ...nested]).to({ device: train.device });
 }
 
 /** null where the loss reads the whole batch. */

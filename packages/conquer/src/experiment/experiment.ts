@@ -103,6 +103,17 @@ const schemaOf = (parts: Parts) =>
         head: partOf<typeof heads>(parts.heads)
           .prefault({ name: 'linear' })
           .describe('what makes the embedding of the pooled features'),
+        prefixes: z
+          .array(z.int().min(1))
+          .default([])
+          .describe(
+            'the loss is taken of the first so many dimensions too, each list of them an embedding of its own (nested, Matryoshka); evaluation reports R@1 of each',
+          ),
+        prefixWeights: z
+          .array(z.number().min(0))
+          .nullable()
+          .default(null)
+          .describe('how much each of model.prefixes counts beside the whole embedding; null: as much, 1'),
         weights: z
           .string()
           .min(1)

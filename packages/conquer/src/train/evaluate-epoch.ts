@@ -20,6 +20,7 @@ async function evaluate(session: Session, split: 'test' | 'validation'): Promise
     split,
     recallAt: dataset.recallAt,
     metrics: ['usual', ...experiment.evaluate.metrics],
+    prefixes: experiment.model.prefixes,
     signal,
     profile,
     onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),

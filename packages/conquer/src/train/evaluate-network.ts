@@ -15,6 +15,8 @@ export interface EvaluateNetworkOptions extends Builder {
   rerank?: KReciprocalOptions | null | undefined;
   /** Embeddings take up what is most similar to them first. */
   expand?: ExpandOptions | null | undefined;
+  /** Recall@1 also of the first so many dimensions; default those of the experiment's `model.prefixes`. */
+  prefixes?: readonly number[] | undefined;
   /** Keep decoded images on the disk; by default as the experiment has it. */
   cached?: boolean | undefined;
 }
@@ -45,8 +47,9 @@ export async function evaluateNetwork(
   model: EmbeddingNetwork,
   experiment: Experiment,
   dataset: Dataset,
-  { metrics: wanted = evaluatedMetrics, rerank, expand, cached, ...builder }: EvaluateNetworkOptions,
+  options: EvaluateNetworkOptions,
 ): Promise<EvaluatedSets> {
+  const { metrics: wanted = evaluatedMetrics, rerank, expand, prefixes, cached, ...builder } = options;
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
@@ -56,6 +59,7 @@ export async function evaluateNetwork(
       metrics: wanted,
       rerank,
       expand,
+      prefixes: prefixes ?? experiment.model.prefixes.filter((size) => size <= model.embeddingDim),
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
       ...(test.paths.length > MANY && { onSearch: builder.onPreparation?.(`searching ${test.name}`) }),
       signal: builder.signal,

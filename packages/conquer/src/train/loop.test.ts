@@ -235,3 +235,21 @@ describe('runEpochs', () => {
     ]);
   });
 });
+
+it('a nested embedding trains under learners with masks, and each prefix is measured', async () => {
+  const { parts, free } = smallSession(join(temporaryFolder(), 'nested'), {
+    experiment: {
+      loss: { name: 'multi-similarity' },
+      model: { prefixes: [4, 8], prefixWeights: [1, 0.5] },
+      divide: { numLearners: 2 },
+    },
+    epochs: 3,
+  });
+  await runEpochs(parts);
+  const records = parts.run.epochs();
+  expect(
+    records.map(({ metrics }) => Object.keys(metrics ?? {}).filter((name) => name.includes(' of '))),
+  ).toEqual(records.map(() => ['R@1 of 4', 'R@1 of 8']));
+  expect(records.at(-1)!.metrics!['R@1 of 8']).toBeGreaterThan(0.3);
+  free();
+});

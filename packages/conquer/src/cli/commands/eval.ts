@@ -25,8 +25,9 @@ interface EvalFlags {
   checkpoint: 'best' | 'last';
   metrics?: string;
   allMetrics?: boolean;
-  rerank?: string | true;
+  rerank?: string;
   expand?: string;
+  prefixes?: string;
   plugin?: string;
   json?: boolean;
 }
@@ -53,10 +54,14 @@ export function add(program: Command): undefined {
       'metrics by name, such as usual,P@10,mINP (docs/metrics.md) [usual,AMI,k-means]',
     )
     .option('--all-metrics', `also ${listed(metrics.filter(({ when }) => when === 'all'))}`)
-    .option('--rerank [k1,k2,lambda]', 're-rank by mutual neighbours (k-reciprocal) [20,6,0.3]')
+    .option('--rerank <k1,k2,lambda>', 're-rank by mutual neighbours (k-reciprocal); yes: 20,6,0.3')
     .option(
       '--expand <what,k,alpha>',
       'queries, gallery, both or joint take up the k most similar, each times its similarity to the power alpha [.,3,3]',
+    )
+    .option(
+      '--prefixes <list>',
+      'R@1 of the first so many dimensions too, such as 64,128 [those it was trained with]',
     )
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
