@@ -1,4 +1,6 @@
 import { statSync } from 'node:fs';
+import { UserError } from '@conquer-dml/run';
+import type { TestTimeOptions } from '../models/test-time.js';
 import { BUILT_IN } from '../models/weights/built-in.js';
 import { isPretrained } from '../models/weights/pretrained.js';
 import { openModel } from '../retrieve/open-model.js';
@@ -18,17 +20,19 @@ export interface ModelFlags {
   arch?: string | undefined;
   /** Of a repository. */
   revision?: string | undefined;
+  /** How it is used, beside what it was trained with. */
+  testTime?: Partial<TestTimeOptions> | undefined;
   /** Takes what is to be said of weights that are fetched. */
   progress: Output;
 }
 
 /** The model that a command works with: of a run's folder, of a checkpoint's file, or one that was published. */
 export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedModel> {
-  const { checkpoint, device, plugin, arch, revision, progress } = flags;
+  const { checkpoint, device, plugin, arch, revision, testTime = {}, progress } = flags;
   const parts = plugin === undefined ? null : await partsOf(['--plugin', plugin]);
   // Only a run has two checkpoints: 'best' is what one is asked for where nothing is said.
   const chosen = checkpoint === 'best' && (isFile(path) || isPretrained(path)) ? null : checkpoint;
-  return await namingFlags(() =>
+  const model = await namingFlags(() =>
     openModel(path, {
       ...(chosen && { checkpoint: chosen }),
       ...(device !== undefined && { device }),
@@ -39,6 +43,12 @@ export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedM
       onPreparation: (what) => progressBar(progress, what),
     }),
   );
+  try {
+    return model.atTestTime(testTime);
+  } catch (error) {
+    model.close();
+    throw error instanceof RangeError ? new UserError(`--prefix: ${error.message}`) : error;
+  }
 }
 
 /**

@@ -1,7 +1,9 @@
 import { UserError } from '@conquer-dml/run';
 import { type ExpandOptions, expandOptions } from '../evaluate/expand.js';
 import { wantedMetrics } from '../evaluate/metrics.js';
+import type { TestTimeOptions } from '../models/test-time.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
+import { testTimeFlags } from './test-time-flags.js';
 
 // How images are searched and what is measured of it: of the commands that search, as they have it on the command line.
 
@@ -12,6 +14,8 @@ export interface RetrievalFlags {
   rerank?: string;
   expand?: string;
   prefixes?: string;
+  flips?: boolean;
+  crops?: string;
 }
 
 export interface RetrievalOptions {
@@ -20,11 +24,12 @@ export interface RetrievalOptions {
   rerank?: KReciprocalOptions;
   expand?: ExpandOptions;
   prefixes?: readonly number[];
+  testTime?: Partial<TestTimeOptions>;
 }
 
 /** @throws UserError for a metric that there is not, or numbers that are none */
 export function retrievalOf(flags: RetrievalFlags): RetrievalOptions {
-  const { metrics, allMetrics, rerank, expand, prefixes } = flags;
+  const { metrics, allMetrics, rerank, expand, prefixes, flips, crops } = flags;
   const named = metrics?.split(',').map((name) => name.trim());
   const wanted = allMetrics ? [...(named ?? []), 'all'] : named;
   if (wanted) wantedMetrics(wanted, []);
@@ -33,6 +38,7 @@ export function retrievalOf(flags: RetrievalFlags): RetrievalOptions {
     ...(rerank !== undefined && { rerank: rerank === 'yes' ? {} : rerankOf(rerank) }),
     ...(expand !== undefined && { expand: expandOf(expand) }),
     ...(prefixes !== undefined && { prefixes: prefixesOf(prefixes) }),
+    testTime: testTimeFlags({ flips, crops }),
   };
 }
 

@@ -1,9 +1,11 @@
 import type { ImageSet, PackProgress } from '@conquer-dml/image';
 import type { Preprocessing } from '@conquer-dml/run';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import type { BadImages } from './bad-images.js';
 import { CropSource } from './crop-source.js';
 import { ownInGallery } from './file-identity.js';
 import { Loader } from './loader.js';
+import { seenByOwnCamera } from './own-camera.js';
 import { packedImages } from './packed-images.js';
 import { imagesAsSeen, plainBatches } from './plain-batches.js';
 import { Substitutes } from './substitutes.js';
@@ -20,6 +22,8 @@ export interface LabelledImages {
   labels: Int32Array;
   /** All labels of each image, where it may have several. */
   labelSets?: readonly Int32Array[] | undefined;
+  /** (N,) which camera took each image, where that counts: see `ownCamera`. */
+  cameras?: Int32Array;
 }
 
 /** What is read of a `Dataset`. */
@@ -29,6 +33,26 @@ export interface ImageSplits {
   test: LabelledImages;
   validation?: LabelledImages | undefined;
   gallery?: LabelledImages | undefined;
+}
+
+/** What the searches of queries leave out of a gallery: their own files, and by the camera-aware protocol what their camera saw. */
+function leftOutIn(
+  test: LabelledImages,
+  gallery: LabelledImages,
+  same: OwnInGallery,
+): Pick<TrainingData, 'ownInGallery' | 'sameInGallery' | 'withoutMatch'> {
+  if (!test.cameras || !gallery.cameras) return { ownInGallery: same };
+  const seen = seenByOwnCamera(
+    { labels: test.labels, cameras: test.cameras },
+    { labels: gallery.labels, cameras: gallery.cameras },
+  );
+  const own = new Map(
+    [...test.labels.keys()].flatMap((query) => {
+      const left = [...new Set([...(seen.get(query) ?? []), ...(same.get(query) ?? [])])];
+      return left.length > 0 ? [[query, left] as const] : [];
+    }),
+  );
+  return { ownInGallery: own, sameInGallery: same, withoutMatch: 'left out' };
 }
 
 export interface ImageDataOptions {
@@ -100,7 +124,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
     ...(validation && { validationLabels: validation.labels }),
     ...(gallery && {
       galleryLabels: gallery.labels,
-      ownInGallery: await ownInGallery(test.paths, gallery.paths),
+      ...leftOutIn(test, gallery, await ownInGallery(test.paths, gallery.paths)),
     }),
     trainPaths: train.paths,
     augmented(batches, random, done) {

@@ -14,8 +14,12 @@ export interface TrainingData {
   validationLabels?: Int32Array;
   /** (G,) classes, numbered as the test images', of the gallery in which these are looked for, if there is one. */
   galleryLabels?: Int32Array;
-  /** Where the queries' own files stand in the gallery: they are left out of their searches. Default: nowhere. */
+  /** Where in the gallery stands what the queries' searches leave out, their own files above all. Default: nowhere. */
   ownInGallery?: OwnInGallery;
+  /** Where the queries' own files stand in the gallery, if `ownInGallery` says more than that. */
+  sameInGallery?: OwnInGallery;
+  /** What becomes of queries that can find nothing; default 'miss'. */
+  withoutMatch?: 'miss' | 'left out';
   /** Files of the training images, to name those of a batch that goes wrong. */
   trainPaths?: readonly string[];
   /**

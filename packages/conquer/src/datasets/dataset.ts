@@ -15,6 +15,11 @@ export interface Split {
   labelSets?: readonly Int32Array[] | undefined;
   /** The category (SOP's super-class) of each class, by label; where the data set says it, of every class. */
   categories?: string[];
+  /**
+   * (N,) which camera took each image, where that counts: a query then leaves out what its own camera saw of its class, and
+   * one that can find nothing else is left out of the means.
+   */
+  cameras?: Int32Array;
 }
 
 /** A data set for retrieval: no class of the training split occurs in the test split. */

@@ -5,8 +5,11 @@ import type { DatasetPart } from './dataset.js';
 import { emoji, emojiTones } from './emoji.js';
 import { folder } from './folder.js';
 import { inshop } from './inshop.js';
+import { market1501 } from './market-1501.js';
+import { msmt17 } from './msmt17.js';
 import { sop } from './sop.js';
 import { vehicleId } from './vehicle-id.js';
+import { veri } from './veri.js';
 
 /** The data sets that an experiment can name. */
 export const datasets = [
@@ -19,4 +22,7 @@ export const datasets = [
   sop,
   inshop,
   vehicleId,
+  market1501,
+  msmt17,
+  veri,
 ] as const satisfies readonly DatasetPart[];

@@ -1,4 +1,5 @@
-import type { Tensor } from '@conquer-dml/torch';
+import { UserError } from '@conquer-dml/run';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { kMeans } from '../clustering/kmeans.js';
 import type { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
@@ -27,6 +28,8 @@ export interface ClusterOptions {
 /**
  * k-means on the features (N, F), repeated with other starts until every cluster holds at least two classes of
  * two images.
+ *
+ * @throws UserError where all features are one point: the embedding has collapsed
  */
 export function clusterFeatures(
   features: Tensor,
@@ -35,6 +38,7 @@ export function clusterFeatures(
   { random, trials = CLUSTERING_TRIALS, centroids = null, stop }: ClusterOptions,
 ): Clustered {
   if (numClusters === 1) return { clusters: new Int32Array(labels.length), notes: [] };
+  refuseOnePoint(features);
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
     const start = trial === 0 && centroids !== null ? { centroids } : {};
@@ -44,5 +48,25 @@ export function clusterFeatures(
     if (enoughToTrain(clusters, labels, numClusters)) return { clusters, notes: [] };
   }
   const what = `no clustering into ${numClusters} in ${trials} tries gave each cluster two classes of two images`;
-  return { clusters, notes: [`${what}; the last one is used`] };
+  const empty = numClusters - new Set(clusters).size;
+  const without = empty === 0 ? '' : `, in which ${empty === 1 ? '1 is' : `${empty} are`} empty`;
+  return { clusters, notes: [`${what}; the last one is used${without}`] };
+}
+
+/** Rows are one point where they all lie so near their mean, for its length. */
+const ONE_POINT = 1e-6;
+
+/** @throws UserError where there is nothing to divide */
+function refuseOnePoint(features: Tensor): void {
+  const { radius, length } = scope(() =>
+    noGrad(() => {
+      const mean = features.mean(0);
+      const radius = features.sub(mean).square().sum(1).max().sqrt().item();
+      return { radius, length: mean.square().sum().sqrt().item() };
+    }),
+  );
+  if (radius > ONE_POINT * length || features.size(0) < 2) return;
+  throw new UserError(
+    `all ${features.size(0)} images are embedded as one point, so that there is nothing to divide: the embedding has collapsed; try a lower learning rate, or start from pretrained weights`,
+  );
 }

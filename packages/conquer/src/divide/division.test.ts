@@ -1,4 +1,4 @@
-import { liveTensors, manualSeed, randn, type Tensor, tensor } from '@conquer-dml/torch';
+import { liveTensors, manualSeed, ones, randn, type Tensor, tensor } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { clusterFeatures } from './cluster.js';
@@ -47,6 +47,20 @@ describe('dropSingles', () => {
 });
 
 describe('clusterFeatures', () => {
+  it('refuses an embedding that has collapsed, and counts clusters that stay empty', () => {
+    const labels = Int32Array.from({ length: 40 }, (_, at) => at % 4);
+    const random = new Random(1);
+    const options = { random, trials: 2 };
+    expect(() => clusterFeatures(ones([40, 3]), labels, 4, options)).toThrow(
+      /^all 40 images are embedded as one point, so that there is nothing to divide: the embedding has collapsed/,
+    );
+    // Two different points are two clusters at most.
+    const two = tensor([...labels].map((label) => [label < 2 ? 0 : 1, 1]));
+    expect(clusterFeatures(two, labels, 4, options).notes[0]).toMatch(
+      /gave each cluster two classes of two images; the last one is used, in which 2 are empty$/,
+    );
+  });
+
   it('tries again until each cluster can train', () => {
     manualSeed(1);
     const { features, labels } = groups();

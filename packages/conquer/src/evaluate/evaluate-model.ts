@@ -67,7 +67,14 @@ export async function evaluateModel(
   model: EmbeddingNetwork,
   data: Pick<
     TrainingData,
-    'testLabels' | 'validationLabels' | 'galleryLabels' | 'labelSets' | 'ownInGallery' | 'plain'
+    | 'testLabels'
+    | 'validationLabels'
+    | 'galleryLabels'
+    | 'labelSets'
+    | 'ownInGallery'
+    | 'sameInGallery'
+    | 'withoutMatch'
+    | 'plain'
   >,
   options: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
@@ -104,11 +111,12 @@ export async function evaluateModel(
     const queries = await measured(split, labels, 0);
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
+    const same = gallery && data.sameInGallery ? ownRows(data.sameInGallery, queries, gallery) : undefined;
     const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
       ...measuring,
       labelSets: queries.labelSets,
       ...(onSearch && { onProgress: onSearch }),
-      ...(gallery && { gallery: { ...gallery, own } }),
+      ...(gallery && { gallery: { ...gallery, own, same, withoutMatch: data.withoutMatch } }),
       stop: signal,
     });
     return { metrics, queries, gallery, own, collapsed: collapsed(queries, gallery), dispose };

@@ -1,5 +1,5 @@
 import { scope, type Tensor, tensor } from '@conquer-dml/torch';
-import { seenByOwnCamera } from '../evaluate/cameras.js';
+import { seenByOwnCamera } from '../data/own-camera.js';
 import { type EvaluateOptions, evaluateEmbeddings } from '../evaluate/evaluate.js';
 import { groupMeans } from '../evaluate/group-means.js';
 import { PairDistances } from '../evaluate/pair-distances.js';

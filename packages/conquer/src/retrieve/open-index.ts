@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { ImageInput } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
+import { testTimeOf } from '../models/test-time.js';
 import { type Classified, type ClassifyOptions, classify } from './classify.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex, type IndexSearchOptions, type OpenIndexOptions } from './image-index.js';
@@ -87,7 +88,9 @@ export async function openIndex(path: string, options: OpenSearchOptions = {}): 
         `${path} was made with the run ${from}, which is no longer there: say where it is now`,
       );
     const { checkpoint } = origin;
-    const model = await openModel(from, { ...rest, ...(checkpoint && { checkpoint }) });
+    const plain = await openModel(from, { ...rest, ...(checkpoint && { checkpoint }) });
+    // An index of flips, crops or a prefix says so in whose rows they are.
+    const model = plain.atTestTime(testTimeOf(origin.embedder));
     try {
       index.requireEmbedder(model);
     } catch (error) {

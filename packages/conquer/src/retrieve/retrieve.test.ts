@@ -7,11 +7,13 @@ import { Generator, liveTensors, randn, scope } from '@conquer-dml/torch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openFolder } from '../datasets/folder.js';
 import { Interrupted } from '../interrupted.js';
+import type { TestTimeOptions } from '../models/test-time.js';
 import { drawnExperiment, saveDrawn } from '../testing/saved-run.js';
 import { trainEmbedding } from '../train/train-embedding.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
 import { indexFolder } from './index-folder.js';
+import { openIndex } from './open-index.js';
 import { openModel } from './open-model.js';
 
 let folder: string;
@@ -131,6 +133,24 @@ describe('openModel', () => {
 const pathsIn = (index: ImageIndex) => [...index.items()].map(({ images }) => images[0]!.path);
 
 describe('an index', () => {
+  it('of a prefix and of mirror images says so, and is searched so again', async () => {
+    using plain = await openModel(run);
+    const ways: Partial<TestTimeOptions>[] = [{ prefix: 5 }, { flips: true }, { crops: 5, prefix: 3 }];
+    for (const way of ways) {
+      const model = plain.atTestTime(way);
+      const file = join(folder, `way-${JSON.stringify(way).replaceAll(/\W/g, '')}.index`);
+      using index = (await indexFolder(model, images)).index;
+      expect(index.rows('class-1/1.svg')!.shape).toEqual([1, way.prefix ?? 16]);
+      index.save(file);
+      const search = await openIndex(file);
+      // Untrained, it says nearly the same of all of them.
+      const found = await search.search(join(images, 'class-1/1.svg'), { k: 12 });
+      expect(found.find(({ id }) => id === 'class-1/1.svg')!.similarity).toBeGreaterThan(0.9999);
+      search.close();
+      expect(() => index.requireEmbedder(plain)).toThrow(/other weights|as .* does not see them/);
+    }
+  });
+
   it('finds each image itself first, then its class, after it was saved and opened', async () => {
     const before = liveTensors();
     {

@@ -4,6 +4,7 @@ import type { Tensor } from '@conquer-dml/torch';
 import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import { embedImages } from '../evaluate/embed.js';
 import type { EmbeddingNetwork } from '../models/embedding-network.js';
+import { atTestTime, type TestTimeOptions, testTimeId } from '../models/test-time.js';
 import type { Embedder, EmbedRequest } from './embedder.js';
 
 /** Where a model was opened. */
@@ -29,6 +30,18 @@ export class TrainedModel implements Embedder {
     this.id = id;
     this.source = source;
     this.checkpoint = checkpoint;
+  }
+
+  /**
+   * The same network used in another way: mirrored, cut in several places, its embedding cut. Its identity says so, so that
+   * rows of the one are not compared with rows of the other. It shares the network: close one of the two.
+   *
+   * @throws RangeError for a prefix of more dimensions than there are
+   */
+  atTestTime(options: Partial<TestTimeOptions>): TrainedModel {
+    const { source, checkpoint } = this;
+    const id = testTimeId(this.id, options);
+    return new TrainedModel(atTestTime(this.model, options), { id, source, checkpoint }, this.device);
   }
 
   get dim(): number {

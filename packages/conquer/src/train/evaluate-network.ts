@@ -5,6 +5,7 @@ import type { ExpandOptions } from '../evaluate/expand.js';
 import { type Builder, buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingNetwork } from '../models/embedding-network.js';
+import { atTestTime, type TestTimeOptions } from '../models/test-time.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
 import { setUpEngine } from './engine.js';
 
@@ -15,6 +16,8 @@ export interface EvaluateNetworkOptions extends Builder {
   rerank?: KReciprocalOptions | null | undefined;
   /** Embeddings take up what is most similar to them first. */
   expand?: ExpandOptions | null | undefined;
+  /** How the network is used, beside what it was trained with: mirrored, cut in several places. */
+  testTime?: Partial<TestTimeOptions> | undefined;
   /** Recall@1 also of the first so many dimensions; default those of the experiment's `model.prefixes`. */
   prefixes?: readonly number[] | undefined;
   /** Keep decoded images on the disk; by default as the experiment has it. */
@@ -44,12 +47,21 @@ const seeds = Array.from({ length: 10 }, (_, seed) => seed);
  * @param experiment its `data` says how images are read, its `train` where
  */
 export async function evaluateNetwork(
-  model: EmbeddingNetwork,
+  network: EmbeddingNetwork,
   experiment: Experiment,
   dataset: Dataset,
   options: EvaluateNetworkOptions,
 ): Promise<EvaluatedSets> {
-  const { metrics: wanted = evaluatedMetrics, rerank, expand, prefixes, cached, ...builder } = options;
+  const {
+    metrics: wanted = evaluatedMetrics,
+    rerank,
+    expand,
+    prefixes,
+    testTime = {},
+    cached,
+    ...builder
+  } = options;
+  const model = atTestTime(network, testTime);
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);

@@ -28,6 +28,8 @@ interface EvalFlags {
   rerank?: string;
   expand?: string;
   prefixes?: string;
+  flips?: boolean;
+  crops?: string;
   plugin?: string;
   json?: boolean;
 }
@@ -110,7 +112,10 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   if (!json) printTable(rows, retrieval);
 }
 
-function printTable(rows: readonly ResultRow[], { rerank, expand }: RetrievalOptions): void {
+function printTable(
+  rows: readonly ResultRow[],
+  { rerank, expand, testTime: { flips, crops = 1 } = {} }: RetrievalOptions,
+): void {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
   const shown = names.flatMap((name) => {
     const metric = metricNamed(name)?.metric;
@@ -131,6 +136,8 @@ function printTable(rows: readonly ResultRow[], { rerank, expand }: RetrievalOpt
       : []),
     ...(rerank ? ['searches re-ranked by mutual neighbours'] : []),
     ...(expand ? [`expanded: ${expand.what}`] : []),
+    ...(flips ? ['with mirror images'] : []),
+    ...(crops > 1 ? [`of ${crops} crops`] : []),
   ];
   process.stdout.write(`${resultsTable(rows)}\n${notes.join('; ')}\n`);
 }

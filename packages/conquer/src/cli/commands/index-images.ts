@@ -2,6 +2,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { type Calibration, IndexFolder, RunFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
+import type { TestTimeOptions } from '../../models/test-time.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexCsv } from '../../retrieve/index-csv.js';
@@ -11,6 +12,7 @@ import { namingFlags } from '../fill.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
 import { requireWritableFolder } from '../output-file.js';
 import { type Output, progressBar } from '../terminal.js';
+import { testTimeFlags } from '../test-time-flags.js';
 
 interface IndexFlags {
   model?: string;
@@ -24,6 +26,9 @@ interface IndexFlags {
   datasetDir?: string;
   cache?: string;
   onBadImage: 'skip' | 'fail';
+  prefix?: string;
+  flips?: boolean;
+  crops?: string;
   json?: boolean;
 }
 
@@ -57,6 +62,9 @@ export function add(program: Command): undefined {
         .choices(['skip', 'fail'])
         .default('skip'),
     )
+    .option('--prefix <n>', 'keep the first n dimensions of a nested embedding, at length 1 [all]')
+    .option('--flips', 'the mean of an image and its mirror image')
+    .option('--crops <n>', '5: the mean of the centre and the four corners [1]')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print one line of JSON')
     .addHelpText(
@@ -65,7 +73,8 @@ export function add(program: Command): undefined {
     )
     .action(async (paths: string[], options: IndexFlags) => {
       const { folder, model: named } = modelAndFolder(paths, options.model);
-      const { out: file, model: _, threads, json = false, datasetDir, cache, ...others } = options;
+      const { out: file, model: _, threads, json = false, datasetDir, cache, ...flags } = options;
+      const { prefix, flips, crops, ...others } = flags;
       const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
       if (datasetDir !== undefined)
         note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
@@ -75,6 +84,7 @@ export function add(program: Command): undefined {
         folder,
         file,
         ...others,
+        testTime: testTimeFlags({ prefix, flips, crops }),
         threads: threads === undefined ? null : threadsOf(threads),
         json,
         progress: process.stderr,
@@ -116,6 +126,8 @@ export interface IndexCommand {
   /** Null: one a core. */
   threads: number | null;
   onBadImage: 'skip' | 'fail';
+  /** How the model is used, beside what it was trained with; the index says it, and its searches do the same. */
+  testTime?: Partial<TestTimeOptions> | undefined;
   json: boolean;
   /** Takes progress and warnings. */
   progress: Output;
@@ -138,7 +150,8 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   const path = command.file ?? join(folderOf(run), `${name}.index`);
   if (command.file !== undefined) requireWritableFolder('--out', path);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
-  using model = await modelOf(run, { checkpoint, device, plugin, arch, revision, progress });
+  const { testTime } = command;
+  using model = await modelOf(run, { checkpoint, device, plugin, arch, revision, testTime, progress });
   if (command.file === undefined) requireWritableFolder('the index', path);
   const isNew = !new IndexFolder(path).exists();
   const next = { folder, embedder: model.id, source: model.source, checkpoint: model.checkpoint };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Json, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { testTimeOf } from '../../models/test-time.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
@@ -117,7 +118,14 @@ async function addItem(
       `${path} is of rows that no run made: items are added from a program, with rows of the same kind`,
     );
   namingFlags(() => setUpEngine({ train: { device } }));
-  using model = await modelOf(source, { checkpoint: origin.checkpoint, device, plugin, progress });
+  const testTime = testTimeOf(origin.embedder);
+  using model = await modelOf(source, {
+    checkpoint: origin.checkpoint,
+    device,
+    plugin,
+    testTime,
+    progress,
+  });
   index.requireEmbedder(model);
   const rows = await model.embed(images.map((image) => new Uint8Array(readImage(image))));
   const name = id ?? basename(images[0]!);

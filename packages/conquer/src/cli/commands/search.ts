@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
+import { testTimeOf } from '../../models/test-time.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
 import { setUpEngine } from '../../train/engine.js';
@@ -114,6 +115,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     device,
     plugin,
     arch: command.arch,
+    testTime: testTimeOf(origin.embedder),
     progress: warnings,
   });
   try {
