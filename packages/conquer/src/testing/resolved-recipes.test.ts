@@ -229,6 +229,8 @@ const since: string[] = [
   'lr-last',
   'memory-form',
   'memory-momentum',
+  'prefixes',
+  'prefix-weights',
   'memory-size',
   'memory-start',
   'memory-weight',
