@@ -116,7 +116,7 @@ function namedImage(row: CsvRow, columns: ReadonlyMap<Column, number>, file: str
   const labels = columns.has('labels')
     ? [...new Set(several)]
     : [cell('label')].filter((label) => label !== '');
-  const box = boxOf(
+  const box = csvBox(
     ['x', 'y', 'w', 'h'].map((name) => cell(name as Column)),
     row,
     file,
@@ -134,8 +134,8 @@ function namedImage(row: CsvRow, columns: ReadonlyMap<Column, number>, file: str
   };
 }
 
-/** Four empty cells: the whole image. */
-function boxOf(cells: readonly string[], { line }: CsvRow, file: string): Crop | null {
+/** The box of four cells x, y, w and h; null of empty ones: the whole image. @throws UserError with the line, for what is none */
+export function csvBox(cells: readonly string[], { line }: CsvRow, file: string): Crop | null {
   if (cells.every((cell) => cell === '')) return null;
   const wrong = (what: string) =>
     new UserError(

@@ -41,6 +41,10 @@ export class HyperbolicPairwiseLoss extends Loss {
     this.average = all.average;
   }
 
+  override get comparesOtherwise(): string | null {
+    return this.curvature > 0 ? 'by distances in the Poincaré ball' : null;
+  }
+
   /** Whether an anchor has an image of its class to be told from others. */
   override hasEnough(anchors: Labelled): boolean {
     return countPairs(anchors, anchors).positives.some((count) => count > 0);

@@ -24,6 +24,13 @@ export abstract class Loss extends nn.Module implements MiningBounds {
   get takes(): 'tuples' | 'pairs' | 'either' {
     return 'tuples';
   }
+  /**
+   * How it compares images where the angle between embeddings does not rank them as it does, in words: evaluation and search go by
+   * that angle. null: they rank alike.
+   */
+  get comparesOtherwise(): string | null {
+    return null;
+  }
   /** Whether images may have several labels each, or a similarity may be given in their place; if not, both are refused. */
   get takesSeveralLabels(): boolean {
     return false;

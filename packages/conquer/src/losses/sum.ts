@@ -37,6 +37,10 @@ export class SumLoss extends Loss {
     return 'either' as const;
   }
 
+  override get comparesOtherwise(): string | null {
+    return this.losses.map((loss) => loss.comparesOtherwise).find((how) => how !== null) ?? null;
+  }
+
   override get takesSeveralLabels(): boolean {
     return this.losses.every((loss) => loss.takesSeveralLabels);
   }
