@@ -34,12 +34,11 @@ const losses = {
     loss('losses.CircleLoss(m=0.4, gamma=80)', ({ CircleLoss }) => new CircleLoss()),
   ),
   ContrastiveLoss: is(
-    'ContrastiveLoss',
-    'mean of all pairs here, of those above 0 there (`MeanReducer` to compare); 1e-6 is added to differences here, as PyTorch does',
+    ['PairContrastiveLoss', 'ContrastiveLoss'],
+    'equal over all pairs (`pair-contrastive` with `distance: euclidean`; by default cosine here); `contrastive` is of tuples, the mean of all',
     loss(
-      'losses.ContrastiveLoss(reducer=reducers.MeanReducer())',
-      ({ ContrastiveLoss }) => new ContrastiveLoss(),
-      { tuples: true },
+      'losses.ContrastiveLoss()',
+      ({ PairContrastiveLoss }) => new PairContrastiveLoss({ distance: 'euclidean' }),
     ),
   ),
   CosFaceLoss: is(
