@@ -8,17 +8,17 @@ export interface HeadRecipe {
 }
 
 /** Epochs between the divisions of a divided head; an epoch is so many steps as `stepsPerEpoch` says. */
-const MOD_EPOCH = 4;
+const MOD_EPOCH = 2;
 
 /** Of all heads, where they do not say otherwise. */
 export const headDefaults: ExperimentInput = {
   data: { sampler: { name: 'class-balanced' }, batchSize: 128, samplesPerClass: 4 },
-  model: { embeddingDim: 256, dropout: 0 },
+  model: { embeddingDim: 512, dropout: 0 },
   loss: { name: 'multi-similarity' },
   divide: { numLearners: 1 },
   optimize: {
     optimizer: { name: 'adam' },
-    learningRate: 3e-4,
+    learningRate: 1e-4,
     lossLearningRate: 1e-3,
     weightDecay: 1e-4,
     maskLearningRateMultiplier: 10,

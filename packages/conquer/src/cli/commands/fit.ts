@@ -53,7 +53,7 @@ export function add(program: Command): undefined {
     )
     .option('--loss <name>', 'loss of all heads [multi-similarity]')
     .option('--miner <name>', 'miner of a loss that takes tuples [distance-weighted]')
-    .option('--embedding-dim <n>', 'dimensions of the embedding [256]')
+    .option('--embedding-dim <n>', 'dimensions of the embedding [512]')
     .option('--batch-size <n>', 'photos of a batch [128]');
   command.option('--choose <name>', `${fitOptions.shape.choose.description} [the recommended one]`);
   for (const [name, flag] of Object.entries(numbers)) {
