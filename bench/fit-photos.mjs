@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { photosOf, splitClasses } from '../packages/conquer/dist/fit/class-splits.js';
 import { gainOf, mapAtRs, recalls, spreadOf } from '../packages/conquer/dist/fit/fit-report.js';
 import { keepFeatures } from '../packages/conquer/dist/fit/keep-features.js';
-import { fit, openFolder } from '../packages/conquer/dist/index.js';
+import { fit as fitHeads, openFolder } from '../packages/conquer/dist/index.js';
 import { preprocessingFor } from '../packages/conquer/dist/models/preprocessing.js';
 import { openPretrained } from '../packages/conquer/dist/models/weights/pretrained.js';
 import { PYTHON } from './sides.mjs';
@@ -58,7 +58,7 @@ async function peer(folder) {
 for (const argument of process.argv.slice(2)) {
   const [name, folder] = argument.split('=');
   const runs = mkdtempSync(join(tmpdir(), 'conquer-bench-runs-'));
-  const report = await fit(
+  const report = await fitHeads(
     { dataset: { name: 'folder', folder }, views: VIEWS, splits: SPLITS, heads: HEADS },
     { run: join(runs, 'run'), threads: THREADS, observer: { onWarning: (text) => console.error(text) } },
   );
