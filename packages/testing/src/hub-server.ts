@@ -136,3 +136,19 @@ function gitSum(content: Uint8Array | string): string {
     .update(content)
     .digest('hex');
 }
+
+/**
+ * Sends this process's clients of the hub to a server of the test, with an empty cache of their own.
+ *
+ * @returns puts back what was set before
+ */
+export function useHub({ endpoint }: Pick<HubServer, 'endpoint'>, home: string): () => void {
+  const ours = { HF_ENDPOINT: endpoint, HF_HOME: home };
+  const former = Object.keys(ours).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, ours);
+  return () => {
+    for (const [name, value] of former)
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  };
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { HubServer } from '@conquer-dml/testing/hub-server';
+import { HubServer, useHub } from '@conquer-dml/testing/hub-server';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { Generator, scope, writeSafetensors } from '@conquer-dml/torch';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -13,19 +13,16 @@ import { resolveExperiment } from './resolve.js';
 const TINY = 'vit_tiny_patch16_224.augreg_in21k';
 let folder = '';
 let hub: HubServer;
-const former = { HF_ENDPOINT: process.env.HF_ENDPOINT, HF_HOME: process.env.HF_HOME };
+let leaveHub = () => {};
 
 beforeEach(async () => {
   folder = temporaryFolder();
   hub = await HubServer.start();
-  process.env.HF_ENDPOINT = hub.endpoint;
-  process.env.HF_HOME = join(folder, 'hf');
+  leaveHub = useHub(hub, join(folder, 'hf'));
 });
 afterEach(async () => {
   await hub.close();
-  for (const [name, value] of Object.entries(former))
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
+  leaveHub();
 });
 
 const build = (model: ExperimentInput['model']) =>

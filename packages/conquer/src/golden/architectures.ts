@@ -1,10 +1,9 @@
 import { noGrad, scope } from '@conquer-dml/torch';
-import { createModel, modelNames } from '../models/create-model.js';
+import { createModel } from '../models/create-model.js';
 import {
   Comparison,
   FLOAT64,
   type GoldenCheck,
-  GoldenFormatError,
   readCases,
   readGoldenTensor,
   readNumber,
@@ -16,24 +15,19 @@ import {
   setDeterministicWeights,
   weightNames,
 } from './deterministic-weights.js';
+import { knownNetwork } from './known-network.js';
 
 /** architectures.json: embeddings and features of networks whose weights are given by a rule. */
 export const checkArchitectures: GoldenCheck = (cases, on = FLOAT64) => {
   const comparison = new Comparison(TOLERANCE[on.dtype]);
   for (const [i, item] of readCases(cases).entries()) {
-    const { arch } = item;
-    if (typeof arch !== 'string') throw new GoldenFormatError(`expected a name for arch of case ${i}`);
-    const known = modelNames.find((name) => name === arch);
-    if (known === undefined) {
-      comparison.notYet(arch);
-      continue;
-    }
-    comparison.begin();
+    const arch = knownNetwork(comparison, item, 'arch', i);
+    if (arch === null) continue;
     const bias = readGoldenTensor(item.embeddingBias, `embeddingBias of case ${i}`);
     const imageSize = readNumber(item.imageSize, `imageSize of case ${i}`);
     const batch = readNumber(item.batch, `batch of case ${i}`);
     const salt = readNumber(item.salt, `salt of case ${i}`);
-    using model = createModel(known, { embeddingDim: bias.data.length }).to(on);
+    using model = createModel(arch, { embeddingDim: bias.data.length }).to(on);
     const { backbone, embedding } = model.parameterGroups();
     const count = [...backbone, ...embedding].reduce((sum, parameter) => sum + parameter.numel(), 0);
     comparison.same(`${arch} parameters`, [count], [readNumber(item.parameterCount, 'parameterCount')]);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Backbone } from '../models/backbones/backbone.js';
-import { createBackbone, modelNames } from '../models/create-model.js';
+import { createBackbone } from '../models/create-model.js';
 import { backboneOfConfig } from '../models/weights/hub-config.js';
 import { loadWeights } from '../models/weights/weights.js';
 import {
@@ -21,6 +21,7 @@ import {
   type SlowGoldenCheck,
 } from './check.js';
 import { hashUniform } from './deterministic-weights.js';
+import { knownNetwork } from './known-network.js';
 import { seenOf } from './preprocessing.js';
 import { tinyOfTimm } from './tiny-backbones.js';
 
@@ -100,14 +101,9 @@ export function compareFeatures(
 export const checkFullBackbones: GoldenCheck = (cases) => {
   const comparison = new Comparison(0);
   for (const [i, item] of readCases(cases).entries()) {
-    const timm = readText(item.timm, `timm of case ${i}`);
-    const name = modelNames.find((known) => known === timm);
-    if (name === undefined) {
-      comparison.notYet(timm);
-      continue;
-    }
-    comparison.begin();
-    using backbone = createBackbone(name, { device: 'meta' });
+    const timm = knownNetwork(comparison, item, 'timm', i);
+    if (timm === null) continue;
+    using backbone = createBackbone(timm, { device: 'meta' });
     const { 'head.weight': _, ...want } = readObject(item.tensors, `tensors of ${timm}`);
     const got = Object.fromEntries(Array.from(backbone.stateDict(), ([key, { shape }]) => [key, shape]));
     const different = [...new Set([...Object.keys(want), ...Object.keys(got)])].filter(

@@ -1,7 +1,7 @@
 import { ImageFiles } from '@conquer-dml/image';
 import { CropSource } from '../data/crop-source.js';
 import { evaluationView } from '../data/view.js';
-import { createBackbone, modelNames } from '../models/create-model.js';
+import { createBackbone } from '../models/create-model.js';
 import type { InputFormat } from '../models/input-format.js';
 import { preprocessingFor } from '../models/preprocessing.js';
 import { Random } from '../random.js';
@@ -12,9 +12,9 @@ import {
   readNumber,
   readNumbers,
   readObject,
-  readText,
   type SlowGoldenCheck,
 } from './check.js';
+import { knownNetwork } from './known-network.js';
 import { goldenPicture } from './picture.js';
 
 /** What a network of this input is given of the picture: size×size×3 bytes of RGB. */
@@ -34,16 +34,11 @@ export async function seenOf(
 export const checkPreprocessing: SlowGoldenCheck = async (cases) => {
   const comparison = new Comparison(0);
   for (const [i, item] of readCases(cases).entries()) {
-    const timm = readText(item.timm, `timm of case ${i}`);
-    const name = modelNames.find((known) => known === timm);
-    if (name === undefined) {
-      comparison.notYet(timm);
-      continue;
-    }
-    comparison.begin();
+    const timm = knownNetwork(comparison, item, 'timm', i);
+    if (timm === null) continue;
     const picture = readObject(item.picture, `picture of case ${i}`);
     const [width, height, cell] = ['width', 'height', 'cell'].map((key) => readNumber(picture[key], key));
-    using backbone = createBackbone(name, { device: 'meta' });
+    using backbone = createBackbone(timm, { device: 'meta' });
     const { bytes, size } = await seenOf(backbone.input, [width as number, height as number], cell as number);
     const middle = Math.floor(size / 2);
     const wanted = (field: string) => {

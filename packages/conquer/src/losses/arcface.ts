@@ -1,4 +1,4 @@
-import { aten, F, nn, noGrad, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
@@ -6,6 +6,7 @@ import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
 import { withAngularMargin } from './additive-angular-margin.js';
+import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 import { weighedOption } from './mined-option.js';
@@ -67,9 +68,7 @@ export class ArcFaceLoss extends Loss {
     this.filterThreshold = all.filterThreshold;
     this.usesTuples = all.weighed;
     this.#asCollection = compat === 'revisiting-dml';
-    this.classWeights = nn.parameter(
-      randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
-    );
+    this.classWeights = drawnCentres([numClasses, embeddingDim], generator);
   }
 
   override get takes() {

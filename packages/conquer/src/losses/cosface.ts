@@ -1,9 +1,10 @@
-import { aten, F, full, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, full, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
+import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 import { weighedOption } from './mined-option.js';
@@ -39,9 +40,7 @@ export class CosFaceLoss extends Loss {
     this.margin = margin;
     this.scale = scale;
     this.usesTuples = weighed;
-    this.classWeights = nn.parameter(
-      randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
-    );
+    this.classWeights = drawnCentres([numClasses, embeddingDim], generator);
   }
 
   override get takes() {

@@ -1,8 +1,9 @@
-import { F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { F, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
+import { drawnCentres } from './drawn-centres.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 
 const options = z.strictObject({
@@ -35,9 +36,7 @@ export class NormalizedSoftmaxLoss extends Loss {
     const { temperature, labelSmoothing } = withDefaults('NormalizedSoftmaxLoss', options, given);
     this.temperature = temperature;
     this.labelSmoothing = labelSmoothing;
-    this.classWeights = nn.parameter(
-      randn([numClasses, embeddingDim], { generator }).div_(Math.sqrt(embeddingDim)),
-    );
+    this.classWeights = drawnCentres([numClasses, embeddingDim], generator);
   }
 
   forward(rows: Rows): Tensor {

@@ -1,9 +1,10 @@
-import { aten, F, full, nn, randn, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { aten, F, full, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
+import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 import { weighedOption } from './mined-option.js';
@@ -62,8 +63,7 @@ export class SoftTripleLoss extends Loss {
     this.tau = all.tau;
     this.rootOffset = all.rootOffset;
     this.usesTuples = all.weighed;
-    const drawn = randn([numClasses, all.centresPerClass, embeddingDim], { generator });
-    this.centres = nn.parameter(drawn.div_(Math.sqrt(embeddingDim)));
+    this.centres = drawnCentres([numClasses, all.centresPerClass, embeddingDim], generator);
   }
 
   override get takes() {

@@ -1,10 +1,11 @@
-import { aten, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
 import { withAngularMargin } from './additive-angular-margin.js';
+import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
 import { weighedOption } from './mined-option.js';
@@ -44,8 +45,7 @@ export class SubCentreArcFaceLoss extends Loss {
     this.scale = all.scale;
     this.subCentres = all.subCentres;
     this.usesTuples = all.weighed;
-    const drawn = randn([numClasses * all.subCentres, embeddingDim], { generator });
-    this.centres = nn.parameter(drawn.div_(Math.sqrt(embeddingDim)));
+    this.centres = drawnCentres([numClasses * all.subCentres, embeddingDim], generator);
   }
 
   override get takes() {

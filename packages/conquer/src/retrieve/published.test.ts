@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
-import { HubServer } from '@conquer-dml/testing/hub-server';
+import { HubServer, useHub } from '@conquer-dml/testing/hub-server';
 import { writeDiscs } from '@conquer-dml/testing/pictures';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { Generator, liveTensors, scope, writePth, writeSafetensors } from '@conquer-dml/torch';
@@ -18,7 +18,7 @@ let folder = '';
 let photos: string[] = [];
 let hub: HubServer;
 let notes: string[] = [];
-const former = { HF_ENDPOINT: process.env.HF_ENDPOINT, HF_HOME: process.env.HF_HOME };
+let leaveHub = () => {};
 
 beforeEach(async () => {
   folder = temporaryFolder();
@@ -26,14 +26,11 @@ beforeEach(async () => {
   writeDiscs(join(folder, 'photos'), 1);
   photos = ['00', '01', '02'].map((label) => join(folder, 'photos/images', `class-${label}`, '0.svg'));
   hub = await HubServer.start();
-  process.env.HF_ENDPOINT = hub.endpoint;
-  process.env.HF_HOME = join(folder, 'hf');
+  leaveHub = useHub(hub, join(folder, 'hf'));
 });
 afterEach(async () => {
   await hub.close();
-  for (const [name, value] of Object.entries(former))
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
+  leaveHub();
 });
 
 const onNote = (text: string) => void notes.push(text);

@@ -1,63 +1,39 @@
 import { UserError } from '@conquer-dml/run';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { embedFolder } from '../../retrieve/embed-folder.js';
 import { embeddingFormats, formatOf } from '../../retrieve/embeddings/embedding-formats.js';
 import { type Shard, shardFile, shardOf } from '../../retrieve/embeddings/shard.js';
 import { mergeEmbeddings } from '../../retrieve/merge-embeddings.js';
 import { setUpEngine } from '../../train/engine.js';
+import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
 import { modelNamed, modelOf } from '../model-of.js';
 import { requireWritable } from '../output-file.js';
 import { shardOfJob } from '../shard-of-job.js';
 import { progressBar } from '../terminal.js';
 
-interface EmbedFlags {
-  model?: string;
-  arch?: string;
-  revision?: string;
+interface EmbedFlags extends EmbeddingFlags {
   out: string;
   shard?: string;
   shards?: string;
   merge?: boolean;
-  checkpoint: 'best' | 'last';
-  device?: string;
-  threads?: string;
   batchSize?: string;
-  onBadImage: 'skip' | 'fail';
-  plugin?: string;
-  json?: boolean;
 }
 
 const kinds = embeddingFormats.map(({ extension, help }) => `  ${extension.padEnd(12)} ${help}`).join('\n');
 
 export function add(program: Command): undefined {
-  program
+  const command = program
     .command('embed')
     .description('embed the images of a folder into a file')
     .argument('[folder]', 'images, in it or its subfolders; none with --merge')
-    .requiredOption('--out <file>', 'the file; what its name ends in says the kind')
-    .option(
-      '--model <name>',
-      'a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
-    )
-    .option('--arch <name>', 'the network, for a file of weights that does not say it')
-    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
+    .requiredOption('--out <file>', 'the file; what its name ends in says the kind');
+  modelFlags(command)
     .option('--shard <i/n>', 'only this one of so many equal parts, into NAME-0000i-of-0000n')
     .option('--shards <n>', 'the same, i being JOB_COMPLETION_INDEX + 1 or the place in the Slurm array')
     .option('--merge', 'join the parts that lie beside --out under its name')
-    .addOption(
-      new Option('--checkpoint <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
-    )
-    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
-    .option('--threads <n>', 'of libtorch and of reading images [one a core]')
-    .option('--batch-size <n>', 'images of a batch [64]')
-    .addOption(
-      new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
-        .choices(['skip', 'fail'])
-        .default('skip'),
-    )
-    .option('--plugin <file>', 'parts of your own that the run was trained with')
-    .option('--json', 'print one line of JSON')
+    .option('--batch-size <n>', 'images of a batch [64]');
+  embeddingFlags(command)
     .addHelpText(
       'after',
       `\nInterrupted, it goes on where it was. Each task of a Slurm array takes its part.\n${kinds}\nExample: conquer embed photos --model facebook/dinov2-small --out x.parquet`,

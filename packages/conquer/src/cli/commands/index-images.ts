@@ -8,65 +8,43 @@ import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexCsv } from '../../retrieve/index-csv.js';
 import { type IndexFolderOptions, indexFolder } from '../../retrieve/index-folder.js';
 import { setUpEngine } from '../../train/engine.js';
+import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
 import { requireWritableFolder } from '../output-file.js';
 import { type Output, progressBar } from '../terminal.js';
 import { testTimeFlags } from '../test-time-flags.js';
 
-interface IndexFlags {
-  model?: string;
-  arch?: string;
-  revision?: string;
+interface IndexFlags extends EmbeddingFlags {
   out?: string;
-  checkpoint: 'best' | 'last';
-  device?: string;
-  plugin?: string;
-  threads?: string;
   datasetDir?: string;
   cache?: string;
-  onBadImage: 'skip' | 'fail';
   prefix?: string;
   flips?: boolean;
   crops?: string;
-  json?: boolean;
 }
 
 export function add(program: Command): undefined {
-  program
+  const command = program
     .command('index')
     .description('embed images, to search them')
     .usage('[options] [run] <folder or CSV file>')
     .argument(
       '<paths...>',
       'images, in a folder or its subfolders, or listed in a CSV file; before it the run, instead of --model',
-    )
-    .option(
-      '--model <name>',
-      'a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
-    )
-    .option('--arch <name>', 'the network, for a file of weights that does not say it')
-    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
+    );
+  modelFlags(command)
     .option(
       '--out <folder>',
       'the index, a folder (default: FOLDER.index in the run folder, beside the checkpoint, or here)',
     )
-    .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
-    .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
-    .option('--threads <n>', 'of libtorch and of reading images [one a core]')
     // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
     .addOption(new Option('--dataset-dir <path>').hideHelp())
     .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp())
-    .addOption(
-      new Option('--on-bad-image <what>', 'images that cannot be read: leave them out, or end')
-        .choices(['skip', 'fail'])
-        .default('skip'),
-    )
     .option('--prefix <n>', 'keep the first n dimensions of a nested embedding, at length 1 [all]')
     .option('--flips', 'the mean of an image and its mirror image')
-    .option('--crops <n>', '5: the mean of the centre and the four corners [1]')
-    .option('--plugin <file>', 'parts of your own that the run was trained with')
-    .option('--json', 'print one line of JSON')
+    .option('--crops <n>', '5: the mean of the centre and the four corners [1]');
+  embeddingFlags(command)
     .addHelpText(
       'after',
       '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; the others are the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small\n         conquer index runs/demo products.csv --out shop.index',

@@ -71,7 +71,7 @@ function table(models: readonly DescribedModel[]): string {
     chars: PLAIN,
   });
   for (const model of models) {
-    const { name, parameters, input, dim, license, recall } = model;
+    const { name, parameters, input, dim, license, licenseChecked, recall } = model;
     const values = recall
       ? [recall.cub, recall.cars, recall.sop, recall.inshop].map((value) => value.toFixed(1))
       : ['', '', '', ''];
@@ -80,13 +80,17 @@ function table(models: readonly DescribedModel[]): string {
       millions(parameters),
       `${input.size}`,
       `${dim}`,
-      license,
+      licenseChecked ? license : `${license} ?`,
       access(model),
       ...(known ? values : []),
     ]);
   }
-  return `${rows}\n${known ? `${RECALL_SOURCE}\n` : ''}conquer models NAME tells of one\n`;
+  const doubt = models.some(({ licenseChecked }) => !licenseChecked) ? `?: ${UNCHECKED}\n` : '';
+  return `${rows}\n${known ? `${RECALL_SOURCE}\n` : ''}${doubt}conquer models NAME tells of one\n`;
 }
+
+/** Of a licence. */
+const UNCHECKED = 'as its authors give it elsewhere, not looked up: the repository on the hub says it';
 
 const PLAIN = {
   ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '' },
@@ -95,7 +99,8 @@ const PLAIN = {
 };
 
 function described(model: DescribedModel): string {
-  const { name, repository, license, gated, builtIn, parameters, dim, input, note, recall } = model;
+  const { name, repository, license, licenseChecked, gated, builtIn, parameters, dim, input, note, recall } =
+    model;
   const { size, cropShare, mean, std, interpolation } = { ...usualInput, ...input };
   const from = builtIn
     ? `the package @conquer-dml/weights (published as ${repository})`
@@ -107,7 +112,7 @@ function described(model: DescribedModel): string {
       'images',
       `${size} × ${size} pixels, ${interpolation}, ${Math.round(100 * cropShare)} % of the short side, mean ${mean.join(' ')}, std ${std.join(' ')}`,
     ],
-    ['licence', license],
+    ['licence', licenseChecked ? license : `${license} (${UNCHECKED})`],
     ['weights', from],
     ...(note === undefined ? [] : [['note', note]]),
     ...(recall === null

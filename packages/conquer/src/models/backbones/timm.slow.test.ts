@@ -14,6 +14,7 @@ import { createBackbone } from '../create-model.js';
 import { pooledFeatures } from '../layers/pooled-features.js';
 import { preprocessingFor } from '../preprocessing.js';
 import { builtInWeights } from '../weights/built-in.js';
+import { listModels } from '../weights/list-models.js';
 import { loadWeights } from '../weights/weights.js';
 import type { Backbone } from './backbone.js';
 
@@ -84,6 +85,32 @@ describeWithPyPI('from a file to the vector as timm', ['timm', 'torch', 'torchvi
     // The pixels are the same, to the byte.
     for (const [i, want] of wanted.entries())
       expect(1 - cosine(want, rows[i] as number[]), paths[i]).toBeLessThan(1e-9);
+  });
+
+  it('has repository, licence and what is seen of each name as timm', () => {
+    const listed = listModels().filter(({ name }) => !name.includes('/'));
+    const known = runPython<[string, string | null, number, string][]>(
+      `
+        from timm.models import get_pretrained_cfg
+        output = []
+        for name in input['names']:
+            cfg = get_pretrained_cfg(name)
+            hub = cfg.hf_hub_id or ''
+            output.append([hub + name if hub.endswith('/') else hub, cfg.license, cfg.crop_pct, cfg.interpolation])
+      `,
+      { names: listed.map(({ name }) => name) },
+      pypiPython,
+    );
+    expect(listed.length).toBeGreaterThan(300);
+    for (const [i, { name, repository, license, licenseChecked, input }] of listed.entries()) {
+      const { cropShare = 0.875, interpolation = 'bilinear' } = input;
+      expect([repository, license, cropShare, interpolation], name).toEqual([
+        known[i]![0],
+        known[i]![1] ?? 'unknown',
+        ...known[i]!.slice(2),
+      ]);
+      expect(licenseChecked, name).toBe(true);
+    }
   });
 
   // The short side is resized to 248 of its tag, not to 256, or to 256.

@@ -7,7 +7,7 @@ import type { Published } from './published.js';
 
 /** What there is to know of published weights before they are fetched. */
 export interface ListedModel
-  extends Pick<Published, 'name' | 'repository' | 'license' | 'gated' | 'input' | 'note'> {
+  extends Pick<Published, 'name' | 'repository' | 'license' | 'licenseChecked' | 'gated' | 'input' | 'note'> {
   /** Whether they come with the program. */
   builtIn: boolean;
   /** Measured without training; null: by nobody that we could name. */
@@ -26,8 +26,8 @@ const allPublished = () => (backbones as readonly BackbonePart[]).flatMap(({ pub
 
 /** The weights that have a public name. */
 export function listModels(): ListedModel[] {
-  return allPublished().map(({ name, repository, license, gated, input, note }) => ({
-    ...{ name, repository, license, gated, input },
+  return allPublished().map(({ name, repository, license, licenseChecked, gated, input, note }) => ({
+    ...{ name, repository, license, licenseChecked, gated, input },
     ...(note !== undefined && { note }),
     builtIn: name === BUILT_IN,
     recall: knownRecall(name),

@@ -12,6 +12,11 @@ export interface Published<Name extends string = string, Shape = unknown> {
   readonly repository: string;
   /** The licence of the weights, as their repository names it. */
   readonly license: string;
+  /**
+   * Whether the licence was held to what a library says of the weights (timm's own list). Those of transformers' naming stand here
+   * as their authors give them elsewhere: no package names them, and the repositories were not looked at.
+   */
+  readonly licenseChecked: boolean;
   /** Whether their terms have to be agreed to on the hub before they can be fetched. */
   readonly gated: boolean;
   /** What has to be known before they are used, in a line. */
@@ -33,7 +38,7 @@ export function weightsOf<Shape>() {
         const name = `${architecture}.${tag}` as const;
         // One repository holds the weights under both names.
         const repository = `timm/${name.replace('_quickgelu', '')}`;
-        return { name, shape, input, license, repository, gated: false };
+        return { name, shape, input, license, licenseChecked: true, repository, gated: false };
       });
     },
 
@@ -45,7 +50,7 @@ export function weightsOf<Shape>() {
       { license = 'apache-2.0', gated = false }: { license?: string; gated?: boolean } = {},
     ): Published<Repository, Shape>[] {
       return repositories.map((name) => ({
-        ...{ name, shape, license, repository: name, gated },
+        ...{ name, shape, license, licenseChecked: false, repository: name, gated },
         input: { ...input, centre: 'down' as const },
       }));
     },
