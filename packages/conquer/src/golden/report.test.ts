@@ -27,13 +27,19 @@ describe('goldenReport', () => {
     const losses = JSON.parse(readFileSync(join(fixtures, 'losses-revisiting-dml.json'), 'utf8'));
     for (const item of losses) if (item.loss === 'snr') item.loss = 'another';
     writeFileSync(join(folder, 'losses-revisiting-dml.json'), JSON.stringify(losses));
-    writeFileSync(join(folder, 'other.json'), '[]');
     const { lines, off } = await report(folder);
     expect(off).toBe(false);
     expect(line(lines, 'reassign.json')).toMatch(/3 cases, worst relative error 0\.0e\+0/);
     expect(line(lines, 'losses-revisiting-dml.json')).toMatch(/30 cases, .*; not yet: another \(3\)/);
     expect(line(lines, 'miners.json')).toMatch(/missing/);
-    expect(line(lines, 'other.json')).toMatch(/not yet/);
+  });
+
+  it('is off where there is a file that nothing here reads', async () => {
+    copy('reassign.json');
+    writeFileSync(join(folder, 'other.json'), '[]');
+    const { lines, off } = await report(folder);
+    expect(off).toBe(true);
+    expect(line(lines, 'other.json')).toMatch(/OFF: nothing here reads a file of this name/);
   });
 
   it('is off when a number is off, and says which', async () => {

@@ -10,7 +10,7 @@ import { goldenFiles } from './files.js';
  * @param device where the implementation computes
  * @param print takes a line for each file of the folder and each known file that it lacks, as soon as it is known;
  *   failures are indented below theirs
- * @returns whether something is off: a number, or a file that cannot be read
+ * @returns whether something is off: a number, a file that cannot be read, or one that is not known
  * @throws UserError if the folder cannot be read or holds none of the known files
  */
 export async function goldenReport(
@@ -29,8 +29,10 @@ export async function goldenReport(
   for (const name of [...new Set([...known, ...present])].sort()) {
     const check = goldenFiles[name];
     if (!present.includes(name)) add(name, 'missing: not in this folder');
-    else if (!check) add(name, 'not yet: nothing here reads a file of this name');
-    else {
+    else if (!check) {
+      add(name, 'OFF: nothing here reads a file of this name');
+      off = true;
+    } else {
       try {
         const result = await check(
           JSON.parse(readFileSync(join(folder, name), 'utf8')),
