@@ -36,13 +36,13 @@ it('importing any module of the house loads neither libtorch nor the image addon
   expect(byUse).toEqual([expect.stringMatching(/conquer_torch\.node$/)]);
 });
 
-it("import 'conquer-dml' takes less than 0.15 s of the processor", () => {
+it("import 'conquer-dml' takes the processor no longer than four starts of Node", () => {
   const program = `
-    const before = process.cpuUsage();
+    const start = process.cpuUsage();
     await import('conquer-dml');
-    const { user, system } = process.cpuUsage(before);
-    console.log((user + system) / 1e6);`;
-  const seconds = Array.from({ length: 5 }, () => Number(run(program)));
-  // What else runs on the machine makes it longer only.
-  expect(Math.min(...seconds)).toBeLessThan(0.15);
+    const { user, system } = process.cpuUsage(start);
+    console.log((user + system) / (start.user + start.system));`;
+  const ratios = Array.from({ length: 5 }, () => Number(run(program)));
+  // What else runs on the machine makes either longer only.
+  expect(Math.min(...ratios)).toBeLessThan(4);
 });

@@ -34,27 +34,9 @@ import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
 import { batchOptions, type SamplerContext } from '../samplers/batch-sampler.js';
 import type { Tracker, TrackerContext } from '../track/tracker.js';
-import { builtInParts, type Experiment, type Parts } from './experiment.js';
-import type { OwnParts } from './own-parts.js';
+import type { Builder, Progress } from './builder.js';
+import { builtInParts, type Experiment } from './experiment.js';
 import { refusePrefixes } from './prefixes.js';
-
-/** How far something is that is prepared once. */
-export type Progress = (progress: { done: number; total: number }) => void;
-
-/** Who builds, and is told of it. */
-export interface Builder {
-  /** Default: those that come with the program. */
-  parts?: Parts;
-  /** Code in the place of named parts. */
-  own?: OwnParts;
-  /** Asked for each preparation that may take long, such as decoding, with what it is. */
-  onPreparation?: (what: string) => Progress;
-  /** Told in a line what is left out or deviates. */
-  onWarning?: (text: string) => void;
-  /** Told in a line what is worth knowing and as it should be. */
-  onNote?: (text: string) => void;
-  signal?: AbortSignal;
-}
 
 const missing = (path: string, own: { own: string }) =>
   new OptionError(path, `is code of one's own (${own.own}), which no file holds: call train() with it`);

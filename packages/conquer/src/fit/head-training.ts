@@ -5,7 +5,6 @@ import { interleaveLearners, type LearnerBatches } from '../divide/interleave.js
 import type { ScheduledEpoch } from '../divide/schedule.js';
 import { evaluateEmbeddings } from '../evaluate/evaluate.js';
 import {
-  type Builder,
   buildAverage,
   buildLearningRates,
   buildLoss,
@@ -15,6 +14,7 @@ import {
   buildSampler,
   buildSchedule,
 } from '../experiment/build.js';
+import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { Random } from '../random.js';

@@ -3,7 +3,6 @@ import { RunFolder, writeFileAtomic } from '@conquer-dml/run';
 import { Generator } from '@conquer-dml/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import {
-  type Builder,
   buildAverage,
   buildLearningRates,
   buildLoss,
@@ -13,6 +12,7 @@ import {
   buildSampler,
   buildSchedule,
 } from '../experiment/build.js';
+import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { Backbone } from '../models/backbones/backbone.js';
 import { Random } from '../random.js';

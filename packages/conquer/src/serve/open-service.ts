@@ -65,7 +65,7 @@ function modelOfIndex(path: string, { folder, model, checkpoint }: ServiceSource
   const from = model ?? origin.source;
   if (model === undefined && isAbsolute(from) && !existsSync(from))
     throw new UserError(
-      `${path} was made with ${from}, which is no longer there: say where it is now with --model`,
+      `${path} was made with ${from}, which is no longer there: name where it is now as its model`,
     );
   const which = isFile(from) ? null : (checkpoint ?? origin.checkpoint);
   return { from, checkpoint: which };

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type RunFolder, UserError } from '@conquer-dml/run';
 import { Generator } from '@conquer-dml/torch';
-import { type Builder, buildNetwork } from '../experiment/build.js';
+import { buildNetwork } from '../experiment/build.js';
+import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { otherThanRecorded } from '../models/network-record.js';

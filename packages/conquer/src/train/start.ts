@@ -1,5 +1,5 @@
 import type { Dataset } from '../datasets/dataset.js';
-import type { Builder } from '../experiment/build.js';
+import type { Builder } from '../experiment/builder.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
 import { weightWords } from '../models/weights/weight-words.js';
 import { goesBy } from '../part.js';

@@ -3,7 +3,6 @@ import { numThreads } from '@conquer-dml/torch';
 import type { Split } from '../datasets/dataset.js';
 import { withAbsolutePaths } from '../experiment/absolute-paths.js';
 import {
-  type Builder,
   buildBadImages,
   buildImages,
   buildLearningRates,
@@ -11,6 +10,7 @@ import {
   buildSchedule,
   usesDifficulty,
 } from '../experiment/build.js';
+import type { Builder } from '../experiment/builder.js';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { type ExperimentWithOwnParts, separateOwnParts } from '../experiment/own-parts.js';
 import { resolveExperiment } from '../experiment/resolve.js';

@@ -2,7 +2,6 @@ import { UserError } from '@conquer-dml/run';
 import { Generator } from '@conquer-dml/torch';
 import type { Dataset } from '../datasets/dataset.js';
 import {
-  type Builder,
   buildAverage,
   buildLoss,
   buildMiner,
@@ -11,6 +10,7 @@ import {
   buildOptimizer,
 } from '../experiment/build.js';
 import { buildLargeBatches, type LargeBatches } from '../experiment/build-large-batches.js';
+import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { Loss } from '../losses/loss.js';
 import type { Miner } from '../miners/miner.js';
