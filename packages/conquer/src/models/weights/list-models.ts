@@ -40,7 +40,9 @@ export function describeModels(listed: readonly ListedModel[]): DescribedModel[]
     const { name } = model;
     const size = networkSizes[name] ?? networkSizes[name.slice(0, name.indexOf('.'))];
     if (size === undefined)
-      throw new Error(`the size of ${name} is not written down: write the table again with scripts/network-sizes.mjs`);
+      throw new Error(
+        `the size of ${name} is not written down: write the table again with scripts/network-sizes.mjs`,
+      );
     const [dim, parameters] = size;
     return { ...model, dim, parameters };
   });
