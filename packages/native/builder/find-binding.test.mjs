@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { choose, folderOf, writableRoot } from './build-folders.mjs';
 import { buildId } from './build-id.mjs';
 import { findAbsent, findBinding, findPairs, loadBinding } from './find-binding.mjs';
@@ -15,6 +15,8 @@ let torch;
 let env;
 /** A package as npm installs it, in an empty world: no Python, no cache. */
 beforeEach(() => {
+  // What the tests themselves run on.
+  vi.stubEnv('LIBTORCH', undefined);
   work = temporaryFolder();
   torch = join(work, 'node_modules/@conquer-dml/torch');
   put(join(torch, 'package.json'), '{ "name": "@conquer-dml/torch", "version": "1.2.3" }');
@@ -25,6 +27,8 @@ beforeEach(() => {
   put(join(work, 'node_modules/conquer-dml/index.js'));
   env = { CONQUER_CACHE: join(work, 'cache'), PYTHON: '/nonexistent/python' };
 });
+
+afterEach(() => vi.unstubAllEnvs());
 
 function put(path, text = '') {
   mkdirSync(dirname(path), { recursive: true });
