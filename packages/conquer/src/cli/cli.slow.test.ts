@@ -154,7 +154,7 @@ describe('a run', () => {
     }
     const table = await conquer('eval', 'runs/whole', '--all-metrics');
     expect(table.stdout).toContain(
-      'in per cent; rho, intra, inter as they are; NMI, F1 over ten k-means seeds',
+      'in per cent; k-means, rho, intra, inter as they are; ± its standard error over classes; NMI, AMI, k-means, F1 of ten k-means',
     );
 
     const again = await conquer('train', ...small, '--epochs', '3', '--name', 'whole');

@@ -12,6 +12,7 @@ import { endWith } from './failure.js';
  */
 async function programFor(name: string | undefined, typed: readonly string[]) {
   const program = new Command('conquer')
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .description('Deep metric learning by divide and conquer: train, evaluate and use image embeddings.')
     .version(VERSION)
     .addHelpText(

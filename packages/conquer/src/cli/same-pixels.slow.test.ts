@@ -63,8 +63,8 @@ it.each(augmentations.flatMap((name) => [true, false].map((cache) => ({ augmenta
     for (const value of tensors.values()) value.dispose();
     for (const cached of [experiment.data.cache, false]) {
       const { metrics } = await evaluateRun(path, experiment, { checkpoint: 'best', cached });
-      // NMI draws more seeds here.
-      const ranks = Object.entries(metrics).filter(([metric]) => !metric.startsWith('NMI'));
+      // NMI draws more seeds here, and AMI and the objective are measured here alone.
+      const ranks = Object.entries(metrics).filter(([metric]) => !/^(NMI|AMI|k-means)/.test(metric));
       expect(ranks.length).toBeGreaterThan(2);
       for (const [metric, value] of ranks) expect(value, metric).toBeCloseTo(best!.metrics[metric]!, 6);
     }

@@ -76,7 +76,7 @@ async function listedImages(run: RunFolder, folder: string | undefined): Promise
     train: { name: 'train', paths: [], labels: new Int32Array(), classNames: [] },
     test,
     ...(gallery && { gallery }),
-    recallAt: Object.keys(logged).flatMap((name) => (name.startsWith('R@') ? [Number(name.slice(2))] : [])),
+    recallAt: Object.keys(logged).flatMap((name) => Number(/^R@(\d+)$/.exec(name)?.[1] ?? 0) || []),
   };
 }
 

@@ -18,7 +18,7 @@ interface CalibrateFlags {
 export function add(program: Command): undefined {
   program
     .command('calibrate')
-    .description('find from which similarity on two images are the same, and how often that is wrong')
+    .description('find from which similarity on two images are the same')
     .argument('<run|index>', 'a run, by its unseen classes, or an index, by its labelled items')
     .option('--dataset-dir <path>', "where a run's data set lies now (default: as trained)")
     .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')

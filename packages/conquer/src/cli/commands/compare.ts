@@ -5,7 +5,7 @@ import { findRun } from '../runs.js';
 export function add(program: Command): undefined {
   program
     .command('compare')
-    .description('whether the Recall@1 of two runs on the same queries differs by more than chance')
+    .description('whether two runs differ by more than chance')
     .argument('<first>', 'a run folder')
     .argument('<second>', 'another one, tested on the same images')
     .option('--json', 'print one line of JSON')

@@ -7,7 +7,7 @@ import { findRun } from '../runs.js';
 export function add(program: Command): undefined {
   program
     .command('dashboard')
-    .description('look at runs in the browser: curves, divisions, embeddings, retrievals')
+    .description('look at runs in the browser: curves, maps, retrievals')
     .argument('[runs]', 'a folder of runs, or a run', 'runs')
     .option('--host <address>', 'where to listen; any but loopback makes a token necessary [127.0.0.1]')
     .option('--port <n>', 'of the address; 0: any that is free [4280]')

@@ -5,7 +5,7 @@ import type { Output } from '../terminal.js';
 export function add(program: Command): undefined {
   program
     .command('doctor')
-    .description('look at this machine: what is slow or missing, and how to fix it')
+    .description('look at this machine: what is slow or missing, and what to do')
     .option('--json', 'print one line of JSON')
     .addHelpText('after', '\nExample: conquer doctor')
     .action(async ({ json = false }: { json?: boolean }) => {

@@ -1,7 +1,7 @@
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
-import { metricNamed, metrics, namesOf } from '../../evaluate/metrics.js';
+import { metricNamed } from '../../evaluate/metrics.js';
 import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { evaluatePublished } from '../../train/evaluate-network.js';
@@ -34,37 +34,26 @@ interface EvalFlags {
   json?: boolean;
 }
 
-const listed = (some: readonly Metric[]) => some.flatMap((metric) => namesOf(metric, [])).join(', ');
-
 export function add(program: Command): undefined {
   program
     .command('eval')
     .description('evaluate runs, or any model, on unseen classes')
     .argument('[run...]', 'run folders, or a folder of them')
-    .option('--model <name>', 'a published model (conquer models), a folder or file of weights, or a run')
-    .option('--arch <name>', 'the network, for a file of weights that does not say it')
-    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
-    .addOption(new Option('--checkpoint <which>', 'which weights').choices(['best', 'last']).default('best'))
+    .option('--model <name>', 'a published model (conquer models), weights, or a run')
+    .option('--arch <name>', 'network of weights that do not say it')
+    .option('--revision <name>', 'of a published model: branch, tag or commit [main]')
+    .addOption(new Option('--checkpoint <which>', 'which').choices(['best', 'last']).default('best'))
     .option('--dataset-dir <path>', 'where the data set lies now (default: as trained)')
-    .option('--split <file>', 'where the list of training classes is now, if there is one')
+    .option('--split <file>', 'list of training classes, where it is now')
     .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
     .option('--threads <n>', 'CPU threads (default: as trained)')
     .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
-    .addOption(new Option('--on-bad-image <name>', 'an image that cannot be read').choices(['fail', 'skip']))
-    .option(
-      '--metrics <list>',
-      'metrics by name, such as usual,P@10,mINP (docs/metrics.md) [usual,AMI,k-means]',
-    )
-    .option('--all-metrics', `also ${listed(metrics.filter(({ when }) => when === 'all'))}`)
-    .option('--rerank <k1,k2,lambda>', 're-rank by mutual neighbours (k-reciprocal); yes: 20,6,0.3')
-    .option(
-      '--expand <what,k,alpha>',
-      'queries, gallery, both or joint take up the k most similar, each times its similarity to the power alpha [.,3,3]',
-    )
-    .option(
-      '--prefixes <list>',
-      'R@1 of the first so many dimensions too, such as 64,128 [those it was trained with]',
-    )
+    .addOption(new Option('--on-bad-image <name>', 'broken ones').choices(['fail', 'skip']))
+    .option('--metrics <list>', 'by name, as usual,P@10,mINP [usual,AMI,k-means]')
+    .option('--all-metrics', 'also those that take longer (docs/metrics.md)')
+    .option('--rerank <k1,k2,lambda>', 're-ranking, k-reciprocal; yes: 20,6,0.3')
+    .option('--expand <what,k,alpha>', 'queries, gallery, both or joint by neighbours [.,3,3]')
+    .option('--prefixes <list>', 'R@1 of so many first dimensions too, as 64,128')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
     .addHelpText(

@@ -66,7 +66,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print the report as one line of JSON')
     .addHelpText(
       'after',
-      '\nFeatures and results are kept: the same command goes on where it was interrupted.\nExample: conquer fit photos --name mine',
+      '\nAll is kept: the same command goes on where it was interrupted.\nExample: conquer fit photos --name mine',
     )
     .action(async (photos: string, flags: FitFlags) => await runFit(photos, flags));
 }

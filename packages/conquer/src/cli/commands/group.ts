@@ -4,10 +4,7 @@ import { addPhotosFlags, type PhotosFlags, photosIndex } from '../photos-index.j
 import { nameOf, type PhotosCommand, similarityOf } from './duplicates.js';
 
 export function add(program: Command): undefined {
-  addPhotosFlags(
-    program.command('group').description('group images that hang together by pairs that are alike'),
-    '0.8',
-  )
+  addPhotosFlags(program.command('group').description('group images by pairs that are alike'), '0.8')
     .addHelpText('after', '\nExample: conquer group photos --model runs/mine --min-similarity 0.7')
     .action(
       async (photos: string, flags: PhotosFlags) =>

@@ -47,7 +47,7 @@ export function add(program: Command): undefined {
   embeddingFlags(command)
     .addHelpText(
       'after',
-      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; the others are the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small\n         conquer index runs/demo products.csv --out shop.index',
+      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; others\nare the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small\n         conquer index runs/demo products.csv --out shop.index',
     )
     .action(async (paths: string[], options: IndexFlags) => {
       const { folder, model: named } = modelAndFolder(paths, options.model);

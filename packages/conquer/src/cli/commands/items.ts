@@ -42,7 +42,7 @@ export function add(program: Command): undefined {
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .addHelpText(
       'after',
-      '\nWithout an option, a line of JSON for each item.\nExample: conquer items shop.index --add front.jpg back.jpg --id sku-17 --label shoes\n         conquer items shop.index --remove sku-17',
+      '\nWithout an option, a line of JSON for each item.\nExample: conquer items shop.index --add a.jpg b.jpg --id sku-17 --label shoe\n         conquer items shop.index --remove sku-17',
     )
     .action(
       async (index: string, flags: ItemsFlags) =>

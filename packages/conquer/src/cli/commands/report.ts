@@ -6,7 +6,7 @@ import { findRun } from '../runs.js';
 export function add(program: Command): undefined {
   program
     .command('report')
-    .description('write what the dashboard shows of a run, or of several, into one HTML file')
+    .description('write what the dashboard shows of runs into an HTML file')
     .argument('<runs...>', 'run folders, or folders of runs')
     .option('--out <file>', 'the file (default, of one path: report.html in it)')
     .addHelpText('after', '\nExample: conquer report runs/demo --out demo.html')

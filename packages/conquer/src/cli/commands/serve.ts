@@ -31,7 +31,7 @@ const LIMITS = {
 export function add(program: Command): undefined {
   program
     .command('serve')
-    .description('answer over HTTP: embed images, search an index, compare two')
+    .description('answer over HTTP: embed, search an index, compare')
     .argument('<index>', 'what conquer index wrote; or a run or a model, to embed and compare alone')
     .option('--model <name>', "the index's run or weights, if they are no longer where they were")
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
