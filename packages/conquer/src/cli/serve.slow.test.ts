@@ -96,16 +96,24 @@ describe('conquer serve', () => {
     // What bytes are an image no schema can say, nor which ids there are: a request may be as described and refused.
     writeFileSync(
       join(folder, 'schemathesis.toml'),
-      '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", 400, 404, 409, 422]\n',
+      '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", 400, 404, 409, 422]\n' +
+        // Too many images are told by 413, which is none of its own list.
+        '[checks.negative_data_rejection]\nexpected-statuses = [400, 404, 405, 413, 415, 422]\n',
     );
     const python = promisify(execFile);
     const args = ['run', new URL('openapi.json', url).href, '--max-examples', '15', '--seed', '1'];
+    args.push('--suppress-health-check', 'filter_too_much');
     const ran = await python(join(pypiPython, '../schemathesis'), args, {
       cwd: folder,
       maxBuffer: 2 ** 26,
     }).catch((error: { stdout: string }) => error);
-    expect(ran.stdout).not.toMatch(/FAILURES/);
-    expect(ran.stdout).toMatch(/No issues found|0 failures/i);
+    // Without the requests themselves, which are long.
+    const said = ran.stdout
+      .split('\n')
+      .filter((line) => line.length < 200)
+      .join('\n');
+    expect(said).not.toMatch(/FAILURES|ERRORS/);
+    expect(said).toMatch(/(\d+) generated, \1 passed/);
   }, 600_000);
 
   it('takes nothing more at SIGTERM, answers what is under way, and ends in order', async () => {
