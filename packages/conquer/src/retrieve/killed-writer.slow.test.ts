@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { Random } from '../random.js';
 import { killWriter, writeCounted } from '../testing/killed-writer.js';
 import { ImageIndex } from './image-index.js';
 
-const KILLS = Number(process.env.CONQUER_KILLS ?? 200);
+const KILLS = Number(process.env.CONQUER_KILLS ?? 30);
 
 it(`an index is whole after each of ${KILLS} kills in its writes`, { timeout: KILLS * 20_000 }, async () => {
   const path = join(temporaryFolder(), 'i.index');
@@ -15,6 +15,14 @@ it(`an index is whole after each of ${KILLS} kills in its writes`, { timeout: KI
   for (let kill = 0; kill < KILLS; kill++) await killWriter(path, random);
   // What killed writers left goes at the next write.
   using index = ImageIndex.open(path);
+  // But what was written on the way to the lock, a minute later.
+  for (const name of readdirSync(path))
+    if (name.startsWith('writing.json.')) utimesSync(join(path, name), 0, 0);
   index.save(path, { compact: true });
-  expect(readdirSync(path)).toHaveLength(4);
+  expect(readdirSync(path).map((name) => name.replace(/^[0-9a-f]{16}/, ''))).toEqual([
+    '.items',
+    '.rows',
+    '.table',
+    'manifest.json',
+  ]);
 });

@@ -141,7 +141,15 @@ export class IndexFolder {
     const { graph } = manifest;
     if (typeof graph === 'object' && graph !== null && 'file' in graph) named.add(String(graph.file));
     for (const name of readdirSync(this.path))
-      if (isOwnFile(name) && !named.has(name)) rmSync(this.file(name), { force: true });
+      if ((isOwnFile(name) && !named.has(name)) || this.#isLeftOfLock(name))
+        rmSync(this.file(name), { force: true });
+  }
+
+  /** What a writer wrote on its way to the lock and was killed over; a young one may be somebody's who is on that way now. */
+  #isLeftOfLock(name: string): boolean {
+    if (!(name.startsWith(`${LOCK}.`) && name.endsWith('.tmp'))) return false;
+    const stats = statSync(this.file(name), { throwIfNoEntry: false });
+    return stats !== undefined && Date.now() - stats.mtimeMs > 60_000;
   }
 }
 
