@@ -1,10 +1,8 @@
-import { existsSync, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
-import { UserError } from '@conquer-dml/run';
 import { builtInParts } from '../experiment/experiment.js';
 import { withPlugins } from '../experiment/plugin.js';
-import { ImageIndex } from '../retrieve/image-index.js';
-import { openModel } from '../retrieve/open-model.js';
+import { openIndex } from '../retrieve/open-index.js';
+import { type OpenModelOptions, openModel } from '../retrieve/open-model.js';
+import { TrainedModel } from '../retrieve/trained-model.js';
 import { setUpEngine } from '../train/engine.js';
 import type { ServeLimits } from './limits.js';
 import { ModelService } from './model-service.js';
@@ -17,7 +15,6 @@ export interface ServiceSource {
   folder?: string | undefined;
   /** What `openModel` opens; of an index by default what made it. */
   model?: string | undefined;
-  checkpoint?: 'best' | 'last' | undefined;
   device?: string | undefined;
   threads?: number | undefined;
   /** Files of parts that the model was trained with. */
@@ -37,15 +34,10 @@ export async function openService(
 ): Promise<ModelService> {
   const { index, folder, device, threads = null, plugins = [] } = source;
   setUpEngine({ train: { threads, device } });
-  const { from, checkpoint } =
-    index === null ? { from: source.model!, checkpoint: source.checkpoint } : modelOfIndex(index, source);
   const parts = plugins.length > 0 ? await withPlugins(builtInParts, plugins) : null;
-  const model = await openModel(from, {
-    ...(checkpoint && { checkpoint }),
-    device,
-    ...(parts && { parts }),
-    onNote,
-  });
+  const opening = { device, ...(parts && { parts }), onNote };
+  const model =
+    index === null ? await openModel(source.model!, opening) : await modelOfIndex(index, source, opening);
   try {
     return new ModelService(model, index === null ? null : { path: index, folder }, limits, onFault);
   } catch (error) {
@@ -54,21 +46,14 @@ export async function openService(
   }
 }
 
-/** What made the rows of an index, unless it is said where that is now. */
-function modelOfIndex(path: string, { folder, model, checkpoint }: ServiceSource) {
-  using index = ImageIndex.open(path, { folder });
-  const { origin } = index;
-  if (origin === null || origin.source === null)
-    throw new UserError(
-      `${path} is of rows that no model of conquer's made: it can be searched from a program, by rows of the same kind`,
-    );
-  const from = model ?? origin.source;
-  if (model === undefined && isAbsolute(from) && !existsSync(from))
-    throw new UserError(
-      `${path} was made with ${from}, which is no longer there: name where it is now as its model`,
-    );
-  const which = isFile(from) ? null : (checkpoint ?? origin.checkpoint);
-  return { from, checkpoint: which };
+/** What made the rows of an index, as it made them (flips, crops, a prefix). */
+async function modelOfIndex(
+  path: string,
+  { folder, model }: ServiceSource,
+  opening: Omit<OpenModelOptions, 'checkpoint'>,
+): Promise<TrainedModel> {
+  const { index, embedder } = await openIndex(path, { folder, model, ...opening });
+  index.dispose();
+  if (embedder instanceof TrainedModel) return embedder;
+  throw new TypeError(`${path}: expected a model of its own to be opened`);
 }
-
-const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;

@@ -278,6 +278,21 @@ describe('a service of an index', () => {
   });
 });
 
+describe('a service of an index of prefixes', () => {
+  it('embeds as the index was made', async () => {
+    const path = join(folder, 'prefixes.index');
+    const model = await openModel(run);
+    const { index } = await indexFolder(model.atTestTime({ prefix: 8 }), photos);
+    index.save(path);
+    index.dispose();
+    model.close();
+    const service = await started({ index: path });
+    expect((await answer(service, 'health')).dimensions).toBe(8);
+    const { matches } = await post(service, 'search?top=1&explain=true', readFileSync(photo(2, 0)));
+    expect(matches[0][0]).toMatchObject({ id: 'class-2/0.svg', explanation: { parts: expect.any(Array) } });
+  });
+});
+
 describe('limits', () => {
   it('refuse what is too large, each with its status and line', async () => {
     const service = await started({ model: run, limits: { bodyBytes: 20_000, pixels: 2000, seconds: 20 } });
