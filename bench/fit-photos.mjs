@@ -1,5 +1,6 @@
-// `fit` on folders of photos, and on the same features and splits the peer's head: PyTorch and pytorch-metric-learning, a linear layer,
-// multi-similarity loss, 1,500 steps; and scikit-learn's logistic regression on the training classes, whose class scores are the embedding. Prints rows of docs/results.md:
+// `fit` on folders of photos, and on the same features and splits the peers: PyTorch and pytorch-metric-learning, a linear layer of 512, multi-similarity or
+// normalised softmax; and scikit-learn's logistic regression on the training classes, whose class scores are the embedding. Lengths, loss and C are
+// chosen by the same held-out classes. Prints rows of docs/results.md:
 //   PYTHON=… [VIEWS=4] [HEADS=linear,mlp,divided] node bench/fit-photos.mjs NAME=FOLDER …
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -35,10 +36,11 @@ async function peer(folder) {
     writeFileSync(join(temporary, 'rows.f32'), kept.rows.toTypedArray());
     const splits = Array.from({ length: SPLITS }, (_, seed) => {
       const { fitted, validation, test } = splitClasses(paired, seed);
-      const trained = photosOf([...fitted, ...validation], train.labels, kept.bad);
-      const tested = photosOf(test, train.labels, kept.bad);
-      const plain = ({ photos, labels }) => ({ photos: [...photos], labels: [...labels] });
-      return { train: plain(trained), test: plain(tested) };
+      const of = (classes) => {
+        const { photos, labels } = photosOf(classes, train.labels, kept.bad);
+        return { photos: [...photos], labels: [...labels] };
+      };
+      return { fit: of(fitted), val: of(validation), train: of([...fitted, ...validation]), test: of(test) };
     });
     const { photos, views } = kept;
     const shape = { photos, views, features: backbone.featureSize, threads: THREADS };

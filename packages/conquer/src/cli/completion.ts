@@ -82,6 +82,7 @@ function valuesOf(option: Option, typed: string): Candidate[] {
   switch (name) {
     case 'recipe':
       return plain(recipeNames());
+    case 'from':
     case 'resume':
       return runFolders(typed);
     case 'device':

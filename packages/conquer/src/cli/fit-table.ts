@@ -38,9 +38,32 @@ export function fitTable({ frozen, heads, chosenInEach }: FitReport): string {
   return table.toString();
 }
 
+/** A word of a command as a POSIX shell takes it. */
+const shellWord = (word: string) =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+
+/** The command that trains the network itself on the same data; a run knows them, and its network. */
+function trainingCommand({ run, model, networkData }: FitReport, { photos, csv }: FitSource): string {
+  const start = 'npx conquer train --recipe photos';
+  if (run !== null) return `${start} --from ${shellWord(run)}`;
+  const { seed, validationFraction } = networkData!;
+  const words = [...(csv ? ['--dataset', 'csv'] : []), '--dataset-dir', photos];
+  words.push('--split', 'random', '--seed', String(seed));
+  if (validationFraction > 0) words.push('--val-fraction', String(validationFraction));
+  if (model !== BUILT_IN) words.push('--arch', model);
+  return `${start} ${words.map(shellWord).join(' ')}`;
+}
+
+/** What was fitted to, as the command line has it. */
+export interface FitSource {
+  photos: string;
+  csv: boolean;
+}
+
 /** What the numbers say, and what to do with it, in lines. */
-export function fitAdvice(report: FitReport, { photos, csv }: { photos: string; csv: boolean }): string {
-  const { frozen, heads, recommended, taken, curve, network, run, splits } = report;
+export function fitAdvice(report: FitReport, source: FitSource): string {
+  const { frozen, heads, recommended, taken, curve, network, networkData, run, splits } = report;
+  const photos = shellWord(source.photos);
   const lines = [
     `In per cent, mean ± standard error over ${splits.length} splits; each tests on classes that nothing was trained or chosen on.`,
   ];
@@ -64,20 +87,21 @@ export function fitAdvice(report: FitReport, { photos, csv }: { photos: string; 
     );
     lines.push(`MAP@R by the classes it trained on: ${points.join(', ')}.`);
   }
-  const source = csv ? `--dataset csv --csv-file ${photos}` : `--dataset-dir ${photos}`;
-  const command = `  npx conquer train --recipe photos ${source} --val-fraction 0.25`;
-  if (network === 'likely')
-    lines.push('It still gains with more classes: training the network itself is likely to pay:', command);
-  else if (network === 'unlikely')
+  if (network === 'unlikely')
     lines.push('Twice the classes brought it nothing: training the network itself is unlikely to pay.');
   else
-    lines.push('Whether training the network itself pays, these numbers leave open; this tries it:', command);
+    lines.push(
+      network === 'likely'
+        ? 'It still gains with more classes: training the network itself is likely to pay.'
+        : 'Whether training the network itself pays, these numbers leave open.',
+      ...(networkData === null ? [] : [`  ${trainingCommand(report, source)}`]),
+    );
   if (run !== null)
     lines.push(
       '',
       `run          ${run}: ${taken}, trained on all ${report.classes} classes`,
-      `search       ${index(`${run} ${photos}`)}`,
-      `look at it   npx conquer dashboard ${run}`,
+      `search       ${index(`${shellWord(run)} ${photos}`)}`,
+      `look at it   npx conquer dashboard ${shellWord(run)}`,
     );
   return `${lines.join('\n')}\n`;
 }

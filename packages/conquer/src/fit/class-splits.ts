@@ -3,7 +3,7 @@ import { Random } from '../random.js';
 import type { LabelledPhotos } from './kept-data.js';
 
 /** Share of a split's training classes that are held out of training, to choose by. */
-const VALIDATION = 0.25;
+export const VALIDATION = 0.25;
 /** The fewest classes that can be told apart by anything: two to train on, to validate on and to test on. */
 export const FEWEST_CLASSES = 6;
 

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSafetensors, scope, type Tensor, tensor, writeSafetensors } from '@conquer-dml/torch';
+import { aten, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from '@conquer-dml/torch';
 import { cacheError } from '../cache-folder.js';
 
 const FORMAT = 'conquer-features-1';
@@ -33,10 +33,10 @@ export class FeatureFiles {
    * The rows that are there.
    *
    * @param wanted place of each hash in `rows`
-   * @param rows (n × featureSize), written to
+   * @param rows float32 (n, featureSize), written to
    * @returns the hashes that were found
    */
-  read(wanted: ReadonlyMap<string, number>, rows: Float32Array): Set<string> {
+  read(wanted: ReadonlyMap<string, number>, rows: Tensor): Set<string> {
     const found = new Set<string>();
     const names = existsSync(this.folder) ? readdirSync(this.folder) : [];
     for (const name of names) {
@@ -69,7 +69,7 @@ export class FeatureFiles {
   private readFile(
     file: string,
     wanted: ReadonlyMap<string, number>,
-    rows: Float32Array,
+    rows: Tensor,
     found: Set<string>,
   ): void {
     scope(() => {
@@ -80,17 +80,30 @@ export class FeatureFiles {
         return;
       }
       const hashes = tensors.get('hashes')?.toTypedArray();
-      const features = tensors.get('features')?.toTypedArray();
-      const { featureSize } = this;
-      if (!(hashes instanceof Uint8Array) || !(features instanceof Float32Array)) return;
-      if (features.length * HASH_BYTES !== hashes.length * featureSize) return;
-      for (let at = 0; at * HASH_BYTES < hashes.length; at++) {
+      const features = tensors.get('features');
+      if (!(hashes instanceof Uint8Array) || features?.dtype !== 'float32') return;
+      const count = hashes.length / HASH_BYTES;
+      if (features.ndim !== 2 || features.shape[0] !== count || features.shape[1] !== this.featureSize)
+        return;
+      const [from, to]: [number[], number[]] = [[], []];
+      for (let at = 0; at < count; at++) {
         const hash = Buffer.from(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)).toString('hex');
         const place = wanted.get(hash);
         if (place === undefined || found.has(hash)) continue;
-        rows.set(features.subarray(at * featureSize, (at + 1) * featureSize), place * featureSize);
+        from.push(at);
+        to.push(place);
         found.add(hash);
       }
+      copyRows(rows, to, features, from);
     });
   }
+}
+
+/** Copies some rows of one tensor over some of another, in place, without one of all of them in between. */
+export function copyRows(rows: Tensor, to: readonly number[], source: Tensor, from: readonly number[]): void {
+  if (to.length === 0) return;
+  scope(() => {
+    const places = (list: readonly number[]) => tensor([...list], { dtype: 'int64' });
+    aten.index_copy_(rows, 0, places(to), source.indexSelect(0, places(from)));
+  });
 }

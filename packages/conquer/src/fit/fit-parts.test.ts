@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { tensor } from '@conquer-dml/torch';
+import { tensor, zeros } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { chooseHead, whetherNetworkPays } from './choose-head.js';
 import { splitClasses } from './class-splits.js';
@@ -65,9 +65,12 @@ describe('kept features', () => {
       [3, 4],
     ]);
     files.add([one, two], rows);
-    const into = new Float32Array(4);
+    using into = zeros([2, 2]);
     expect(files.read(new Map([[two, 0]]), into)).toEqual(new Set([two]));
-    expect([...into]).toEqual([3, 4, 0, 0]);
+    expect(into.tolist()).toEqual([
+      [3, 4],
+      [0, 0],
+    ]);
     expect(new FeatureFiles(folder, { id: 'b' }, 2).read(new Map([[two, 0]]), into).size).toBe(0);
     const [file = ''] = readdirSync(files.folder);
     const bytes = readFileSync(join(files.folder, file));

@@ -1,5 +1,8 @@
 import type { Score } from './head-training.js';
 
+/** The file in a run's folder that says how it was chosen. */
+export const FIT_FILE = 'fit.json';
+
 /** A number over splits. */
 export interface Spread {
   mean: number;
@@ -26,6 +29,13 @@ export interface CurvePoint {
   mapAtR: number[];
 }
 
+/** What a training of the network itself, on the data of a fit, sets aside. */
+export interface NetworkData {
+  seed: number;
+  /** Share of its training classes to choose the best epoch on; 0 where they are too few, or the data have such classes. */
+  validationFraction: number;
+}
+
 /** What a fit found: fit.json of its run. Scores are fractions. */
 export interface FitReport {
   format: 1;
@@ -49,6 +59,8 @@ export interface FitReport {
   curve: CurvePoint[];
   /** Whether training the network itself is likely to pay, as far as the learning curve tells. */
   network: 'likely' | 'unlikely' | 'open';
+  /** How a training of the network itself divides the same data; null where they cannot be divided. */
+  networkData: NetworkData | null;
   /** The run that was written; null where no head was taken. */
   run: string | null;
   seconds: { features: number; heads: number; total: number };

@@ -23,6 +23,7 @@ import { type HeadRecipe, headDefaults, headRecipes } from './head-recipes.js';
 import type { Score } from './head-training.js';
 import { type KeptFeatures, keepFeatures } from './keep-features.js';
 import { KeptResults } from './kept-results.js';
+import { networkData } from './network-data.js';
 import { frozenScore, type HeadTrials, searchLength, testHead, withEpochs } from './try-head.js';
 import { writeRun } from './write-run.js';
 
@@ -165,6 +166,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     ...{ recommended, taken },
     curve,
     network: whetherNetworkPays(frozen, curve),
+    networkData: await networkData(named as never),
     run: taken === null ? null : path,
     seconds: {
       features: (featuresEnd - started) / 1000,

@@ -20,13 +20,10 @@ import { runEpochs } from '../train/loop.js';
 import type { TrainObserver } from '../train/observer.js';
 import { RunLock } from '../train/run-lock.js';
 import { TrainingStep } from '../train/step.js';
-import type { FitReport } from './fit-report.js';
+import { FIT_FILE, type FitReport } from './fit-report.js';
 import type { KeptFeatures } from './keep-features.js';
 import { KeptBackbone } from './kept-backbone.js';
 import { KeptData } from './kept-data.js';
-
-/** The file in a run's folder that says how it was chosen. */
-export const FIT_FILE = 'fit.json';
 
 export interface WriteRunOptions {
   path: string;

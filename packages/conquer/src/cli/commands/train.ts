@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { UserError } from '@conquer-dml/run';
+import { RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { withAbsolutePaths } from '../../experiment/absolute-paths.js';
 import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
 import { mergeExperiments } from '../../experiment/merge.js';
 import { readRecipe } from '../../experiment/recipe.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
+import { dataAndNetworkOf } from '../../fit/network-data.js';
 import { longNames, withDashes } from '../dashes.js';
 import { translateDcesmlFlags } from '../dcesml-flags.js';
 import { describeDataset, describeExperiment } from '../describe.js';
@@ -24,6 +25,7 @@ import { refuseUnused, unusedOptions } from '../unused-options.js';
 interface TrainFlags {
   recipe?: string;
   experiment?: string;
+  from?: string;
   resume?: string;
   name?: string;
   runsDir: string;
@@ -49,6 +51,7 @@ export async function add(program: Command, typed: readonly string[]): Promise<s
     .description('train an embedding')
     .option('--recipe <name>', 'settings from a recipe: its name, or a .json file')
     .option('--experiment <file>', 'a whole experiment, as --print-experiment prints one')
+    .option('--from <run>', 'data and network of a run, as conquer fit writes one')
     .option('--resume <run>', 'go on with the run in this folder')
     .option('--name <text>', 'name of the run (default: data, model, time)')
     .option('--runs-dir <text>', 'folder of the run folders', 'runs')
@@ -63,7 +66,7 @@ export async function add(program: Command, typed: readonly string[]): Promise<s
   const flags = addFlags(train, parts);
   train.addHelpText(
     'after',
-    `${trainHelpFooter(flags)}\nExample: conquer train --recipe photos --dataset-dir PHOTOS --name mine\n         (photographs of your own, a subfolder for each class)`,
+    `${trainHelpFooter(flags)}\nExample: conquer train --recipe photos --dataset-dir PHOTOS --name mine`,
   );
   train.configureHelp({ optionDescription: ({ description }) => description });
   const { args, old: oldFlags } = translateDcesmlFlags(typed, flags);
@@ -75,7 +78,7 @@ const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
 
 async function runTrain(command: Command, options: TrainFlags, asked: Asked): Promise<void> {
   const { parts, flags, oldFlags } = asked;
-  const { recipe, resume, experiment: file, json = false } = options;
+  const { recipe, resume, experiment: file, from, json = false } = options;
   const given = givenFlags(
     command,
     flags.map(({ name }) => name),
@@ -85,6 +88,8 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
   );
   if (exclude.length > 1)
     throw new UserError(`${exclude.map(([name]) => `--${name}`).join(' and ')} exclude each other`);
+  if (from !== undefined && (resume ?? file) !== undefined)
+    throw new UserError(`--from and --${resume === undefined ? 'experiment' : 'resume'} exclude each other`);
   if (json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
 
   const { profile = false, plugin = [] } = options;
@@ -102,7 +107,8 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
     // The authors' code starts from ImageNet weights whatever its flags say.
     const asOld: ExperimentInput =
       recipe === undefined && oldFlags.length > 0 ? { model: { weights: 'imagenet' } } : {};
-    const below = mergeExperiments(asOld, base);
+    const ofRun = from === undefined ? {} : dataAndNetworkOf(RunFolder.open(findRun(from)));
+    const below = mergeExperiments(asOld, base, ofRun);
     const unused: string[] = [];
     const filled = fillExperiment(below, given, flags, (message) => unused.push(message));
     const experiment = resolveExperiment(withAbsolutePaths(filled), parts);
@@ -115,7 +121,7 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
       return;
     }
     if (options.dryRun) {
-      const layers = { 'old flags': asOld, recipe: base };
+      const layers = { 'old flags': asOld, recipe: base, 'the run': ofRun };
       process.stdout.write(describeExperiment(experiment, flags, layers, given));
       process.stdout.write(await describeDataset(experiment, parts, process.stderr));
       return;
