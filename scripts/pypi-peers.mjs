@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { TORCH_VERSION, whyNoCpuBuild } from './packing/fetch-libtorch.mjs';
 
 /** By name, in the version that the tests were written against. */
-const VERSIONS = { 'huggingface-hub': '2.4.0', safetensors: '0.8.0', schemathesis: '4.32.5' };
+const VERSIONS = {
+  'huggingface-hub': '2.4.0',
+  onnx: '1.17.0',
+  // The oldest that an exported graph is for.
+  onnxruntime: '1.20.1',
+  safetensors: '0.8.0',
+  schemathesis: '4.32.5',
+};
 
 /** Without what they ask for: the system's PyTorch and torchvision do. */
 const ALONE = { timm: '1.0.31' };

@@ -1,5 +1,6 @@
 import { type Handle, type NativeOperator, native } from './binding.js';
 import { TorchError, torchError } from './error.js';
+import { recorded } from './recording.js';
 
 /** What is needed here of a tensor. */
 interface Wrapped {
@@ -81,6 +82,16 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
   };
   const [firstType] = returns;
   const [firstAlias = -1] = aliases;
+  const key = `${name}${overload && `.${overload}`}`;
+  // In-place operators return the very object they were given.
+  const results = (args: unknown[], result: unknown): unknown => {
+    if (returns.length === 1) return firstAlias >= 0 ? args[firstAlias] : wrap(firstType, result);
+    if (returns.length === 0) return undefined;
+    return (result as unknown[]).map((value, i) => {
+      const alias = aliases[i] ?? -1;
+      return alias >= 0 ? args[alias] : wrap(returns[i], value);
+    });
+  };
 
   return (...args: unknown[]): unknown => {
     let result: unknown;
@@ -93,15 +104,9 @@ function compile(TensorOf: TensorClass, name: string, overload: string, operator
       result = call(...converted);
     } catch (error) {
       const given = args.map((value, i) => `${names[i] ?? i}: ${describe(value)}`).join(', ');
-      throw torchError(`aten::${name}${overload && `.${overload}`}(${given})`, error);
+      throw torchError(`aten::${key}(${given})`, error);
     }
-    // In-place operators return the very object they were given.
-    if (returns.length === 1) return firstAlias >= 0 ? args[firstAlias] : wrap(firstType, result);
-    if (returns.length === 0) return undefined;
-    return (result as unknown[]).map((value, i) => {
-      const alias = aliases[i] ?? -1;
-      return alias >= 0 ? args[alias] : wrap(returns[i], value);
-    });
+    return recorded(key, args, results(args, result));
   };
 }
 

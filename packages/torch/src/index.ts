@@ -35,6 +35,7 @@ export { OutOfMemoryError, TorchError } from './error.js';
 export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { Generator, manualSeed } from './random.js';
+export { type OperatorCall, recordOperators } from './recording.js';
 export {
   cudaDeviceCount,
   cudaIsAvailable,

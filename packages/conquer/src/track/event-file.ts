@@ -1,8 +1,8 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { bytes, double, type Fields, float, integer, message, string } from '../protobuf.js';
 import { maskedCrc32c } from './crc32c.js';
-import { bytes, double, type Fields, float, integer, message, string } from './protobuf.js';
 import type { Scalars } from './scalars.js';
 
 /** A picture for TensorBoard's Images tab. */

@@ -28,22 +28,23 @@ export function writeProblem(path: string, error: unknown): UserError {
   return new UserError(`${path} cannot be written: ${reasons[code ?? ''] ?? message}`);
 }
 
-function writeAll(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+function writeAll(descriptor: number, part: string | Uint8Array): void {
+  const bytes = typeof part === 'string' ? Buffer.from(part) : part;
   for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
 }
 
 /**
  * Writes a whole file or nothing: a reader never sees half of it, nor does one after a power cut.
  *
+ * @param contents a text, or parts that lie one after the other
  * @throws UserError when it cannot be written; what was there before stays
  */
-export function writeFileAtomic(path: string, contents: string): void {
+export function writeFileAtomic(path: string, contents: string | readonly Uint8Array[]): void {
   const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     const descriptor = openSync(temporary, 'wx');
     try {
-      writeAll(descriptor, contents);
+      for (const part of typeof contents === 'string' ? [contents] : contents) writeAll(descriptor, part);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

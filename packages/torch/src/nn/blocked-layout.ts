@@ -1,4 +1,5 @@
 import { native } from '../binding.js';
+import { isRecording } from '../recording.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 
@@ -15,7 +16,13 @@ import { aten, type Tensor } from '../tensor.js';
  * gets x as it is.
  */
 export function inBlockedLayout(x: Tensor, network: (x: Tensor) => Tensor): Tensor {
-  const possible = native.hasBlockedLayout() && x.device === 'cpu' && x.dtype === 'float32' && x.numel() > 0;
+  // What is recorded is to be the network's operators, not this machine's layout.
+  const possible =
+    !isRecording() &&
+    native.hasBlockedLayout() &&
+    x.device === 'cpu' &&
+    x.dtype === 'float32' &&
+    x.numel() > 0;
   return scope(() => {
     if (!possible) return network(x);
     const blocked = aten.to_mkldnn(x);

@@ -18,6 +18,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   items: () => import('./items.js'),
   duplicates: () => import('./duplicates.js'),
   group: () => import('./group.js'),
+  export: () => import('./export.js'),
   serve: () => import('./serve.js'),
   sync: () => import('./sync.js'),
   build: () => import('./build.js'),

@@ -35,5 +35,11 @@ export function bytes(field: number, value: Uint8Array): Uint8Array {
 
 export const string = (field: number, value: string): Uint8Array => bytes(field, Buffer.from(value, 'utf8'));
 
+/** A message within a message, in parts that are not copied: what is in it may be large. */
+export function parts(field: number, fields: Fields): Fields {
+  const size = fields.reduce((sum, { length }) => sum + length, 0);
+  return [Uint8Array.from([...varint(field * 8 + 2), ...varint(size)]), ...fields];
+}
+
 /** A message within a message. */
 export const message = (field: number, fields: Fields): Uint8Array => bytes(field, Buffer.concat(fields));

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileOfImage, RunFolder, UserError } from '@conquer-dml/run';
+import { type Command, Option } from 'commander';
+import { findImages } from '../../datasets/image-tree.js';
+import { exportOnnx } from '../../export/export-onnx.js';
+import type { ExportedGraph } from '../../export/model-card.js';
+import type { TrainedModel } from '../../retrieve/trained-model.js';
+import { modelNamed, modelOf } from '../model-of.js';
+import { requireWritableFolder } from '../output-file.js';
+
+interface ExportFlags {
+  onnx?: string;
+  photos?: string;
+  arch?: string;
+  revision?: string;
+  checkpoint: 'best' | 'last';
+  plugin?: string;
+  json?: boolean;
+}
+
+/** Photos that a graph is compared with the model on, of all that there are. */
+const PHOTOS = 16;
+
+export function add(program: Command): undefined {
+  program
+    .command('export')
+    .description('write a model as ONNX, for onnxruntime and transformers.js')
+    .argument('<run|model>', 'a run, a checkpoint file, or a published model (conquer models)')
+    .requiredOption('--onnx <folder>', 'where it goes; made where it is not there')
+    .option('--photos <folder>', "photos to compare the graph with the model on [the run's test images]")
+    .addOption(
+      new Option('--checkpoint <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
+    )
+    .option('--arch <name>', 'the network, for a file of weights that does not say it')
+    .option('--revision <name>', 'of a published model: a branch, a tag or a commit [main]')
+    .option('--plugin <file>', 'parts of your own that the run was trained with')
+    .option('--json', 'print one line of JSON')
+    .addHelpText(
+      'after',
+      '\nimage.onnx takes pixels as a decoder gives them; onnx/model.onnx is for transformers.js.\nExample: conquer export runs/mine --onnx exported',
+    )
+    .action(async (named: string, flags: ExportFlags) => await runExport(named, flags));
+}
+
+async function runExport(named: string, flags: ExportFlags): Promise<void> {
+  const { photos, checkpoint, arch, revision, plugin, json } = flags;
+  const progress = process.stderr;
+  const folder = flags.onnx as string;
+  requireWritableFolder('--onnx', folder);
+  const given = photos === undefined ? null : await photosIn(photos);
+  using model = await modelOf(modelNamed(named, progress), { checkpoint, arch, revision, plugin, progress });
+  const compared = given ?? (await testedPhotos(model));
+  if (compared.length === 0)
+    progress.write('note: there are no photos to compare on (--photos): a few drawn pictures are taken\n');
+  const { files, graphs } = await exportOnnx(model, folder, {
+    photos: compared,
+    onGraph: (graph) => void (json || process.stdout.write(lineOf(graph))),
+  });
+  if (graphs.every(({ difference }) => difference === null))
+    progress.write(
+      'note: not compared with the model, as there is no onnxruntime-node: npm install onnxruntime-node\n',
+    );
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ folder, files, graphs })}\n`
+      : `${folder}: ${files.length} files, ${model.dim} numbers a picture\n`,
+  );
+}
+
+/** Some of the images of a folder. */
+async function photosIn(folder: string): Promise<string[]> {
+  const { images } = await findImages(folder);
+  if (images.length === 0) throw new UserError(`--photos ${folder}: expected images in it or its subfolders`);
+  return some(images).map(({ path }) => join(folder, path));
+}
+
+/** Some of the images that a run is tested on and that are still there. */
+async function testedPhotos({ source }: TrainedModel): Promise<string[]> {
+  if (!RunFolder.exists(source)) return [];
+  const run = RunFolder.open(source);
+  if (!existsSync(run.testImagesFile)) return [];
+  return some(run.testImages().queries.paths).filter((path) => existsSync(fileOfImage(path)));
+}
+
+/** Evenly many of all parts. */
+function some<T>(all: readonly T[]): T[] {
+  const step = Math.max(1, all.length / PHOTOS);
+  return Array.from({ length: Math.min(all.length, PHOTOS) }, (_, i) => all[Math.floor(i * step)] as T);
+}
+
+function lineOf({ file, precision, bytes, difference }: ExportedGraph): string {
+  const size = `${file}: ${precision}, ${(bytes / 1e6).toFixed(1)} MB`;
+  if (difference === null) return `${size}\n`;
+  const { pictures, cosPixels, cosFile, largest } = difference;
+  const ofFile = cosFile === null ? '' : `, from the same file ${cosFile.toFixed(7)}`;
+  return `${size}; on ${pictures} pictures the least cosine to the model is ${cosPixels.toFixed(7)} from the same pixels${ofFile}, the largest difference ${largest.toExponential(1)}\n`;
+}

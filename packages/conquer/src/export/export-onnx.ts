@@ -1,0 +1,133 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RawPixels } from '@conquer-dml/image';
+import { type Calibration, RunFolder, UserError, writeFileAtomic } from '@conquer-dml/run';
+import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import type { TrainedModel } from '../retrieve/trained-model.js';
+import { VERSION } from '../version.js';
+import { compareGraph } from './compare-graph.js';
+import { withMergedAdapters } from './merged-adapters.js';
+import { type ExportedGraph, modelCard } from './model-card.js';
+import type { Graph } from './onnx/graph.js';
+import { type GraphInput, modelGraph } from './onnx/model-graph.js';
+import { MOST_BYTES, onnxFile } from './onnx/onnx-file.js';
+import { drawnPictures } from './photo-pixels.js';
+import { preprocessorConfig, transformersConfig } from './transformers-layout.js';
+
+export interface ExportOnnxOptions {
+  /** Paths of photos that the graph is compared with the model on; default a few drawn pictures. */
+  photos?: readonly string[];
+  /** Whose thresholds go into the files; default those of the model's run, where it is calibrated. */
+  calibration?: Calibration | null;
+  /** Names of the classes that it was trained on, for the files; default those of the model's run. */
+  labels?: readonly string[];
+  /** Told of each graph as soon as it is written and compared. */
+  onGraph?: (graph: ExportedGraph) => void;
+}
+
+const optionNames: OptionNames<ExportOnnxOptions> = {
+  photos: true,
+  calibration: true,
+  labels: true,
+  onGraph: true,
+};
+
+/** What was written. */
+export interface ExportedModel {
+  folder: string;
+  /** Of all files, from the folder on. */
+  files: string[];
+  graphs: ExportedGraph[];
+}
+
+/**
+ * Writes a model as ONNX: `image.onnx`, which takes pictures as a decoder gives them (uint8) and has all in one graph, and beside it
+ * transformers.js's layout (`onnx/model.onnx`, config.json, preprocessor_config.json), and a model card (README.md). Each graph has
+ * a dynamic batch, opset 20, and needs no file but itself. Where onnxruntime-node is installed it runs on photos, and its rows are
+ * compared with the model's.
+ *
+ * @param folder is made where it is not there; files of these names are replaced
+ * @throws UserError where the folder cannot be written to, or the weights are too many for one file (2 GB)
+ * @throws Error for a network of one's own that does what has no place in ONNX here, naming it
+ */
+export async function exportOnnx(
+  model: TrainedModel,
+  folder: string,
+  options: ExportOnnxOptions = {},
+): Promise<ExportedModel> {
+  refuseUnknownOptions('exportOnnx', options, optionNames);
+  const { photos = [], onGraph } = options;
+  const { thresholds, labels } = knownOf(model, options);
+  const pictures: readonly (string | RawPixels)[] = photos.length > 0 ? photos : drawnPictures();
+  const metadata = {
+    'conquer.embedder': model.id,
+    'conquer.dim': String(model.dim),
+    'conquer.view': JSON.stringify(model.view),
+    'conquer.thresholds': JSON.stringify(thresholds),
+    'conquer.labels': JSON.stringify(labels),
+  };
+  const files: string[] = [];
+  const graphs: ExportedGraph[] = [];
+  const write = (file: string, contents: string | readonly Uint8Array[]) => {
+    writeFileAtomic(join(folder, file), contents);
+    files.push(file);
+  };
+  makeFolder(join(folder, 'onnx'));
+  const add = async (file: string, graph: Graph) => {
+    const parts = onnxFile(graph, { producer: 'conquer', version: VERSION, metadata });
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    if (bytes > MOST_BYTES)
+      throw new UserError(
+        `the graph has ${(bytes / 2 ** 30).toFixed(1)} GiB, and an ONNX file at most 2: expected a smaller network`,
+      );
+    write(file, parts);
+    const isWhole = graph.inputs[0]?.name === 'image';
+    const difference = isWhole ? await compareGraph(model, join(folder, file), pictures) : null;
+    const exported: ExportedGraph = { file, precision: 'float32', bytes, difference };
+    graphs.push(exported);
+    onGraph?.(exported);
+  };
+  const graphOf = (input: GraphInput) =>
+    withMergedAdapters(model.model, async () =>
+      modelGraph(model.model, input, { output: input === 'image' ? 'embedding' : 'logits' }),
+    );
+  await add('image.onnx', await graphOf('image'));
+  await add('onnx/model.onnx', await graphOf('pixel_values'));
+  write('config.json', json(transformersConfig(model.dim)));
+  write('preprocessor_config.json', json(preprocessorConfig(model.view)));
+  const { view, dim } = model;
+  const parameters = model.model.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0);
+  const name = publicNameOf(model);
+  write(
+    'README.md',
+    modelCard({ name, dim, parameters, view, graphs, thresholds, labels, version: VERSION }),
+  );
+  return { folder, files, graphs };
+}
+
+const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new UserError(`${path} cannot be made: ${(error as Error).message.split(',')[0]}`);
+  }
+}
+
+/** What a run knows beside its weights; nothing that says where it lay. */
+function knownOf({ id, source }: TrainedModel, given: ExportOnnxOptions) {
+  const run = RunFolder.exists(source) ? RunFolder.open(source) : null;
+  const calibration = given.calibration === undefined ? run?.calibration(id) : given.calibration;
+  const thresholds = (calibration?.thresholds ?? []).map(({ rate, similarity, found }) => ({
+    rate,
+    similarity,
+    found,
+  }));
+  const labels = given.labels ?? run?.dataset()?.splits.train?.classNames ?? [];
+  return { thresholds, labels };
+}
+
+/** null where its source is a path. */
+const publicNameOf = ({ source, checkpoint }: TrainedModel): string | null =>
+  checkpoint !== null || source.startsWith('/') || /^[A-Za-z]:|\\/.test(source) ? null : source;
