@@ -36,9 +36,11 @@ export function modelGraph(
     graph.inputs.push({ name: input, type: 'uint8', shape: ['batch', 'height', 'width', 3] });
     seen = preprocessingInto(graph, input, network.view);
   } else graph.inputs.push({ name: input, type: 'float32', shape: ['batch', 3, size, size] });
-  const parameter = network.parameters()[0];
-  const device = parameter?.device ?? 'cpu';
-  const noise = (batch: number) => randn([batch, 3, size, size], { device });
+  const [parameter] = network.parameters();
+  const noise = (batch: number) => {
+    const images = randn([batch, 3, size, size]);
+    return parameter === undefined ? images : images.to({ device: parameter.device });
+  };
   const rows = traceInto(graph, seen, { forward: (x) => network.embed(x), images: images ?? noise }, onValue);
   graph.add('Identity', [rows], {}, output);
   graph.outputs.push({ name: output, type: 'float32', shape: ['batch', network.embeddingDim] });
