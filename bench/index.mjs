@@ -1,6 +1,6 @@
 // An index of a million rows of 384 numbers: opened, changed, and searched exactly, beside one sum over the same bytes and
-// faiss's IndexFlatIP. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
-//   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7]
+// faiss's IndexFlatIP; with --approximate also by a graph, beside faiss's HNSW. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
+//   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7] [--approximate]
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '1000000' },
     folder: { type: 'string', default: '/tmp/conquer-bench' },
     turns: { type: 'string', default: '7' },
+    approximate: { type: 'boolean', default: false },
   },
 });
 const count = Number(values.rows);
@@ -97,3 +98,40 @@ say(
   `256 queries ${ms('batch')}, faiss ${ms('faissBatch')}: ${ratios('batch', 'faissBatch')} times (at most 0.8)`,
 );
 say(`the same are found: ${ours.check === faiss.check} (${ours.check}, ${faiss.check})`);
+
+if (values.approximate) {
+  const index = ImageIndex.open(path);
+  if (index.graph === null) {
+    const cpu = process.cpuUsage();
+    const took = seconds(() => index.buildGraph({ recall: 0.99 }));
+    const { user, system } = process.cpuUsage(cpu);
+    say(`graph built in ${took.toFixed(0)} s, ${((user + system) / 1e6).toFixed(0)} s of the processors`);
+    index.save(path);
+  }
+  const { graph } = index;
+  say(
+    `its graph: ${graph.connectivity} neighbours a row, ${graph.width} candidates, recall@10 ${graph.recall.toFixed(4)}`,
+  );
+  index.dispose();
+  const ours = await startOurs('approximate', args);
+  const { recall } = await ours.run();
+  const faiss = await startPeer('approximate', [...args, '--recall', String(recall)]);
+  const taken = { ours: [], faiss: [] };
+  let [own, theirs] = [null, null];
+  for (let turn = 0; turn < Number(values.turns); turn++) {
+    own = await ours.run();
+    theirs = await faiss.run();
+    taken.ours.push(own);
+    taken.faiss.push(theirs);
+  }
+  await ours.end();
+  await faiss.end();
+  const shown = (side, key) => `${(1000 * median(taken[side].map((one) => one[key]))).toFixed(2)} ms`;
+  const ratio = (key) => median(taken.ours.map((one, turn) => one[key] / taken.faiss[turn][key])).toFixed(2);
+  say(
+    `a query by the graph ${shown('ours', 'seconds')} (${shown('ours', 'processor')} of the processor), recall@10 ${own.recall.toFixed(4)}`,
+  );
+  say(
+    `faiss HNSW, efSearch ${theirs.ef}: ${shown('faiss', 'seconds')} (${shown('faiss', 'processor')}), recall@10 ${theirs.recall.toFixed(4)}: ours ${ratio('seconds')} times (${ratio('processor')} of the processor; at most 1.0)`,
+  );
+}

@@ -133,22 +133,34 @@ describe('training', () => {
     });
     try {
       const [said] = await once(server.stdout, 'data');
-      expect(`${said}`).toBe(`listening on http://localhost:${port}\n`);
+      expect(`${said}`).toBe(`listening on http://127.0.0.1:${port}/\n`);
       const [, id] = somePhoto().match(/([^/]+\/[^/]+)$/) ?? [];
-      const answers = await Promise.all([run(ask), run(ask)]);
-      for (const answer of answers) {
-        const found = JSON.parse(answer) as { id: string; similarity: number }[];
-        expect(found).toHaveLength(5);
-        expect(found[0]?.id).toBe(id);
-        expect(found[0]?.similarity).toBeCloseTo(1, 3);
+      for (const answer of await Promise.all([run(ask), run(ask)])) {
+        const { matches } = JSON.parse(answer) as { matches: { id: string; similarity: number }[][] };
+        expect(matches[0]).toHaveLength(5);
+        expect(matches[0]?.[0]?.id).toBe(id);
+        expect(matches[0]?.[0]?.similarity).toBeCloseTo(1, 3);
       }
-      const refused = await fetch(`http://localhost:${port}`, { method: 'POST', body: 'no image' });
-      expect(refused.status).toBe(400);
-      expect(await refused.json()).toMatch(/image 1/);
+      const headers = { 'Content-Type': 'image/png' };
+      const refused = await fetch(`http://127.0.0.1:${port}/search`, {
+        method: 'POST',
+        body: 'none',
+        headers,
+      });
+      expect(refused.status).toBe(422);
     } finally {
       server.kill();
-      await once(server, 'close');
+      const [code] = await once(server, 'close');
+      expect(code).toBe(0);
     }
+  });
+
+  it('decide accepts the image itself, and says its class', async () => {
+    const [first = '', ...others] = (await example('decide')).trim().split('\n');
+    const [, name, file] = somePhoto().match(/([^/]+)\/([^/]+)$/) ?? [];
+    expect(first).toMatch(/^accepted {2}\d\.\d{3} {2}/);
+    expect(first.endsWith(`${name}/${file}`)).toBe(true);
+    expect(others.at(-1)).toMatch(/^class .+, \d+ % of its neighbours' votes$/);
   });
 });
 
@@ -187,4 +199,11 @@ output = float((names[d.argmin(1)] == names).mean())
   const metrics = JSON.parse(await example('evaluate-embeddings')) as Metrics;
   expect(metrics['R@1']).toBeCloseTo(expected, 2);
   expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['R@8', 'MAP@R', 'NMI', 'F1', 'rho']));
+});
+
+it('emoji-photos writes a folder of classes', async () => {
+  await example('emoji-photos');
+  const classes = readdirSync(join(folder, 'pictures'));
+  expect(classes).toHaveLength(30);
+  for (const name of classes) expect(readdirSync(join(folder, 'pictures', name)).length).toBeGreaterThan(2);
 });

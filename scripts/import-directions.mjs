@@ -35,7 +35,7 @@ export const ROOMS = {
   fit: 'torch image run, evaluate models data datasets divide experiment train',
   retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
   export: 'torch image run, models data evaluate train retrieve',
-  serve: 'image run dashboard, experiment train retrieve',
+  serve: 'image run dashboard, evaluate experiment train retrieve',
   cli: 'torch image run dashboard, …',
 };
 

@@ -233,6 +233,7 @@ export {
   openIndex,
 } from './retrieve/open-index.js';
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
+export type { BuildGraphOptions } from './retrieve/row-graph.js';
 export {
   type SimilarGroup,
   type SimilarPair,

@@ -1,4 +1,5 @@
 export { isOwnHost, sameToken, tokenFor } from './access.js';
 export type * as api from './api.js';
+export { listening } from './listening.js';
 export { type ReportOptions, writeReport } from './report.js';
 export { type Dashboard, type DashboardOptions, serveDashboard } from './serve.js';

@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { UserError } from '@conquer-dml/run';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
@@ -7,6 +6,7 @@ import { CONTENT_SECURITY_POLICY, isOwnHost, sameToken, tokenFor } from './acces
 import type { ApiError } from './api.js';
 import { EmbeddingMaps } from './embedding-maps.js';
 import { EventStream } from './event-stream.js';
+import { listening } from './listening.js';
 import { pageFiles } from './page-files.js';
 import { apiRoutes } from './routes.js';
 import { Runs } from './runs.js';
@@ -91,16 +91,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
   });
 
   const server = createAdaptorServer({ fetch: app.fetch });
-  address = await new Promise<AddressInfo>((done, failed) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE'
-          ? `port ${port} is taken: choose another, or 0 for any that is free`
-          : `expected an address of this machine, such as 127.0.0.1, got ${host}, port ${port}, which cannot be listened on: ${error.message}`;
-      failed(new UserError(why));
-    });
-    server.listen(port, host, () => done(server.address() as AddressInfo));
-  });
+  address = await listening(server, port, host);
 
   const look = async () => {
     if (events.size === 0) return;

@@ -3,22 +3,17 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DivisionView, EpochRecord, StepRecord } from '@conquer-dml/run';
+import {
+  accessibilityProblems,
+  type OpenOptions,
+  openPage,
+  startBrowser,
+} from '@conquer-dml/testing/browser';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MapAnswer, MapPoints } from '../src/api.js';
-import {
-  accessibilityProblems,
-  conquer,
-  type DomNode,
-  lines,
-  type OpenOptions,
-  openPage,
-  pixelsOfColour,
-  startBrowser,
-  startDashboard,
-  tensor,
-} from './browser.js';
+import { conquer, type DomNode, lines, pixelsOfColour, startDashboard, tensor } from './browser.js';
 
 const VIEWS = ['runs', 'curves', 'division', 'map', 'retrieval'] as const;
 /** As long as some make it who write all settings into it. */

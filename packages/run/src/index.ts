@@ -6,7 +6,7 @@ export { counted } from './counted.js';
 export { GrowingLines } from './disk/growing-lines.js';
 export { DamagedFile, fileVersion, openRegularFile, readJson } from './disk/regular-file.js';
 export { sha256OfFile } from './disk/sha256.js';
-export { writeFileAtomic } from './disk/write.js';
+export { writeFileAtomic, writeProblem } from './disk/write.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
 export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
@@ -26,6 +26,7 @@ export {
   indexContents,
   indexTexts,
 } from './image-index/earlier-index.js';
+export { type GraphRecord, graphOf } from './image-index/graph-record.js';
 export {
   type IndexContents,
   type IndexOrigin,

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { IndexFolder } from '@conquer-dml/run';
-import { type Command, Option } from 'commander';
+import { IndexFolder, UserError } from '@conquer-dml/run';
+import type { Command } from 'commander';
 import { ImageIndex } from '../retrieve/image-index.js';
 import { indexFolder } from '../retrieve/index-folder.js';
+import { calibrationOfModel } from '../retrieve/model-calibration.js';
 import { setUpEngine } from '../train/engine.js';
+import { maxFalseMatchOf } from './false-match-flag.js';
 import { namingFlags } from './fill.js';
 import { isFile, modelNamed, modelOf } from './model-of.js';
 import { type Output, progressBar } from './terminal.js';
@@ -13,14 +15,15 @@ import { type Output, progressBar } from './terminal.js';
 export interface PhotosFlags {
   model?: string;
   arch?: string;
-  minSimilarity: string;
+  minSimilarity?: string;
+  maxFalseMatch?: string;
   device?: string;
   plugin?: string;
   json?: boolean;
 }
 
-/** @param similarity the default from which on images are alike */
-export function addPhotosFlags(command: Command, similarity: string): Command {
+/** @param similarity from which on images are alike where nothing is said */
+export function addPhotosFlags(command: Command, similarity: number): Command {
   return command
     .argument('<photos>', 'a folder of images, or an index')
     .option(
@@ -28,10 +31,10 @@ export function addPhotosFlags(command: Command, similarity: string): Command {
       'for a folder: a run, a checkpoint file, or a published model (conquer models) [the built-in one]',
     )
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
-    .addOption(
-      new Option('--min-similarity <cosine>', 'from which on two images are alike, −1 to 1').default(
-        similarity,
-      ),
+    .option('--min-similarity <cosine>', `from which on two images are alike, −1 to 1 [${similarity}]`)
+    .option(
+      '--max-false-match <rate>',
+      'in its place: the similarity that this false-match rate asks for (conquer calibrate)',
     )
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
@@ -41,7 +44,7 @@ export function addPhotosFlags(command: Command, similarity: string): Command {
 /** An index that is there, or one of the folder's images that is made now and kept nowhere; the caller disposes it. */
 export async function photosIndex(
   photos: string,
-  { model: named, arch, device, plugin }: Omit<PhotosFlags, 'minSimilarity'>,
+  { model: named, arch, device, plugin }: PhotosFlags,
   progress: Output,
 ): Promise<ImageIndex> {
   namingFlags(() => setUpEngine({ train: { device } }));
@@ -59,5 +62,27 @@ export async function photosIndex(
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   });
   if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
+  index.calibration = calibrationOfModel(model);
   return index;
+}
+
+/**
+ * From which similarity on images are alike, looked at before anything is embedded.
+ *
+ * @param usual where nothing is said
+ * @returns of the index, which has to be calibrated where a false-match rate was given
+ * @throws UserError for what is no cosine and no rate, or where both are given
+ */
+export function leastSimilarity(
+  { minSimilarity, maxFalseMatch }: PhotosFlags,
+  usual: number,
+): (index: ImageIndex) => number {
+  const rate = maxFalseMatchOf(maxFalseMatch);
+  if (rate !== undefined && minSimilarity !== undefined)
+    throw new UserError('expected --min-similarity or --max-false-match, got both');
+  if (rate !== undefined) return (index) => index.threshold(rate);
+  const similarity = minSimilarity === undefined ? usual : Number(minSimilarity);
+  if (minSimilarity?.trim() === '' || !(similarity >= -1 && similarity <= 1))
+    throw new UserError(`--min-similarity: expected a number from -1 to 1, got '${minSimilarity}'`);
+  return () => similarity;
 }

@@ -6,7 +6,7 @@ import { isotonic } from './isotonic.js';
 import { binOf, countSimilarities, eachPair, edgeOf, type SimilarityCounts } from './similarity-counts.js';
 
 /** Classes and images that are looked at, drawn where there are more: pairs of 20,000 images are 200 million. */
-const MOST = { classes: 2048, images: 20_000 };
+export const MOST = { classes: 2048, images: 20_000 };
 /** A rate is stated where the pairs that are beyond its threshold are of so many pairs of classes: of fewer, chance decides. */
 const LEAST_CLASS_PAIRS = 30;
 /** Bootstrap replicates. */
@@ -244,6 +244,14 @@ export function thresholdFor(
   throw new UserError(
     `maxFalseMatch ${maxFalseMatch}: the calibration, of ${classes} classes, supports ${supported ? `rates of ${supported.rate} or more` : 'no rate'}${reason ? ` (${reason})` : ''}`,
   );
+}
+
+/** The rate that is answered by where none is asked for. */
+const USUAL_RATE = 0.01;
+
+/** The threshold of one false match in a hundred pairs of different classes, or of the rate next to that; null: of none. */
+export function usualThreshold({ thresholds }: Calibration): MatchThreshold | null {
+  return thresholds.find(({ rate }) => rate <= USUAL_RATE) ?? thresholds.at(-1) ?? null;
 }
 
 /** How many of the pairs of different classes are at least so similar, on classes that are looked at now. */

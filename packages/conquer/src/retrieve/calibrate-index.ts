@@ -1,6 +1,22 @@
 import { type Calibration, UserError } from '@conquer-dml/run';
-import { type CalibrateOptions, calibrate } from '../evaluate/calibrate.js';
+import { type CalibrateOptions, calibrate, MOST } from '../evaluate/calibrate.js';
 import type { ImageIndex } from './image-index.js';
+
+const SOURCE = 'labelled items of the index';
+
+/**
+ * Why the calibration of an index may say little of it: it is of the index's own labelled images, of which there are by now more than
+ * twice as many, or fewer than half. null: nothing speaks against it, or there is none.
+ */
+export function outgrown(index: ImageIndex): string | null {
+  const { calibration } = index;
+  if (calibration?.source !== SOURCE || calibration.images >= MOST.images) return null;
+  let labelled = 0;
+  for (const { labels, images } of index.items()) if (labels.length > 0) labelled += images.length;
+  const share = labelled / calibration.images;
+  if (share >= 0.5 && share <= 2) return null;
+  return `the index was calibrated by ${calibration.images} labelled images, and has ${labelled} now: calibrate it again`;
+}
 
 /**
  * Calibrates by the labelled items of an index, and keeps that in it (until it is saved, in memory). Items are of one class where
@@ -36,7 +52,7 @@ export function calibrateIndex(
   const calibration = calibrate(rows, Int32Array.from(labels), {
     ...options,
     embedder: index.origin?.embedder ?? null,
-    source: 'labelled items of the index',
+    source: SOURCE,
   });
   index.calibration = calibration;
   return calibration;

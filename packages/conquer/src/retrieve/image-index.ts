@@ -1,5 +1,6 @@
 import {
   type Calibration,
+  type GraphRecord,
   IndexFolder,
   type IndexItem,
   type IndexOrigin,
@@ -13,11 +14,13 @@ import { thresholdFor } from '../evaluate/calibrate.js';
 import { type RowData, rowsFrom } from '../row-data.js';
 import { readEarlierIndex } from './earlier-index.js';
 import type { Embedder } from './embedder.js';
+import type { IndexLock, IndexSearchOptions, OpenIndexOptions, SaveIndexOptions } from './index-options.js';
 import { joinedRows, type RowRun, rowsAt, unitRowsOf } from './index-rows.js';
-import { IndexSegment } from './index-segment.js';
+import { IndexSegment, joinedSegment } from './index-segment.js';
 import { blocksOf, type IndexBlock, inFolder, type Match, matchOf } from './match.js';
 import { nearestRows } from './nearest-rows.js';
-import { requireEmbedderOf } from './same-embedder.js';
+import type { BuildGraphOptions } from './row-graph.js';
+import { requireEmbedderOf, requireSameOrigin } from './same-embedder.js';
 import {
   type IndexHome,
   type IndexParts,
@@ -27,35 +30,7 @@ import {
   writeParts,
 } from './stored-index.js';
 
-export interface OpenIndexOptions {
-  /** Where the folder of images is now; by default where it was, or where it lies as seen from the index. */
-  folder?: string | undefined;
-}
-
-export interface IndexSearchOptions {
-  /** 'item' (default): each item once, by its nearest image; 'image': each image for itself. */
-  per?: 'item' | 'image' | undefined;
-  /**
-   * Matches that may be of something else are left out: those that are less similar than the index's calibration asks for at this
-   * false-match rate (of pairs of different classes, so many would be taken for one). No match is an answer. Default: all are given.
-   */
-  maxFalseMatch?: number | undefined;
-  /** What embedded the queries, to be sure of it. */
-  embedder?: Pick<Embedder, 'id' | 'view' | 'source'> | undefined;
-}
-
-export interface SaveIndexOptions {
-  /** All rows into one segment, without what was removed. Default false: what has changed is written. */
-  compact?: boolean;
-  /** The right to write there, where the caller has it already (`ImageIndex.lock`). */
-  lock?: IndexLock | undefined;
-}
-
-/** The right to write an index, until it is disposed. */
-export interface IndexLock {
-  readonly path: string;
-  [Symbol.dispose](): void;
-}
+export type { IndexLock, IndexSearchOptions, OpenIndexOptions, SaveIndexOptions };
 
 /**
  * Items with the rows of their images (a folder's, or of one's own), searched exactly by the cosine. On the disk it is a folder:
@@ -149,8 +124,45 @@ export class ImageIndex {
     return this.#calibration;
   }
 
+  /** @throws RangeError for a calibration of another embedder than the rows are of */
   set calibration(calibration: Calibration | null) {
+    const [own, theirs] = [this.#origin?.embedder, calibration?.embedder];
+    if (own && theirs && own !== theirs)
+      throw new RangeError(
+        `an index by ${own} cannot have a calibration of ${theirs}: calibrate the index itself`,
+      );
     this.#calibration = calibration;
+  }
+
+  /**
+   * From which similarity on no more than this share of pairs of different classes is taken for the same.
+   * @throws UserError where the index is not calibrated, or its calibration does not support this rate
+   */
+  threshold(maxFalseMatch: number): number {
+    if (this.#calibration === null)
+      throw new UserError(
+        'it is not known what a similarity means here: calibrate the index (conquer calibrate INDEX), or its run',
+      );
+    return thresholdFor(this.#calibration, maxFalseMatch).similarity;
+  }
+
+  /** How its graph was made, and how well it finds; null: there is none. */
+  get graph(): Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment'> | null {
+    return this.#segments.find(({ graph }) => graph !== null)?.graph ?? null;
+  }
+
+  /**
+   * Builds a graph of the rows, for approximate searches; it is kept when the index is saved. What is added later is searched exactly
+   * beside it. All rows become one segment for it.
+   * @throws UserError where usearch is not installed, or no graph finds the wanted share of the nearest; RangeError for an empty index
+   */
+  buildGraph(options: BuildGraphOptions = {}): void {
+    const [first, ...others] = this.#segments.filter(({ rowCount }) => rowCount > 0);
+    if (first === undefined) throw new RangeError('a graph: expected one image or more, got none');
+    const whole = others.length === 0 ? first : joinedSegment([first, ...others], this.#dim);
+    for (const segment of this.#segments) if (segment !== whole) segment.dispose();
+    this.#segments = [whole];
+    whole.buildGraph(options);
   }
 
   /** Some of its images, to recognise their folder by. */
@@ -253,10 +265,7 @@ export class ImageIndex {
       const [before, last] = this.#segments.slice(-2);
       if (last === undefined || before === undefined) return;
       if (before.record !== null || before.table.rows > 2 * last.table.rows) return;
-      const runs = [...before.runs(), ...last.runs()];
-      const items = [before, last].flatMap((segment) => [...segment.items()].map(({ item }) => item));
-      const joined = new IndexSegment(joinedRows(runs, this.#dim).keep(), new ItemList(items));
-      this.#segments.splice(-2, 2, joined);
+      this.#segments.splice(-2, 2, joinedSegment([before, last], this.#dim));
       for (const segment of [before, last]) segment.dispose();
     }
   }
@@ -278,20 +287,14 @@ export class ImageIndex {
   }
 
   /**
-   * Adds all items of another index, which stays as it is.
+   * Adds all items of another index, which stays as it is; and its calibration, where this one has none.
    * @throws UserError where it is of another embedder or of rows of another length; RangeError where an id is in both
    */
   merge(other: ImageIndex): void {
     if (other.dim !== this.#dim)
       throw new UserError(`an index of ${this.#dim} numbers a row cannot take rows of ${other.dim}`);
     const [own, from] = [this.#origin, other.origin];
-    if (
-      own?.embedder !== from?.embedder ||
-      JSON.stringify(own?.preprocessing) !== JSON.stringify(from?.preprocessing)
-    )
-      throw new UserError(
-        `an index by ${own?.source ?? own?.embedder ?? 'no embedder'} cannot take rows by ${from?.source ?? from?.embedder ?? 'no embedder'}: make one of the two anew`,
-      );
+    requireSameOrigin(own, from);
     const items = [...other.items()].map((item) => {
       if (this.#find(item.id))
         throw new RangeError(`both indexes hold an item ${item.id}: remove one of them`);
@@ -299,6 +302,7 @@ export class ImageIndex {
     });
     using rows = other.allRows();
     this.#put('ImageIndex.merge', rows, items);
+    this.#calibration ??= other.calibration;
   }
 
   /**
@@ -350,19 +354,23 @@ export class ImageIndex {
   search(
     queries: RowData,
     k: number,
-    { per = 'item', maxFalseMatch, embedder }: IndexSearchOptions = {},
+    { per = 'item', maxFalseMatch, approximate = false, embedder }: IndexSearchOptions = {},
   ): Match[][] {
     if (embedder) this.requireEmbedder(embedder);
     if (!Number.isSafeInteger(k) || k < 1)
       throw new RangeError(`ImageIndex.search: expected k to be 1 or more, got ${k}`);
-    const least = maxFalseMatch === undefined ? -1 : this.#threshold(maxFalseMatch);
+    if (approximate && !this.graph)
+      throw new UserError(
+        'the index has no graph for approximate searches: build it first (ImageIndex.buildGraph)',
+      );
+    const least = maxFalseMatch === undefined ? -1 : this.threshold(maxFalseMatch);
     const found = scope(() =>
       noGrad(() => {
         const rows = rowsFrom('ImageIndex.search', queries, { dim: this.#dim });
         if (rows.ndim !== 2 || rows.size(1) !== this.#dim)
           throw new RangeError(`ImageIndex.search: expected (Q, ${this.#dim}) queries, got [${rows.shape}]`);
         const unit = unitRowsOf('a search', rows, (row) => `the row of query ${row + 1}`);
-        return nearestRows(this.#segments, unit, k, per);
+        return nearestRows(this.#segments, unit, k, { per, approximate });
       }),
     );
     const folder = this.#origin?.folder ?? null;
@@ -370,14 +378,6 @@ export class ImageIndex {
     return found.map((rows) =>
       rows.filter(({ similarity }) => similarity >= least).map((row) => matchOf(row, folder, calibration)),
     );
-  }
-
-  #threshold(maxFalseMatch: number): number {
-    if (this.#calibration === null)
-      throw new UserError(
-        'the index does not know what a similarity means: calibrate it (conquer calibrate INDEX), or its run and index again',
-      );
-    return thresholdFor(this.#calibration, maxFalseMatch).similarity;
   }
 
   /** Frees the rows, and what was prepared of them. */

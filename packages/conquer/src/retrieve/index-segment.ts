@@ -1,8 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import {
   DamagedFile,
+  type GraphRecord,
   type IndexFolder,
   type IndexItem,
+  ItemList,
   type ItemTable,
   SegmentFile,
   type SegmentRecord,
@@ -12,7 +14,8 @@ import {
 import type { Tensor } from '@conquer-dml/torch';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { UnitGallery } from '../neighbours/unit-gallery.js';
-import { mapRows, type RowRun, writeRows } from './index-rows.js';
+import { joinedRows, mapRows, type RowRun, writeRows } from './index-rows.js';
+import { type BuildGraphOptions, RowGraph } from './row-graph.js';
 
 /** A part of an index: items and rows that stay as they are, some of them removed. */
 export class IndexSegment {
@@ -27,6 +30,8 @@ export class IndexSegment {
   #removedRows = 0;
   #changed = false;
   #gallery: UnitGallery | null = null;
+  /** Open, or where it is to be opened from. */
+  #graph: RowGraph | { file: string; record: GraphRecord } | null = null;
 
   /** Rows and table become its own. */
   constructor(
@@ -46,7 +51,12 @@ export class IndexSegment {
    * Opens a segment of a folder; nothing is read but what is removed of it.
    * @throws DamagedFile where a file has not the length that it should have; a system's error where one is missing
    */
-  static open(folder: IndexFolder, record: SegmentRecord, dim: number): IndexSegment {
+  static open(
+    folder: IndexFolder,
+    record: SegmentRecord,
+    dim: number,
+    graph: GraphRecord | null = null,
+  ): IndexSegment {
     const { name, items, rows, removed } = record;
     const file = folder.file(`${name}.rows`);
     const { size } = statSync(file);
@@ -57,7 +67,9 @@ export class IndexSegment {
       throw new DamagedFile(`${removed!.file} is cut off`);
     const table = new StoredItems(folder.file(name), { items, rows });
     try {
-      return new IndexSegment(mapRows(file, rows, dim), table, { record, removed: bits });
+      const segment = new IndexSegment(mapRows(file, rows, dim), table, { record, removed: bits });
+      if (graph?.segment === name) segment.graphIn(folder, graph);
+      return segment;
     } catch (error) {
       table.close();
       throw error;
@@ -137,10 +149,55 @@ export class IndexSegment {
     return hidden;
   }
 
-  /** The nearest rows of those that are there, see `UnitGallery`. */
-  nearest(queries: Tensor, k: number): Neighbours {
+  /** The nearest rows of those that are there, see `UnitGallery`; by the graph, where there is one, `RowGraph`. */
+  nearest(queries: Tensor, k: number, approximate = false): Neighbours {
+    if (approximate && this.#graph !== null) {
+      this.#graph =
+        this.#graph instanceof RowGraph
+          ? this.#graph
+          : RowGraph.open(this.#graph.file, this.#graph.record, this.rows);
+      const isThere = (row: number) => this.#removedItems === 0 || this.has(this.table.placeOfRow(row));
+      return this.#graph.nearest(queries, k, this.rows, isThere);
+    }
     this.#gallery ??= new UnitGallery(this.rows, this.#hidden());
     return this.#gallery.nearest(queries, k);
+  }
+
+  /** How its graph was made; null: there is none. */
+  get graph() {
+    return this.#graph instanceof RowGraph ? this.#graph.shape : (this.#graph?.record ?? null);
+  }
+
+  /** See `RowGraph.build`. */
+  buildGraph(options: BuildGraphOptions): void {
+    const places = new Int32Array(this.rowCount);
+    let at = 0;
+    for (const { start, count } of this.runs())
+      for (let row = start; row < start + count; row++) places[at++] = row;
+    const exact = (queries: Tensor, k: number) => this.nearest(queries, k);
+    this.#graph = RowGraph.build({ rows: this.rows, places, exact }, options);
+  }
+
+  /**
+   * Its graph as it is kept in a folder, beside the segment as it is written there.
+   *
+   * @param isThere whether the segment's files stay, and with them a graph that is there
+   * @returns null: there is none, or it is of rows that are written without those that were removed
+   */
+  keptGraph(folder: IndexFolder, segment: string, isThere: boolean): GraphRecord | null {
+    if (this.#graph === null || (!isThere && this.#removedItems > 0)) return null;
+    if (!(this.#graph instanceof RowGraph)) {
+      if (isThere) return this.#graph.record;
+      this.#graph = RowGraph.open(this.#graph.file, this.#graph.record, this.rows);
+    }
+    if (isThere && this.#graph.record !== null) return this.#graph.record;
+    const file = `${folder.newName()}.graph`;
+    return { ...this.#graph.shape, file, ...this.#graph.save(folder.file(file)), segment };
+  }
+
+  /** That its graph is in a folder from now on. */
+  graphIn(folder: IndexFolder, record: GraphRecord): void {
+    this.#graph = { file: folder.file(record.file), record };
   }
 
   /** Its record as it is now, what is removed of it written beside it. */
@@ -175,4 +232,14 @@ export function writeSegment(folder: IndexFolder, parts: readonly IndexSegment[]
   const hash = writeRows(folder.file(`${name}.rows`), runs());
   const sha256 = { rows: hash, ...writeItems(folder.file(name), lines(), { items, rows }) };
   return { name, items, rows, sha256, removed: null };
+}
+
+/** What is there of some segments as one, in memory. */
+export function joinedSegment(segments: readonly IndexSegment[], dim: number): IndexSegment {
+  const rows = joinedRows(
+    segments.flatMap((segment) => [...segment.runs()]),
+    dim,
+  );
+  const items = segments.flatMap((segment) => [...segment.items()].map(({ item }) => item));
+  return new IndexSegment(rows.keep(), new ItemList(items));
 }

@@ -18,35 +18,45 @@ export const similarityOf = (distance: number): number => Math.max(-1, 1 - (dist
 /** Rows beyond k that are looked at where items have several. */
 const MORE = 16;
 
+export interface NearestRowsOptions {
+  /** 'item': of each item its nearest row alone. */
+  per: 'item' | 'image';
+  /** By their graphs, where segments have one. */
+  approximate: boolean;
+}
+
 /**
  * The nearest rows of each query among those of some segments; of equally near ones those that were added first.
- *
  * @param queries (Q, D) of length 1
- * @param per 'item': of each item its nearest row alone
  */
 export function nearestRows(
   segments: readonly IndexSegment[],
   queries: Tensor,
   k: number,
-  per: 'item' | 'image',
+  { per, approximate }: NearestRowsOptions,
 ): FoundRow[][] {
   const all = segments.reduce((sum, { rowCount }) => sum + rowCount, 0);
   const single = segments.every(({ rowCount, count }) => rowCount === count);
-  if (per === 'image' || single) return joined(segments, queries, k);
+  if (per === 'image' || single) return joined(segments, queries, k, approximate);
   const items = segments.reduce((sum, { count }) => sum + count, 0);
   for (let width = k + MORE; ; width *= 4) {
-    const found = joined(segments, queries, Math.min(width, all)).map(firstOfItems);
+    const found = joined(segments, queries, Math.min(width, all), approximate).map(firstOfItems);
     const least = Math.min(k, items);
     if (width >= all || found.every(({ length }) => length >= least))
       return found.map((rows) => rows.slice(0, k));
   }
 }
 
-function joined(segments: readonly IndexSegment[], queries: Tensor, k: number): FoundRow[][] {
+function joined(
+  segments: readonly IndexSegment[],
+  queries: Tensor,
+  k: number,
+  approximate: boolean,
+): FoundRow[][] {
   const count = queries.size(0);
   const parts = segments
     .filter(({ rowCount }) => rowCount > 0)
-    .map((segment) => ({ segment, ...segment.nearest(queries, k) }));
+    .map((segment) => ({ segment, ...segment.nearest(queries, k, approximate) }));
   return Array.from({ length: count }, (_, query) => {
     const next = parts.map(() => 0);
     const rows: FoundRow[] = [];
@@ -55,6 +65,7 @@ function joined(segments: readonly IndexSegment[], queries: Tensor, k: number): 
       let least = Number.POSITIVE_INFINITY;
       for (const [at, part] of parts.entries()) {
         if (next[at]! >= part.k) continue;
+        // Infinite where a graph found no more.
         const distance = part.distances[query * part.k + next[at]!]!;
         if (distance < least) [best, least] = [at, distance];
       }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { ImageInput } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
@@ -7,6 +7,7 @@ import { type Classified, type ClassifyOptions, classify } from './classify.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex, type IndexSearchOptions, type OpenIndexOptions } from './image-index.js';
 import type { Match } from './match.js';
+import { calibrationOfModel } from './model-calibration.js';
 import { type OpenModelOptions, openModel } from './open-model.js';
 
 export interface OpenSearchOptions extends OpenIndexOptions, Omit<OpenModelOptions, 'checkpoint'> {
@@ -81,18 +82,21 @@ export async function openIndex(path: string, options: OpenSearchOptions = {}): 
     const from = given ?? origin.source!;
     if (typeof from !== 'string') {
       index.requireEmbedder(from);
+      index.calibration ??= calibrationOfModel(from);
       return new ImageSearch(index, from, false);
     }
     if (given === undefined && isAbsolute(from) && !existsSync(from))
       throw new UserError(
         `${path} was made with the run ${from}, which is no longer there: say where it is now`,
       );
-    const { checkpoint } = origin;
+    // A file of weights is what it is: whether it is the index's, its id says.
+    const checkpoint = statSync(from, { throwIfNoEntry: false })?.isFile() ? null : origin.checkpoint;
     const plain = await openModel(from, { ...rest, ...(checkpoint && { checkpoint }) });
     // An index of flips, crops or a prefix says so in whose rows they are.
     const model = plain.atTestTime(testTimeOf(origin.embedder));
     try {
       index.requireEmbedder(model);
+      index.calibration ??= calibrationOfModel(model);
     } catch (error) {
       model.close();
       throw error;

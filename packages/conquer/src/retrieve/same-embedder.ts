@@ -25,3 +25,14 @@ export function requireEmbedderOf(
       `the index was made of images as ${name} does not see them (its settings changed, or an earlier version made it): index the folder again`,
     );
 }
+
+/** @throws UserError where rows of two indexes cannot stand together: of other weights, or of images seen otherwise */
+export function requireSameOrigin(own: IndexOrigin | null, from: IndexOrigin | null): void {
+  if (
+    own?.embedder !== from?.embedder ||
+    JSON.stringify(own?.preprocessing) !== JSON.stringify(from?.preprocessing)
+  )
+    throw new UserError(
+      `an index by ${own?.source ?? own?.embedder ?? 'no embedder'} cannot take rows by ${from?.source ?? from?.embedder ?? 'no embedder'}: make one of the two anew`,
+    );
+}

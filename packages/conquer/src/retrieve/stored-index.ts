@@ -4,6 +4,8 @@ import {
   type Calibration,
   calibrationOf,
   DamagedFile,
+  type GraphRecord,
+  graphOf,
   INDEX_FORMAT,
   IndexFolder,
   type IndexManifest,
@@ -63,7 +65,8 @@ export function readParts(path: string, given: string | undefined): IndexParts &
     const { dim, origin, calibration, version } = manifest;
     const segments: IndexSegment[] = [];
     try {
-      for (const record of manifest.segments) segments.push(IndexSegment.open(folder, record, dim));
+      const graph = graphOf(manifest.graph);
+      for (const record of manifest.segments) segments.push(IndexSegment.open(folder, record, dim, graph));
       return {
         segments,
         dim,
@@ -119,6 +122,11 @@ export function writeParts(
       return [{ record: writeSegment(folder, group), segment: null }];
     return [{ record: first.changed ? first.updatedRecord(folder, record) : record, segment: first }];
   });
+  let graph: GraphRecord | null = null;
+  for (const [at, { record, segment }] of written.entries()) {
+    const [source, ...others] = groups.filter(({ length }) => length > 0)[at]!;
+    if (others.length === 0) graph ??= source!.keptGraph(folder, record.name, segment !== null);
+  }
   const manifest: IndexManifest = {
     format: INDEX_FORMAT,
     version: folder.newName(),
@@ -126,12 +134,13 @@ export function writeParts(
     segments: written.map(({ record }) => record),
     origin: origin && storedOrigin(origin, path),
     calibration,
-    graph: null,
+    graph,
   };
   folder.commit(manifest);
   const kept = new Set<IndexSegment>();
   const segments = written.map(({ record, segment }) => {
-    if (segment === null || segment.changed) return IndexSegment.open(folder, record, dim);
+    if (segment === null || segment.changed) return IndexSegment.open(folder, record, dim, graph);
+    if (graph?.segment === record.name) segment.graphIn(folder, graph);
     kept.add(segment);
     return segment;
   });

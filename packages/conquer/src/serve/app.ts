@@ -99,16 +99,21 @@ export function appOf(options: AppOptions): OpenAPIHono<{ Bindings: HttpBindings
   });
   app.openapi(routes.search, async (context) => {
     requireIndex(client);
-    const { top, per, explain } = context.req.valid('query');
+    const { explain, classify, approximate, maxFalseMatch = null, ...how } = context.req.valid('query');
     const { images } = await uploadOf(context.req.raw, limits);
-    const job = { kind: 'search', images, top, per, explain: explain === 'true' } as const;
+    const flags = {
+      explain: explain === 'true',
+      classify: classify === 'true',
+      approximate: approximate === 'true',
+    };
+    const job = { kind: 'search', images, ...how, maxFalseMatch, ...flags } as const;
     return context.json(await client.ask(job, goneOf(context)), 200);
   });
   app.openapi(routes.verify, async (context) => {
-    const { explain } = context.req.valid('query');
+    const { explain, maxFalseMatch = null } = context.req.valid('query');
     const { images } = await uploadOf(context.req.raw, limits);
     if (images.length !== 2) throw new Problem(400, `expected a form of two images, got ${images.length}`);
-    const job = { kind: 'verify', images, explain: explain === 'true' } as const;
+    const job = { kind: 'verify', images, maxFalseMatch, explain: explain === 'true' } as const;
     return context.json(await client.ask(job, goneOf(context)), 200);
   });
   app.openapi(routes.list, async (context) => {

@@ -1,11 +1,22 @@
 import { relative } from 'node:path';
 import { ImageError, imageSizes } from '@conquer-dml/image';
-import { UserError } from '@conquer-dml/run';
+import { type Calibration, type MatchThreshold, UserError } from '@conquer-dml/run';
+import { matchProbability, thresholdFor, usualThreshold } from '../evaluate/calibrate.js';
+import { classify } from '../retrieve/classify.js';
 import { explain } from '../retrieve/explain.js';
 import { ImageIndex } from '../retrieve/image-index.js';
 import type { Match } from '../retrieve/match.js';
+import { calibrationOfModel } from '../retrieve/model-calibration.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
-import type { Answers, Job, ServedItem, ServedMatch, ServiceInfo } from './jobs.js';
+import type {
+  Answers,
+  Job,
+  SearchAnswer,
+  ServedItem,
+  ServedMatch,
+  ServiceInfo,
+  VerifyAnswer,
+} from './jobs.js';
 import type { ServeLimits } from './limits.js';
 import { Problem } from './problem.js';
 import { indexVersion } from './watch-index.js';
@@ -28,6 +39,7 @@ export class ModelService {
   #index: ImageIndex | null;
   /** Which write of it is open. */
   #version: string | null = null;
+  readonly #modelCalibration: Calibration | null;
 
   /** @throws UserError where the index cannot be opened, or is of another model */
   constructor(
@@ -37,15 +49,21 @@ export class ModelService {
     /** Told of what is a fault of the program, for which a request is answered with 500. */
     private readonly onFault: (error: unknown) => void,
   ) {
+    this.#modelCalibration = calibrationOfModel(model);
     this.#index = served && this.opened(served);
   }
 
   info(): ServiceInfo {
     const { model, served } = this;
+    const calibration = this.calibration();
     return {
       model: model.source,
       dimensions: model.dim,
       index: served && { path: served.path, items: this.#index!.count },
+      calibration: calibration && {
+        source: calibration.source,
+        rates: calibration.thresholds.map(({ rate }) => rate),
+      },
     };
   }
 
@@ -120,7 +138,7 @@ export class ModelService {
       case 'verify':
         return await this.verified(job, rows);
       case 'search':
-        return { matches: await this.found(job, rows) };
+        return await this.found(job, rows);
       case 'add':
         return this.added(job, rows);
       case 'remove':
@@ -132,27 +150,72 @@ export class ModelService {
     }
   }
 
-  private async verified({ images, explain: asked }: Of<'verify'>, rows: readonly Float32Array[]) {
+  private async verified(
+    { images, maxFalseMatch, explain: asked }: Of<'verify'>,
+    rows: readonly Float32Array[],
+  ): Promise<VerifyAnswer> {
     const [one, other] = rows as [Float32Array, Float32Array];
+    const calibration = this.calibration();
+    const threshold =
+      maxFalseMatch === null ? calibration && usualThreshold(calibration) : this.threshold(maxFalseMatch);
     const similarity = cosine(one, other);
-    if (!asked) return { similarity };
-    return { similarity, explanation: await explain(this.model, images[1]!, one) };
+    return {
+      similarity,
+      probability: calibration && matchProbability(calibration, similarity),
+      answer: threshold && (similarity >= threshold.similarity ? 'same' : 'different'),
+      threshold,
+      ...(asked && { explanation: await explain(this.model, images[1]!, one) }),
+    };
   }
 
-  private async found({ images, top, per, explain: asked }: Of<'search'>, rows: readonly Float32Array[]) {
+  private async found(
+    { images, top, per, maxFalseMatch, approximate, classify: voted, explain: asked }: Of<'search'>,
+    rows: readonly Float32Array[],
+  ): Promise<SearchAnswer> {
     const index = this.index();
-    const queries = new Float32Array(rows.flatMap((row) => [...row]));
-    const found = index.search(queries, top, { per });
+    const threshold = maxFalseMatch === null ? null : this.threshold(maxFalseMatch);
+    if (approximate && index.graph === null)
+      throw new Problem(409, 'the index has no graph: build it (conquer items), or search exactly');
+    const queries = joined(rows);
     const folder = index.origin?.folder ?? null;
-    return await Promise.all(
-      found.map(async (matches, query) => {
-        const all: ServedMatch[] = matches.map((match) => servedMatch(match, folder));
-        if (!asked) return all;
-        // One after the other: each takes the whole network.
-        for (const match of all) match.explanation = await this.why(images[query]!, match);
-        return all;
+    const matches = index
+      .search(queries, top, { per, approximate, ...(maxFalseMatch !== null && { maxFalseMatch }) })
+      .map((some) => some.map((match) => servedMatch(match, folder)));
+    if (asked)
+      // One after the other: each takes the whole network.
+      for (const [query, some] of matches.entries())
+        for (const match of some) match.explanation = await this.why(images[query]!, match);
+    return {
+      matches,
+      ...(threshold && { accepted: matches.map(({ length }) => length > 0), threshold }),
+      ...(voted && {
+        classes: classify(index, queries).map(({ label, confidence, votes }) => ({
+          label,
+          confidence,
+          votes,
+        })),
       }),
-    );
+    };
+  }
+
+  /** Of the index, or, where there is only a model, of its run. */
+  private calibration(): Calibration | null {
+    return this.#index === null ? this.#modelCalibration : this.#index.calibration;
+  }
+
+  /** @throws Problem 409 where the calibration does not support this rate, or there is none */
+  private threshold(maxFalseMatch: number): MatchThreshold {
+    const calibration = this.calibration();
+    if (calibration === null)
+      throw new Problem(
+        409,
+        `it is not known what a similarity means: ${this.served === null ? 'calibrate the run' : 'calibrate the index'} (conquer calibrate), or leave out maxFalseMatch`,
+      );
+    try {
+      return thresholdFor(calibration, maxFalseMatch);
+    } catch (error) {
+      throw new Problem(409, (error as Error).message);
+    }
   }
 
   /** What of a query makes it like a match. */
@@ -169,8 +232,7 @@ export class ModelService {
         409,
         `the index holds an item ${item.id} already: remove it first, or give another id`,
       );
-    const all = new Float32Array(rows.flatMap((row) => [...row]));
-    index.add(all, [{ ...item, images: rows.length }]);
+    index.add(joined(rows), [{ ...item, images: rows.length }]);
     this.kept();
     return { added: item.id, count: index.count };
   }
@@ -231,6 +293,7 @@ export class ModelService {
     const index = ImageIndex.open(path, { folder });
     try {
       index.requireEmbedder(this.model);
+      index.calibration ??= calibrationOfModel(this.model);
       return index;
     } catch (error) {
       index.dispose();
@@ -256,6 +319,16 @@ function readable(row: Float32Array | ImageError, place: number, all: readonly u
   if (row instanceof Float32Array) return row;
   const which = all.length > 1 ? `image ${place + 1} of the request` : 'the image';
   throw new Problem(422, `${which} cannot be read: ${row.reason}`);
+}
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const row of rows) {
+    all.set(row, at);
+    at += row.length;
+  }
+  return all;
 }
 
 /** Of rows of length 1; rounding takes it no further than 1. */

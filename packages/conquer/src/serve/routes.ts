@@ -18,7 +18,7 @@ const WHY = {
   401: 'a token is needed: Authorization: Bearer …',
   403: 'the request names another host',
   404: 'there is no such thing here',
-  409: 'an item of this id is there already',
+  409: 'an item of this id is there already, the false-match rate is not calibrated, or there is no graph',
   413: 'the body, an image, or the number of images is beyond the limits',
   415: 'the body is of another kind',
   422: 'an image cannot be read',
@@ -75,6 +75,8 @@ const explain = flag(
   'say which parts of the image make it like what it is compared with; takes some fifty embeddings more',
 );
 
+const maxFalseMatch = z.coerce.number().gt(0).max(1).optional();
+
 /** All routes but the page and /metrics, which is no JSON. */
 export function routesWith({ images }: Pick<ServeLimits, 'images'>) {
   return {
@@ -102,21 +104,32 @@ export function routesWith({ images }: Pick<ServeLimits, 'images'>) {
             .enum(['item', 'image'])
             .default('item')
             .openapi({ description: 'each item once, by its nearest image, or each image for itself' }),
+          maxFalseMatch: maxFalseMatch.openapi({
+            description: 'leave out what is less alike than this false-match rate asks for',
+          }),
+          classify: flag('say the class of each image, by a vote of the nearest items that have one'),
+          approximate: flag('look at few of the rows, by the graph of the index'),
           explain,
         }),
         body: imageBody('the images to search with', { most: images }),
       },
-      responses: answers(searchAnswer, 'matches of each image, most alike first', 404, ...OF_IMAGES),
+      responses: answers(searchAnswer, 'matches of each image, most alike first', 404, 409, ...OF_IMAGES),
     }),
     verify: createRoute({
       method: 'post',
       path: '/verify',
       summary: 'Whether two images are of the same',
       request: {
-        query: z.strictObject({ explain }),
+        query: z.strictObject({
+          maxFalseMatch: maxFalseMatch.openapi({
+            description:
+              'answer by the threshold of this false-match rate [0.01, or the nearest that is calibrated]',
+          }),
+          explain,
+        }),
         body: imageBody('two images', { least: 2, most: 2 }),
       },
-      responses: answers(verifyAnswer, 'how alike they are', ...OF_IMAGES),
+      responses: answers(verifyAnswer, 'how alike they are', 409, ...OF_IMAGES),
     }),
     list: createRoute({
       method: 'get',

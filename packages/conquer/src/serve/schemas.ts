@@ -34,6 +34,23 @@ export const explanation = z
 
 const similarity = z.number().min(-1).max(1).openapi({ description: 'cosine of both embeddings' });
 
+const probability = z.number().min(0).max(1).openapi({
+  description: 'that both are of one class, where as many pairs are as are not; of what is calibrated',
+});
+
+export const threshold = z
+  .object({
+    rate: z.number().openapi({
+      description: 'the false-match rate: the share of pairs of different classes that is at least so alike',
+    }),
+    similarity: z.number().openapi({ description: 'from which on two images are taken for the same' }),
+    interval: z.tuple([z.number(), z.number()]).readonly().openapi({
+      description: 'where that rate lies on other classes, with 95 % confidence',
+    }),
+    found: z.number().openapi({ description: 'the share of pairs of one class that is at least so alike' }),
+  })
+  .openapi('Threshold');
+
 export const match = z
   .object({
     id: z.string(),
@@ -42,9 +59,18 @@ export const match = z
     path,
     image: z.int().openapi({ description: "which of the item's images is alike, from 0" }),
     similarity,
+    probability: probability.optional(),
     explanation: explanation.optional(),
   })
   .openapi('Match');
+
+const votedClass = z
+  .object({
+    label: z.string().nullable().openapi({ description: 'null: no item has a class' }),
+    confidence: z.number().min(0).max(1).openapi({ description: 'its share of the votes' }),
+    votes: z.array(z.object({ label: z.string(), share: z.number() })),
+  })
+  .openapi('Class');
 
 export const embedAnswer = z
   .object({
@@ -53,11 +79,31 @@ export const embedAnswer = z
   .openapi('Embeddings');
 
 export const searchAnswer = z
-  .object({ matches: z.array(z.array(match)).openapi({ description: 'for each image, most alike first' }) })
+  .object({
+    matches: z.array(z.array(match)).openapi({ description: 'for each image, most alike first' }),
+    accepted: z
+      .array(z.boolean())
+      .optional()
+      .openapi({ description: 'for each image, whether there is a match; where maxFalseMatch was given' }),
+    threshold: threshold.optional(),
+    classes: z
+      .array(votedClass)
+      .optional()
+      .openapi({ description: 'for each image, where classify was asked for' }),
+  })
   .openapi('Matches');
 
 export const verifyAnswer = z
-  .object({ similarity, explanation: explanation.optional() })
+  .object({
+    similarity,
+    probability: probability.nullable(),
+    answer: z
+      .enum(['same', 'different'])
+      .nullable()
+      .openapi({ description: 'by the threshold; null: nothing is calibrated' }),
+    threshold: threshold.nullable(),
+    explanation: explanation.optional(),
+  })
   .openapi('Verification');
 
 export const addAnswer = z
@@ -83,6 +129,10 @@ export const health = z
     model: z.string(),
     dimensions: z.int(),
     index: z.object({ path: z.string(), items: z.int() }).nullable(),
+    calibration: z
+      .object({ source: z.string(), rates: z.array(z.number()) })
+      .nullable()
+      .openapi({ description: 'of what, and the false-match rates that can be asked for; null: none' }),
     waiting: z.int().openapi({ description: 'images that wait for the network' }),
   })
   .openapi('Health');

@@ -241,6 +241,7 @@ describe('a service of an index', () => {
       model: run,
       dimensions: 16,
       index: { path, items: 12 },
+      calibration: null,
       waiting: 0,
     });
     const document = await answer(service, 'openapi.json');

@@ -52,12 +52,14 @@ export async function serve(options: ServeOptions): Promise<Service> {
     throw new UserError('serve: expected an index or a model, got neither');
   const limits = limitsOf(givenLimits);
   // Whoever imports the library and serves nothing does not wait for these.
-  const [{ createAdaptorServer }, { tokenFor }, { appOf }, { ServiceMetrics }] = await Promise.all([
-    import('@hono/node-server'),
-    import('@conquer-dml/dashboard'),
-    import('./app.js'),
-    import('./service-metrics.js'),
-  ]);
+  const [{ createAdaptorServer }, { listening, tokenFor }, { appOf }, { ServiceMetrics }] = await Promise.all(
+    [
+      import('@hono/node-server'),
+      import('@conquer-dml/dashboard'),
+      import('./app.js'),
+      import('./service-metrics.js'),
+    ],
+  );
   const token = tokenFor(host, givenToken);
   const metrics = new ServiceMetrics();
   const client = await ServiceClient.start(
@@ -111,21 +113,6 @@ export async function serve(options: ServeOptions): Promise<Service> {
     closed: ended,
     close,
   };
-}
-
-type AdaptorServer = ReturnType<typeof import('@hono/node-server').createAdaptorServer>;
-
-async function listening(server: AdaptorServer, port: number, host: string): Promise<AddressInfo> {
-  return await new Promise<AddressInfo>((done, failed) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE'
-          ? `port ${port} is taken: choose another, or 0 for any that is free`
-          : `expected an address of this machine, such as 127.0.0.1, got ${host}, port ${port}, which cannot be listened on: ${error.message}`;
-      failed(new UserError(why));
-    });
-    server.listen(port, host, () => done(server.address() as AddressInfo));
-  });
 }
 
 async function reload(client: ServiceClient, onNote: ServeOptions['onNote']): Promise<void> {

@@ -15,6 +15,7 @@ import { sha256OfFile } from '../disk/sha256.js';
 import { writeFileAtomic, writeProblem } from '../disk/write.js';
 import { UserError } from '../error.js';
 import { takeLock } from '../run-lock.js';
+import { graphOf } from './graph-record.js';
 import { type IndexManifest, isOwnFile, manifestFault, type SegmentRecord } from './index-manifest.js';
 
 const MANIFEST = 'manifest.json';
@@ -127,7 +128,11 @@ export class IndexFolder {
 
   /** Reads all of it. @throws UserError where a file is not what was written */
   check(): void {
-    for (const { name, sha256 } of this.manifest().segments) {
+    const { segments, graph } = this.manifest();
+    const made = graphOf(graph);
+    if (made !== null && sha256Of(this.file(made.file)) !== made.sha256)
+      throw this.damaged(`${made.file} is not what was written`);
+    for (const { name, sha256 } of segments) {
       for (const [kind, wanted] of Object.entries(sha256)) {
         const file = `${name}.${kind}`;
         if (sha256Of(this.file(file)) !== wanted) throw this.damaged(`${file} is not what was written`);
@@ -138,8 +143,8 @@ export class IndexFolder {
   /** Removes an index's files that the manifest does not name. */
   sweep(manifest: IndexManifest): void {
     const named = new Set(manifest.segments.flatMap(filesOf));
-    const { graph } = manifest;
-    if (typeof graph === 'object' && graph !== null && 'file' in graph) named.add(String(graph.file));
+    const graph = graphOf(manifest.graph);
+    if (graph !== null) named.add(graph.file);
     for (const name of readdirSync(this.path))
       if ((isOwnFile(name) && !named.has(name)) || this.#isLeftOfLock(name))
         rmSync(this.file(name), { force: true });

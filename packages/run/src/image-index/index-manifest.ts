@@ -36,7 +36,7 @@ export interface IndexManifest {
   origin: StoredOrigin | null;
   /** What a similarity means, see the library's `Calibration`; null: not known. */
   calibration: unknown;
-  /** An approximate index of some segments, see the library; null: there is none. */
+  /** For approximate searches of a segment, a `GraphRecord`; null: there is none. */
   graph: unknown;
 }
 

@@ -1,12 +1,14 @@
-import { UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import type { ImageOf } from '../../retrieve/match.js';
 import { similarPairs } from '../../retrieve/similar-pairs.js';
-import { addPhotosFlags, type PhotosFlags, photosIndex } from '../photos-index.js';
+import { addPhotosFlags, leastSimilarity, type PhotosFlags, photosIndex } from '../photos-index.js';
 import type { Output } from '../terminal.js';
 
+/** Cosine from which on two images are all but the same. */
+const ALIKE = 0.95;
+
 export function add(program: Command): undefined {
-  addPhotosFlags(program.command('duplicates').description('find images that are all but the same'), '0.95')
+  addPhotosFlags(program.command('duplicates').description('find images that are all but the same'), ALIKE)
     .addHelpText('after', '\nExample: conquer duplicates photos --min-similarity 0.9')
     .action(
       async (photos: string, flags: PhotosFlags) =>
@@ -23,8 +25,9 @@ export interface PhotosCommand extends PhotosFlags {
 
 /** Pairs of images that are alike, the most alike first. */
 export async function runDuplicates({ photos, out, progress, ...flags }: PhotosCommand): Promise<void> {
-  const minSimilarity = similarityOf(flags.minSimilarity);
+  const least = leastSimilarity(flags, ALIKE);
   using index = await photosIndex(photos, flags, progress);
+  const minSimilarity = least(index);
   const pairs = [...similarPairs(index, { minSimilarity })];
   pairs.sort((a, b) => b.similarity - a.similarity);
   for (const { first, second, similarity } of pairs)
@@ -34,14 +37,9 @@ export async function runDuplicates({ photos, out, progress, ...flags }: PhotosC
         : `${similarity.toFixed(3)}  ${nameOf(first)}  ${nameOf(second)}\n`,
     );
   if (!flags.json)
-    out.write(`${pairs.length} pairs of ${index.imageCount} images are at least ${minSimilarity} alike\n`);
-}
-
-/** @throws UserError for what is no cosine */
-export function similarityOf(text: string): number {
-  const similarity = Number(text);
-  if (text.trim() !== '' && similarity >= -1 && similarity <= 1) return similarity;
-  throw new UserError(`--min-similarity: expected a number from -1 to 1, got '${text}'`);
+    out.write(
+      `${pairs.length} pairs of ${index.imageCount} images are at least ${Number(minSimilarity.toFixed(4))} alike\n`,
+    );
 }
 
 /** An image in words: a name may hold a line break, or what a terminal obeys. */

@@ -11,6 +11,7 @@ import { modelNamed, modelOf } from '../model-of.js';
 import { requireWritable } from '../output-file.js';
 import { shardOfJob } from '../shard-of-job.js';
 import { progressBar } from '../terminal.js';
+import { wholeNumberOf } from '../whole-number.js';
 
 interface EmbedFlags extends EmbeddingFlags {
   out: string;
@@ -60,8 +61,9 @@ async function runEmbed(folder: string | undefined, options: EmbedFlags): Promis
   formatOf(out); // before any work
   requireWritable('--out', out);
   const shard = shardAsked(options);
-  const threads = options.threads === undefined ? undefined : countOf('--threads', options.threads);
-  const batchSize = options.batchSize === undefined ? undefined : countOf('--batch-size', options.batchSize);
+  const threads = options.threads === undefined ? undefined : wholeNumberOf('--threads', options.threads);
+  const batchSize =
+    options.batchSize === undefined ? undefined : wholeNumberOf('--batch-size', options.batchSize);
   if (shard) progress.write(`note: part ${shard.number} of ${shard.count}, into ${shardFile(out, shard)}\n`);
   namingFlags(() => setUpEngine({ train: { threads, device } }));
   const named = modelNamed(options.model, progress);
@@ -83,16 +85,10 @@ function shardAsked({ shard, shards }: EmbedFlags): Shard | null {
   if (shard !== undefined && shards !== undefined)
     throw new UserError('give either --shard i/n or --shards n');
   if (shard === undefined)
-    return shardOfJob(process.env, shards === undefined ? null : countOf('--shards', shards));
+    return shardOfJob(process.env, shards === undefined ? null : wholeNumberOf('--shards', shards));
   try {
     return shardOf(shard);
   } catch (error) {
     throw error instanceof UserError ? new UserError(`--shard: ${error.message}`) : error;
   }
-}
-
-function countOf(flag: string, text: string): number {
-  const count = Number(text);
-  if (Number.isSafeInteger(count) && count >= 1) return count;
-  throw new UserError(`${flag}: expected a whole number of at least 1, got '${text}'`);
 }

@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
 import { similarGroups } from '../../retrieve/similar-pairs.js';
-import { addPhotosFlags, type PhotosFlags, photosIndex } from '../photos-index.js';
-import { nameOf, type PhotosCommand, similarityOf } from './duplicates.js';
+import { addPhotosFlags, leastSimilarity, type PhotosFlags, photosIndex } from '../photos-index.js';
+import { nameOf, type PhotosCommand } from './duplicates.js';
+
+/** Cosine from which on two images are of a group. */
+const ALIKE = 0.8;
 
 export function add(program: Command): undefined {
-  addPhotosFlags(program.command('group').description('group images by pairs that are alike'), '0.8')
+  addPhotosFlags(program.command('group').description('group images by pairs that are alike'), ALIKE)
     .addHelpText('after', '\nExample: conquer group photos --model runs/mine --min-similarity 0.7')
     .action(
       async (photos: string, flags: PhotosFlags) =>
@@ -14,9 +17,9 @@ export function add(program: Command): undefined {
 
 /** Groups of images, the largest first; those that are like no other are in none. */
 export async function runGroup({ photos, out, progress, ...flags }: PhotosCommand): Promise<void> {
-  const minSimilarity = similarityOf(flags.minSimilarity);
+  const least = leastSimilarity(flags, ALIKE);
   using index = await photosIndex(photos, flags, progress);
-  const groups = similarGroups(index, { minSimilarity });
+  const groups = similarGroups(index, { minSimilarity: least(index) });
   for (const [number, { images }] of groups.entries())
     out.write(
       flags.json

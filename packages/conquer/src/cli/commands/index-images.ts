@@ -1,12 +1,14 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import { type Calibration, IndexFolder, RunFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
+import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import type { TestTimeOptions } from '../../models/test-time.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
+import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexCsv } from '../../retrieve/index-csv.js';
 import { type IndexFolderOptions, indexFolder } from '../../retrieve/index-folder.js';
+import { calibrationOfModel } from '../../retrieve/model-calibration.js';
 import { setUpEngine } from '../../train/engine.js';
 import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
@@ -155,8 +157,13 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
   const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
   const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - index.imageCount);
-  const known = calibrationOfRun(model);
-  if (known) index.calibration = known;
+  index.calibration = calibrationOfModel(model) ?? index.calibration;
+  if (previous?.calibration && index.calibration === null)
+    progress.write(
+      'warning: the index was calibrated by weights that it is no longer of: calibrate it again (conquer calibrate)\n',
+    );
+  const unfit = outgrown(index);
+  if (unfit !== null) progress.write(`warning: ${unfit} (conquer calibrate ${path})\n`);
   index.save(path, { lock });
   const { count, imageCount } = index;
   if (index !== previous) index.dispose();
@@ -171,11 +178,6 @@ export async function runIndex(command: IndexCommand): Promise<void> {
     `${path}: ${imageCount} images${items}, ${embedded} of them embedded now${gone}\n` +
       `search it: npx conquer search ${path} IMAGE\n`,
   );
-}
-
-/** What its run knows of the model's similarities. */
-function calibrationOfRun({ source, id }: { source: string; id: string }): Calibration | null {
-  return RunFolder.exists(source) ? RunFolder.open(source).calibration(id) : null;
 }
 
 /** The index that is there, or one of an earlier version under the name that this had: what it holds is not embedded again. */

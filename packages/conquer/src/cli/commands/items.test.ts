@@ -95,6 +95,27 @@ it('items of a CSV file have several images, labels and a payload, and are added
   await expect(items({ index: at('nowhere'), remove: ['x'] })).rejects.toThrow(/expected an index/);
 });
 
+it('says the class of an image, and searches by a graph once there is one', async () => {
+  const out = new Printed();
+  const query = { file: at('shop.index'), images: [at('shop', 'hat.svg')], top: '2', json: true, out };
+  const voted = new Printed();
+  await runSearch({ ...query, classify: true, out: voted, warnings: new Printed() });
+  await runSearch({ ...query, classify: true, json: false, out: voted, warnings: new Printed() });
+  const [json, ...words] = voted.text.split('\n');
+  expect(JSON.parse(json!).class).toMatchObject({ label: 'hats', confidence: expect.any(Number) });
+  expect(words[1]).toMatch(/^ {2}class hats, \d+ % of the votes$/);
+  await expect(runSearch({ ...query, approximate: true, warnings: new Printed() })).rejects.toThrow(
+    /has no graph for approximate searches/,
+  );
+  expect(await items({ graph: true })).toMatch(
+    /its graph finds 100\.0 % of the 10 nearest of 256 queries: conquer search --approximate\n$/,
+  );
+  const approximate = new Printed();
+  await runSearch({ ...query, approximate: true, out: approximate, warnings: new Printed() });
+  await runSearch({ ...query, out, warnings: new Printed() });
+  expect(approximate.text).toBe(out.text);
+});
+
 it('a program gives bytes and gets items, and classes by a vote', async () => {
   using index = await openIndex(at('shop.index'));
   const [hat] = await index.search(at('shop', 'same hat.svg'), { k: 1 });

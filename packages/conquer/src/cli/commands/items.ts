@@ -3,12 +3,13 @@ import { basename } from 'node:path';
 import { type Json, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
+import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { modelOf } from '../model-of.js';
 import { findRun } from '../runs.js';
-import type { Output } from '../terminal.js';
+import { type Output, progressBar } from '../terminal.js';
 
 interface ItemsFlags {
   add?: string[];
@@ -18,6 +19,7 @@ interface ItemsFlags {
   remove?: string[];
   merge?: string;
   compact?: boolean;
+  graph?: boolean;
   check?: boolean;
   run?: string;
   device?: string;
@@ -36,6 +38,7 @@ export function add(program: Command): undefined {
     .option('--remove <id...>', 'items that go')
     .option('--merge <index>', 'add all items of another index of the same model')
     .option('--compact', 'write all anew in one piece, without what was removed')
+    .option('--graph', 'build a graph for approximate searches (the package usearch), proven by an exact one')
     .option('--check', 'read all, and compare it with its checksums')
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
@@ -53,17 +56,17 @@ export function add(program: Command): undefined {
 export interface ItemsCommand extends ItemsFlags {
   index: string;
   out: Output;
-  /** Takes what is to be said of weights that are fetched. */
+  /** Takes warnings, and what is to be said of weights that are fetched. */
   progress: Output;
 }
 
 /** Lists an index's items, or changes it. */
 export async function runItems(command: ItemsCommand): Promise<void> {
-  const { index: path, add: images, remove, merge, compact, check, out } = command;
+  const { index: path, add: images, remove, merge, compact, graph, check, out } = command;
   for (const name of ['id', 'label', 'payload'] as const)
     if (command[name] !== undefined && images === undefined)
       throw new UserError(`--${name}: expected --add with it, the images of an item`);
-  const writes = images ?? remove ?? merge ?? (compact || undefined);
+  const writes = images ?? remove ?? merge ?? (compact || graph || undefined);
   if (check) {
     ImageIndex.check(path);
     out.write(`${path}: whole\n`);
@@ -93,8 +96,17 @@ export async function runItems(command: ItemsCommand): Promise<void> {
       throw error instanceof RangeError ? new UserError(`--merge ${merge}: ${error.message}`) : error;
     }
   }
+  if (graph) index.buildGraph({ onProgress: progressBar(command.progress, 'building the graph') });
+  const unfit = outgrown(index);
+  if (unfit !== null) command.progress.write(`warning: ${unfit} (conquer calibrate ${path})\n`);
   index.save(path, { lock, compact: compact ?? false });
   out.write(`${path}: ${index.count} items with ${index.imageCount} images\n`);
+  if (graph) {
+    const { recall, k, queries } = index.graph!;
+    out.write(
+      `its graph finds ${(100 * recall).toFixed(1)} % of the ${k} nearest of ${queries} queries: conquer search --approximate\n`,
+    );
+  }
 }
 
 async function addItem(

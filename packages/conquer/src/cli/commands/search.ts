@@ -4,18 +4,24 @@ import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
+import { type Classified, classify } from '../../retrieve/classify.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
+import { calibrationOfModel } from '../../retrieve/model-calibration.js';
 import { setUpEngine } from '../../train/engine.js';
+import { maxFalseMatchOf } from '../false-match-flag.js';
 import { namingFlags } from '../fill.js';
 import { isFile, modelOf } from '../model-of.js';
 import { findRun } from '../runs.js';
 import type { Output } from '../terminal.js';
+import { wholeNumberOf } from '../whole-number.js';
 
 interface SearchFlags {
   top: string;
   per: 'item' | 'image';
   maxFalseMatch?: string;
+  classify?: boolean;
+  approximate?: boolean;
   run?: string;
   arch?: string;
   folder?: string;
@@ -40,6 +46,8 @@ export function add(program: Command): undefined {
       '--max-false-match <rate>',
       'leave out what is less alike than this false-match rate asks for (conquer calibrate)',
     )
+    .option('--classify', 'say the class of each image, by a vote of the 20 nearest items that have one')
+    .option('--approximate', "look at few of the rows, by the index's graph (conquer items --graph)")
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
@@ -71,6 +79,10 @@ export interface SearchCommand {
   per?: 'item' | 'image' | undefined;
   /** A rate, of a calibrated index; default: all matches are given. */
   maxFalseMatch?: string | undefined;
+  /** By the index's graph; default: all rows are looked at. */
+  approximate?: boolean | undefined;
+  /** Whether each image's class is said too. */
+  classify?: boolean | undefined;
   /** The run's folder, where it is no longer where the index was made. */
   run?: string | undefined;
   /** Which network the weights of a file are of. */
@@ -90,11 +102,9 @@ export interface SearchCommand {
  * @returns of how many images there is no answer, as they cannot be read
  */
 export async function runSearch(command: SearchCommand): Promise<number> {
-  const { file, images, top, per, device, plugin, folder, out, warnings } = command;
-  const k = Number(top);
-  if (!Number.isSafeInteger(k) || k < 1)
-    throw new UserError(`--top: expected a whole number of at least 1, got '${top}'`);
-  const maxFalseMatch = command.maxFalseMatch === undefined ? undefined : rateOf(command.maxFalseMatch);
+  const { file, images, top, per, approximate, device, plugin, folder, out, warnings } = command;
+  const k = wholeNumberOf('--top', top);
+  const maxFalseMatch = maxFalseMatchOf(command.maxFalseMatch);
   namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
   const { origin } = index;
@@ -123,9 +133,12 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   } catch (error) {
     throw new UserError(`${file}: ${(error as Error).message}`);
   }
+  index.calibration ??= calibrationOfModel(model);
   const bad = new Map<number, ImageError>();
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
-  const matches = bad.size < images.length ? index.search(queries, k, { per, maxFalseMatch }) : [];
+  const matches =
+    bad.size < images.length ? index.search(queries, k, { per, maxFalseMatch, approximate }) : [];
+  const classes = command.classify && bad.size < images.length ? classify(index, queries) : [];
   let answered = 0;
   let missing = 0;
   for (const [place, query] of images.entries()) {
@@ -135,14 +148,16 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       if (command.json) out.write(`${JSON.stringify({ query, error: error.message })}\n`);
       continue;
     }
+    const voted = classes[answered];
     const found = (matches[answered++] ?? []).map((match) =>
       match.path === null || existsSync(fileOfImage(match.path)) ? match : { ...match, missing: true },
     );
     missing += found.filter((match) => 'missing' in match).length;
-    if (command.json) out.write(`${JSON.stringify({ query, matches: found })}\n`);
+    if (command.json)
+      out.write(`${JSON.stringify({ query, ...(voted && { class: classOf(voted) }), matches: found })}\n`);
     else
       out.write(
-        `${shown(query)}\n${found.map((match, rank) => line(match, rank, k)).join('') || '  no match\n'}`,
+        `${shown(query)}\n${voted ? classLine(voted) : ''}${found.map((match, rank) => line(match, rank, k)).join('') || '  no match\n'}`,
       );
   }
   if (missing > 0)
@@ -152,14 +167,12 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   return bad.size;
 }
 
-/** @throws UserError for what is no rate */
-function rateOf(text: string): number {
-  const rate = Number(text);
-  if (rate > 0 && rate <= 1) return rate;
-  throw new UserError(
-    `--max-false-match: expected a rate above 0 and at most 1, such as 0.001, got '${text}'`,
-  );
-}
+const classOf = ({ label, confidence, votes }: Classified) => ({ label, confidence, votes });
+
+const classLine = ({ label, confidence }: Classified): string =>
+  label === null
+    ? '  no class: no item has a label\n'
+    : `  class ${shown(label)}, ${Math.round(100 * confidence)} % of the votes\n`;
 
 function line(match: Match & { missing?: boolean }, rank: number, k: number): string {
   const { id, path, similarity, missing } = match;

@@ -2,6 +2,7 @@ import { IndexFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import type { ServeLimits } from '../../serve/limits.js';
 import { findRun } from '../runs.js';
+import { wholeNumberOf } from '../whole-number.js';
 
 interface ServeFlags {
   model?: string;
@@ -63,8 +64,10 @@ async function runServe(target: string, options: ServeFlags): Promise<void> {
   const service = await serve({
     ...(index === undefined ? { model: findRun(target) } : { index, folder, model: model && findRun(model) }),
     ...{ host, token, device, onNote: note },
-    ...(options.port !== undefined && { port: numberOf('--port', options.port, { least: 0, most: 65535 }) }),
-    ...(options.threads !== undefined && { threads: numberOf('--threads', options.threads) }),
+    ...(options.port !== undefined && {
+      port: wholeNumberOf('--port', options.port, { least: 0, most: 65535 }),
+    }),
+    ...(options.threads !== undefined && { threads: wholeNumberOf('--threads', options.threads) }),
     ...(plugin !== undefined && { plugins: [plugin] }),
     limits: limitsOf(options),
     onFault: (error) =>
@@ -86,17 +89,7 @@ function limitsOf(flags: ServeFlags): Partial<ServeLimits> {
     Object.entries(LIMITS).flatMap(([flag, limit]) => {
       const text = flags[flag as keyof typeof LIMITS];
       const name = `--${flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-      return text === undefined ? [] : [[limit, numberOf(name, text)]];
+      return text === undefined ? [] : [[limit, wholeNumberOf(name, text)]];
     }),
   );
-}
-
-/** @throws UserError for what is no whole number within the bounds */
-function numberOf(name: string, text: string, { least = 1, most = Number.MAX_SAFE_INTEGER } = {}): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < least || value > most)
-    throw new UserError(
-      `${name}: expected a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ''}, got '${text}'`,
-    );
-  return value;
 }

@@ -1,0 +1,271 @@
+import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type GraphRecord, sha256OfFile, UserError, writeProblem } from '@conquer-dml/run';
+import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import type { Index as Graph } from 'usearch';
+import type { Neighbours } from '../neighbours/neighbours.js';
+import { checkStop, type StopCheck } from '../stop-check.js';
+import { rowsAt } from './index-rows.js';
+
+/** Rows that are added, or looked at, at a time. */
+const ROWS = 8192;
+/** Candidates that are asked for, from few to many, until enough is found. */
+const WIDTHS = [32, 64, 128, 256, 512, 1024, 2048, 4096];
+/** Neighbours of a row in the graph, and candidates while it is built; where the first does not do, the second. */
+const SHAPES = [
+  { connectivity: 16, expansion: 128 },
+  { connectivity: 32, expansion: 256 },
+] as const;
+/** Candidates beyond k whose exact similarity is looked at: the graph's own numbers are of half precision. */
+const CLOSE = 16;
+/** Rows are kept in it as float16, and compared by usearch's cosine distance. */
+const KIND = { metric: 'cos', scalar: 'f16' } as const;
+
+export interface BuildGraphOptions {
+  /** The share of the exact nearest that is to be found; default 0.99. */
+  recall?: number | undefined;
+  /** How many nearest that is about; default 10. */
+  k?: number | undefined;
+  /** By so many queries; default 256. */
+  queries?: number | undefined;
+  /** Threads; default one a core. */
+  threads?: number | undefined;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+  stop?: StopCheck | undefined;
+}
+
+/** What a graph is built of, and proven against. */
+export interface GraphRows {
+  /** float32 (R, D) of length 1. */
+  rows: Tensor;
+  /** Of the rows that are there, ascending. */
+  places: Int32Array;
+  /** The exact nearest of some rows of length 1. */
+  exact: (queries: Tensor, k: number) => Neighbours;
+}
+
+export type GraphShape = Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment'>;
+
+/**
+ * A graph over rows (HNSW, Malkov and Yashunin 2016, by usearch) for searches that look at few of them. It only names candidates: their
+ * similarity is computed from the float32 rows, as in an exact search. Its keys are the places of rows; ids it does not know.
+ */
+export class RowGraph {
+  private constructor(
+    readonly shape: GraphShape,
+    private readonly graph: Graph,
+    /** Of the file that it was opened from; null: it is in memory alone. */
+    readonly record: GraphRecord | null = null,
+  ) {}
+
+  /**
+   * Builds a graph and asks it for the nearest of queries between the rows, beside an exact search: where it finds too few, it is asked
+   * for more candidates, and then built with more neighbours a row.
+   *
+   * @throws UserError where usearch is not installed, or no graph finds enough; RangeError for a recall that is not above 0 and at most 1
+   */
+  static build(of: GraphRows, options: BuildGraphOptions = {}): RowGraph {
+    const { recall: wanted = 0.99, k = 10, queries: count = 256 } = options;
+    if (!(wanted > 0 && wanted <= 1))
+      throw new RangeError(`a graph: expected a recall above 0 and at most 1, got ${wanted}`);
+    const dim = of.rows.size(1);
+    using queries = between(of, count);
+    const exact = of.exact(queries, k);
+    let best = 0;
+    for (const { connectivity, expansion } of SHAPES) {
+      const graph = filled(of, connectivity, expansion, options);
+      for (const width of WIDTHS) {
+        const made = { dim, ...KIND, rows: of.places.length, connectivity, width, k, queries: count };
+        const found = new RowGraph({ ...made, recall: 0 }, graph).nearest(queries, k, of.rows, () => true);
+        const recall = shareFound(found, exact);
+        best = Math.max(best, recall);
+        if (recall >= wanted) return new RowGraph({ ...made, recall }, graph);
+        if (width >= of.places.length) break;
+      }
+    }
+    throw new UserError(
+      `a graph of these rows finds ${best.toFixed(3)} of the ${k} nearest, expected ${wanted}: search them exactly`,
+    );
+  }
+
+  /**
+   * Opens a graph by memory map, and sees whether it is what its record says.
+   * @throws UserError where it is not, or usearch is not installed
+   */
+  static open(file: string, record: GraphRecord, rows: Tensor): RowGraph {
+    const { dim, connectivity, rows: count } = record;
+    const graph = new (usearch().Index)(configOf(dim, connectivity, 0));
+    const fault = (problem: string) =>
+      new UserError(`${file} is damaged: ${problem}; build the graph anew, or search exactly`);
+    if (statSync(file, { throwIfNoEntry: false })?.size !== record.bytes)
+      throw fault('it is not as long as it was written');
+    try {
+      graph.view(file);
+    } catch (error) {
+      throw fault((error as Error).message);
+    }
+    // usearch takes what the file says, and not what it was asked for.
+    const [dims, size] = [Number(graph.dimensions()), Number(graph.size())];
+    if (
+      dims !== dim ||
+      size !== count ||
+      dim !== rows.size(1) ||
+      Number(graph.connectivity()) !== connectivity
+    )
+      throw fault(`expected ${count} rows of ${dim} numbers, it holds ${size} of ${dims}`);
+    return new RowGraph(record, graph, record);
+  }
+
+  /** Writes it under a name that no file has. @returns what is to be known of the file */
+  save(file: string): Pick<GraphRecord, 'bytes' | 'sha256'> {
+    try {
+      this.graph.save(file);
+      sync(file);
+    } catch (error) {
+      throw writeProblem(file, error);
+    }
+    return { bytes: statSync(file).size, sha256: sha256OfFile(file) };
+  }
+
+  /**
+   * @param queries float32 (N, D) on the CPU, contiguous, of length 1
+   * @param rows that it was built of
+   * @param isThere whether a row has not been removed since
+   * @returns nearest first, by the exact distances of the candidates; of equally near ones the lower first. Where a query has fewer than
+   *   k neighbours that were found, the places behind them are −1, their distances infinite.
+   */
+  nearest(queries: Tensor, k: number, rows: Tensor, isThere: (row: number) => boolean): Neighbours {
+    const { dim, rows: all } = this.shape;
+    const wide = Math.min(k, all);
+    const count = queries.size(0);
+    const indices = new Int32Array(count * wide).fill(-1);
+    const distances = new Float32Array(count * wide).fill(Number.POSITIVE_INFINITY);
+    const numbers = queries.toTypedArray() as Float32Array;
+    for (let query = 0; query < count; query++) {
+      const own = numbers.subarray(query * dim, (query + 1) * dim);
+      const found = this.candidates(own, wide, isThere);
+      for (const [at, { row, distance }] of scope(() => noGrad(() => measured(own, found, rows)))
+        .slice(0, wide)
+        .entries()) {
+        indices[query * wide + at] = row;
+        distances[query * wide + at] = distance;
+      }
+    }
+    return { k: wide, indices, distances };
+  }
+
+  /** Of one query: several come back padded with row 0. */
+  private candidates(query: Float32Array, k: number, isThere: (row: number) => boolean): number[] {
+    const { rows: all, width } = this.shape;
+    for (let asked = Math.max(width, k + CLOSE); ; asked *= 4) {
+      const wanted = Math.min(asked, all);
+      const { keys } = this.graph.search(query, wanted, 1);
+      const found: number[] = [];
+      for (const key of keys) {
+        const row = Number(key);
+        if (isThere(row)) found.push(row);
+        if (found.length === k + CLOSE) break;
+      }
+      if (found.length >= k || wanted === all) return found;
+    }
+  }
+}
+
+/** Exact distances, nearest first. */
+function measured(query: Float32Array, places: readonly number[], rows: Tensor) {
+  if (places.length === 0) return [];
+  const near = rowsAt(rows, places).toTypedArray() as Float32Array;
+  const dim = query.length;
+  const found = places.map((row, at) => {
+    let sum = 0;
+    for (let i = 0, from = at * dim; i < dim; i++) {
+      const difference = query[i]! - near[from + i]!;
+      sum += difference * difference;
+    }
+    return { row, distance: Math.fround(Math.sqrt(sum)) };
+  });
+  return found.sort((a, b) => a.distance - b.distance || a.row - b.row);
+}
+
+function filled(
+  { rows, places }: GraphRows,
+  connectivity: number,
+  expansion: number,
+  { threads = 0, onProgress, stop }: BuildGraphOptions,
+): Graph {
+  const graph = new (usearch().Index)(configOf(rows.size(1), connectivity, expansion));
+  for (let start = 0; start < places.length; start += ROWS) {
+    checkStop(stop);
+    const some = places.subarray(start, start + ROWS);
+    const numbers = scope(() => rowsAt(rows, [...some]).toTypedArray() as Float32Array);
+    graph.add(BigUint64Array.from(some, BigInt), numbers, threads);
+    onProgress?.({ done: start + some.length, total: places.length });
+  }
+  return graph;
+}
+
+/** Queries that are no rows themselves, which would be found too easily: halfway from a row to one of its near ones. */
+function between({ rows, places, exact }: GraphRows, count: number): Tensor {
+  const step = places.length / count;
+  const some = Array.from({ length: count }, (_, i) => places[Math.floor(i * step)]!);
+  return scope(() =>
+    noGrad(() => {
+      const from = rowsAt(rows, some);
+      const { k, indices } = exact(from, Math.min(20, places.length));
+      const others = some.map((_, i) => indices[i * k + k - 1]!);
+      const middle = from.add(rowsAt(rows, others));
+      return middle
+        .div(middle.norm(2, 1, true).clamp({ min: 1e-6 }))
+        .contiguous()
+        .keep();
+    }),
+  );
+}
+
+function shareFound(found: Neighbours, exact: Neighbours): number {
+  let same = 0;
+  const count = exact.indices.length / exact.k;
+  for (let query = 0; query < count; query++) {
+    // By distance: of many copies of a row any will do.
+    const last = exact.distances[(query + 1) * exact.k - 1]! * (1 + 1e-6);
+    for (let at = query * found.k; at < (query + 1) * found.k; at++) if (found.distances[at]! <= last) same++;
+  }
+  return same / exact.indices.length;
+}
+
+function sync(file: string): void {
+  const opened = openSync(file, 'r+');
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
+  }
+}
+
+type Usearch = typeof import('usearch');
+let loaded: Usearch | undefined;
+
+/** @throws UserError where it is not installed */
+function usearch(): Usearch {
+  try {
+    loaded ??= createRequire(import.meta.url)('usearch') as Usearch;
+    return loaded;
+  } catch (error) {
+    throw new UserError(
+      `approximate searches need the package usearch, which cannot be loaded (${(error as Error).message.split('\n')[0]}): npm install usearch, or search exactly`,
+    );
+  }
+}
+
+function configOf(dimensions: number, connectivity: number, expansion: number) {
+  // Its types want its enumerations, whose values these are.
+  return {
+    dimensions,
+    metric: KIND.metric,
+    quantization: KIND.scalar,
+    connectivity,
+    expansion_add: expansion,
+    expansion_search: 0,
+    multi: false,
+  } as ConstructorParameters<Usearch['Index']>[0];
+}
