@@ -78,6 +78,30 @@ it('gives rows of zeros as zeros', async () => {
   await running.close();
 });
 
+it('halves, and bytes that are calibrated on photos, stay near; what a search loses is measured', async () => {
+  const folder = temporaryFolder();
+  using model = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));
+  const photos = await photosIn(folder);
+  const labelled = { paths: [...photos, ...photos], labels: [0, 1, 2, 3, 0, 1, 2, 3] };
+  const { graphs } = await exportOnnx(model, folder, { photos, half: true, int8: true, labelled });
+  const of = (name: string) => graphs.find(({ file }) => file === name)!;
+  expect(of('image_fp16.onnx').difference!.cosPixels).toBeGreaterThan(0.9999);
+  expect(of('image_int8.onnx').difference!.cosPixels).toBeGreaterThan(0.98);
+  expect(of('image_int8.onnx').difference!.cosPixels).toBeLessThan(0.9999999);
+  const { images, recallAt1, mapAtR } = of('image_int8.onnx').loss!;
+  // Each photo is there twice, so that it finds itself.
+  expect({ images, recallAt1, mapAtR }).toEqual({
+    images: 8,
+    recallAt1: { model: 1, graph: 1 },
+    mapAtR: { model: 1, graph: 1 },
+  });
+  for (const name of ['image', 'onnx/model'])
+    expect(of(`${name}_fp16.onnx`).bytes).toBeLessThan(of(`${name}.onnx`).bytes);
+  await expect(exportOnnx(model, folder, { photos: photos.slice(2), int8: true })).rejects.toThrow(
+    'expected three or more of them (photos), got 2',
+  );
+});
+
 it('says in one line that a folder cannot be made', async () => {
   const folder = temporaryFolder();
   using model = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));

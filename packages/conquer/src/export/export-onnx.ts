@@ -2,13 +2,18 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RawPixels } from '@conquer-dml/image';
 import { type Calibration, RunFolder, UserError, writeFileAtomic } from '@conquer-dml/run';
+import { cat, type Tensor } from '@conquer-dml/torch';
+import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { VERSION } from '../version.js';
 import { compareGraph } from './compare-graph.js';
+import { type LabelledPhotos, measureLoss } from './measure-loss.js';
 import { withMergedAdapters } from './merged-adapters.js';
 import { type ExportedGraph, modelCard } from './model-card.js';
 import type { Graph } from './onnx/graph.js';
+import { halfGraph } from './onnx/half.js';
+import { int8Graph, ValueRanges } from './onnx/int8.js';
 import { type GraphInput, modelGraph } from './onnx/model-graph.js';
 import { MOST_BYTES, onnxFile } from './onnx/onnx-file.js';
 import { drawnPictures } from './photo-pixels.js';
@@ -21,6 +26,15 @@ export interface ExportOnnxOptions {
   calibration?: Calibration | null;
   /** Names of the classes that it was trained on, for the files; default those of the model's run. */
   labels?: readonly string[];
+  /** Writes both in half precision too, as `image_fp16.onnx` and `onnx/model_fp16.onnx`; they take and give the same. */
+  half?: boolean;
+  /**
+   * Writes both in 8 bits too, as `image_int8.onnx` and `onnx/model_quantized.onnx`, calibrated on `photos`, three or more of which
+   * are wanted then.
+   */
+  int8?: boolean;
+  /** Photos of known classes, on which it is measured what a search loses by 8 bits. */
+  labelled?: LabelledPhotos;
   /** Told of each graph as soon as it is written and compared. */
   onGraph?: (graph: ExportedGraph) => void;
 }
@@ -29,6 +43,9 @@ const optionNames: OptionNames<ExportOnnxOptions> = {
   photos: true,
   calibration: true,
   labels: true,
+  half: true,
+  int8: true,
+  labelled: true,
   onGraph: true,
 };
 
@@ -72,8 +89,12 @@ export async function exportOnnx(
     writeFileAtomic(join(folder, file), contents);
     files.push(file);
   };
+  if (options.int8 && photos.length < 3)
+    throw new UserError(
+      `8 bits are calibrated on photos: expected three or more of them (photos), got ${photos.length}`,
+    );
   makeFolder(join(folder, 'onnx'));
-  const add = async (file: string, graph: Graph) => {
+  const add = async (file: string, graph: Graph, precision: ExportedGraph['precision'] = 'float32') => {
     const parts = onnxFile(graph, { producer: 'conquer', version: VERSION, metadata });
     const bytes = parts.reduce((sum, { length }) => sum + length, 0);
     if (bytes > MOST_BYTES)
@@ -83,16 +104,33 @@ export async function exportOnnx(
     write(file, parts);
     const isWhole = graph.inputs[0]?.name === 'image';
     const difference = isWhole ? await compareGraph(model, join(folder, file), pictures) : null;
-    const exported: ExportedGraph = { file, precision: 'float32', bytes, difference };
+    const isMeasured = isWhole && precision === 'int8' && options.labelled !== undefined;
+    const loss = isMeasured ? await measureLoss(model, join(folder, file), options.labelled!) : null;
+    const exported: ExportedGraph = { file, precision, bytes, difference, loss };
     graphs.push(exported);
     onGraph?.(exported);
   };
-  const graphOf = (input: GraphInput) =>
+  const graphOf = (input: GraphInput, ranges?: ValueRanges, images?: Tensor) =>
     withMergedAdapters(model.model, async () =>
-      modelGraph(model.model, input, { output: input === 'image' ? 'embedding' : 'logits' }),
+      modelGraph(model.model, input, {
+        output: input === 'image' ? 'embedding' : 'logits',
+        ...(ranges && { onValue: ranges.take, images }),
+      }),
     );
-  await add('image.onnx', await graphOf('image'));
-  await add('onnx/model.onnx', await graphOf('pixel_values'));
+  for (const [input, file] of [
+    ['image', 'image'],
+    ['pixel_values', 'onnx/model'],
+  ] as const) {
+    const { graph, network } = await graphOf(input);
+    await add(`${file}.onnx`, graph);
+    if (options.half) await add(`${file}_fp16.onnx`, halfGraph(graph, network), 'half');
+    if (!options.int8) continue;
+    const ranges = new ValueRanges();
+    using images = await asSeen(model, photos);
+    const calibrated = await graphOf(input, ranges, images);
+    const quantized = int8Graph(calibrated.graph, calibrated.network, ranges);
+    await add(input === 'image' ? 'image_int8.onnx' : 'onnx/model_quantized.onnx', quantized, 'int8');
+  }
   write('config.json', json(transformersConfig(model.dim)));
   write('preprocessor_config.json', json(preprocessorConfig(model.view)));
   const { view, dim } = model;
@@ -103,6 +141,16 @@ export async function exportOnnx(
     modelCard({ name, dim, parameters, view, graphs, thresholds, labels, version: VERSION }),
   );
   return { folder, files, graphs };
+}
+
+/** Photos as the network sees them, (N, 3, size, size), which belong to the caller. */
+async function asSeen({ view, device }: TrainedModel, photos: readonly string[]): Promise<Tensor> {
+  const batches: Tensor[] = [];
+  for await (const { images } of plainBatches(imagesAsSeen(photos, view), view, { device }))
+    batches.push(images.clone());
+  const all = cat(batches);
+  for (const batch of batches) batch.dispose();
+  return all;
 }
 
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;

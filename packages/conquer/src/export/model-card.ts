@@ -1,5 +1,6 @@
 import type { Preprocessing } from '@conquer-dml/run';
 import type { GraphDifference } from './compare-graph.js';
+import type { RetrievalLoss } from './measure-loss.js';
 
 /** A graph that was written. */
 export interface ExportedGraph {
@@ -9,6 +10,8 @@ export interface ExportedGraph {
   bytes: number;
   /** null: onnxruntime is not there, or it takes no whole pictures. */
   difference: GraphDifference | null;
+  /** What a search loses by it; null: not measured. */
+  loss: RetrievalLoss | null;
 }
 
 export interface ModelCard {

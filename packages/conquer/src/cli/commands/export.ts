@@ -12,6 +12,8 @@ import { requireWritableFolder } from '../output-file.js';
 interface ExportFlags {
   onnx?: string;
   photos?: string;
+  half?: boolean;
+  int8?: boolean;
   arch?: string;
   revision?: string;
   checkpoint: 'best' | 'last';
@@ -21,6 +23,8 @@ interface ExportFlags {
 
 /** Photos that a graph is compared with the model on, of all that there are. */
 const PHOTOS = 16;
+/** Test images that a search is measured on. */
+const MEASURED = 500;
 
 export function add(program: Command): undefined {
   program
@@ -29,6 +33,8 @@ export function add(program: Command): undefined {
     .argument('<run|model>', 'a run, a checkpoint file, or a published model (conquer models)')
     .requiredOption('--onnx <folder>', 'where it goes; made where it is not there')
     .option('--photos <folder>', "photos to compare the graph with the model on [the run's test images]")
+    .option('--half', 'the graphs in half precision too, of half the size')
+    .option('--int8', 'in 8 bits too, calibrated on the photos; what a search loses is measured')
     .addOption(
       new Option('--checkpoint <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
@@ -55,6 +61,8 @@ async function runExport(named: string, flags: ExportFlags): Promise<void> {
     progress.write('note: there are no photos to compare on (--photos): a few drawn pictures are taken\n');
   const { files, graphs } = await exportOnnx(model, folder, {
     photos: compared,
+    ...(flags.half && { half: true }),
+    ...(flags.int8 && { int8: true, ...labelledOf(model) }),
     onGraph: (graph) => void (json || process.stdout.write(lineOf(graph))),
   });
   if (graphs.every(({ difference }) => difference === null))
@@ -66,6 +74,15 @@ async function runExport(named: string, flags: ExportFlags): Promise<void> {
       ? `${JSON.stringify({ folder, files, graphs })}\n`
       : `${folder}: ${files.length} files, ${model.dim} numbers a picture\n`,
   );
+}
+
+/** Whole classes of a run's test images, in so far as they are still there. */
+function labelledOf({ source }: TrainedModel) {
+  if (!RunFolder.exists(source) || !existsSync(RunFolder.open(source).testImagesFile)) return {};
+  const { paths, labels } = RunFolder.open(source).testImages().queries;
+  if (!paths.every((path) => existsSync(fileOfImage(path)))) return {};
+  const places = [...paths.keys()].sort((a, b) => labels[a]! - labels[b]!).slice(0, MEASURED);
+  return { labelled: { paths: places.map((at) => paths[at]!), labels: places.map((at) => labels[at]!) } };
 }
 
 /** Some of the images of a folder. */
@@ -89,10 +106,17 @@ function some<T>(all: readonly T[]): T[] {
   return Array.from({ length: Math.min(all.length, PHOTOS) }, (_, i) => all[Math.floor(i * step)] as T);
 }
 
-function lineOf({ file, precision, bytes, difference }: ExportedGraph): string {
+function lineOf({ file, precision, bytes, difference, loss }: ExportedGraph): string {
   const size = `${file}: ${precision}, ${(bytes / 1e6).toFixed(1)} MB`;
   if (difference === null) return `${size}\n`;
   const { pictures, cosPixels, cosFile, largest } = difference;
   const ofFile = cosFile === null ? '' : `, from the same file ${cosFile.toFixed(7)}`;
-  return `${size}; on ${pictures} pictures the least cosine to the model is ${cosPixels.toFixed(7)} from the same pixels${ofFile}, the largest difference ${largest.toExponential(1)}\n`;
+  return `${size}; on ${pictures} pictures the least cosine to the model is ${cosPixels.toFixed(7)} from the same pixels${ofFile}, the largest difference ${largest.toExponential(1)}${lossOf(loss)}\n`;
+}
+
+function lossOf(loss: ExportedGraph['loss']): string {
+  if (loss === null) return '';
+  const points = ({ model, graph }: { model: number; graph: number }) =>
+    `${(100 * graph).toFixed(1)} % instead of ${(100 * model).toFixed(1)} %`;
+  return `; of ${loss.images} test images R@1 is ${points(loss.recallAt1)}, MAP@R ${points(loss.mapAtR)}`;
 }

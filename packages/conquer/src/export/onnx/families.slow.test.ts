@@ -10,8 +10,11 @@ import { FrozenNetwork } from '../../models/tunings/frozen-network.js';
 import { lora } from '../../models/tunings/lora.js';
 import { prompts } from '../../models/tunings/prompt-tuning.js';
 import { smallBackbones } from '../../testing/small-backbones.js';
+import { cosine } from '../compare-graph.js';
 import { withMergedAdapters } from '../merged-adapters.js';
 import { RunningGraph } from '../runtime.js';
+import type { Graph } from './graph.js';
+import { halfGraph } from './half.js';
 import { modelGraph } from './model-graph.js';
 import { onnxFile } from './onnx-file.js';
 
@@ -33,9 +36,13 @@ function drawn<Network extends EmbeddingNetwork>(network: Network): Network {
 }
 
 async function agrees(network: EmbeddingNetwork): Promise<void> {
-  const graph = await withMergedAdapters(network, async () => modelGraph(network, 'pixel_values'));
-  const file = Buffer.concat(onnxFile(graph, { producer: 'test', version: '0', metadata: {} }));
-  const running = (await RunningGraph.open(file))!;
+  const { graph, network: from } = await withMergedAdapters(network, async () =>
+    modelGraph(network, 'pixel_values'),
+  );
+  const opened = async (of: Graph) =>
+    (await RunningGraph.open(Buffer.concat(onnxFile(of, { producer: 'test', version: '0', metadata: {} }))))!;
+  const running = await opened(graph);
+  const halves = await opened(halfGraph(graph, from));
   const { size } = network.view;
   for (const batch of [1, 4]) {
     using images = randn([batch, 3, size, size], { generator: new Generator(batch) });
@@ -44,10 +51,17 @@ async function agrees(network: EmbeddingNetwork): Promise<void> {
     const numbers = wanted.toNumbers();
     expect(rows).toHaveLength(numbers.length);
     for (const [i, number] of numbers.entries()) expect(Math.abs(rows[i]! - number)).toBeLessThan(1e-4);
+    const rough = await halves.rows(images.toTypedArray() as Float32Array, images.shape);
+    for (let row = 0; row < batch; row++) {
+      const of = (all: ArrayLike<number>) =>
+        Array.from(all).slice(row * network.embeddingDim, (row + 1) * network.embeddingDim);
+      expect(cosine(of(rough), of(numbers))).toBeGreaterThan(0.999);
+    }
     // Pictures are told apart.
     if (batch > 1) expect(wanted.std(0).max().item()).toBeGreaterThan(1e-3);
   }
   await running.close();
+  await halves.close();
 }
 
 const reading = { size: 96 };

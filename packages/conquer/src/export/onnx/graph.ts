@@ -37,11 +37,20 @@ type Numbers = ArrayLike<number>;
 /** An ONNX graph in the making: nodes in their order, and the constants that they need. */
 export class Graph {
   readonly nodes: GraphNode[] = [];
-  readonly constants = new Map<string, Constant>();
+  readonly constants: Map<string, Constant> = new Map();
   readonly inputs: GraphPort[] = [];
   readonly outputs: GraphPort[] = [];
   readonly #known = new Map<string, string>();
   #count = 0;
+
+  /** @param of whose constants, inputs and outputs it has, and none of whose nodes; default: of none */
+  constructor(of?: Graph) {
+    if (of === undefined) return;
+    this.constants = new Map(of.constants);
+    this.inputs.push(...of.inputs);
+    this.outputs.push(...of.outputs);
+    this.#count = of.#count;
+  }
 
   /** A name that no value has. */
   fresh(): string {
@@ -65,7 +74,7 @@ export class Graph {
     const key = data.length <= 256 ? `${type} ${shape} ${Buffer.from(data).toString('base64')}` : null;
     const known = key === null ? undefined : this.#known.get(key);
     if (known !== undefined) return known;
-    const name = `c${this.constants.size}`;
+    const name = `c${this.#count++}`;
     this.constants.set(name, { name, type, shape, data });
     if (key !== null) this.#known.set(key, name);
     return name;
@@ -74,6 +83,12 @@ export class Graph {
   /** (values.length) whole numbers: shapes, axes, places. */
   integers(values: readonly number[]): string {
     return this.constant('int64', [values.length], values);
+  }
+
+  /** Forgets constants that no node takes. */
+  dropUnused(): void {
+    const used = new Set(this.nodes.flatMap(({ inputs }) => inputs));
+    for (const name of this.constants.keys()) if (!used.has(name)) this.constants.delete(name);
   }
 
   /** A number without dimensions. */

@@ -10,9 +10,15 @@ import { type OnValue, traceInto } from './trace.js';
  */
 export type GraphInput = 'image' | 'pixel_values';
 
+/** A graph, and where in it the network begins: the nodes before that make of a picture what the network sees. */
+export interface ModelGraph {
+  graph: Graph;
+  network: number;
+}
+
 export interface ModelGraphOptions {
-  /** What is traced with, in place of noise: images as the network sees them, (batch, 3, size, size). */
-  images?: ((batch: number) => Tensor) | undefined;
+  /** What is traced with, in place of noise: three images or more as the network sees them, (batch, 3, size, size). */
+  images?: Tensor | undefined;
   /** Told of each value that the network computes of them. */
   onValue?: OnValue | undefined;
   /** The name of the rows; default 'embedding'. */
@@ -28,7 +34,7 @@ export function modelGraph(
   network: EmbeddingNetwork,
   input: GraphInput,
   { images, onValue, output = 'embedding' }: ModelGraphOptions = {},
-): Graph {
+): ModelGraph {
   const graph = new Graph();
   const { size } = network.view;
   let seen = input as string;
@@ -36,13 +42,23 @@ export function modelGraph(
     graph.inputs.push({ name: input, type: 'uint8', shape: ['batch', 'height', 'width', 3] });
     seen = preprocessingInto(graph, input, network.view);
   } else graph.inputs.push({ name: input, type: 'float32', shape: ['batch', 3, size, size] });
+  const begins = graph.nodes.length;
   const [parameter] = network.parameters();
   const noise = (batch: number) => {
     const images = randn([batch, 3, size, size]);
     return parameter === undefined ? images : images.to({ device: parameter.device });
   };
-  const rows = traceInto(graph, seen, { forward: (x) => network.embed(x), images: images ?? noise }, onValue);
+  const rows = traceInto(
+    graph,
+    seen,
+    {
+      forward: (x) => network.embed(x),
+      images: images ? (batch) => images.narrow(0, 0, batch) : noise,
+      ...(images && { batches: [2, images.size(0)] as const }),
+    },
+    onValue,
+  );
   graph.add('Identity', [rows], {}, output);
   graph.outputs.push({ name: output, type: 'float32', shape: ['batch', network.embeddingDim] });
-  return graph;
+  return { graph, network: begins };
 }

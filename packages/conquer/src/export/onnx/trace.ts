@@ -9,10 +9,15 @@ export interface Traced {
   forward(images: Tensor): Tensor;
   /** Images of a batch. They belong to the trace. */
   images(batch: number): Tensor;
+  /** Default 2 and 3. */
+  batches?: Batches | undefined;
 }
 
 /** Any two do: what differs between them is of the batch. */
-const BATCHES = [2, 3] as const;
+const BATCHES: Batches = [2, 3];
+
+/** Images of the first run, and of the second. */
+export type Batches = readonly [number, number];
 
 /** What is told of the second run's floating values, where a graph of whole numbers is to be made. */
 export type OnValue = (name: string, value: Tensor) => void;
@@ -36,17 +41,17 @@ interface Noted {
 export function traceInto(
   graph: Graph,
   input: string,
-  { forward, images }: Traced,
+  { forward, images, batches = BATCHES }: Traced,
   onValue?: OnValue,
 ): string {
   return noGrad(() =>
     scope(() => {
       const noted: Noted[] = [];
-      record(forward, images(BATCHES[0]), ({ operator, args, result }) => {
+      record(forward, images(batches[0]), ({ operator, args, result }) => {
         noted.push({ operator, args: textOf(args), shapes: tensorsOf(result).map(({ shape }) => shape) });
       });
-      const trace = new Trace(graph, noted, onValue);
-      const given = images(BATCHES[1]);
+      const trace = new Trace(graph, noted, batches, onValue);
+      const given = images(batches[1]);
       trace.define(given, input, [{ batches: 1 }, ...given.shape.slice(1)]);
       const rows = record(forward, given, (call) => trace.take(call));
       return trace.nameOf(rows);
@@ -79,6 +84,7 @@ class Trace {
   constructor(
     private readonly graph: Graph,
     private readonly noted: readonly Noted[],
+    private readonly batches: Batches,
     private readonly onValue: OnValue | undefined,
   ) {}
 
@@ -99,7 +105,7 @@ class Trace {
     const before = this.noted[this.#place++];
     if (before?.operator !== operator)
       throw new Error(
-        `export: a batch of ${BATCHES[0]} images calls ${before?.operator ?? 'nothing'} where one of ${BATCHES[1]} calls ${operator}`,
+        `export: a batch of ${this.batches[0]} images calls ${before?.operator ?? 'nothing'} where one of ${this.batches[1]} calls ${operator}`,
       );
     const results = tensorsOf(result);
     const shapes = results.map(({ shape }) => shape);
@@ -116,7 +122,7 @@ class Trace {
     const emit = operators[operator.replace(/^([a-z0-9_]*[a-z0-9])_(?=\.|$)/, '$1')];
     if (emit === undefined)
       throw new Error(`export: the operator aten::${operator} has no place in ONNX here`);
-    const sizes = shapes.map((shape, i) => openSizes(before.shapes[i] as number[], shape));
+    const sizes = shapes.map((shape, i) => openSizes(before.shapes[i] as number[], shape, this.batches));
     const call = new TracedCall(this.graph, args, sizes[0] as readonly Size[], {
       nameOf: (tensor) => this.nameOf(tensor),
       sizesOf: (tensor) => this.#sizes.get(tensor) ?? tensor.shape,
@@ -161,14 +167,14 @@ const textOf = (args: readonly unknown[]): string =>
   JSON.stringify(args, (_, value) => (value instanceof Tensor ? 'tensor' : value));
 
 /** The sizes of a result, by what they were in batches of two sizes. */
-function openSizes(first: readonly number[], second: readonly number[]): Size[] {
+function openSizes(first: readonly number[], second: readonly number[], [few, more]: Batches): Size[] {
   return second.map((size, i) => {
     const before = first[i] as number;
     if (before === size) return size;
-    const batches = size - before;
-    if (batches * BATCHES[0] !== before)
+    const batches = (size - before) / (more - few);
+    if (batches * few !== before)
       throw new Error(
-        `export: a size of ${before} and ${size} is no multiple of batches of ${BATCHES.join(' and ')}`,
+        `export: a size of ${before} and ${size} is no multiple of batches of ${few} and ${more}`,
       );
     return { batches };
   });
