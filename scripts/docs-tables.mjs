@@ -100,6 +100,17 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
       'loss',
       losses.filter(({ usesTuples }) => !usesTuples),
     ),
+    'what losses take': table(
+      ['loss', 'images of several labels', 'pairs in the place of classes', 'rows of earlier batches'],
+      losses.map(({ name, options, build }) => {
+        const loss = build(options.parse({}), { numClasses: 2, embeddingDim: 4, compat: null });
+        const { takesSeveralLabels, takesKnownPairs, usesReference } = loss;
+        const byMiner = loss.usesTuples && !takesSeveralLabels ? 'by a miner' : '';
+        loss.dispose();
+        const yes = (does) => (does ? 'yes' : '');
+        return [`\`${name}\``, yes(takesSeveralLabels) || byMiner, yes(takesKnownPairs), yes(usesReference)];
+      }),
+    ),
     'losses and others': table(
       ['loss', 'what it is of, and where others differ'],
       losses.filter(({ differs }) => differs).map(({ name, differs }) => [`\`${name}\``, differs]),

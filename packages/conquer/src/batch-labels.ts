@@ -14,7 +14,11 @@ import { hasOneLabel, type Rows } from './rows.js';
 export function checkRows(
   what: string,
   rows: Rows,
-  { numClasses = null, severalLabels = false }: { numClasses?: number | null; severalLabels?: boolean } = {},
+  {
+    numClasses = null,
+    severalLabels = false,
+    knownPairs = false,
+  }: { numClasses?: number | null; severalLabels?: boolean; knownPairs?: boolean } = {},
 ): void {
   const { embeddings, labels, imageIds, labelSets } = rows;
   if (embeddings.ndim !== 2)
@@ -35,8 +39,8 @@ export function checkRows(
       );
     }
   }
-  if (!severalLabels && !hasOneLabel(rows)) {
-    const given = labelSets ? 'sets of labels' : 'similarities';
+  if (rows.pairs ? !knownPairs : !severalLabels && !hasOneLabel(rows)) {
+    const given = labelSets ? 'sets of labels' : rows.pairs ? 'pairs' : 'similarities';
     throw new UserError(`${what}: expected one label an image, got ${given}, which it cannot take`);
   }
   if (labelSets && labelSets.length !== labels.length) {
@@ -58,10 +62,16 @@ export function checkRows(
  *
  * @throws UserError as checkRows does, and for a reference set of another width
  */
-export function checkPair(what: string, anchors: Rows, reference: Rows, severalLabels = false): void {
-  checkRows(what, anchors, { severalLabels });
+export function checkPair(
+  what: string,
+  anchors: Rows,
+  reference: Rows,
+  severalLabels = false,
+  knownPairs = false,
+): void {
+  checkRows(what, anchors, { severalLabels, knownPairs });
   if (reference === anchors) return;
-  checkRows(`${what}, reference set`, reference, { severalLabels });
+  checkRows(`${what}, reference set`, reference, { severalLabels, knownPairs });
   if (hasOneLabel(anchors) !== hasOneLabel(reference)) {
     throw new UserError(
       `${what}, reference set: expected labels of the same kind as the anchors', got one label an image for one of the two only`,

@@ -1,4 +1,5 @@
 import type { Tensor } from '@conquer-dml/torch';
+import type { KnownPairs } from './image-pairs.js';
 
 /** What is known of rows before they are embedded. */
 export interface Labelled {
@@ -10,6 +11,8 @@ export interface Labelled {
   labelSets?: readonly Int32Array[] | undefined;
   /** Which images are alike, in the place of classes. `labels` is not read then. */
   similarity?: Similarity | undefined;
+  /** Which images are the same and which different, by their ids, in the place of classes; most pairs are neither. */
+  pairs?: KnownPairs | undefined;
 }
 
 /** Of all images that occur, by their ids. */
@@ -26,12 +29,18 @@ export function similarityMatrix(values: ArrayLike<number>, positiveFrom = 0.5):
 }
 
 /** Whether classes are told by one label an image. */
-export const hasOneLabel = ({ labelSets, similarity }: Labelled) =>
-  labelSets === undefined && similarity === undefined;
+export const hasOneLabel = ({ labelSets, similarity, pairs }: Labelled) =>
+  labelSets === undefined && similarity === undefined && pairs === undefined;
 
-/** Whether an anchor and a reference row are of one class, or alike. */
-export function areAlike(anchors: Labelled, anchor: number, reference: Labelled, row: number): boolean {
-  const { similarity } = anchors;
+/** Whether an anchor and a reference row are of one class, or alike; null: nobody says. */
+export function areAlike(
+  anchors: Labelled,
+  anchor: number,
+  reference: Labelled,
+  row: number,
+): boolean | null {
+  const { similarity, pairs } = anchors;
+  if (pairs) return pairs.of(anchors.imageIds[anchor]!, reference.imageIds[row]!);
   if (similarity)
     return similarity.of(anchors.imageIds[anchor]!, reference.imageIds[row]!) >= similarity.positiveFrom;
   const [own, others] = [anchors.labelSets?.[anchor], reference.labelSets?.[row]];
@@ -79,6 +88,12 @@ export function countPairs(anchors: Labelled, reference: Labelled): PairCounts {
 function countAlike(anchors: Labelled, reference: Labelled): PairCounts {
   const size = anchors.imageIds.length;
   const counts = { positives: new Int32Array(size), negatives: new Int32Array(size) };
+  if (anchors.pairs) {
+    const known = anchors.pairs.among(anchors.imageIds, reference.imageIds);
+    for (const anchor of known.positiveAnchors) counts.positives[anchor]!++;
+    for (const anchor of known.negativeAnchors) counts.negatives[anchor]!++;
+    return counts;
+  }
   for (const [anchor, image] of anchors.imageIds.entries()) {
     for (const [row, other] of reference.imageIds.entries()) {
       if (image === other) continue;

@@ -1,4 +1,5 @@
 import { UserError } from '@conquer-dml/run';
+import type { Command } from 'commander';
 import type { TestTimeOptions } from '../models/test-time.js';
 
 /** How a trained network is used, as commander gives it. */
@@ -6,6 +7,14 @@ export interface TestTimeFlags {
   prefix?: string | undefined;
   flips?: boolean | undefined;
   crops?: string | undefined;
+}
+
+/** The flags of a command that embeds images with a trained network. */
+export function addTestTimeFlags(command: Command): Command {
+  return command
+    .option('--prefix <n>', 'keep the first n dimensions of a nested embedding, at length 1 [all]')
+    .option('--flips', 'the mean of an image and its mirror image')
+    .option('--crops <n>', '5: the mean of the centre and the four corners [1]');
 }
 
 /** @throws UserError for numbers that are none */

@@ -1,5 +1,6 @@
 import type { ImageSet, PackProgress } from '@conquer-dml/image';
 import type { Preprocessing } from '@conquer-dml/run';
+import type { ImagePairs } from '../image-pairs.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { BadImages } from './bad-images.js';
 import { CropSource } from './crop-source.js';
@@ -22,6 +23,8 @@ export interface LabelledImages {
   labels: Int32Array;
   /** All labels of each image, where it may have several. */
   labelSets?: readonly Int32Array[] | undefined;
+  /** Pairs of them, where there are no classes. */
+  pairs?: ImagePairs | undefined;
   /** (N,) which camera took each image, where that counts: see `ownCamera`. */
   cameras?: Int32Array;
 }
@@ -117,9 +120,13 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
   const setsOf = Object.entries({ train, test, validation, gallery }).flatMap(([name, split]) =>
     split?.labelSets ? [[name, split.labelSets] as const] : [],
   );
+  const pairsOf = Object.entries({ train, test, validation }).flatMap(([name, split]) =>
+    split?.pairs ? [[name, split.pairs] as const] : [],
+  );
   return {
     trainLabels: train.labels,
     ...(setsOf.length > 0 && { labelSets: Object.fromEntries(setsOf) }),
+    ...(pairsOf.length > 0 && { pairs: Object.fromEntries(pairsOf) }),
     testLabels: test.labels,
     ...(validation && { validationLabels: validation.labels }),
     ...(gallery && {

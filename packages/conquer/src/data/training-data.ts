@@ -1,3 +1,4 @@
+import type { ImagePairs } from '../image-pairs.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Random } from '../random.js';
 import type { Batch } from './loader.js';
@@ -8,6 +9,8 @@ export interface TrainingData {
   trainLabels: Int32Array;
   /** All classes of each image of a split, where it may have several: then the first of each is in its `…Labels`. */
   labelSets?: Partial<Record<'train' | 'test' | 'validation' | 'gallery', readonly Int32Array[]>>;
+  /** Pairs of a split's images that are the same or different, where it has them in the place of classes. */
+  pairs?: Partial<Record<'train' | 'test' | 'validation', ImagePairs>>;
   /** (M,) classes of the test images. */
   testLabels: Int32Array;
   /** (V,) classes of the images on which the best epoch is chosen, if some were set aside. */

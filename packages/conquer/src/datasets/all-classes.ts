@@ -1,12 +1,14 @@
-import { type Dataset, type ImageClass, refuseSeveralLabels, splitOfClasses } from './dataset.js';
+import { type Dataset, type ImageClass, refuseWithoutClasses, splitOfClasses } from './dataset.js';
 
 /**
  * The data set with every class for training and an empty test set: for the model that goes live, of which nothing can
  * be measured any more. Classes of one name are one, whatever split they are in; a file counts once.
  */
 export function withAllClasses(dataset: Dataset): Dataset {
+  // They were divided, or not, where they were read.
+  if (dataset.train.pairs && dataset.test.paths.length === 0) return dataset;
   const { name, train, validation, test, gallery, testSets = [], recallAt } = dataset;
-  refuseSeveralLabels("data.trainOn 'all'", [train, validation, test, gallery]);
+  refuseWithoutClasses("data.trainOn 'all'", [train, validation, test, gallery]);
   const classes = new Map<string, Set<string>>();
   const categories = new Map<string, string>();
   for (const split of [train, validation, test, gallery, ...testSets]) {

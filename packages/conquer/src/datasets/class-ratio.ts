@@ -1,5 +1,5 @@
 import { OptionError } from '../option-error.js';
-import { categoriesOf, type Dataset, refuseSeveralLabels, type Split } from './dataset.js';
+import { categoriesOf, type Dataset, refuseWithoutClasses, type Split } from './dataset.js';
 
 /** The images of a split's first classes: as many classes as `ratio` of all, rounded, at least two. */
 export function firstClasses(split: Split, ratio: number): Split {
@@ -24,7 +24,7 @@ export function firstClasses(split: Split, ratio: number): Split {
 export function withClassRatio(dataset: Dataset, ratio: number): Dataset {
   if (ratio === 1) return dataset;
   const { train, test, gallery, testSets } = dataset;
-  refuseSeveralLabels('data.classRatio', [train, test, gallery]);
+  refuseWithoutClasses('data.classRatio', [train, test, gallery]);
   return {
     ...dataset,
     train: firstClasses(train, ratio),

@@ -1,5 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { part } from '../part.js';
@@ -8,6 +7,7 @@ import { refuseBoxesOutside } from './boxes.js';
 import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import { type CsvImage, csvImages } from './csv-columns.js';
+import { csvFile } from './csv-file.js';
 import { parseCsv } from './csv-rows.js';
 import { type Dataset, type DatasetContext, withLabelSets } from './dataset.js';
 import {
@@ -40,7 +40,7 @@ export interface CsvOptions extends Omit<DistributionOptions, 'folder'> {
  * @throws UserError if it cannot work, or an image is missing and `allowPartial` is not set
  */
 export async function openCsv(options: CsvOptions): Promise<Dataset> {
-  const file = await findFile(resolve(options.file));
+  const file = await csvFile('csv', options.file);
   const folder = dirname(file);
   const data = new Distribution('csv', folder, `its paths are relative to ${folder}`, options);
   const images = await readImages(file, options.split ?? { kind: 'halves' });
@@ -60,8 +60,12 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
   }
   const searched = sortedIds([...test, ...gallery]);
   const several = [...train, ...test, ...gallery].some(({ ids }) => ids);
-  const split = (name: string, some: readonly ListedImage<string>[], classes?: readonly string[]) =>
-    several ? withLabelSets(data.split(name, some, classes)) : data.split(name, some, classes);
+  const split = (name: string, some: readonly ListedImage<string>[], classes?: readonly string[]) => {
+    // A class may be in the gallery alone.
+    const described = classes ? [...test, ...gallery] : some;
+    const listed = data.split(name, some, classes, String, described);
+    return several ? withLabelSets(listed) : listed;
+  };
   const dataset: Dataset = {
     name: basename(file, '.csv'),
     train: split('train', train),
@@ -75,17 +79,6 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
     tested: options.split?.kind !== 'all',
     trained: train.length > 0,
   });
-}
-
-async function findFile(path: string): Promise<string> {
-  const found = await stat(path).catch(() => null);
-  if (found === null)
-    throw new UserError(`csv: expected a CSV file or a folder with one, ${path} is not there`);
-  if (!found.isDirectory()) return path;
-  const files = (await readdir(path)).filter((name) => name.toLowerCase().endsWith('.csv')).sort(byCodePoint);
-  if (files.length === 1) return join(path, files[0] as string);
-  const listed = files.length === 0 ? 'none' : files.slice(0, 5).join(', ');
-  throw new UserError(`csv: expected one .csv file in ${path}, found ${listed}; give the file itself`);
 }
 
 /** An image as a line lists it. */

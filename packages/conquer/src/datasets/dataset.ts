@@ -1,4 +1,5 @@
 import { UserError } from '@conquer-dml/run';
+import type { ImagePairs } from '../image-pairs.js';
 import type { AnyPart } from '../part.js';
 
 /** Images and their classes, for training or for testing. */
@@ -13,6 +14,8 @@ export interface Split {
   classNames: string[];
   /** All labels of each image, where one may have several; the first is in `labels`. Images that share one are of one class. */
   labelSets?: readonly Int32Array[] | undefined;
+  /** Pairs of its images that are the same or different, in the place of classes: labels then are of groups that hang together. */
+  pairs?: ImagePairs | undefined;
   /** The category (SOP's super-class) of each class, by label; where the data set says it, of every class. */
   categories?: string[];
   /**
@@ -55,7 +58,10 @@ export interface DatasetContext {
 }
 
 /** A data set as an experiment names it. */
-export type DatasetPart = AnyPart<DatasetContext, Promise<Dataset>>;
+export interface DatasetPart extends AnyPart<DatasetContext, Promise<Dataset>> {
+  /** Whether its splits have pairs in the place of classes. */
+  readonly ofPairs?: boolean;
+}
 
 /** A class and the absolute paths of its images. */
 export interface ImageClass {
@@ -90,8 +96,12 @@ export function withLabelSets(split: Split): Split {
   };
 }
 
-/** @throws UserError for images of several labels, which cannot be told apart by class; `what` wants to */
-export function refuseSeveralLabels(what: string, splits: readonly (Split | undefined)[]): void {
+/** @throws UserError for images of several labels or of none but pairs, which cannot be told apart by class; `what` wants to */
+export function refuseWithoutClasses(what: string, splits: readonly (Split | undefined)[]): void {
+  if (splits.some((split) => split?.pairs))
+    throw new UserError(
+      `${what} takes images class by class, and this data set has pairs in the place of classes: leave it out`,
+    );
   if (splits.some((split) => split?.labelSets))
     throw new UserError(
       `${what} takes images class by class, and images of this data set have several labels: leave it out`,

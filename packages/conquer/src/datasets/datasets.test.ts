@@ -20,10 +20,17 @@ beforeAll(() => {
     }
   }
   writeFileSync(join(root, 'images', 'list.csv'), lines.join('\n'));
+  mkdirSync(join(root, 'pairs'));
+  const ofPairs = ['a,b,same', 'a,c,different', 'd,e,same', 'd,f,different'].map((line) =>
+    line.replace(/(.),(.)/, '$1.jpg,$2.jpg'),
+  );
+  for (const name of 'abcdef') writeFileSync(join(root, 'pairs', `${name}.jpg`), name);
+  writeFileSync(join(root, 'pairs/pairs.csv'), ofPairs.join('\n'));
 });
 
 const options = (name: DatasetName): Record<string, unknown> => {
   if (name.startsWith('emoji')) return {};
+  if (name === 'pairs') return { file: join(root, 'pairs/pairs.csv') };
   return name === 'csv' ? { file: join(root, 'images') } : { folder: join(root, 'images') };
 };
 
@@ -37,6 +44,8 @@ describe('every data set of the list', () => {
       const opened = await open({}).catch((error: unknown) => error);
       if (name === 'folder' || name === 'csv')
         expect(opened).toMatchObject({ train: { classNames: ['class-0', 'class-1', 'class-2', 'class-3'] } });
+      else if (name === 'pairs')
+        expect(opened).toMatchObject({ train: { pairs: { same: Uint8Array.of(1, 0) } } });
       else if (!name.startsWith('emoji'))
         expect((opened as Error).message).toMatch(`${name}: expected the f`);
       await expect(open({ colour: 'red' })).rejects.toThrow('colour: unknown option');

@@ -7,6 +7,7 @@ import { folder } from './folder.js';
 import { inshop } from './inshop.js';
 import { market1501 } from './market-1501.js';
 import { msmt17 } from './msmt17.js';
+import { pairs } from './pairs.js';
 import { sop } from './sop.js';
 import { vehicleId } from './vehicle-id.js';
 import { veri } from './veri.js';
@@ -17,6 +18,7 @@ export const datasets = [
   emojiTones,
   folder,
   csv,
+  pairs,
   cub,
   cars,
   sop,

@@ -204,12 +204,17 @@ export class Distribution {
     return there;
   }
 
-  /** Images in the order given; classes in the order of `classes`, by default those that occur, sorted. */
+  /**
+   * Images in the order given; classes in the order of `classes`, by default those that occur, sorted.
+   *
+   * @param described says of which category each class is, where classes are of other images too
+   */
   split<Id extends number | string>(
     name: string,
     images: readonly ListedImage<Id>[],
     classes: readonly Id[] = sortedIds(images),
     nameOf: (id: Id) => string = String,
+    described: readonly ListedImage<Id>[] = images,
   ): Split {
     const ids = images.map(({ id }) => id);
     const several = images.some(({ ids = [] }) => ids.length > 1);
@@ -219,7 +224,7 @@ export class Distribution {
       labels: labelsOf(ids, classes),
       ...(several && { labelSets: images.map((image) => labelsOf(allIds(image), classes)) }),
       classNames: classes.map(nameOf),
-      ...categoriesOf(this.#categories(images, classes)),
+      ...categoriesOf(this.#categories(described, classes)),
     };
   }
 

@@ -1,7 +1,7 @@
 import { part } from '../part.js';
 import type { Dataset, DatasetContext } from './dataset.js';
-import { Distribution, type DistributionOptions, publishedOptions, sortedIds } from './distribution.js';
-import { imagesByName, seenSplit } from './seen-images.js';
+import { type DistributionOptions, publishedOptions, sortedIds } from './distribution.js';
+import { type NamedArchive, openNamedArchive } from './seen-images.js';
 
 /**
  * Market-1501 (Zheng et al. 2015), people seen by six cameras. `Market-1501-v15.09.15/bounding_box_train`, `query` and
@@ -12,35 +12,28 @@ import { imagesByName, seenSplit } from './seen-images.js';
  * @throws UserError if it is not there, or not whole and `allowPartial` is not set
  */
 export async function openMarket1501(options: DistributionOptions): Promise<Dataset> {
-  const page = 'https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html';
-  const names = {
+  return await openNamedArchive(archive, options);
+}
+
+const archive: NamedArchive = {
+  name: 'market-1501',
+  names: {
     documented: 'Market-1501-v15.09.15',
     others: ['market1501', 'Market-1501', 'Market1501', 'market-1501'],
     holds: ['bounding_box_train', 'query'],
-  };
-  const folders = ['bounding_box_train', 'query', 'bounding_box_test'];
-  const data = await Distribution.open('market-1501', names, page, options, folders);
-  const [train, query, test] = [
-    await imagesByName(data, 'bounding_box_train'),
-    await imagesByName(data, 'query'),
-    await imagesByName(data, 'bounding_box_test'),
-  ];
-  const classes = sortedIds([...query.images, ...test.images]);
-  data.checkSizes([
-    ['training images', train.images.length, 12_936],
-    ['people to train on', sortedIds(train.images).length, 751],
-    ['queries', query.images.length, 3368],
-    ['people to find', sortedIds(query.images).length, 750],
-    ['gallery images without junk', test.images.length, 15_913],
-  ]);
-  return data.checked({
-    name: 'market-1501',
-    train: seenSplit(data, 'train', train.images),
-    test: seenSplit(data, 'query', query.images, classes),
-    gallery: seenSplit(data, 'gallery', test.images, classes),
-    recallAt: [1, 5, 10, 20],
-  });
-}
+  },
+  page: 'https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html',
+  folders: ['bounding_box_train', 'query', 'bounding_box_test'],
+  recallAt: [1, 5, 10, 20],
+  check: (data, { train, query, gallery }) =>
+    data.checkSizes([
+      ['training images', train.length, 12_936],
+      ['people to train on', sortedIds(train).length, 751],
+      ['queries', query.length, 3368],
+      ['people to find', sortedIds(query).length, 750],
+      ['gallery images without junk', gallery.length, 15_913],
+    ]),
+};
 
 export const market1501 = part({
   name: 'market-1501',

@@ -1,6 +1,6 @@
 import { OptionError } from '../option-error.js';
 import { Random } from '../random.js';
-import { type Dataset, refuseSeveralLabels, type Split, splitOfClasses } from './dataset.js';
+import { type Dataset, refuseWithoutClasses, type Split, splitOfClasses } from './dataset.js';
 
 /** A split of some of another's classes, numbered anew in the order given. */
 function classesOf(split: Split, name: string, labels: readonly number[]): Split {
@@ -32,7 +32,7 @@ export function withValidation(dataset: Dataset, fraction: number): Dataset {
     );
   }
   const { train } = dataset;
-  refuseSeveralLabels('data.validationFraction', [train]);
+  refuseWithoutClasses('data.validationFraction', [train]);
   const classes = train.classNames.length;
   const count = Math.round(classes * fraction);
   if (count < 2 || classes - count < 2) {

@@ -1,7 +1,7 @@
 import { part } from '../part.js';
 import type { Dataset, DatasetContext } from './dataset.js';
-import { Distribution, type DistributionOptions, publishedOptions, sortedIds } from './distribution.js';
-import { imagesByName, seenSplit } from './seen-images.js';
+import { type DistributionOptions, publishedOptions, sortedIds } from './distribution.js';
+import { type NamedArchive, openNamedArchive } from './seen-images.js';
 
 /**
  * VeRi-776 (Liu et al. 2016), vehicles seen by twenty cameras. `VeRi/image_train`, `image_query` and `image_test`, with names
@@ -12,40 +12,30 @@ import { imagesByName, seenSplit } from './seen-images.js';
  * @throws UserError if it is not there, or not whole and `allowPartial` is not set
  */
 export async function openVeri(options: DistributionOptions): Promise<Dataset> {
-  const page = 'https://vehiclereid.github.io/VeRi/';
-  const names = {
+  return await openNamedArchive(archive, options);
+}
+
+const archive: NamedArchive = {
+  name: 'veri',
+  names: {
     documented: 'VeRi',
     others: ['VeRi-776', 'veri', 'VeRi776', 'VeRi_with_plate'],
     holds: ['image_train', 'image_query'],
-  };
-  const data = await Distribution.open('veri', names, page, options, [
-    'image_train',
-    'image_query',
-    'image_test',
-  ]);
-  const [train, query, test] = [
-    await imagesByName(data, 'image_train'),
-    await imagesByName(data, 'image_query'),
-    await imagesByName(data, 'image_test'),
-  ];
-  const classes = sortedIds([...query.images, ...test.images]);
-  const { length } = train.images;
-  if (length !== 37_778)
-    data.warn(`expected 37,778 training images, found ${length.toLocaleString('en-US')}`);
-  data.checkSizes([
-    ['vehicles to train on', sortedIds(train.images).length, 576],
-    ['queries', query.images.length, 1678],
-    ['vehicles to find', sortedIds(query.images).length, 200],
-    ['gallery images', test.images.length, 11_579],
-  ]);
-  return data.checked({
-    name: 'veri',
-    train: seenSplit(data, 'train', train.images),
-    test: seenSplit(data, 'query', query.images, classes),
-    gallery: seenSplit(data, 'gallery', test.images, classes),
-    recallAt: [1, 5, 10],
-  });
-}
+  },
+  page: 'https://vehiclereid.github.io/VeRi/',
+  folders: ['image_train', 'image_query', 'image_test'],
+  recallAt: [1, 5, 10],
+  check(data, { train, query, gallery }) {
+    if (train.length !== 37_778)
+      data.warn(`expected 37,778 training images, found ${train.length.toLocaleString('en-US')}`);
+    data.checkSizes([
+      ['vehicles to train on', sortedIds(train).length, 576],
+      ['queries', query.length, 1678],
+      ['vehicles to find', sortedIds(query).length, 200],
+      ['gallery images', gallery.length, 11_579],
+    ]);
+  },
+};
 
 export const veri = part({
   name: 'veri',

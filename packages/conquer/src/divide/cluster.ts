@@ -3,7 +3,7 @@ import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { kMeans } from '../clustering/kmeans.js';
 import type { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
-import { enoughToTrain } from './trainable.js';
+import { enoughToTrain, type TrainedImages } from './trainable.js';
 
 /** How often a clustering is tried anew, with another start, before the last one is taken as it is. */
 export const CLUSTERING_TRIALS = 30;
@@ -27,17 +27,17 @@ export interface ClusterOptions {
 
 /**
  * k-means on the features (N, F), repeated with other starts until every cluster holds at least two classes of
- * two images.
+ * two images, or pairs of both kinds.
  *
  * @throws UserError where all features are one point: the embedding has collapsed
  */
 export function clusterFeatures(
   features: Tensor,
-  labels: Int32Array,
+  images: TrainedImages,
   numClusters: number,
   { random, trials = CLUSTERING_TRIALS, centroids = null, stop }: ClusterOptions,
 ): Clustered {
-  if (numClusters === 1) return { clusters: new Int32Array(labels.length), notes: [] };
+  if (numClusters === 1) return { clusters: new Int32Array(images.labels.length), notes: [] };
   refuseOnePoint(features);
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
@@ -45,9 +45,9 @@ export function clusterFeatures(
     const result = kMeans(features, numClusters, { random, stop, ...start });
     result.centroids.dispose();
     clusters = result.assignments;
-    if (enoughToTrain(clusters, labels, numClusters)) return { clusters, notes: [] };
+    if (enoughToTrain(clusters, images, numClusters)) return { clusters, notes: [] };
   }
-  const what = `no clustering into ${numClusters} in ${trials} tries gave each cluster two classes of two images`;
+  const what = `no clustering into ${numClusters} in ${trials} tries gave each cluster ${images.pairs ? 'pairs of both kinds' : 'two classes of two images'}`;
   const empty = numClusters - new Set(clusters).size;
   const without = empty === 0 ? '' : `, in which ${empty === 1 ? '1 is' : `${empty} are`} empty`;
   return { clusters, notes: [`${what}; the last one is used${without}`] };

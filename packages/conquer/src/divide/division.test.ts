@@ -19,9 +19,9 @@ function groups(): { features: Tensor; labels: Int32Array; group: Int32Array } {
 describe('enoughToTrain', () => {
   it('wants two classes of two images in every cluster', () => {
     const labels = Int32Array.of(0, 0, 1, 1, 2);
-    expect(enoughToTrain(Int32Array.of(0, 0, 0, 0, 0), labels, 1)).toBe(true);
-    expect(enoughToTrain(Int32Array.of(0, 0, 0, -1, 0), labels, 1)).toBe(false);
-    expect(enoughToTrain(Int32Array.of(0, 0, 0, 0, 1), labels, 2)).toBe(false);
+    expect(enoughToTrain(Int32Array.of(0, 0, 0, 0, 0), { labels }, 1)).toBe(true);
+    expect(enoughToTrain(Int32Array.of(0, 0, 0, -1, 0), { labels }, 1)).toBe(false);
+    expect(enoughToTrain(Int32Array.of(0, 0, 0, 0, 1), { labels }, 2)).toBe(false);
   });
 });
 
@@ -42,7 +42,30 @@ describe('division far from the origin', () => {
 describe('dropSingles', () => {
   it('leaves out an image that is alone of its class in its cluster', () => {
     const clusters = Int32Array.of(0, 0, 0, 1, 1, -1);
-    expect([...dropSingles(clusters, Int32Array.of(3, 3, 4, 3, 3, 3))]).toEqual([0, 0, -1, 1, 1, -1]);
+    expect([...dropSingles(clusters, { labels: Int32Array.of(3, 3, 4, 3, 3, 3) })]).toEqual([
+      0, 0, -1, 1, 1, -1,
+    ]);
+  });
+});
+
+describe('of pairs', () => {
+  const pairs = {
+    first: Int32Array.of(0, 1, 3, 4),
+    second: Int32Array.of(1, 2, 4, 5),
+    same: Uint8Array.of(1, 0, 1, 0),
+  };
+  const labels = Int32Array.of(0, 0, 1, 2, 2, 3);
+
+  it('leaves out images whose pairs are all across clusters, and counts these', () => {
+    expect([...dropSingles(Int32Array.of(0, 0, 1, 1, 1, 1), { labels, pairs })]).toEqual([0, 0, -1, 1, 1, 1]);
+    const features = tensor([[0], [0.1], [0.2], [9], [9.1], [9.2]]);
+    const random = new Random(1);
+    const options = { features, labels, pairs, previous: null, numClusters: 2, epoch: 0, random };
+    const { clusters, sizes, notes } = divide(options);
+    expect(sizes).toEqual([3, 3]);
+    expect(new Set([clusters[0], clusters[1], clusters[2]]).size).toBe(1);
+    expect(notes).toEqual(["0 of 4 pairs are across clusters, and no learner's"]);
+    expect([...undivided(labels, 0, pairs).clusters]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 });
 
@@ -51,12 +74,12 @@ describe('clusterFeatures', () => {
     const labels = Int32Array.from({ length: 40 }, (_, at) => at % 4);
     const random = new Random(1);
     const options = { random, trials: 2 };
-    expect(() => clusterFeatures(ones([40, 3]), labels, 4, options)).toThrow(
+    expect(() => clusterFeatures(ones([40, 3]), { labels }, 4, options)).toThrow(
       /^all 40 images are embedded as one point, so that there is nothing to divide: the embedding has collapsed/,
     );
     // Two different points are two clusters at most.
     const two = tensor([...labels].map((label) => [label < 2 ? 0 : 1, 1]));
-    expect(clusterFeatures(two, labels, 4, options).notes[0]).toMatch(
+    expect(clusterFeatures(two, { labels }, 4, options).notes[0]).toMatch(
       /gave each cluster two classes of two images; the last one is used, in which 2 are empty$/,
     );
   });
@@ -65,15 +88,15 @@ describe('clusterFeatures', () => {
     manualSeed(1);
     const { features, labels } = groups();
     for (let seed = 0; seed < 10; seed++) {
-      const { clusters, notes } = clusterFeatures(features, labels, 4, { random: new Random(seed) });
-      expect(enoughToTrain(clusters, labels, 4)).toBe(true);
+      const { clusters, notes } = clusterFeatures(features, { labels }, 4, { random: new Random(seed) });
+      expect(enoughToTrain(clusters, { labels }, 4)).toBe(true);
       expect(notes).toEqual([]);
     }
   });
 
   it('keeps the last try with a note where none can', () => {
     const labels = Int32Array.from({ length: 20 }, (_, i) => i);
-    const { clusters, notes } = clusterFeatures(randn([20, 2]), labels, 2, {
+    const { clusters, notes } = clusterFeatures(randn([20, 2]), { labels }, 2, {
       random: new Random(0),
       trials: 3,
     });
@@ -87,7 +110,7 @@ describe('splitClusters', () => {
     manualSeed(2);
     const { features, labels, group } = groups();
     const two = group.map((g, i) => (i === 0 ? -1 : g >> 1));
-    const { clusters, notes } = splitClusters(features, two, labels, 2, { random: new Random(0) });
+    const { clusters, notes } = splitClusters(features, two, { labels }, 2, { random: new Random(0) });
     expect(notes).toEqual([]);
     expect(clusters[0]).toBe(-1);
     for (let i = 1; i < 120; i++) expect((clusters[i] as number) >> 1).toBe(two[i]);
@@ -100,7 +123,7 @@ describe('splitClusters', () => {
   it('says so where a cluster cannot be split well, or at all', () => {
     const features = tensor([[0], [1], [2], [3], [9]]);
     const labels = Int32Array.of(0, 0, 1, 1, 2);
-    const split = splitClusters(features, Int32Array.of(0, 0, 0, 0, 1), labels, 3, {
+    const split = splitClusters(features, Int32Array.of(0, 0, 0, 0, 1), { labels }, 3, {
       random: new Random(0),
       trials: 2,
     });

@@ -1,7 +1,8 @@
-import type { Division } from '@conquer-dml/run';
+import { counted, type Division } from '@conquer-dml/run';
 import { aten, noGrad, scope, stack, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import type { z } from 'zod';
 import type { Compat } from '../compat.js';
+import type { ImagePairs } from '../image-pairs.js';
 import { withDefaults } from '../part.js';
 import type { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
@@ -19,6 +20,8 @@ export interface DivideOptions extends z.input<typeof divisionOptions> {
   features: Tensor | null;
   /** (N,) the class of each training image. */
   labels: Int32Array;
+  /** In the place of classes, where there are none: pairs of these images. */
+  pairs?: ImagePairs | undefined;
   /** The division in force so far, null at the start. */
   previous: Division | null;
   /** Clusters of the k-means; by default as many as `previous` has, or one. */
@@ -53,7 +56,8 @@ export function divide(options: DivideOptions): Division {
 }
 
 function division(options: DivideOptions): Division {
-  const { labels, previous, epoch, random, compat, stop } = options;
+  const { labels, pairs, previous, epoch, random, compat, stop } = options;
+  const images = { labels, pairs };
   const { clustering, recluster, clusterBy } = withDefaults('divide', divisionOptions, {
     clustering: options.clustering,
     recluster: options.recluster,
@@ -63,14 +67,14 @@ function division(options: DivideOptions): Division {
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
   const numLearners = options.numLearners ?? numClusters;
   checkDoubling(numClusters, numLearners);
-  if (numLearners === 1) return undivided(labels, epoch);
+  if (numLearners === 1) return undivided(labels, epoch, pairs);
   const given = options.features;
   if (!given) throw new Error(`divide: expected features to make ${numLearners} clusters, got none`);
   const features = clusterBy === 'class' ? classMeans(given, labels, stop) : given;
   const known = previous?.numClusters === numClusters ? previous.clusters : null;
   const adaptive = clustering === 'adaptive-centroids' && known !== null;
   const centroids = adaptive ? clusterMeans(features, known, numClusters) : null;
-  const clustered = clusterFeatures(features, labels, numClusters, { random, centroids, stop });
+  const clustered = clusterFeatures(features, images, numClusters, { random, centroids, stop });
   notes.push(...clustered.notes);
   let clusters = clustered.clusters;
   if (recluster === 'random') {
@@ -85,24 +89,34 @@ function division(options: DivideOptions): Division {
     moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
   }
   while (numClusters < numLearners) {
-    const split = splitClusters(features, clusters, labels, numClusters, { random, stop });
+    const split = splitClusters(features, clusters, images, numClusters, { random, stop });
     clusters = split.clusters;
     notes.push(...split.notes);
     numClusters *= 2;
   }
   for (; numClusters > numLearners; numClusters /= 2) clusters = clusters.map((cluster) => cluster >> 1);
-  clusters = dropSingles(clusters, labels);
+  clusters = dropSingles(clusters, images);
+  if (pairs) notes.push(pairsAcross(pairs, clusters));
   return { ...describe(clusters, labels, numClusters), epoch, moved, notes };
 }
 
 /**
  * All images in one cluster: what training starts from. An image that is the only one of its class is left
- * out.
+ * out; one that is in no pair, where there are pairs in the place of classes.
  * @param labels (N,)
  */
-export function undivided(labels: Int32Array, epoch = 0): Division {
-  const clusters = dropSingles(new Int32Array(labels.length), labels);
+export function undivided(labels: Int32Array, epoch = 0, pairs?: ImagePairs | undefined): Division {
+  const clusters = dropSingles(new Int32Array(labels.length), { labels, pairs });
   return { ...describe(clusters, labels, 1), epoch, moved: 0, notes: [] };
+}
+
+/** No learner of a division sees a pair whose images are in two clusters. */
+function pairsAcross({ first, second }: ImagePairs, clusters: Int32Array): string {
+  const inside = first.filter((image, pair) => {
+    const cluster = clusters[image];
+    return cluster !== -1 && cluster === clusters[second[pair]!];
+  });
+  return `${first.length - inside.length} of ${counted(first.length, 'pair')} are across clusters, and no learner's`;
 }
 
 function describe(clusters: Int32Array, labels: Int32Array, numClusters: number) {

@@ -1,5 +1,7 @@
 import { type Tensor, tensor } from '@conquer-dml/torch';
+import { pairsAmong } from '../image-pairs.js';
 import { CLUSTERING_TRIALS, type Clustered, type ClusterOptions, clusterFeatures } from './cluster.js';
+import type { TrainedImages } from './trainable.js';
 
 /**
  * Splits every cluster in two by k-means: the halves of c become 2c and 2c + 1. Each split is tried up to 30
@@ -14,7 +16,7 @@ import { CLUSTERING_TRIALS, type Clustered, type ClusterOptions, clusterFeatures
 export function splitClusters(
   features: Tensor,
   clusters: Int32Array,
-  labels: Int32Array,
+  images: TrainedImages,
   numClusters: number,
   options: Omit<ClusterOptions, 'centroids'>,
 ): Clustered {
@@ -32,16 +34,24 @@ export function splitClusters(
     }
     using index = tensor(members, { dtype: 'int64', device: features.device });
     using own = features.indexSelect(0, index);
-    const ownLabels = members.map((image) => labels[image] as number);
-    const split = clusterFeatures(own, ownLabels, 2, options);
+    const split = clusterFeatures(own, imagesAt(images, members), 2, options);
     for (const [position, image] of members.entries()) {
       halves[image] = 2 * cluster + (split.clusters[position] as number);
     }
     if (split.notes.length > 0) {
       notes.push(
-        `no split of cluster ${cluster} in ${trials} tries gave both halves two classes of two images; the last one is used`,
+        `no split of cluster ${cluster} in ${trials} tries gave both halves ${images.pairs ? 'pairs of both kinds' : 'two classes of two images'}; the last one is used`,
       );
     }
   }
   return { clusters: halves, notes };
+}
+
+/** Some of the images, by where they are, and what is known among them. */
+function imagesAt({ labels, pairs }: TrainedImages, members: Int32Array): TrainedImages {
+  const ownLabels = members.map((image) => labels[image] as number);
+  if (!pairs) return { labels: ownLabels };
+  const places = new Int32Array(labels.length).fill(-1);
+  for (const [place, image] of members.entries()) places[image] = place;
+  return { labels: ownLabels, pairs: pairsAmong(pairs, places) };
 }

@@ -28,7 +28,7 @@ describe('mostTrainableClusters', () => {
       Int32Array.from(labels, (_, image) => (way >> image) & 1),
     );
     expect(mostTrainableClusters(labels)).toBe(2);
-    expect(ways.some((clusters) => enoughToTrain(clusters, labels, 2))).toBe(true);
+    expect(ways.some((clusters) => enoughToTrain(clusters, { labels }, 2))).toBe(true);
     expect(mostTrainableClusters(classesOf(4, 2))).toBe(1);
   });
 });
@@ -61,4 +61,20 @@ describe('more learners than there is anything to learn for', () => {
       /all images of a class in one cluster; use 1 learner, or more data/,
     );
   });
+});
+
+it('asks of pairs one of either kind for each learner, and no classes', () => {
+  const pairs = {
+    first: Int32Array.of(0, 1, 2, 3),
+    second: Int32Array.of(1, 2, 3, 4),
+    same: Uint8Array.of(1, 1, 0, 0),
+  };
+  const labels = Int32Array.of(0, 0, 0, 1, 2);
+  expect(() => refuseTooManyClusters(2, labels, 'image', pairs)).not.toThrow();
+  expect(() => refuseTooManyClusters(4, labels, 'image', pairs)).toThrow(
+    /4 learners are too many for 4 pairs: each needs one that is the same and one that is different; use 2 learners/,
+  );
+  expect(() => refuseTooManyClusters(2, labels, 'class', pairs)).toThrow(/pairs have no classes/);
+  expect(enoughToTrain(Int32Array.of(0, 0, 0, 0, 1), { labels, pairs }, 1)).toBe(true);
+  expect(enoughToTrain(Int32Array.of(0, 0, 0, 1, 1), { labels, pairs }, 2)).toBe(false);
 });

@@ -1,4 +1,6 @@
 import { counted, UserError } from '@conquer-dml/run';
+import { countKinds, type ImagePairs } from '../image-pairs.js';
+import { OptionError } from '../option-error.js';
 import type { ClusterBy } from './division-options.js';
 
 /**
@@ -20,19 +22,52 @@ export function mostTrainableClusters(labels: Int32Array, clusterBy: ClusterBy =
   return most;
 }
 
+/** Training images, and what is known of them. */
+export interface TrainedImages {
+  /** (N,) classes. */
+  labels: Int32Array;
+  /** In the place of classes. */
+  pairs?: ImagePairs | undefined;
+}
+
+/** The same of images that have pairs in the place of classes: each cluster needs one of either kind. */
+function mostOfPairs(pairs: ImagePairs): number {
+  const { same, different } = countKinds(pairs);
+  return Math.min(same, different);
+}
+
+/** Whether a cluster holds both images of a pair of either kind. */
+export function hasBothKinds({ first, second, same }: ImagePairs, clusters: Int32Array, cluster: number) {
+  const inside = [false, false];
+  for (const [pair, kind] of same.entries())
+    if (clusters[first[pair]!] === cluster && clusters[second[pair]!] === cluster) inside[kind] = true;
+  return inside.every(Boolean);
+}
+
 /**
  * Refuses more learners than the images can give anything to learn, before any image is embedded.
  *
  * @param clusters the most that a division makes, see DivisionSchedule.mostClusters
+ * @param pairs of images that have them in the place of classes
  * @throws UserError that says how many learners there can be
  */
 export function refuseTooManyClusters(
   clusters: number,
   labels: Int32Array,
   clusterBy: ClusterBy = 'image',
+  pairs?: ImagePairs | undefined,
 ): void {
-  const most = mostTrainableClusters(labels, clusterBy);
+  if (pairs && clusterBy === 'class')
+    throw new OptionError(
+      'divide.clusterBy',
+      'pairs have no classes that could be clustered: expected image',
+    );
+  const most = pairs ? mostOfPairs(pairs) : mostTrainableClusters(labels, clusterBy);
   if (clusters <= most) return;
+  if (pairs)
+    throw new UserError(
+      `${clusters} learners are too many for ${counted(pairs.same.length, 'pair')}: each needs one that is the same and one that is different; use ${counted(Math.max(1, most), 'learner')} or fewer, or more data`,
+    );
   const classes = counted(new Set(labels).size, 'class', 'classes');
   if (most === 0) {
     throw new UserError(
@@ -48,12 +83,20 @@ export function refuseTooManyClusters(
 }
 
 /**
- * Whether every cluster can train: it holds at least two classes with at least two images each, so that there
- * are positives and negatives.
+ * Whether every cluster can train: it holds at least two classes with at least two images each, or a pair of either kind, so that
+ * there are positives and negatives.
  *
  * @param clusters (N,), -1: in none
  */
-export function enoughToTrain(clusters: Int32Array, labels: Int32Array, numClusters: number): boolean {
+export function enoughToTrain(
+  clusters: Int32Array,
+  { labels, pairs }: TrainedImages,
+  numClusters: number,
+): boolean {
+  if (pairs)
+    return Array.from({ length: numClusters }, (_, cluster) => cluster).every((cluster) =>
+      hasBothKinds(pairs, clusters, cluster),
+    );
   const counts = Array.from({ length: numClusters }, () => new Map<number, number>());
   const pairedClasses = new Int32Array(numClusters);
   for (let image = 0; image < clusters.length; image++) {

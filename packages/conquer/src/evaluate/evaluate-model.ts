@@ -1,11 +1,14 @@
-import type { Metrics } from '@conquer-dml/run';
+import { type Metrics, UserError } from '@conquer-dml/run';
 import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
+import { type ImagePairs, pairsAmong } from '../image-pairs.js';
 import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
+import { evaluatePairs } from './evaluate-pairs.js';
+import type { ListedDistances } from './listed-distances.js';
 
 export interface EvaluateModelOptions
   extends EmbedOptions,
@@ -20,6 +23,8 @@ export interface EvaluateModelOptions
   onProgress?: (progress: { done: number; total: number }) => void;
   /** Told while the nearest are looked for, as so many queries of all. */
   onSearch?: ((progress: { done: number; total: number }) => void) | undefined;
+  /** Told of the distances of pairs, where the data have them in the place of classes. */
+  onDistances?: ((distances: ListedDistances) => void) | undefined;
   /** Ends the work early, with Interrupted. */
   signal?: AbortSignal | undefined;
 }
@@ -71,6 +76,7 @@ export async function evaluateModel(
     | 'validationLabels'
     | 'galleryLabels'
     | 'labelSets'
+    | 'pairs'
     | 'ownInGallery'
     | 'sameInGallery'
     | 'withoutMatch'
@@ -78,7 +84,16 @@ export async function evaluateModel(
   >,
   options: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
-  const { onProgress, onSearch, signal, split = 'test', learner, profile, ...measuring } = options;
+  const {
+    onProgress,
+    onSearch,
+    onDistances,
+    signal,
+    split = 'test',
+    learner,
+    profile,
+    ...measuring
+  } = options;
   const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
@@ -109,6 +124,18 @@ export async function evaluateModel(
   };
   try {
     const queries = await measured(split, labels, 0);
+    const pairs = data.pairs?.[split];
+    if (pairs) {
+      const metrics = ofPairs(queries, pairs, options);
+      return {
+        metrics,
+        queries,
+        gallery: null,
+        own: new Map(),
+        collapsed: collapsed(queries, null),
+        dispose,
+      };
+    }
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const same = gallery && data.sameInGallery ? ownRows(data.sameInGallery, queries, gallery) : undefined;
@@ -124,6 +151,21 @@ export async function evaluateModel(
     dispose();
     throw error;
   }
+}
+
+/** Of pairs of which both images could be read. */
+function ofPairs(
+  { embeddings, positions, total }: MeasuredImages,
+  pairs: ImagePairs,
+  { metrics, rerank, expand, onDistances }: EvaluateModelOptions,
+): Metrics {
+  if (rerank || expand)
+    throw new UserError(
+      'pairs are compared by themselves, with no gallery to re-rank or expand by: expected neither for a data set of pairs',
+    );
+  const rows = new Int32Array(total).fill(-1);
+  for (const [row, position] of positions.entries()) rows[position] = row;
+  return evaluatePairs(embeddings, pairsAmong(pairs, rows), { ...(metrics && { metrics }), onDistances });
 }
 
 /** The batches, and in `replaced` the rows in which the loader put another image than the split's. */

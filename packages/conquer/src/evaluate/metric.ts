@@ -1,6 +1,5 @@
 import type { Tensor } from '@conquer-dml/torch';
 import type { StopCheck } from '../stop-check.js';
-import type { PairDistances } from './pair-distances.js';
 
 /** What the search of one query found. */
 export interface Hits {
@@ -18,6 +17,41 @@ export interface Clustering {
   assignments: Int32Array;
   /** Sum of the squared distances to the centroids. */
   objective: number;
+}
+
+/** What is known of the distances of some pairs. */
+export interface PairSummary {
+  count: number;
+  /** NaN without a pair, as the others. */
+  mean: number;
+  std: number;
+  min: number;
+  max: number;
+  /** How many pairs lie in each of the equal bins of `edges`. */
+  histogram: number[];
+}
+
+/** Distances of pairs of one class and of several, or of the same and of different ones. */
+export interface DistancesOfPairs {
+  readonly same: PairSummary;
+  readonly different: PairSummary;
+  /** 0 … the largest distance, in equal steps. */
+  readonly edges: readonly number[];
+  /**
+   * The quantile of the distances of different pairs, between two of them by their places, as NumPy's.
+   * @param share 0…1 @returns null without such a pair
+   */
+  quantileOfDifferent(share: number): number | null;
+  /** The share of the same pairs at this distance or farther; null without such a pair. */
+  shareOfSameBeyond(distance: number): number | null;
+}
+
+/** Of pairs that a data set lists. */
+export interface JudgedDistances {
+  /** (P,) */
+  readonly distances: Float64Array;
+  /** (P,) 1: the same. */
+  readonly answers: Uint8Array;
 }
 
 interface Described {
@@ -59,7 +93,14 @@ export interface SearchMetric extends Described {
 export interface PairMetric extends Described {
   of: 'pairs';
   /** null: there is none, without a pair of either kind. */
-  measure(pairs: PairDistances, at: readonly number[]): (number | null)[];
+  measure(pairs: DistancesOfPairs, at: readonly number[]): (number | null)[];
+}
+
+/** Of pairs that a data set lists as the same or different, each a query of its own. */
+export interface ListedPairMetric extends Described {
+  of: 'listed pairs';
+  /** One for each name, and where it has one, `NAME SE`, its standard error. */
+  measure(pairs: JudgedDistances): { value: number; standardError?: number };
 }
 
 /** From two partitions of the images, by class and by k-means. With several of the latter: mean and standard deviation. */
@@ -80,4 +121,4 @@ export interface RowMetric extends Described {
 }
 
 /** What is measured of embeddings of unseen classes. A line in `metrics.ts` is all that makes one known. */
-export type Metric = SearchMetric | PairMetric | ClusterMetric | RowMetric;
+export type Metric = SearchMetric | PairMetric | ListedPairMetric | ClusterMetric | RowMetric;

@@ -15,6 +15,7 @@ import { precision, precisionOfAll, rPrecision, shareFound } from './precision.j
 import { principalComponents } from './principal-components.js';
 import { cmc, recall } from './recall.js';
 import { rho } from './spectral-decay.js';
+import { accuracy, rocAuc } from './verification.js';
 
 /** All metrics, in the order of results. */
 export const metrics = [
@@ -32,6 +33,8 @@ export const metrics = [
   meanAveragePrecisionOfAll,
   meanReciprocalRank,
   meanInverseNegativePenalty,
+  accuracy,
+  rocAuc,
   falseNonMatchRate,
   openSetIdentification,
   openSetArea,
@@ -114,14 +117,19 @@ function unknownMetric(name: string, recallAt: readonly number[]): UserError {
   );
 }
 
-/** The metrics that the best epoch can be chosen by, where recall is reported at these k's: a higher one is better. */
-export function choosingMetrics(recallAt: readonly number[]): string[] {
-  return known.filter(({ chooses }) => chooses).flatMap((metric) => namesOf(metric, recallAt));
+/**
+ * The metrics that the best epoch can be chosen by, where recall is reported at these k's: a higher one is better.
+ *
+ * @param ofPairs of a data set that lists pairs in the place of classes
+ */
+export function choosingMetrics(recallAt: readonly number[], ofPairs = false): string[] {
+  const chosen = known.filter(({ chooses, of }) => chooses && (of === 'listed pairs') === ofPairs);
+  return chosen.flatMap((metric) => namesOf(metric, recallAt));
 }
 
 /** @throws UserError for a metric that the best epoch cannot be chosen by */
-export function refuseOtherMetric(name: string, recallAt: readonly number[]): void {
-  const choices = choosingMetrics(recallAt);
+export function refuseOtherMetric(name: string, recallAt: readonly number[], ofPairs = false): void {
+  const choices = choosingMetrics(recallAt, ofPairs);
   if (!choices.includes(name))
     throw new UserError(`expected one of ${choices.join(', ')} to choose the best epoch by, got '${name}'`);
 }

@@ -1,18 +1,7 @@
 import { aten, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { checkStop } from '../stop-check.js';
+import type { DistancesOfPairs, PairSummary } from './metric.js';
 import type { Search } from './search.js';
-
-/** What is known of the distances of some pairs. */
-export interface PairSummary {
-  count: number;
-  /** NaN without a pair, as the others. */
-  mean: number;
-  std: number;
-  min: number;
-  max: number;
-  /** How many pairs lie in each of the equal bins of `edges`. */
-  histogram: number[];
-}
 
 /** Numbers in a block of distances. */
 const BLOCK_NUMBERS = 2 ** 21;
@@ -20,7 +9,7 @@ const BLOCK_NUMBERS = 2 ** 21;
 const BINS = 4096;
 /** So many distances are collected and sorted to find one exactly. */
 const COLLECTED = 2 ** 20;
-const SHOWN_BINS = 40;
+export const SHOWN_BINS = 40;
 
 type Kind = 'same' | 'different';
 
@@ -28,7 +17,7 @@ type Kind = 'same' | 'different';
  * The Euclidean distances of all pairs of a query and an image of the gallery, of one class and of several, what a query
  * leaves out left out. Computed in float64, whenever something is asked, by blocks: never kept.
  */
-export class PairDistances {
+export class PairDistances implements DistancesOfPairs {
   readonly #summaries: Record<Kind, PairSummary>;
   /** 0 … the largest distance, in equal steps. */
   readonly edges: number[];
@@ -80,10 +69,6 @@ export class PairDistances {
     return this.#summaries.different;
   }
 
-  /**
-   * The quantile of the distances of pairs of different classes, between two of them by their places, as NumPy's.
-   * @param share 0…1 @returns null without such a pair
-   */
   quantileOfDifferent(share: number): number | null {
     const { count } = this.different;
     if (count === 0) return null;
@@ -94,7 +79,6 @@ export class PairDistances {
     return low + (high - low) * (place - below);
   }
 
-  /** The share of the pairs of one class at this distance or farther; null without such a pair. */
   shareOfSameBeyond(distance: number): number | null {
     if (this.same.count === 0) return null;
     let beyond = 0;

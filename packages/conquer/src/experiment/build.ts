@@ -345,12 +345,12 @@ export function usesDifficulty({ data }: Experiment, { parts = builtInParts }: B
 /**
  * The batches of one cluster, `passesPerEpoch` times over.
  *
- * @param known of the training split: its classes' categories, and how difficult its images are
+ * @param known of the training split: its classes' categories, its pairs, and how difficult its images are
  */
 export function buildSampler(
   { data }: Experiment,
   { parts = builtInParts }: Builder,
-  known: Pick<SamplerContext, 'categories' | 'difficulty'> = {},
+  known: Pick<SamplerContext, 'categories' | 'pairs' | 'difficulty'> = {},
 ) {
   return (indices: Int32Array, splitLabels: Int32Array, random: Random): LearnerBatches => {
     const labels = indices.map((i) => splitLabels[i]!);

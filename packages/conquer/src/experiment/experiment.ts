@@ -231,7 +231,7 @@ const schemaOf = (parts: Parts) =>
           .min(1)
           .default('R@1')
           .describe(
-            `metric by which the best epoch is chosen, of those that are reported: ${choosingMetrics([1, 2]).join(', ')}`,
+            `metric by which the best epoch is chosen, of those that are reported: ${choosingMetrics([1, 2]).join(', ')}; of a data set of pairs ${choosingMetrics([], true).join(', ')}`,
           ),
         metrics: z
           .array(z.string().min(1))

@@ -18,10 +18,31 @@ import {
  */
 export function resolveExperiment(input: ExperimentInput, parts: Parts = builtInParts): Experiment {
   const schema = experimentSchema(parts);
-  const named = spelledOut(withPartNames(input, jsonSchemaOf(schema)) as ExperimentInput, parts);
+  const whole = withPartNames(forPairs(input, parts), jsonSchemaOf(schema));
+  const named = spelledOut(whole as ExperimentInput, parts);
   const parsed = schema.safeParse(named, { reportInput: true });
   if (!parsed.success) throw mistakeIn('', schema, named, parsed.error);
   return settled(parsed.data, parts);
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** What is left open, where the data set has pairs in the place of classes. */
+function forPairs(input: ExperimentInput, { datasets }: Parts): ExperimentInput {
+  const dataset = input?.data?.dataset;
+  const name = isObject(dataset) && 'name' in dataset ? dataset.name : undefined;
+  if (!datasets.some((part) => part.name === name && part.ofPairs)) return input;
+  const { data, loss, evaluate } = input;
+  // What is no part stays as it is, for the schema to say so.
+  const named = (part: unknown, name: string) =>
+    part === undefined || (isObject(part) && !('name' in part || 'own' in part)) ? { name, ...part } : part;
+  return {
+    ...input,
+    data: { ...data, sampler: named(data?.sampler, 'pairs') },
+    loss: named(loss, 'contrastive'),
+    evaluate: evaluate === undefined || isObject(evaluate) ? { bestBy: 'ROC-AUC', ...evaluate } : evaluate,
+  } as ExperimentInput;
 }
 
 /** A part without a name is the default one: `{ loss: { beta: 1.1 } }`. */

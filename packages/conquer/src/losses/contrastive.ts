@@ -4,7 +4,7 @@ import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
 import { pairDistance } from './distance.js';
-import { Loss, lossPart, selectTuples } from './loss.js';
+import { Loss, lossPart, selectKnownPairs, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   posMargin: z.number().min(0).default(0).describe('a positive pair nearer than this has no loss'),
@@ -32,13 +32,36 @@ export class ContrastiveLoss extends Loss {
     this.negMargin = negMargin;
   }
 
+  override get takesKnownPairs(): boolean {
+    return true;
+  }
+
   forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
+      if (of.pairs) return this.ofKnownPairs(of, reference);
       const { anchors, positives, negatives } = selectTuples('contrastive', of, reference, mined);
       const together = pairDistance(anchors, positives).sub(this.posMargin).relu().mean();
       const apart = pairDistance(anchors, negatives).neg().add(this.negMargin).relu().mean();
       return together.add(apart);
     });
+  }
+
+  /** The same of pairs that are known: each kind has its own mean, 0 where there is none. */
+  private ofKnownPairs(of: Rows, reference: Rows): Tensor {
+    const { same, different } = selectKnownPairs('contrastive', of, reference);
+    const mean = (hinges: Tensor) => hinges.sum().div(Math.max(1, hinges.numel()));
+    const together = mean(
+      pairDistance(...same)
+        .sub(this.posMargin)
+        .relu(),
+    );
+    const apart = mean(
+      pairDistance(...different)
+        .neg()
+        .add(this.negMargin)
+        .relu(),
+    );
+    return together.add(apart);
   }
 }
 

@@ -33,8 +33,12 @@ export class EmbeddingNormLoss extends Loss {
     return true;
   }
 
+  override get takesKnownPairs(): boolean {
+    return true;
+  }
+
   forward(rows: Rows): Tensor {
-    checkRows('embedding-norm loss', rows, { severalLabels: true });
+    checkRows('embedding-norm loss', rows, { severalLabels: true, knownPairs: true });
     return scope(() => {
       const lengths = (rows.raw ?? rows.embeddings).norm(this.p, 1);
       return (this.power === 1 ? lengths : lengths.pow(this.power)).mean();

@@ -32,13 +32,17 @@ export class KoLeoLoss extends Loss {
     return true;
   }
 
+  override get takesKnownPairs(): boolean {
+    return true;
+  }
+
   /** Whether there are two rows. */
   override hasEnough(anchors: Labelled): boolean {
     return anchors.labels.length > 1;
   }
 
   forward(rows: Rows): Tensor {
-    checkRows('koleo loss', rows, { severalLabels: true });
+    checkRows('koleo loss', rows, { severalLabels: true, knownPairs: true });
     if (!this.hasEnough(rows)) return nothingToLearn(rows);
     return scope(() => {
       const { embeddings } = rows;

@@ -5,7 +5,7 @@ import type { Compat } from '../compat.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
 import type { AnyPart, Part } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
-import { asTuples, type Mined } from '../tuples.js';
+import { asTuples, countOf, type Mined } from '../tuples.js';
 
 /**
  * A metric loss: of anchors, compared with a reference set. The set is the batch itself, what a memory keeps of earlier
@@ -33,6 +33,14 @@ export abstract class Loss extends nn.Module implements MiningBounds {
   }
   /** Whether images may have several labels each, or a similarity may be given in their place; if not, both are refused. */
   get takesSeveralLabels(): boolean {
+    return false;
+  }
+
+  /**
+   * Whether it may be told which pairs of images are the same and which different, of most nothing, in the place of classes; if not,
+   * that is refused.
+   */
+  get takesKnownPairs(): boolean {
     return false;
   }
 
@@ -105,6 +113,32 @@ export function lossPart<const Name extends string, Shape extends z.ZodRawShape,
   return definition;
 }
 
+/** The embeddings of both images of each pair: (P, D) twice of the same, (N, D) twice of different ones. */
+export interface PairEmbeddings {
+  same: [Tensor, Tensor];
+  different: [Tensor, Tensor];
+}
+
+/**
+ * The pairs that are known of anchors and reference rows.
+ *
+ * @throws Error where nothing is known of them
+ * @throws UserError for labels that do not belong to the embeddings, see checkPair
+ */
+export function selectKnownPairs(loss: string, anchors: Rows, reference: Rows): PairEmbeddings {
+  checkPair(`${loss} loss`, anchors, reference, true, true);
+  const known = anchors.pairs?.among(anchors.imageIds, reference.imageIds);
+  if (!known || countOf(known) === 0)
+    throw new Error(`${loss} loss: expected at least one known pair, got none; skip batches without`);
+  return {
+    same: [selectRows(anchors, known.positiveAnchors), selectRows(reference, known.positives)],
+    different: [selectRows(anchors, known.negativeAnchors), selectRows(reference, known.negatives)],
+  };
+}
+
+const selectRows = ({ embeddings }: Rows, rows: Int32Array): Tensor =>
+  embeddings.indexSelect(0, tensor(rows, { dtype: 'int64', device: embeddings.device }));
+
 /** The embeddings (T, D) of the three images of each tuple. */
 export interface TupleEmbeddings {
   anchors: Tensor;
@@ -127,11 +161,9 @@ export function selectTuples(
   if (!tuples || tuples.anchors.length === 0) {
     throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
   }
-  const select = ({ embeddings }: Rows, indices: Int32Array) =>
-    embeddings.indexSelect(0, tensor(indices, { dtype: 'int64', device: embeddings.device }));
   return {
-    anchors: select(anchors, tuples.anchors),
-    positives: select(reference, tuples.positives),
-    negatives: select(reference, tuples.negatives),
+    anchors: selectRows(anchors, tuples.anchors),
+    positives: selectRows(reference, tuples.positives),
+    negatives: selectRows(reference, tuples.negatives),
   };
 }

@@ -7,7 +7,7 @@ import type { Cutoff } from '../mining-bounds.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import { asTuples, type Mined } from '../tuples.js';
-import { Loss, type LossContext, lossPart, selectTuples } from './loss.js';
+import { Loss, type LossContext, lossPart, selectKnownPairs, selectTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z.number().min(0).default(0.2).describe('α: how far from the boundary a pair has to be'),
@@ -63,8 +63,14 @@ export class MarginLoss extends Loss {
     this.beta = nn.parameter(ones([numClasses ?? 1]).mul_(beta));
   }
 
+  /** Not with boundaries of classes, which pairs do not have, nor as the collection counts tuples. */
+  override get takesKnownPairs(): boolean {
+    return !this.perClass && !this.#asCollection;
+  }
+
   forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
+      if (of.pairs && this.takesKnownPairs) return this.ofKnownPairs(of, reference);
       const { anchors, positives, negatives } = selectTuples('margin', of, reference, mined);
       const ofAnchors = this.perClass ? this.betaOfAnchors(of, mined as Mined) : this.beta;
       const beta = this.#asCollection ? ofAnchors.to('float32') : ofAnchors;
@@ -82,6 +88,26 @@ export class MarginLoss extends Loss {
         .add(regularisation.mul(active.gt(0)));
       return total.div(active.clamp({ min: 1 }));
     });
+  }
+
+  /** The same of pairs that are known, each counted once. */
+  private ofKnownPairs(of: Rows, reference: Rows): Tensor {
+    const { same, different } = selectKnownPairs('margin', of, reference);
+    const far = distance(...same)
+      .sub(this.beta)
+      .add(this.margin)
+      .relu();
+    const near = this.beta
+      .sub(distance(...different))
+      .add(this.margin)
+      .relu();
+    const active = far.gt(0).sum().add(near.gt(0).sum());
+    const regularisation = this.beta.norm(1).mul(this.nu).mul(active.gt(0));
+    return far
+      .sum()
+      .add(near.sum())
+      .add(regularisation)
+      .div(active.clamp({ min: 1 }));
   }
 
   /** (T,) */

@@ -71,6 +71,10 @@ export class PairContrastiveLoss extends Loss {
     return true;
   }
 
+  override get takesKnownPairs(): boolean {
+    return true;
+  }
+
   /** Whether there is a pair of any kind. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return hasAnyPair(anchors, reference);
@@ -78,7 +82,7 @@ export class PairContrastiveLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
-      const { positives, negatives } = pairMasks('pair-contrastive loss', anchors, reference, mined);
+      const { positives, negatives } = pairMasks('pair-contrastive loss', anchors, reference, mined, true);
       // The larger the nearer, whatever rows are compared by.
       const near = similaritiesBy(this.distance, anchors, reference, 1);
       const sign = distances[this.distance].isSimilarity ? 1 : -1;

@@ -15,7 +15,7 @@ export interface PairMasks {
 /**
  * @param loss whose, for messages
  * @param reference what the anchors are compared with; by default themselves
- * @param mined takes only these pairs, each once; null: all there are
+ * @param mined takes only these pairs, each once; null: all there are, or all that are known where pairs are given
  * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
 export function pairMasks(
@@ -23,16 +23,18 @@ export function pairMasks(
   anchors: Rows,
   reference: Rows = anchors,
   mined: Mined | null = null,
+  takesKnownPairs = false,
 ): PairMasks {
-  checkPair(loss, anchors, reference, true);
+  checkPair(loss, anchors, reference, true, takesKnownPairs);
   const { device } = anchors.embeddings;
   const differ = (ofAnchors: Int32Array, ofReference: Int32Array) =>
     tensor(ofAnchors, { dtype: 'int64', device })
       .unsqueeze(1)
       .ne(tensor(ofReference, { dtype: 'int64', device }));
   const same = differ(anchors.imageIds, reference.imageIds).logicalNot();
-  if (mined !== null) {
-    const { positiveAnchors, positives, negativeAnchors, negatives } = asPairs(mined);
+  const only = mined ?? anchors.pairs?.among(anchors.imageIds, reference.imageIds) ?? null;
+  if (only !== null) {
+    const { positiveAnchors, positives, negativeAnchors, negatives } = asPairs(only);
     const listed = (from: Int32Array, to: Int32Array) => listedPairs(anchors, reference, from, to).gt(0);
     return {
       positives: listed(positiveAnchors, positives),

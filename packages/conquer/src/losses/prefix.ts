@@ -31,6 +31,10 @@ export class PrefixLoss extends Loss {
     return this.loss.takesSeveralLabels;
   }
 
+  override get takesKnownPairs(): boolean {
+    return this.loss.takesKnownPairs;
+  }
+
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return this.loss.hasEnough(anchors, reference);
   }

@@ -45,6 +45,10 @@ export class SumLoss extends Loss {
     return this.losses.every((loss) => loss.takesSeveralLabels);
   }
 
+  override get takesKnownPairs(): boolean {
+    return this.losses.every((loss) => loss.takesKnownPairs);
+  }
+
   /** Whether one of them has. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     return this.losses.some((loss) => loss.hasEnough(anchors, reference));
@@ -54,7 +58,9 @@ export class SumLoss extends Loss {
     return scope(() => {
       const values = this.losses.flatMap((loss, i) => {
         if (!loss.hasEnough(anchors, reference)) return [];
-        const found = loss.usesTuples ? takenBy(loss, mined) : null;
+        // Known pairs are taken as they are.
+        const taken = anchors.pairs ? mined : takenBy(loss, mined);
+        const found = loss.usesTuples ? taken : null;
         if (loss.usesTuples && (found === null || countOf(found) === 0)) return [];
         return [loss.forward(anchors, reference, found).mul(this.weights[i]!)];
       });

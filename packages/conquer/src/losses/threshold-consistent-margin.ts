@@ -53,6 +53,10 @@ export class ThresholdConsistentMarginLoss extends Loss {
     return true;
   }
 
+  override get takesKnownPairs(): boolean {
+    return true;
+  }
+
   /** Whether there is any pair. */
   override hasEnough(anchors: Labelled, reference: Labelled): boolean {
     const { positives, negatives } = countPairs(anchors, reference);
@@ -61,9 +65,10 @@ export class ThresholdConsistentMarginLoss extends Loss {
 
   forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
-      checkPair('threshold-consistent-margin loss', anchors, reference, true);
+      checkPair('threshold-consistent-margin loss', anchors, reference, true, true);
       const similarities = anchors.embeddings.matmul(reference.embeddings.t());
-      if (mined !== null) return this.ofMined(similarities, anchors, reference, mined);
+      const only = mined ?? anchors.pairs?.among(anchors.imageIds, reference.imageIds) ?? null;
+      if (only !== null) return this.ofMined(similarities, anchors, reference, only);
       const alike = notNegative('threshold-consistent-margin loss', anchors, reference);
       const { rows, present } = classMembers(anchors, reference, false);
       const far = similarities.gather(1, rows).neg().add(this.positiveMargin);

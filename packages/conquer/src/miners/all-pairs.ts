@@ -14,7 +14,7 @@ export function forEachPair(
       const isPositive = oneLabel
         ? anchors.labels[anchor] === reference.labels[row]
         : areAlike(anchors, anchor, reference, row);
-      visit(anchor, row, isPositive);
+      if (isPositive !== null) visit(anchor, row, isPositive);
     }
   }
 }

@@ -18,7 +18,7 @@ import type { IndexLock, IndexSearchOptions, OpenIndexOptions, SaveIndexOptions 
 import { joinedRows, type RowRun, rowsAt, unitRowsOf } from './index-rows.js';
 import { IndexSegment, joinedSegment } from './index-segment.js';
 import { blocksOf, type IndexBlock, inFolder, type Match, matchOf } from './match.js';
-import { nearestRows } from './nearest-rows.js';
+import { refinedRows } from './refine.js';
 import type { BuildGraphOptions } from './row-graph.js';
 import { requireEmbedderOf, requireSameOrigin } from './same-embedder.js';
 import {
@@ -354,7 +354,7 @@ export class ImageIndex {
   search(
     queries: RowData,
     k: number,
-    { per = 'item', maxFalseMatch, approximate = false, embedder }: IndexSearchOptions = {},
+    { per = 'item', maxFalseMatch, approximate = false, embedder, ...refine }: IndexSearchOptions = {},
   ): Match[][] {
     if (embedder) this.requireEmbedder(embedder);
     if (!Number.isSafeInteger(k) || k < 1)
@@ -370,7 +370,7 @@ export class ImageIndex {
         if (rows.ndim !== 2 || rows.size(1) !== this.#dim)
           throw new RangeError(`ImageIndex.search: expected (Q, ${this.#dim}) queries, got [${rows.shape}]`);
         const unit = unitRowsOf('a search', rows, (row) => `the row of query ${row + 1}`);
-        return nearestRows(this.#segments, unit, k, { per, approximate });
+        return refinedRows(this.#segments, unit, k, { per, approximate, ...refine });
       }),
     );
     const folder = this.#origin?.folder ?? null;

@@ -1,11 +1,12 @@
 import type { Embedder } from './embedder.js';
+import type { RefineOptions } from './refine.js';
 
 export interface OpenIndexOptions {
   /** Where the folder of images is now; by default where it was, or where it lies as seen from the index. */
   folder?: string | undefined;
 }
 
-export interface IndexSearchOptions {
+export interface IndexSearchOptions extends RefineOptions {
   /** 'item' (default): each item once, by its nearest image; 'image': each image for itself. */
   per?: 'item' | 'image' | undefined;
   /**

@@ -85,7 +85,8 @@ function joined(
   });
 }
 
-function firstOfItems(rows: readonly FoundRow[]): FoundRow[] {
+/** Of each item its first row alone. */
+export function firstOfItems(rows: readonly FoundRow[]): FoundRow[] {
   const seen = new Map<IndexSegment, Set<number>>();
   return rows.filter(({ segment, place }) => {
     const places = seen.get(segment) ?? new Set();

@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
+import type { ImagePairs } from '../image-pairs.js';
 import type { AnyPart } from '../part.js';
 import type { Random } from '../random.js';
 
@@ -42,6 +43,8 @@ export interface Difficulty {
 export interface SamplerContext extends SubsetOptions, z.output<typeof batchOptions> {
   /** The category of each class, by label, where the data set says it. */
   categories?: readonly string[] | undefined;
+  /** Of the whole split, where it has them in the place of classes: for a part with `usesPairs`. */
+  pairs?: ImagePairs | undefined;
   /** Where the training follows it: for a part with `usesDifficulty`. */
   difficulty?: Difficulty | undefined;
 }
@@ -50,11 +53,13 @@ export interface SamplerContext extends SubsetOptions, z.output<typeof batchOpti
 export interface SamplerPart extends AnyPart<SamplerContext, BatchSampler> {
   /** Whether it asks how difficult images are, which the training then follows. */
   readonly usesDifficulty?: boolean;
+  /** Whether it draws pairs, of a data set that has them in the place of classes; any other draws by class. */
+  readonly usesPairs?: boolean;
 }
 
 /** What every sampler is built of. */
 export function sized(context: SamplerContext): SubsetOptions & z.output<typeof batchOptions> {
-  const { categories, difficulty, ...all } = context;
+  const { categories, difficulty, pairs, ...all } = context;
   return all;
 }
 

@@ -173,7 +173,10 @@ describe.each(Object.entries(made))('the %s sampler, over random class sizes', (
 });
 
 describe.each(samplers.map((part) => [part.name, part] as const))('the part %s', (_, part: SamplerPart) => {
-  const context = { ...contextOf(trial(4), new Random(1)), categories, difficulty };
+  const known = contextOf(trial(4), new Random(1));
+  const [a, b, c] = [...known.indices] as [number, number, number];
+  const pairs = { first: Int32Array.of(a, a), second: Int32Array.of(b, c), same: Uint8Array.of(1, 0) };
+  const context = { ...known, categories, difficulty, pairs };
 
   it('is built with its defaults, and every option has a help', () => {
     expect([...part.build(part.options.parse({}), context)].length).toBeGreaterThanOrEqual(1);

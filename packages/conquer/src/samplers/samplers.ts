@@ -4,6 +4,7 @@ import { classBalanced } from './class-balanced.js';
 import { hardImages } from './hard-images.js';
 import { hierarchical } from './hierarchical.js';
 import { npairs } from './npairs.js';
+import { pairs } from './pairs.js';
 import { pk } from './pk.js';
 import { random } from './random-batches.js';
 
@@ -16,4 +17,5 @@ export const samplers = [
   hardImages,
   npairs,
   random,
+  pairs,
 ] as const satisfies readonly SamplerPart[];

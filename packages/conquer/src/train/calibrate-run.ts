@@ -51,6 +51,10 @@ export async function calibrateOn(
   experiment: Experiment,
   { rates, seed, ...builder }: CalibrateRunOptions,
 ): Promise<Calibration> {
+  if (split.pairs)
+    throw new UserError(
+      `${run.path} was trained on pairs, and a calibration goes by classes: calibrate an index of labelled images`,
+    );
   const { checkpoint: saved, file } = loadCheckpointOf(run, 'best', run.path);
   try {
     using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });

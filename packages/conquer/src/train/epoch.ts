@@ -2,6 +2,8 @@ import { type Division, type EpochRecord, StepLog, UserError } from '@conquer-dm
 import { undivided } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
+import { hasBothKinds } from '../divide/trainable.js';
+import { KnownPairs } from '../image-pairs.js';
 import { checkStop } from '../stop-check.js';
 import type { EpochPosition } from './checkpoint.js';
 import { NotFiniteGuard } from './not-finite.js';
@@ -25,6 +27,8 @@ export type TrainedEpoch = Required<
 export class Epoch {
   private readonly position: EpochPosition;
   private readonly learners: readonly LearnerBatches[];
+  /** What is known of the training images' pairs, where they have no classes. */
+  private readonly pairs: KnownPairs | undefined;
   readonly steps: number;
 
   /** @param took seconds of what the epoch did before its steps */
@@ -55,21 +59,28 @@ export class Epoch {
           },
           took: { train: 0, ...took },
         };
+    const pairs = data.pairs?.train;
+    this.pairs = pairs && new KnownPairs(pairs, data.trainLabels.length);
     // As in the authors' code, whose learners keep their clusters in the full-embedding phase.
     const everything = plan.fullEmbedding && experiment.compat !== 'dcesml';
     const { division } = session;
     this.learners = everything
-      ? [sampler(positionsOf(undivided(data.trainLabels), 0), data.trainLabels, random)]
+      ? [sampler(positionsOf(undivided(data.trainLabels, epoch, pairs), 0), data.trainLabels, random)]
       : Array.from({ length: division.numClusters }, (_, k) => this.learnerBatches(division, k));
     this.steps = interleavedLength(this.learners);
-    if (this.steps === 0)
-      throw new UserError('no cluster has two classes of two images: use fewer learners, or more data');
+    if (this.steps === 0) {
+      const what = pairs ? 'pairs of both kinds' : 'two classes of two images';
+      throw new UserError(`no cluster has ${what}: use fewer learners, or more data`);
+    }
   }
 
   /** The batches of one learner; none when its cluster has fewer than two classes: nothing can be learnt there. */
   private learnerBatches(division: Division, cluster: number): LearnerBatches {
     const { sampler, data, random } = this.session.parts;
-    if ((division.classCounts[cluster] ?? 0) < 2) return { length: 0, *[Symbol.iterator]() {} };
+    const none = { length: 0, *[Symbol.iterator]() {} };
+    const pairs = data.pairs?.train;
+    if (pairs && !hasBothKinds(pairs, division.clusters, cluster)) return none;
+    if (!pairs && (division.classCounts[cluster] ?? 0) < 2) return none;
     return sampler(positionsOf(division, cluster), data.trainLabels, random);
   }
 
@@ -104,7 +115,7 @@ export class Epoch {
         const sets = data.labelSets?.train;
         const labelSets = sets && Array.from(batch.indices, (image) => sets[image]!);
         const imageIds = this.imageIds(batch.indices);
-        const input = { images, labels, labelSets, imageIds, learner, fullEmbedding };
+        const input = { images, labels, labelSets, pairs: this.pairs, imageIds, learner, fullEmbedding };
         result = guard.run(at, input, batch.indices);
         if (result.difficulties) difficulty?.observe(batch.indices, result.difficulties);
       } finally {
@@ -149,7 +160,7 @@ export class Epoch {
    */
   private imageIds(indices: Int32Array): Int32Array | undefined {
     const { experiment, data, memory } = this.session.parts;
-    if (experiment.compat === 'dcesml' && !memory) return undefined;
+    if (experiment.compat === 'dcesml' && !memory && !this.pairs) return undefined;
     const ofReplica = indices.length / experiment.data.replicas;
     return indices.map((image, row) => image + data.trainLabels.length * Math.floor(row / ofReplica));
   }

@@ -9,6 +9,7 @@ import type { EmbeddingNetwork } from '../models/embedding-network.js';
 import { atTestTime, type TestTimeOptions } from '../models/test-time.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
 import { setUpEngine } from './engine.js';
+import { type EvaluationTables, TablesOf } from './evaluation-tables.js';
 
 export interface EvaluateNetworkOptions extends Builder {
   /** Names of metrics and groups of them, see docs/metrics.md; default the usual ones, AMI and the k-means' objective. */
@@ -21,6 +22,8 @@ export interface EvaluateNetworkOptions extends Builder {
   testTime?: Partial<TestTimeOptions> | undefined;
   /** Recall@1 also of the first so many dimensions; default those of the experiment's `model.prefixes`. */
   prefixes?: readonly number[] | undefined;
+  /** Told of each test set, in more detail than its metrics: by class and category, and how distances are spread. */
+  onTables?: ((set: string, tables: EvaluationTables) => void) | undefined;
   /** Keep decoded images on the disk; by default as the experiment has it. */
   cached?: boolean | undefined;
 }
@@ -59,6 +62,7 @@ export async function evaluateNetwork(
     expand,
     prefixes,
     testTime = {},
+    onTables,
     cached,
     ...builder
   } = options;
@@ -66,7 +70,8 @@ export async function evaluateNetwork(
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
-    const { metrics, dispose } = await evaluateModel(model, data, {
+    const collected = onTables ? new TablesOf(test) : null;
+    const evaluated = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
       nmi: { seeds },
       metrics: wanted,
@@ -75,10 +80,15 @@ export async function evaluateNetwork(
       prefixes: prefixes ?? experiment.model.prefixes.filter((size) => size <= model.embeddingDim),
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
       ...(test.paths.length > MANY && { onSearch: builder.onPreparation?.(`searching ${test.name}`) }),
+      ...(collected && { onQuery: collected.onQuery, onDistances: collected.onDistances }),
       signal: builder.signal,
     });
-    dispose();
-    return metrics;
+    try {
+      if (collected) onTables?.(test.name, collected.tables(evaluated, builder.signal));
+      return evaluated.metrics;
+    } finally {
+      evaluated.dispose();
+    }
   };
   const testSets: Record<string, Metrics> = {};
   for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);

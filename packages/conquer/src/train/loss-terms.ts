@@ -43,7 +43,10 @@ export function sumOfTerms(
       return [weight === 1 ? value : value.mul(weight)];
     });
     const what = loss.takes === 'tuples' ? 'tuple' : 'pair';
-    const skipped = values.length === 0 ? `the miner found no valid ${what} in the batch` : null;
+    const nothing = anchors.pairs
+      ? 'it holds no pair that is known'
+      : `the miner found no valid ${what} in the batch`;
+    const skipped = values.length === 0 ? nothing : null;
     const value = values.length === 0 ? null : values.reduce((sum, each) => sum.add(each));
     return { value, numTuples, anchorsWithoutTuples, skipped };
   });
@@ -51,7 +54,10 @@ export function sumOfTerms(
 
 /** What a miner finds, as the loss takes it; null for a loss that takes nothing. */
 function mine(loss: Loss, miner: Miner | null, anchors: Rows, reference: Rows): Mined | null {
-  if (!loss.usesTuples || miner === null) return null;
+  if (!loss.usesTuples) return null;
+  // Nobody has to look for pairs that are known.
+  if (anchors.pairs) return anchors.pairs.among(anchors.imageIds, reference.imageIds);
+  if (miner === null) return null;
   const rows = withoutGradient(anchors);
   const found = noGrad(() => miner.mine(rows, reference === anchors ? rows : withoutGradient(reference)));
   return { pairs: asPairs, tuples: asTuples, either: (all: Mined) => all }[loss.takes](found);

@@ -52,7 +52,14 @@ function gapOf(model: EmbeddingModel, learner: number): number {
   );
 }
 
-function train(make: (generator: Generator) => { loss: Loss; miner: Miner | null }): [number, number][] {
+/** Of each learner what it was before and is afterwards. */
+interface Learnt {
+  gaps: [number, number][];
+  /** Of its first and of its last step. */
+  values: [number, number][];
+}
+
+function train(make: (generator: Generator) => { loss: Loss; miner: Miner | null }): Learnt {
   const generator = new Generator(1);
   using model = new EmbeddingModel(new SmallResNet({ widths: [8, 16], generator }), {
     embeddingDim: DIM,
@@ -69,13 +76,18 @@ function train(make: (generator: Generator) => { loss: Loss; miner: Miner | null
   });
   const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01 });
   const before = [0, 1].map((learner) => gapOf(model, learner));
+  const values: [number[], number[]] = [[], []];
   for (let i = 0; i < 30; i++) {
     for (const [learner, { images, labels }] of halves.entries()) {
       const { skipped, metricLoss } = step.run({ images, labels, learner, fullEmbedding: false });
       if (skipped === null) expect(Number.isFinite(metricLoss)).toBe(true);
+      if (metricLoss !== null) values[learner]!.push(metricLoss);
     }
   }
-  return before.map((gap, learner) => [gap, gapOf(model, learner)]);
+  return {
+    gaps: before.map((gap, learner) => [gap, gapOf(model, learner)]),
+    values: values.map((each) => [each[0]!, each.at(-1)!]),
+  };
 }
 
 const context = (generator: Generator) => ({
@@ -106,7 +118,7 @@ const learnt = ([before, after]: [number, number]) => expect(after).toBeGreaterT
 it.each(losses.filter(({ name }) => !terms.includes(name)).map(({ name }) => name))(
   'two learners learn by the loss %s',
   (name) => {
-    const gaps = train((generator) => {
+    const { gaps } = train((generator) => {
       const loss = lossOf(name, options[name] ?? {}, generator);
       return { loss, miner: loss.usesTuples ? minerOf('distance-weighted', loss) : null };
     });
@@ -115,7 +127,7 @@ it.each(losses.filter(({ name }) => !terms.includes(name)).map(({ name }) => nam
 );
 
 it.each(miners.map(({ name }) => name))('two learners learn by what the miner %s finds', (name) => {
-  const gaps = train((generator) => {
+  const { gaps } = train((generator) => {
     const loss = lossOf('sup-con', { mined: true, form: 'authors', temperature: 0.3 }, generator);
     return { loss, miner: minerOf(name, loss) };
   });
@@ -123,7 +135,7 @@ it.each(miners.map(({ name }) => name))('two learners learn by what the miner %s
 });
 
 it('two learners learn by a sum of losses, of tuples, of pairs, of proxies, and terms beside them', () => {
-  const gaps = train((generator) => {
+  const { gaps } = train((generator) => {
     const names = ['margin', 'circle', 'proxy-anchor', 'threshold-consistent-margin', ...terms];
     const loss = new SumLoss(
       names.map((name) => ({
@@ -134,4 +146,10 @@ it('two learners learn by a sum of losses, of tuples, of pairs, of proxies, and 
     return { loss, miner: minerOf('multi-similarity', loss) };
   });
   gaps.forEach(learnt);
+});
+
+it.each(terms)('two learners do alone what the term %s asks for', (name) => {
+  const { values } = train((generator) => ({ loss: lossOf(name, {}, generator), miner: null }));
+  // KoLeo's may be below 0.
+  for (const [first, last] of values) expect(last).toBeLessThan(first - 0.1 * Math.abs(first));
 });

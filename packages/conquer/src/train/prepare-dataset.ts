@@ -6,7 +6,8 @@ import { refuseTooManyClusters } from '../divide/trainable.js';
 import { refuseOtherMetric } from '../evaluate/metrics.js';
 import { buildDataset, buildSchedule } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
-import type { Experiment } from '../experiment/experiment.js';
+import { builtInParts, type Experiment } from '../experiment/experiment.js';
+import { OptionError } from '../option-error.js';
 import { refuseBatchBeyondMemory } from './batch-memory.js';
 import { refuseOtherDataset } from './continuation.js';
 
@@ -34,14 +35,37 @@ export async function prepareDataset(
   if (resumed) refuseOtherDataset(resumed.path, { record: resumed.dataset() }, recordOf(dataset));
   // A run that goes on was let in before.
   if (!resumed?.hasCheckpoint)
-    refuseTooManyClusters(schedule.mostClusters(train.epochs), dataset.train.labels, divide.clusterBy);
-  if (dataset.test.paths.length > 0) refuseOtherMetric(evaluate.bestBy, dataset.recallAt);
+    refuseTooManyClusters(
+      schedule.mostClusters(train.epochs),
+      dataset.train.labels,
+      divide.clusterBy,
+      dataset.train.pairs,
+    );
+  if (dataset.test.paths.length > 0)
+    refuseOtherMetric(evaluate.bestBy, dataset.recallAt, dataset.test.pairs !== undefined);
+  refuseOtherSupervision(dataset, data.sampler.name, builder);
   const images = dataset.train.paths.length;
   if (data.batchSize > images)
     builder.onWarning?.(
       `data.batchSize ${data.batchSize} is more than the ${images} training images: batches repeat images`,
     );
   return dataset;
+}
+
+/** @throws OptionError for a sampler that draws what the data set has not */
+function refuseOtherSupervision(
+  { name, train }: Dataset,
+  sampler: string,
+  { parts = builtInParts }: Builder,
+): void {
+  const drawsPairs = parts.samplers.find((part) => part.name === sampler)?.usesPairs ?? false;
+  if (drawsPairs === (train.pairs !== undefined)) return;
+  throw new OptionError(
+    'data.sampler',
+    train.pairs
+      ? `${sampler} draws batches by class, and the data set ${name} has pairs in the place of classes: expected pairs`
+      : `${sampler} draws pairs, and the data set ${name} has classes: expected another sampler, such as adaptive`,
+  );
 }
 
 function warnOfThreads({ train }: Experiment, { onWarning }: Builder): void {

@@ -19,10 +19,11 @@ export async function redivide(
   const { experiment, model, data, random, run, signal, profile, observer } = session.parts;
   const { clusterLayer, clusterSeed, clustering, recluster, clusterBy } = experiment.divide;
   const { trainLabels } = data;
+  const pairs = data.pairs?.train;
   const stopClock = session.clock.start('divide');
   let division: Division;
   if (plan.numLearners === 1) {
-    division = undivided(trainLabels, epoch);
+    division = undivided(trainLabels, epoch, pairs);
   } else {
     using features = await embedImages(model, data.plain('train'), {
       layer: clusterLayer,
@@ -33,6 +34,7 @@ export async function redivide(
     division = divide({
       features,
       labels: trainLabels,
+      pairs,
       previous: session.division,
       numClusters: plan.numClusters,
       numLearners: plan.numLearners,

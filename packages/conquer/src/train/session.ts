@@ -115,15 +115,22 @@ export class Session {
   constructor(readonly parts: SessionParts) {
     const { data, experiment, schedule, dataset, run, resume, profile } = parts;
     this.measures = data.testLabels.length > 0;
-    if (this.measures) refuseOtherMetric(experiment.evaluate.bestBy, dataset.recallAt);
+    if (this.measures)
+      refuseOtherMetric(experiment.evaluate.bestBy, dataset.recallAt, data.pairs !== undefined);
     // A name that there is not is said before the first epoch.
     wantedMetrics(experiment.evaluate.metrics, dataset.recallAt);
     const { epochs } = experiment.train;
+    const pairs = data.pairs?.train;
     // A run that goes on was let in before.
     if (!resume || !run.hasCheckpoint)
-      refuseTooManyClusters(schedule.mostClusters(epochs), data.trainLabels, experiment.divide.clusterBy);
+      refuseTooManyClusters(
+        schedule.mostClusters(epochs),
+        data.trainLabels,
+        experiment.divide.clusterBy,
+        pairs,
+      );
     this.clock = new PhaseClock(profile);
-    this.division = undivided(data.trainLabels);
+    this.division = undivided(data.trainLabels, 0, pairs);
     const record = recordOf(dataset);
     this.datasetHash = record.sha256;
     const checkpoint = resume ? loadFirstWhole(run.resumable, this.warn) : null;
@@ -230,7 +237,7 @@ export class Session {
       best: this.best && { ...this.best, chosenOn, chosenBy: experiment.evaluate.bestBy },
       last: last?.metrics && last.epoch >= 0 ? { epoch: last.epoch, metrics: last.metrics } : null,
       untrained: records.find((record) => record.epoch === -1)?.metrics ?? null,
-      queries: data.testLabels.length,
+      queries: data.pairs?.test?.same.length ?? data.testLabels.length,
       seconds,
       imagesPerSecond: seconds.train > 0 ? this.images / seconds.train : 0,
       checkpoints: { best: run.bestCheckpoint, last: run.lastCheckpoint },

@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
+import type { KnownPairs } from '../image-pairs.js';
 import type { CrossBatchMemory, LossTerm } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
@@ -48,6 +49,8 @@ export interface StepInput {
   labels: Int32Array;
   /** All classes of each image, where it may have several; not with a memory. */
   labelSets?: readonly Int32Array[] | undefined;
+  /** What is known of pairs of images, by `imageIds`, in the place of classes. */
+  pairs?: KnownPairs | undefined;
   /**
    * (B,), which image each is: two rows of one image are no pair, and a memory knows one that it has seen before. Default,
    * without a memory: each row an image of its own.
@@ -130,14 +133,26 @@ export class TrainingStep {
     this.update();
   }
 
-  private train({ images, labels, labelSets, imageIds, learner, fullEmbedding }: StepInput): StepResult {
+  private train({
+    images,
+    labels,
+    labelSets,
+    pairs,
+    imageIds,
+    learner,
+    fullEmbedding,
+  }: StepInput): StepResult {
     const { model, loss, miner, optimizer, maskLambda, memory, encoder, embedder, profile } = this.parts;
     const remembers = memory?.begin() ?? false;
     if (memory && labelSets)
       throw new UserError(
         'a memory keeps one label an image, and images of this data set have several: train without it',
       );
-    const owners = { ...(remembers || imageIds ? withIds(labels, imageIds) : labelled(labels)), labelSets };
+    const owners = {
+      ...(remembers || imageIds ? withIds(labels, imageIds) : labelled(labels)),
+      labelSets,
+      pairs,
+    };
     // What a memory holds may be enough where the batch is not, and so may this batch for later ones.
     if (!remembers && !loss.hasEnough(owners, owners)) return skip(nothingToCompare);
     // In front of the batch's own pass: it has the network in its hands, whose weights may not change until backward.
@@ -204,7 +219,7 @@ export class TrainingStep {
       memory!.add(learner, rows, owners);
       const remembered = memory!.remembered(learner)!;
       const raw = model.masked(remembered.rows, mask);
-      return { ...remembered.owners, embeddings: F.normalize(raw), raw };
+      return { ...remembered.owners, pairs: owners.pairs, embeddings: F.normalize(raw), raw };
     });
   }
 }

@@ -105,8 +105,8 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   const dataset = await prepareDataset(experiment, builder, resumed);
   const measuresDifficulty = usesDifficulty(experiment, builder);
   const difficulty = measuresDifficulty ? new ImageDifficulty(dataset.train.paths.length) : undefined;
-  const { categories, labels } = dataset.train;
-  const sampler = buildSampler(experiment, builder, { categories, difficulty });
+  const { categories, labels, pairs } = dataset.train;
+  const sampler = buildSampler(experiment, builder, { categories, pairs, difficulty });
   // Refuses what it cannot draw batches of, before anything is written.
   sampler(Int32Array.from(labels.keys()), labels, new Random(experiment.train.seed));
   const bad = await buildBadImages(experiment, dataset, builder);
@@ -156,7 +156,8 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     observer,
     profile,
   });
-  if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
+  if (dataset.validation && !dataset.validation.pairs)
+    await calibrateTrained(run, dataset.validation, experiment, builder);
   return summary;
 }
 

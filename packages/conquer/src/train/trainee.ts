@@ -17,6 +17,7 @@ import type { Miner } from '../miners/miner.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import type { ModelAverage } from '../optimize/model-average.js';
 import type { TrainingOptimizer } from '../optimize/training-optimizer.js';
+import { OptionError } from '../option-error.js';
 import { Random } from '../random.js';
 
 /** What learns, and what teaches it, with what they draw from. Disposing it frees them, but for a loss of one's own. */
@@ -60,6 +61,11 @@ export class Trainee {
       built.push(model);
       const loss = buildLoss(experiment, dataset.train.classNames.length, generator, builder);
       if (!isOwnLoss) built.push(loss);
+      if (dataset.train.pairs && !loss.takesKnownPairs)
+        throw new OptionError(
+          'loss',
+          'the loss needs classes, and the data set has pairs in their place: expected a loss such as contrastive, margin or pair-contrastive (docs/losses.md lists them)',
+        );
       if (dataset.train.labelSets && !loss.usesTuples && !loss.takesSeveralLabels)
         throw new UserError(
           'the loss takes one label an image, and images of this data set have several: docs/datasets.md lists the losses that take them',

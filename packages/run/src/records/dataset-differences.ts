@@ -42,5 +42,7 @@ function changes(before: DatasetRecord, now: DatasetRecord, kind: 'file' | 'clas
 export function datasetDifferences(before: DatasetRecord, now: DatasetRecord): string | null {
   if (before.sha256 === now.sha256) return null;
   const differences = [...changes(before, now, 'class'), ...changes(before, now, 'file')];
-  return differences.length > 0 ? differences.join('; ') : 'the same images in another order';
+  if (differences.length > 0) return differences.join('; ');
+  const ofPairs = Object.values(now.splits).some(({ pairs }) => pairs);
+  return ofPairs ? 'the same images, and other pairs of them' : 'the same images in another order';
 }

@@ -14,6 +14,8 @@ export interface SplitRecord {
   labels: number[];
   /** N lists of labels, where images may have several. */
   labelSets?: number[][];
+  /** Where pairs are in the place of classes: both images of each by place, and 1 where they are the same. */
+  pairs?: { first: number[]; second: number[]; same: number[] };
 }
 
 /**
@@ -42,24 +44,35 @@ export function recordOfSplits(splits: Record<string, LabelledImages>, given?: s
     return sep === '/' ? short : short.replaceAll(sep, '/');
   };
   const records = Object.fromEntries(
-    Object.entries(splits).map(([name, { classNames, paths, labels, labelSets }]): [string, SplitRecord] => [
-      name,
-      {
-        classNames: [...classNames],
-        paths: paths.map(inside),
-        labels: Array.from(labels),
-        ...(labelSets && { labelSets: labelSets.map((set) => Array.from(set)) }),
-      },
-    ]),
+    Object.entries(splits).map(
+      ([name, { classNames, paths, labels, labelSets, pairs }]): [string, SplitRecord] => [
+        name,
+        {
+          classNames: [...classNames],
+          paths: paths.map(inside),
+          labels: Array.from(labels),
+          ...(labelSets && { labelSets: labelSets.map((set) => Array.from(set)) }),
+          ...(pairs && {
+            pairs: {
+              first: Array.from(pairs.first),
+              second: Array.from(pairs.second),
+              same: Array.from(pairs.same),
+            },
+          }),
+        },
+      ],
+    ),
   );
   return { format: 'conquer-dataset-1', sha256: hashOf(records), folder, splits: records };
 }
 
 function hashOf(splits: Record<string, SplitRecord>): string {
   const hash = createHash('sha256');
-  for (const [name, { classNames, paths, labels, labelSets }] of Object.entries(splits)) {
+  for (const [name, { classNames, paths, labels, labelSets, pairs }] of Object.entries(splits)) {
     const listed = [name, classNames, paths, labels];
-    hash.update(`${JSON.stringify(labelSets ? [...listed, labelSets] : listed)}\n`);
+    hash.update(
+      `${JSON.stringify([...listed, ...(labelSets ? [labelSets] : []), ...(pairs ? [pairs] : [])])}\n`,
+    );
   }
   return hash.digest('hex');
 }

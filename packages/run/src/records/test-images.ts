@@ -21,6 +21,10 @@ export interface LabelledImages {
   readonly labels: ArrayLike<number>;
   readonly classNames: readonly string[];
   readonly labelSets?: readonly ArrayLike<number>[] | undefined;
+  /** Pairs of them by place, in the place of classes; 1 where they are the same. */
+  readonly pairs?:
+    | { first: ArrayLike<number>; second: ArrayLike<number>; same: ArrayLike<number> }
+    | undefined;
 }
 
 /** What of a data set is tested on. */

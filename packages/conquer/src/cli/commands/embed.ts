@@ -11,6 +11,7 @@ import { modelNamed, modelOf } from '../model-of.js';
 import { requireWritable } from '../output-file.js';
 import { shardOfJob } from '../shard-of-job.js';
 import { progressBar } from '../terminal.js';
+import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
 import { wholeNumberOf } from '../whole-number.js';
 
 interface EmbedFlags extends EmbeddingFlags {
@@ -19,6 +20,9 @@ interface EmbedFlags extends EmbeddingFlags {
   shards?: string;
   merge?: boolean;
   batchSize?: string;
+  prefix?: string;
+  flips?: boolean;
+  crops?: string;
 }
 
 const kinds = embeddingFormats.map(({ extension, help }) => `  ${extension.padEnd(12)} ${help}`).join('\n');
@@ -34,6 +38,7 @@ export function add(program: Command): undefined {
     .option('--shards <n>', 'the same, i being JOB_COMPLETION_INDEX + 1 or the place in the Slurm array')
     .option('--merge', 'join the parts that lie beside --out under its name')
     .option('--batch-size <n>', 'images of a batch [64]');
+  addTestTimeFlags(command);
   embeddingFlags(command)
     .addHelpText(
       'after',
@@ -67,7 +72,8 @@ async function runEmbed(folder: string | undefined, options: EmbedFlags): Promis
   if (shard) progress.write(`note: part ${shard.number} of ${shard.count}, into ${shardFile(out, shard)}\n`);
   namingFlags(() => setUpEngine({ train: { threads, device } }));
   const named = modelNamed(options.model, progress);
-  using model = await modelOf(named, { checkpoint, device, plugin, arch, revision, progress });
+  const testTime = testTimeFlags(options);
+  using model = await modelOf(named, { checkpoint, device, plugin, arch, revision, testTime, progress });
   const { file, images, kept, leftOut } = await embedFolder(model, folder, {
     ...{ out, shard, onBadImage, threads, batchSize },
     onProgress: progressBar(progress, 'embedding'),

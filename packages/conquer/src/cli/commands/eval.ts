@@ -1,10 +1,11 @@
+import { basename, join } from 'node:path';
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import type { Metric } from '../../evaluate/metric.js';
 import { metricNamed } from '../../evaluate/metrics.js';
 import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
-import { evaluatePublished } from '../../train/evaluate-network.js';
+import { type EvaluateNetworkOptions, evaluatePublished } from '../../train/evaluate-network.js';
 import { type EvaluatedRun, evaluateRun } from '../../train/evaluate-run.js';
 import { isMistake } from '../failure.js';
 import { fillExperiment, namingFlags, withFlags } from '../fill.js';
@@ -17,6 +18,7 @@ import { findRun, findRuns } from '../runs.js';
 import { cachedOf, storedExperiment } from '../stored.js';
 import { progressBar } from '../terminal.js';
 import { addFlags, givenFlags, partsOf } from '../train-flags.js';
+import { writeTables } from '../write-tables.js';
 
 interface EvalFlags {
   model?: string;
@@ -30,6 +32,7 @@ interface EvalFlags {
   prefixes?: string;
   flips?: boolean;
   crops?: string;
+  tables?: string;
   plugin?: string;
   json?: boolean;
 }
@@ -54,6 +57,9 @@ export function add(program: Command): undefined {
     .option('--rerank <k1,k2,lambda>', 're-ranking, k-reciprocal; yes: 20,6,0.3')
     .option('--expand <what,k,alpha>', 'queries, gallery, both or joint by neighbours [.,3,3]')
     .option('--prefixes <list>', 'R@1 of so many first dimensions too, as 64,128')
+    .option('--flips', 'the mean of an image and its mirror image')
+    .option('--crops <n>', '5: the mean of the centre and the corners [1]')
+    .option('--tables <folder>', 'write CSV files: by class, distances of pairs')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
     .addHelpText(
@@ -81,7 +87,8 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   for (const { run, named } of findRuns(paths)) {
     let result: EvaluatedRun;
     try {
-      result = await evaluateOne(run, { checkpoint, retrieval, given, parts });
+      const onTables = tablesInto(options.tables, run);
+      result = await evaluateOne(run, { checkpoint, retrieval, onTables, given, parts });
     } catch (error) {
       // One of a folder does not hide the others.
       if (named || !(await isMistake(error))) throw error;
@@ -158,6 +165,7 @@ async function printModel(
     const { model: network, source } = model;
     const evaluated = await evaluatePublished(network, experiment, {
       ...retrieval,
+      onTables: tablesInto(options.tables, source),
       parts,
       onPreparation: (what) => progressBar(out, what),
       onWarning: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
@@ -175,7 +183,17 @@ async function printModel(
   );
 }
 
+/** Writes what was found of a test set below a folder, by the names of the run (or model) and the set; where it is asked for. */
+function tablesInto(folder: string | undefined, name: string): EvaluateNetworkOptions['onTables'] {
+  if (folder === undefined) return undefined;
+  return (set, tables) => {
+    const into = join(folder, basename(name), set);
+    process.stderr.write(`note: ${writeTables(into, tables).join(', ')} in ${into}\n`);
+  };
+}
+
 interface Evaluation {
+  onTables: EvaluateNetworkOptions['onTables'];
   checkpoint: 'best' | 'last';
   retrieval: RetrievalOptions;
   given: Readonly<Record<string, string>>;
@@ -183,7 +201,7 @@ interface Evaluation {
 }
 
 async function evaluateOne(path: string, evaluation: Evaluation): Promise<EvaluatedRun> {
-  const { checkpoint, retrieval, given, parts } = evaluation;
+  const { checkpoint, retrieval, onTables, given, parts } = evaluation;
   const out = process.stderr;
   const note = (text: string) => void out.write(`note: ${text}\n`);
   const { cache, 'dataset-dir': folder, ...others } = given;
@@ -198,6 +216,7 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
       evaluateRun(path, experiment, {
         checkpoint,
         ...retrieval,
+        onTables,
         parts,
         ...(cached !== undefined && { cached }),
         ...(folder !== undefined && { folder }),

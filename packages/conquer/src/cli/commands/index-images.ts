@@ -15,7 +15,7 @@ import { namingFlags } from '../fill.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
 import { requireWritableFolder } from '../output-file.js';
 import { type Output, progressBar } from '../terminal.js';
-import { testTimeFlags } from '../test-time-flags.js';
+import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
 
 interface IndexFlags extends EmbeddingFlags {
   out?: string;
@@ -42,10 +42,8 @@ export function add(program: Command): undefined {
     )
     // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
     .addOption(new Option('--dataset-dir <path>').hideHelp())
-    .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp())
-    .option('--prefix <n>', 'keep the first n dimensions of a nested embedding, at length 1 [all]')
-    .option('--flips', 'the mean of an image and its mirror image')
-    .option('--crops <n>', '5: the mean of the centre and the four corners [1]');
+    .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp());
+  addTestTimeFlags(command);
   embeddingFlags(command)
     .addHelpText(
       'after',

@@ -4,6 +4,7 @@ import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
+import { augmentIndex } from '../../retrieve/augment-index.js';
 import { type Classified, classify } from '../../retrieve/classify.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
@@ -12,6 +13,7 @@ import { setUpEngine } from '../../train/engine.js';
 import { maxFalseMatchOf } from '../false-match-flag.js';
 import { namingFlags } from '../fill.js';
 import { isFile, modelOf } from '../model-of.js';
+import { retrievalOf } from '../retrieval-flags.js';
 import { findRun } from '../runs.js';
 import type { Output } from '../terminal.js';
 import { wholeNumberOf } from '../whole-number.js';
@@ -22,6 +24,8 @@ interface SearchFlags {
   maxFalseMatch?: string;
   classify?: boolean;
   approximate?: boolean;
+  rerank?: string;
+  expand?: string;
   run?: string;
   arch?: string;
   folder?: string;
@@ -48,6 +52,8 @@ export function add(program: Command): undefined {
     )
     .option('--classify', 'say the class of each image, by a vote of the 20 nearest items that have one')
     .option('--approximate', "look at few of the rows, by the index's graph (conquer items --graph)")
+    .option('--rerank <k1,k2,lambda>', 're-rank the 100 nearest by mutual neighbours; yes: 20,6,0.3')
+    .option('--expand <what,k,alpha>', 'queries, gallery or both take up their nearest first, as queries,3,3')
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
@@ -83,6 +89,9 @@ export interface SearchCommand {
   approximate?: boolean | undefined;
   /** Whether each image's class is said too. */
   classify?: boolean | undefined;
+  /** As on the command line. */
+  rerank?: string | undefined;
+  expand?: string | undefined;
   /** The run's folder, where it is no longer where the index was made. */
   run?: string | undefined;
   /** Which network the weights of a file are of. */
@@ -105,6 +114,11 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const { file, images, top, per, approximate, device, plugin, folder, out, warnings } = command;
   const k = wholeNumberOf('--top', top);
   const maxFalseMatch = maxFalseMatchOf(command.maxFalseMatch);
+  const { rerank, expand } = retrievalOf({ rerank: command.rerank, expand: command.expand });
+  if (expand?.what === 'joint')
+    throw new UserError(
+      '--expand: expected queries, gallery or both; joint expands all queries together, which is for conquer eval',
+    );
   namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
   const { origin } = index;
@@ -136,8 +150,14 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   index.calibration ??= calibrationOfModel(model);
   const bad = new Map<number, ImageError>();
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
+  const { what, k: neighbours, alpha } = { ...expand };
+  const by = expand && { ...(neighbours && { k: neighbours }), ...(alpha !== undefined && { alpha }) };
+  using augmented = by && what !== 'queries' ? augmentIndex(index, by) : null;
+  const refine = { rerank, ...(what !== 'gallery' && { expand: by }) };
   const matches =
-    bad.size < images.length ? index.search(queries, k, { per, maxFalseMatch, approximate }) : [];
+    bad.size < images.length
+      ? (augmented ?? index).search(queries, k, { per, maxFalseMatch, approximate, ...refine })
+      : [];
   const classes = command.classify && bad.size < images.length ? classify(index, queries) : [];
   let answered = 0;
   let missing = 0;

@@ -1,0 +1,137 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunFolder } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { ExperimentInput } from '../experiment/experiment.js';
+import { resolveExperiment } from '../experiment/resolve.js';
+import { PATTERN_SIDE, pairLines, writePatternedPhotos } from '../testing/patterned-photos.js';
+import { evaluateRun } from './evaluate-run.js';
+import { train } from './train.js';
+
+// What is learned of pairs alone, of things that a test has others of.
+
+const [THINGS, VIEWS] = [16, 6];
+const SIDE = PATTERN_SIDE;
+
+let folder: string;
+let file: string;
+beforeAll(async () => {
+  folder = temporaryFolder();
+  await writePatternedPhotos(folder, THINGS, VIEWS);
+  const half = THINGS / 2;
+  const lines = [
+    'first,second,same,split',
+    ...pairLines({ from: 0, count: half }, VIEWS, 160, ',train'),
+    ...pairLines({ from: half, count: half }, VIEWS, 160, ',test'),
+  ];
+  file = join(folder, 'pairs.csv');
+  writeFileSync(file, lines.join('\n'));
+});
+
+const experiment = (more: ExperimentInput = {}): ExperimentInput => ({
+  ...more,
+  data: {
+    dataset: { name: 'pairs', file },
+    augmentation: { name: 'none' },
+    imageSize: SIDE,
+    resize: SIDE,
+    batchSize: 32,
+    ...more.data,
+  },
+  model: { backbone: { name: 'small-resnet', widths: [8, 16] }, embeddingDim: 16 },
+  divide: { numLearners: 1, ...more.divide },
+  optimize: { learningRate: 3e-3, lossLearningRate: 3e-3 },
+  train: { epochs: 6, threads: 1, ...more.train },
+});
+
+describe.each([
+  ['contrastive', undefined],
+  ['margin', { name: 'margin' }],
+  ['pair-contrastive', { name: 'pair-contrastive' }],
+] as const)('%s', (name, loss) => {
+  it('learns of pairs to tell others apart', async () => {
+    const run = join(folder, name);
+    const {
+      best,
+      untrained,
+      experiment: written,
+      queries,
+    } = await train(experiment(loss ? { loss } : {}), { run });
+    expect(written).toMatchObject({
+      data: { sampler: { name: 'pairs' } },
+      evaluate: { bestBy: 'ROC-AUC' },
+      loss: { name },
+    });
+    expect(queries).toBe(160);
+    expect(Object.keys(best!.metrics)).toEqual([
+      'accuracy',
+      'accuracy SE',
+      'ROC-AUC',
+      'FNMR@FMR0.001',
+      'FNMR@FMR0.01',
+      'FNMR@FMR0.1',
+    ]);
+    expect(best!.metrics['ROC-AUC']).toBeGreaterThan(untrained!['ROC-AUC']! + 0.03);
+    expect(best!.metrics.accuracy).toBeGreaterThan(untrained!.accuracy!);
+    const again = await evaluateRun(run, resolveExperiment(experiment(loss ? { loss } : {})));
+    expect(again.metrics['ROC-AUC']).toBe(best!.metrics['ROC-AUC']);
+  });
+});
+
+it('divides images into clusters, whose learners have the pairs within, and goes on to the whole', async () => {
+  const run = join(folder, 'divided');
+  const divide = { numLearners: 2, divideFrom: 1, modEpoch: 1, forceFullEmbeddingEpoch: 4 };
+  const { best, untrained } = await train(experiment({ divide, train: { epochs: 8 } }), { run });
+  expect(best!.metrics['ROC-AUC']).toBeGreaterThan(untrained!['ROC-AUC']! + 0.03);
+  const divisions = RunFolder.open(run).divisions();
+  expect(divisions.some(({ numClusters }) => numClusters === 2)).toBe(true);
+  expect(divisions.at(-1)!.notes.join()).toMatch(/\d+ of 160 pairs are across clusters/);
+});
+
+it('remembers pairs of earlier batches', async () => {
+  const memory = { crossBatchMemory: { size: 96, startStep: 2 } };
+  const { best, untrained } = await train(experiment({ train: memory, loss: { name: 'pair-contrastive' } }), {
+    run: join(folder, 'memory'),
+  });
+  expect(best!.metrics['ROC-AUC']).toBeGreaterThan(untrained!['ROC-AUC']! + 0.03);
+});
+
+describe('what pairs cannot do is said in a line', () => {
+  it.each([
+    [{ loss: { name: 'arcface' } }, /the loss needs classes, and the data set has pairs/],
+    [{ loss: { name: 'margin', betaPerClass: true } }, /the loss needs classes/],
+    [{ data: { sampler: { name: 'pk' } } }, /pk draws batches by class, and the data set pairs has pairs/],
+    [{ evaluate: { bestBy: 'R@1' } }, /expected one of accuracy, ROC-AUC to choose/],
+    [{ data: { classRatio: 0.5 } }, /data\.classRatio takes images class by class/],
+    [{ data: { validationFraction: 0.3 } }, /data\.validationFraction takes images class by class/],
+    [{ divide: { numLearners: 2, clusterBy: 'class' } }, /pairs have no classes that could be clustered/],
+  ] as [ExperimentInput, RegExp][])('%o', async (more, message) => {
+    await expect(train(experiment(more), { run: join(folder, 'refused') })).rejects.toThrow(message);
+  });
+
+  it('nor do classes go with batches of pairs', async () => {
+    const csv = join(folder, 'classes.csv');
+    writeFileSync(
+      csv,
+      Array.from({ length: THINGS }, (_, i) => `${i}-0.png,${i}\n${i}-1.png,${i}`).join('\n'),
+    );
+    const data: ExperimentInput['data'] = { dataset: { name: 'csv', file: csv }, sampler: { name: 'pairs' } };
+    await expect(train(experiment({ data }), { run: join(folder, 'refused') })).rejects.toThrow(
+      /pairs draws pairs, and the data set classes has classes/,
+    );
+  });
+
+  it('nor does a run go on with other answers', async () => {
+    const run = join(folder, 'contrastive');
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, before.replace('different,test', 'same,test'));
+    try {
+      await expect(evaluateRun(run, resolveExperiment(experiment()))).rejects.toThrow(
+        /other pairs of them|came|went|moved/,
+      );
+    } finally {
+      writeFileSync(file, before);
+    }
+  });
+});
