@@ -51,8 +51,6 @@ it('trains on pairs and measures them, with the ROC and the distances in files',
   expect(columns.reduce((sum, [, , same]) => sum + same!, 0)).toBe(30);
   expect(columns.reduce((sum, [, , , different]) => sum + different!, 0)).toBe(30);
   expect(existsSync(join(folder, 'tables/pairs/test/classes.csv'))).toBe(false);
-  const table = await run('eval', 'runs/pairs');
-  expect(table.stdout).toMatch(/accuracy.*ROC-AUC/s);
   const refused = await run('eval', 'runs/pairs', '--rerank', 'yes');
   expect([refused.code, refused.stderr]).toEqual([
     2,
@@ -116,13 +114,11 @@ describe('a protocol of queries and a gallery', () => {
     for (const more of [
       ['--rerank', '4,2,0.3'],
       ['--expand', 'both,3,1'],
-      ['--expand', 'joint'],
-      ['--flips'],
-      ['--crops', '5'],
+      ['--flips', '--crops', '5'],
     ])
       found.push(json(await evaluate('photos/protocol.csv', '--metrics', 'MAP', ...more)).metrics.MAP);
     for (const map of found) expect(map).toBeGreaterThan(0.2);
-    expect(new Set([plain, ...found]).size).toBeGreaterThan(4);
+    expect(new Set([plain, ...found]).size).toBe(4);
     const wrong = await evaluate('photos/protocol.csv', '--rerank', '0,2,0.3');
     expect([wrong.code, wrong.stderr]).toEqual([
       2,
@@ -171,7 +167,7 @@ it('searches an index again: re-ranked, expanded, of an augmented gallery', asyn
     expect(matches.map(({ id }) => id).join()).not.toBe(plain.map(({ id }) => id).join());
     for (const [id, similarity] of of(plain)) expect(of(matches).get(id)).toBeCloseTo(similarity, 6);
   }
-  for (const what of ['gallery', 'both']) expect(await search('--expand', `${what},4,1`)).toHaveLength(60);
+  expect(await search('--expand', 'both,4,1')).toHaveLength(60);
   const joint = await run('search', 'shop.index', 'photos/7-0.png', '--expand', 'joint');
   expect([joint.code, joint.stderr]).toEqual([2, expect.stringMatching(/expected queries, gallery or both/)]);
 });
