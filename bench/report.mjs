@@ -84,8 +84,11 @@ const absolute = (name) => rows.find((row) => row.name === name)?.absolute === t
 export function writeReport({ about, results, growth }) {
   const kept = readJson(RESULTS) ?? { rows: {} };
   const date = new Date().toISOString().slice(0, 10);
-  for (const result of results ?? []) kept.rows[result.name] = { ...result, date };
-  kept.about = about;
+  const ofToday = (name) => rows.some((row) => row.name === name && row.needs !== undefined);
+  for (const result of results ?? [])
+    kept.rows[result.name] = { ...result, date, ...(ofToday(result.name) && { about }) };
+  // Rows of another PyTorch have their versions with them.
+  if (!results?.length || !results.every(({ name }) => ofToday(name))) kept.about = about;
   writeFileSync(RESULTS, `${JSON.stringify(kept, null, 1)}\n`);
   if (growth) writeFileSync(GROWTH, `${JSON.stringify({ ...growth, date }, null, 1)}\n`);
   writeFileSync(DOCUMENT, document(kept, readJson(GROWTH)));

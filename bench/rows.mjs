@@ -11,6 +11,8 @@ import { photoFolder } from './photos.mjs';
  * @property {boolean} [absolute] no peer: our time in seconds is held to the bar
  * @property {string} [side] the name of both sides' files
  * @property {string[]} [args] for both sides
+ * @property {string[]} [peerArgs] for the peer alone
+ * @property {string} [needs] the PyTorch that the row is of, where it is another than the others' (PYTHON and LIBTORCH name it)
  * @property {(make: typeof import('./data.mjs').dataFiles) => Promise<string[]>} [data] makes inputs, gives arguments
  * @property {string[][]} [peerChoices] settings of the peer as arguments; each is tried, the fastest counts
  * @property {number} [repeats] measured runs of each side, after one that warms up (3)
@@ -37,6 +39,10 @@ const STEP = 3; // forward and the two products of backward
 const RESNET50_224 = 8.2e9;
 const RESNET18_64 = 0.297e9;
 const DEMO_NET_32 = 18.6e6;
+
+/** Those of the rows on today's PyTorch: `PYTHON=… LIBTORCH=… npm run bench -- --only vit-small … --write`. */
+const TODAY = 'PyTorch 2.13';
+const VIT_STEP = ['--arch', 'vit_small_patch16_224.augreg_in21k', '--batch', '8', '--size', '224'];
 
 /** @type {Row[]} */
 export const rows = [
@@ -248,6 +254,33 @@ export const rows = [
       what: 'convolutions, of 10 epochs of 3 passes and 11 evaluations',
     },
   },
+  ...[
+    ['vit-small', 'eager', 'no'],
+    ['vit-small-compiled', '`torch.compile`', 'yes'],
+  ].map(([name, how, compile]) => ({
+    name,
+    work: `forward and backward, ViT-S/16, batch 8, 224 px, against timm ${how}; ${TODAY}, seconds of the processor`,
+    bar: 1,
+    side: 'vit',
+    args: VIT_STEP,
+    peerArgs: ['--compile', compile],
+    needs: TODAY,
+    repeats: 5,
+  })),
+  ...[
+    ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 200],
+    ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 60],
+  ].map(([name, arch, network, images]) => ({
+    name,
+    work: `embedding ${images} photographs (decode, bicubic resize and crop included), ${network}, against timm's transform and network; ${TODAY}, seconds of the processor`,
+    bar: 0.9,
+    side: 'embed-timm',
+    args: ['--arch', arch, '--images', `${images}`],
+    data: async () => ['--folder', await photoFolder(512)],
+    agree: { images: { within: 0 } },
+    needs: TODAY,
+    repeats: 3,
+  })),
   {
     name: 'start-help',
     work: 'start: conquer --help',

@@ -85,12 +85,13 @@ function nodeStart() {
 }
 
 async function measure(row, machine) {
-  const { name, side = name, args = [], data, peerChoices = [[]], repeats = 3, cold = false } = row;
+  const { name, side = name, args = [], peerArgs = [], data, repeats = 3, cold = false } = row;
+  const { peerChoices = [[]] } = row;
   const { dataFiles } = await import('./data.mjs');
   const inputs = [...args, ...((await data?.(dataFiles)) ?? [])];
   const sides = [];
   try {
-    const best = row.absolute ? undefined : await bestPeer(side, inputs, peerChoices);
+    const best = row.absolute ? undefined : await bestPeer(side, [...inputs, ...peerArgs], peerChoices);
     const peer = best?.peer;
     if (peer) sides.push(peer);
     const ours = await startOurs(side, inputs);
@@ -125,7 +126,7 @@ async function measure(row, machine) {
       runs: { ours: results.ours.map(strip), peer: results.peer.map(strip) },
       extras: results.ours.at(-1),
       limit: limitOf(row, { flops, bytes }, results.ours.at(-1)),
-      speed: { flops, bytes },
+      ...(row.limit && { speed: { flops, bytes } }),
     };
   } finally {
     for (const side of sides) await side.end();
@@ -169,7 +170,12 @@ async function main() {
     say('the set-up is not complete, see above: rows that need what is missing will fail');
 
   const about = describeMachine(PYTHON);
-  const chosen = rows.filter(({ name }) => !only || only.includes(name));
+  const wanted = rows.filter(({ name }) => !only || only.includes(name));
+  const chosen = wanted.filter(
+    ({ needs }) => needs === undefined || `PyTorch ${about.PyTorch}`.startsWith(needs),
+  );
+  for (const { name, needs } of wanted.filter((row) => !chosen.includes(row)))
+    say(`${name}: skipped, it is of ${needs}, and PYTHON has ${about.PyTorch} (see bench/rows.mjs)`);
   const results = [];
   const machine = await startOurs('machine', []);
   for (const row of chosen) {

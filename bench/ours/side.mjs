@@ -12,6 +12,12 @@ export const peakMemory = () => process.resourceUsage().maxRSS * 1024;
 /** Memory this process holds now, in bytes. */
 export const memory = () => process.memoryUsage.rss();
 
+/** Of the processor, that this process has taken on all of its threads: the measure where others keep the machine busy. */
+export const processorSeconds = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+
 /** `--data FILE --workers 2` → { data: 'FILE', workers: '2' } */
 export function sideArguments() {
   const given = process.argv.slice(2);

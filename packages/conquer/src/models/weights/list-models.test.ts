@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { BUILT_IN } from './built-in.js';
+import { checkedLicenses } from './checked-licenses.js';
 import { knownRecall } from './known-recall.js';
 import { describeModels, listModels } from './list-models.js';
 
@@ -27,4 +28,16 @@ it('states a recall of names that are in the list only, each a share of 100', ()
       expect(value).toBeGreaterThan(1);
       expect(value).toBeLessThan(100);
     }
+});
+
+it('every licence that was checked belongs to a name in the list, and is what the list says; the others are in doubt', () => {
+  const listed = new Map(listModels().map((model) => [model.name as string, model]));
+  for (const [name, license] of checkedLicenses)
+    expect(listed.get(name), name).toMatchObject({ license, licenseChecked: true });
+  const hub = [...listed.values()].filter(({ name, repository }) => name === repository);
+  expect(hub.filter(({ licenseChecked }) => licenseChecked).map(({ name }) => name)).toHaveLength(
+    checkedLicenses.size,
+  );
+  // Its page states none, and its authors' repository one of the code.
+  expect(listed.get('openai/clip-vit-base-patch32')).toMatchObject({ licenseChecked: false });
 });

@@ -1,4 +1,5 @@
 import type { InputFormat } from '../input-format.js';
+import { checkedLicenses } from './checked-licenses.js';
 
 /** Weights that somebody published, and the network that they are for. */
 export interface Published<Name extends string = string, Shape = unknown> {
@@ -13,8 +14,8 @@ export interface Published<Name extends string = string, Shape = unknown> {
   /** The licence of the weights, as their repository names it. */
   readonly license: string;
   /**
-   * Whether the licence was held to what a library says of the weights (timm's own list). Those of transformers' naming stand here
-   * as their authors give them elsewhere: no package names them, and the repositories were not looked at.
+   * Whether the licence was held to what timm's own list, the weights' page on the hub or their authors' repository says of them.
+   * The others of transformers' naming stand here as they are known elsewhere.
    */
   readonly licenseChecked: boolean;
   /** Whether their terms have to be agreed to on the hub before they can be fetched. */
@@ -50,7 +51,9 @@ export function weightsOf<Shape>() {
       { license = 'apache-2.0', gated = false }: { license?: string; gated?: boolean } = {},
     ): Published<Repository, Shape>[] {
       return repositories.map((name) => ({
-        ...{ name, shape, license, licenseChecked: false, repository: name, gated },
+        ...{ name, shape, repository: name, gated },
+        license: checkedLicenses.get(name) ?? license,
+        licenseChecked: checkedLicenses.has(name),
         input: { ...input, centre: 'down' as const },
       }));
     },
