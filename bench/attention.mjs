@@ -32,7 +32,6 @@ const work = {
 };
 
 console.log(`libtorch ${torchVersion()}`);
-void aten;
 for (const [what, run] of Object.entries(work)) {
   const times = Object.fromEntries(Object.keys(ways).map((way) => [way, { cpu: [], wall: [] }]));
   for (let turn = 0; turn <= TURNS; turn++) {

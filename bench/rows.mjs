@@ -265,11 +265,11 @@ export const rows = [
     args: VIT_STEP,
     peerArgs: ['--compile', compile],
     needs: TODAY,
-    repeats: 5,
+    repeats: 3,
   })),
   ...[
-    ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 200],
-    ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 60],
+    ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 100],
+    ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 30],
   ].map(([name, arch, network, images]) => ({
     name,
     work: `embedding ${images} photographs (decode, bicubic resize and crop included), ${network}, against timm's transform and network; ${TODAY}, seconds of the processor`,

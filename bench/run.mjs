@@ -101,12 +101,12 @@ async function measure(row, machine) {
       await peer?.run();
     }
     const results = { ours: [], peer: [] };
-    const speeds = [await machine.run('flops')];
+    const speeds = row.limit ? [await machine.run('flops')] : [];
     for (let i = 0; i < repeats; i++) {
       results.ours.push(await ours.run());
       if (peer) results.peer.push(await peer.run());
     }
-    speeds.push(await machine.run('flops'));
+    if (row.limit) speeds.push(await machine.run('flops'));
     const flops = Math.max(...speeds.map((speed) => speed.flops));
     const bytes = Math.max(...speeds.map((speed) => speed.bytes));
 
@@ -151,6 +151,14 @@ if (values.list) {
   await main();
 }
 
+function setUp() {
+  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts/setup.mjs'), '--bench'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  if (status !== 0) say('the set-up is not complete, see above: rows that need what is missing will fail');
+}
+
 async function main() {
   // `--only A B` gives B as a positional.
   const only = values.only ? [...values.only, ...positionals] : undefined;
@@ -162,15 +170,10 @@ async function main() {
     process.exitCode = 2;
     return;
   }
-  const setUp = spawnSync(process.execPath, [join(ROOT, 'scripts/setup.mjs'), '--bench'], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
-  if (setUp.status !== 0)
-    say('the set-up is not complete, see above: rows that need what is missing will fail');
-
-  const about = describeMachine(PYTHON);
   const wanted = rows.filter(({ name }) => !only || only.includes(name));
+  // What is named for the rows of another PyTorch is there; the set-up would choose its libtorch for everything.
+  if (wanted.some(({ needs }) => needs === undefined)) setUp();
+  const about = describeMachine(PYTHON);
   const chosen = wanted.filter(
     ({ needs }) => needs === undefined || `PyTorch ${about.PyTorch}`.startsWith(needs),
   );

@@ -26,12 +26,12 @@ for (const [file, library] of Object.entries(FILES)) {
       const sizes = [];
       for (const output of item.outputs) {
         // Nothing but features: pixels and counts of numbers are tested elsewhere.
-        const { worst } = await goldenFiles[file](
+        const { worst, notYet } = await goldenFiles[file](
           [{ ...item, outputs: [output], preprocessing: undefined }],
           { dtype, device: 'cpu' },
           FOLDER,
         );
-        sizes.push(worst.toExponential(0));
+        sizes.push(notYet.size > 0 ? 'not read' : worst.toExponential(0));
       }
       errors.push(sizes.join(', '));
     }

@@ -1,7 +1,8 @@
 // Writes src/generated/ops.ts: a typed signature for every ATen operator of the linked libtorch.
 // `npm run codegen` writes it; `npm run codegen:check` fails when it is stale. The types are frozen from libtorch
-// 1.13 (Debian 12): against another version, which has more operators and lacks a few, the check lists what has gone.
-import { readFileSync, writeFileSync } from 'node:fs';
+// 1.13 (Debian 12): against another version, which has more operators and lacks a few, the check lists what has gone, and fails
+// where that is not what is known of the version (`gone-VERSION.txt`).
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadBinding } from '@conquer-dml/native/find-binding';
 
@@ -112,7 +113,15 @@ if (process.argv.includes('--check')) {
     console.log(
       `ops.ts is frozen from libtorch ${frozen}, the linked one is ${native.version()}: ${gone.length} operators gone`,
     );
-    for (const [, name, overload] of gone) console.log(`  aten::${name}${overload ? `.${overload}` : ''}`);
+    const named = gone.map(([, name, overload]) => `${name}${overload ? `.${overload}` : ''}`);
+    const known = fileURLToPath(new URL(`gone-${native.version()}.txt`, import.meta.url));
+    const before = existsSync(known) ? readFileSync(known, 'utf8').trim().split('\n') : [];
+    const news = named.filter((name) => !before.includes(name));
+    for (const name of existsSync(known) ? news : named) console.log(`  aten::${name}`);
+    if (existsSync(known) && (news.length > 0 || before.length !== named.length)) {
+      console.error(`${known} names ${before.length}: look what of them is called, and write it anew`);
+      process.exit(1);
+    }
   }
 } else {
   writeFileSync(file, generate());

@@ -50,6 +50,8 @@ it('is the same for the same network, and says what is another', () => {
   for (const [other, words] of [
     [modelOf({ pool: 'token' }), /^tiny\.tag was made as .*"pool":"avg".*, not .*"pool":"token"/],
     [modelOf({ activation: 'gelu' }), /"quick-gelu".*, not .*"gelu"/],
+    [modelOf({ antialias: false }), /not .*"antialias":false/],
+    [modelOf({ eps: 1e-6 }), /"eps":0\.00001.*, not .*"eps":0\.000001/],
     [modelOf({}, { pooling: 'max' }), /^its pooling was avg, not max$/],
     [modelOf({}, { reading: { size: 24 } }), /^it was given images as \{"size":32,.*, not \{"size":24/],
     [modelOf({}, {}, { interpolation: 'bicubic' }), /"bilinear".*, not .*"bicubic"/],

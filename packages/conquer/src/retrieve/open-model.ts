@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { RunFolder, UserError } from '@conquer-dml/run';
+import { didYouMean, RunFolder, UserError } from '@conquer-dml/run';
 import { StateDictFile } from '@conquer-dml/torch';
 import { prepareDevice } from '../device.js';
 import type { ExperimentInput, Parts } from '../experiment/experiment.js';
@@ -12,6 +12,7 @@ import type { Backbone } from '../models/backbones/backbone.js';
 import type { FeatureModule } from '../models/backbones/own-backbone.js';
 import { FrozenNetwork } from '../models/tunings/frozen-network.js';
 import { isPretrained, openPretrained, type PretrainedOptions } from '../models/weights/pretrained.js';
+import { publicNames } from '../models/weights/public-name.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { loadCheckpointOf, trainedNetwork } from '../train/run-checkpoint.js';
 import { TrainedModel } from './trained-model.js';
@@ -94,6 +95,10 @@ interface Found {
 }
 
 function ofRun(path: string, checkpoint: 'best' | 'last'): Found {
+  if (!existsSync(path))
+    throw new UserError(
+      `there is no run in ${path}, nor a published model of that name${didYouMean(path.replace(/@.*$/, ''), publicNames())}: conquer models lists them`,
+    );
   const run = RunFolder.open(path);
   const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
   return { saved, file, source: run.path, checkpoint, describedBy: run.configFile };

@@ -76,6 +76,10 @@ describe('openModel', () => {
 
   it('says what is missing', async () => {
     await expect(openModel(images)).rejects.toThrow(/there is no run in/);
+    await expect(openModel('facebook/dinov2-smal@main')).rejects.toThrow(
+      /^there is no run in facebook\/dinov2-smal@main, nor a published model of that name \(did you mean facebook\/dinov2-small\?\)/,
+    );
+    await expect(openModel('vit_small_patch15_224')).rejects.toThrow(/did you mean vit_small_patch16_224\?/);
     await expect(openModel(run, { checkpoint: 'last' })).rejects.toThrow(/no last checkpoint yet/);
     const other = join(folder, 'other');
     const { model: _, ...headless } = experiment;

@@ -7,6 +7,8 @@ import { Mlp } from './mlp.js';
 export interface AttentionPoolShape {
   width: number;
   heads: number;
+  /** Channels within the MLP. */
+  mlp: number;
   eps: number;
   activation: Activation;
 }
@@ -21,7 +23,7 @@ export class AttentionPool extends nn.Module {
   readonly mlp: Mlp;
   private readonly heads: number;
 
-  constructor({ width, heads, eps, activation }: AttentionPoolShape, options: LayerOptions) {
+  constructor({ width, heads, mlp, eps, activation }: AttentionPoolShape, options: LayerOptions) {
     super();
     const { generator, device } = options;
     this.heads = heads;
@@ -31,7 +33,7 @@ export class AttentionPool extends nn.Module {
     this.kv = transformerLinear(width, 2 * width, options);
     this.proj = transformerLinear(width, width, options);
     this.norm = new nn.LayerNorm(width, { eps, device });
-    this.mlp = new Mlp(width, 4 * width, activation, options);
+    this.mlp = new Mlp(width, mlp, activation, options);
   }
 
   forward(x: Tensor): Tensor {

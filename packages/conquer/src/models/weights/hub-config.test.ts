@@ -20,6 +20,8 @@ it("takes the images' half of a network of images and texts, with what its class
     device: 'meta',
   }) as ViT;
   expect(siglip.shape).toMatchObject({ activation: 'gelu-tanh', pool: 'map', classToken: false });
+  // As wide as the blocks' own, which need not be four times the width (so400m's are not).
+  expect(siglip.attnPool?.mlp.fc1.weight.shape).toEqual([24, 12]);
 });
 
 it("takes timm's architecture and tag", () => {

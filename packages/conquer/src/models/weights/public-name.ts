@@ -26,3 +26,14 @@ export function publicName(text: string, parts: readonly BackbonePart[] = backbo
 export function publishedAs(name: string, parts: readonly BackbonePart[] = backbones): Published | null {
   return parts.flatMap(({ published = [] }) => published).find((each) => each.name === name) ?? null;
 }
+
+/** What published weights are called: each full name, and each architecture that has a tag. */
+export function publicNames(parts: readonly BackbonePart[] = backbones): string[] {
+  const names = parts.flatMap(({ published = [] }) => published.map(({ name }) => name));
+  return [
+    ...new Set([
+      ...names,
+      ...names.filter((name) => !name.includes('/')).map((name) => name.replace(/\..*$/, '')),
+    ]),
+  ];
+}

@@ -126,7 +126,7 @@ export class ViT extends Backbone {
     });
     this.norm = norm();
     this.attnPool =
-      shape.pool === 'map' ? new AttentionPool({ width, heads, eps, activation }, options) : null;
+      shape.pool === 'map' ? new AttentionPool({ width, heads, mlp, eps, activation }, options) : null;
     const { projection = null } = shape;
     this.head =
       projection === null
