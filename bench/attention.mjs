@@ -1,16 +1,7 @@
 // Attention of ViT-S/16 at 224 pixels, batch 8 (8, 6, 197, 64): libtorch's one operator, where it has it, beside the chain of products and
 // softmax, by turns in one process on two threads, in milliseconds of the processor (which others' work does not count into) and of the clock.
 // Of another libtorch: LIBTORCH=… node bench/attention.mjs
-import {
-  aten,
-  F,
-  keepFreedMemory,
-  noGrad,
-  randn,
-  scope,
-  setNumThreads,
-  torchVersion,
-} from '@conquer-dml/torch';
+import { F, keepFreedMemory, noGrad, randn, scope, setNumThreads, torchVersion } from '@conquer-dml/torch';
 import { median } from './sides.mjs';
 
 const SHAPE = [8, 6, 197, 64];

@@ -268,18 +268,19 @@ export const rows = [
     repeats: 3,
   })),
   ...[
-    ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 100],
-    ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 30],
+    ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 50],
+    ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 16],
   ].map(([name, arch, network, images]) => ({
     name,
     work: `embedding ${images} photographs (decode, bicubic resize and crop included), ${network}, against timm's transform and network; ${TODAY}, seconds of the processor`,
     bar: 0.9,
     side: 'embed-timm',
     args: ['--arch', arch, '--images', `${images}`],
-    data: async () => ['--folder', await photoFolder(512)],
+    data: async () => ['--folder', await photoFolder(64)],
     agree: { images: { within: 0 } },
     needs: TODAY,
-    repeats: 3,
+    repeats: 2,
+    cold: true,
   })),
   {
     name: 'start-help',

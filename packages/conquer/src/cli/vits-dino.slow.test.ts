@@ -37,31 +37,19 @@ const settings: Record<string, object> = {
 };
 
 describeWithPython('the recipes of ViT-S on miniatures', ['scipy', 'numpy'], () => {
-  it.each(Object.keys(settings))(
-    'vits-dino-%s trains, and is evaluated as the run it is',
-    async (name) => {
-      const at = `data-${name}`;
-      await miniatures[name]?.(folder, at);
-      const asked = [
-        'train',
-        '--recipe',
-        `vits-dino-${name}`,
-        '--dataset-dir',
-        at,
-        ...smaller,
-        '--name',
-        name,
-      ];
-      const conquer = (...args: string[]) =>
-        spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' });
-      const { status, stderr } = conquer(...asked);
-      expect([status, stderr]).toEqual([0, expect.any(String)]);
-      const run = RunFolder.open(join(folder, 'runs', name));
-      expect(run.experiment()).toMatchObject(settings[name]!);
-      const { last } = run.summary()!;
-      const evaluated = conquer('eval', `runs/${name}`, '--checkpoint', 'last', '--json');
-      expect(evaluated.status, evaluated.stderr).toBe(0);
-      expect(JSON.parse(evaluated.stdout).metrics['R@1']).toBeCloseTo(last!.metrics['R@1']!, 6);
-    },
-  );
+  it.each(Object.keys(settings))('vits-dino-%s trains, and is evaluated as the run it is', async (name) => {
+    const at = `data-${name}`;
+    await miniatures[name]?.(folder, at);
+    const asked = ['train', '--recipe', `vits-dino-${name}`, '--dataset-dir', at, ...smaller, '--name', name];
+    const conquer = (...args: string[]) =>
+      spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = conquer(...asked);
+    expect([status, stderr]).toEqual([0, expect.any(String)]);
+    const run = RunFolder.open(join(folder, 'runs', name));
+    expect(run.experiment()).toMatchObject(settings[name]!);
+    const { last } = run.summary()!;
+    const evaluated = conquer('eval', `runs/${name}`, '--checkpoint', 'last', '--json');
+    expect(evaluated.status, evaluated.stderr).toBe(0);
+    expect(JSON.parse(evaluated.stdout).metrics['R@1']).toBeCloseTo(last!.metrics['R@1']!, 6);
+  });
 });

@@ -163,10 +163,7 @@ export class Eva extends Backbone {
     this.norm = normAfterPool ? null : norm();
     this.attnPool =
       pool === 'map'
-        ? new AttentionPool(
-            { width, heads: poolHeads, mlp: 4 * width, eps, activation: 'gelu' },
-            options,
-          )
+        ? new AttentionPool({ width, heads: poolHeads, mlp: 4 * width, eps, activation: 'gelu' }, options)
         : null;
     this.fcNorm = normAfterPool ? norm() : null;
     this.setDropPath(dropPath);
