@@ -87,6 +87,10 @@ interface Results {
 
 async function resultsOf(path: string): Promise<Results> {
   const run = RunFolder.open(path);
+  if (run.dataset()?.splits.test?.pairs)
+    throw new UserError(
+      `${path} was tested on pairs, of which no Recall@1 is known: conquer eval says how well it tells them apart`,
+    );
   const tested: TestedImages = await readTestedImages(run);
   const folder = run.dataset()?.folder;
   const { queries, gallery, neighbours, depth } = tested;

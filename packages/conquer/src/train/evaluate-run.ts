@@ -60,13 +60,24 @@ export async function evaluateRun(
 
 /** The test images of a run, as its own metrics are of. @param folder where the data set lies now */
 async function listedImages(run: RunFolder, folder: string | undefined): Promise<Dataset> {
-  const tested = existsSync(run.embeddingsFile) ? await readTestedImages(run) : run.testImages();
+  const pairs = run.dataset()?.splits.test?.pairs;
+  // Pairs are of the images as they are listed, whether they could be read or not.
+  const tested = existsSync(run.embeddingsFile) && !pairs ? await readTestedImages(run) : run.testImages();
   const splitOf = (list: ImageList, name: string): Split => {
     const { paths, labels, classNames, labelSets: sets } = listNow(run, list, folder);
     const labelSets = sets?.map((set) => Int32Array.from(set));
     return { name, paths, labels: Int32Array.from(labels), classNames, ...(labelSets && { labelSets }) };
   };
-  const test = splitOf(tested.queries, 'test');
+  const test: Split = {
+    ...splitOf(tested.queries, 'test'),
+    ...(pairs && {
+      pairs: {
+        first: Int32Array.from(pairs.first),
+        second: Int32Array.from(pairs.second),
+        same: Uint8Array.from(pairs.same),
+      },
+    }),
+  };
   const gallery = tested.gallery && splitOf(tested.gallery, 'gallery');
   const paths = [...test.paths, ...(gallery?.paths ?? [])];
   refuseMissing(run.path, paths);

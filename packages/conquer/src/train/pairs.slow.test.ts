@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { RunFolder } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { ExperimentInput } from '../experiment/experiment.js';
+import { openPairs } from '../datasets/pairs.js';
+import type { Experiment, ExperimentInput } from '../experiment/experiment.js';
+import type { ExperimentWithOwnParts } from '../experiment/own-parts.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { PATTERN_SIDE, pairLines, writePatternedPhotos } from '../testing/patterned-photos.js';
+import { compareRuns } from './compare-runs.js';
 import { evaluateRun } from './evaluate-run.js';
 import { train } from './train.js';
 
@@ -95,6 +98,21 @@ it('remembers pairs of earlier batches', async () => {
     run: join(folder, 'memory'),
   });
   expect(best!.metrics['ROC-AUC']).toBeGreaterThan(untrained!['ROC-AUC']! + 0.03);
+});
+
+it('evaluates a data set of code by the pairs that its run lists, and compares no Recall@1', async () => {
+  const run = join(folder, 'own');
+  const { data, ...others } = experiment({ loss: { name: 'contrastive' }, evaluate: { bestBy: 'accuracy' } });
+  const dataset = await openPairs({ file });
+  const own = {
+    ...others,
+    data: { ...data, dataset, sampler: { name: 'pairs' } },
+    train: { epochs: 1, threads: 1 },
+  };
+  const { best, experiment: written } = await train(own as ExperimentWithOwnParts, { run });
+  const again = await evaluateRun(run, written as Experiment);
+  expect(again.metrics['ROC-AUC']).toBe(best!.metrics['ROC-AUC']);
+  await expect(compareRuns(run, run)).rejects.toThrow(/was tested on pairs, of which no Recall@1 is known/);
 });
 
 describe('what pairs cannot do is said in a line', () => {
