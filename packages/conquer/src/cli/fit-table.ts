@@ -43,13 +43,17 @@ const shellWord = (word: string) =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** The command that trains the network itself on the same data; a run knows them, and its network. */
-function trainingCommand({ run, model, networkData }: FitReport, { photos, csv }: FitSource): string {
+function trainingCommand(
+  { run, model, networkData }: FitReport,
+  { photos, csv, allowPartial = false }: FitSource,
+): string {
   const start = 'npx conquer train --recipe photos';
   if (run !== null) return `${start} --from ${shellWord(run)}`;
   const { seed, validationFraction } = networkData!;
   const words = [...(csv ? ['--dataset', 'csv'] : []), '--dataset-dir', photos];
   words.push('--split', 'random', '--seed', String(seed));
   if (validationFraction > 0) words.push('--val-fraction', String(validationFraction));
+  if (allowPartial) words.push('--allow-partial', 'yes');
   if (model !== BUILT_IN) words.push('--arch', model);
   return `${start} ${words.map(shellWord).join(' ')}`;
 }
@@ -58,6 +62,7 @@ function trainingCommand({ run, model, networkData }: FitReport, { photos, csv }
 export interface FitSource {
   photos: string;
   csv: boolean;
+  allowPartial?: boolean | undefined;
 }
 
 /** What the numbers say, and what to do with it, in lines. */
@@ -80,7 +85,7 @@ export function fitAdvice(report: FitReport, source: FitSource): string {
       recommended === null
         ? 'None of the heads beats the frozen network on the held-out classes.'
         : `Recommended: ${recommended}, by the MAP@R of held-out classes.`,
-      `${chosen.name}: on the test classes ${signed(gain)} MAP@R above the frozen network.`,
+      `${chosen.name}: on the test classes ${signed(gain)} MAP@R above the frozen network${gain.mean > gain.error ? '.' : `, which is no gain: without a head (${index(photos)}) it is likely to be as good.`}`,
     );
     const points = curve.map(
       ({ classes, mapAtR }) => `${percent(spreadOf(mapAtR))} with ${classes.toFixed(0)} classes`,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { boxOfImage } from '@conquer-dml/image';
 import { RunFolder, UserError } from '@conquer-dml/run';
 import type { z } from 'zod';
 import { cacheFolder } from '../cache-folder.js';
@@ -21,7 +22,7 @@ import { EPOCH_STEPS, fitOptions } from './fit-options.js';
 import { type CurvePoint, type FitReport, type HeadResult, spreadOf } from './fit-report.js';
 import { type HeadRecipe, headDefaults, headRecipes } from './head-recipes.js';
 import type { Score } from './head-training.js';
-import { type KeptFeatures, keepFeatures } from './keep-features.js';
+import { keepFeatures } from './keep-features.js';
 import { KeptResults } from './kept-results.js';
 import { networkData } from './network-data.js';
 import { frozenScore, type HeadTrials, searchLength, testHead, withEpochs } from './try-head.js';
@@ -89,6 +90,13 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
       onProgress: (progress) => onPreparation?.({ what: 'preparing the data set, once', ...progress }),
     },
   );
+  // Before anything is embedded.
+  const { paths, labelSets } = dataset.train;
+  if (labelSets !== undefined || paths.some((path) => boxOfImage(path) !== null))
+    throw new UserError(
+      'fit: expected whole photos of one label each, got boxes in photos, or several labels of one',
+    );
+  splitClasses(pairedClasses(dataset.train.labels), 0);
   const name = modelNameOf(model);
   const { backbone, input, id } = await openPretrained(name, {
     ...(onNote && { onNote }),
@@ -125,7 +133,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   const experimentOf = (recipe: HeadRecipe): Experiment =>
     resolveExperiment(withAbsolutePaths(mergeExperiments(base, headDefaults, recipe.experiment, over)));
   const { labels } = dataset.train;
-  const drawn = Array.from({ length: splits }, (_, at) => splitClasses(pairedClasses(labels, kept), at));
+  const drawn = Array.from({ length: splits }, (_, at) => splitClasses(pairedClasses(labels, kept.bad), at));
   const trials: HeadTrials = {
     ...{ kept, labels, signal },
     network: { name: backbone.name, featureSize: backbone.featureSize, input },
@@ -192,11 +200,11 @@ function recipesOf(heads: readonly (string | HeadRecipe)[]): HeadRecipe[] {
   });
 }
 
-/** Classes with two photos or more: of the others nothing can be found. */
-function pairedClasses(labels: Int32Array, { bad }: KeptFeatures): Int32Array {
+/** Classes with two photos or more, without those that are bad: of the others nothing can be found. */
+function pairedClasses(labels: Int32Array, bad?: Uint8Array): Int32Array {
   const counts = new Map<number, number>();
   for (const [photo, label] of labels.entries())
-    if (bad[photo] === 0) counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (!bad?.[photo]) counts.set(label, (counts.get(label) ?? 0) + 1);
   return Int32Array.from([...counts].filter(([, count]) => count >= 2).map(([label]) => label)).sort();
 }
 

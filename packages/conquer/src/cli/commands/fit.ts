@@ -7,6 +7,7 @@ import { fit } from '../../fit/fit.js';
 import { fitOptions } from '../../fit/fit-options.js';
 import { headRecipes } from '../../fit/head-recipes.js';
 import { Interrupted } from '../../interrupted.js';
+import { OptionError } from '../../option-error.js';
 import { namingFlags } from '../fill.js';
 import { fitAdvice, fitTable } from '../fit-table.js';
 import { modelNamed } from '../model-of.js';
@@ -25,6 +26,7 @@ interface FitFlags {
   embeddingDim?: string;
   batchSize?: string;
   threads?: string;
+  allowPartial?: boolean;
   json?: boolean;
   [option: string]: string | boolean | undefined;
 }
@@ -62,6 +64,7 @@ export function add(program: Command): undefined {
     command.option(flag, `${description} [${byDefault ?? 'its own'}]`);
   }
   command
+    .option('--allow-partial', 'take what is there of the photos that a CSV file lists, with a warning')
     .option('--threads <n>', 'of libtorch and of reading photos [one a core]')
     .option('--json', 'print the report as one line of JSON')
     .addHelpText(
@@ -93,7 +96,9 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
     const report = await namingFlags(() =>
       fit(
         {
-          dataset: csv ? { name: 'csv', file: photos } : { name: 'folder', folder: photos },
+          dataset: csv
+            ? { name: 'csv', file: photos, allowPartial: flags.allowPartial ?? false }
+            : { name: 'folder', folder: photos },
           model: modelNamed(flags.model, out),
           ...(flags.heads !== undefined && { heads: flags.heads.split(',') }),
           ...(flags.choose !== undefined && { choose: flags.choose }),
@@ -116,10 +121,17 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
             onNote: line('note'),
           },
         },
-      ),
+      ).catch((error) => {
+        if (error instanceof OptionError && error.path in numbers)
+          throw new UserError(`--${dashed(error.path)}: ${error.problem}`);
+        throw error;
+      }),
     );
     if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else process.stdout.write(`${fitTable(report)}\n${fitAdvice(report, { photos, csv })}`);
+    else
+      process.stdout.write(
+        `${fitTable(report)}\n${fitAdvice(report, { photos, csv, allowPartial: flags.allowPartial })}`,
+      );
   } catch (error) {
     if (error instanceof Interrupted) throw new Interrupted('stopped; the same command goes on where it was');
     throw error;
@@ -136,9 +148,10 @@ function overOf({ loss, miner, embeddingDim, batchSize }: FitFlags): ExperimentI
   };
 }
 
+const dashed = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 function numberOf(option: string, text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 0) return value;
-  const flag = option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UserError(`--${flag}: expected a whole number, got '${text}'`);
+  throw new UserError(`--${dashed(option)}: expected a whole number, got '${text}'`);
 }
