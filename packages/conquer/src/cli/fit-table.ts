@@ -45,7 +45,7 @@ const shellWord = (word: string) =>
 /** The command that trains the network itself on the same data; a run knows them, and its network. */
 function trainingCommand(
   { run, model, networkData }: FitReport,
-  { photos, csv, allowPartial = false }: FitSource,
+  { photos, csv, allowPartial }: FitSource,
 ): string {
   const start = 'npx conquer train --recipe photos';
   if (run !== null) return `${start} --from ${shellWord(run)}`;

@@ -97,7 +97,7 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
       fit(
         {
           dataset: csv
-            ? { name: 'csv', file: photos, allowPartial: flags.allowPartial ?? false }
+            ? { name: 'csv', file: photos, ...(flags.allowPartial && { allowPartial: true }) }
             : { name: 'folder', folder: photos },
           model: modelNamed(flags.model, out),
           ...(flags.heads !== undefined && { heads: flags.heads.split(',') }),
