@@ -64,7 +64,7 @@ export function add(program: Command): undefined {
     command.option(flag, `${description} [${byDefault ?? 'its own'}]`);
   }
   command
-    .option('--allow-partial', 'take what is there of the photos that a CSV file lists, with a warning')
+    .option('--allow-partial', 'leave out what a CSV file lists and is missing')
     .option('--threads <n>', 'of libtorch and of reading photos [one a core]')
     .option('--json', 'print the report as one line of JSON')
     .addHelpText(
