@@ -6,11 +6,12 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 const CHROMIUM = '/usr/bin/chromium';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-export function startBrowser(): Promise<Browser> {
+/** @param more arguments of Chromium */
+export function startBrowser(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     // WebGL without a graphics card.
-    args: ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
+    args: ['--use-angle=swiftshader', '--enable-unsafe-swiftshader', ...more],
     chromiumSandbox: process.getuid?.() !== 0,
     timeout: 120_000,
   });

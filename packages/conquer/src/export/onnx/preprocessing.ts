@@ -1,9 +1,6 @@
 import { type PixelFormat, type Preprocessing, resizesWhole } from '@conquer-dml/run';
 import type { Graph } from './graph.js';
 
-/** Beyond this no side of an image that was reduced to its short side goes; as the image package has it. */
-const LONGEST_SIDE = 65_535;
-
 /**
  * Nodes from pixels as a decoder gives them to what the network sees (B, 3, size, size): cut, resized, normalised, as `view` says.
  * Sizes are computed in the graph, so that pictures may come in any size, one for a batch.
@@ -16,7 +13,7 @@ export function preprocessingInto(graph: Graph, pixels: string, view: Preprocess
   const images = graph.add('Transpose', [pixels], { perm: { ints: [0, 3, 1, 2] } });
   const stage = new Stage(graph, images, input.interpolation);
   if (reduction?.square) {
-    stage.cutSquare(1);
+    stage.cutSquare(1, 1);
     stage.resize(stage.whole(reduction.size));
     if (resize !== reduction.size) stage.resize(stage.whole(resize));
     return normalized(graph, stage.sampled(size), input);
@@ -26,7 +23,7 @@ export function preprocessingInto(graph: Graph, pixels: string, view: Preprocess
     stage.cutCentre(size, centre);
   } else {
     if (reduction) stage.resize(stage.reducedTo(reduction.size));
-    stage.cutSquare(size / resize);
+    stage.cutSquare(size, resize);
     stage.resize(stage.whole(size));
   }
   return normalized(graph, graph.add('Cast', [stage.images], { to: { int: 1 } }), input);
@@ -65,19 +62,14 @@ class Stage {
   private int(value: number): string {
     return this.graph.integers([value]);
   }
-  private double(value: number): string {
-    return this.graph.constant('float64', [1], [value]);
-  }
   private op(operator: string, ...inputs: string[]): string {
     return this.graph.add(operator, inputs);
   }
-  private toDouble(value: string): string {
-    return this.graph.add('Cast', [value], { to: { int: 11 } });
-  }
-  /** As Math.round, at least 1. */
-  private rounded(value: string): string {
-    const whole = this.op('Floor', this.op('Add', value, this.double(0.5)));
-    return this.op('Max', this.graph.add('Cast', [whole], { to: { int: 7 } }), this.int(1));
+  /** value · numerator / denominator, as Math.round, at least 1. In whole numbers: WebGPU's runtime has no float64. */
+  private share(value: string, numerator: string, denominator: string): string {
+    const twice = (of: string) => this.op('Mul', of, this.int(2));
+    const up = this.op('Add', twice(this.op('Mul', value, numerator)), denominator);
+    return this.op('Max', this.op('Div', up, twice(denominator)), this.int(1));
   }
 
   whole(side: number): Sides {
@@ -95,15 +87,9 @@ class Stage {
   /** The short side at most so long, the ratio kept. */
   reducedTo(length: number): Sides {
     const { height, width } = this.sides();
-    const of = (most: number, side: string) => this.op('Div', this.double(most), this.toDouble(side));
-    const scale = this.op(
-      'Min',
-      this.double(1),
-      of(length, this.op('Min', height, width)),
-      of(LONGEST_SIDE, this.op('Max', height, width)),
-    );
-    const scaled = (side: string) => this.rounded(this.op('Mul', this.toDouble(side), scale));
-    return { height: scaled(height), width: scaled(width) };
+    const short = this.op('Min', height, width);
+    const most = this.op('Min', short, this.int(length));
+    return { height: this.share(height, most, short), width: this.share(width, most, short) };
   }
 
   /** As Pillow: onnxruntime filters bytes in Pillow's two passes where they are to be smoothed. */
@@ -131,12 +117,10 @@ class Stage {
     return this.graph.add('Shape', [this.images], { start: { int: 0 }, end: { int: 2 } });
   }
 
-  /** The central square, of this share of the short side. */
-  cutSquare(share: number): void {
+  /** The central square, of so much of the short side. */
+  cutSquare(part: number, whole: number): void {
     const { height, width } = this.sides();
-    const side = this.rounded(
-      this.op('Mul', this.toDouble(this.op('Min', height, width)), this.double(share)),
-    );
+    const side = this.share(this.op('Min', height, width), this.int(part), this.int(whole));
     const before = (length: string) => this.op('Div', this.op('Sub', length, side), this.int(2));
     this.cut(before(height), before(width), side);
   }

@@ -1,0 +1,98 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startBrowser } from '@conquer-dml/testing/browser';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openModel } from '../retrieve/open-model.js';
+import { drawnExperiment, drawnRun } from '../testing/saved-run.js';
+import { cosine } from './compare-graph.js';
+import { exactRows } from './exact-rows.js';
+import { exportOnnx } from './export-onnx.js';
+import { drawnPictures } from './photo-pixels.js';
+
+// The exported graph in a browser, by onnxruntime-web: on the processor (wasm), and by WebGPU, which software stands in for.
+
+const hasChromium = existsSync('/usr/bin/chromium');
+const runtime = dirname(fileURLToPath(import.meta.resolve('onnxruntime-web')));
+const types: Record<string, string> = {
+  '.html': 'text/html',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
+/** A folder, and the runtime under /ort/, on the loopback. */
+async function served(folder: string): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    const path = request.url ?? '/';
+    const file = path.startsWith('/ort/') ? join(runtime, path.slice(5)) : join(folder, path);
+    if (path === '/') return void response.setHeader('content-type', 'text/html').end('<!doctype html>');
+    if (!existsSync(file)) return void response.writeHead(404).end();
+    response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream');
+    createReadStream(file).pipe(response);
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    close: () => void server.close(),
+  };
+}
+
+let folder: string;
+let server: Awaited<ReturnType<typeof served>>;
+let browser: Browser;
+let wanted: number[][];
+const pictures = drawnPictures();
+
+beforeAll(async () => {
+  if (!hasChromium) return;
+  folder = temporaryFolder();
+  using model = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));
+  await exportOnnx(model, folder, { half: true });
+  wanted = [];
+  for (const picture of pictures) {
+    using rows = await exactRows(model, picture);
+    wanted.push([...rows.toNumbers()]);
+  }
+  server = await served(folder);
+  browser = await startBrowser(['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']);
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+describe.skipIf(!hasChromium)('in Chromium', { timeout: 300_000 }, () => {
+  it.each([
+    ['wasm', 'image.onnx', 0.99999],
+    ['wasm', 'image_fp16.onnx', 0.9999],
+    ['webgpu', 'image.onnx', 0.99999],
+  ])('by %s, %s gives the same rows', async (provider, graph, least) => {
+    const page = await browser.newPage();
+    await page.goto(server.url);
+    const given = pictures.map(({ width, height, data }) => ({
+      ...{ width, height },
+      data: Buffer.from(data).toString('base64'),
+    }));
+    const rows = (await page.evaluate(`(async () => {
+      const ort = await import('/ort/ort.${provider}.bundle.min.mjs');
+      ort.env.wasm.wasmPaths = '/ort/';
+      ort.env.wasm.numThreads = 1;
+      const session = await ort.InferenceSession.create('/${graph}', { executionProviders: ['${provider}'] });
+      const rows = [];
+      for (const { width, height, data } of ${JSON.stringify(given)}) {
+        const pixels = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        const { embedding } = await session.run({ image: new ort.Tensor('uint8', pixels, [1, height, width, 3]) });
+        rows.push(Array.from(await embedding.getData()));
+      }
+      return rows;
+    })()`)) as number[][];
+    await page.close();
+    expect(rows).toHaveLength(wanted.length);
+    for (const [i, row] of rows.entries()) expect(cosine(row, wanted[i]!)).toBeGreaterThan(least);
+  });
+});
