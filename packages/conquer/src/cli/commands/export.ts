@@ -44,7 +44,7 @@ export function add(program: Command): undefined {
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
-      '\nimage.onnx takes pixels as a decoder gives them; onnx/model.onnx is for transformers.js.\nExample: conquer export runs/mine --onnx exported',
+      '\nimage.onnx takes decoded pixels; onnx/model.onnx is for transformers.js.\nExample: conquer export runs/mine --onnx exported',
     )
     .action(async (named: string, flags: ExportFlags) => await runExport(named, flags));
 }
