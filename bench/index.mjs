@@ -1,5 +1,5 @@
 // An index of a million rows of 384 numbers: opened, changed, and searched exactly, beside one sum over the same bytes and
-// faiss's IndexFlatIP; with --approximate also by a graph, beside faiss's HNSW. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
+// faiss's IndexFlatIP; with --approximate also by a graph, beside faiss's HNSW, and hnswlib-node where HNSWLIB names a folder that it is installed in. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
 //   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7] [--approximate]
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -115,23 +115,22 @@ if (values.approximate) {
   index.dispose();
   const ours = await startOurs('approximate', args);
   const { recall } = await ours.run();
-  const faiss = await startPeer('approximate', [...args, '--recall', String(recall)]);
-  const taken = { ours: [], faiss: [] };
-  let [own, theirs] = [null, null];
-  for (let turn = 0; turn < Number(values.turns); turn++) {
-    own = await ours.run();
-    theirs = await faiss.run();
-    taken.ours.push(own);
-    taken.faiss.push(theirs);
-  }
-  await ours.end();
-  await faiss.end();
+  const wanted = [...args, '--recall', String(recall)];
+  const peers = { 'faiss HNSW': await startPeer('approximate', wanted) };
+  if (process.env.HNSWLIB) peers['hnswlib-node'] = await startOurs('hnswlib', wanted);
+  const taken = { ours: [], ...Object.fromEntries(Object.keys(peers).map((name) => [name, []])) };
+  for (let turn = 0; turn < Number(values.turns); turn++)
+    for (const [name, side] of Object.entries({ ours, ...peers })) taken[name].push(await side.run());
+  for (const side of [ours, ...Object.values(peers)]) await side.end();
   const shown = (side, key) => `${(1000 * median(taken[side].map((one) => one[key]))).toFixed(2)} ms`;
-  const ratio = (key) => median(taken.ours.map((one, turn) => one[key] / taken.faiss[turn][key])).toFixed(2);
-  say(
-    `a query by the graph ${shown('ours', 'seconds')} (${shown('ours', 'processor')} of the processor), recall@10 ${own.recall.toFixed(4)}`,
-  );
-  say(
-    `faiss HNSW, efSearch ${theirs.ef}: ${shown('faiss', 'seconds')} (${shown('faiss', 'processor')}), recall@10 ${theirs.recall.toFixed(4)}: ours ${ratio('seconds')} times (${ratio('processor')} of the processor; at most 1.0)`,
-  );
+  const line = (name) =>
+    `${shown(name, 'seconds')} (${shown(name, 'processor')} of the processor), recall@10 ${taken[name][0].recall.toFixed(4)}`;
+  say(`a query by the graph ${line('ours')}`);
+  for (const name of Object.keys(peers)) {
+    const ratio = (key) =>
+      median(taken.ours.map((one, turn) => one[key] / taken[name][turn][key])).toFixed(2);
+    say(
+      `${name}, ef ${taken[name][0].ef}: ${line(name)}: ours ${ratio('seconds')} times (${ratio('processor')} of the processor)`,
+    );
+  }
 }

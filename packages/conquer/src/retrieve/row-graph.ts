@@ -18,6 +18,8 @@ const SHAPES = [
 ] as const;
 /** Candidates beyond k whose exact similarity is looked at: the graph's own numbers are of half precision. */
 const CLOSE = 16;
+/** Beyond k, for held out rows among the nearest. */
+const MORE = 32;
 /** Rows are kept in it as float16, and compared by usearch's cosine distance. */
 const KIND = { metric: 'cos', scalar: 'f16' } as const;
 
@@ -59,8 +61,8 @@ export class RowGraph {
   ) {}
 
   /**
-   * Builds a graph and asks it for the nearest of queries between the rows, beside an exact search: where it finds too few, it is asked
-   * for more candidates, and then built with more neighbours a row.
+   * Builds a graph and asks it for the nearest of rows that are held out, beside an exact search: where it finds too few, it is asked for
+   * more candidates, and then built with more neighbours a row.
    *
    * @throws UserError where usearch is not installed, or no graph finds enough; RangeError for a recall that is not above 0 and at most 1
    */
@@ -69,17 +71,22 @@ export class RowGraph {
     if (!(wanted > 0 && wanted <= 1))
       throw new RangeError(`a graph: expected a recall above 0 and at most 1, got ${wanted}`);
     const dim = of.rows.size(1);
-    using queries = between(of, count);
-    const exact = of.exact(queries, k);
+    const { held, others } = heldOut(of.places, count);
+    using queries = rowsAt(of.rows, [...held]);
+    const exact = nearestWithout(of.exact(queries, k + MORE), k, new Set(held));
     let best = 0;
     for (const { connectivity, expansion } of SHAPES) {
-      const graph = filled(of, connectivity, expansion, options);
+      const graph = emptyGraph(dim, connectivity, expansion);
+      fill(graph, of.rows, others, options);
       for (const width of WIDTHS) {
-        const made = { dim, ...KIND, rows: of.places.length, connectivity, width, k, queries: count };
+        const made = { dim, ...KIND, rows: others.length, connectivity, width, k, queries: held.length };
         const found = new RowGraph({ ...made, recall: 0 }, graph).nearest(queries, k, of.rows, () => true);
         const recall = shareFound(found, exact);
         best = Math.max(best, recall);
-        if (recall >= wanted) return new RowGraph({ ...made, recall }, graph);
+        if (recall >= wanted) {
+          fill(graph, of.rows, held, { ...options, onProgress: undefined });
+          return new RowGraph({ ...made, rows: of.places.length, recall }, graph);
+        }
         if (width >= of.places.length) break;
       }
     }
@@ -94,7 +101,7 @@ export class RowGraph {
    */
   static open(file: string, record: GraphRecord, rows: Tensor): RowGraph {
     const { dim, connectivity, rows: count } = record;
-    const graph = new (usearch().Index)(configOf(dim, connectivity, 0));
+    const graph = emptyGraph(dim, connectivity, 0);
     const fault = (problem: string) =>
       new UserError(`${file} is damaged: ${problem}; build the graph anew, or search exactly`);
     if (statSync(file, { throwIfNoEntry: false })?.size !== record.bytes)
@@ -187,50 +194,56 @@ function measured(query: Float32Array, places: readonly number[], rows: Tensor) 
   return found.sort((a, b) => a.distance - b.distance || a.row - b.row);
 }
 
-function filled(
-  { rows, places }: GraphRows,
-  connectivity: number,
-  expansion: number,
+/** Queries as they come: rows that the graph does not hold while it is asked for them. Of few rows a quarter at most. */
+function heldOut(places: Int32Array, count: number) {
+  const some = Math.max(1, Math.min(count, places.length >> 2));
+  const step = places.length / some;
+  const held = Int32Array.from({ length: some }, (_, i) => places[Math.floor(i * step)]!);
+  const isHeld = new Set(held);
+  const others = places.filter((place) => !isHeld.has(place));
+  // Of a single row.
+  return { held, others: others.length > 0 ? others : held };
+}
+
+/** The distance of the k-th nearest of each query that is not held out; of fewer, of the last. */
+function nearestWithout({ k: width, indices, distances }: Neighbours, k: number, held: ReadonlySet<number>) {
+  return Array.from({ length: indices.length / width }, (_, query) => {
+    const left = distances
+      .subarray(query * width, (query + 1) * width)
+      .filter((_, at) => !held.has(indices[query * width + at]!));
+    return { count: Math.min(k, left.length), last: left[Math.min(k, left.length) - 1] ?? 0 };
+  });
+}
+
+function fill(
+  graph: Graph,
+  rows: Tensor,
+  places: Int32Array,
   { threads = 0, onProgress, stop }: BuildGraphOptions,
-): Graph {
-  const graph = new (usearch().Index)(configOf(rows.size(1), connectivity, expansion));
+): void {
   for (let start = 0; start < places.length; start += ROWS) {
     checkStop(stop);
     const some = places.subarray(start, start + ROWS);
-    const numbers = scope(() => rowsAt(rows, [...some]).toTypedArray() as Float32Array);
-    graph.add(BigUint64Array.from(some, BigInt), numbers, threads);
+    const missing = some.filter((place) => !graph.contains(BigInt(place)));
+    const numbers = scope(() => rowsAt(rows, [...missing]).toTypedArray() as Float32Array);
+    if (missing.length > 0) graph.add(BigUint64Array.from(missing, BigInt), numbers, threads);
     onProgress?.({ done: start + some.length, total: places.length });
   }
-  return graph;
 }
 
-/** Queries that are no rows themselves, which would be found too easily: halfway from a row to one of its near ones. */
-function between({ rows, places, exact }: GraphRows, count: number): Tensor {
-  const step = places.length / count;
-  const some = Array.from({ length: count }, (_, i) => places[Math.floor(i * step)]!);
-  return scope(() =>
-    noGrad(() => {
-      const from = rowsAt(rows, some);
-      const { k, indices } = exact(from, Math.min(20, places.length));
-      const others = some.map((_, i) => indices[i * k + k - 1]!);
-      const middle = from.add(rowsAt(rows, others));
-      return middle
-        .div(middle.norm(2, 1, true).clamp({ min: 1e-6 }))
-        .contiguous()
-        .keep();
-    }),
-  );
+function emptyGraph(dim: number, connectivity: number, expansion: number): Graph {
+  return new (usearch().Index)(configOf(dim, connectivity, expansion));
 }
 
-function shareFound(found: Neighbours, exact: Neighbours): number {
-  let same = 0;
-  const count = exact.indices.length / exact.k;
-  for (let query = 0; query < count; query++) {
+function shareFound(found: Neighbours, exact: readonly { count: number; last: number }[]): number {
+  let [same, all] = [0, 0];
+  for (const [query, { count, last }] of exact.entries()) {
+    const distances = found.distances.subarray(query * found.k, query * found.k + count);
     // By distance: of many copies of a row any will do.
-    const last = exact.distances[(query + 1) * exact.k - 1]! * (1 + 1e-6);
-    for (let at = query * found.k; at < (query + 1) * found.k; at++) if (found.distances[at]! <= last) same++;
+    same += distances.filter((distance) => distance <= last * (1 + 1e-6)).length;
+    all += count;
   }
-  return same / exact.indices.length;
+  return all === 0 ? 1 : same / all;
 }
 
 function sync(file: string): void {

@@ -101,7 +101,8 @@ export const verifyAnswer = z
       .enum(['same', 'different'])
       .nullable()
       .openapi({ description: 'by the threshold; null: nothing is calibrated' }),
-    threshold: threshold.nullable(),
+    // `nullable` of a named schema is lost in the document.
+    threshold: z.union([threshold, z.null()]),
     explanation: explanation.optional(),
   })
   .openapi('Verification');

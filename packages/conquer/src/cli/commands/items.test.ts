@@ -108,7 +108,7 @@ it('says the class of an image, and searches by a graph once there is one', asyn
     /has no graph for approximate searches/,
   );
   expect(await items({ graph: true })).toMatch(
-    /its graph finds 100\.0 % of the 10 nearest of 256 queries: conquer search --approximate\n$/,
+    /its graph finds 100\.0 % of the 10 nearest of 1 queries: conquer search --approximate\n$/,
   );
   const approximate = new Printed();
   await runSearch({ ...query, approximate: true, out: approximate, warnings: new Printed() });
