@@ -1,11 +1,11 @@
-import { aten, F, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
-import { withAngularMargin } from './additive-angular-margin.js';
+import { angularMargin, marginLogits, type Tangent } from './additive-angular-margin.js';
 import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
@@ -82,19 +82,20 @@ export class ArcFaceLoss extends Loss {
       const cosines = F.linear(embeddings, F.normalize(this.classWeights)).clamp(
         this.#asCollection ? { min: 1e-10, max: 1 - 1e-10 } : { min: -1, max: 1 },
       );
-      const withMargin = this.withMargin(cosines.gather(1, own));
-      const others =
-        this.filterThreshold === 0 ? cosines : cosines.maskedFill(cosines.gt(this.filterThreshold), 0);
-      const logits = aten.scatter$src(others, 1, own, withMargin).mul(this.featureScale);
+      const ignored = this.filterThreshold === 0 ? null : cosines.gt(this.filterThreshold);
+      const ofOwn = this.tangent(cosines.detach().gather(1, own));
+      const logits = marginLogits(cosines, own, ofOwn, { scale: this.featureScale, ignored });
       return weighedCrossEntropy(logits, own.squeeze(1), imageWeights(rows, mined));
     });
   }
 
-  private withMargin(cosine: Tensor): Tensor {
-    if (this.gradient === 'derivative') return withAngularMargin(cosine, this.angularMargin);
+  private tangent(cosine: Tensor): Tangent {
+    if (this.gradient === 'derivative') return angularMargin(cosine, this.angularMargin);
     // There without the continuation beyond 180°.
-    const shifted = noGrad(() => aten.acos(cosine).add(this.angularMargin).cos().sub(cosine));
-    return cosine.add(shifted);
+    return {
+      slope: aten.ones_like(cosine),
+      offset: aten.acos(cosine).add(this.angularMargin).cos().sub(cosine),
+    };
   }
 }
 

@@ -1,5 +1,5 @@
 import { UserError } from '@conquer-dml/run';
-import { F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, F, nn, randn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -42,12 +42,12 @@ export class ProxyNcaLoss extends Loss {
     return scope(() => {
       const { embeddings } = rows;
       const own = classTargets('proxy-nca loss', rows, this.proxies.size(0)).unsqueeze(1);
-      // |x - p|² = 2 scale² (1 - cos) for vectors of length `scale`.
-      const distances = F.linear(F.normalize(embeddings), F.normalize(this.proxies))
-        .sub(1)
-        .mul(-2 * this.scale ** 2);
-      const others = distances.neg().scatter_(1, own, -Infinity);
-      return distances.gather(1, own).squeeze(1).add(others.logsumexp(1)).mean();
+      // |x - p|² = 2 scale² (1 - cos) for vectors of length `scale`; the 1 is the same above and below the fraction.
+      const similarities = F.linear(F.normalize(embeddings), F.normalize(this.proxies)).mul(
+        2 * this.scale ** 2,
+      );
+      const others = aten.scatter$value(similarities, 1, own, -Infinity);
+      return others.logsumexp(1).sub(similarities.gather(1, own).squeeze(1)).mean();
     });
   }
 }

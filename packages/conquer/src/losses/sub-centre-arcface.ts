@@ -1,10 +1,10 @@
-import { aten, F, scope, type Tensor } from '@conquer-dml/torch';
+import { F, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
-import { withAngularMargin } from './additive-angular-margin.js';
+import { angularMargin, marginLogits } from './additive-angular-margin.js';
 import { drawnCentres } from './drawn-centres.js';
 import { imageWeights, weighedCrossEntropy } from './image-weights.js';
 import { type ClassWeightsContext, Loss, type LossContext, lossPart } from './loss.js';
@@ -61,8 +61,8 @@ export class SubCentreArcFaceLoss extends Loss {
         .view([rows.labels.length, numClasses, this.subCentres])
         .maxDim(2)
         .values.clamp({ min: -1, max: 1 });
-      const withMargin = withAngularMargin(cosines.gather(1, own), (this.marginDegrees * Math.PI) / 180);
-      const logits = aten.scatter$src(cosines, 1, own, withMargin).mul(this.scale);
+      const ofOwn = angularMargin(cosines.detach().gather(1, own), (this.marginDegrees * Math.PI) / 180);
+      const logits = marginLogits(cosines, own, ofOwn, { scale: this.scale });
       return weighedCrossEntropy(logits, own.squeeze(1), imageWeights(rows, mined));
     });
   }
