@@ -44,9 +44,19 @@ export function splitClasses(classes: Int32Array, seed: number): ClassSplit {
  *
  * @param labels (N,) the class of each photo
  * @param bad (N,) 1 for photos to leave out
+ * @param categories of all classes, by label
  */
-export function photosOf(classes: Iterable<number>, labels: Int32Array, bad: Uint8Array): LabelledPhotos {
+export function photosOf(
+  classes: Iterable<number>,
+  labels: Int32Array,
+  bad: Uint8Array,
+  categories?: readonly string[],
+): LabelledPhotos {
   const numbers = new Map([...classes].map((label, at) => [label, at]));
   const photos = Int32Array.from(labels.keys()).filter((at) => bad[at] === 0 && numbers.has(labels[at]!));
-  return { photos, labels: photos.map((at) => numbers.get(labels[at]!)!) };
+  return {
+    photos,
+    labels: photos.map((at) => numbers.get(labels[at]!)!),
+    categories: categories && Array.from(numbers.keys(), (label) => categories[label]!),
+  };
 }

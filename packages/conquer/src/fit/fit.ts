@@ -135,7 +135,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   const { labels } = dataset.train;
   const drawn = Array.from({ length: splits }, (_, at) => splitClasses(pairedClasses(labels, kept.bad), at));
   const trials: HeadTrials = {
-    ...{ kept, labels, signal },
+    ...{ kept, labels, signal, categories: dataset.train.categories },
     network: { name: backbone.name, featureSize: backbone.featureSize, input },
     results: new KeptResults(join(folder, 'fit')),
   };

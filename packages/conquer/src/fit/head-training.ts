@@ -13,12 +13,14 @@ import {
   buildOptimizer,
   buildSampler,
   buildSchedule,
+  usesDifficulty,
 } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
+import { ImageDifficulty } from '../train/image-difficulty.js';
 import { TrainingStep } from '../train/step.js';
 import type { KeptFeatures } from './keep-features.js';
 import type { AbsentNetwork } from './kept-backbone.js';
@@ -66,14 +68,18 @@ export async function trainHead(options: HeadTrainingOptions): Promise<Embedding
     using optimizer = buildOptimizer(experiment, model, loss, builder);
     using average = buildAverage(experiment, model);
     const { maskLambda } = experiment.divide;
-    const step = new TrainingStep({ model, loss, miner, optimizer, average, maskLambda });
+    const measuresDifficulty = usesDifficulty(experiment, builder);
+    const difficulty = measuresDifficulty ? new ImageDifficulty(train.photos.length) : undefined;
+    const parts = { model, loss, miner, optimizer, average, maskLambda, measuresDifficulty };
+    const step = new TrainingStep(parts);
     const schedule = buildSchedule(experiment);
-    const sampler = buildSampler(experiment, builder);
+    const sampler = buildSampler(experiment, builder, { categories: train.categories, difficulty });
     const learningRate = buildLearningRates(experiment);
     let division: Division = undivided(train.labels);
     model.train();
     for (let epoch = 0; epoch < experiment.train.epochs; epoch++) {
       const plan = schedule.at(epoch);
+      difficulty?.startEpoch();
       if (plan.redivide) {
         division = redivided(options, model, { plan, division, epoch, random });
         if (model.setNumLearners(division.numClusters)) {
@@ -97,7 +103,8 @@ export async function trainHead(options: HeadTrainingOptions): Promise<Embedding
           indices.map((place) => train.photos[place]!),
           views,
         );
-        step.run({ images, labels, learner, fullEmbedding: plan.fullEmbedding });
+        const result = step.run({ images, labels, learner, fullEmbedding: plan.fullEmbedding });
+        if (result.difficulties) difficulty?.observe(indices, result.difficulties);
       }
       onSteps?.(batches.length);
       // A turn of the event loop, so that signals are heard.

@@ -11,6 +11,8 @@ const PLAIN_BATCH = 4096;
 export interface LabelledPhotos {
   photos: Int32Array;
   labels: Int32Array;
+  /** The category of each of these classes, where the data set says it: what some samplers draw by. */
+  categories?: readonly string[] | undefined;
 }
 
 /** (B, F): each photo in a view that is drawn; belongs to the caller. */

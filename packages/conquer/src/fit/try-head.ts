@@ -15,6 +15,8 @@ export interface HeadTrials {
   network: AbsentNetwork;
   /** (N,) the class of each photo. */
   labels: Int32Array;
+  /** The category of each class, by label, where the data set says it. */
+  categories?: readonly string[] | undefined;
   results: KeptResults;
   onSteps?: (steps: number) => void;
   signal?: AbortSignal | undefined;
@@ -42,8 +44,8 @@ export async function searchLength(
   epochs: number,
   trials: HeadTrials,
 ): Promise<Found> {
-  const { kept, labels, results, signal } = trials;
-  const train = photosOf(split.fitted, labels, kept.bad);
+  const { kept, labels, categories, results, signal } = trials;
+  const train = photosOf(split.fitted, labels, kept.bad, categories);
   const held = photosOf(split.validation, labels, kept.bad);
   const whole = withEpochs(experiment, train.photos.length, epochs);
   return await results.get(keyOf('search', whole, trials, split), async () => {
@@ -71,8 +73,8 @@ export async function testHead(
   epochs: number,
   trials: HeadTrials,
 ): Promise<Score> {
-  const { kept, labels, results, signal } = trials;
-  const train = photosOf(classes, labels, kept.bad);
+  const { kept, labels, categories, results, signal } = trials;
+  const train = photosOf(classes, labels, kept.bad, categories);
   const whole = withEpochs(experiment, train.photos.length, epochs);
   return await results.get(keyOf('test', whole, trials, { ...split, fitted: classes }), async () => {
     using model = await trainHead({
@@ -114,7 +116,7 @@ export function frozenScore(
 function keyOf(
   what: string,
   experiment: Experiment,
-  { kept, labels }: HeadTrials,
+  { kept, labels, categories }: HeadTrials,
   split: ClassSplit,
 ): object {
   const { data, track, ...trained } = experiment;
@@ -123,5 +125,7 @@ function keyOf(
     ...{ version: 1, what, features: kept.key, trained, sampled, patience: PATIENCE },
     classes: Object.values(split).map((list) => (typeof list === 'number' ? list : [...list])),
     labels: [...labels],
+    // Most have none, and what is kept of those stays theirs.
+    ...(categories && { categories }),
   };
 }

@@ -11,11 +11,13 @@ import {
   buildOptimizer,
   buildSampler,
   buildSchedule,
+  usesDifficulty,
 } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
 import type { Backbone } from '../models/backbones/backbone.js';
 import { Random } from '../random.js';
+import { ImageDifficulty } from '../train/image-difficulty.js';
 import { runEpochs } from '../train/loop.js';
 import type { TrainObserver } from '../train/observer.js';
 import { RunLock } from '../train/run-lock.js';
@@ -61,12 +63,16 @@ export async function writeRun(options: WriteRunOptions): Promise<void> {
   using optimizer = buildOptimizer(experiment, model, loss, builder);
   using average = buildAverage(experiment, model);
   const { maskLambda } = experiment.divide;
+  const measuresDifficulty = usesDifficulty(experiment, builder);
+  const { paths, categories } = dataset.train;
+  const difficulty = measuresDifficulty ? new ImageDifficulty(paths.length) : undefined;
   await runEpochs({
     ...{ experiment, model, loss, optimizer, average, random, run, dataset, signal, observer },
-    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda }),
+    step: new TrainingStep({ model, loss, miner, optimizer, average, maskLambda, measuresDifficulty }),
     schedule: buildSchedule(experiment),
-    sampler: buildSampler(experiment, builder),
-    data: new KeptData(kept, photosFor(dataset, kept), dataset.train.paths),
+    sampler: buildSampler(experiment, builder, { categories, difficulty }),
+    difficulty,
+    data: new KeptData(kept, photosFor(dataset, kept), paths),
     learningRate: buildLearningRates(experiment),
     generator: generators.dropoutGenerator,
     resume: goesOn,
