@@ -1,25 +1,40 @@
 // A step's forward and backward of ResNet-18 with Smooth-AP on one batch: at once, and through the gradient cache. Peak memory
-// beyond that of the network and the images, time by the clock and of the processor, each in a process of its own, by turns:
+// beyond that of the network and the images' bytes, time by the clock and of the processor, each in a process of its own, by turns:
 //   node bench/gradient-cache.mjs [BATCH CHUNK PIXELS]
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ImagesInChunks } from '../packages/conquer/dist/data/images-in-chunks.js';
 import {
   batchRows,
   createModel,
   embedWhole,
   GradientCache,
+  Normalize,
+  Random,
   SmoothApLoss,
 } from '../packages/conquer/dist/index.js';
-import { F, Generator, randn, scope, setNumThreads } from '../packages/torch/dist/index.js';
+import {
+  F,
+  Generator,
+  imagesFromPixels,
+  randint,
+  scope,
+  setNumThreads,
+} from '../packages/torch/dist/index.js';
 
 const [batch = 400, chunk = 50, pixels = 224] = process.argv.slice(2, 5).map(Number);
 const how = process.argv[5];
 const TURNS = Number(process.env.TURNS ?? 2);
 
-function step(images, model, dropout) {
+function step(bytes, model, dropout) {
   const labels = Int32Array.from({ length: batch }, (_, i) => Math.floor(i / 4));
   const loss = new SmoothApLoss();
   scope(() => {
+    const transform = new Normalize();
+    const images =
+      how === 'chunks'
+        ? new ImagesInChunks(bytes, transform, new Random(1), chunk, 'cpu')
+        : transform.apply(imagesFromPixels(bytes));
     const embedder = how === 'chunks' ? new GradientCache(model, chunk, dropout) : null;
     const { rows, backward } = embedder?.embed(images) ?? embedWhole(model, images);
     const anchors = batchRows(F.normalize(rows), labels);
@@ -32,10 +47,10 @@ function measure() {
   const generator = new Generator(1);
   const model = createModel('resnet18', { embeddingDim: 128, dropout: 0, frozenBatchNorm: true, generator });
   model.train();
-  const images = randn([batch, 3, pixels, pixels], { generator });
+  const bytes = randint(0, 256, [batch, pixels, pixels, 3], { dtype: 'uint8', generator });
   const before = process.resourceUsage().maxRSS;
   const [start, used] = [performance.now(), process.cpuUsage()];
-  step(images, model, new Generator(2));
+  step(bytes, model, new Generator(2));
   const { user, system } = process.cpuUsage(used);
   console.log(
     JSON.stringify({

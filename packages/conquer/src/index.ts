@@ -22,6 +22,7 @@ export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmea
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
 export type { AffineRanges } from './data/affine-matrix.js';
+export type { BatchImages } from './batch-images.js';
 export type { AugmentationContext, AugmentationPart } from './data/augmentation.js';
 export { type AugmentationFamily, augmentationFamily } from './data/augmentation-families.js';
 export type { BatchTransform } from './data/batch-transform.js';

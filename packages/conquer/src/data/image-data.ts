@@ -80,7 +80,9 @@ export interface ImageDataOptions {
   device?: string | undefined;
   /** Threads that decode; default one a core. */
   threads?: number | undefined;
-  /** Batches that are read ahead; default 3, of images that are kept 2. */
+  /** Images of a training batch that the network takes at a time: the others stay bytes. Default, or null: all. */
+  chunk?: number | null | undefined;
+  /** Batches that are read ahead; default 3, of images that are kept 2, of batches in chunks 1. */
   prefetch?: number | undefined;
 }
 
@@ -93,10 +95,12 @@ export interface ImageDataOptions {
  */
 export async function imageData(dataset: ImageSplits, options: ImageDataOptions): Promise<TrainingData> {
   const { view, device, threads, signal, onProgress, evaluationBatch } = options;
-  const { augmented = trainingView(view) } = options;
+  const { augmented = trainingView(view), chunk = null } = options;
   const bad = options.bad ?? undefined;
   const packed = options.cached === true ? view.reduction : null;
   const { prefetch = packed ? 2 : 3 } = options;
+  // The largest batches there are, and the step has time for one.
+  const prefetchTraining = options.prefetch ?? (chunk === null ? prefetch : 1);
   const imagesOf = async ({ name, paths }: LabelledImages): Promise<ImageSet> => {
     if (packed) {
       return packedImages(`${dataset.name}-${name}`, paths, packed, {
@@ -137,7 +141,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
     augmented(batches, random, done) {
       // The loader draws a stream for each batch it reads.
       for (let batch = 0; batch < done; batch++) random.fork();
-      return new Loader({
+      const loader = new Loader({
         source: new CropSource({ images: splits.train.images, cropping: augmented.cropping, threads }),
         labels: train.labels,
         substitutes: substitutes(train),
@@ -145,8 +149,9 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
         transform: augmented.transform,
         random,
         device,
-        prefetch,
+        prefetch: prefetchTraining,
       });
+      return chunk === null ? loader : loader.inChunks(chunk);
     },
     plain(name) {
       const wanted = splits[name];

@@ -20,7 +20,7 @@ import { Compose } from './compose.js';
 import { CropSource } from './crop-source.js';
 import type { ImageSource } from './image-source.js';
 import { InOrderBatches } from './in-order.js';
-import { Loader, type LoaderOptions } from './loader.js';
+import { type Batch, Loader, type LoaderOptions } from './loader.js';
 import { Normalize } from './normalize.js';
 import { RandomResizedCrop } from './random-resized-crop.js';
 
@@ -67,7 +67,7 @@ function training(source: ImageSource, prefetch: number, seed = 4): Loader {
 }
 
 /** Everything an epoch yields, as numbers. */
-async function collect(loader: Loader) {
+async function collect(loader: AsyncIterable<Batch>) {
   const received: { images: Float64Array; shape: number[]; labels: number[]; indices: number[] }[] = [];
   for await (const { images, labels, indices } of loader) {
     received.push({
@@ -108,6 +108,64 @@ const files = () => whole(new ImageFiles(paths));
 const packed = () => whole(pack);
 const crops = (images: ImageSet = new ImageFiles(paths)) =>
   new CropSource({ images, cropping: new RandomResizedCrop({ size: 16 }) });
+
+describe('a batch in chunks', () => {
+  const transform = new Normalize();
+  const loader = () =>
+    evaluation(new CropSource({ images: pack, cropping: new CenterCrop({ size: 8 }) }), { transform });
+
+  it('is what it is at once where nothing is drawn, in parts of any size, and stays bytes', async () => {
+    const whole = await collect(loader());
+    let batch = 0;
+    const before = liveTensors();
+    for await (const { images, indices } of loader().inChunks(3)) {
+      const { shape, images: wanted } = whole[batch]!;
+      expect([...images.shape]).toEqual(shape);
+      const per = wanted.length / shape[0]!;
+      for (const [start, count] of [
+        [0, shape[0]!],
+        [0, 3],
+        [3, 3],
+        [1, 1],
+        [2, 3],
+      ] as const)
+        scope(() => {
+          const part = images.narrow(0, start, count);
+          expect(part.shape[0]).toBe(count);
+          expect([...part.toNumbers()]).toEqual([...wanted.subarray(start * per, (start + count) * per)]);
+        });
+      expect([...indices]).toEqual(whole[batch]!.indices);
+      images.dispose();
+      batch++;
+    }
+    expect(batch).toBe(whole.length);
+    expect(liveTensors()).toBe(before);
+  });
+
+  it('is transformed the same whenever a part is asked for, and other chunks otherwise', async () => {
+    const source = new CropSource({ images: pack, cropping: new CenterCrop({ size: 8 }) });
+    for await (const { images } of evaluation(source, { transform: augment }).inChunks(4)) {
+      const part = (start: number, count: number) =>
+        scope(() => [...images.narrow(0, start, count).toNumbers()]);
+      const [first, second] = [part(0, 4), part(4, 2)];
+      expect(part(4, 2)).toEqual(second);
+      expect(part(0, 4)).toEqual(first);
+      expect(part(0, 6)).toEqual([...first, ...second]);
+      images.dispose();
+    }
+  });
+
+  it('of no more images than a chunk is a tensor, drawn as ever', async () => {
+    const whole = await collect(
+      training(new CropSource({ images: pack, cropping: new CenterCrop({ size: 8 }) }), 2),
+    );
+    const chunks = training(
+      new CropSource({ images: pack, cropping: new CenterCrop({ size: 8 }) }),
+      2,
+    ).inChunks(4);
+    expect(await collect(chunks as AsyncIterable<Batch>)).toEqual(whole);
+  });
+});
 
 describe('Loader', () => {
   it('gives a whole split in order, from files and from a pack, the last batch smaller', async () => {

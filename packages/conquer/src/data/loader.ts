@@ -1,15 +1,17 @@
 import type { ImageError } from '@conquer-dml/image';
 import { imagesFromPixels, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import type { BatchImages } from '../batch-images.js';
 import { inWords } from '../out-of-memory.js';
 import type { Random } from '../random.js';
 import type { BatchTransform } from './batch-transform.js';
 import type { ImageSource, OnBadImage } from './image-source.js';
+import { ImagesInChunks } from './images-in-chunks.js';
 import type { Substitutes } from './substitutes.js';
 
-/** A batch, ready for the network. Its tensor belongs to whoever receives it, and is to be disposed there. */
-export interface Batch {
+/** A batch, ready for the network. Its images belong to whoever receives it, and are to be disposed there. */
+export interface Batch<Images extends BatchImages = Tensor> {
   /** float32 (B, 3, H, W) on the loader's device, as the transform leaves them. */
-  images: Tensor;
+  images: Images;
   /** (B,), the class of each image. */
   labels: Int32Array;
   /** (B,), positions in the split of the images that were read: those asked for, or their substitutes, or what is left. */
@@ -74,8 +76,27 @@ export class Loader implements AsyncIterable<Batch> {
     this.options = options;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
-    const { batches, random, onBad, prefetch = 2 } = this.options;
+  [Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
+    return this.finished((pixels, stream) => this.finish(pixels, stream));
+  }
+
+  /**
+   * The same with batches that stay bytes until so many images of them are asked for; a batch that is no larger is transformed at
+   * once.
+   */
+  inChunks(chunk: number): AsyncGenerator<Batch<BatchImages>, void, undefined> {
+    const { transform, device = 'cpu' } = this.options;
+    return this.finished<BatchImages>((pixels, stream) =>
+      pixels.size(0) <= chunk
+        ? this.finish(pixels, stream)
+        : new ImagesInChunks(pixels, transform, stream, chunk, device),
+    );
+  }
+
+  private async *finished<Images extends BatchImages>(
+    finish: (pixels: Tensor, stream: Random) => Images,
+  ): AsyncGenerator<Batch<Images>, void, undefined> {
+    const { batches, labels, random, onBad, prefetch = 2 } = this.options;
     const abort = new AbortController();
     const positions = batches[Symbol.iterator]();
     const ahead: { stream: Random; read: Promise<ReadBatch> }[] = [];
@@ -104,10 +125,10 @@ export class Loader implements AsyncIterable<Batch> {
           ask();
           continue;
         }
-        const finished = this.finish(pixels, indices, batch.stream);
+        const images = finish(pixels, batch.stream);
         // Only now: reading would take the cores from finishing this one. It has the whole step.
         ask();
-        yield finished;
+        yield { images, labels: indices.map((position) => labels[position]!), indices };
       }
     } finally {
       abort.abort();
@@ -128,18 +149,17 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   /** uint8 (B, H, W, 3) → float (B, 3, H, W) in [0, 1], transformed. Disposes `pixels`. */
-  private finish(pixels: Tensor, indices: Int32Array, stream: Random): Batch {
-    const { labels, transform, device = 'cpu' } = this.options;
+  private finish(pixels: Tensor, stream: Random): Tensor {
+    const { transform, device = 'cpu' } = this.options;
     try {
-      const images = noGrad(() =>
+      return noGrad(() =>
         scope(() => {
           const images = imagesFromPixels(pixels.to({ device }));
           return transform.apply(images, stream);
         }),
       ).keep();
-      return { images, labels: indices.map((position) => labels[position]!), indices };
     } catch (error) {
-      throw inWords(error, tooMany(indices.length));
+      throw inWords(error, tooMany(pixels.size(0)));
     } finally {
       pixels.dispose();
     }

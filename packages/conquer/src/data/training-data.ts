@@ -1,3 +1,4 @@
+import type { BatchImages } from '../batch-images.js';
 import type { ImagePairs } from '../image-pairs.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import type { Random } from '../random.js';
@@ -29,7 +30,7 @@ export interface TrainingData {
    * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
    * for the others is the same whether these were read or left out.
    */
-  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch>;
+  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch<BatchImages>>;
   /** All images of a split in order, not augmented. */
   plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
 }

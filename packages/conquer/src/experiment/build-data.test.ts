@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { Generator, type Tensor } from '@conquer-dml/torch';
+import { Generator } from '@conquer-dml/torch';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { BatchImages } from '../batch-images.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { OptionError } from '../option-error.js';
 import { Random } from '../random.js';
@@ -54,8 +55,9 @@ async function imagesOf(experiment: Experiment) {
 async function views(name: 'standard' | 'geom' | 'geom-color' | 'color-heavy' | 'none', cached = false) {
   const experiment = resolveExperiment(sized({ augmentation: { name }, cache: cached }));
   const data = await imagesOf(experiment);
-  const first = async (batches: AsyncIterable<{ images: Tensor }>) => {
-    for await (const { images } of batches) return JSON.stringify(images.tolist());
+  const first = async (batches: AsyncIterable<{ images: BatchImages }>) => {
+    for await (const { images } of batches)
+      return JSON.stringify(images.narrow(0, 0, images.shape[0]!).tolist());
     throw new Error('no batch');
   };
   const all = [Int32Array.from(dataset.train.labels.keys())];

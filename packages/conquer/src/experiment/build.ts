@@ -112,7 +112,7 @@ export async function buildImages(
   builder: Builder,
 ): Promise<TrainingData> {
   const { parts = builtInParts, own = {}, onPreparation, signal } = builder;
-  const { device, threads } = experiment.train;
+  const { device, threads, gradientCache } = experiment.train;
   const { augmentation } = experiment.data;
   const bars = new Map<string, Progress>();
   const barOf = (split: string) => {
@@ -131,6 +131,7 @@ export async function buildImages(
     device,
     bad,
     threads: threads ?? undefined,
+    chunk: gradientCache?.chunk,
   });
 }
 

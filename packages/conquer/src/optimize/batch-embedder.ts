@@ -1,4 +1,5 @@
 import type { Tensor } from '@conquer-dml/torch';
+import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 
 /** The rows of a batch, and the way back into the network. */
@@ -12,12 +13,12 @@ export interface EmbeddedBatch {
 /** How a batch goes through the network: at once, or in parts that need less memory. */
 export interface BatchEmbedder {
   /** @param images (B, 3, H, W); they are there until `backward` */
-  embed(images: Tensor): EmbeddedBatch;
+  embed(images: BatchImages): EmbeddedBatch;
 }
 
 /** At once. */
-export function embedWhole(model: EmbeddingModel, images: Tensor): EmbeddedBatch {
-  const rows = inSinglePrecision(model.unmasked(images));
+export function embedWhole(model: EmbeddingModel, images: BatchImages): EmbeddedBatch {
+  const rows = inSinglePrecision(model.unmasked(images.narrow(0, 0, images.shape[0]!)));
   return { rows, backward: (total) => total.backward() };
 }
 

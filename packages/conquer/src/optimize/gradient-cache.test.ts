@@ -1,5 +1,17 @@
-import { cat, F, Generator, liveTensors, randn, scope, type Tensor } from '@conquer-dml/torch';
+import {
+  cat,
+  F,
+  Generator,
+  imagesFromPixels,
+  liveTensors,
+  randint,
+  randn,
+  scope,
+  type Tensor,
+} from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
+import { ImagesInChunks } from '../data/images-in-chunks.js';
+import { Normalize } from '../data/normalize.js';
 import type { Loss } from '../losses/loss.js';
 import { losses } from '../losses/losses.js';
 import { maskOrthogonality } from '../losses/mask-orthogonality.js';
@@ -112,6 +124,24 @@ describe('a batch in chunks', () => {
       });
     expect(apart(of('float32', 24), of('float32', 5))).toBeLessThan(1e-6);
     expect(apart(of('float64', 24), of('float64', 5))).toBeLessThan(1e-12);
+  });
+
+  it('has them of images that are bytes until their turn', () => {
+    const pixels = randint(0, 256, [24, 12, 12, 3], { dtype: 'uint8', generator: new Generator(4) });
+    const transform = new Normalize();
+    const of = (chunk: number) =>
+      scope(() => {
+        const { model, dropoutGenerator } = network();
+        const seen =
+          chunk < 24
+            ? new ImagesInChunks(pixels, transform, new Random(1), chunk, 'cpu')
+            : transform.apply(imagesFromPixels(pixels));
+        const { rows, backward } = new GradientCache(model, chunk, dropoutGenerator).embed(seen);
+        const x = F.normalize(rows);
+        backward(x.matmul(x.t()).square().mean());
+        return gradientsOf([model]);
+      });
+    expect(apart(of(24), of(5))).toBeLessThan(1e-6);
   });
 
   it('draws dropout and drop path of each chunk once, and leaves the generator as one pass does', () => {

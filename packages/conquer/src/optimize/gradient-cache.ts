@@ -1,5 +1,6 @@
-import { cat, type Generator, nn, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { cat, type Generator, nn, noGrad, scope } from '@conquer-dml/torch';
 import { z } from 'zod';
+import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { OptionError } from '../option-error.js';
 import { type BatchEmbedder, type EmbeddedBatch, embedWhole, inSinglePrecision } from './batch-embedder.js';
@@ -33,9 +34,9 @@ export class GradientCache implements BatchEmbedder {
     refuseBatchNorm(model);
   }
 
-  embed(images: Tensor): EmbeddedBatch {
+  embed(images: BatchImages): EmbeddedBatch {
     const { model, dropout, chunk } = this;
-    const size = images.size(0);
+    const size = images.shape[0]!;
     if (size <= chunk) return embedWhole(model, images);
     const parts = Array.from({ length: Math.ceil(size / chunk) }, (_, i) => ({
       from: i * chunk,

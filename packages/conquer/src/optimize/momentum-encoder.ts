@@ -1,4 +1,5 @@
 import { cat, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { inSinglePrecision } from './batch-embedder.js';
 import { ModelAverage, type ModelAverageState } from './model-average.js';
@@ -20,9 +21,9 @@ export class MomentumEncoder {
   }
 
   /** Images (B, 3, H, W) to rows (B, D), neither under a mask nor scaled, without gradients; they belong to the caller. */
-  embed(images: Tensor): Tensor {
+  embed(images: BatchImages): Tensor {
     const { model, average } = this;
-    const size = images.size(0);
+    const size = images.shape[0]!;
     const chunk = this.chunk ?? size;
     return scope(() =>
       noGrad(() =>

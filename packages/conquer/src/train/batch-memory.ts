@@ -10,10 +10,17 @@ const [READ, SEEN] = [3, 12];
  *
  * @param batchSize images
  * @param imageSize their side in pixels
+ * @param chunk of them that the network sees at a time; null: all
  * @throws UserError
  */
-export function refuseBatchBeyondMemory(batchSize: number, imageSize: number, device: string): void {
-  const bytes = batchSize * imageSize ** 2 * (device === 'cpu' ? READ + SEEN : READ);
+export function refuseBatchBeyondMemory(
+  batchSize: number,
+  imageSize: number,
+  device: string,
+  chunk: number | null,
+): void {
+  const seen = device === 'cpu' ? Math.min(batchSize, chunk ?? batchSize) : 0;
+  const bytes = imageSize ** 2 * (batchSize * READ + seen * SEEN);
   // Without a limit of its own, a process is told 0 or more than there is.
   const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   if (bytes <= memory) return;

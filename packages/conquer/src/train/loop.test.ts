@@ -89,7 +89,7 @@ describe('runEpochs', () => {
         trainPaths: Array.from(labels.keys(), (i) => `${i}.jpg`),
         async *augmented(...args) {
           for await (const batch of data.augmented(...args)) {
-            if (bad(step++)) batch.images.mul_(Number.NaN);
+            if (bad(step++)) batch.images.narrow(0, 0, batch.labels.length).mul_(Number.NaN);
             yield batch;
           }
         },

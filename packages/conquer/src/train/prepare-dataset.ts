@@ -24,7 +24,7 @@ export async function prepareDataset(
 ): Promise<Dataset> {
   const { data, divide, train, evaluate } = experiment;
   warnOfThreads(experiment, builder);
-  refuseBatchBeyondMemory(data.batchSize, data.imageSize, train.device);
+  refuseBatchBeyondMemory(data.batchSize, data.imageSize, train.device, train.gradientCache?.chunk ?? null);
   const schedule = buildSchedule(experiment);
   const dataset = await buildDataset(experiment, builder);
   if (dataset.train.paths.length === 0)

@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
+import type { BatchImages } from '../batch-images.js';
 import type { KnownPairs } from '../image-pairs.js';
 import type { CrossBatchMemory, LossTerm } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
@@ -44,7 +45,7 @@ export interface TrainingStepParts {
 
 export interface StepInput {
   /** (B, 3, H, W), as the model's backbone expects them; they stay the caller's. */
-  images: Tensor;
+  images: BatchImages;
   /** (B,), the class of each image. */
   labels: Int32Array;
   /** All classes of each image, where it may have several; not with a memory. */
