@@ -36,6 +36,7 @@ export const ROOMS = {
   retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
   export: 'torch image run, models data evaluate train retrieve',
   serve: 'image run dashboard, evaluate experiment train retrieve',
+  audit: 'torch image run, neighbours clustering datasets fit retrieve',
   cli: 'torch image run dashboard, …',
 };
 

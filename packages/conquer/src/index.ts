@@ -1,4 +1,5 @@
 // The library. Everything the command line does is made of these parts.
+
 export { ImageError, type ImageInput, type RawPixels } from '@conquer-dml/image';
 export {
   type Calibration,
@@ -18,11 +19,17 @@ export {
   type Summary,
   UserError,
 } from '@conquer-dml/run';
+export { type AuditOptions, type AuditReport, audit } from './audit/audit.js';
+export { type AuditFilesOptions, writeAudit } from './audit/audit-files.js';
+export { type AuditedImages, auditedDataset, auditedFolder } from './audit/audited-images.js';
+export type { Finding, FindingKind } from './audit/finding.js';
+export type { Shortcuts } from './audit/shortcuts.js';
+export type { BatchImages } from './batch-images.js';
+
 export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmeans.js';
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
 export type { AffineRanges } from './data/affine-matrix.js';
-export type { BatchImages } from './batch-images.js';
 export type { AugmentationContext, AugmentationPart } from './data/augmentation.js';
 export { type AugmentationFamily, augmentationFamily } from './data/augmentation-families.js';
 export type { BatchTransform } from './data/batch-transform.js';

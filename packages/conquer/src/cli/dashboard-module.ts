@@ -11,6 +11,7 @@ export interface DashboardModule {
     token?: string;
     dataDirs: string[];
   }): Promise<{ url: string; token: string | null; close(): Promise<void> }>;
+  thumbnail(path: string, size: number, quality?: number): Promise<Uint8Array | null>;
   writeReport(options: {
     runs: string[];
     out?: string;

@@ -81,8 +81,13 @@ export function leastSimilarity(
   if (rate !== undefined && minSimilarity !== undefined)
     throw new UserError('expected --min-similarity or --max-false-match, got both');
   if (rate !== undefined) return (index) => index.threshold(rate);
-  const similarity = minSimilarity === undefined ? usual : Number(minSimilarity);
-  if (minSimilarity?.trim() === '' || !(similarity >= -1 && similarity <= 1))
-    throw new UserError(`--min-similarity: expected a number from -1 to 1, got '${minSimilarity}'`);
+  const similarity = minSimilarity === undefined ? usual : cosineOf(minSimilarity);
   return () => similarity;
+}
+
+/** @throws UserError for what is no cosine */
+export function cosineOf(minSimilarity: string): number {
+  const similarity = Number(minSimilarity);
+  if (minSimilarity.trim() !== '' && similarity >= -1 && similarity <= 1) return similarity;
+  throw new UserError(`--min-similarity: expected a number from -1 to 1, got '${minSimilarity}'`);
 }

@@ -5,6 +5,7 @@ import { withDefaultsAt } from '../part.js';
 import { withClassRatio } from './class-ratio.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import type { datasets } from './datasets.js';
+import { withoutExcluded } from './excluded.js';
 import { openNamed } from './open.js';
 import { withValidation } from './validation.js';
 
@@ -25,6 +26,12 @@ export const dataOptions = z.strictObject({
     .describe(
       'share of the training classes to set aside; the best epoch is chosen on them instead of on the test classes',
     ),
+  exclude: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('a CSV file with a column path: images to leave out, as conquer audit writes it'),
 });
 
 /** Which images an experiment is about: its section `data`. */
@@ -42,7 +49,7 @@ export async function openData(
   { dataset: named, ...given }: DataOptions,
   context: Omit<DatasetContext, 'everyClass'>,
 ): Promise<Dataset> {
-  const { trainOn, classRatio, validationFraction } = withDefaultsAt('data', dataOptions, given);
+  const { trainOn, classRatio, validationFraction, exclude } = withDefaultsAt('data', dataOptions, given);
   const everyClass = trainOn === 'all';
   if (everyClass && validationFraction > 0) {
     throw new OptionError(
@@ -50,6 +57,7 @@ export async function openData(
       `${validationFraction} of the classes would be set aside, and data.trainOn 'all' trains on every class: leave one of them out`,
     );
   }
-  const dataset = await openNamed(named, { ...context, everyClass }, 'data.dataset');
+  const whole = await openNamed(named, { ...context, everyClass }, 'data.dataset');
+  const dataset = exclude === null ? whole : await withoutExcluded(whole, exclude, context.onWarning);
   return withValidation(withClassRatio(dataset, classRatio), validationFraction);
 }

@@ -88,6 +88,10 @@ export async function readParts(
 
 const allOf = ({ train, validation, test }: FolderParts): ImageClass[] => [...train, ...validation, ...test];
 
+/** The part of a data set that a folder of this name stands for; null: none. */
+export const partOf = (name: string): keyof FolderParts | null =>
+  Object.hasOwn(partNames, name.toLowerCase()) ? partNames[name.toLowerCase()]! : null;
+
 /** The folders that stand for parts, or null where the subfolders are classes. */
 function partFolders(
   folders: readonly string[],
@@ -95,7 +99,7 @@ function partFolders(
 ): Map<string, keyof FolderParts> | null {
   const parts = new Map<string, keyof FolderParts>();
   for (const name of folders) {
-    const part = Object.hasOwn(partNames, name.toLowerCase()) ? partNames[name.toLowerCase()] : undefined;
+    const part = partOf(name);
     if (part && paths.some(([top, ...rest]) => top === name && rest.length > 1)) parts.set(name, part);
   }
   const kinds = new Set(parts.values());

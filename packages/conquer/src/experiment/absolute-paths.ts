@@ -9,6 +9,7 @@ const places: Record<string, readonly string[]> = {
   'data.dataset.folder': [],
   'data.dataset.file': [],
   'data.dataset.split': ['half', 'random'],
+  'data.exclude': [],
   'model.weights': weightWords,
 };
 

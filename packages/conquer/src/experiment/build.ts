@@ -63,9 +63,9 @@ export async function buildDataset({ data, train }: Experiment, builder: Builder
       "which data set? Expected one such as emoji, or folder for images of one's own",
     );
   if ('own' in dataset) throw missing('data.dataset', dataset);
-  const { trainOn, classRatio, validationFraction } = data;
+  const { trainOn, classRatio, validationFraction, exclude } = data;
   return await openData(
-    { dataset, trainOn, classRatio, validationFraction },
+    { dataset, trainOn, classRatio, validationFraction, exclude },
     { seed: train.seed, onProgress: onPreparation?.('preparing the data set, once'), onWarning },
   );
 }

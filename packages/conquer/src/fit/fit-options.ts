@@ -47,6 +47,12 @@ export const fitOptions = z.strictObject({
     .nullable()
     .default(null)
     .describe('side of what the network sees, in pixels; null: as it was published'),
+  exclude: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('a CSV file with a column path: photos to leave out, as conquer audit writes it'),
   seed: z
     .int()
     .min(0)

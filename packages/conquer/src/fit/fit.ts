@@ -71,7 +71,11 @@ export interface FitRequest {
 export async function fit(options: FitOptions, request: FitRequest): Promise<FitReport> {
   const { dataset: named, model = BUILT_IN, heads, experiment: over = {}, ...given } = options;
   const { run: path, observer = {}, signal, threads, folder = cacheFolder() } = request;
-  const { views, splits, seeds, steps, choose, imageSize, seed } = withDefaults('fit', fitOptions, given);
+  const { views, splits, seeds, steps, choose, imageSize, exclude, seed } = withDefaults(
+    'fit',
+    fitOptions,
+    given,
+  );
   const recipes = recipesOf(heads ?? headRecipes.map(({ name }) => name));
   if (choose !== null && !recipes.some(({ name }) => name === choose))
     throw new UserError(
@@ -83,7 +87,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   const started = performance.now();
   const { onPreparation, onWarning, onNote } = observer;
   const dataset = await openData(
-    { dataset: named as never, trainOn: 'all' },
+    { dataset: named as never, trainOn: 'all', exclude },
     {
       seed,
       onWarning,
@@ -115,6 +119,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   const base: ExperimentInput = {
     data: {
       dataset: named,
+      exclude,
       trainOn: 'all',
       imageSize: seen.size,
       resize: seen.resize,
@@ -174,7 +179,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     ...{ recommended, taken },
     curve,
     network: whetherNetworkPays(frozen, curve),
-    networkData: await networkData(named as never),
+    networkData: await networkData({ dataset: named as never, exclude }),
     run: taken === null ? null : path,
     seconds: {
       features: (featuresEnd - started) / 1000,

@@ -15,9 +15,15 @@ const FIRST_SPLIT = 0;
  *
  * @returns null where the data cannot be divided into classes to train and to test on
  */
-export async function networkData(dataset: DataOptions['dataset']): Promise<NetworkData | null> {
+export async function networkData({
+  dataset,
+  exclude,
+}: Pick<DataOptions, 'dataset' | 'exclude'>): Promise<NetworkData | null> {
   try {
-    const { train, validation } = await openData({ dataset: splitAtRandom(dataset) }, { seed: FIRST_SPLIT });
+    const { train, validation } = await openData(
+      { dataset: splitAtRandom(dataset), exclude },
+      { seed: FIRST_SPLIT },
+    );
     const classes = train.classNames.length;
     const aside = Math.max(2, Math.round(VALIDATION * classes));
     const enough = validation === undefined && classes - aside >= 2;
@@ -40,9 +46,11 @@ const splitAtRandom = <Named extends { name?: string }>(dataset: Named): Named =
  */
 export function dataAndNetworkOf(run: RunFolder): ExperimentInput {
   const { data = {}, model = {} } = run.experiment() as ExperimentInput;
-  const { dataset, trainOn, classRatio, validationFraction, imageSize, resize, onBadImage } = data;
+  const { dataset, exclude, trainOn, classRatio, validationFraction, imageSize, resize, onBadImage } = data;
   const taken: ExperimentInput = {
-    data: { dataset, trainOn, classRatio, validationFraction, imageSize, resize, onBadImage } as never,
+    data: {
+      ...{ dataset, exclude, trainOn, classRatio, validationFraction, imageSize, resize, onBadImage },
+    } as never,
     model: { backbone: model.backbone, weights: model.weights } as never,
   };
   const file = join(run.path, FIT_FILE);

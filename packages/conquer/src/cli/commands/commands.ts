@@ -16,6 +16,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   search: () => import('./search.js'),
   calibrate: () => import('./calibrate.js'),
   items: () => import('./items.js'),
+  audit: () => import('./audit.js'),
   duplicates: () => import('./duplicates.js'),
   group: () => import('./group.js'),
   export: () => import('./export.js'),
