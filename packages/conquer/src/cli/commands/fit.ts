@@ -21,6 +21,7 @@ interface FitFlags {
   runsDir: string;
   heads?: string;
   choose?: string;
+  exclude?: string;
   loss?: string;
   miner?: string;
   embeddingDim?: string;
@@ -57,7 +58,7 @@ export function add(program: Command): undefined {
     .option('--miner <name>', 'miner of a loss that takes tuples [distance-weighted]')
     .option('--embedding-dim <n>', 'dimensions of the embedding [512]')
     .option('--batch-size <n>', 'photos of a batch [128]');
-  command.option('--choose <name>', `${fitOptions.shape.choose.description} [the recommended one]`);
+  command.option('--choose <name>', 'head that becomes a run [the recommended one]');
   for (const [name, flag] of Object.entries(numbers)) {
     const { description } = fitOptions.shape[name as keyof typeof numbers];
     const byDefault = fitOptions.shape[name as keyof typeof numbers].safeParse(undefined).data;
@@ -65,6 +66,7 @@ export function add(program: Command): undefined {
   }
   command
     .option('--allow-partial', 'leave out what a CSV file lists and is missing')
+    .option('--exclude <file>', 'photos to leave out (conquer audit)')
     .option('--threads <n>', 'of libtorch and of reading photos [one a core]')
     .option('--json', 'print the report as one line of JSON')
     .addHelpText(
@@ -101,6 +103,7 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
             : { name: 'folder', folder: photos },
           model: modelNamed(flags.model, out),
           ...(flags.heads !== undefined && { heads: flags.heads.split(',') }),
+          ...(flags.exclude !== undefined && { exclude: flags.exclude }),
           ...(flags.choose !== undefined && { choose: flags.choose }),
           ...Object.fromEntries(
             Object.keys(numbers).flatMap((option) =>
