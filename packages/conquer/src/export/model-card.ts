@@ -58,6 +58,7 @@ ${shown.join('\n')}
 - \`image.onnx\` takes \`image\`, uint8 (batch, height, width, 3), RGB as a decoder gives it with its orientation applied: pictures of one size in a batch.
   It cuts, resizes and normalises in the graph, as Pillow does. Out comes \`embedding\`, float32 (batch, ${dim}); a row of zeros stays zeros.
 - \`onnx/model.onnx\` takes \`pixel_values\`, float32 (batch, 3, ${view.size}, ${view.size}), for transformers.js (\`image-feature-extraction\`); out comes \`logits\`, the same vector.
+  transformers.js resizes otherwise than Pillow, so that its vectors of large pictures are others: do not mix them with those of \`image.onnx\`, which it runs too.
 
 What the network sees: ${view.size} × ${view.size} pixels, out of a ${view.squash ? 'square' : 'short side'} of ${view.resize}, ${view.input.interpolation}, ${view.input.channels}, mean ${view.input.mean.join(', ')}, std ${view.input.std.join(', ')}.
 

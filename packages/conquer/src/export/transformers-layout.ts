@@ -5,16 +5,17 @@ import { resizesWhole } from '@conquer-dml/run';
 const RESAMPLE = { bilinear: 2, bicubic: 3 } as const;
 
 /**
- * config.json: what transformers.js asks of a model. Its class is one whose graph is `onnx/model.onnx` and whose rows are `logits`,
- * as there is none of an embedding alone.
+ * config.json: what transformers.js asks of a model. It opens what has this `model_type` as a class whose one graph is
+ * `onnx/model.onnx`, and its pipeline of image features gives `logits` where there is no `last_hidden_state`. Its own types of
+ * embeddings are halves of networks of images and texts.
  */
 export function transformersConfig(dim: number): object {
-  return { architectures: ['ResNetForImageClassification'], model_type: 'resnet', hidden_size: dim };
+  return { architectures: ['ResNetModel'], model_type: 'resnet', hidden_size: dim };
 }
 
 /**
- * preprocessor_config.json: the model's view in transformers' words. transformers.js resizes with sharp or a canvas, which are not
- * Pillow's pixels; and what cuts the centre out first has it cut out of the resized image there.
+ * preprocessor_config.json: the model's view in transformers' words. transformers.js resizes with sharp or a canvas, without a
+ * filter that grows with the factor as Pillow's; and what cuts the centre out first has it cut out of the resized image there.
  */
 export function preprocessorConfig(view: Preprocessing): object {
   const { size, resize, squash = false, reduction, input } = view;
