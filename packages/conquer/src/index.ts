@@ -99,6 +99,7 @@ export { withPlugins } from './experiment/plugin.js';
 export { type Published, type Recipe, readRecipe, recipeNames } from './experiment/recipe.js';
 export { resolveExperiment } from './experiment/resolve.js';
 export { type ExportedModel, type ExportOnnxOptions, exportOnnx } from './export/export-onnx.js';
+export { type ExportedWeights, exportSafetensors } from './export/export-safetensors.js';
 export { type FitObserver, type FitOptions, type FitRequest, fit } from './fit/fit.js';
 export type { CurvePoint, FitReport, HeadResult } from './fit/fit-report.js';
 export type { HeadRecipe } from './fit/head-recipes.js';

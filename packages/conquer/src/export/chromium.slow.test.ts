@@ -68,13 +68,14 @@ afterAll(async () => {
 
 describe.skipIf(!hasChromium)('in Chromium', { timeout: 300_000 }, () => {
   it.each([
-    ['wasm', 'image.onnx', 0.99999],
-    ['wasm', 'image_fp16.onnx', 0.9999],
-    ['webgpu', 'image.onnx', 0.99999],
-  ])('by %s, %s gives the same rows', async (provider, graph, least) => {
+    ['wasm', 'image.onnx', 0.99999, pictures],
+    ['wasm', 'image_fp16.onnx', 0.9999, pictures],
+    // Software takes seconds for one, and more for a large one.
+    ['webgpu', 'image.onnx', 0.99999, [pictures[1]!, pictures[3]!]],
+  ])('by %s, %s gives the same rows', async (provider, graph, least, some) => {
     const page = await browser.newPage();
     await page.goto(server.url);
-    const given = pictures.map(({ width, height, data }) => ({
+    const given = some.map(({ width, height, data }) => ({
       ...{ width, height },
       data: Buffer.from(data).toString('base64'),
     }));
@@ -92,7 +93,8 @@ describe.skipIf(!hasChromium)('in Chromium', { timeout: 300_000 }, () => {
       return rows;
     })()`)) as number[][];
     await page.close();
-    expect(rows).toHaveLength(wanted.length);
-    for (const [i, row] of rows.entries()) expect(cosine(row, wanted[i]!)).toBeGreaterThan(least);
+    expect(rows).toHaveLength(some.length);
+    for (const [i, row] of rows.entries())
+      expect(cosine(row, wanted[pictures.indexOf(some[i]!)]!)).toBeGreaterThan(least);
   });
 });

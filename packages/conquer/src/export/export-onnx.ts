@@ -1,13 +1,14 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RawPixels } from '@conquer-dml/image';
-import { type Calibration, RunFolder, UserError, writeFileAtomic } from '@conquer-dml/run';
+import { type Calibration, UserError, writeFileAtomic } from '@conquer-dml/run';
 import { cat, type Tensor } from '@conquer-dml/torch';
 import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { VERSION } from '../version.js';
 import { compareGraph } from './compare-graph.js';
+import { exportMetadata, knownOf } from './export-metadata.js';
+import { makeFolder } from './make-folder.js';
 import { type LabelledPhotos, measureLoss } from './measure-loss.js';
 import { withMergedAdapters } from './merged-adapters.js';
 import { type ExportedGraph, modelCard } from './model-card.js';
@@ -74,15 +75,10 @@ export async function exportOnnx(
 ): Promise<ExportedModel> {
   refuseUnknownOptions('exportOnnx', options, optionNames);
   const { photos = [], onGraph } = options;
-  const { thresholds, labels } = knownOf(model, options);
+  const known = knownOf(model, options);
+  const { thresholds, labels } = known;
   const pictures: readonly (string | RawPixels)[] = photos.length > 0 ? photos : drawnPictures();
-  const metadata = {
-    'conquer.embedder': model.id,
-    'conquer.dim': String(model.dim),
-    'conquer.view': JSON.stringify(model.view),
-    'conquer.thresholds': JSON.stringify(thresholds),
-    'conquer.labels': JSON.stringify(labels),
-  };
+  const metadata = exportMetadata(model, known);
   const files: string[] = [];
   const graphs: ExportedGraph[] = [];
   const write = (file: string, contents: string | readonly Uint8Array[]) => {
@@ -154,27 +150,6 @@ async function asSeen({ view, device }: TrainedModel, photos: readonly string[])
 }
 
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw new UserError(`${path} cannot be made: ${(error as Error).message.split(',')[0]}`);
-  }
-}
-
-/** What a run knows beside its weights; nothing that says where it lay. */
-function knownOf({ id, source }: TrainedModel, given: ExportOnnxOptions) {
-  const run = RunFolder.exists(source) ? RunFolder.open(source) : null;
-  const calibration = given.calibration === undefined ? run?.calibration(id) : given.calibration;
-  const thresholds = (calibration?.thresholds ?? []).map(({ rate, similarity, found }) => ({
-    rate,
-    similarity,
-    found,
-  }));
-  const labels = given.labels ?? run?.dataset()?.splits.train?.classNames ?? [];
-  return { thresholds, labels };
-}
 
 /** null where its source is a path. */
 const publicNameOf = ({ source, checkpoint }: TrainedModel): string | null =>

@@ -11,7 +11,11 @@ export async function withMergedAdapters<T>(network: nn.Module, body: () => Prom
     const { adapter, weight } = layer;
     merged.push({ layer, adapter, weight });
     layer.weight = noGrad(() =>
-      scope(() => weight.add(adapter.loraB.matmul(adapter.loraA).mul(adapter.scale)).keep()),
+      scope(() =>
+        nn.parameter(weight.add(adapter.loraB.matmul(adapter.loraA).mul(adapter.scale)), {
+          requiresGrad: weight.requiresGrad,
+        }),
+      ),
     );
     layer.adapter = null;
   }

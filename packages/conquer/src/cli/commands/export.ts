@@ -4,13 +4,15 @@ import { fileOfImage, RunFolder, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { findImages } from '../../datasets/image-tree.js';
 import { exportOnnx } from '../../export/export-onnx.js';
+import { exportSafetensors } from '../../export/export-safetensors.js';
 import type { ExportedGraph } from '../../export/model-card.js';
 import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { modelNamed, modelOf } from '../model-of.js';
-import { requireWritableFolder } from '../output-file.js';
+import { requireWritable, requireWritableFolder } from '../output-file.js';
 
 interface ExportFlags {
   onnx?: string;
+  safetensors?: string;
   photos?: string;
   half?: boolean;
   int8?: boolean;
@@ -29,9 +31,10 @@ const MEASURED = 500;
 export function add(program: Command): undefined {
   program
     .command('export')
-    .description('write a model as ONNX, for onnxruntime and transformers.js')
+    .description('write a model for other programs: as ONNX, or its weights as safetensors')
     .argument('<run|model>', 'a run, a checkpoint file, or a published model (conquer models)')
-    .requiredOption('--onnx <folder>', 'where it goes; made where it is not there')
+    .option('--onnx <folder>', 'its graph, for onnxruntime and transformers.js; the folder is made')
+    .option('--safetensors <file>', "its weights, in timm's names; a folder: for timm.create_model")
     .option('--photos <folder>', "photos to compare the graph with the model on [the run's test images]")
     .option('--half', 'the graphs in half precision too, of half the size')
     .option('--int8', 'in 8 bits too, calibrated on the photos; what a search loses is measured')
@@ -44,36 +47,52 @@ export function add(program: Command): undefined {
     .option('--json', 'print one line of JSON')
     .addHelpText(
       'after',
-      '\nimage.onnx takes decoded pixels; onnx/model.onnx is for transformers.js.\nExample: conquer export runs/mine --onnx exported',
+      '\nimage.onnx takes decoded pixels; onnx/model.onnx is for transformers.js.\nExample: conquer export runs/mine --onnx exported --safetensors exported/timm',
     )
     .action(async (named: string, flags: ExportFlags) => await runExport(named, flags));
 }
 
 async function runExport(named: string, flags: ExportFlags): Promise<void> {
-  const { photos, checkpoint, arch, revision, plugin, json } = flags;
+  const { onnx, safetensors, photos, half, int8, checkpoint, arch, revision, plugin, json } = flags;
   const progress = process.stderr;
-  const folder = flags.onnx as string;
-  requireWritableFolder('--onnx', folder);
+  if (onnx === undefined && safetensors === undefined)
+    throw new UserError('expected --onnx FOLDER or --safetensors FILE, got neither');
+  const ofGraphs = Object.entries({ photos, half, int8 }).find(([, value]) => value !== undefined);
+  if (onnx === undefined && ofGraphs)
+    throw new UserError(`--${ofGraphs[0]}: it is for graphs (--onnx FOLDER)`);
+  if (onnx !== undefined) requireWritableFolder('--onnx', onnx);
+  if (safetensors?.endsWith('.safetensors')) requireWritable('--safetensors', safetensors);
+  else if (safetensors !== undefined) requireWritableFolder('--safetensors', safetensors);
   const given = photos === undefined ? null : await photosIn(photos);
   using model = await modelOf(modelNamed(named, progress), { checkpoint, arch, revision, plugin, progress });
-  const compared = given ?? (await testedPhotos(model));
-  if (compared.length === 0)
+  const say = (text: string) => void (json || process.stdout.write(text));
+  const weights = safetensors === undefined ? null : await exportSafetensors(model, safetensors);
+  if (weights) say(`${weights.files.join(', ')}: ${(weights.numbers / 1e6).toFixed(1)} million numbers\n`);
+  const graphs = onnx === undefined ? null : await exportGraphs(model, onnx, { ...flags, given, say });
+  if (json) process.stdout.write(`${JSON.stringify({ ...graphs, ...(weights && { weights }) })}\n`);
+}
+
+async function exportGraphs(
+  model: TrainedModel,
+  folder: string,
+  { half, int8, given, say }: ExportFlags & { given: string[] | null; say: (text: string) => void },
+) {
+  const progress = process.stderr;
+  const photos = given ?? (await testedPhotos(model));
+  if (photos.length === 0)
     progress.write('note: there are no photos to compare on (--photos): a few drawn pictures are taken\n');
   const { files, graphs } = await exportOnnx(model, folder, {
-    photos: compared,
-    ...(flags.half && { half: true }),
-    ...(flags.int8 && { int8: true, ...labelledOf(model) }),
-    onGraph: (graph) => void (json || process.stdout.write(lineOf(graph))),
+    photos,
+    ...(half && { half: true }),
+    ...(int8 && { int8: true, ...labelledOf(model) }),
+    onGraph: (graph) => say(lineOf(graph)),
   });
   if (graphs.every(({ difference }) => difference === null))
     progress.write(
       'note: not compared with the model, as there is no onnxruntime-node: npm install onnxruntime-node\n',
     );
-  process.stdout.write(
-    json
-      ? `${JSON.stringify({ folder, files, graphs })}\n`
-      : `${folder}: ${files.length} files, ${model.dim} numbers a picture\n`,
-  );
+  say(`${folder}: ${files.length} files, ${model.dim} numbers a picture\n`);
+  return { folder, files, graphs };
 }
 
 /** Whole classes of a run's test images, in so far as they are still there. */

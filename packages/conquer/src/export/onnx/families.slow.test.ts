@@ -64,14 +64,13 @@ async function agrees(network: EmbeddingNetwork): Promise<void> {
   await halves.close();
 }
 
-const reading = { size: 96 };
 const named: Record<string, () => EmbeddingModel> = Object.fromEntries(
   (
     [
       [{ name: 'small-resnet', widths: [4, 8] }, {}],
-      ['alexnet', { reading }],
+      ['alexnet', { reading: { size: 64 } }],
       ['vgg11bn', { reading: { size: 32 } }],
-      ['bn-inception', { reading }],
+      ['bn-inception', { reading: { size: 96 } }],
     ] as [NamedBackbone, EmbeddingModelOptions][]
   ).map(([backbone, options]) => [
     typeof backbone === 'string' ? backbone : backbone.name,
