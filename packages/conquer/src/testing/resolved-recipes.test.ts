@@ -222,6 +222,7 @@ const since: string[] = [
   'ema-decay',
   'ema-warmup',
   'erase',
+  'exclude',
   'freeze-below',
   'gem-power',
   'head',
