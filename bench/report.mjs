@@ -1,5 +1,5 @@
 // Writes docs/performance.md from the results of the rows (results.json), of the growth (growth.json), and of how soon work is
-// stopped (stopping.md, written by hand: responsive.mjs and a slow test print its figures).
+// stopped and other figures by hand (stopping.md: responsive.mjs, a slow test, attention.mjs and million.mjs print them).
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
