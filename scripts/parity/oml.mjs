@@ -87,7 +87,10 @@ const metrics = {
     '`FNMR@FMR`',
     metric({ 'FNMR@FMR0.1': 'metrics.calc_fnmr_at_fmr(positives, negatives, (0.1,))[0]' }),
   ),
-  calc_fnmr_at_fmr_by_distances: is('evaluateEmbeddings', '`FNMR@FMR`'),
+  calc_fnmr_at_fmr_by_distances: is(
+    ['evaluatePairs', 'ListedDistances'],
+    '`FNMR@FMR` of pairs that are listed, by their distances; accuracy, ROC and its area too',
+  ),
   calc_fnmr_at_fmr_rr: is('evaluateEmbeddings', '`FNMR@FMR`; there of what was retrieved alone'),
   calc_pcf: is('evaluateEmbeddings', '`PCF`', metric({ 'PCF@0.5': 'metrics.calc_pcf(x, (0.5,))[0]' })),
   calc_retrieval_metrics: is('evaluateEmbeddings', 'all at once'),
