@@ -125,6 +125,37 @@ it('a class that the gallery has not is a miss, or left out, and never NaN', () 
   );
 });
 
+it('a query whose class only its own camera saw is left out, whatever lies nearest', () => {
+  const labels = ['a', 'a', 'b', 'b', 'c'];
+  const embeddings = [[0], [0.3], [5], [5.2], [0.1]];
+  // Of query 0 all of its class is junk, of query 1 the nearer one, which would be a hit, of query 2 nothing.
+  const own = new Map([
+    [0, [0, 1]],
+    [1, [2]],
+  ]);
+  const gallery = { embeddings, labels, own, withoutMatch: 'left out' as const };
+  const queries: [number[][], string[]] = [
+    [[0], [5], [5]],
+    ['a', 'b', 'b'],
+  ];
+  const perQuery: unknown[] = [];
+  const metrics = [...searches, 'mARP'];
+  const found = evaluateEmbeddings(...queries, {
+    ...{ gallery, metrics, nmi: false },
+    onQuery: (_, values) => perQuery.push(values?.MAP ?? null),
+  });
+  expect(perQuery).toEqual([null, 1, 1]);
+  for (const name of ['R@1', 'MAP', 'MRR']) expect(found[name], name).toBe(1);
+  const missed = evaluateEmbeddings(...queries, {
+    gallery: { ...gallery, withoutMatch: 'miss' },
+    nmi: false,
+  });
+  expect(missed['R@1']).toBeCloseTo(2 / 3, 12);
+  const alone = () =>
+    evaluateEmbeddings([[0]], ['a'], { gallery: { ...gallery, own: new Map([[0, [0, 1]]]) } });
+  expect(alone).toThrow(/expected a query with an image to be found, got none/);
+});
+
 it('only the order counts, and lengths do not where directions are compared', () => {
   const { x, labels } = sample(80, 10);
   const wanted = measure(x, labels);

@@ -105,3 +105,17 @@ it('says where there is nothing to embed', async () => {
     /found none/,
   );
 });
+
+it('leaves nothing behind where no image can be read: there is nothing to go on with', async () => {
+  const none: Embedder = {
+    ...{ id: 'none', dim: 4, view: null, close() {} },
+    async embed(images: readonly string[], { onBad }: EmbedRequest = {}) {
+      for (const place of images.keys()) onBad?.(new Error('no picture') as never, place);
+      return new Float32Array();
+    },
+  };
+  await expect(embedFolder(none, photos, { out: join(folder, 'x.npy') })).rejects.toThrow(
+    /none of its 1120 images can be read/,
+  );
+  expect(readdirSync(folder)).toEqual(['photos']);
+});

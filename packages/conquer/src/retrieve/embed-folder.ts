@@ -86,8 +86,11 @@ export async function embedFolder(
     onProgress?.({ done, total: wanted.length });
   }
   const whole = joined(tables, embedder);
-  if (whole.ids.length === 0 && wanted.length > 0)
+  if (whole.ids.length === 0 && wanted.length > 0) {
+    // Portions without a row are nothing to go on with.
+    work.remove();
     throw new UserError(`${folder}: none of its ${wanted.length} images can be read`);
+  }
   await format.write(file, whole);
   work.remove();
   return { file, images: whole.ids.length, kept, leftOut };
