@@ -25,7 +25,6 @@ export { type AuditedImages, auditedDataset, auditedFolder } from './audit/audit
 export type { Finding, FindingKind } from './audit/finding.js';
 export type { Shortcuts } from './audit/shortcuts.js';
 export type { BatchImages } from './batch-images.js';
-
 export { type KMeansOptions, type KMeansResult, kMeans } from './clustering/kmeans.js';
 export { Affine, type AffineOptions } from './data/affine.js';
 export { AffineCrop, type AffineCropOptions } from './data/affine-crop.js';
@@ -138,7 +137,6 @@ export { NPairsLoss, type NPairsOptions } from './losses/npairs.js';
 export { NtXentLoss, type NtXentOptions } from './losses/nt-xent.js';
 export { PairContrastiveLoss, type PairContrastiveOptions } from './losses/pair-contrastive.js';
 export { type PairMasks, pairMasks } from './losses/pair-masks.js';
-export { type Ball, ballDistances, toPoincareBall } from './losses/poincare.js';
 export { PotentialFieldLoss, type PotentialFieldOptions } from './losses/potential-field.js';
 export { ProxyAnchorLoss, type ProxyAnchorOptions } from './losses/proxy-anchor.js';
 export { ProxyNcaLoss, type ProxyNcaOptions } from './losses/proxy-nca.js';
@@ -212,6 +210,7 @@ export {
 export { imageNetWeights, loadWeights } from './models/weights/weights.js';
 export { nearestNeighbours } from './neighbours/nearest.js';
 export { pairwiseDistances } from './neighbours/pairwise.js';
+export { type Ball, ballDistances, toPoincareBall } from './neighbours/poincare.js';
 export { PreparedGallery } from './neighbours/prepared-gallery.js';
 export { type BatchEmbedder, type EmbeddedBatch, embedWhole } from './optimize/batch-embedder.js';
 export { GradientCache } from './optimize/gradient-cache.js';

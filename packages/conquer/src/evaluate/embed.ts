@@ -4,8 +4,8 @@ import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';
 import { requireFiniteRows } from './finite-rows.js';
 
-/** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised. */
-export type Layer = 'final' | 'penultimate';
+/** 'final': the embedding; 'penultimate': the features it is made from. Both L2-normalised; 'unscaled': the embedding before that. */
+export type Layer = 'final' | 'penultimate' | 'unscaled';
 
 export interface EmbedImagesOptions extends EmbedOptions {
   /** Default 'final'. */
@@ -56,7 +56,7 @@ export async function embedImages(
       checkStop(signal);
     }
     if (parts.length === 0 && mayBeEmpty)
-      return zeros([0, layer === 'final' ? model.embeddingDim : model.featureSize]);
+      return zeros([0, layer === 'penultimate' ? model.featureSize : model.embeddingDim]);
     if (parts.length === 0)
       throw new RangeError('embedImages: expected at least one batch of images, got none');
     return scope(() => {
@@ -74,7 +74,11 @@ export async function embedImages(
 
 function embedBatch(model: EmbeddingNetwork, images: Tensor, layer: Layer, options: EmbedOptions): Tensor {
   try {
-    return noGrad(() => (layer === 'final' ? model.embed(images, options) : model.features(images)));
+    return noGrad(() => {
+      if (layer === 'penultimate') return model.features(images);
+      const unscaled = layer === 'unscaled' ? model.embedUnscaled?.(images, options) : undefined;
+      return unscaled ?? model.embed(images, options);
+    });
   } catch (error) {
     const [count, , height, width] = images.shape;
     throw inWords(

@@ -1,9 +1,10 @@
 import { type Metrics, UserError } from '@conquer-dml/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { cat, F, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
 import { type ImagePairs, pairsAmong } from '../image-pairs.js';
 import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
+import type { Ball } from '../neighbours/poincare.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
 import { type EmbedImagesOptions, embedImages } from './embed.js';
 import { type EvaluateOptions, evaluateEmbeddings } from './evaluate.js';
@@ -17,6 +18,8 @@ export interface EvaluateModelOptions
       EvaluateOptions,
       'recallAt' | 'nmi' | 'extended' | 'metrics' | 'prefixes' | 'rerank' | 'expand' | 'onQuery'
     > {
+  /** The loss's, where it has one (`Loss.ball`): searches go by distances in it. null: by the angle. */
+  ball?: Ball | null | undefined;
   /** Default 'test', whose images are looked for in the gallery where there is one. */
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
@@ -36,6 +39,8 @@ const COLLAPSED = 0.01;
 export interface MeasuredImages {
   /** (N, D), rows of length 1. */
   embeddings: Tensor;
+  /** (N, D), the same before they were scaled, where they are compared in a ball. */
+  unscaled?: Tensor | undefined;
   /** (N,) */
   labels: Int32Array;
   /** All labels of each, where it may have several. */
@@ -52,6 +57,8 @@ export interface ModelEvaluation {
   queries: MeasuredImages;
   /** null where the queries are looked for among themselves. */
   gallery: MeasuredImages | null;
+  /** In which images were searched; null or left out: by the angle. */
+  ball?: Ball | null | undefined;
   /** Where, by rows, the queries' own files are in the gallery. */
   own: OwnInGallery;
   /** Whether all images of two or more classes are embedded as one point, as good as: within 0.01 of their mean. */
@@ -92,6 +99,7 @@ export async function evaluateModel(
     split = 'test',
     learner,
     profile,
+    ball = null,
     ...measuring
   } = options;
   const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
@@ -111,6 +119,7 @@ export async function evaluateModel(
     const replaced = new Set<number>();
     const embeddings = await embedImages(model, noteReplaced(data.plain(name), replaced), {
       ...embed,
+      ...(ball && { layer: 'unscaled' }),
       signal,
       nameOf: (row) => `${name} image ${row + 1}`,
       onProgress: (done) => onProgress?.({ done: before + done, total }),
@@ -118,9 +127,12 @@ export async function evaluateModel(
     const sets = data.labelSets?.[name];
     const found = without(embeddings, labels, replaced);
     const labelSets = sets && Array.from(found.positions, (at) => sets[at]!);
+    embedded.push(found.embeddings);
     const images = { ...found, ...(labelSets && { labelSets }) };
-    embedded.push(images.embeddings);
-    return images;
+    if (!ball) return images;
+    const scaled = scope(() => noGrad(() => F.normalize(found.embeddings))).keep();
+    embedded.push(scaled);
+    return { ...images, embeddings: scaled, unscaled: found.embeddings };
   };
   try {
     const queries = await measured(split, labels, 0);
@@ -131,6 +143,7 @@ export async function evaluateModel(
         metrics,
         queries,
         gallery: null,
+        ball,
         own: new Map(),
         collapsed: collapsed(queries, null),
         dispose,
@@ -139,14 +152,23 @@ export async function evaluateModel(
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
     const same = gallery && data.sameInGallery ? ownRows(data.sameInGallery, queries, gallery) : undefined;
-    const metrics = evaluateEmbeddings(queries.embeddings, queries.labels, {
+    const metrics = evaluateEmbeddings(queries.unscaled ?? queries.embeddings, queries.labels, {
       ...measuring,
+      ...(ball && { metric: 'hyperbolic', ball }),
       labelSets: queries.labelSets,
       ...(onSearch && { onProgress: onSearch }),
-      ...(gallery && { gallery: { ...gallery, own, same, withoutMatch: data.withoutMatch } }),
+      ...(gallery && {
+        gallery: {
+          ...gallery,
+          embeddings: gallery.unscaled ?? gallery.embeddings,
+          own,
+          same,
+          withoutMatch: data.withoutMatch,
+        },
+      }),
       stop: signal,
     });
-    return { metrics, queries, gallery, own, collapsed: collapsed(queries, gallery), dispose };
+    return { metrics, queries, gallery, ball, own, collapsed: collapsed(queries, gallery), dispose };
   } catch (error) {
     dispose();
     throw error;

@@ -176,7 +176,7 @@ describe('evaluateEmbeddings', () => {
       /queries by cosine: row 2 is zero/,
     );
     expect(() => evaluateEmbeddings([[1], [2]], [0, 0], { metric: 'dot' as never })).toThrow(
-      /expected the metric euclidean or cosine, got dot/,
+      /expected the metric euclidean, cosine or hyperbolic, got dot/,
     );
   });
 

@@ -1,8 +1,10 @@
 import type { Metrics } from '@conquer-dml/run';
-import { cat, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { cat, F, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { type KMeansOptions, kMeans } from '../clustering/kmeans.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { asEuclidean } from '../neighbours/hyperboloid.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
+import { type Ball, ballOptions } from '../neighbours/poincare.js';
 import { rowBlocks } from '../neighbours/row-blocks.js';
 import { unitRows } from '../neighbours/unit-rows.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
@@ -47,8 +49,14 @@ export interface EvaluateOptions {
    * by one class each, are left out. Standard errors go by the first label. Of a gallery too, or of neither.
    */
   labelSets?: LabelSets | undefined;
-  /** Default 'euclidean'. By 'cosine' all rows are brought to length 1 first, for k-means too. */
-  metric?: 'euclidean' | 'cosine';
+  /**
+   * Default 'euclidean'. By 'cosine' all rows are brought to length 1 first, for k-means too. By 'hyperbolic' searches go by the
+   * distance in the Poincaré ball, of rows as a model gives them before they are scaled (the map into the ball is applied here, see
+   * `toPoincareBall`), in float64; what is no search, and prefixes, by the rows at length 1.
+   */
+  metric?: 'euclidean' | 'cosine' | 'hyperbolic';
+  /** Of 'hyperbolic': curvature (0.1) and clip radius (2.3). */
+  ball?: Ball | undefined;
   /** The k's of Recall@k; default 1, 2, 4 and 8. Where the gallery is smaller, all of it counts. */
   recallAt?: readonly number[];
   /**
@@ -79,13 +87,16 @@ export interface EvaluateOptions {
 }
 
 /** The same of rows in tensors, as they are compared. */
-interface MeasureOptions extends Omit<EvaluateOptions, 'metric' | 'expand'> {
+interface MeasureOptions extends Omit<EvaluateOptions, 'metric' | 'expand' | 'ball'> {
   gallery?: Gallery;
+  /** Rows that searches go by, where they are not the embeddings: of the queries, and of what they are looked for in. */
+  searched?: { queries: Tensor; gallery: Tensor } | undefined;
 }
 
 /** All of its options. */
 const optionNames: OptionNames<EvaluateOptions> = {
   metric: true,
+  ball: true,
   labelSets: true,
   recallAt: true,
   nmi: true,
@@ -120,9 +131,12 @@ export function evaluateEmbeddings(
   options: EvaluateOptions = {},
 ): Metrics {
   refuseUnknownOptions('evaluateEmbeddings', options, optionNames);
-  const { gallery, metric = 'euclidean', expand, ...others } = options;
-  if (metric !== 'euclidean' && metric !== 'cosine')
-    throw new RangeError(`evaluateEmbeddings: expected the metric euclidean or cosine, got ${metric}`);
+  const { gallery, metric = 'euclidean', ball, expand, ...others } = options;
+  if (!['euclidean', 'cosine', 'hyperbolic'].includes(metric))
+    throw new RangeError(
+      `evaluateEmbeddings: expected the metric euclidean, cosine or hyperbolic, got ${metric}`,
+    );
+  const inBall = metric === 'hyperbolic' ? ballFor(ball, options) : null;
   const numbers = new Map<string | number, number>();
   const tensors = (what: string, rows: RowData, given: Labels) => {
     const name = `evaluateEmbeddings, ${what}`;
@@ -140,6 +154,16 @@ export function evaluateEmbeddings(
         throw new TypeError(
           'evaluateEmbeddings: expected labels of queries and gallery both as numbers or both as names',
         );
+      if (inBall) {
+        const rows = asEuclidean(queries.embeddings, searched?.embeddings ?? queries.embeddings, inBall);
+        const among = searched && { ...searched, embeddings: F.normalize(searched.embeddings) };
+        const units = F.normalize(queries.embeddings);
+        return measure(units, queries.labels, {
+          ...others,
+          ...(among && { gallery: among }),
+          searched: rows,
+        });
+      }
       const among = searched?.embeddings ?? null;
       const rows = expand ? expanded(queries.embeddings, among, expand) : null;
       const gallery_ = searched && { ...searched, ...(rows?.gallery && { embeddings: rows.gallery }) };
@@ -147,6 +171,20 @@ export function evaluateEmbeddings(
       return measure(rows?.queries ?? queries.embeddings, queries.labels, measured);
     }),
   );
+}
+
+/** @throws RangeError for what is no ball; TypeError for what goes by the angle */
+function ballFor(ball: Ball | undefined, { rerank, expand }: EvaluateOptions): Ball {
+  if (rerank || expand)
+    throw new TypeError(
+      'evaluateEmbeddings: re-ranking and expansion go by the angle, expected neither by the metric hyperbolic',
+    );
+  const { success, data } = ballOptions.safeParse(ball ?? {});
+  if (!success || data.curvature === 0)
+    throw new RangeError(
+      `evaluateEmbeddings: expected a ball of a curvature above 0 and a clip radius from 0.001 on or null, got ${JSON.stringify(ball)}`,
+    );
+  return data;
 }
 
 function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions): Metrics {
@@ -167,8 +205,10 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
     stop,
   };
   const ofSearch = wanted.flatMap(({ metric, at }) => (metric.of === 'search' ? [{ metric, at }] : []));
-  const means = searchMeans(embeddings, labels, ofSearch, {
+  const { searched } = options;
+  const means = searchMeans(searched?.queries ?? embeddings, labels, ofSearch, {
     ...search,
+    ...(searched && { gallery: galleryOf(searched.gallery, labels, gallery) }),
     onQuery,
     onProgress,
     rerank,
@@ -206,6 +246,12 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
   };
   scope(() => noGrad(measureAll));
   return inOrder(values, wanted, prefixes);
+}
+
+/** What is searched as a gallery of its own rows: the queries' where there is none, of which each leaves itself out. */
+function galleryOf(embeddings: Tensor, labels: Int32Array, gallery: Gallery | undefined): Gallery {
+  if (gallery) return { ...gallery, embeddings };
+  return { embeddings, labels, own: new Map(Array.from(labels.keys(), (row) => [row, [row]])) };
 }
 
 /** @throws TypeError or RangeError for several labels that do not fit the images, or what cannot take them */

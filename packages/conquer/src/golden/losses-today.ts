@@ -6,7 +6,6 @@ import { FastApLoss } from '../losses/fast-ap.js';
 import { HyperbolicPairwiseLoss } from '../losses/hyperbolic-pairwise.js';
 import type { Loss } from '../losses/loss.js';
 import { NtXentLoss } from '../losses/nt-xent.js';
-import { toPoincareBall } from '../losses/poincare.js';
 import { ProxyAnchorLoss } from '../losses/proxy-anchor.js';
 import { RankedListLoss } from '../losses/ranked-list.js';
 import { RecallAtKLoss } from '../losses/recall-at-k.js';
@@ -16,6 +15,7 @@ import { SoftTripleLoss } from '../losses/soft-triple.js';
 import { SubCentreArcFaceLoss } from '../losses/sub-centre-arcface.js';
 import { SupConLoss } from '../losses/sup-con.js';
 import { ThresholdConsistentMarginLoss } from '../losses/threshold-consistent-margin.js';
+import { toPoincareBall } from '../neighbours/poincare.js';
 import { batchRows } from '../rows.js';
 import type { Pairs } from '../tuples.js';
 import {

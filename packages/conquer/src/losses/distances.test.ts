@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Generator, randn, tensor } from '@conquer-dml/torch';
 import { expect, it } from 'vitest';
+import { ballDistances, toPoincareBall, usualBall } from '../neighbours/poincare.js';
 import { withDefaults } from '../part.js';
 import { batchRows } from '../rows.js';
 import type { LossPart } from './loss.js';
 import { losses } from './losses.js';
-import { ballDistances, toPoincareBall, usualBall } from './poincare.js';
 
 interface Peers {
   distances: {

@@ -1,7 +1,7 @@
 import { aten, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
+import { poincareDistances } from '../neighbours/poincare.js';
 import type { Rows } from '../rows.js';
-import { poincareDistances } from './poincare.js';
 
 /** How far two rows are from each other, or how similar they are. */
 interface Distance {

@@ -1,11 +1,11 @@
 import { cat, F, full, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { checkRows } from '../batch-labels.js';
+import { type Ball, ballOptions, poincareDistances } from '../neighbours/poincare.js';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
 import { Loss, lossPart } from './loss.js';
 import { nothingToLearn } from './nothing-to-learn.js';
-import { type Ball, ballOptions, poincareDistances } from './poincare.js';
 
 const options = ballOptions.extend({
   temperature: z.number().min(1e-6).default(0.2).describe('divides the distances'),
@@ -41,8 +41,8 @@ export class HyperbolicPairwiseLoss extends Loss {
     this.average = all.average;
   }
 
-  override get comparesOtherwise(): string | null {
-    return this.curvature > 0 ? 'by distances in the Poincaré ball' : null;
+  override get ball(): Ball | null {
+    return ballOfOptions(this);
   }
 
   /** Whether an anchor has an image of its class to be told from others. */
@@ -52,8 +52,8 @@ export class HyperbolicPairwiseLoss extends Loss {
 
   /** The distances of the rows of a batch from each other: (B, B). */
   distances({ embeddings, raw = embeddings }: Rows): Tensor {
-    const ball: Ball = { curvature: this.curvature, clipRadius: this.clipRadius };
-    if (this.curvature > 0) return poincareDistances(raw, raw, ball);
+    const { ball } = this;
+    if (ball) return poincareDistances(raw, raw, ball);
     return scope(() => {
       const x = F.normalize(raw);
       return x.matmul(x.t()).neg();
@@ -143,6 +143,10 @@ function numberedByClass({ labels }: Labelled) {
   );
   return { width, places, pairs };
 }
+
+/** The ball of such options; null where they say unit vectors. */
+export const ballOfOptions = ({ curvature, clipRadius }: Ball): Ball | null =>
+  curvature > 0 ? { curvature, clipRadius } : null;
 
 export const hyperbolicPairwise = lossPart({
   name: 'hyperbolic-pairwise',

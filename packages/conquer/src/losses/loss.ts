@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js';
+import type { Ball } from '../neighbours/poincare.js';
 import type { AnyPart, Part } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
 import { asTuples, countOf, type Mined } from '../tuples.js';
@@ -25,10 +26,10 @@ export abstract class Loss extends nn.Module implements MiningBounds {
     return 'tuples';
   }
   /**
-   * How it compares images where the angle between embeddings does not rank them as it does, in words: evaluation and search go by
-   * that angle. null: they rank alike.
+   * The Poincaré ball in which it compares embeddings of any length; evaluation then ranks by distances in it. null: the angle between
+   * embeddings ranks them.
    */
-  get comparesOtherwise(): string | null {
+  get ball(): Ball | null {
     return null;
   }
   /** Whether images may have several labels each, or a similarity may be given in their place; if not, both are refused. */

@@ -1,6 +1,7 @@
 import { UserError } from '@conquer-dml/run';
 import { scope, type Tensor } from '@conquer-dml/torch';
 import type { Cutoff } from '../mining-bounds.js';
+import type { Ball } from '../neighbours/poincare.js';
 import type { Labelled, Rows } from '../rows.js';
 import { asPairs, asTuples, countOf, type Mined } from '../tuples.js';
 import { Loss } from './loss.js';
@@ -37,8 +38,9 @@ export class SumLoss extends Loss {
     return 'either' as const;
   }
 
-  override get comparesOtherwise(): string | null {
-    return this.losses.map((loss) => loss.comparesOtherwise).find((how) => how !== null) ?? null;
+  /** Of the first that has one. */
+  override get ball(): Ball | null {
+    return this.losses.map(({ ball }) => ball).find((ball) => ball !== null) ?? null;
   }
 
   override get takesSeveralLabels(): boolean {

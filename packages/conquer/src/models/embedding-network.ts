@@ -16,6 +16,11 @@ export interface EmbeddingNetwork extends nn.Module {
   readonly featureSize: number;
   /** Images (B, 3, H, W) to embeddings (B, D), each row of length 1, which belong to the caller. */
   embed(images: Tensor, options?: EmbedOptions): Tensor;
+  /**
+   * As embed(), before rows are scaled to length 1, for a loss whose distances know lengths (`Loss.ball`). A network without it is one
+   * of unit rows.
+   */
+  embedUnscaled?(images: Tensor, options?: EmbedOptions): Tensor;
   /** Images (B, 3, H, W) to the penultimate features (B, F), each row of length 1, which belong to the caller. */
   features(images: Tensor): Tensor;
 }

@@ -58,6 +58,19 @@ export class TestTimeNetwork extends nn.Module implements EmbeddingNetwork {
     });
   }
 
+  /** The mean of the views, of no length: that of a model which tells lengths apart. */
+  embedUnscaled(images: Tensor, options?: EmbedOptions): Tensor {
+    const { network } = this;
+    const { prefix } = this.options;
+    return scope(() => {
+      const views = this.#views(images).map(
+        (view) => network.embedUnscaled?.(view, options) ?? network.embed(view, options),
+      );
+      const rows = views.reduce((sum, row) => sum.add(row)).div(views.length);
+      return prefix === null ? rows : rows.narrow(1, 0, prefix).contiguous();
+    });
+  }
+
   features(images: Tensor): Tensor {
     return scope(() => this.#mean(images, (view) => this.network.features(view)));
   }

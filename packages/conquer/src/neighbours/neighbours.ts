@@ -22,7 +22,7 @@ export interface Neighbours {
   k: number;
   /** (N × k) row-major, positions in the gallery, nearest first; of equally near ones the lower first. */
   indices: Int32Array;
-  /** (N × k), Euclidean. */
+  /** (N × k), Euclidean unless said otherwise. */
   distances: Float32Array;
 }
 

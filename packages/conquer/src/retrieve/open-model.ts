@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { didYouMean, RunFolder, UserError } from '@conquer-dml/run';
 import { StateDictFile } from '@conquer-dml/torch';
 import { prepareDevice } from '../device.js';
+import { ballOf } from '../experiment/ball-of.js';
 import type { ExperimentInput, Parts } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
@@ -13,6 +14,7 @@ import type { FeatureModule } from '../models/backbones/own-backbone.js';
 import { FrozenNetwork } from '../models/tunings/frozen-network.js';
 import { isPretrained, openPretrained, type PretrainedOptions } from '../models/weights/pretrained.js';
 import { publicNames } from '../models/weights/public-name.js';
+import type { Ball } from '../neighbours/poincare.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { loadCheckpointOf, trainedNetwork } from '../train/run-checkpoint.js';
 import { TrainedModel } from './trained-model.js';
@@ -68,11 +70,21 @@ export async function openModel(from: string, options: OpenModelOptions = {}): P
     const id = await sha256Of(file);
     const model = trainedNetwork(saved, experiment, builder, { file, describedBy });
     model.eval();
+    const ball = ballOf(experiment);
+    if (ball) options.onNote?.(byAngle(ball));
     return new TrainedModel(model, { id, source, checkpoint }, device);
   } finally {
     disposeCheckpoint(saved);
   }
 }
+
+/** An index keeps rows of length 1. */
+const byAngle = ({ clipRadius }: Ball): string =>
+  `the model was trained by distances in the Poincaré ball, and what is done with it here goes by the angle between embeddings, ${
+    clipRadius === null
+      ? 'which ranks those of different lengths otherwise'
+      : `which ranks those alike that are ${clipRadius} long or longer, and shorter ones otherwise`
+  }; conquer eval goes by the ball`;
 
 async function openPublished(from: string, options: OpenModelOptions, device: string): Promise<TrainedModel> {
   const { checkpoint, parts, backbone: own, ...pretrained } = options;

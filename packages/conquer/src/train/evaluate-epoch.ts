@@ -15,9 +15,10 @@ export interface EvaluatedEpoch {
 }
 
 async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
-  const { model, data, dataset, experiment, signal, profile, observer } = session.parts;
+  const { model, loss, data, dataset, experiment, signal, profile, observer } = session.parts;
   return await evaluateModel(model, data, {
     split,
+    ball: loss.ball,
     recallAt: dataset.recallAt,
     metrics: ['usual', ...experiment.evaluate.metrics],
     prefixes: experiment.model.prefixes,

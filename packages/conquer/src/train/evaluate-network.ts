@@ -1,7 +1,8 @@
-import type { Metrics } from '@conquer-dml/run';
+import { type Metrics, UserError } from '@conquer-dml/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
 import type { ExpandOptions } from '../evaluate/expand.js';
+import { ballOf } from '../experiment/ball-of.js';
 import { buildBadImages, buildDataset, buildImages } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
@@ -67,12 +68,19 @@ export async function evaluateNetwork(
     ...builder
   } = options;
   const model = atTestTime(network, testTime);
+  // A network that was published has no loss here.
+  const ball = network.embedUnscaled ? ballOf(experiment) : null;
+  if (ball && (rerank || expand))
+    throw new UserError(
+      "re-ranking and expansion go by the angle, and the run's loss ranks by distances in the Poincaré ball: expected neither of this run",
+    );
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
     const collected = onTables ? new TablesOf(test) : null;
     const evaluated = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
+      ball,
       nmi: { seeds },
       metrics: wanted,
       rerank,

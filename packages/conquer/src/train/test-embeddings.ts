@@ -2,6 +2,7 @@ import { noGrad, scope, type Tensor, tensor, writeSafetensors } from '@conquer-d
 import { kMeans } from '../clustering/kmeans.js';
 import type { ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { nearestInBall } from '../neighbours/hyperboloid.js';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
@@ -26,14 +27,21 @@ export interface Surroundings {
 
 /** @throws Interrupted after `stop` */
 export function surroundings(
-  { queries, gallery, own }: Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'>,
+  { queries, gallery, ball, own: left }: Pick<ModelEvaluation, 'queries' | 'gallery' | 'ball' | 'own'>,
   numLearners: number,
   stop?: StopCheck | undefined,
 ): Surroundings {
   const { embeddings } = queries;
   const among = gallery?.embeddings ?? null;
+  // In a ball queries are searched in a gallery of their own, which they are left out of.
+  const own =
+    ball && !gallery ? new Map(Array.from(queries.labels.keys(), (row) => [row, [row]] as const)) : left;
   const k = Math.min(NEIGHBOURS, among ? among.size(0) - mostOwn(own) : embeddings.size(0) - 1);
-  const found = nearestNeighbours(embeddings, among, k + mostOwn(own), { stop });
+  const inBall = queries.unscaled;
+  const found =
+    ball && inBall
+      ? nearestInBall(inBall, gallery?.unscaled ?? inBall, k + mostOwn(own), ball, stop)
+      : nearestNeighbours(embeddings, among, k + mostOwn(own), { stop });
   const neighbours = withoutOwn(found, 0, own, k);
   const numClusters = Math.min(Math.max(2, numLearners), embeddings.size(0));
   const options = { random: new Random(0), stop };

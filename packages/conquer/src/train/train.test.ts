@@ -56,22 +56,6 @@ describe('train', () => {
     });
   });
 
-  it('says of a hyperbolic loss that evaluation and search go by the angle', async () => {
-    const notes: string[] = [];
-    const onNote = (text: string) => void notes.push(text);
-    for (const [run, curvature] of [
-      ['ball', 0.1],
-      ['sphere', 0],
-    ] as const)
-      await train(small({ loss: { name: 'hyperbolic-pairwise', curvature } }), {
-        run: at(run),
-        observer: { onNote },
-      });
-    expect(notes.filter((text) => text.includes('Poincaré ball'))).toEqual([
-      'the loss compares images by distances in the Poincaré ball; evaluation, divisions, indexes and searches go by the angle between embeddings, which may rank them otherwise',
-    ]);
-  });
-
   it('writes down where its data are, for whoever works in another folder', async () => {
     const images = relative(process.cwd(), at('images'));
     await train(small({ data: { dataset: { name: 'folder', folder: images } } }), { run: at('relative') });

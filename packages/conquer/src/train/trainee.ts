@@ -70,10 +70,6 @@ export class Trainee {
         throw new UserError(
           'the loss takes one label an image, and images of this data set have several: docs/datasets.md lists the losses that take them',
         );
-      if (loss.comparesOtherwise !== null)
-        builder.onNote?.(
-          `the loss compares images ${loss.comparesOtherwise}; evaluation, divisions, indexes and searches go by the angle between embeddings, which may rank them otherwise`,
-        );
       const miner = buildMiner(experiment, loss, random, builder);
       const optimizer = buildOptimizer(experiment, model, loss, builder);
       built.push(optimizer);
