@@ -81,9 +81,13 @@ it('items of a CSV file have several images, labels and a payload, and are added
     .map(
       (line) => (JSON.parse(line) as { matches: { id: string; image: number; payload: object }[] }).matches,
     );
-  expect(byItem!.map(({ id }) => id)).toEqual(['sku-2', 'sku-3']);
-  expect(byImage!.map(({ id, image }) => `${id} ${image}`)).toEqual(['sku-2 0', 'sku-3 0', 'sku-3 1']);
-  expect(byItem![1]!.payload).toEqual({ price: 8 });
+  // One drawing, three times; but embedded in batches of other sizes, whose rounding says which of them is the nearest.
+  expect(byItem!.map(({ id }) => id).toSorted()).toEqual(['sku-2', 'sku-3']);
+  const found = byImage!.map(({ id, image }) => `${id} ${image}`);
+  expect(found.toSorted()).toEqual(['sku-2 0', 'sku-3 0', 'sku-3 1']);
+  // Those of one batch are equal: the one that was added first comes first.
+  expect(found.indexOf('sku-3 0')).toBeLessThan(found.indexOf('sku-3 1'));
+  expect(byItem!.find(({ id }) => id === 'sku-3')!.payload).toEqual({ price: 8 });
 
   expect(await items({ remove: ['sku-3'], compact: true, check: true })).toMatch(/2 items with 4 images/);
   await expect(items({ remove: ['sku-3'] })).rejects.toThrow(/--remove: .* has no item sku-3; conquer items/);
@@ -119,7 +123,8 @@ it('says the class of an image, and searches by a graph once there is one', asyn
 it('a program gives bytes and gets items, and classes by a vote', async () => {
   using index = await openIndex(at('shop.index'));
   const [hat] = await index.search(at('shop', 'same hat.svg'), { k: 1 });
-  expect(hat).toMatchObject({ id: 'sku-2', path: at('shop', 'hat.svg'), similarity: 1 });
+  expect(hat).toMatchObject({ id: 'sku-2', path: at('shop', 'hat.svg') });
+  expect(hat!.similarity).toBeCloseTo(1, 6);
   const { label, confidence } = await index.classify(at('shop', 'hat.svg'), { k: 1 });
   expect([label, confidence]).toEqual(['hats', 1]);
   const other = drawnRun(at('other'), drawnExperiment(), 2);
@@ -139,7 +144,7 @@ it('what is the same and what belongs together is found in a folder and in an in
     {
       first: { id: 'hat.svg', image: 0, path: at('shop', 'hat.svg') },
       second: { id: 'same hat.svg', image: 0, path: at('shop', 'same hat.svg') },
-      similarity: 1,
+      similarity: expect.closeTo(1, 6),
     },
   ]);
   const groups = new Printed();
