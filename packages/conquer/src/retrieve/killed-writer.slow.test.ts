@@ -26,3 +26,21 @@ it(`an index is whole after each of ${KILLS} kills in its writes`, { timeout: KI
     'manifest.json',
   ]);
 });
+
+it(`with graphs that come and go it is whole too, after ${KILLS} kills`, {
+  timeout: KILLS * 20_000,
+}, async () => {
+  const path = join(temporaryFolder(), 'i.index');
+  writeCounted(path);
+  const random = new Random(2);
+  let withGraph = 0;
+  for (let kill = 0; kill < KILLS >> 1; kill++)
+    withGraph += Number((await killWriter(path, random, { graphs: true })) % 2 === 0);
+  expect(withGraph).toBeGreaterThan(0);
+  expect(withGraph).toBeLessThan(KILLS >> 1);
+  using index = ImageIndex.open(path);
+  index.buildGraph();
+  index.save(path);
+  const graphs = readdirSync(path).filter((name) => name.endsWith('.graph'));
+  expect(graphs).toHaveLength(1);
+});

@@ -1,27 +1,33 @@
 import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { type GraphRecord, sha256OfFile, UserError, writeProblem } from '@conquer-dml/run';
-import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
-import type { Index as Graph } from 'usearch';
+import { noGrad, numThreads, scope, type Tensor } from '@conquer-dml/torch';
+import type { BatchMatches, Index as Graph, Matches } from 'usearch';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { rowsAt } from './index-rows.js';
 
 /** Rows that are added, or looked at, at a time. */
 const ROWS = 8192;
+/** Queries that are asked at a time. */
+const QUERIES = 256;
 /** Candidates that are asked for, from few to many, until enough is found. */
-const WIDTHS = [32, 64, 128, 256, 512, 1024, 2048, 4096];
-/** Neighbours of a row in the graph, and candidates while it is built; where the first does not do, the second. */
+const WIDTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096];
+/**
+ * How rows are kept in the graph, neighbours of a row, and candidates while it is built; where the first does not do, the second. Of 8 bits
+ * the graph's own cosines are off by some 0.003, which is enough to find candidates, in half the time that 16 bits take.
+ */
 const SHAPES = [
-  { connectivity: 16, expansion: 128 },
-  { connectivity: 32, expansion: 256 },
+  { scalar: 'i8', connectivity: 16, expansion: 128 },
+  { scalar: 'f16', connectivity: 32, expansion: 256 },
 ] as const;
-/** Candidates beyond k whose exact similarity is looked at: the graph's own numbers are of half precision. */
-const CLOSE = 16;
+/** Candidates whose exact similarity is looked at, of k that are wanted: the graph's own order is nearly right. */
+const closeTo = (k: number) => 2 * k + 16;
 /** Beyond k, for held out rows among the nearest. */
 const MORE = 32;
-/** Rows are kept in it as float16, and compared by usearch's cosine distance. */
-const KIND = { metric: 'cos', scalar: 'f16' } as const;
+/** Standard errors by which the share that is found has to be above the wanted one: with 95 % of certainty it is. */
+const CERTAIN = 1.645;
 
 export interface BuildGraphOptions {
   /** The share of the exact nearest that is to be found; default 0.99. */
@@ -46,6 +52,7 @@ export interface GraphRows {
   exact: (queries: Tensor, k: number) => Neighbours;
 }
 
+type Scalar = GraphRecord['scalar'];
 export type GraphShape = Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment'>;
 
 /**
@@ -61,8 +68,8 @@ export class RowGraph {
   ) {}
 
   /**
-   * Builds a graph and asks it for the nearest of rows that are held out, beside an exact search: where it finds too few, it is asked for
-   * more candidates, and then built with more neighbours a row.
+   * Builds a graph and asks it for the nearest of rows that are held out, beside an exact search: the least number of candidates is kept
+   * that finds enough with 95 % of certainty; where none does, it is built with more neighbours a row, of 16 bits.
    *
    * @throws UserError where usearch is not installed, or no graph finds enough; RangeError for a recall that is not above 0 and at most 1
    */
@@ -75,15 +82,18 @@ export class RowGraph {
     using queries = rowsAt(of.rows, [...held]);
     const exact = nearestWithout(of.exact(queries, k + MORE), k, new Set(held));
     let best = 0;
-    for (const { connectivity, expansion } of SHAPES) {
-      const graph = emptyGraph(dim, connectivity, expansion);
+    for (const { scalar, connectivity, expansion } of SHAPES) {
+      const graph = emptyGraph(dim, scalar, connectivity, expansion);
       fill(graph, of.rows, others, options);
       for (const width of WIDTHS) {
-        const made = { dim, ...KIND, rows: others.length, connectivity, width, k, queries: held.length };
+        const made = {
+          ...({ dim, metric: 'cos', scalar, connectivity, width } as const),
+          ...{ rows: others.length, k, queries: held.length },
+        };
         const found = new RowGraph({ ...made, recall: 0 }, graph).nearest(queries, k, of.rows, () => true);
-        const recall = shareFound(found, exact);
+        const { recall, error } = shareFound(found, exact);
         best = Math.max(best, recall);
-        if (recall >= wanted) {
+        if (recall - CERTAIN * error >= wanted) {
           fill(graph, of.rows, held, { ...options, onProgress: undefined });
           return new RowGraph({ ...made, rows: of.places.length, recall }, graph);
         }
@@ -100,8 +110,8 @@ export class RowGraph {
    * @throws UserError where it is not, or usearch is not installed
    */
   static open(file: string, record: GraphRecord, rows: Tensor): RowGraph {
-    const { dim, connectivity, rows: count } = record;
-    const graph = emptyGraph(dim, connectivity, 0);
+    const { dim, scalar, connectivity, rows: count } = record;
+    const graph = emptyGraph(dim, scalar, connectivity, 0);
     const fault = (problem: string) =>
       new UserError(`${file} is damaged: ${problem}; build the graph anew, or search exactly`);
     if (statSync(file, { throwIfNoEntry: false })?.size !== record.bytes)
@@ -148,40 +158,75 @@ export class RowGraph {
     const indices = new Int32Array(count * wide).fill(-1);
     const distances = new Float32Array(count * wide).fill(Number.POSITIVE_INFINITY);
     const numbers = queries.toTypedArray() as Float32Array;
-    for (let query = 0; query < count; query++) {
-      const own = numbers.subarray(query * dim, (query + 1) * dim);
-      const found = this.candidates(own, wide, isThere);
-      for (const [at, { row, distance }] of scope(() => noGrad(() => measured(own, found, rows)))
-        .slice(0, wide)
-        .entries()) {
-        indices[query * wide + at] = row;
-        distances[query * wide + at] = distance;
+    for (let start = 0; start < count; start += QUERIES) {
+      const block = numbers.subarray(start * dim, (start + QUERIES) * dim);
+      const candidates = this.candidates(block, wide, isThere);
+      const near = scope(() => noGrad(() => rowsAt(rows, candidates.flat()).toTypedArray() as Float32Array));
+      let at = 0;
+      for (const [query, places] of candidates.entries()) {
+        const own = block.subarray(query * dim, (query + 1) * dim);
+        const found = measured(own, places, near.subarray(at * dim, (at + places.length) * dim));
+        at += places.length;
+        for (const [i, { row, distance }] of found.slice(0, wide).entries()) {
+          indices[(start + query) * wide + i] = row;
+          distances[(start + query) * wide + i] = distance;
+        }
       }
     }
     return { k: wide, indices, distances };
   }
 
-  /** Of one query: several come back padded with row 0. */
-  private candidates(query: Float32Array, k: number, isThere: (row: number) => boolean): number[] {
-    const { rows: all, width } = this.shape;
-    for (let asked = Math.max(width, k + CLOSE); ; asked *= 4) {
-      const wanted = Math.min(asked, all);
-      const { keys } = this.graph.search(query, wanted, 1);
-      const found: number[] = [];
-      for (const key of keys) {
-        const row = Number(key);
-        if (isThere(row)) found.push(row);
-        if (found.length === k + CLOSE) break;
+  /** Of each query rows that are there, k or more where there are so many, nearest first by the graph's own distances. */
+  private candidates(queries: Float32Array, k: number, isThere: (row: number) => boolean): number[][] {
+    const { dim, rows: all, width, k: proven } = this.shape;
+    const close = closeTo(k);
+    const count = queries.length / dim;
+    // What was proven of so many nearest is taken in proportion for more.
+    const asked = Math.min(all, Math.max(width, k, Math.ceil((width * k) / proven)));
+    const threads = count === 1 ? 1 : Math.min(numThreads(), availableParallelism());
+    const { keys, counts } = search(this.graph, queries, asked, threads);
+    return Array.from({ length: count }, (_, query) => {
+      let found = keysThere(keys, query * asked, counts[query]!, close, isThere);
+      // Where many were removed, of this query alone.
+      const own = queries.subarray(query * dim, (query + 1) * dim);
+      for (let more = 4 * asked; found.length < k && more < 4 * all; more *= 4) {
+        const again = search(this.graph, own, Math.min(more, all), 1);
+        found = keysThere(again.keys, 0, again.counts[0]!, close, isThere);
       }
-      if (found.length >= k || wanted === all) return found;
-    }
+      return found;
+    });
   }
 }
 
-/** Exact distances, nearest first. */
-function measured(query: Float32Array, places: readonly number[], rows: Tensor) {
-  if (places.length === 0) return [];
-  const near = rowsAt(rows, places).toTypedArray() as Float32Array;
+/** As usearch answers for several queries: `wanted` keys each, of which `counts` say how many were found. */
+function search(graph: Graph, queries: Float32Array, wanted: number, threads: number) {
+  // Whatever its types say, it looks at how many queries there are.
+  const found = graph.search(queries, wanted, threads) as Matches | BatchMatches;
+  const { keys } = found;
+  // A key is 64 bits, the lower half first; places have no more than 31. As BigInts each would be an object.
+  const low = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
+  const counts = 'counts' in found ? Array.from(found.counts, Number) : [keys.length];
+  return { keys: low, counts };
+}
+
+/** The first `most` of some keys that are there. */
+function keysThere(
+  keys: Uint32Array,
+  start: number,
+  count: number,
+  most: number,
+  isThere: (row: number) => boolean,
+): number[] {
+  const found: number[] = [];
+  for (let at = start; at < start + count && found.length < most; at++) {
+    const row = keys[2 * at]!;
+    if (isThere(row)) found.push(row);
+  }
+  return found;
+}
+
+/** Exact distances, nearest first. @param near (places.length × D), the rows at these places */
+function measured(query: Float32Array, places: readonly number[], near: Float32Array) {
   const dim = query.length;
   const found = places.map((row, at) => {
     let sum = 0;
@@ -231,19 +276,23 @@ function fill(
   }
 }
 
-function emptyGraph(dim: number, connectivity: number, expansion: number): Graph {
-  return new (usearch().Index)(configOf(dim, connectivity, expansion));
+function emptyGraph(dim: number, scalar: Scalar, connectivity: number, expansion: number): Graph {
+  return new (usearch().Index)(configOf(dim, scalar, connectivity, expansion));
 }
 
-function shareFound(found: Neighbours, exact: readonly { count: number; last: number }[]): number {
-  let [same, all] = [0, 0];
-  for (const [query, { count, last }] of exact.entries()) {
+/** The share of the nearest that was found, and its standard error over the queries. */
+function shareFound(found: Neighbours, exact: readonly { count: number; last: number }[]) {
+  const shares = exact.flatMap(({ count, last }, query) => {
     const distances = found.distances.subarray(query * found.k, query * found.k + count);
     // By distance: of many copies of a row any will do.
-    same += distances.filter((distance) => distance <= last * (1 + 1e-6)).length;
-    all += count;
-  }
-  return all === 0 ? 1 : same / all;
+    const same = distances.filter((distance) => distance <= last * (1 + 1e-6)).length;
+    return count === 0 ? [] : [same / count];
+  });
+  const n = shares.length;
+  if (n === 0) return { recall: 1, error: 0 };
+  const recall = shares.reduce((sum, share) => sum + share, 0) / n;
+  const squares = shares.reduce((sum, share) => sum + (share - recall) ** 2, 0);
+  return { recall, error: Math.sqrt(squares) / n };
 }
 
 function sync(file: string): void {
@@ -270,15 +319,16 @@ function usearch(): Usearch {
   }
 }
 
-function configOf(dimensions: number, connectivity: number, expansion: number) {
+function configOf(dimensions: number, scalar: Scalar, connectivity: number, expansion: number) {
   // Its types want its enumerations, whose values these are.
   return {
     dimensions,
-    metric: KIND.metric,
-    quantization: KIND.scalar,
+    metric: 'cos',
+    quantization: scalar,
     connectivity,
     expansion_add: expansion,
-    expansion_search: 0,
+    // The least: what is asked for widens it. Left out it is 64.
+    expansion_search: WIDTHS[0],
     multi: false,
   } as ConstructorParameters<Usearch['Index']>[0];
 }

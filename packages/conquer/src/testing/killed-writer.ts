@@ -10,17 +10,19 @@ import { ImageIndex } from '../retrieve/image-index.js';
 const KEPT = 40;
 const DIM = 6;
 
-// A program that changes an index again and again: adds an item, removes the oldest, and counts in the payload of another.
+// A program that changes an index again and again: adds an item, removes the oldest, and counts in the payload of another. With graphs
+// it builds one for every other write, and the write between is without.
 const source = `
   const { ImageIndex } = await import(${JSON.stringify(new URL('../../dist/retrieve/image-index.js', import.meta.url))});
-  const path = process.argv[1];
+  const [, path, graphs] = process.argv;
   const index = ImageIndex.open(path);
   const rowOf = (n) => Float32Array.from({ length: ${DIM} }, (_, d) => Math.sin(n * 7.3 + d));
   for (let n = index.item('counter').payload + 1; ; n++) {
     index.update(rowOf(n), [{ id: 'counter', payload: n }]);
     index.add(rowOf(n), [{ id: String(n), payload: 'x'.repeat(n % 7 * 400) }]);
     index.remove([String(n - ${KEPT})]);
-    index.save(path, { compact: n % 10 === 0 });
+    if (graphs && n % 2 === 0) index.buildGraph({ threads: 1 });
+    index.save(path, { compact: graphs ? n % 2 === 1 : n % 10 === 0 });
     console.log(n);
   }
 `;
@@ -38,10 +40,19 @@ export function writeCounted(path: string): void {
 
 /**
  * Lets a program change the index and kills it at a random moment; what is there must be what its last write, or the one after
- * it, made. @returns how many writes the index has behind it
+ * it, made; with its graph, where that had one.
+ * @param graphs whether it builds graphs too
+ * @returns how many writes the index has behind it
  */
-export async function killWriter(path: string, random: Random): Promise<number> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source, path]);
+export async function killWriter(
+  path: string,
+  random: Random,
+  { graphs = false }: { graphs?: boolean } = {},
+): Promise<number> {
+  const child = spawn(process.execPath, [
+    ...['--input-type=module', '-e', source, path],
+    ...(graphs ? ['graphs'] : []),
+  ]);
   let errors = '';
   child.stderr.on('data', (chunk) => {
     errors += chunk;
@@ -66,6 +77,11 @@ export async function killWriter(path: string, random: Random): Promise<number> 
   for (const n of [count, count - KEPT + 1]) {
     const found = scope(() => index.search(tensor(rowOf(n), { shape: [1, DIM] }), 2))[0]!;
     expect(found.find(({ id }) => id === String(n))?.similarity).toBeCloseTo(1, 6);
+  }
+  expect(index.graph !== null).toBe(graphs && count > 0 && count % 2 === 0);
+  if (index.graph) {
+    using rows = index.allRows();
+    expect(index.search(rows, 3, { approximate: true })).toEqual(index.search(rows, 3));
   }
   return count;
 }

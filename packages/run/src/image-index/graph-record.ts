@@ -11,7 +11,7 @@ export interface GraphRecord {
   /** D, and how it compares and holds rows. */
   dim: number;
   metric: 'cos';
-  scalar: 'f16';
+  scalar: 'i8' | 'f16';
   /** Rows in it: those that were removed before are not. */
   rows: number;
   /** Neighbours of a row in the graph. */
@@ -36,7 +36,7 @@ export function graphOf(value: unknown): GraphRecord | null {
     typeof sha256 === 'string' &&
     typeof segment === 'string' &&
     metric === 'cos' &&
-    scalar === 'f16' &&
+    (scalar === 'i8' || scalar === 'f16') &&
     typeof recall === 'number' &&
     ['bytes', 'dim', 'rows', 'connectivity', 'width', 'k', 'queries'].every((name) => isCount(value[name]));
   return sound ? (value as unknown as GraphRecord) : null;

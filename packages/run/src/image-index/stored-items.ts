@@ -106,11 +106,12 @@ export class StoredItems implements ItemTable {
   }
 
   placeOfRow(row: number): number {
-    return this.#number(this.#at.places + 4 * row);
+    // Every item has a row: as many of both are one each.
+    return this.rows === this.count ? row : this.#number(this.#at.places + 4 * row);
   }
 
   firstRow(place: number): number {
-    return this.#number(this.#at.firstRows + 4 * place);
+    return this.rows === this.count ? place : this.#number(this.#at.firstRows + 4 * place);
   }
 
   find(id: string): number | undefined {
