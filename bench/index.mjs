@@ -1,7 +1,8 @@
 // An index of a million rows of 384 numbers: opened, changed, and searched exactly, beside one sum over the same bytes and
-// faiss's IndexFlatIP; with --approximate also by a graph, beside faiss's HNSW, and hnswlib-node where HNSWLIB names a folder that it is installed in. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
+// faiss's IndexFlatIP; with --approximate by a graph instead, beside faiss's HNSW, and hnswlib-node where HNSWLIB names a folder that it
+// is installed in. Not part of npm test: it takes 6 GB of memory, 5 GB of disk and some minutes.
 //   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7] [--approximate]
-import { readdirSync, statSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { aten } from '@conquer-dml/torch';
@@ -38,68 +39,76 @@ if (!statSync(path, { throwIfNoEntry: false })) {
   rows.dispose();
 }
 
-const opened = [];
-for (let turn = 0; turn < 9; turn++) {
-  let index;
-  opened.push(
-    seconds(() => {
-      index = ImageIndex.open(path);
-    }),
-  );
-  index.dispose();
-}
-say(`opened in ${(1000 * median(opened)).toFixed(1)} ms`);
-
-const sizes = () => new Map(readdirSync(path).map((name) => [name, statSync(join(path, name)).size]));
-const written = (change) => {
-  const before = sizes();
-  const took = seconds(change);
-  let bytes = 0;
-  for (const [name, size] of sizes()) if (!before.has(name) || name === 'manifest.json') bytes += size;
-  return `${bytes} bytes in ${(1000 * took).toFixed(0)} ms`;
-};
-{
-  const index = ImageIndex.open(path);
-  const row = new Float32Array(DIM).fill(1);
-  say(
-    `added one item: ${written(() => {
-      index.add(row, [{ id: 'new' }]);
-      index.save(path);
-    })}`,
-  );
-  say(
-    `removed one of the million: ${written(() => {
-      index.remove(['photos/17.jpg']);
-      index.save(path);
-    })}`,
-  );
-  index.remove(['new']);
-  index.save(path);
-  index.dispose();
-}
-
 const args = ['--index', path, '--data', data, '--queries', queries, '--dim', String(DIM)];
-const sides = { ours: await startOurs('index', args), faiss: await startPeer('index', args) };
-const times = { sum: [], one: [], batch: [], faissOne: [], faissBatch: [] };
-let [ours, faiss] = [null, null];
-for (let turn = 0; turn < Number(values.turns); turn++) {
-  ours = await sides.ours.run();
-  faiss = await sides.faiss.run();
-  for (const key of ['sum', 'one', 'batch']) times[key].push(ours[key]);
-  times.faissOne.push(faiss.one);
-  times.faissBatch.push(faiss.batch);
-}
-for (const side of Object.values(sides)) await side.end();
-const ratios = (a, b) => median(times[a].map((time, turn) => time / times[b][turn])).toFixed(2);
-const ms = (key) => `${(1000 * median(times[key])).toFixed(1)} ms`;
-say(`a sum over the rows ${ms('sum')}, one query ${ms('one')}: ${ratios('one', 'sum')} times (at most 1.3)`);
-say(`faiss IndexFlatIP, one query ${ms('faissOne')}: ours ${ratios('one', 'faissOne')} times`);
-say(
-  `256 queries ${ms('batch')}, faiss ${ms('faissBatch')}: ${ratios('batch', 'faissBatch')} times (at most 0.8)`,
-);
-say(`the same are found: ${ours.check === faiss.check} (${ours.check}, ${faiss.check})`);
 
-if (values.approximate) {
+if (values.approximate) await approximately();
+else await exactly();
+
+async function exactly() {
+  const opened = [];
+  for (let turn = 0; turn < 9; turn++) {
+    let index;
+    opened.push(
+      seconds(() => {
+        index = ImageIndex.open(path);
+      }),
+    );
+    index.dispose();
+  }
+  say(`opened in ${(1000 * median(opened)).toFixed(1)} ms`);
+
+  const sizes = () => new Map(readdirSync(path).map((name) => [name, statSync(join(path, name)).size]));
+  const written = (change) => {
+    const before = sizes();
+    const took = seconds(change);
+    let bytes = 0;
+    for (const [name, size] of sizes()) if (!before.has(name) || name === 'manifest.json') bytes += size;
+    return `${bytes} bytes in ${(1000 * took).toFixed(0)} ms`;
+  };
+  {
+    const index = ImageIndex.open(path);
+    const row = new Float32Array(DIM).fill(1);
+    say(
+      `added one item: ${written(() => {
+        index.add(row, [{ id: 'new' }]);
+        index.save(path);
+      })}`,
+    );
+    say(
+      `removed one of the million: ${written(() => {
+        index.remove(['photos/17.jpg']);
+        index.save(path);
+      })}`,
+    );
+    index.remove(['new']);
+    index.save(path);
+    index.dispose();
+  }
+
+  const sides = { ours: await startOurs('index', args), faiss: await startPeer('index', args) };
+  const times = { sum: [], one: [], batch: [], faissOne: [], faissBatch: [] };
+  let [ours, faiss] = [null, null];
+  for (let turn = 0; turn < Number(values.turns); turn++) {
+    ours = await sides.ours.run();
+    faiss = await sides.faiss.run();
+    for (const key of ['sum', 'one', 'batch']) times[key].push(ours[key]);
+    times.faissOne.push(faiss.one);
+    times.faissBatch.push(faiss.batch);
+  }
+  for (const side of Object.values(sides)) await side.end();
+  const ratios = (a, b) => median(times[a].map((time, turn) => time / times[b][turn])).toFixed(2);
+  const ms = (key) => `${(1000 * median(times[key])).toFixed(1)} ms`;
+  say(
+    `a sum over the rows ${ms('sum')}, one query ${ms('one')}: ${ratios('one', 'sum')} times (at most 1.3)`,
+  );
+  say(`faiss IndexFlatIP, one query ${ms('faissOne')}: ours ${ratios('one', 'faissOne')} times`);
+  say(
+    `256 queries ${ms('batch')}, faiss ${ms('faissBatch')}: ${ratios('batch', 'faissBatch')} times (at most 0.8)`,
+  );
+  say(`the same are found: ${ours.check === faiss.check} (${ours.check}, ${faiss.check})`);
+}
+
+async function approximately() {
   const index = ImageIndex.open(path);
   if (index.graph === null) {
     const cpu = process.cpuUsage();
@@ -115,22 +124,43 @@ if (values.approximate) {
   index.dispose();
   const ours = await startOurs('approximate', args);
   const { recall } = await ours.run();
+  const least = await leastOf(recall);
   const wanted = [...args, '--recall', String(recall)];
   const peers = { 'faiss HNSW': await startPeer('approximate', wanted) };
   if (process.env.HNSWLIB) peers['hnswlib-node'] = await startOurs('hnswlib', wanted);
-  const taken = { ours: [], ...Object.fromEntries(Object.keys(peers).map((name) => [name, []])) };
+  const taken = { ours: [], least: [], ...Object.fromEntries(Object.keys(peers).map((name) => [name, []])) };
   for (let turn = 0; turn < Number(values.turns); turn++)
-    for (const [name, side] of Object.entries({ ours, ...peers })) taken[name].push(await side.run());
-  for (const side of [ours, ...Object.values(peers)]) await side.end();
+    for (const [name, side] of Object.entries({ ours, least: least.side, ...peers }))
+      taken[name].push(await side.run());
+  for (const side of [ours, least.side, ...Object.values(peers)]) await side.end();
   const shown = (side, key) => `${(1000 * median(taken[side].map((one) => one[key]))).toFixed(2)} ms`;
   const line = (name) =>
     `${shown(name, 'seconds')} (${shown(name, 'processor')} of the processor), recall@10 ${taken[name][0].recall.toFixed(4)}`;
   say(`a query by the graph ${line('ours')}`);
+  say(`with ${least.width} candidates, the fewest that find as much of these queries, ${line('least')}`);
   for (const name of Object.keys(peers)) {
-    const ratio = (key) =>
-      median(taken.ours.map((one, turn) => one[key] / taken[name][turn][key])).toFixed(2);
+    const ratio = (side, key) =>
+      median(taken[side].map((one, turn) => one[key] / taken[name][turn][key])).toFixed(2);
+    const both = (side) => `${ratio(side, 'seconds')} times (${ratio(side, 'processor')} of the processor)`;
     say(
-      `${name}, ef ${taken[name][0].ef}: ${line(name)}: ours ${ratio('seconds')} times (${ratio('processor')} of the processor)`,
+      `${name}, ef ${taken[name][0].ef}: ${line(name)}: ours ${both('ours')}, with the fewest ${both('least')}`,
     );
+  }
+}
+
+/** Ours with the fewest candidates that find a share, as the others are asked for it: on the same files, with another width. */
+async function leastOf(recall) {
+  const folder = `${path}.narrow`;
+  for (let width = 16; ; width *= 2) {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    for (const name of readdirSync(path))
+      if (name !== 'manifest.json') linkSync(join(path, name), join(folder, name));
+    const manifest = JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
+    manifest.graph.width = width;
+    writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
+    const side = await startOurs('approximate', ['--index', folder, ...args.slice(2)]);
+    if (width >= 4096 || (await side.run()).recall >= recall) return { side, width };
+    await side.end();
   }
 }

@@ -91,6 +91,6 @@ export function joinedRows(runs: readonly RowRun[], dim: number): Tensor {
 
 /** (places.length, D), a copy of the rows at some places. */
 export function rowsAt(rows: Tensor, places: readonly number[]): Tensor {
-  using order = tensor(Int32Array.from(places), { dtype: 'int64' });
+  using order = tensor(Int32Array.from(places), { dtype: 'int32' });
   return rows.indexSelect(0, order);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer-dml/run';
@@ -292,6 +292,18 @@ describe('a service of an index of prefixes', () => {
     const { matches } = await post(service, 'search?top=1&explain=true', readFileSync(photo(2, 0)));
     expect(matches[0][0]).toMatchObject({ id: 'class-2/0.svg', explanation: { parts: expect.any(Array) } });
   });
+});
+
+it('a file of weights is a model of an index, where they are those that made it', async () => {
+  const path = await indexed();
+  const [file, other] = [join(folder, 'copied.safetensors'), join(folder, 'other.safetensors')];
+  cpSync(RunFolder.open(run).bestCheckpoint, file);
+  saveDrawn(other, drawnExperiment(), 2);
+  const service = await started({ index: path, model: file });
+  expect((await post(service, 'search?top=1', readFileSync(photo(1, 2)))).matches[0][0].id).toBe(
+    'class-1/2.svg',
+  );
+  await expect(serve({ index: path, model: other, port: 0 })).rejects.toThrow(/made with other weights/);
 });
 
 describe('limits', () => {

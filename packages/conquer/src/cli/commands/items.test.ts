@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { RunFolder } from '@conquer-dml/run';
 import { discSvg } from '@conquer-dml/testing/pictures';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, expect, it } from 'vitest';
@@ -127,6 +128,10 @@ it('a program gives bytes and gets items, and classes by a vote', async () => {
   expect(hat!.similarity).toBeCloseTo(1, 6);
   const { label, confidence } = await index.classify(at('shop', 'hat.svg'), { k: 1 });
   expect([label, confidence]).toEqual(['hats', 1]);
+  // The run's weights by themselves are the same model.
+  cpSync(RunFolder.open(run).bestCheckpoint, at('weights.safetensors'));
+  using byFile = await openIndex(at('shop.index'), { model: at('weights.safetensors') });
+  expect((await byFile.search(at('shop', 'hat.svg'), { k: 1 }))[0]).toMatchObject({ id: 'sku-2' });
   const other = drawnRun(at('other'), drawnExperiment(), 2);
   await expect(openIndex(at('shop.index'), { model: other })).rejects.toThrow(/made with other weights/);
 });
