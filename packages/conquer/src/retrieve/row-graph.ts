@@ -22,8 +22,8 @@ const SHAPES = [
   { scalar: 'i8', connectivity: 16, expansion: 128 },
   { scalar: 'f16', connectivity: 32, expansion: 256 },
 ] as const;
-/** Candidates whose exact similarity is looked at, of k that are wanted: the graph's own order is nearly right. */
-const closeTo = (k: number) => 2 * k + 16;
+/** Candidates beyond k whose exact similarity is looked at: the graph's own order is nearly right. */
+const CLOSE = 16;
 /** Beyond k, for held out rows among the nearest. */
 const MORE = 32;
 /** Standard errors by which the share that is found has to be above the wanted one: with 95 % of certainty it is. */
@@ -179,7 +179,7 @@ export class RowGraph {
   /** Of each query rows that are there, k or more where there are so many, nearest first by the graph's own distances. */
   private candidates(queries: Float32Array, k: number, isThere: (row: number) => boolean): number[][] {
     const { dim, rows: all, width, k: proven } = this.shape;
-    const close = closeTo(k);
+    const close = k + CLOSE;
     const count = queries.length / dim;
     // What was proven of so many nearest is taken in proportion for more.
     const asked = Math.min(all, Math.max(width, k, Math.ceil((width * k) / proven)));
