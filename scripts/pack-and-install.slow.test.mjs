@@ -198,14 +198,15 @@ describe.each(machines)('installed by name into %s', (_, make) => {
   });
 
   step('the example of a server answers from its thread', async () => {
-    const server = user.start('exec node examples/dist/search-server.js runs/small photos 0');
+    const server = user.start('exec node examples/dist/search-server.js runs/small photos photos.index 0');
     try {
       const image = firstImage(join(user.home, 'photos'));
       const body = readFileSync(join(user.home, 'photos', image));
-      const response = await fetch(await printedUrl(server), { method: 'POST', body });
+      const url = new URL('search?top=1', await printedUrl(server));
+      const response = await fetch(url, { method: 'POST', body, headers: { 'Content-Type': 'image/png' } });
       expect(response.status).toBe(200);
-      const [nearest] = await response.json();
-      expect(nearest.id).toBe(image);
+      const { matches } = await response.json();
+      expect(matches[0][0].id).toBe(image);
     } finally {
       end(server);
     }

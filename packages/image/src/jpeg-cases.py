@@ -1,4 +1,4 @@
-"""Random crops of JPEGs by Pillow, for jpeg.test.ts: python3 jpeg-cases.py FOLDER writes the files and cases.json."""
+"""Random crops of JPEGs by Pillow, for jpeg.slow.test.ts: python3 jpeg-cases.py FOLDER writes the files and cases.json."""
 
 import json
 import sys
