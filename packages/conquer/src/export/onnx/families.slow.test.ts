@@ -58,7 +58,7 @@ async function agrees(network: EmbeddingNetwork): Promise<void> {
       expect(cosine(of(rough), of(numbers))).toBeGreaterThan(0.999);
     }
     // Pictures are told apart.
-    if (batch > 1) expect(wanted.std(0).max().item()).toBeGreaterThan(1e-3);
+    if (batch > 1) expect(wanted.std(0).max().item()).toBeGreaterThan(3e-4);
   }
   await running.close();
   await halves.close();
