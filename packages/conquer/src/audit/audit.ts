@@ -75,24 +75,23 @@ export async function audit(
     [...images.paths.keys()].filter((place) => !bad.has(place)),
   );
   const hashes = await contentHashes(read.paths, { memo: null, signal });
-  const stop: StopCheck | undefined = signal;
   using all = tensor(rows, { shape: [read.paths.length, embedder.dim] });
   onProgress?.('looking through them', { done: 0, total: 1 });
   const findings = [
     ...findCopies(read, all, {
       hashes: hashes.map((hash, place) => hash ?? `unread ${place}`),
       minSimilarity,
-      stop,
+      stop: signal,
     }),
-    ...outliers(all, stop),
-    ...ofClasses(read, all, stop),
+    ...outliers(all, signal),
+    ...ofClasses(read, all, signal),
   ];
   onProgress?.('looking through them', { done: 1, total: 1 });
   const shortcuts = await findShortcuts(
     read,
     embedder,
     (place) => rows.subarray(place * embedder.dim, (place + 1) * embedder.dim),
-    { threads, signal, stop, onProgress: (progress) => onProgress?.('looking at borders', progress) },
+    { threads, signal, onProgress: (progress) => onProgress?.('looking at borders', progress) },
   );
   const order = new Map(findingKinds.map(({ kind }, at) => [kind, at]));
   findings.sort((a, b) => order.get(a.kind)! - order.get(b.kind)! || b.score - a.score);

@@ -1,6 +1,6 @@
 import { aten, eye, F, noGrad, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
-import { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
+import { drawnPlaces } from './drawn-places.js';
 
 /** Rows at a time in float64. */
 const BLOCK_ROWS = 512;
@@ -61,7 +61,9 @@ export function leaveOneOut(
       const moments = momentsOf(rows, labels, counts, stop);
       const chosen = { shrinkage: shrinkage ?? SHRINKAGES[0]!, temperature: temperature ?? TEMPERATURES[0]! };
       if (shrinkage === undefined || temperature === undefined) {
-        const sample = sampleOf(labels, counts);
+        // Rows whose class has another.
+        const able = [...labels.keys()].filter((place) => counts[labels[place]!]! > 1);
+        const sample = drawnPlaces(able, SAMPLE);
         const ways = temperature === undefined ? TEMPERATURES : [temperature];
         let best = Number.POSITIVE_INFINITY;
         for (const share of shrinkage === undefined ? SHRINKAGES : [shrinkage]) {
@@ -218,14 +220,6 @@ function lossesOf(
     });
   }
   return sums;
-}
-
-/** Rows whose class has another, at most so many, drawn always alike. */
-function sampleOf(labels: Int32Array, counts: Float64Array): number[] {
-  const able = [...labels.keys()].filter((place) => counts[labels[place]!]! > 1);
-  if (able.length <= SAMPLE) return able;
-  const order = new Random(0).permutation(able.length);
-  return Array.from(order.subarray(0, SAMPLE), (at) => able[at]!).sort((a, b) => a - b);
 }
 
 const range = (start: number, end: number): number[] =>

@@ -6,10 +6,9 @@ import {
   type RawPixels,
 } from '@conquer-dml/image';
 import { tensor } from '@conquer-dml/torch';
-import { Random } from '../random.js';
 import type { Embedder } from '../retrieve/embedder.js';
-import type { StopCheck } from '../stop-check.js';
 import type { AuditedImages } from './audited-images.js';
+import { drawnPlaces } from './drawn-places.js';
 import { leaveOneOut } from './leave-one-out.js';
 
 /** Images that the check is made on. */
@@ -22,7 +21,6 @@ const SHORT_SIDE = 288;
 export interface ShortcutOptions {
   threads?: number | undefined;
   signal?: AbortSignal | undefined;
-  stop?: StopCheck | undefined;
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
@@ -49,9 +47,12 @@ export async function findShortcuts(
   images: AuditedImages,
   embedder: Embedder,
   rowOf: (place: number) => Float32Array,
-  { threads, signal, stop, onProgress }: ShortcutOptions = {},
+  { threads, signal, onProgress }: ShortcutOptions = {},
 ): Promise<Shortcuts | null> {
-  const sample = sampleOf(images.labels);
+  const sample = drawnPlaces(
+    [...images.labels.keys()].filter((place) => images.labels[place]! >= 0),
+    SAMPLE,
+  );
   const labels = Int32Array.from(sample, (place) => images.labels[place]!);
   const counts = new Map<number, number>();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -60,7 +61,7 @@ export async function findShortcuts(
   const own = labels.map((label) => numbers.get(label)!);
   const share = (rows: readonly Float32Array[]) => {
     using all = tensor(flat(rows), { shape: [rows.length, rows[0]!.length] });
-    const { classes, kept } = leaveOneOut(all, own, counts.size, { stop });
+    const { classes, kept } = leaveOneOut(all, own, counts.size, { stop: signal });
     return own.reduce((sum, label, i) => sum + Number(classes[i * kept] === label), 0) / own.length;
   };
   const paths = sample.map((place) => images.paths[place]!);
@@ -150,14 +151,6 @@ function bySize(sizes: readonly ImageSize[], labels: Int32Array): number {
     return sum + Number((most(classesOf.get(key(size))!, own) ?? most(all, own)) === own);
   }, 0);
   return right / sizes.length;
-}
-
-/** Places of images with a class, at most so many, drawn always alike. */
-function sampleOf(labels: Int32Array): number[] {
-  const able = [...labels.keys()].filter((place) => labels[place]! >= 0);
-  if (able.length <= SAMPLE) return able;
-  const order = new Random(0).permutation(able.length);
-  return Array.from(order.subarray(0, SAMPLE), (at) => able[at]!).sort((a, b) => a - b);
 }
 
 function flat(rows: readonly Float32Array[]): Float32Array {
