@@ -150,7 +150,10 @@ function headersOf(addon) {
 }
 
 function jobsOf(addon, folder, cxx) {
-  const common = hash(addon.flags, headersOf(addon), addon.marker, cxx.version);
+  // Where headers lie does not matter, as their text is here too (Node's own never change within an NAPI_VERSION): a checkout
+  // that was moved or copied is not compiled anew.
+  const stamped = addon.flags.filter((flag) => !flag.startsWith('-I'));
+  const common = hash(stamped, headersOf(addon), addon.marker, cxx.version);
   const files = readdirSync(addon.sources).filter((name) => name.endsWith('.cc'));
   if (files.length === 0) throw new SetupError(`no C++ sources in ${addon.sources}`);
   const sources = [
@@ -160,8 +163,9 @@ function jobsOf(addon, folder, cxx) {
   return sources.map((source) => {
     const name = source.slice(dirname(source).length + 1);
     const text = read(source);
-    const flags = [...addon.flags, ...flagsIn(text)];
-    return { name, source, flags, object: join(folder, `${name}.o`), stamp: hash(common, flags, text) };
+    const own = flagsIn(text);
+    const flags = [...addon.flags, ...own];
+    return { name, source, flags, object: join(folder, `${name}.o`), stamp: hash(common, own, text) };
   });
 }
 
