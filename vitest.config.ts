@@ -26,6 +26,7 @@ export default defineConfig({
           include: [
             'packages/*/src/**/*.test.ts',
             'packages/dashboard/page/src/*.test.ts',
+            'packages/browser/test/*.test.ts',
             'packages/native/builder/*.test.mjs',
             'scripts/**/*.test.mjs',
           ],
@@ -39,7 +40,7 @@ export default defineConfig({
           name: 'slow',
           include: [
             'packages/*/src/**/*.slow.test.ts',
-            'packages/dashboard/test/*.slow.test.ts',
+            'packages/{dashboard,browser}/test/*.slow.test.ts',
             'examples/*.slow.test.ts',
             'scripts/**/*.slow.test.mjs',
           ],

@@ -21,11 +21,11 @@ const SCHEMA = join(CONQUER, 'experiment.schema.json');
 /** Milliseconds since 1970; 0 where there is nothing. */
 const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
-/** tsc -b packages/conquer, whose references are all the others. @throws Error with the compiler's words */
+/** tsc -b of conquer, whose references are the others, and of browser, which is by itself. @throws Error with the compiler's words */
 export async function buildTypeScript() {
   const tsc = join(ROOT, 'node_modules/.bin/tsc');
   try {
-    await promisify(execFile)(tsc, ['-b', 'packages/conquer'], { cwd: ROOT });
+    await promisify(execFile)(tsc, ['-b', 'packages/conquer', 'packages/browser'], { cwd: ROOT });
   } catch (error) {
     throw new Error(`the TypeScript build failed:\n${error.stdout || error.message}`);
   }

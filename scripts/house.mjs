@@ -59,7 +59,11 @@ function parsed() {
   const api = new API({ cwd: ROOT });
   try {
     const files = new Map();
-    const projects = ['tsconfig.test.json', 'packages/dashboard/page/tsconfig.json'];
+    const projects = [
+      'tsconfig.test.json',
+      'packages/dashboard/page/tsconfig.json',
+      'packages/browser/tsconfig.json',
+    ];
     const snapshot = api.updateSnapshot({ openProjects: projects.map((file) => join(ROOT, file)) });
     for (const { program } of snapshot.getProjects()) {
       for (const name of program.getSourceFileNames()) {

@@ -12,6 +12,7 @@ export const PACKAGES = {
   run: '',
   dashboard: 'run',
   weights: '',
+  browser: '',
   conquer: 'torch image run dashboard weights',
 };
 

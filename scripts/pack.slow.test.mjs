@@ -32,6 +32,7 @@ test('nothing is wrong with them', () => {
 test('they are all there, each after those that it needs', () => {
   const names = checked.packages.filter((one) => one !== platform).map(({ manifest }) => manifest.name);
   expect(names.toSorted()).toEqual([
+    '@conquer-dml/browser',
     '@conquer-dml/dashboard',
     '@conquer-dml/emoji',
     '@conquer-dml/image',

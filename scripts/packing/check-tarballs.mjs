@@ -29,6 +29,7 @@ const ALLOWED = {
   '@conquer-dml/torch': /^(dist\/.*\.(js|d\.ts)|native\/[\w-]+\.(cc|h))$/,
   '@conquer-dml/image': /^(dist\/.*\.(js|d\.ts)|native\/[\w-]+\.(cc|h))$/,
   '@conquer-dml/run': /^dist\/.*\.(js|d\.ts)$/,
+  '@conquer-dml/browser': /^dist\/.*\.(js|d\.ts)$/,
   '@conquer-dml/dashboard':
     /^(dist\/.*\.(js|d\.ts)|dist\/page\/(index\.html|assets\/[\w-]+\.(js|css)|licenses\.md))$/,
   '@conquer-dml/emoji': /^$/,

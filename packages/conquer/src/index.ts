@@ -97,6 +97,7 @@ export type { ExperimentWithOwnParts } from './experiment/own-parts.js';
 export { withPlugins } from './experiment/plugin.js';
 export { type Published, type Recipe, readRecipe, recipeNames } from './experiment/recipe.js';
 export { resolveExperiment } from './experiment/resolve.js';
+export { type ExportedIndex, exportIndex } from './export/export-index.js';
 export { type ExportedModel, type ExportOnnxOptions, exportOnnx } from './export/export-onnx.js';
 export { type ExportedWeights, exportSafetensors } from './export/export-safetensors.js';
 export { type FitObserver, type FitOptions, type FitRequest, fit } from './fit/fit.js';

@@ -1,9 +1,8 @@
-import { createReadStream, existsSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { dirname, extname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startBrowser } from '@conquer-dml/testing/browser';
+import { serveFolders } from '@conquer-dml/testing/static-server';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,31 +17,8 @@ import { drawnPictures } from './photo-pixels.js';
 
 const hasChromium = existsSync('/usr/bin/chromium');
 const runtime = dirname(fileURLToPath(import.meta.resolve('onnxruntime-web')));
-const types: Record<string, string> = {
-  '.html': 'text/html',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-};
-
-/** A folder, and the runtime under /ort/, on the loopback. */
-async function served(folder: string): Promise<{ url: string; close(): void }> {
-  const server = createServer((request, response) => {
-    const path = request.url ?? '/';
-    const file = path.startsWith('/ort/') ? join(runtime, path.slice(5)) : join(folder, path);
-    if (path === '/') return void response.setHeader('content-type', 'text/html').end('<!doctype html>');
-    if (!existsSync(file)) return void response.writeHead(404).end();
-    response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream');
-    createReadStream(file).pipe(response);
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    close: () => void server.close(),
-  };
-}
-
 let folder: string;
-let server: Awaited<ReturnType<typeof served>>;
+let server: Awaited<ReturnType<typeof serveFolders>>;
 let browser: Browser;
 let wanted: number[][];
 const pictures = drawnPictures();
@@ -57,7 +33,7 @@ beforeAll(async () => {
     using rows = await exactRows(model, picture);
     wanted.push([...rows.toNumbers()]);
   }
-  server = await served(folder);
+  server = await serveFolders({ '/ort/': runtime, '/': folder });
   browser = await startBrowser(['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']);
 }, 120_000);
 

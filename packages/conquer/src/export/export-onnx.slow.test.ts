@@ -102,6 +102,15 @@ it('halves, and bytes that are calibrated on photos, stay near; what a search lo
   );
 });
 
+it('a model that is used with flips and a prefix is written so', async () => {
+  const folder = temporaryFolder();
+  using plain = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));
+  const model = plain.atTestTime({ flips: true, prefix: 8 });
+  const { graphs } = await exportOnnx(model, folder);
+  expect(graphs.map(({ file }) => file)).toEqual(['image.onnx', 'onnx/model.onnx']);
+  expect(graphs[0]!.difference!.cosPixels).toBeGreaterThan(0.99999);
+});
+
 it('says in one line that a folder cannot be made', async () => {
   const folder = temporaryFolder();
   using model = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));

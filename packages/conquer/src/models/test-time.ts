@@ -48,6 +48,8 @@ export class TestTimeNetwork extends nn.Module implements EmbeddingNetwork {
     this.view = options.crops === 1 ? view : { ...view, size: room, resize: room };
     this.embeddingDim = options.prefix ?? embeddingDim;
     this.featureSize = featureSize;
+    // Whoever evaluates it puts it back into the mode that it was in.
+    this.training = network.training;
   }
 
   embed(images: Tensor, options?: EmbedOptions): Tensor {

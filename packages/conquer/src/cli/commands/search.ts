@@ -1,18 +1,15 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
 import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
-import { testTimeOf } from '../../models/test-time.js';
 import { augmentIndex } from '../../retrieve/augment-index.js';
 import { type Classified, classify } from '../../retrieve/classify.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
-import { calibrationOfModel } from '../../retrieve/model-calibration.js';
 import { setUpEngine } from '../../train/engine.js';
 import { maxFalseMatchOf } from '../false-match-flag.js';
 import { namingFlags } from '../fill.js';
-import { isFile, modelOf } from '../model-of.js';
+import { modelOfIndex } from '../model-of-index.js';
 import { retrievalOf } from '../retrieval-flags.js';
 import { findRun } from '../runs.js';
 import type { Output } from '../terminal.js';
@@ -121,33 +118,11 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     );
   namingFlags(() => setUpEngine({ train: { device } }));
   using index = ImageIndex.open(file, { folder });
-  const { origin } = index;
-  if (origin === null || origin.source === null)
-    throw new UserError(
-      `${file} is of rows that no run made: it is searched from a program, by rows of the same kind`,
-    );
-  const { checkpoint } = origin;
-  const run = command.run ?? origin.source;
-  if (command.run === undefined && isAbsolute(run) && !existsSync(run))
-    throw new UserError(
-      `${file} was made with the run ${run}, which is no longer there: say where it is now with --run`,
-    );
-  // The file of a checkpoint is what it is: whether it is the index's, its hash says.
-  const which = isFile(run) ? null : checkpoint;
-  using model = await modelOf(run, {
-    checkpoint: which,
-    device,
-    plugin,
+  using model = await modelOfIndex(index, {
+    ...{ file, device, plugin, progress: warnings },
+    run: command.run,
     arch: command.arch,
-    testTime: testTimeOf(origin.embedder),
-    progress: warnings,
   });
-  try {
-    index.requireEmbedder(model);
-  } catch (error) {
-    throw new UserError(`${file}: ${(error as Error).message}`);
-  }
-  index.calibration ??= calibrationOfModel(model);
   const bad = new Map<number, ImageError>();
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
   const { what, k: neighbours, alpha } = { ...expand };
@@ -182,7 +157,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   }
   if (missing > 0)
     warnings.write(
-      `warning: ${missing} of the images that were found are no longer in ${origin.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
+      `warning: ${missing} of the images that were found are no longer in ${index.origin?.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
     );
   return bad.size;
 }
