@@ -47,15 +47,19 @@ function environment(folder, python, installs) {
 
 const named = (versions) => Object.entries(versions).map(([name, version]) => `${name}==${version}`);
 
+/** Beside the others, as it asks for another huggingface-hub; one that runs on the system's PyTorch. */
+const TRANSFORMERS = { transformers: '4.44.2' };
+
 /**
- * Brings them into `.cache/peers`.
+ * Brings them into `.cache/peers` and `.cache/transformers`.
  *
  * @param {string} root of the checkout
  * @param {string} python the system's interpreter
  * @returns {string | null} what failed
  */
 export const bringPypiPeers = (root, python) =>
-  environment(join(root, '.cache/peers'), python, [named(VERSIONS), ['--no-deps', ...named(ALONE)]]);
+  environment(join(root, '.cache/peers'), python, [named(VERSIONS), ['--no-deps', ...named(ALONE)]]) ??
+  environment(join(root, '.cache/transformers'), python, [named(TRANSFORMERS)]);
 
 /** The interpreter of the PyTorch that belongs to the libtorch of platform packages, whether or not it is there. */
 export const pytorchPython = (root) => join(root, `.cache/pytorch-${TORCH_VERSION}/bin/python`);

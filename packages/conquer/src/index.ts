@@ -99,7 +99,11 @@ export { type Published, type Recipe, readRecipe, recipeNames } from './experime
 export { resolveExperiment } from './experiment/resolve.js';
 export { type ExportedIndex, exportIndex } from './export/export-index.js';
 export { type ExportedModel, type ExportOnnxOptions, exportOnnx } from './export/export-onnx.js';
-export { type ExportedWeights, exportSafetensors } from './export/export-safetensors.js';
+export {
+  type ExportedWeights,
+  type ExportSafetensorsOptions,
+  exportSafetensors,
+} from './export/export-safetensors.js';
 export { type FitObserver, type FitOptions, type FitRequest, fit } from './fit/fit.js';
 export type { CurvePoint, FitReport, HeadResult } from './fit/fit-report.js';
 export type { HeadRecipe } from './fit/head-recipes.js';

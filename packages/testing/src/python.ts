@@ -26,6 +26,11 @@ const peer = process.env.CONQUER_PYTHON ?? ownerOfLibtorch() ?? '/usr/bin/python
 /** That of the packages of PyPI that the set-up for tests brings, see scripts/pypi-peers.mjs. */
 export const pypiPython = fileURLToPath(new URL('../../../.cache/peers/bin/python', import.meta.url));
 
+/** That of transformers, which is brought along with them. */
+export const transformersPython = fileURLToPath(
+  new URL('../../../.cache/transformers/bin/python', import.meta.url),
+);
+
 /** A tensor on its way between the two processes: raw little-endian elements, row-major, in a file. */
 interface TensorFile {
   $tensor: { file: string; dtype: DType; shape: number[] };
@@ -130,9 +135,14 @@ export function describeWithPython(name: string, modules: string[], tests: () =>
   describeWith(other ?? whyMissing(peer, modules, advice), name, tests);
 }
 
-/** The same of packages of PyPI, which `pypiPython` has. */
-export function describeWithPyPI(name: string, modules: string[], tests: () => void): void {
-  describeWith(whyMissing(pypiPython, modules, 'bring them with npm run setup -- --test'), name, tests);
+/** The same of packages of PyPI, which `pypiPython` has, or another interpreter. */
+export function describeWithPyPI(
+  name: string,
+  modules: string[],
+  tests: () => void,
+  interpreter = pypiPython,
+): void {
+  describeWith(whyMissing(interpreter, modules, 'bring them with npm run setup -- --test'), name, tests);
 }
 
 function whyMissing(interpreter: string, modules: string[], advice: string): string | null {

@@ -64,6 +64,11 @@ it('refuses in one line what does not go together', async () => {
       '--safetensors no/a.safetensors: there is no folder',
     ],
     [['runs/mine', '--safetensors', 'a', '--int8'], '--int8: it is for graphs (--onnx FOLDER)'],
+    [['runs/mine', '--onnx', 'a', '--names', 'timm'], '--names: it is for weights (--safetensors FILE)'],
+    [
+      ['runs/mine', '--safetensors', 'a', '--names', 'transformers'],
+      'small-resnet: expected a network that transformers has as it is here',
+    ],
     [['runs/mine', '--onnx', 'a', '--run', 'b'], '--run: it is for an index, runs/mine is none'],
     [['photos.index', '--onnx', 'a', '--checkpoint', 'last'], '--checkpoint: an index says itself'],
     [['photos', '--onnx', 'a'], 'there is no run in photos'],

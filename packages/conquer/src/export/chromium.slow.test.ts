@@ -5,6 +5,7 @@ import { startBrowser } from '@conquer-dml/testing/browser';
 import { serveFolders } from '@conquer-dml/testing/static-server';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import type { Browser } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openModel } from '../retrieve/open-model.js';
 import { drawnExperiment, drawnRun } from '../testing/saved-run.js';
@@ -27,7 +28,10 @@ beforeAll(async () => {
   if (!hasChromium) return;
   folder = temporaryFolder();
   using model = await openModel(drawnRun(join(folder, 'run'), drawnExperiment()));
-  await exportOnnx(model, folder, { half: true });
+  const photos = pictures.map((_, i) => join(folder, `${i}.png`));
+  for (const [i, { width, height, data }] of pictures.entries())
+    await sharp(data, { raw: { width, height, channels: 3 } }).toFile(photos[i]!);
+  await exportOnnx(model, folder, { photos, half: true, int8: true });
   wanted = [];
   for (const picture of pictures) {
     using rows = await exactRows(model, picture);
@@ -46,6 +50,7 @@ describe.skipIf(!hasChromium)('in Chromium', { timeout: 300_000 }, () => {
   it.each([
     ['wasm', 'image.onnx', 0.99999, pictures],
     ['wasm', 'image_fp16.onnx', 0.9999, pictures],
+    ['wasm', 'image_int8.onnx', 0.98, pictures],
     // Software takes seconds for one, and more for a large one.
     ['webgpu', 'image.onnx', 0.99999, [pictures[1]!, pictures[3]!]],
   ])('by %s, %s gives the same rows', async (provider, graph, least, some) => {

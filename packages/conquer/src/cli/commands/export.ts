@@ -16,6 +16,7 @@ import { requireWritable, requireWritableFolder } from '../output-file.js';
 interface ExportFlags {
   onnx?: string;
   safetensors?: string;
+  names?: 'timm' | 'transformers';
   photos?: string;
   half?: boolean;
   int8?: boolean;
@@ -38,10 +39,16 @@ export function add(program: Command): undefined {
     .description('write a model for other programs: as ONNX, or its weights as safetensors')
     .argument('<model|index>', 'a run, a checkpoint file, a published model (conquer models), or an index')
     .option('--onnx <folder>', 'its graph, for onnxruntime and transformers.js; the folder is made')
-    .option('--safetensors <file>', "its weights, in timm's names; a folder: for timm.create_model")
+    .option('--safetensors <file>', 'its weights; a folder: with the config.json that builds the network')
+    .addOption(
+      new Option('--names <whose>', 'whose names these weights have [timm]').choices([
+        'timm',
+        'transformers',
+      ]),
+    )
     .option('--photos <folder>', "photos to compare the graph with the model on [the run's or index's]")
-    .option('--half', 'the graphs in half precision too, of half the size')
-    .option('--int8', 'in 8 bits too, calibrated on the photos; what a search loses is measured')
+    .option('--half', 'the graphs in half precision too; what a search loses is measured')
+    .option('--int8', 'in 8 bits too, calibrated on the photos; likewise measured')
     .addOption(
       new Option('--checkpoint <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
@@ -58,13 +65,16 @@ export function add(program: Command): undefined {
 }
 
 async function runExport(named: string, flags: ExportFlags): Promise<void> {
-  const { onnx, safetensors, photos, half, int8, checkpoint, run, arch, revision, plugin, json } = flags;
+  const { onnx, safetensors, names, photos, half, int8, checkpoint, run, arch, revision, plugin, json } =
+    flags;
   const progress = process.stderr;
   if (onnx === undefined && safetensors === undefined)
     throw new UserError('expected --onnx FOLDER or --safetensors FILE, got neither');
   const ofGraphs = Object.entries({ photos, half, int8 }).find(([, value]) => value !== undefined);
   if (onnx === undefined && ofGraphs)
     throw new UserError(`--${ofGraphs[0]}: it is for graphs (--onnx FOLDER)`);
+  if (names !== undefined && safetensors === undefined)
+    throw new UserError('--names: it is for weights (--safetensors FILE)');
   if (onnx !== undefined) requireWritableFolder('--onnx', onnx);
   if (safetensors?.endsWith('.safetensors')) requireWritable('--safetensors', safetensors);
   else if (safetensors !== undefined) requireWritableFolder('--safetensors', safetensors);
@@ -80,7 +90,8 @@ async function runExport(named: string, flags: ExportFlags): Promise<void> {
     ? await modelOfIndex(index, { file: named, run, arch, plugin, progress })
     : await modelOf(modelNamed(named, progress), { checkpoint, arch, revision, plugin, progress });
   const say = (text: string) => void (json || process.stdout.write(text));
-  const weights = safetensors === undefined ? null : await exportSafetensors(model, safetensors);
+  const weights =
+    safetensors === undefined ? null : await exportSafetensors(model, safetensors, names && { names });
   if (weights) say(`${weights.files.join(', ')}: ${(weights.numbers / 1e6).toFixed(1)} million numbers\n`);
   const graphs = onnx === undefined ? null : await exportGraphs(model, onnx, { ...flags, index, given, say });
   const rows = index && onnx !== undefined ? exportIndex(index, join(onnx, 'index.safetensors')) : null;
@@ -112,7 +123,8 @@ async function exportGraphs(
     photos,
     ...(index?.calibration && { calibration: index.calibration }),
     ...(half && { half: true }),
-    ...(int8 && { int8: true, ...labelledOf(model) }),
+    ...(int8 && { int8: true }),
+    ...((half || int8) && labelledOf(model)),
     onGraph: (graph) => say(lineOf(graph)),
   });
   if (graphs.every(({ difference }) => difference === null))

@@ -9,6 +9,7 @@ import { type KeyMap, namedBy, ownNames } from '../weights/key-map.js';
 import { type Naming, recognise } from '../weights/naming.js';
 import type { Published } from '../weights/published.js';
 import type { PublishedWeights } from '../weights/published-weights.js';
+import type { TransformersForm } from '../weights/transformers-form.js';
 import { firstThree, weightFaults } from '../weights/weight-faults.js';
 
 /** What to do about weights that do not fit. */
@@ -87,6 +88,9 @@ export abstract class Backbone extends nn.Module {
   readonly keyMaps: readonly KeyMap[] = [ownNames];
   /** How other programs' files hold its weights where names are not all: in pieces, or as pieces. */
   readonly namings: readonly Naming[] = [];
+
+  /** The same network in transformers; null: it has none that computes the same. */
+  readonly transformersForm: TransformersForm | null = null;
 
   /**
    * Side in pixels of the smallest image that leaves a feature map: one of a smaller side would vanish on the way. Default 1.

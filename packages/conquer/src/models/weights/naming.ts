@@ -6,6 +6,8 @@ export interface StoredTensor {
   readonly names: readonly string[];
   /** Made of those, in that order; the one of them, as it is, where it is left out. Belongs to the caller's scope. */
   readonly make?: ((stored: readonly Tensor[]) => Tensor) | undefined;
+  /** What `make` makes one of, back in as many pieces as there are names; may share memory with it. Left out: it is not known. */
+  readonly split?: ((own: Tensor, pieces: number) => Tensor[]) | undefined;
 }
 
 /** Which of a file's tensors are those of a network whose name fits `own`; `$1` is what stood in the first brackets. */
@@ -25,10 +27,28 @@ export interface Naming {
 
 /** @returns null for one that files of this naming do not hold */
 export function storedAs({ rules }: Naming, ownName: string): StoredTensor | null {
-  for (const { own, names, make } of rules) {
-    if (own.test(ownName)) return { names: names.map((name) => ownName.replace(own, name)), make };
+  for (const { own, names, make, split } of rules) {
+    if (own.test(ownName)) return { names: names.map((name) => ownName.replace(own, name)), make, split };
   }
   return null;
+}
+
+/**
+ * A network's tensors as files of a naming hold them, for a program that reads these.
+ *
+ * @returns pieces share memory with what they are of; they belong to the caller's scope
+ * @throws Error for a tensor that such files do not hold, or hold otherwise than can be undone
+ */
+export function tensorsStoredAs(naming: Naming, own: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const stored = new Map<string, Tensor>();
+  for (const [ownName, tensor] of own) {
+    const source = storedAs(naming, ownName);
+    if (source === null || (source.make && !source.split))
+      throw new Error(`${naming.of} names have no place for ${ownName}`);
+    const pieces = source.split?.(tensor, source.names.length) ?? [tensor];
+    for (const [i, name] of source.names.entries()) stored.set(name, pieces[i]!);
+  }
+  return stored;
 }
 
 /** A file's tensors that a naming recognises. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 
 /** What a ConvNeXt is made of (Liu et al., arXiv 2201.03545). */
 export interface ConvNeXtShape {
@@ -38,4 +39,17 @@ export function convnextShapeOfConfig(given: unknown): ConvNeXtShape {
   const eps =
     type === 'dinov3_convnext' ? { eps: layer_norm_eps ?? 1e-6 } : { headEps: layer_norm_eps ?? 1e-12 };
   return { depths, dims, grn: type === 'convnextv2', ...eps };
+}
+
+/** The other way round; null: transformers has no such network. */
+export function convnextTransformersForm(shape: ConvNeXtShape): TransformersForm | null {
+  const { depths, dims, grn = false, eps = 1e-6, headEps = eps } = shape;
+  // All others are so by themselves there.
+  if (eps !== 1e-6) return null;
+  const [architecture, model_type] = grn ? ['ConvNextV2Model', 'convnextv2'] : ['ConvNextModel', 'convnext'];
+  const config = { depths, hidden_sizes: dims, layer_norm_eps: headEps, num_stages: dims.length };
+  return {
+    naming: "transformers' ConvNeXt",
+    config: { architectures: [architecture!], model_type: model_type!, ...config },
+  };
 }

@@ -3,10 +3,11 @@ import type { InputFormat } from '../../input-format.js';
 import type { LayerOptions } from '../../layers/layer-options.js';
 import { runStage } from '../../layers/residual-blocks.js';
 import type { Naming } from '../../weights/naming.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 import { Backbone, type DropPathContext, dropPathOption } from '../backbone.js';
 import { family } from '../family.js';
 import { convnextNamings } from './convnext-naming.js';
-import type { ConvNeXtShape } from './convnext-shape.js';
+import { type ConvNeXtShape, convnextTransformersForm } from './convnext-shape.js';
 import { convnextWeights } from './convnext-weights.js';
 
 const toChannelsLast = (x: Tensor) => x.permute([0, 2, 3, 1]);
@@ -148,6 +149,7 @@ export class ConvNeXt extends Backbone {
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.fc.'];
   override readonly namings: readonly Naming[] = convnextNamings;
+  override readonly transformersForm: TransformersForm | null;
   override readonly smallestSide = 32;
   readonly stem: nn.Sequential;
   readonly stages: Stage[];
@@ -161,6 +163,7 @@ export class ConvNeXt extends Backbone {
   ) {
     super();
     const { dims, depths, eps = 1e-6, headEps = eps } = shape;
+    this.transformersForm = convnextTransformersForm(shape);
     const options = { generator, dropoutGenerator, skipInit, device };
     const first = dims[0] as number;
     this.stem = new nn.Sequential(

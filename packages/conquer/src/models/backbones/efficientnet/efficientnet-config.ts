@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type EfficientNetShape, roundChannels } from './efficientnet-plan.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
+import { type EfficientNetShape, planOf, roundChannels } from './efficientnet-plan.js';
 
 const exactly = (values: readonly number[]) =>
   z
@@ -67,4 +68,27 @@ export function mobilenetShapeOfConfig(given: unknown): EfficientNetShape {
   const { depth_multiplier: width, finegrained_output } = mobilenet.parse(given);
   const features = width < 1 && finegrained_output ? 1280 : roundChannels(Math.round(1280 * width));
   return { kind: 'mobilenetv2', width, features, tensorflow: true, wholeChannels: true };
+}
+
+/** The other way round, of shapes that came from such a configuration: others pad otherwise. */
+export function efficientnetTransformersForm(shape: EfficientNetShape): TransformersForm | null {
+  const { kind, width = 1, depth = 1, tensorflow = false, paddedAsOdd, wholeChannels = false } = shape;
+  const { features } = planOf(shape);
+  if (kind === 'efficientnet' && tensorflow && paddedAsOdd !== undefined)
+    return {
+      naming: "transformers' EfficientNet",
+      config: {
+        ...{ architectures: ['EfficientNetModel'], model_type: 'efficientnet', hidden_dim: features },
+        ...{ width_coefficient: width, depth_coefficient: depth, depthwise_padding: paddedAsOdd },
+      },
+    };
+  if (kind !== 'mobilenetv2' || !tensorflow || !wholeChannels) return null;
+  const finegrained_output = width >= 1 || features === 1280;
+  return {
+    naming: "transformers' MobileNetV2",
+    config: {
+      ...{ architectures: ['MobileNetV2Model'], model_type: 'mobilenet_v2' },
+      ...{ depth_multiplier: width, finegrained_output },
+    },
+  };
 }

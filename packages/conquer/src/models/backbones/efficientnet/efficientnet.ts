@@ -12,8 +12,10 @@ import {
 } from '../../layers/inverted-residual.js';
 import { runStage } from '../../layers/residual-blocks.js';
 import type { Naming } from '../../weights/naming.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 import { Backbone, type BackboneContext, type DropPathContext, dropPathOption } from '../backbone.js';
 import { family } from '../family.js';
+import { efficientnetTransformersForm } from './efficientnet-config.js';
 import { efficientnetNamings } from './efficientnet-naming.js';
 import { type BlockPlan, type EfficientNetShape, planOf } from './efficientnet-plan.js';
 import { efficientnetWeights, mobilenetWeights } from './efficientnet-weights.js';
@@ -50,6 +52,7 @@ abstract class MobileBackbone extends Backbone {
   abstract override readonly featureSize: number;
   readonly classifierPrefixes = ['classifier.', '_fc.'];
   override readonly namings: readonly Naming[];
+  override readonly transformersForm: TransformersForm | null;
   readonly convStem: PaddedConv;
   readonly bn1: nn.BatchNorm2d;
   readonly blocks: Stage[];
@@ -69,6 +72,7 @@ abstract class MobileBackbone extends Backbone {
     this.bn1 = batchNorm(stem, this.context);
     this.blocks = stages.map((plans) => new Stage(plans, this.context));
     this.namings = efficientnetNamings(stages);
+    this.transformersForm = efficientnetTransformersForm(shape);
     this.setDropPath(dropPath);
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 
 /** Blocks in the four stages (He et al., arXiv 1512.03385, table 1). */
 export const resnets = {
@@ -38,4 +39,14 @@ const config = z.object({
 export function resnetShapeOfConfig(given: unknown): ResNetShape {
   const { layer_type: block, depths, hidden_sizes } = config.parse(given);
   return { block, depths, channels: hidden_sizes.map((size) => (block === 'basic' ? size : size / 4)) };
+}
+
+/** The other way round. */
+export function resnetTransformersForm({ block, depths, channels }: Required<ResNetShape>): TransformersForm {
+  const sizes = channels.map((within) => (block === 'basic' ? within : within * 4));
+  const config = { layer_type: block, depths, hidden_sizes: sizes, embedding_size: 64 };
+  return {
+    naming: "transformers' ResNet",
+    config: { architectures: ['ResNetModel'], model_type: 'resnet', ...config },
+  };
 }

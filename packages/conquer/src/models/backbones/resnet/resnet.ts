@@ -4,10 +4,11 @@ import { type InputFormat, imageNetInput } from '../../input-format.js';
 import { BasicBlock, Bottleneck, convolution, inLayoutFor, runStage } from '../../layers/residual-blocks.js';
 import type { Naming } from '../../weights/naming.js';
 import type { PublishedWeights } from '../../weights/published-weights.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 import { Backbone, backbonePart, type DropPathContext, dropPathOption } from '../backbone.js';
 import { family } from '../family.js';
 import { resnetNaming } from './resnet-naming.js';
-import { type ResNetName, type ResNetShape, resnets } from './resnet-shape.js';
+import { type ResNetName, type ResNetShape, resnets, resnetTransformersForm } from './resnet-shape.js';
 import { resnetWeights } from './resnet-weights.js';
 
 /**
@@ -18,6 +19,7 @@ export class ResNet extends Backbone {
   readonly featureSize: number;
   readonly classifierPrefixes = ['fc.'];
   override readonly namings: readonly Naming[];
+  override readonly transformersForm: TransformersForm;
   readonly conv1: nn.Conv2d;
   readonly bn1: nn.BatchNorm2d;
   readonly layer1: nn.Layer[];
@@ -51,6 +53,7 @@ export class ResNet extends Backbone {
         return block;
       });
     this.namings = [resnetNaming(block)];
+    this.transformersForm = resnetTransformersForm({ block, depths, channels });
     this.conv1 = convolution(3, 64, 7, 2, options);
     this.bn1 = new nn.BatchNorm2d(64, {
       frozen: options.frozenBatchNorm ?? false,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Activation } from '../../layers/activation.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 import type { ViTShape } from './vit-shape.js';
 
 /** transformers' names of nonlinearities. */
@@ -84,5 +85,32 @@ export function vitShapeOfConfig(given: unknown): ViTShape {
     mlp: read.intermediate_size ?? Math.round(width * (read.mlp_ratio ?? 4)),
     ...kind,
     ...(read.layer_norm_eps !== undefined && { eps: read.layer_norm_eps }),
+  };
+}
+
+/** The other way round, of plain vision transformers; null: transformers has no class of this shape, or its files are not written. */
+export function vitTransformersForm(shape: ViTShape): TransformersForm | null {
+  const { width, depth, heads, patch, size, mlp = 4 * width, qkvBias = true, eps = 1e-6 } = shape;
+  const { classToken = true, registers = 0, prefixPositions = true, preNorm = false, pool = 'token' } = shape;
+  const { projection = null, layerScale = false, activation = 'gelu' } = shape;
+  if (!classToken || registers > 0 || !prefixPositions || preNorm || pool !== 'token' || projection !== null)
+    return null;
+  const act = Object.entries(hiddenActivations).find(([, own]) => own === activation);
+  if (act === undefined) return null;
+  const shared = {
+    ...{ hidden_size: width, num_hidden_layers: depth, num_attention_heads: heads },
+    ...{ patch_size: patch, image_size: size, hidden_act: act[0], qkv_bias: qkvBias, layer_norm_eps: eps },
+  };
+  if (!layerScale) {
+    const config = { ...shared, intermediate_size: mlp };
+    return {
+      naming: "transformers' ViT",
+      config: { architectures: ['ViTModel'], model_type: 'vit', ...config },
+    };
+  }
+  return {
+    naming: "transformers' DINOv2",
+    config: { architectures: ['Dinov2Model'], model_type: 'dinov2', ...shared, mlp_ratio: mlp / width },
+    unused: { 'embeddings.mask_token': [1, width] },
   };
 }

@@ -3,6 +3,10 @@ import type { Naming, NamingRule } from '../../weights/naming.js';
 
 /** One below the other: queries, keys and values of a layer each as one of all three. */
 const stacked = (parts: readonly Tensor[]) => cat([...parts], 0);
+const unstacked = (whole: Tensor, count: number) => {
+  const rows = whole.size(0) / count;
+  return Array.from({ length: count }, (_, i) => whole.narrow(0, i * rows, rows));
+};
 
 /** Rows of one of three equal parts, or of `count` of them. */
 const thirds =
@@ -17,11 +21,12 @@ const shaped =
   ([stored]: readonly Tensor[]) =>
     (stored as Tensor).reshape(shape);
 
-const rule = (own: RegExp, names: readonly string[], make?: NamingRule['make']): NamingRule => ({
-  own,
-  names,
-  make,
-});
+const rule = (
+  own: RegExp,
+  names: readonly string[],
+  make?: NamingRule['make'],
+  split?: NamingRule['split'],
+): NamingRule => ({ own, names, make, split });
 
 /** The parts of a block that transformers names alike in ViT and both DINOv2. */
 const encoderLayer = (block: { norm1: string; norm2: string; fc1: string; fc2: string }) => {
@@ -31,6 +36,7 @@ const encoderLayer = (block: { norm1: string; norm2: string; fc1: string; fc2: s
       /^blocks\.(\d+)\.attn\.qkv\.(\w+)$/,
       ['query', 'key', 'value'].map((part) => `${layer}.attention.attention.${part}.$2`),
       stacked,
+      unstacked,
     ),
     rule(/^blocks\.(\d+)\.attn\.proj\.(\w+)$/, [`${layer}.attention.output.dense.$2`]),
     rule(/^blocks\.(\d+)\.norm1\.(\w+)$/, [`${layer}.${block.norm1}.$2`]),

@@ -9,10 +9,12 @@ import { resamplePositions } from '../../layers/position-table.js';
 import { runStage } from '../../layers/residual-blocks.js';
 import type { TokenShape } from '../../tunings/prompts.js';
 import type { Naming } from '../../weights/naming.js';
+import type { TransformersForm } from '../../weights/transformers-form.js';
 import { Backbone, type BackboneContext, type DropPathContext, dropPathOption } from '../backbone.js';
 import { family } from '../family.js';
 import { clipWeights } from './clip-weights.js';
 import { siglipWeights } from './siglip-weights.js';
+import { vitTransformersForm } from './vit-config.js';
 import { vitNamings } from './vit-naming.js';
 import type { ViTShape } from './vit-shape.js';
 import { vitWeights } from './vit-weights.js';
@@ -85,6 +87,7 @@ export class ViT extends Backbone {
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.', 'fc_norm.'];
   override readonly namings: readonly Naming[] = vitNamings;
+  override readonly transformersForm: TransformersForm | null;
   override readonly smallestSide: number;
   readonly clsToken: Tensor | null;
   readonly regToken: Tensor | null;
@@ -111,6 +114,7 @@ export class ViT extends Backbone {
     const token = (count: number) =>
       nn.init.normal_(nn.parameter(empty([1, count, width], { device })), 0, 1e-6, { generator });
     this.smallestSide = patch;
+    this.transformersForm = vitTransformersForm(shape);
     this.prefix = (classToken ? 1 : 0) + registers;
     this.clsToken = classToken ? token(1) : null;
     this.regToken = registers > 0 ? token(registers) : null;
