@@ -123,6 +123,9 @@ NAPI_MODULE_INIT() {
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
     conquer::register_normalize_rows(env, exports);
+    conquer::register_row_distances(env, exports);
+    conquer::register_self_products(env, exports);
+    conquer::register_softmax_mean(env, exports);
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
     conquer::register_batched_products();

@@ -154,6 +154,9 @@ void register_centroid_bounds(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
 void register_normalize_rows(napi_env env, napi_value exports);
+void register_row_distances(napi_env env, napi_value exports);
+void register_self_products(napi_env env, napi_value exports);
+void register_softmax_mean(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
 void register_blocked_layout(napi_env env, napi_value exports);
 void register_batched_products();  // which are libtorch's own operators

@@ -2,34 +2,14 @@
 // some twenty for the gradient, and nearly every loss does it, of embeddings and of class weights.
 #include "environment.h"
 #include "normalize-rows-kernel.h"
-#include "parallel.h"
+#include "row-passes.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-
 namespace conquer {
 namespace {
-
-// Below so many numbers a thread takes longer to start than to do its part.
-constexpr int64_t kPiece = 1 << 17;
-
-// body(begin, end, pointer offsets in elements) over pieces of the rows.
-template <typename F>
-void over_rows(int64_t rows, int64_t columns, const F& body) {
-  in_parallel(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, columns)), body);
-}
-
-template <typename F>
-void by_type(at::ScalarType type, const F& body) {
-  if (type == at::kFloat) {
-    body(float());
-  } else {
-    body(double());
-  }
-}
 
 struct NormalizeRows : public torch::autograd::Function<NormalizeRows> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, double eps) {
@@ -76,10 +56,7 @@ napi_value normalize_rows_of(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
     const at::Tensor& x = to_tensor(env, arguments[0]);
-    const bool fits = (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.layout() == at::kStrided;
-    if (!fits || x.dim() < 1 || !x.device().is_cpu() || !x.is_contiguous() || x.is_neg()) {
-      throw std::runtime_error("x must be (…, D), float32 or float64, contiguous and on the CPU");
-    }
+    require_rows(x, "x");
     FlushDenormals flush(Environment::of(env));
     return from_tensor(env, NormalizeRows::apply(x, to_double(env, arguments[1], "eps")));
   });

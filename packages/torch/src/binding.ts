@@ -138,6 +138,16 @@ export interface Native {
   ): boolean;
 
   normalizeRows(x: Handle, eps: number): Handle;
+  rowDistances(
+    x: Handle,
+    y: Handle,
+    from: Int32Array,
+    to: Int32Array,
+    shift: number,
+    leastSquare: number,
+  ): Handle;
+  selfProducts(x: Handle): Handle;
+  softmaxMean(x: Handle, temperature: number): Handle;
   imagesFromPixels(pixels: Handle): Handle;
   mixColors(images: Handle, matrices: Float32Array): Handle;
 

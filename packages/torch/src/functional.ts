@@ -1,5 +1,6 @@
 import { gradEnabled, noGrad } from './autograd.js';
 import { native } from './binding.js';
+import { hasPasses } from './own-passes.js';
 import type { Generator } from './random.js';
 import { scope } from './scope.js';
 import { aten, Tensor } from './tensor.js';
@@ -217,8 +218,7 @@ export function normalize(x: Tensor, options: NormalizeOptions = {}): Tensor {
 }
 
 /** Whether a gradient of x is to be had, for which there is one pass of our own. */
-const trainsOnCpu = (x: Tensor) =>
-  gradEnabled() && x.requiresGrad && x.device === 'cpu' && (x.dtype === 'float32' || x.dtype === 'float64');
+const trainsOnCpu = (x: Tensor) => gradEnabled() && x.requiresGrad && hasPasses(x);
 
 export interface CrossEntropyOptions {
   /** The share of the target that is spread evenly over all classes, 0…1; default 0. */

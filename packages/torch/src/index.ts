@@ -36,6 +36,8 @@ export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { Generator, manualSeed } from './random.js';
 export { type OperatorCall, recordOperators } from './recording.js';
+export { type RowDistanceOptions, rowDistances } from './row-distances.js';
+export { rowProducts } from './row-products.js';
 export {
   cudaDeviceCount,
   cudaIsAvailable,
@@ -58,5 +60,6 @@ export {
 } from './serialization/safetensors.js';
 export { SerializationError } from './serialization/serialization-error.js';
 export { StateDictFile, type StoredTensor } from './serialization/state-dict-file.js';
+export { softmaxMean } from './softmax-mean.js';
 export { aten, type NestedNumbers, Tensor, type ValuesIndices } from './tensor.js';
 export { F, nn, optim };

@@ -1,4 +1,4 @@
-import { F, scope, type Tensor } from '@conquer-dml/torch';
+import { F, rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -66,7 +66,7 @@ export class AngularLoss extends Loss {
     const x = F.normalize(of.embeddings);
     const y = reference === of ? x : F.normalize(reference.embeddings);
     const squaredTangent = Math.tan((this.alphaDegrees * Math.PI) / 180) ** 2;
-    const similarities = x.matmul(y.t());
+    const similarities = rowProducts(x, y);
     const ofAnchors = similarities.indexSelect(0, anchors);
     const ofPositives =
       reference === of ? similarities.indexSelect(0, positives) : y.indexSelect(0, positives).matmul(y.t());

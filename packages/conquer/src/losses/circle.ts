@@ -1,4 +1,4 @@
-import { arange, aten, noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { arange, aten, noGrad, rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -70,7 +70,7 @@ export class CircleLoss extends Loss {
     return scope(() => {
       const reference = this.usesReference ? of : anchors;
       checkPair('circle loss', anchors, reference, true);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const similarities = rowProducts(anchors.embeddings, reference.embeddings);
       if (this.over === 'anchors' && mined === null) {
         const others = notNegative('circle loss', anchors, reference);
         const { rows, present, isFull } = classMembers(anchors, reference, false);

@@ -2,9 +2,9 @@ import { scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import type { Mined } from '../tuples.js';
-import { pairDistance } from './distance.js';
-import { Loss, lossPart, selectKnownPairs, selectTuples } from './loss.js';
+import { asPairs, type Mined } from '../tuples.js';
+import { pairDistances } from './distance.js';
+import { knownPairs, Loss, lossPart, minedTuples } from './loss.js';
 
 const options = z.strictObject({
   posMargin: z.number().min(0).default(0).describe('a positive pair nearer than this has no loss'),
@@ -38,30 +38,17 @@ export class ContrastiveLoss extends Loss {
 
   forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      if (of.pairs) return this.ofKnownPairs(of, reference);
-      const { anchors, positives, negatives } = selectTuples('contrastive', of, reference, mined);
-      const together = pairDistance(anchors, positives).sub(this.posMargin).relu().mean();
-      const apart = pairDistance(anchors, negatives).neg().add(this.negMargin).relu().mean();
+      const { positiveAnchors, positives, negativeAnchors, negatives } = of.pairs
+        ? knownPairs('contrastive', of, reference)
+        : asPairs(minedTuples('contrastive', of, reference, mined));
+      const distances = (anchors: Int32Array, others: Int32Array) =>
+        pairDistances(of.embeddings, reference.embeddings, anchors, others);
+      // Of known pairs there may be none of a kind: its mean is 0.
+      const mean = (hinges: Tensor) => hinges.sum().div(Math.max(1, hinges.numel()));
+      const together = mean(distances(positiveAnchors, positives).sub(this.posMargin).relu());
+      const apart = mean(distances(negativeAnchors, negatives).neg().add(this.negMargin).relu());
       return together.add(apart);
     });
-  }
-
-  /** The same of pairs that are known: each kind has its own mean, 0 where there is none. */
-  private ofKnownPairs(of: Rows, reference: Rows): Tensor {
-    const { same, different } = selectKnownPairs('contrastive', of, reference);
-    const mean = (hinges: Tensor) => hinges.sum().div(Math.max(1, hinges.numel()));
-    const together = mean(
-      pairDistance(...same)
-        .sub(this.posMargin)
-        .relu(),
-    );
-    const apart = mean(
-      pairDistance(...different)
-        .neg()
-        .add(this.negMargin)
-        .relu(),
-    );
-    return together.add(apart);
   }
 }
 

@@ -1,6 +1,6 @@
-import { aten, type Tensor } from '@conquer-dml/torch';
+import { rowDistances, type Tensor } from '@conquer-dml/torch';
 
-/** PyTorch's pairwise_distance of paired rows, (T, D), (T, D) → (T,): the norm of a - b + 1e-6. */
-export function pairDistance(a: Tensor, b: Tensor): Tensor {
-  return aten.pairwise_distance(a, b, 2, 1e-6, false);
+/** PyTorch's pairwise_distance of listed pairs of rows: (A, D), (N, D), (P,), (P,) → (P,), the norm of a - b + 1e-6. */
+export function pairDistances(a: Tensor, b: Tensor, rowsOfA: Int32Array, rowsOfB: Int32Array): Tensor {
+  return rowDistances(a, b, rowsOfA, rowsOfB, { shift: 1e-6 });
 }

@@ -1,4 +1,4 @@
-import { aten, type Tensor } from '@conquer-dml/torch';
+import { aten, rowProducts, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { poincareDistances } from '../neighbours/poincare.js';
 import type { Rows } from '../rows.js';
@@ -15,22 +15,24 @@ interface Distance {
 /** Of which the root's gradient is still finite. */
 const LEAST_SQUARE = 1e-12;
 
-const products = (anchors: Tensor, reference: Tensor) => anchors.matmul(reference.t());
-/** |x - y|² = |x|² + |y|² - 2 x·y, in one pass over (A, N) behind the product. */
-const squares = (x: Tensor, y: Tensor) =>
-  aten.addmm(x.square().sum(1, true).add(y.square().sum(1)), x, y.t(), 1, -2);
+/** |x - y|² = |x|² + |y|² - 2 x·y */
+function squares(x: Tensor, y: Tensor): Tensor {
+  const ofX = x.square().sum(1);
+  const ofY = x === y ? ofX : y.square().sum(1);
+  return aten.add$Tensor(ofX.unsqueeze(1).add(ofY), rowProducts(x, y), -2);
+}
 
 /** What a loss of pairs can compare rows by: they are of length 1, but for the inner product. */
 export const distances = {
   cosine: {
     help: 'the cosine of the angle between two rows',
     isSimilarity: true,
-    between: products,
+    between: rowProducts,
   },
   'inner-product': {
     help: 'the inner product of rows as they were before they were scaled to length 1',
     isSimilarity: true,
-    between: products,
+    between: rowProducts,
   },
   euclidean: {
     help: 'the Euclidean distance',
@@ -71,6 +73,9 @@ export function similaritiesBy(
   const rowsOf = ({ embeddings, raw }: Rows) => (name === 'inner-product' && raw ? raw : embeddings);
   const [a, b] = [rowsOf(anchors), rowsOf(reference)];
   const { between, isSimilarity }: Distance = distances[name];
+  if (!isSimilarity) return between(a, b).div(-temperature);
   // There are fewer numbers in rows than in pairs.
-  return isSimilarity ? between(a.div(temperature), b) : between(a, b).div(-temperature);
+  if (a !== b) return between(a.div(temperature), b);
+  const scaled = a.div(Math.sqrt(temperature));
+  return between(scaled, scaled);
 }

@@ -1,4 +1,4 @@
-import { scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
+import { rowProducts, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -62,8 +62,7 @@ export class FastApLoss extends Loss {
       const having = counts.reduce((sum, count) => sum + Number(count > 0), 0);
       if (having === 0) return nothingToLearn(anchors);
       // In steps from the first node: |x - y|² = 2 - 2 x·y. Rounding may leave the ends.
-      const steps = anchors.embeddings
-        .matmul(reference.embeddings.t())
+      const steps = rowProducts(anchors.embeddings, reference.embeddings)
         .sub(1)
         .mul((-2 * this.numBins) / FARTHEST)
         .clamp({ min: 0, max: this.numBins });

@@ -1,4 +1,4 @@
-import { scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { rowProducts, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -44,7 +44,7 @@ export class HistogramLoss extends Loss {
       throw new Error('histogram loss: the batch has no positive and negative pair; skip such batches');
     return scope(() => {
       const masks = pairMasks('histogram loss', anchors, reference);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const similarities = rowProducts(anchors.embeddings, reference.embeddings);
       const positives = this.histogram(similarities.maskedSelect(masks.positives));
       const negatives = this.histogram(similarities.maskedSelect(masks.negatives));
       return negatives.mul(positives.cumsum(0)).sum();

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { checkRows } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
-import { pairDistance } from './distance.js';
+import { pairDistances } from './distance.js';
 import { Loss, lossPart } from './loss.js';
 import { nothingToLearn } from './nothing-to-learn.js';
 
@@ -46,15 +46,13 @@ export class KoLeoLoss extends Loss {
     if (!this.hasEnough(rows)) return nothingToLearn(rows);
     return scope(() => {
       const { embeddings } = rows;
+      const own = rows.labels.map((_, row) => row);
       const nearest = noGrad(() => {
-        const own = tensor(
-          rows.labels.map((_, row) => row),
-          { dtype: 'int64', device: embeddings.device },
-        );
+        const diagonal = tensor(own, { dtype: 'int64', device: embeddings.device }).unsqueeze(1);
         const similarities = embeddings.matmul(embeddings.t());
-        return similarities.scatter_(1, own.unsqueeze(1), Number.NEGATIVE_INFINITY).argmax(1);
+        return similarities.scatter_(1, diagonal, Number.NEGATIVE_INFINITY).argmax(1).to('int32');
       });
-      const distances = pairDistance(embeddings, embeddings.indexSelect(0, nearest));
+      const distances = pairDistances(embeddings, embeddings, own, nearest.toTypedArray() as Int32Array);
       return distances.add(this.eps).log().mean().neg();
     });
   }

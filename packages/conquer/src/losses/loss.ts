@@ -6,7 +6,7 @@ import { type Cutoff, type MiningBounds, usualBounds } from '../mining-bounds.js
 import type { Ball } from '../neighbours/poincare.js';
 import type { AnyPart, Part } from '../part.js';
 import { batchRows, type Labelled, type Rows } from '../rows.js';
-import { asTuples, countOf, type Mined } from '../tuples.js';
+import { asTuples, countOf, type Mined, type Pairs, type Tuples } from '../tuples.js';
 
 /**
  * A metric loss: of anchors, compared with a reference set. The set is the batch itself, what a memory keeps of earlier
@@ -97,8 +97,6 @@ export interface LossFacts {
   readonly usesTuples?: boolean;
   /** Whether it has parameters of its own. */
   readonly learns?: boolean;
-  /** Where pytorch-metric-learning, the authors' code and the paper are not one, what this is; for the docs. */
-  readonly differs?: string;
 }
 
 /** What a loss of the list has to say. */
@@ -114,31 +112,34 @@ export function lossPart<const Name extends string, Shape extends z.ZodRawShape,
   return definition;
 }
 
-/** The embeddings of both images of each pair: (P, D) twice of the same, (N, D) twice of different ones. */
-export interface PairEmbeddings {
-  same: [Tensor, Tensor];
-  different: [Tensor, Tensor];
-}
-
 /**
  * The pairs that are known of anchors and reference rows.
  *
  * @throws Error where nothing is known of them
  * @throws UserError for labels that do not belong to the embeddings, see checkPair
  */
-export function selectKnownPairs(loss: string, anchors: Rows, reference: Rows): PairEmbeddings {
+export function knownPairs(loss: string, anchors: Rows, reference: Rows): Pairs {
   checkPair(`${loss} loss`, anchors, reference, true, true);
   const known = anchors.pairs?.among(anchors.imageIds, reference.imageIds);
   if (!known || countOf(known) === 0)
     throw new Error(`${loss} loss: expected at least one known pair, got none; skip batches without`);
-  return {
-    same: [selectRows(anchors, known.positiveAnchors), selectRows(reference, known.positives)],
-    different: [selectRows(anchors, known.negativeAnchors), selectRows(reference, known.negatives)],
-  };
+  return known;
 }
 
-const selectRows = ({ embeddings }: Rows, rows: Int32Array): Tensor =>
-  embeddings.indexSelect(0, tensor(rows, { dtype: 'int64', device: embeddings.device }));
+/**
+ * What was mined, as tuples.
+ *
+ * @throws Error without any
+ * @throws UserError for labels that do not belong to the embeddings, see checkPair
+ */
+export function minedTuples(loss: string, anchors: Rows, reference: Rows, mined: Mined | null): Tuples {
+  checkPair(`${loss} loss`, anchors, reference, true);
+  const tuples = mined && asTuples(mined);
+  if (!tuples || tuples.anchors.length === 0) {
+    throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
+  }
+  return tuples;
+}
 
 /** The embeddings (T, D) of the three images of each tuple. */
 export interface TupleEmbeddings {
@@ -147,24 +148,19 @@ export interface TupleEmbeddings {
   negatives: Tensor;
 }
 
-/**
- * @throws Error without any tuple
- * @throws UserError for labels that do not belong to the embeddings, see checkPair
- */
+/** The rows of what was mined. @throws as minedTuples does */
 export function selectTuples(
   loss: string,
   anchors: Rows,
   reference: Rows,
   mined: Mined | null,
 ): TupleEmbeddings {
-  checkPair(`${loss} loss`, anchors, reference, true);
-  const tuples = mined && asTuples(mined);
-  if (!tuples || tuples.anchors.length === 0) {
-    throw new Error(`${loss} loss: expected at least one tuple, got none; skip batches without tuples`);
-  }
+  const tuples = minedTuples(loss, anchors, reference, mined);
+  const select = ({ embeddings }: Rows, rows: Int32Array) =>
+    embeddings.indexSelect(0, tensor(rows, { dtype: 'int64', device: embeddings.device }));
   return {
-    anchors: selectRows(anchors, tuples.anchors),
-    positives: selectRows(reference, tuples.positives),
-    negatives: selectRows(reference, tuples.negatives),
+    anchors: select(anchors, tuples.anchors),
+    positives: select(reference, tuples.positives),
+    negatives: select(reference, tuples.negatives),
   };
 }

@@ -1,13 +1,13 @@
 import { UserError } from '@conquer-dml/run';
-import { nn, ones, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { nn, ones, rowDistances, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import type { Compat } from '../compat.js';
 import type { Cutoff } from '../mining-bounds.js';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
-import { asTuples, type Mined } from '../tuples.js';
-import { Loss, type LossContext, lossPart, selectKnownPairs, selectTuples } from './loss.js';
+import { asPairs, type Mined } from '../tuples.js';
+import { knownPairs, Loss, type LossContext, lossPart, minedTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z.number().min(0).default(0.2).describe('α: how far from the boundary a pair has to be'),
@@ -70,49 +70,33 @@ export class MarginLoss extends Loss {
 
   forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      if (of.pairs && this.takesKnownPairs) return this.ofKnownPairs(of, reference);
-      const { anchors, positives, negatives } = selectTuples('margin', of, reference, mined);
-      const ofAnchors = this.perClass ? this.betaOfAnchors(of, mined as Mined) : this.beta;
+      const { positiveAnchors, positives, negativeAnchors, negatives } =
+        of.pairs && this.takesKnownPairs
+          ? knownPairs('margin', of, reference)
+          : asPairs(minedTuples('margin', of, reference, mined));
+      // The 1e-8 bounds the root's gradient.
+      const distances = (anchors: Int32Array, others: Int32Array) =>
+        rowDistances(of.embeddings, reference.embeddings, anchors, others, { leastSquare: 1e-8 });
+      const ofAnchors = this.perClass ? this.betaOfAnchors(of, positiveAnchors) : this.beta;
       const beta = this.#asCollection ? ofAnchors.to('float32') : ofAnchors;
       const regularisation = beta.norm(1).mul(this.nu);
-      const positiveLoss = distance(anchors, positives).sub(beta).add(this.margin).relu();
-      const negativeLoss = beta.sub(distance(anchors, negatives)).add(this.margin).relu();
+      const positiveLoss = distances(positiveAnchors, positives).sub(beta).add(this.margin).relu();
+      const negativeLoss = beta.sub(distances(negativeAnchors, negatives)).add(this.margin).relu();
 
       const [farPositive, nearNegative] = [positiveLoss.gt(0), negativeLoss.gt(0)];
       const active = this.#asCollection
         ? farPositive.logicalOr(nearNegative).sum()
         : farPositive.sum().add(nearNegative.sum());
-      const total = positiveLoss
-        .add(negativeLoss)
+      return positiveLoss
         .sum()
-        .add(regularisation.mul(active.gt(0)));
-      return total.div(active.clamp({ min: 1 }));
+        .add(negativeLoss.sum())
+        .add(regularisation.mul(active.gt(0)))
+        .div(active.clamp({ min: 1 }));
     });
   }
 
-  /** The same of pairs that are known, each counted once. */
-  private ofKnownPairs(of: Rows, reference: Rows): Tensor {
-    const { same, different } = selectKnownPairs('margin', of, reference);
-    const far = distance(...same)
-      .sub(this.beta)
-      .add(this.margin)
-      .relu();
-    const near = this.beta
-      .sub(distance(...different))
-      .add(this.margin)
-      .relu();
-    const active = far.gt(0).sum().add(near.gt(0).sum());
-    const regularisation = this.beta.norm(1).mul(this.nu).mul(active.gt(0));
-    return far
-      .sum()
-      .add(near.sum())
-      .add(regularisation)
-      .div(active.clamp({ min: 1 }));
-  }
-
-  /** (T,) */
-  private betaOfAnchors(of: Rows, mined: Mined): Tensor {
-    const { anchors } = asTuples(mined);
+  /** Of each tuple: (T,), from its anchor (T,). */
+  private betaOfAnchors(of: Rows, anchors: Int32Array): Tensor {
     const classes = classTargets('margin loss', of, this.beta.size(0));
     const rows = tensor(anchors, { dtype: 'int64', device: of.embeddings.device });
     return this.beta.indexSelect(0, classes.indexSelect(0, rows));
@@ -135,11 +119,6 @@ export class MarginLoss extends Loss {
       );
     };
   }
-}
-
-/** Euclidean distances of paired rows: (T, D), (T, D) → (T,). The 1e-8 bounds the root's gradient. */
-function distance(a: Tensor, b: Tensor): Tensor {
-  return a.sub(b).square().sum(1).add(1e-8).sqrt();
 }
 
 export const margin = lossPart({

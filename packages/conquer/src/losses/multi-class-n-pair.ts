@@ -1,4 +1,4 @@
-import { scope, type Tensor } from '@conquer-dml/torch';
+import { rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -54,7 +54,7 @@ export class MultiClassNPairLoss extends Loss {
 
 /** The mean over the pairs of log(1 + Σ_n exp(x_a·x_n - x_a·x_p)): a scalar. */
 export function nPairTerm(of: Rows, reference: Rows, { anchors, positives, negatives }: PairSets): Tensor {
-  const similarities = of.embeddings.matmul(reference.embeddings.t()).indexSelect(0, anchors);
+  const similarities = rowProducts(of.embeddings, reference.embeddings).indexSelect(0, anchors);
   const toPositive = similarities.gather(1, positives.unsqueeze(1));
   return logOnePlusSumExp(similarities.sub(toPositive), negatives).mean();
 }

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -77,7 +77,7 @@ export class MultiSimilarityLoss extends Loss {
       );
     return scope(() => {
       const masks = pairMasks('multi-similarity loss', anchors, reference, mined);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const similarities = rowProducts(anchors.embeddings, reference.embeddings);
       const hard = this.margin === null ? masks : hardPairs(similarities, masks, this.margin);
       const above = similarities.sub(this.threshold);
       const pull = logOnePlusSumExp(above.mul(-this.posWeight), hard.positives).div(this.posWeight);

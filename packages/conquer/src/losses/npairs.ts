@@ -1,4 +1,4 @@
-import { nn, ones, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { nn, ones, rowProducts, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import { countPairs, type Labelled, type Rows } from '../rows.js';
@@ -43,7 +43,7 @@ export class NPairsLoss extends Loss {
       throw new Error('npairs loss: the batch has no positive pair; skip such batches');
     return scope(() => {
       const { positives, same } = pairMasks('npairs loss', anchors, reference);
-      const scaled = anchors.embeddings.matmul(reference.embeddings.t()).mul(this.alpha);
+      const scaled = rowProducts(anchors.embeddings, reference.embeddings).mul(this.alpha);
       const others = scaled.maskedFill(same, -Infinity);
       const counts = positives.sum(1);
       const meanPositive = scaled

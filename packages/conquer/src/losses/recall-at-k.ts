@@ -5,6 +5,7 @@ import { OptionError } from '../option-error.js';
 import { withDefaults } from '../part.js';
 import { hasOneLabel, type Labelled, type Rows } from '../rows.js';
 import { classMembers } from './class-members.js';
+import { similaritiesBy } from './distances.js';
 import { Loss, type LossContext, lossPart } from './loss.js';
 import { nothingToLearn } from './nothing-to-learn.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
@@ -90,7 +91,7 @@ export class RecallAtKLoss extends Loss {
     const { rows, present, counts } = classMembers(anchors, reference, false);
     const having = counts.reduce((sum, count) => sum + Number(count > 0), 0);
     if (having === 0) return nothingToLearn(anchors);
-    const similarities = anchors.embeddings.div(this.temperature).matmul(reference.embeddings.t());
+    const similarities = similaritiesBy('cosine', anchors, reference, this.temperature);
     const own = similarities.gather(1, rows);
     const above = similarities.unsqueeze(1).sub(own.unsqueeze(2)).sigmoid();
     // σ(0), of the image itself, is 1/2.

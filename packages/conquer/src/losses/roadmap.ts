@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
@@ -78,7 +78,7 @@ export class RoadmapLoss extends Loss {
   forward(anchors: Rows, reference: Rows): Tensor {
     return scope(() => {
       const alike = notNegative('roadmap loss', anchors, reference);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const similarities = rowProducts(anchors.embeddings, reference.embeddings);
       // In the place of what is no negative, so far below all that it counts nothing.
       const ofNegatives = similarities.maskedFill(alike, FAR_BELOW);
       const calibration = this.calibration(similarities, ofNegatives, anchors, reference);

@@ -4,6 +4,7 @@ import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
 import type { Labelled, Rows } from '../rows.js';
 import { type ClassMembers, classMembers } from './class-members.js';
+import { similaritiesBy } from './distances.js';
 import { Loss, lossPart } from './loss.js';
 import { nothingToLearn } from './nothing-to-learn.js';
 import { hasPositivesAndNegatives } from './pair-masks.js';
@@ -52,7 +53,7 @@ export class SmoothApLoss extends Loss {
     return scope(() => {
       const members = classMembers(anchors, reference, true);
       // Over t: there are fewer numbers in rows than in what is compared.
-      const similarities = anchors.embeddings.div(this.temperature).matmul(reference.embeddings.t());
+      const similarities = similaritiesBy('cosine', anchors, reference, this.temperature);
       const own = similarities.gather(1, members.rows);
       // σ(0), of the image itself, is 1/2.
       const above = (others: Tensor) => others.unsqueeze(1).sub(own.unsqueeze(2)).sigmoid();

@@ -1,4 +1,4 @@
-import { aten, F, full, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { aten, F, full, scope, softmaxMean, type Tensor, tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { classTargets } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -82,7 +82,7 @@ export class SoftTripleLoss extends Loss {
         numClasses,
         perClass,
       ]);
-      const similarities = F.softmax(toCentres.div(this.gamma), 2).mul(toCentres).sum(2);
+      const similarities = softmaxMean(toCentres, this.gamma);
       const margins = full([rows.labels.length, 1], -this.margin, { dtype, device });
       const logits = aten.scatter_add(similarities, 1, targets.unsqueeze(1), margins).mul(this.scale);
       const loss = weighedCrossEntropy(logits, targets, imageWeights(rows, mined));

@@ -1,4 +1,4 @@
-import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, rowProducts, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { checkPair } from '../batch-labels.js';
 import { withDefaults } from '../part.js';
@@ -66,7 +66,7 @@ export class ThresholdConsistentMarginLoss extends Loss {
   forward(anchors: Rows, reference: Rows, mined: Mined | null = null): Tensor {
     return scope(() => {
       checkPair('threshold-consistent-margin loss', anchors, reference, true, true);
-      const similarities = anchors.embeddings.matmul(reference.embeddings.t());
+      const similarities = rowProducts(anchors.embeddings, reference.embeddings);
       const only = mined ?? anchors.pairs?.among(anchors.imageIds, reference.imageIds) ?? null;
       if (only !== null) return this.ofMined(similarities, anchors, reference, only);
       const alike = notNegative('threshold-consistent-margin loss', anchors, reference);

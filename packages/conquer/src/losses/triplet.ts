@@ -1,10 +1,10 @@
-import { aten, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, rowDistances, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { withDefaults } from '../part.js';
 import type { Rows } from '../rows.js';
 import type { Mined } from '../tuples.js';
-import { pairDistance } from './distance.js';
-import { Loss, lossPart, selectTuples } from './loss.js';
+import { pairDistances } from './distance.js';
+import { Loss, lossPart, minedTuples } from './loss.js';
 
 const options = z.strictObject({
   margin: z.number().min(0).default(0.2).describe('how much farther than the positive a negative has to be'),
@@ -49,19 +49,16 @@ export class TripletLoss extends Loss {
 
   forward(of: Rows, reference: Rows, mined: Mined | null): Tensor {
     return scope(() => {
-      const { anchors, positives, negatives } = selectTuples('triplet', of, reference, mined);
-      const distance = this.squared ? squaredDistance : pairDistance;
-      const difference = distance(anchors, positives).sub(distance(anchors, negatives));
+      const { anchors, positives, negatives } = minedTuples('triplet', of, reference, mined);
+      const [a, b] = [of.embeddings, reference.embeddings];
+      const distance = (others: Int32Array) =>
+        this.squared ? rowDistances(a, b, anchors, others).square() : pairDistances(a, b, anchors, others);
+      const difference = distance(positives).sub(distance(negatives));
       const losses = this.soft ? aten.log1p(difference.exp()) : difference.add(this.margin).relu();
       if (!this.averageNonZeroOnly) return losses.mean();
       return losses.sum().div(losses.gt(0).sum().clamp({ min: 1 }));
     });
   }
-}
-
-/** (T, D), (T, D) → (T,) */
-function squaredDistance(a: Tensor, b: Tensor): Tensor {
-  return a.sub(b).square().sum(1);
 }
 
 export const triplet = lossPart({

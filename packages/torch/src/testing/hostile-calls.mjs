@@ -274,6 +274,17 @@ function attack(path, calls, seed) {
     normalizeRows() {
       return [floats(int(5), int(9)), pick([1e-12, 0, Number.NaN, -1])];
     },
+    rowDistances() {
+      const [rows, others, dimensions, pairs] = [1 + int(9), 1 + int(9), int(40), int(20)];
+      const listed = (below) => Int32Array.from({ length: pairs }, () => int(below));
+      return [floats(rows, dimensions), floats(others, dimensions), listed(rows), listed(others), 1e-6, 0];
+    },
+    selfProducts() {
+      return [floats(int(9), int(9))];
+    },
+    softmaxMean() {
+      return [floats(int(5), int(9)), pick([0.1, 0, Number.NaN, -1])];
+    },
     adam() {
       const shapes = Array.from({ length: int(4) }, () => [int(5), 1 + int(9)]);
       const lists = Array.from({ length: 4 }, () => shapes.map((shape) => floats(...shape)));
