@@ -171,16 +171,37 @@ function eachRerankedRanking(
   }
 }
 
-/** Of images by their distances, the ranks of those of a class. */
+/**
+ * Of images by their distances, the ranks of those of a class, ascending; of equally far ones the lower is first. Only they are
+ * sorted: every other image is counted before the first of them that is behind it.
+ */
 export function ranksBy(
   distances: Float64Array,
   leftOut: ReadonlySet<number>,
   galleryLabels: Int32Array,
   label: number,
 ): Int32Array {
-  const order = Int32Array.from(distances.keys()).filter((place) => !leftOut.has(place));
-  order.sort((a, b) => distances[a]! - distances[b]! || a - b);
-  const ranks: number[] = [];
-  for (const [rank, place] of order.entries()) if (galleryLabels[place] === label) ranks.push(rank + 1);
-  return Int32Array.from(ranks);
+  const hits: number[] = [];
+  for (const [place, own] of galleryLabels.entries())
+    if (own === label && !leftOut.has(place)) hits.push(place);
+  hits.sort((a, b) => distances[a]! - distances[b]! || a - b);
+  const isBehind = (hit: number, place: number) =>
+    distances[hit]! > distances[place]! || (distances[hit] === distances[place] && hit > place);
+  const before = new Int32Array(hits.length + 1);
+  const last = hits.length === 0 ? Number.NEGATIVE_INFINITY : distances[hits.at(-1)!]!;
+  for (let place = 0; place < distances.length; place++) {
+    if (distances[place]! > last || galleryLabels[place] === label || leftOut.has(place)) continue;
+    let [low, high] = [0, hits.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBehind(hits[middle]!, place)) high = middle;
+      else low = middle + 1;
+    }
+    before[low]!++;
+  }
+  let others = 0;
+  return Int32Array.from(hits, (_, at) => {
+    others += before[at]!;
+    return at + 1 + others;
+  });
 }

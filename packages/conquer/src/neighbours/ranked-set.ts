@@ -49,9 +49,7 @@ export function rankedByDistances(distances: ArrayLike<number>, count: number, w
 export function rankedByRows(embeddings: Tensor, width: number, stop?: StopCheck | undefined): RankedSet {
   const count = embeddings.size(0);
   const { indices, k } = nearestNeighbours(embeddings, embeddings, width, { stop });
-  const largest = largestSquares(embeddings, stop);
-  const divided = (squares: Float64Array, images: { start: number }, each: number) =>
-    squares.map((square, at) => square / (largest[images.start + Math.floor(at / each)]! || 1));
+  const divisors = largestSquares(embeddings, stop).map((square) => square || 1);
   return {
     count,
     width: k,
@@ -64,9 +62,8 @@ export function rankedByRows(embeddings: Tensor, width: number, stop?: StopCheck
           const gaps = found
             .sub(embeddings.narrow(0, image, 1))
             .square()
-            .sum(1)
-            .toNumbers();
-          return divided(gaps, { start: image }, others.length);
+            .sum(1);
+          return gaps.div(divisors[image]!).toNumbers();
         }),
       ),
     squaresOf: (images, others) =>
@@ -74,12 +71,15 @@ export function rankedByRows(embeddings: Tensor, width: number, stop?: StopCheck
         noGrad(() => {
           const block = embeddings.narrow(0, images.start, images.count);
           const all = embeddings.narrow(0, others.start, others.count);
-          return divided(squaredDistances(block, all).toNumbers(), images, others.count);
+          const own = tensor(divisors.slice(images.start, images.start + images.count), {
+            shape: [images.count, 1],
+            device: embeddings.device,
+          });
+          return squaredDistances(block, all).to({ dtype: 'float64' }).div(own).toNumbers();
         }),
       ),
   };
 }
-
 function largestSquares(embeddings: Tensor, stop: StopCheck | undefined): Float64Array {
   const count = embeddings.size(0);
   const rows = Math.max(1, Math.floor(BLOCK_NUMBERS / count));
