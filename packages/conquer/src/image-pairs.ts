@@ -19,16 +19,19 @@ export function countKinds({ same }: ImagePairs): { same: number; different: num
 /**
  * The pairs of which both images are kept, by where these are then.
  *
- * @param places for each image of the split its new position; -1: it is not kept
+ * @param kept the images that are, in their new order, by their positions
  */
-export function pairsAmong(pairs: ImagePairs, places: ArrayLike<number>): ImagePairs {
-  const kept = Int32Array.from(pairs.same.keys()).filter(
-    (pair) => places[pairs.first[pair]!]! >= 0 && places[pairs.second[pair]!]! >= 0,
+export function pairsAmong({ first, second, same }: ImagePairs, kept: Iterable<number>): ImagePairs {
+  const places = new Map<number, number>();
+  let row = 0;
+  for (const image of kept) places.set(image, row++);
+  const known = Int32Array.from(same.keys()).filter(
+    (pair) => places.has(first[pair]!) && places.has(second[pair]!),
   );
   return {
-    first: kept.map((pair) => places[pairs.first[pair]!]!),
-    second: kept.map((pair) => places[pairs.second[pair]!]!),
-    same: Uint8Array.from(kept, (pair) => pairs.same[pair]!),
+    first: known.map((pair) => places.get(first[pair]!)!),
+    second: known.map((pair) => places.get(second[pair]!)!),
+    same: Uint8Array.from(known, (pair) => same[pair]!),
   };
 }
 

@@ -68,6 +68,7 @@ export { interleaveLearners, type LearnerBatches } from './divide/interleave.js'
 export { reassignClusters } from './divide/reassign.js';
 export { DivisionSchedule, type ScheduleOptions } from './divide/schedule.js';
 export { type CalibrateOptions, calibrate, matchProbability, thresholdFor } from './evaluate/calibrate.js';
+export { calibratePairs } from './evaluate/calibrate-pairs.js';
 export { type ClassDistances, classDistances } from './evaluate/class-distances.js';
 export { countRelevant } from './evaluate/count-relevant.js';
 export { embedImages } from './evaluate/embed.js';

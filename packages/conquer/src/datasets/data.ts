@@ -59,5 +59,5 @@ export async function openData(
   }
   const whole = await openNamed(named, { ...context, everyClass }, 'data.dataset');
   const dataset = exclude === null ? whole : await withoutExcluded(whole, exclude, context.onWarning);
-  return withValidation(withClassRatio(dataset, classRatio), validationFraction);
+  return withValidation(withClassRatio(dataset, classRatio), validationFraction, context.onWarning);
 }

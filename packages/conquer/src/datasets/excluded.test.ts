@@ -60,3 +60,24 @@ describe('data.exclude', () => {
     await expect(opened('path,label\n,a\n')).rejects.toThrow(/line 2: expected the path/);
   });
 });
+
+it('leaves out the pairs of images that are left out', async () => {
+  const file = join(folder, 'pairs.csv');
+  const lines = ['a/0.png,a/1.png,1', 'a/1.png,a/2.png,1', 'a/2.png,b/0.png,0', 'b/0.png,c/0.png,0'];
+  writeFileSync(file, lines.join('\n'));
+  const exclude = join(temporaryFolder(), 'exclude.csv');
+  writeFileSync(exclude, 'path\na/0.png\nc/0.png\n');
+  const { train } = await openData(
+    { dataset: { name: 'pairs', file }, trainOn: 'all', exclude },
+    { seed: 1, onWarning: () => {} },
+  );
+  const listed = Array.from(train.pairs!.same, (same, pair) => [
+    train.paths[train.pairs!.first[pair]!]!.slice(-7),
+    train.paths[train.pairs!.second[pair]!]!.slice(-7),
+    same,
+  ]);
+  expect(listed).toEqual([
+    ['a/1.png', 'a/2.png', 1],
+    ['a/2.png', 'b/0.png', 0],
+  ]);
+});

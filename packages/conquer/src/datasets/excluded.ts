@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { commonFolder, counted, UserError } from '@conquer-dml/run';
+import { pairsAmong } from '../image-pairs.js';
 import { parseCsv } from './csv-rows.js';
 import type { Dataset, Split } from './dataset.js';
 import { readTextFile } from './text-file.js';
@@ -73,17 +74,19 @@ const keptOf = ({ paths }: Split, excluded: ReadonlySet<string>): number[] =>
 /** Classes keep their numbers, those without images too. */
 function keepingClasses(split: Split, excluded: ReadonlySet<string>): Split {
   const kept = keptOf(split, excluded);
-  const { labelSets, cameras } = split;
+  const { labelSets, cameras, pairs } = split;
   return {
     ...split,
     paths: kept.map((place) => split.paths[place]!),
     labels: Int32Array.from(kept, (place) => split.labels[place]!),
     ...(labelSets && { labelSets: kept.map((place) => labelSets[place]!) }),
     ...(cameras && { cameras: Int32Array.from(kept, (place) => cameras[place]!) }),
+    ...(pairs && { pairs: pairsAmong(pairs, kept) }),
   };
 }
 
-function withoutPaths(split: Split, excluded: ReadonlySet<string>): Split {
+/** A split without some of its images, and the pairs that these are in; its classes are those that are left, numbered anew. */
+export function withoutPaths(split: Split, excluded: ReadonlySet<string>): Split {
   const kept = keepingClasses(split, excluded);
   const present = new Set(kept.labels);
   for (const label of kept.labelSets?.flatMap((set) => [...set]) ?? []) present.add(label);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { type Split, splitOfClasses } from './dataset.js';
+import { splitOfPairs } from './pairs.js';
 import { withValidation } from './validation.js';
 
 const split = (name: string, classes: number) =>
@@ -39,4 +40,48 @@ it('does nothing without a share, and refuses one that leaves too little', () =>
   expect(withValidation(dataset, 0)).toBe(dataset);
   expect(() => withValidation(dataset, 0.05)).toThrow('validate on 1 of 20 training classes and train on 19');
   expect(() => withValidation(dataset, 0.95)).toThrow('train on 1');
+});
+
+/** Pairs `ab+` the same, `ac-` different, of photos a, b, … */
+const ofPairs = (text: string) => ({
+  name: 'pairs',
+  train: splitOfPairs(
+    'train',
+    text.split(' ').map(([first, second, same]) => ({
+      first: first!,
+      second: second!,
+      same: same === '+',
+    })),
+    '/',
+  ),
+  test: split('test', 0),
+  recallAt: [1],
+});
+const listed = ({ paths, pairs }: Split) =>
+  Array.from(pairs!.same, (same, pair) =>
+    [paths[pairs!.first[pair]!], paths[pairs!.second[pair]!], same ? '+' : '-'].join(''),
+  );
+
+it('sets groups of pairs aside, whole, and says how many pairs are across', () => {
+  const text = 'ab+ cd+ ef+ gh+ ij+ kl+ ac- ae- ag- ai- ak- ce- cg- ci- ck- eg- ei- ek- gi- gk- ik-';
+  const warnings: string[] = [];
+  const given = ofPairs(text);
+  const { train, validation } = withValidation(given, 0.5, (line) => warnings.push(line));
+  expect([train.classNames.length, validation!.classNames.length]).toEqual([3, 3]);
+  expect(train.paths.filter((path) => validation!.paths.includes(path))).toEqual([]);
+  expect([...train.paths, ...validation!.paths].sort()).toEqual([...given.train.paths].sort());
+  const kept = text.split(' ').filter((pair) => {
+    const inside = [pair[0]!, pair[1]!].filter((path) => train.paths.includes(path)).length;
+    return inside !== 1;
+  });
+  expect([...listed(train), ...listed(validation!)].sort()).toEqual(kept.sort());
+  expect(listed(train)).toHaveLength(6);
+  expect(warnings).toEqual([expect.stringMatching(/^9 of 21 training pairs are of an image that trains/)]);
+  expect(validation!.name).toBe('validation');
+});
+
+it('refuses to validate on pairs of one kind', () => {
+  expect(() => withValidation(ofPairs('ab+ cd+ ef+ gh+ ac- eg-'), 0.5)).toThrow(
+    /0\.5 would train on \d same and \d different pairs and validate on \d same and \d different: both need both kinds/,
+  );
 });

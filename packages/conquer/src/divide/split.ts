@@ -50,8 +50,5 @@ export function splitClusters(
 /** Some of the images, by where they are, and what is known among them. */
 function imagesAt({ labels, pairs }: TrainedImages, members: Int32Array): TrainedImages {
   const ownLabels = members.map((image) => labels[image] as number);
-  if (!pairs) return { labels: ownLabels };
-  const places = new Int32Array(labels.length).fill(-1);
-  for (const [place, image] of members.entries()) places[image] = place;
-  return { labels: ownLabels, pairs: pairsAmong(pairs, places) };
+  return { labels: ownLabels, ...(pairs && { pairs: pairsAmong(pairs, members) }) };
 }

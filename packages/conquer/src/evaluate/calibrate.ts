@@ -2,17 +2,13 @@ import { type Calibration, type MatchThreshold, UserError } from '@conquer-dml/r
 import { noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
-import { isotonic } from './isotonic.js';
-import { binOf, countSimilarities, eachPair, edgeOf, type SimilarityCounts } from './similarity-counts.js';
+import { binOf, countSimilarities, eachPair } from './similarity-counts.js';
+import { confidenceInterval, REPLICATES, statedRates, USUAL_RATES } from './stated-rates.js';
 
 /** Classes and images that are looked at, drawn where there are more: pairs of 20,000 images are 200 million. */
 export const MOST = { classes: 2048, images: 20_000 };
-/** A rate is stated where the pairs that are beyond its threshold are of so many pairs of classes: of fewer, chance decides. */
-const LEAST_CLASS_PAIRS = 30;
-/** Bootstrap replicates. */
-const REPLICATES = 1000;
-/** Points of the probability's curve. */
-const POINTS = 128;
+/** Pairs of the same two classes are no independent witnesses. */
+const WITNESSES = { of: 'pairs of classes', more: 'more classes' };
 
 export interface CalibrateOptions {
   /** False-match rates to find thresholds for; default 1e-1, 1e-2, 1e-3 and 1e-4. */
@@ -38,13 +34,7 @@ export interface CalibrateOptions {
 export function calibrate(
   embeddings: Tensor,
   labels: Int32Array,
-  {
-    rates = [1e-1, 1e-2, 1e-3, 1e-4],
-    seed = 0,
-    embedder = null,
-    source = 'images',
-    stop,
-  }: CalibrateOptions = {},
+  { rates = USUAL_RATES, seed = 0, embedder = null, source = 'images', stop }: CalibrateOptions = {},
 ): Calibration {
   const random = new Random(seed);
   const drawn = drawnRows(labels, random);
@@ -53,40 +43,19 @@ export function calibrate(
       const index = tensor(Int32Array.from(drawn.rows), { dtype: 'int64', device: embeddings.device });
       const rows = embeddings.detach().indexSelect(0, index).to('cpu').to({ dtype: 'float32' });
       const counts = countSimilarities(rows, drawn.classes, stop);
-      const [samePairs, differentPairs] = [sumOf(counts.same), sumOf(counts.different)];
-      if (samePairs === 0 || differentPairs === 0)
+      if (counts.same.every((count) => count === 0) || drawn.count < 2)
         throw new UserError(
           `${source}: expected two classes or more, one of them with two images, to calibrate on; got ${drawn.count} classes of ${drawn.rows.length} images`,
         );
-      const bins = rates.map((rate) => thresholdBin(counts.different, rate * differentPairs));
-      const beyond = pairsBeyond(rows, drawn, bins, stop);
-      const shares = bootstrapShares(beyond, drawn, random);
-      const thresholds: MatchThreshold[] = [];
-      const refused: { rate: number; reason: string }[] = [];
-      for (const [at, rate] of rates.entries()) {
-        const bin = bins[at]!;
-        const classPairs = beyond[at]!.reduce((sum, pairs) => sum + (pairs > 0 ? 1 : 0), 0) / 2;
-        if (bin === null || classPairs < LEAST_CLASS_PAIRS) {
-          const reason = `only ${bin === null ? 0 : classPairs} pairs of classes lie beyond its threshold, ${LEAST_CLASS_PAIRS} are needed: more classes`;
-          refused.push({ rate, reason });
-          continue;
-        }
-        const [low, high] = shares[at]!;
-        let found = 0;
-        for (let b = bin; b < counts.same.length; b++) found += counts.same[b]!;
-        thresholds.push({ rate, similarity: edgeOf(bin), interval: [low, high], found: found / samePairs });
-      }
-      return {
-        embedder,
-        source,
-        classes: drawn.count,
-        images: drawn.rows.length,
-        samePairs,
-        differentPairs,
-        thresholds,
-        refused,
-        probability: probabilityCurve(counts, samePairs, differentPairs),
-      };
+      const stated = statedRates(counts, rates, WITNESSES, (bins) => {
+        const beyond = pairsBeyond(rows, drawn, bins, stop);
+        const shares = bootstrapShares(beyond, drawn, random);
+        return beyond.map((pairs, at) => ({
+          witnesses: pairs.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0) / 2,
+          interval: shares[at]!,
+        }));
+      });
+      return { embedder, source, classes: drawn.count, images: drawn.rows.length, ...stated };
     }),
   );
 }
@@ -118,18 +87,6 @@ function drawnRows(labels: Int32Array, random: Random): DrawnRows {
     count++;
   }
   return { rows, classes: Int32Array.from(classes), count };
-}
-
-const sumOf = (numbers: Float64Array): number => numbers.reduce((sum, number) => sum + number, 0);
-
-/** The lowest bin such that it and those above hold at most so many; null: not even the highest does. */
-function thresholdBin(counts: Float64Array, most: number): number | null {
-  let beyond = 0;
-  for (let bin = counts.length - 1; bin >= 0; bin--) {
-    beyond += counts[bin]!;
-    if (beyond > most) return bin + 1 === counts.length ? null : bin + 1;
-  }
-  return 0;
 }
 
 /** For each threshold (classes × classes): pairs of images of these two classes that are at least so similar. */
@@ -176,40 +133,9 @@ function bootstrapShares(
     return beyond.map((pairs) => {
       const matrix = tensor(pairs, { shape: [count, count] });
       const shares = drawn.matmul(matrix).mul(drawn).sum(1).div(totals).toNumbers();
-      const sorted = Float64Array.from(shares).sort();
-      return [sorted[Math.floor(0.025 * REPLICATES)]!, sorted[Math.ceil(0.975 * REPLICATES) - 1]!];
+      return confidenceInterval(shares);
     });
   });
-}
-
-/** Isotonic regression over the bins, both kinds of pairs weighing the same; never quite 0 or 1, as there are only so many pairs. */
-function probabilityCurve({ same, different }: SimilarityCounts, samePairs: number, differentPairs: number) {
-  const bins: number[] = [];
-  const shares: number[] = [];
-  const weights: number[] = [];
-  for (const [bin, count] of same.entries()) {
-    const [a, b] = [count / samePairs, different[bin]! / differentPairs];
-    if (a + b === 0) continue;
-    bins.push(bin);
-    shares.push(a / (a + b));
-    weights.push(a + b);
-  }
-  const fit = isotonic(shares, weights);
-  const least = 1 / (2 * samePairs + 2);
-  const points = fit.starts.map((start, at) => {
-    const last = (fit.starts[at + 1] ?? bins.length) - 1;
-    const probability = Math.min(1 - least, Math.max(least, fit.values[at]!));
-    return { similarity: (edgeOf(bins[start]!) + edgeOf(bins[last]!)) / 2, probability };
-  });
-  const step = Math.max(1, (points.length - 1) / (POINTS - 1));
-  const kept = Array.from(
-    { length: Math.min(points.length, POINTS) },
-    (_, i) => points[Math.min(points.length - 1, Math.round(i * step))]!,
-  );
-  return {
-    similarities: kept.map(({ similarity }) => similarity),
-    probabilities: kept.map(({ probability }) => probability),
-  };
 }
 
 /**

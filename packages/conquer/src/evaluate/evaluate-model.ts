@@ -177,7 +177,7 @@ export async function evaluateModel(
 
 /** Of pairs of which both images could be read. */
 function ofPairs(
-  { embeddings, positions, total }: MeasuredImages,
+  { embeddings, positions }: MeasuredImages,
   pairs: ImagePairs,
   { metrics, rerank, expand, onDistances }: EvaluateModelOptions,
 ): Metrics {
@@ -185,9 +185,10 @@ function ofPairs(
     throw new UserError(
       'pairs are compared by themselves, with no gallery to re-rank or expand by: expected neither for a data set of pairs',
     );
-  const rows = new Int32Array(total).fill(-1);
-  for (const [row, position] of positions.entries()) rows[position] = row;
-  return evaluatePairs(embeddings, pairsAmong(pairs, rows), { ...(metrics && { metrics }), onDistances });
+  return evaluatePairs(embeddings, pairsAmong(pairs, positions), {
+    ...(metrics && { metrics }),
+    onDistances,
+  });
 }
 
 /** The batches, and in `replaced` the rows in which the loader put another image than the split's. */

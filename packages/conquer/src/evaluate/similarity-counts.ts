@@ -2,7 +2,7 @@ import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import { checkStop, type StopCheck } from '../stop-check.js';
 
 /** Bins of −1…1: 2e-6 each, a quantile to that without sorting pairs, of which there are too many for one operator. */
-const BINS = 2 ** 20;
+export const BINS = 2 ** 20;
 /** Rows that are compared with all others at a time. */
 const ROWS = 256;
 

@@ -3,10 +3,12 @@ import { imagesAsSeen, plainBatches } from '../data/plain-batches.js';
 import type { Split } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
 import { type CalibrateOptions, calibrate } from '../evaluate/calibrate.js';
+import { calibratePairs } from '../evaluate/calibrate-pairs.js';
 import { embedImages } from '../evaluate/embed.js';
 import { buildDataset } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
+import { pairsAmong } from '../image-pairs.js';
 import { disposeCheckpoint } from './checkpoint.js';
 import { refuseOtherData } from './continuation.js';
 import { setUpEngine } from './engine.js';
@@ -15,8 +17,8 @@ import { loadCheckpointOf, trainedNetwork } from './run-checkpoint.js';
 export interface CalibrateRunOptions extends Builder, Pick<CalibrateOptions, 'rates' | 'seed'> {}
 
 /**
- * Calibrates the similarities of a run's best checkpoint on classes that it has not seen: those that its best epoch was chosen on,
- * where there are some, or else its test classes. Keeps that in the run.
+ * Calibrates the similarities of a run's best checkpoint on classes, or pairs, that it has not seen: those that its best epoch was
+ * chosen on, where there are some, or else those that it was tested on. Keeps that in the run.
  *
  * @param path of the run's folder
  * @param experiment the run's, with what has moved since where it is now
@@ -51,10 +53,6 @@ export async function calibrateOn(
   experiment: Experiment,
   { rates, seed, ...builder }: CalibrateRunOptions,
 ): Promise<Calibration> {
-  if (split.pairs)
-    throw new UserError(
-      `${run.path} was trained on pairs, and a calibration goes by classes: calibrate an index of labelled images`,
-    );
   const { checkpoint: saved, file } = loadCheckpointOf(run, 'best', run.path);
   try {
     using model = trainedNetwork(saved, experiment, builder, { file, describedBy: run.configFile });
@@ -73,17 +71,17 @@ export async function calibrateOn(
       mayBeEmpty: true,
       onProgress: (done) => onProgress?.({ done, total }),
     });
-    const calibration = calibrate(
-      rows,
-      split.labels.filter((_, place) => !bad.has(place)),
-      {
-        rates,
-        seed,
-        embedder: sha256OfFile(file),
-        source: `${split.name} classes of ${run.path}`,
-        stop: builder.signal,
-      },
-    );
+    const stated = {
+      rates,
+      seed,
+      embedder: sha256OfFile(file),
+      source: `${split.name} ${split.pairs ? 'pairs' : 'classes'} of ${run.path}`,
+    };
+    const kept = [...split.labels.keys()].filter((place) => !bad.has(place));
+    const labels = Int32Array.from(kept, (place) => split.labels[place]!);
+    const calibration = split.pairs
+      ? calibratePairs(rows, pairsAmong(split.pairs, kept), labels, stated)
+      : calibrate(rows, labels, { ...stated, stop: builder.signal });
     run.writeCalibration(calibration);
     return calibration;
   } finally {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer-dml/run';
+import { RunFolder, sha256OfFile } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openPairs } from '../datasets/pairs.js';
@@ -8,6 +8,7 @@ import type { Experiment, ExperimentInput } from '../experiment/experiment.js';
 import type { ExperimentWithOwnParts } from '../experiment/own-parts.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { PATTERN_SIDE, pairLines, writePatternedPhotos } from '../testing/patterned-photos.js';
+import { calibrateRun } from './calibrate-run.js';
 import { compareRuns } from './compare-runs.js';
 import { evaluateRun } from './evaluate-run.js';
 import { train } from './train.js';
@@ -115,6 +116,36 @@ it('evaluates a data set of code by the pairs that its run lists, and compares n
   await expect(compareRuns(run, run)).rejects.toThrow(/was tested on pairs, of which no Recall@1 is known/);
 });
 
+const calibrationOf = (path: string) => {
+  const run = RunFolder.open(path);
+  return run.calibration(sha256OfFile(run.bestCheckpoint));
+};
+
+it('chooses the epoch on pairs that were set aside, and is calibrated by them, or else by the test pairs', async () => {
+  const run = join(folder, 'validated');
+  const more = { data: { validationFraction: 0.5 }, train: { epochs: 1 } } as const;
+  const { best } = await train(experiment(more), { run });
+  expect(best!.validation).toHaveProperty('ROC-AUC');
+  const { source, classes, samePairs, differentPairs, thresholds, refused } = calibrationOf(run)!;
+  expect(source).toBe(`validation pairs of ${run}`);
+  expect(classes).toBe(4);
+  expect(samePairs).toBeGreaterThan(0);
+  expect(differentPairs).toBeGreaterThan(0);
+  // Four things are six pairs of things.
+  expect(thresholds).toEqual([]);
+  expect(refused[0]!.reason).toMatch(/^only \d different pairs lie beyond its threshold/);
+
+  const other = join(folder, 'contrastive');
+  const tested = await calibrateRun(other, resolveExperiment(experiment()));
+  expect(tested).toMatchObject({
+    source: `test pairs of ${other}`,
+    classes: THINGS / 2,
+    images: (THINGS / 2) * VIEWS,
+  });
+  expect(tested.samePairs + tested.differentPairs).toBe(160);
+  expect(calibrationOf(other)).toEqual(tested);
+});
+
 describe('what pairs cannot do is said in a line', () => {
   it.each([
     [{ loss: { name: 'arcface' } }, /the loss needs classes, and the data set has pairs/],
@@ -122,7 +153,6 @@ describe('what pairs cannot do is said in a line', () => {
     [{ data: { sampler: { name: 'pk' } } }, /pk draws batches by class, and the data set pairs has pairs/],
     [{ evaluate: { bestBy: 'R@1' } }, /expected one of accuracy, ROC-AUC to choose/],
     [{ data: { classRatio: 0.5 } }, /data\.classRatio takes images class by class/],
-    [{ data: { validationFraction: 0.3 } }, /data\.validationFraction takes images class by class/],
     [{ divide: { numLearners: 2, clusterBy: 'class' } }, /pairs have no classes that could be clustered/],
   ] as [ExperimentInput, RegExp][])('%o', async (more, message) => {
     await expect(train(experiment(more), { run: join(folder, 'refused') })).rejects.toThrow(message);

@@ -156,12 +156,11 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     observer,
     profile,
   });
-  if (dataset.validation && !dataset.validation.pairs)
-    await calibrateTrained(run, dataset.validation, experiment, builder);
+  if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
   return summary;
 }
 
-/** What the similarities of the best epoch mean, on the classes that it was chosen on. */
+/** What the similarities of the best epoch mean, on the classes or pairs that it was chosen on. */
 async function calibrateTrained(
   run: RunFolder,
   validation: Split,
