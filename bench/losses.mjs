@@ -3,12 +3,8 @@
 //   PYTHON=… node bench/losses.mjs [--write] [NAME …]
 // --write puts the table into docs/losses.md.
 // A batch of 80 and one of 1,024, 512 dimensions, classes of 4, 100 classes for losses with weights of classes.
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { BatchEasyHardMiner, batchRows, builtInParts, withDefaults } from '../packages/conquer/dist/index.js';
 import {
   F,
@@ -19,7 +15,7 @@ import {
   setNumThreads,
   torchVersion,
 } from '../packages/torch/dist/index.js';
-import { PYTHON } from './sides.mjs';
+import { startPeer } from './lines.mjs';
 
 const DIM = 512;
 const CLASSES = 100;
@@ -37,28 +33,6 @@ const CUBIC = ['triplet-all', 'triplet-semihard'];
 
 keepFreedMemory();
 setNumThreads(2);
-
-function peer() {
-  const child = spawn(PYTHON, ['peers/losses.py'], {
-    cwd: dirname(fileURLToPath(import.meta.url)),
-    env: { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the peer ended: PYTHON has to have pytorch-metric-learning');
-    return JSON.parse(value);
-  };
-  return {
-    ready: answer,
-    async run(name, batch, repeats) {
-      child.stdin.write(`${name} ${batch} ${repeats}\n`);
-      return await answer();
-    },
-    end: () => child.stdin.end(),
-  };
-}
 
 /** A function that does it once. */
 function ours(part, batch) {
@@ -105,7 +79,7 @@ const print = (line) => {
   lines.push(line);
   console.log(line);
 };
-const other = peer();
+const other = startPeer(['peers/losses.py'], 'pytorch-metric-learning');
 const versions = await other.ready();
 const ratios = { seconds: [], processor: [] };
 print('| loss | batch | ms, of the processor | pytorch-metric-learning | ratio, of processor time |');
@@ -119,7 +93,7 @@ for (const part of builtInParts.losses) {
     for (let turn = 0; turn < TURNS; turn++) {
       mine.push(time(work, repeats));
       if (batch > (MOST[part.name] ?? batch)) continue;
-      const times = await other.run(part.name, batch, repeats);
+      const times = await other.ask(`${part.name} ${batch} ${repeats}`);
       if (times !== null) theirs.push(times);
     }
     const here = least(mine);

@@ -2,10 +2,6 @@
 // threads; by the clock, and by processor time, which other work on the machine changes less:
 //   PYTHON=… node bench/xbm.mjs
 // A batch of 80 is put into a full memory of 60,000 × 128, 15,000 classes of 4, and compared with it: forward and backward.
-import { spawn } from 'node:child_process';
-import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { CrossBatchMemory, MultiSimilarityLoss } from '../packages/conquer/dist/index.js';
 import {
   F,
@@ -16,7 +12,7 @@ import {
   scope,
   setNumThreads,
 } from '../packages/torch/dist/index.js';
-import { PYTHON } from './sides.mjs';
+import { startPeer } from './lines.mjs';
 
 const [SIZE, DIM, BATCH, CLASSES, REPEATS] = [60_000, 128, 80, 15_000, 4];
 /** Turns of each side; the fastest counts. */
@@ -48,28 +44,6 @@ function ours(loss) {
   };
 }
 
-function peer() {
-  const child = spawn(PYTHON, ['peers/xbm.py', ...[SIZE, DIM, BATCH, CLASSES].map(String)], {
-    cwd: dirname(fileURLToPath(import.meta.url)),
-    env: { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the peer ended: PYTHON has to have pytorch-metric-learning');
-    return JSON.parse(value);
-  };
-  return {
-    ready: answer,
-    async run(name) {
-      child.stdin.write(`${name} ${REPEATS}\n`);
-      return await answer();
-    },
-    end: () => child.stdin.end(),
-  };
-}
-
 function time(work) {
   for (let i = 0; i < 3; i++) work();
   const [start, before] = [performance.now(), process.cpuUsage()];
@@ -88,7 +62,8 @@ const rows = {
 const KINDS = ['seconds', 'processor'];
 const least = (times) =>
   Object.fromEntries(KINDS.map((kind) => [kind, Math.min(...times.map((one) => one[kind]))]));
-const other = peer();
+const sizes = [SIZE, DIM, BATCH, CLASSES].map(String);
+const other = startPeer(['peers/xbm.py', ...sizes], 'pytorch-metric-learning');
 await other.ready();
 console.log(
   '| multi-similarity of | ms, of the processor | pytorch-metric-learning | ratio, of processor time |',
@@ -99,7 +74,7 @@ for (const [name, loss] of Object.entries(rows)) {
   const [mine, theirs] = [[], []];
   for (let turn = 0; turn < TURNS; turn++) {
     mine.push(time(work));
-    theirs.push(await other.run(name.split(' ')[0]));
+    theirs.push(await other.ask(`${name.split(' ')[0]} ${REPEATS}`));
   }
   const [here, there] = [least(mine), least(theirs)];
   const both = (times) => KINDS.map((kind) => (times[kind] * 1000).toFixed(1)).join(', ');

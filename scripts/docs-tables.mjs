@@ -84,6 +84,11 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
           .join(', ') || 'none',
       ]),
     );
+  const beside = (kind, list) =>
+    table(
+      [kind, 'what it is of, and where others differ'],
+      list.filter(({ differs }) => differs).map(({ name, differs }) => [`\`${name}\``, differs]),
+    );
   const { losses } = builtInParts;
   return {
     ...Object.fromEntries(
@@ -111,11 +116,9 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
         return [`\`${name}\``, yes(takesSeveralLabels) || byMiner, yes(takesKnownPairs), yes(usesReference)];
       }),
     ),
-    'losses and others': table(
-      ['loss', 'what it is of, and where others differ'],
-      losses.filter(({ differs }) => differs).map(({ name, differs }) => [`\`${name}\``, differs]),
-    ),
+    'losses and others': beside('loss', losses),
     miners: parts('miner', builtInParts.miners),
+    'miners and others': beside('miner', builtInParts.miners),
     datasets: parts('data.dataset', builtInParts.datasets),
     augmentations: parts('data.augmentation', builtInParts.augmentations),
     samplers: parts('data.sampler', builtInParts.samplers),

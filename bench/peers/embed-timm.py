@@ -1,28 +1,14 @@
 """Files to embeddings with timm's network and timm's own transform on Pillow, in seconds of the processor on all threads."""
 
 import time
-from pathlib import Path
 
 import torch
-from PIL import Image
+from photos import Photos
 from side import serve, side_arguments
 from timm_alone import timm
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 BATCH = 32
-
-
-class Photos(Dataset):
-    def __init__(self, folder, count, transform):
-        paths = sorted(Path(folder).glob("*.jpg"))
-        self.paths = [paths[i % len(paths)] for i in range(count)]
-        self.transform = transform
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        return self.transform(Image.open(self.paths[index]).convert("RGB"))
 
 
 if __name__ == "__main__":

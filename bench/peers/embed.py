@@ -1,42 +1,29 @@
 """Photos to embeddings for evaluation: torchvision on PIL in a DataLoader, the network without gradients."""
 
-from pathlib import Path
-
 import torch
 import torchvision
-from PIL import Image
+from photos import Photos
 from side import serve, side_arguments
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 BATCH = 50
 
 
-class Photos(Dataset):
-    def __init__(self, folder, count, size):
-        paths = sorted(Path(folder).glob("*.jpg"))
-        self.paths = [paths[i % len(paths)] for i in range(count)]
-        self.transform = transforms.Compose(
-            [
-                transforms.Resize(round(size * 256 / 224)),
-                transforms.CenterCrop(size),
-                transforms.ToTensor(),
-                transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-            ]
-        )
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        return self.transform(Image.open(self.paths[index]).convert("RGB"))
-
-
 if __name__ == "__main__":
     arguments = side_arguments()
     workers = int(arguments["workers"])
-    photos = Photos(arguments["folder"], int(arguments["images"]), int(arguments["size"]))
+    size = int(arguments["size"])
+    transform = transforms.Compose(
+        [
+            transforms.Resize(round(size * 256 / 224)),
+            transforms.CenterCrop(size),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    photos = Photos(arguments["folder"], int(arguments["images"]), transform)
     loader = DataLoader(photos, batch_size=BATCH, num_workers=workers, persistent_workers=workers > 0)
     model = getattr(torchvision.models, arguments["arch"])(weights=None)
     model.fc = nn.Linear(model.fc.in_features, 512)

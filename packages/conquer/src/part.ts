@@ -15,6 +15,8 @@ export interface Part<Name extends string, Shape extends z.ZodRawShape, Context,
   readonly names?: readonly Name[];
   /** What it is, in a line. */
   readonly help: string;
+  /** Where pytorch-metric-learning, the authors' code and the paper are not one, what this is; for the docs. */
+  readonly differs?: string;
   /** Each with a default, and `describe()`d in a line. */
   readonly options: z.ZodObject<Shape, z.core.$strict>;
   /**

@@ -1,17 +1,9 @@
 import { hitsWithin, precisionsWithin } from './hits-within.js';
-import type { SearchMetric } from './metric.js';
+import { namedOfSearch, type SearchMetric } from './metric.js';
 
 // One sum, Σ over the hits among the first k of the precision there, and what libraries divide it by.
 
-const shared = {
-  at: 'recall',
-  withoutMatch: '0',
-  shown: 'per cent',
-  when: 'named',
-  chooses: false,
-  of: 'search',
-  looks: 'near in order',
-} as const satisfies Partial<SearchMetric>;
+const shared = { ...namedOfSearch, looks: 'near in order' } as const;
 
 export const mapOfFound: SearchMetric = {
   ...shared,

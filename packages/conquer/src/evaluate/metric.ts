@@ -89,6 +89,17 @@ export interface SearchMetric extends Described {
   measure(hits: Hits, at: readonly number[]): number[];
 }
 
+/** Of a metric of a search by the first R or k that nothing is chosen by, measured where it is named. */
+export const namedOfSearch = {
+  at: 'recall',
+  withoutMatch: '0',
+  shown: 'per cent',
+  when: 'named',
+  chooses: false,
+  of: 'search',
+  looks: 'near',
+} as const satisfies Partial<SearchMetric>;
+
 /** Of the distances of pairs of one class and of several. */
 export interface PairMetric extends Described {
   of: 'pairs';

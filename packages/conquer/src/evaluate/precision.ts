@@ -1,18 +1,8 @@
 import { hitsWithin } from './hits-within.js';
-import type { SearchMetric } from './metric.js';
-
-const shared = {
-  at: 'recall',
-  withoutMatch: '0',
-  shown: 'per cent',
-  when: 'named',
-  chooses: false,
-  of: 'search',
-  looks: 'near',
-} as const satisfies Partial<SearchMetric>;
+import { namedOfSearch, type SearchMetric } from './metric.js';
 
 export const precision: SearchMetric = {
-  ...shared,
+  ...namedOfSearch,
   names: (ks) => ks.map((k) => `P@${k}`),
   help: 'share of the images of the class among the k nearest, of as many as there can be',
   divisor: 'min(k, R)',
@@ -22,7 +12,7 @@ export const precision: SearchMetric = {
 };
 
 export const precisionOfAll: SearchMetric = {
-  ...shared,
+  ...namedOfSearch,
   names: (ks) => ks.map((k) => `P@${k}/k`),
   help: 'share of the images of the class among the k nearest',
   divisor: 'k, cut to the gallery',
@@ -32,7 +22,7 @@ export const precisionOfAll: SearchMetric = {
 };
 
 export const shareFound: SearchMetric = {
-  ...shared,
+  ...namedOfSearch,
   names: (ks) => ks.map((k) => `P@${k}/R`),
   help: 'share of the images to be found that are among the k nearest',
   divisor: 'R',
@@ -41,7 +31,7 @@ export const shareFound: SearchMetric = {
 };
 
 export const rPrecision: SearchMetric = {
-  ...shared,
+  ...namedOfSearch,
   at: [],
   names: () => ['RP'],
   help: 'share of images of the class among the R nearest',

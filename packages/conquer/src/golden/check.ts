@@ -114,6 +114,36 @@ export class Comparison {
   }
 }
 
+/** A case of a loss: its place in the file, its name, and its options, whole and one number at a time. */
+export interface LossCase<Make> {
+  place: number;
+  name: string;
+  item: Record<string, unknown>;
+  make: Make;
+  options: Record<string, unknown>;
+  number: (option: string) => number;
+}
+
+/** Begins each case of a loss that is known by its name; the others are not there yet. */
+export function* lossCases<Make>(
+  cases: unknown,
+  losses: Record<string, Make>,
+  comparison: Comparison,
+): Generator<LossCase<Make>> {
+  for (const [place, item] of readCases(cases).entries()) {
+    const name = String(item.loss);
+    const make = losses[name];
+    if (!make) {
+      comparison.notYet(name);
+      continue;
+    }
+    comparison.begin();
+    const options = readObject(item.options, `the options of case ${place}`);
+    const number = (option: string) => readNumber(options[option], `option ${option} of case ${place}`);
+    yield { place, name, item, make, options, number };
+  }
+}
+
 export function readCases(value: unknown): Record<string, unknown>[] {
   if (!Array.isArray(value)) throw new GoldenFormatError('expected a list of cases');
   return value.map((item, i) => readObject(item, `case ${i}`));

@@ -17,6 +17,7 @@ import {
   FLOAT64,
   type GoldenCheck,
   GoldenFormatError,
+  lossCases,
   readCases,
   readGoldenTensor,
   readIndices,
@@ -66,18 +67,8 @@ const losses: Record<string, (number: (option: string) => number, item: Case, op
 /** cross-batch-memory.json: batches in a row against a memory, values, gradients, and what is in which slot. */
 export const checkCrossBatchMemory: GoldenCheck = (cases, on = FLOAT64) => {
   const comparison = new Comparison(TOLERANCE[on.dtype]);
-  for (const [i, item] of readCases(cases).entries()) {
-    const name = String(item.loss);
-    const make = losses[name];
-    if (!make) {
-      comparison.notYet(name);
-      continue;
-    }
-    comparison.begin();
-    const options = readObject(item.options, `the options of case ${i}`);
-    const number = (option: string) => readNumber(options[option], `option ${option} of case ${i}`);
-    compareSteps(comparison, `${i} ${name}`, make(number, item, options), item, on);
-  }
+  for (const { place, name, item, make, options, number } of lossCases(cases, losses, comparison))
+    compareSteps(comparison, `${place} ${name}`, make(number, item, options), item, on);
   return comparison.result;
 };
 

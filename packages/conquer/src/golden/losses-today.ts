@@ -24,7 +24,7 @@ import {
   FLOAT64,
   type GoldenCheck,
   type GoldenTensor,
-  readCases,
+  lossCases,
   readGoldenTensor,
   readIndices,
   readNumber,
@@ -146,21 +146,12 @@ function hyperbolic(options: Case, average: boolean): HyperbolicPairwiseLoss {
 /** losses-proxy.json, losses-pair.json, losses-rank.json and losses-hyperbolic.json: values, and gradients of all there are. */
 export const checkLossesOfToday: GoldenCheck = (cases, on = FLOAT64) => {
   const comparison = new Comparison(TOLERANCE[on.dtype]);
-  for (const [i, item] of readCases(cases).entries()) {
-    const name = String(item.loss);
-    const make = losses[name];
-    if (!make) {
-      comparison.notYet(name);
-      continue;
-    }
-    comparison.begin();
-    const options = readObject(item.options, `the options of case ${i}`);
-    const number = (option: string) => readNumber(options[option], `option ${option} of case ${i}`);
-    const what = `${i} ${name}`;
+  for (const { place, name, item, make, options, number } of lossCases(cases, losses, comparison)) {
+    const what = `${place} ${name}`;
     const check = (whose: string, loss: Loss, numbers: Case) =>
       compare(comparison, `${what}${whose}`, loss, { ...item, ...numbers }, on);
     check('', make(number, item, 'case'), {});
-    const others = (key: string) => readObject(item[key], `${key} of case ${i}`);
+    const others = (key: string) => readObject(item[key], `${key} of case ${place}`);
     if (item.authors !== undefined) check(', authors', make(number, item, 'authors'), others('authors'));
     if (name === 'roadmap' && item.parts !== undefined) {
       const { supAp, calibration } = others('parts');

@@ -97,6 +97,7 @@ function productsOf(anchors: Rows, reference: Rows, rows: number[]) {
 export const angularMiner = part({
   name: 'angular',
   help: 'all triplets with a large angle at the negative (Wang et al. 2017)',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options,
   build: (options) => new AngularMiner(options),
 });

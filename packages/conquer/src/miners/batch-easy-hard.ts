@@ -160,6 +160,7 @@ function farthest(distances: Float64Array, images: readonly number[]): number | 
 export const batchEasyHard = part({
   name: 'batch-easy-hard',
   help: 'for each anchor its easiest or hardest positive and negative (Xuan et al. 2020)',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options,
   build: (options) => new BatchEasyHardMiner(options),
 });

@@ -6,6 +6,7 @@ import { BatchEasyHardMiner } from './batch-easy-hard.js';
 export const batchHard = part({
   name: 'batch-hard',
   help: 'for each anchor its farthest positive and its nearest negative (Hermans et al. 2017)',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options: z.strictObject({}),
   build: () => new BatchEasyHardMiner({ positive: 'hard', negative: 'hard' }),
 });

@@ -55,6 +55,7 @@ export class HdcMiner implements Miner {
 export const hdc = part({
   name: 'hdc',
   help: 'the hardest share of the positive and of the negative pairs (Yuan et al. 2017)',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options,
   build: (options) => new HdcMiner(options),
 });

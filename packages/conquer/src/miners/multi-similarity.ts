@@ -85,6 +85,7 @@ export class MultiSimilarityMiner implements Miner {
 export const multiSimilarityMiner = part({
   name: 'multi-similarity',
   help: 'pairs nearly as hard as the hardest of the other kind (Wang et al. 2019)',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options,
   build: (options) => new MultiSimilarityMiner(options),
 });

@@ -42,6 +42,7 @@ export class PairMarginMiner implements Miner {
 export const pairMargin = part({
   name: 'pair-margin',
   help: 'positive pairs beyond a distance, negative pairs within another',
+  differs: "finds what pytorch-metric-learning's of this name finds",
   options,
   build: (options) => new PairMarginMiner(options),
 });

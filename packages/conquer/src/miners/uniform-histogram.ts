@@ -83,6 +83,7 @@ export function inBins(places: readonly number[], distances: Float64Array, numBi
 export const uniformHistogram = part({
   name: 'uniform-histogram',
   help: 'pairs drawn evenly over the distances that there are',
+  differs: "draws as pytorch-metric-learning's does, by another generator",
   options,
   build: (options, { random }: MinerContext) => new UniformHistogramMiner({ ...options, random }),
 });

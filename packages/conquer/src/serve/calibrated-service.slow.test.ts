@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunFolder } from '@conquer-dml/run';
+import { type MatchThreshold, RunFolder } from '@conquer-dml/run';
 import { accessibilityProblems, openPage, startBrowser } from '@conquer-dml/testing/browser';
 import { discSvg } from '@conquer-dml/testing/pictures';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -62,12 +62,28 @@ afterAll(async () => {
   await uncalibrated?.close();
 });
 
+interface Found {
+  id: string;
+  similarity: number;
+  probability: number;
+}
+
+/** Of whichever route: what the tests look at. */
+interface Answer {
+  error: string;
+  threshold: MatchThreshold;
+  accepted: boolean[];
+  matches: Found[][];
+  classes: { label: string; confidence: number; votes: { label: string }[] }[];
+  answer: 'same' | 'different';
+  probability: number;
+}
+
 async function ask(to: Service, route: string, images: readonly string[]) {
   const body = new FormData();
   for (const image of images) body.append('image', new Blob([image]));
   const response = await fetch(new URL(route, to.url), { method: 'POST', body });
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the service answers
-  return { status: response.status, body: (await response.json()) as any };
+  return { status: response.status, body: (await response.json()) as Answer };
 }
 
 describe('a service of a calibrated index', () => {
@@ -77,7 +93,7 @@ describe('a service of a calibrated index', () => {
     const { body } = await ask(service, 'search?maxFalseMatch=0.1&top=200', [disc(3, 1), strange]);
     expect(body.threshold).toEqual(threshold);
     expect(body.accepted).toEqual([true, false]);
-    const [found, none] = body.matches;
+    const [found, none] = body.matches as [Found[], Found[]];
     expect(none).toEqual([]);
     expect(found[0]).toMatchObject({ id: 'class-3/1.svg', probability: expect.any(Number) });
     for (const { similarity } of found) expect(similarity).toBeGreaterThanOrEqual(threshold.similarity);
@@ -85,18 +101,18 @@ describe('a service of a calibrated index', () => {
     const all = (await ask(service, 'search?top=200', [disc(3, 1)])).body;
     expect(all).not.toHaveProperty('accepted');
     expect(all.matches[0]).toHaveLength(3 * CLASSES);
-    expect(all.matches[0][found.length].similarity).toBeLessThan(threshold.similarity);
+    expect(all.matches[0]![found.length]!.similarity).toBeLessThan(threshold.similarity);
   });
 
   it('classifies by the votes of neighbours, as the library does', async () => {
     const { body } = await ask(service, 'search?classify=true&top=1', [disc(7, 0), disc(20, 2)]);
-    expect(body.classes.map(({ label }: { label: string }) => label)).toEqual(['class-7', 'class-20']);
+    expect(body.classes.map(({ label }) => label)).toEqual(['class-7', 'class-20']);
     using index = ImageIndex.open(path);
     using model = await openModel(run);
     const rows = await model.embed([new TextEncoder().encode(disc(7, 0))]);
     const [expected] = classify(index, rows);
-    expect(body.classes[0].confidence).toBeCloseTo(expected!.confidence, 4);
-    expect(body.classes[0].votes.map(({ label }: { label: string }) => label)).toEqual(
+    expect(body.classes[0]!.confidence).toBeCloseTo(expected!.confidence, 4);
+    expect(body.classes[0]!.votes.map(({ label }) => label)).toEqual(
       expected!.votes.map(({ label }) => label),
     );
   });
