@@ -169,7 +169,7 @@ if (process.env.PYTHON) {
   const answers = JSON.parse(
     execFileSync(process.env.PYTHON, [script, folder], {
       maxBuffer: 2 ** 28,
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'inherit'],
     }),
   );
   const pairs = (list) => list.map((pair) => pair.map(idOf).sort().join('|'));

@@ -2,19 +2,7 @@ import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { expect, it, vi } from 'vitest';
-
-it('is loaded by the first use, not by the import', async () => {
-  const dlopen = vi.spyOn(process, 'dlopen');
-  const { imageLibraries } = await import('./index.js');
-  const loaded = () => dlopen.mock.calls.map(([, file]) => file).filter((file) => /conquer|sharp/.test(file));
-  expect(loaded()).toEqual([]);
-  await imageLibraries();
-  expect(loaded()).toEqual([
-    expect.stringMatching(/conquer_image\.node$/),
-    expect.stringMatching(/sharp.*\.node$/),
-  ]);
-});
+import { expect, it } from 'vitest';
 
 it('that is not built can be imported, and says how to build it at each use', async () => {
   const folder = temporaryFolder();

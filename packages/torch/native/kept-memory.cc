@@ -25,8 +25,12 @@ namespace conquer {
 #ifdef __linux__
 namespace {
 
-// Smaller ones are the C library's.
-constexpr size_t kLeast = 32 << 20;
+// Smaller ones are the C library's. Its heaps grow without end where sizes vary, as a service's batches do: larger blocks leave
+// gaps that the next sizes do not fit into.
+constexpr size_t kLeast = 1 << 20;
+
+// A network that only embeds has few tensors at once, and of many sizes one after the other.
+constexpr size_t kSpare = 256 << 20;
 
 // In eight steps for each doubling: tensors of a batch of another size find blocks too.
 size_t rounded(size_t bytes) {
@@ -70,14 +74,16 @@ class KeptMemory final : public c10::Allocator {
 
   void* take(size_t size) {
     std::lock_guard<std::mutex> lock(mutex_);
-    auto& kept = kept_[size];
+    auto kept = kept_.lower_bound(size);
+    while (kept != kept_.end() && kept->second.empty()) ++kept;
     void* block;
-    if (kept.empty()) {
+    if (kept == kept_.end() || kept->first > 2 * size) {
       block = mapped(size);
       sizes_.emplace(block, size);
     } else {
-      block = kept.back();
-      kept.pop_back();
+      size = kept->first;
+      block = kept->second.back();
+      kept->second.pop_back();
       kept_bytes_ -= size;
     }
     live_bytes_ += size;
@@ -109,9 +115,9 @@ class KeptMemory final : public c10::Allocator {
     C10_THROW_ERROR(Error, c10::str("CPU memory: can't allocate memory: you tried to allocate ", size, " bytes."));
   }
 
-  // No more is held than tensors had at once: what a process needs at most is what it needs anyway.
+  // Little more is held than tensors had at once: what a process needs at most is what it needs anyway.
   void give_back() {
-    while (kept_bytes_ > 0 && live_bytes_ + kept_bytes_ > most_live_) give_back_largest();
+    while (kept_bytes_ > 0 && live_bytes_ + kept_bytes_ > most_live_ + kSpare) give_back_largest();
   }
 
   void give_back_largest() {

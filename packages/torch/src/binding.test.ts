@@ -5,16 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { expect, it, vi } from 'vitest';
 
-it('is loaded by the first use, not by the import', async () => {
-  const dlopen = vi.spyOn(process, 'dlopen');
-  const { liveTensors, torchVersion } = await import('./index.js');
-  const loaded = () => dlopen.mock.calls.map(([, file]) => file).filter((file) => /torch/.test(file));
-  expect(loaded()).toEqual([]);
-  expect(torchVersion()).toMatch(/^\d+\.\d+/);
-  expect(liveTensors()).toBe(0);
-  expect(loaded()).toEqual([expect.stringMatching(/conquer_torch\.node$/)]);
-});
-
 it('that is not built can be imported, and says how to build it at each use', async () => {
   vi.stubEnv('LIBTORCH', ''); // the tests may run on one that it names
   const folder = temporaryFolder();
