@@ -20,6 +20,7 @@ export const PACKAGES = {
 export const ROOMS = {
   neighbours: 'torch run',
   clustering: 'torch run, neighbours',
+  map: 'torch run, neighbours clustering',
   models: 'torch run',
   data: 'torch image run',
   datasets: 'image run, data',

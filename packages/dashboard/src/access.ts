@@ -52,14 +52,10 @@ export function sameToken(given: string | undefined, token: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/**
- * What a page of this server may do: run its own script and talk to this server, nothing else. The plot of
- * points (regl) makes its drawing functions with Function(), hence 'unsafe-eval'; no script comes from elsewhere or
- * from the text of a page.
- */
+/** What a page of this server may do: run its own script and talk to this server, nothing else. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
-  "script-src 'self' 'unsafe-eval'",
+  "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data: blob:",
   "font-src 'self' data:",

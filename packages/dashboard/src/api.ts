@@ -13,7 +13,7 @@ import type { ChosenEpoch, DivisionView, EpochRecord, Settings, StepRecord } fro
  * | api/runs/:id/masks                                     | MasksIndex        |
  * | api/runs/:id/masks/:epoch                              | MasksOfEpoch      |
  * | api/runs/:id/embedding                                 | EmbeddingInfo     |
- * | api/runs/:id/map?learner=full or 0, 1, …               | MapAnswer         |
+ * | api/runs/:id/map?learner=full or 0, 1, …               | MapPoints, packed |
  * | api/runs/:id/retrieval?order&seed&label&learner&k&offset&limit | RetrievalPage |
  * | api/runs/:id/neighbours/:query?learner&k               | RetrievalItem     |
  * | api/runs/:id/classes                                   | ClassesAnswer     |
@@ -173,25 +173,20 @@ export interface EmbeddingInfo {
   hasImages: boolean;
 }
 
-/** 'computing' answers come at once; the event 'map' tells when it is ready (or ask again). */
-export type MapAnswer =
-  | { state: 'computing'; learner: LearnerChoice /** 0 to 1 */; progress: number }
-  | { state: 'failed'; learner: LearnerChoice; message: string }
-  | MapPoints;
-
-/** Columns of N numbers, a point for each query image; its index is the query's. */
+/** Columns of N numbers, a point for each query image; its index is the query's. On its way it is packed: map-points.ts. */
 export interface MapPoints {
-  state: 'ready';
   version: string;
   epoch: number;
   learner: LearnerChoice;
   /** UMAP coordinates scaled so that both lie in -1 to 1, with one scale for both axes. */
-  x: number[];
-  y: number[];
-  labels: number[];
-  clusters: number[];
-  /** 1: the nearest neighbour in the full embedding is of the same class, 0: of another, -1: none there is to find. */
-  correct: number[];
+  x: Float32Array;
+  y: Float32Array;
+  labels: Int32Array;
+  clusters: Int32Array;
+  /** The label of the nearest neighbour in the full embedding; -1: there is none. */
+  nearest: Int32Array;
+  /** 1: that is of the same class, 0: of another, -1: no other of its class is there to find. */
+  correct: Int8Array;
 }
 
 export interface ImageRef {
@@ -282,7 +277,8 @@ export type DashboardEvent =
   | AppendEvent
   | { type: 'reset'; run: string }
   | { type: 'embedding'; run: string; version: string }
-  | { type: 'map'; run: string; learner: LearnerChoice; progress: number; ready: boolean; failed: boolean };
+  /** Its maps came, or are others. */
+  | { type: 'map'; run: string };
 
 /** A run appeared, went, or its status, progress or best epoch changed. */
 export interface RunsEvent extends RunsAnswer {
@@ -315,7 +311,7 @@ export const EVENT_TYPES = ['runs', 'append', 'reset', 'embedding', 'map'] as co
 export const REPORT_ELEMENT = 'conquer-report';
 
 export interface ReportData {
-  format: 'conquer-report-2';
+  format: 'conquer-report-3';
   /** ISO 8601. */
   created: string;
   /** As RunsAnswer has it. */
@@ -334,8 +330,8 @@ export interface RunReport {
   run: RunDetail;
   masks: MasksOfEpoch[];
   embedding: EmbeddingInfo | null;
-  /** The full embedding's, then the learners' as far as they fit: those that could be computed. */
-  maps: MapPoints[];
+  /** Those that are kept: the full embedding's, then the learners' as far as they fit; packed, in base64. */
+  maps: { learner: LearnerChoice; packed: string }[];
   classes: ClassesAnswer | null;
   /**
    * The queries that the report holds: all of a small test set, else the worst and some at random. `worst` and `random`

@@ -48,6 +48,16 @@ export class Embedding {
     return this.rows.gallery;
   }
 
+  /** Of all rows of the file. */
+  get fingerprint(): string {
+    return this.rows.fingerprint;
+  }
+
+  /** Which of these the queries are; null: all of them. */
+  get places(): EmbeddingsRead['places'] {
+    return this.rows.places;
+  }
+
   get clusters(): Int32Array {
     return this.rows.clusters;
   }
@@ -203,26 +213,5 @@ export class Embedding {
     }
     this.scales.set(learner, scales);
     return scales;
-  }
-
-  /** (N, D) the queries as a learner sees them, each of length 1. */
-  normalised(learner: LearnerChoice): Float32Array {
-    const { dim } = this;
-    const { vectors } = this.queries;
-    const mask = learner === 'full' ? null : this.maskOf(learner);
-    const result = new Float32Array(vectors.length);
-    // In float64: what is large does not overflow.
-    const row = new Float64Array(dim);
-    for (let start = 0; start < vectors.length; start += dim) {
-      let sum = 0;
-      for (let d = 0; d < dim; d++) {
-        const value = (vectors[start + d] as number) * (mask ? (mask[d] as number) : 1);
-        row[d] = value;
-        sum += value * value;
-      }
-      const scale = sum > 0 ? 1 / Math.sqrt(sum) : 0;
-      for (let d = 0; d < dim; d++) result[start + d] = (row[d] as number) * scale;
-    }
-    return result;
   }
 }

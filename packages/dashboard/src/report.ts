@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { DamagedFile, UserError, writeFileAtomic } from '@conquer-dml/run';
 import {
   type ImageRef,
-  type MapPoints,
   type MasksOfEpoch,
   REPORT_ELEMENT,
   type ReportData,
@@ -13,7 +12,8 @@ import {
   type RunReport,
 } from './api.js';
 import type { Embedding } from './embedding.js';
-import { EmbeddingMaps } from './embedding-maps.js';
+import { keptMap, NoMap } from './kept-map.js';
+import { packMap } from './map-points.js';
 import { type PageFile, pageFiles } from './page-files.js';
 import type { Retrieval, RetrievalRequest } from './retrieval.js';
 import type { Run } from './run.js';
@@ -75,7 +75,7 @@ export async function writeReport(options: ReportOptions): Promise<{ file: strin
   }
   const images: Record<string, string> = {};
   const data: ReportData = {
-    format: 'conquer-report-2',
+    format: 'conquer-report-3',
     created: new Date().toISOString(),
     differing: [],
     runs: [],
@@ -161,7 +161,7 @@ async function reportOfRun(
   report.embedding = retrieval.embedding.info();
   report.classes = structuredClone(retrieval.classes());
   report.retrieval = await heldQueries(retrieval, share);
-  report.maps = await mapsOf(run.folder.path, retrieval, share, onProgress);
+  report.maps = await mapsOf(run, retrieval, share, onProgress);
   onProgress('making thumbnails');
   const pictures = await heldImages(retrieval.embedding, shownImages(report), folders, share);
   for (const [key, picture] of Object.entries(pictures)) images[`${place}/${key}`] = picture;
@@ -181,26 +181,25 @@ function hideFolders(run: RunDetail): void {
 }
 
 async function mapsOf(
-  folder: string,
+  { folder }: Run,
   retrieval: Retrieval,
   share: number,
   onProgress: (what: string) => void,
-): Promise<MapPoints[]> {
-  const { numLearners, numQueries } = retrieval.embedding;
+): Promise<RunReport['maps']> {
+  const { numQueries, numLearners } = retrieval.embedding;
   const maps = Math.floor((share * MAX_MAP_POINTS) / numQueries);
-  // The learner of a run that has one is the full embedding.
-  const fitting = numLearners > 1 ? Math.min(numLearners, maps - 1) : 0;
-  const learners = Array.from({ length: Math.max(0, fitting) }, (_, learner) => learner);
-  const layouts = new EmbeddingMaps();
-  const found: MapPoints[] = [];
-  for (const learner of ['full', ...learners] as const) {
-    onProgress(
-      `laying out the map of the ${learner === 'full' ? 'full embedding' : `embedding of learner ${learner + 1}`}`,
-    );
-    const map = await layouts.wait(folder, retrieval, learner);
-    if (map) found.push(map);
+  // With a single learner the full embedding is all there is.
+  const fitting = numLearners > 1 ? Math.max(0, Math.min(numLearners, maps - 1)) : 0;
+  const found: RunReport['maps'] = [];
+  for (const learner of ['full' as const, ...Array.from({ length: fitting }, (_, i) => i)]) {
+    try {
+      const packed = packMap(await keptMap(folder, retrieval, learner));
+      found.push({ learner, packed: Buffer.from(packed.buffer).toString('base64') });
+    } catch (error) {
+      if (!(error instanceof NoMap)) throw error;
+      if (learner === 'full') onProgress(`without a map of the test images. ${error.message}`);
+    }
   }
-  await layouts.close();
   return found;
 }
 
@@ -298,7 +297,7 @@ function selfContained(files: ReadonlyMap<string, PageFile>, data: ReportData): 
   // As in the server's policy, except that there is no server.
   const policy = [
     "default-src 'none'",
-    `script-src ${hashes.join(' ')} 'unsafe-eval'`,
+    `script-src ${hashes.join(' ')}`,
     "style-src 'unsafe-inline'",
     'img-src data: blob:',
     'font-src data:',

@@ -59,11 +59,16 @@ export class Retrieval {
     return { query: embedding.image('query', query), relevant: this.relevant[query] as number, neighbours };
   }
 
-  /** 1: the nearest neighbour is of the same class, 0: of another, -1: there is none to find. (N,) */
-  correctness(): number[] {
-    return Array.from(this.relevant, (relevant, query) =>
-      relevant > 0 ? Number(this.hits(query, 1) > 0) : -1,
-    );
+  /** (N,) each: see `MapPoints`. */
+  get correctness(): { nearest: Int32Array; correct: Int8Array } {
+    const { neighbours, depth, numQueries, searched } = this.embedding;
+    const nearest = new Int32Array(numQueries).fill(-1);
+    const correct = new Int8Array(numQueries).fill(-1);
+    for (let query = 0; query < numQueries; query++) {
+      if (depth > 0) nearest[query] = searched.labels[neighbours[query * depth] as number] as number;
+      if ((this.relevant[query] as number) > 0) correct[query] = Number(this.hits(query, 1) > 0);
+    }
+    return { nearest, correct };
   }
 
   private order(order: RetrievalOrder, seed: number): Int32Array {

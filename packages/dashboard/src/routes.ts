@@ -1,7 +1,8 @@
 import { DamagedFile } from '@conquer-dml/run';
 import { type Context, Hono } from 'hono';
 import type { ApiError, LearnerChoice, RetrievalOrder } from './api.js';
-import type { EmbeddingMaps } from './embedding-maps.js';
+import { keptMap, NoMap } from './kept-map.js';
+import { packMap } from './map-points.js';
 import type { Retrieval } from './retrieval.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
@@ -20,13 +21,12 @@ class Refusal extends Error {
 
 export interface RouteOptions {
   runs: Runs;
-  maps: EmbeddingMaps;
   /** Folders, other than their data sets', that runs' images may lie in. */
   dataDirs: readonly string[];
 }
 
 /** The answers that api.ts lists, below `api/`. Events are the server's. */
-export function apiRoutes({ runs, maps, dataDirs }: RouteOptions): Hono {
+export function apiRoutes({ runs, dataDirs }: RouteOptions): Hono {
   const api = new Hono();
 
   const runOf = async (context: Context): Promise<Run> => {
@@ -63,7 +63,9 @@ export function apiRoutes({ runs, maps, dataDirs }: RouteOptions): Hono {
   api.get('/runs/:id/map', async (context) => {
     const run = await runOf(context);
     const retrieval = await retrievalOf(run);
-    return context.json(await maps.answer(run.folder.path, retrieval, learnerOf(context, retrieval)));
+    const map = await keptMap(run.folder, retrieval, learnerOf(context, retrieval));
+    context.header('Content-Type', 'application/octet-stream');
+    return context.body(packMap(map));
   });
   api.get('/runs/:id/retrieval', async (context) => {
     const retrieval = await retrievalOf(await runOf(context));
@@ -118,6 +120,7 @@ export function apiRoutes({ runs, maps, dataDirs }: RouteOptions): Hono {
     const answer = (status: 400 | 404 | 422 | 500, code: ApiError['code'], message: string) =>
       context.json({ code, message } satisfies ApiError, status);
     if (error instanceof Refusal) return answer(error.status, error.code, error.message);
+    if (error instanceof NoMap) return answer(404, 'absent', error.message);
     if (error instanceof DamagedFile)
       return answer(422, 'damaged', `embeddings.safetensors cannot be read: ${error.message}`);
     process.stderr.write(`dashboard: ${context.req.path}: ${error.stack}\n`);

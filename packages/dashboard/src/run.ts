@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   bestEpoch,
@@ -42,6 +42,7 @@ export class Run {
   readonly masks: MaskRecord[] = [];
   records: EpochRecord[] = [];
   embeddingVersion: string | null = null;
+  private mapVersions = '';
   private steps: StepRecord[] = [];
   private divisions = new DivisionHistory();
   private maskIndex: MasksIndex['epochs'] = [];
@@ -122,6 +123,13 @@ export class Run {
     if (version !== this.embeddingVersion && version !== null)
       events.push({ type: 'embedding', run: this.id, version });
     this.embeddingVersion = version;
+    const names = (await readdir(folder.path))
+      .filter((name) => /^map-[\w-]+\.safetensors$/.test(name))
+      .sort();
+    const versions = names.map(async (name) => `${name} ${await fileVersion(join(folder.path, name))}`);
+    const maps = (await Promise.all(versions)).join();
+    if (maps !== this.mapVersions) events.push({ type: 'map', run: this.id });
+    this.mapVersions = maps;
     return events;
   }
 

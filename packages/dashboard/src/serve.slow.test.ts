@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -8,7 +8,6 @@ import type {
   ApiError,
   ClassesAnswer,
   EmbeddingInfo,
-  MapAnswer,
   MapPoints,
   MasksIndex,
   MasksOfEpoch,
@@ -17,6 +16,7 @@ import type {
   RunDetail,
   RunsAnswer,
 } from './api.js';
+import { unpackMap } from './map-points.js';
 import { type Dashboard, serveDashboard } from './serve.js';
 import {
   appendEpoch,
@@ -54,6 +54,12 @@ async function get<T>(path: string): Promise<T> {
   const answer = await fetch(address(path));
   expect(answer.status, path).toBe(200);
   return (await answer.json()) as T;
+}
+
+async function mapAt(path: string): Promise<MapPoints> {
+  const answer = await fetch(address(path));
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/octet-stream']);
+  return unpackMap(await answer.arrayBuffer());
 }
 
 async function refused(path: string): Promise<{ status: number } & ApiError> {
@@ -371,25 +377,44 @@ describe('embedding', () => {
   });
 
   it.each(['api/runs/plain/map', 'api/runs/plain/map?learner=1', 'api/runs/gallery/map'])(
-    'is laid out by a worker and kept in the folder: %s',
+    'is what the run keeps, in binary: %s',
     async (path) => {
-      let map = await get<MapAnswer>(path);
-      expect(map.state).toBe('computing');
-      for (let i = 0; map.state === 'computing' && i < 200; i++) {
-        await new Promise((done) => setTimeout(done, 50));
-        map = await get<MapAnswer>(path);
-      }
-      expect(map.state).toBe('ready');
-      const { x, y, labels, correct } = map as MapPoints;
+      const map = await mapAt(path);
       const files = path.includes('gallery') ? withGallery : plain;
-      expect(labels).toEqual(files.labels);
-      expect([x.length, y.length, correct.length]).toEqual(new Array(3).fill(files.labels.length));
-      for (const value of [...x, ...y]) expect(Math.abs(value)).toBeLessThanOrEqual(1.0001);
+      expect(map.learner).toBe(path.includes('learner') ? 1 : 'full');
+      expect([...map.labels]).toEqual(files.labels);
+      const angles = files.labels.map(
+        (_, i) => (path.includes('learner') ? 2 : 0) + (2 * Math.PI * i) / files.labels.length,
+      );
+      expect([...map.x]).toEqual(angles.map((angle) => Math.fround(Math.cos(angle))));
+      expect([...map.y]).toEqual(angles.map((angle) => Math.fround(Math.sin(angle))));
       if (path.includes('gallery')) return;
-      expect(correct[0]).toBe(0);
-      expect(correct[1]).toBe(1);
+      // The first image of class 0 lies among those of class 1.
+      expect([map.correct[0], map.nearest[0], map.labels[0]]).toEqual([0, 1, 0]);
+      expect([map.correct[1], map.nearest[1]]).toEqual([1, 0]);
     },
   );
+
+  it('says which command makes one where the run keeps none, one of other embeddings, or a damaged one', async () => {
+    const run = join(folder, 'runs', 'unmapped');
+    await writeRunFiles(run, { dataDir: join(folder, 'data') });
+    const says = async (words: RegExp, learner = 'full') => {
+      const answer = await refused(`api/runs/unmapped/map?learner=${learner}`);
+      expect(answer).toMatchObject({ status: 404, code: 'absent' });
+      expect(answer.message).toMatch(words);
+      expect(answer.message).toMatch(/conquer map \S*unmapped/);
+    };
+    const file = join(run, 'map-full.safetensors');
+    copyFileSync(join(folder, 'runs/gallery/map-full.safetensors'), file);
+    await says(/^The map that is kept is of earlier embeddings/);
+    writeFileSync(file, 'x');
+    await says(/^The map that is kept cannot be read: it is cut off/);
+    rmSync(file);
+    await says(/^This run keeps no map of its test images yet/);
+    rmSync(join(run, 'map-learner-1.safetensors'));
+    await says(/--learners$/, '1');
+    rmSync(run, { recursive: true });
+  });
 });
 
 describe('test images that could not be read', () => {
@@ -425,12 +450,8 @@ describe('test images that could not be read', () => {
     const { classes } = await get<ClassesAnswer>('api/runs/bad/classes');
     expect(classes.find(({ label }) => label === 1)?.queries).toBe(5);
     expect(await refused('api/runs/bad/images/query/23')).toMatchObject({ status: 404 });
-    let map = await get<MapAnswer>('api/runs/bad/map');
-    while (map.state === 'computing') {
-      await new Promise((done) => setTimeout(done, 50));
-      map = await get<MapAnswer>('api/runs/bad/map');
-    }
-    expect((map as MapPoints).labels).toEqual(run.labels.filter((_, i) => i !== bad));
+    const map = await mapAt('api/runs/bad/map');
+    expect([...map.labels]).toEqual(run.labels.filter((_, i) => i !== bad));
   }
 
   it('are left out of every view, as the run says', async () => {

@@ -4,7 +4,6 @@ import { Hono } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { CONTENT_SECURITY_POLICY, isOwnHost, sameToken, tokenFor } from './access.js';
 import type { ApiError } from './api.js';
-import { EmbeddingMaps } from './embedding-maps.js';
 import { EventStream } from './event-stream.js';
 import { listening } from './listening.js';
 import { pageFiles } from './page-files.js';
@@ -48,7 +47,6 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
   const token = tokenFor(host, options.token);
   const events = new EventStream();
   const runs = await Runs.open(options.runsDir, (event) => events.send(event));
-  const maps = new EmbeddingMaps((event) => events.send(event));
   const files = pageFiles(options.pageDir);
   const app = new Hono();
   let address: AddressInfo | null = null;
@@ -81,7 +79,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       return context.json({ code: 'forbidden', message: 'too many open pages' } satisfies ApiError, 503);
     return context.body(stream, 200, { 'Content-Type': 'text/event-stream' });
   });
-  app.route('/api', apiRoutes({ runs, maps, dataDirs }));
+  app.route('/api', apiRoutes({ runs, dataDirs }));
   app.get('/*', (context) => {
     const name = context.req.path.slice(1) || 'index.html';
     const file = files.get(name);
@@ -111,7 +109,6 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     async close() {
       clearInterval(timer);
       events.close();
-      await maps.close();
       await new Promise<void>((done) => {
         server.close(() => done());
         if ('closeAllConnections' in server) server.closeAllConnections();

@@ -8,6 +8,7 @@ export { DamagedFile, fileVersion, openRegularFile, readJson } from './disk/regu
 export { sha256OfFile } from './disk/sha256.js';
 export { writeFileAtomic, writeProblem } from './disk/write.js';
 export { type EmbeddedSet, type EmbeddingsRead, readEmbeddings } from './embeddings/embeddings-file.js';
+export { fingerprintOf, MAP_FORMAT, type MapRead, readMap } from './embeddings/map-file.js';
 export { withoutStandIns } from './embeddings/stand-ins.js';
 export { isSystemError, UserError } from './error.js';
 export { earlierDialect, experimentOf } from './experiment/read-experiment.js';

@@ -37,6 +37,13 @@ export class RunFiles {
   get embeddingsFile(): string {
     return join(this.path, 'embeddings.safetensors');
   }
+  /** A map of the embeddings in the plane, as all of them or one learner (from 0) see them. */
+  mapFile(learner: 'full' | number): string {
+    return join(
+      this.path,
+      learner === 'full' ? 'map-full.safetensors' : `map-learner-${learner}.safetensors`,
+    );
+  }
   get notFiniteFile(): string {
     return join(this.path, 'not-finite.jsonl');
   }

@@ -120,6 +120,7 @@ NAPI_MODULE_INIT() {
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
     conquer::register_centroid_bounds(env, exports);
+    conquer::register_row_map(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
     conquer::register_normalize_rows(env, exports);

@@ -151,6 +151,7 @@ void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
 void register_centroid_bounds(napi_env env, napi_value exports);
+void register_row_map(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
 void register_normalize_rows(napi_env env, napi_value exports);

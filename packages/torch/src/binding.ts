@@ -113,6 +113,18 @@ export interface Native {
   ): [Handle, Handle, Handle];
   moveBounds(before: Handle, after: Handle, nearest: Handle, upper: Handle, lower: Handle): number;
   settleBounds(rows: Handle, centroids: Handle, nearest: Handle, upper: Handle, lower: Handle): void;
+  refineNeighbours(rows: Handle, around: Handle, indices: Handle, squares: Handle): void;
+  layOutEpoch(
+    points: Handle,
+    next: Handle,
+    starts: Handle,
+    ends: Handle,
+    weights: Handle,
+    epoch: number,
+    rate: number,
+    a: number,
+    b: number,
+  ): void;
   distanceWeights(
     products: Handle,
     squares: readonly Handle[],

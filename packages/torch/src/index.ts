@@ -37,6 +37,7 @@ export { imagesFromPixels, mixColors } from './pixels.js';
 export { Generator, manualSeed } from './random.js';
 export { type OperatorCall, recordOperators } from './recording.js';
 export { type RowDistanceOptions, rowDistances } from './row-distances.js';
+export { type LayOutStep, layOutEpoch, type PointEdges, refineNeighbours } from './row-map.js';
 export { rowProducts } from './row-products.js';
 export {
   cudaDeviceCount,

@@ -40,6 +40,7 @@ const uses: Record<string, Use> = {
   'val-fraction': measured,
   'best-by': measured,
   'evaluate-untrained': measured,
+  map: measured,
   'embedding-init-gain': [
     ({ model }) => model.embeddingInit.kind.startsWith('xavier'),
     '--embedding-init xavier-uniform or xavier-normal',

@@ -243,6 +243,10 @@ const schemaOf = (parts: Parts) =>
           .boolean()
           .default(true)
           .describe('evaluate before the first epoch, to see later what training brought'),
+        map: z
+          .boolean()
+          .default(true)
+          .describe("lay the test images out in the plane at the run's end, for the dashboard's map"),
       })
       .prefault({}),
     track: z.array(partOf<typeof trackers>(parts.trackers)).default([]).describe('who follows the run'),

@@ -228,6 +228,7 @@ const since: string[] = [
   'head',
   'layer-decay',
   'lr-last',
+  'map',
   'memory-form',
   'memory-momentum',
   'prefixes',

@@ -14,7 +14,9 @@ import type { Builder } from '../experiment/builder.js';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { type ExperimentWithOwnParts, separateOwnParts } from '../experiment/own-parts.js';
 import { resolveExperiment } from '../experiment/resolve.js';
+import { Interrupted } from '../interrupted.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
+import { mapRun } from '../map/map-run.js';
 import { Random } from '../random.js';
 import { calibrateOn } from './calibrate-run.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
@@ -157,7 +159,21 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     profile,
   });
   if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
+  if (experiment.evaluate.map && experiment.data.trainOn !== 'all') await mapTrained(run, builder);
   return summary;
+}
+
+/** What the dashboard shows of the best epoch. The run is whole without: who ends the program now goes without, too. */
+async function mapTrained(run: RunFolder, { onPreparation, onNote, signal }: Builder): Promise<void> {
+  try {
+    await mapRun(run, { onPreparation, stop: signal });
+  } catch (error) {
+    if (error instanceof Interrupted)
+      onNote?.('stopped while the test images were laid out: there is no map');
+    else if (error instanceof UserError || error instanceof RangeError)
+      onNote?.(`there is no map of the test images: ${error.message}`);
+    else throw error;
+  }
 }
 
 /** What the similarities of the best epoch mean, on the classes or pairs that it was chosen on. */

@@ -1,7 +1,10 @@
 import type { EmbeddingInfo, MapPoints } from '../../src/api.js';
 import { categorical } from './colours.js';
 
-export type ColourBy = 'class' | 'cluster' | 'correctness';
+/** What points can be coloured by: their class, the label of their nearest neighbour, their cluster, whether these two labels differ. */
+export const COLOURS = ['class', 'nearest label', 'cluster', 'error'] as const;
+
+export type ColourBy = (typeof COLOURS)[number];
 
 export interface Category {
   name: string;
@@ -14,15 +17,18 @@ export interface Category {
 export interface Colouring {
   categories: Category[];
   /** By point, into categories. */
-  category: number[];
+  category: Int32Array | Uint8Array;
 }
 
-/** What each point's colour says. Of correctness, size says it as well: mistakes are larger. */
+/** Pixels across, of so many points. */
+const sizeOf = (points: number) => (points > 400_000 ? 2 : points > 20_000 ? 3 : points > 4000 ? 4.5 : 6);
+
+/** What each point's colour says. Of errors, size says it as well: they are larger. */
 export function colouring(map: MapPoints, info: EmbeddingInfo, by: ColourBy): Colouring {
-  const size = map.x.length > 20_000 ? 3 : map.x.length > 4000 ? 4.5 : 6;
-  if (by === 'correctness') {
+  const size = sizeOf(map.x.length);
+  if (by === 'error') {
     const kinds = [1, 0, -1];
-    const category = map.correct.map((correct) => kinds.indexOf(correct));
+    const category = Uint8Array.from(map.correct, (correct) => kinds.indexOf(correct));
     return {
       category,
       categories: counted(category, [
@@ -32,15 +38,29 @@ export function colouring(map: MapPoints, info: EmbeddingInfo, by: ColourBy): Co
       ]),
     };
   }
-  const values = by === 'class' ? map.labels : map.clusters;
-  const most = values.reduce((a, b) => Math.max(a, b), 0);
-  const name = (i: number) => (by === 'class' ? (info.classNames[i] ?? `class ${i}`) : `cluster ${i + 1}`);
+  const values = by === 'class' ? map.labels : by === 'cluster' ? map.clusters : labelled(map.nearest);
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i] as number);
+  const name = (i: number) => (by === 'cluster' ? `cluster ${i + 1}` : (info.classNames[i] ?? `class ${i}`));
   const kinds = Array.from({ length: most + 1 }, (_, i) => ({ name: name(i), colour: categorical(i), size }));
+  if (by === 'nearest label' && map.nearest.includes(-1))
+    kinds[most] = { name: 'none: there is no other image', colour: '#8a919c', size };
   return { category: values, categories: counted(values, kinds) };
 }
 
-function counted(category: readonly number[], kinds: Omit<Category, 'points'>[]): Category[] {
+/** Those without a neighbour are a category of their own, behind the labels. */
+function labelled(nearest: Int32Array): Int32Array {
+  if (!nearest.includes(-1)) return nearest;
+  let most = -1;
+  for (let i = 0; i < nearest.length; i++) most = Math.max(most, nearest[i] as number);
+  return nearest.map((label) => (label === -1 ? most + 1 : label));
+}
+
+function counted(category: Int32Array | Uint8Array, kinds: Omit<Category, 'points'>[]): Category[] {
   const points = new Array<number>(kinds.length).fill(0);
-  for (const kind of category) points[kind] = (points[kind] ?? 0) + 1;
+  for (let i = 0; i < category.length; i++) {
+    const kind = category[i] as number;
+    points[kind] = (points[kind] ?? 0) + 1;
+  }
   return kinds.map((kind, i) => ({ ...kind, points: points[i] ?? 0 }));
 }

@@ -1,4 +1,5 @@
 import { REPORT_ELEMENT, type ReportData, type RetrievalItem, type RunReport } from '../../src/api.js';
+import { unpackMap } from '../../src/map-points.js';
 import { Absent, type Source } from './source.js';
 
 /** The report that the document holds; null if it holds none, so that there is a server. */
@@ -42,11 +43,15 @@ function sourceOf({ created, differing, runs, images }: ReportData): Source {
         'masks of this epoch',
       ),
     embedding: async (id) => present(of(id).embedding, 'embedding'),
-    map: async (id, learner) =>
-      present(
+    map: async (id, learner) => {
+      const { packed } = present(
         of(id).maps.find((map) => map.learner === learner),
-        learner === 'full' ? 'map' : 'map of this learner: conquer dashboard lays it out',
-      ),
+        learner === 'full'
+          ? 'map: the run kept none (conquer map)'
+          : 'map of this learner (conquer map with --learners)',
+      );
+      return unpackMap(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)).buffer);
+    },
     async retrieval(id, { order = 'worst', label, k = 10, offset = 0, limit = 20 }) {
       const { embedding, retrieval } = of(id);
       const { version } = present(embedding, 'retrievals');

@@ -1,14 +1,17 @@
 import { type ApiError, type DashboardEvent, EVENT_TYPES } from '../../src/api.js';
+import { unpackMap } from '../../src/map-points.js';
 import { Absent, type Source } from './source.js';
 
-async function get<T>(address: string): Promise<T> {
+const get = async <T>(address: string): Promise<T> => (await (await answerOf(address)).json()) as T;
+
+async function answerOf(address: string): Promise<Response> {
   let answer: Response;
   try {
     answer = await fetch(address);
   } catch {
     throw new Error('The dashboard does not answer: is it still running?');
   }
-  if (answer.ok) return (await answer.json()) as T;
+  if (answer.ok) return answer;
   const error = (await answer.json().catch(() => null)) as ApiError | null;
   if (error?.code === 'absent') throw new Absent(error.message);
   throw new Error(error?.message ?? `the dashboard answered with status ${answer.status}`);
@@ -23,7 +26,8 @@ export function serverSource(): Source {
     masks: (id) => get(`${of(id)}/masks`),
     masksOf: (id, epoch) => get(`${of(id)}/masks/${epoch}`),
     embedding: (id) => get(`${of(id)}/embedding`),
-    map: (id, learner) => get(`${of(id)}/map?learner=${learner}`),
+    map: async (id, learner) =>
+      unpackMap(await (await answerOf(`${of(id)}/map?learner=${learner}`)).arrayBuffer()),
     retrieval(id, query) {
       const given = Object.entries(query).filter(([, value]) => value !== undefined);
       return get(`${of(id)}/retrieval?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`);

@@ -10,12 +10,6 @@ import {
 } from '../../src/api.js';
 import type { Source } from './source.js';
 
-/** Progress of a map that is being computed; `turn` grows when it should be asked for again. */
-export interface MapProgress {
-  progress: number;
-  turn: number;
-}
-
 /** What the page knows of the runs, kept up to date by the source's events. */
 export class Session {
   /** null: not known yet. */
@@ -27,8 +21,8 @@ export class Session {
   readonly failures = new SvelteMap<string, string>();
   /** By run; changes whenever the run's embeddings do. */
   readonly embeddingVersions = new SvelteMap<string, string>();
-  /** By run and learner, see mapKey. */
-  readonly maps = new SvelteMap<string, MapProgress>();
+  /** By run; grows when its maps should be asked for again. */
+  readonly mapTurns = new SvelteMap<string, number>();
   private readonly opened = new Set<string>();
 
   constructor(readonly source: Source) {}
@@ -43,8 +37,7 @@ export class Session {
         // What happened before the connection stood is in no event.
         void this.fetchRuns();
         for (const id of this.opened) void this.fetchRun(id);
-        if (again)
-          for (const [key, { progress, turn }] of this.maps) this.maps.set(key, { progress, turn: turn + 1 });
+        if (again) for (const [id, turn] of this.mapTurns) this.mapTurns.set(id, turn + 1);
       },
       lost: () => {
         this.connection = 'lost';
@@ -90,9 +83,7 @@ export class Session {
         if (detail) this.details.set(summary.id, { ...detail, ...summary });
       }
     } else if (event.type === 'map') {
-      const key = mapKey(event.run, event.learner);
-      const turn = (this.maps.get(key)?.turn ?? 0) + Number(event.ready || event.failed);
-      this.maps.set(key, { progress: event.progress, turn });
+      this.mapTurns.set(event.run, (this.mapTurns.get(event.run) ?? 0) + 1);
     } else if (event.type === 'embedding') {
       this.embeddingVersions.set(event.run, event.version);
       const detail = this.details.get(event.run);
@@ -105,8 +96,6 @@ export class Session {
     }
   }
 }
-
-export const mapKey = (run: string, learner: string | number): string => `${learner} ${run}`;
 
 /** The run with the event's lines added; null where it must be fetched anew, also as it has become long. */
 export function appended(detail: RunDetail, event: AppendEvent): RunDetail | null {

@@ -3,7 +3,7 @@ import type {
   DashboardEvent,
   EmbeddingInfo,
   LearnerChoice,
-  MapAnswer,
+  MapPoints,
   MasksIndex,
   MasksOfEpoch,
   RetrievalItem,
@@ -22,7 +22,7 @@ export interface Source {
   masks(id: string): Promise<MasksIndex>;
   masksOf(id: string, epoch: number): Promise<MasksOfEpoch>;
   embedding(id: string): Promise<EmbeddingInfo>;
-  map(id: string, learner: LearnerChoice): Promise<MapAnswer>;
+  map(id: string, learner: LearnerChoice): Promise<MapPoints>;
   retrieval(id: string, query: RetrievalQuery): Promise<RetrievalPage>;
   neighbours(id: string, query: number, learner: LearnerChoice, k: number): Promise<RetrievalItem>;
   classes(id: string): Promise<ClassesAnswer>;

@@ -1,8 +1,9 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { toStore } from '@conquer-dml/run';
+import { fingerprintOf, MAP_FORMAT, toStore } from '@conquer-dml/run';
 import sharp from 'sharp';
 import { randomNumbers } from '../random-numbers.js';
+import { safetensorsBytes as bytesOfTensors } from './large-run.js';
 
 /** The name that a class of hostile text has in these runs. */
 export const HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>';
@@ -197,6 +198,23 @@ export function writeEmbeddings(
   if (rows) tensors.positions = ['I32', [rows.positions.length], rows.positions];
   const metadata = { epoch: String(epoch), ...(rows && { images: String(rows.of) }) };
   writeFileSync(join(path, 'embeddings.safetensors'), safetensorsBytes(tensors, metadata));
+  writeMaps(path, { vectors: Float32Array.from(vectors.flat()), labels: Int32Array.from(labels) });
+}
+
+/** Maps as `conquer map` keeps them: of all, and of two learners. The points lie on a circle, each learner's turned. */
+function writeMaps(path: string, embeddings: { vectors: Float32Array; labels: Int32Array }): void {
+  const metadata = { format: MAP_FORMAT, embeddings: fingerprintOf(embeddings) };
+  for (const [turn, name] of ['full', 'learner-0', 'learner-1'].entries()) {
+    const angles = Array.from(
+      embeddings.labels,
+      (_, i) => turn + (2 * Math.PI * i) / embeddings.labels.length,
+    );
+    const tensors: Tensors = {
+      x: ['F32', [angles.length], angles.map(Math.cos)],
+      y: ['F32', [angles.length], angles.map(Math.sin)],
+    };
+    writeFileSync(join(path, `map-${name}.safetensors`), safetensorsBytes(tensors, metadata));
+  }
 }
 
 /** The neighbours of a vector among others, each made of length 1; nearest first. */
@@ -218,18 +236,13 @@ export function nearestByHand(
 
 type Tensors = Record<string, ['F32' | 'I32', number[], number[]]>;
 
-export function safetensorsBytes(tensors: Tensors, metadata: Record<string, string>): Buffer {
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  const data: Buffer[] = [];
-  let offset = 0;
-  for (const [name, [dtype, shape, values]] of Object.entries(tensors)) {
-    const array = dtype === 'F32' ? Float32Array.from(values) : Int32Array.from(values);
-    header[name] = { dtype, shape, data_offsets: [offset, offset + array.byteLength] };
-    offset += array.byteLength;
-    data.push(Buffer.from(array.buffer));
-  }
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, ...data]);
-}
+const safetensorsBytes = (tensors: Tensors, metadata: Record<string, string>): Buffer =>
+  bytesOfTensors(
+    Object.fromEntries(
+      Object.entries(tensors).map(([name, [dtype, shape, values]]) => [
+        name,
+        { shape, values: dtype === 'F32' ? Float32Array.from(values) : Int32Array.from(values) },
+      ]),
+    ),
+    metadata,
+  );

@@ -2,6 +2,7 @@ import { DamagedFile, fileVersion, openRegularFile, readJson } from '../disk/reg
 import { type ImageList, readTestImages, type TestImages } from '../records/test-images.js';
 import type { RunFiles } from '../run-files.js';
 import { imagesOfRows } from './embedding-rows.js';
+import { fingerprintOf } from './map-file.js';
 import { SafetensorsFile } from './safetensors-file.js';
 
 const MAX_IMAGE_LIST = 512 << 20;
@@ -47,6 +48,10 @@ export interface EmbeddingsRead {
   leftOut: number;
   /** Whether the rows say which images they are of; older versions wrote another image in place of one that could not be read. */
   hasPositions: boolean;
+  /** Of all rows that the file holds, see `fingerprintOf`. */
+  fingerprint: string;
+  /** Which rows of the file these are, of so many; null: all of them. */
+  places: { of: number; rows: Int32Array } | null;
 }
 
 /** Reads and checks embeddings.safetensors; null where the run has none. @throws DamagedFile */
@@ -100,6 +105,8 @@ export async function readEmbeddings(files: RunFiles): Promise<EmbeddingsRead | 
         return sum + (all > 0 ? all - (prefix === '' ? n : (m ?? 0)) : 0);
       }, 0),
       hasPositions: tensors.shape('positions') !== null,
+      fingerprint: fingerprintOf({ vectors, labels }),
+      places: null,
     };
   } finally {
     await file.close();

@@ -40,6 +40,10 @@ export async function withoutStandIns(
     neighbours: neighboursWithout(rows.neighbours, bad, badGallery ?? bad),
     clusters: rows.clusters.filter((_, row) => !bad.has(row)),
     leftOut: rows.leftOut + bad.size + (badGallery?.size ?? 0),
+    places: {
+      of: rows.clusters.length,
+      rows: Int32Array.from(rows.clusters.keys()).filter((row) => !bad.has(row)),
+    },
   };
 }
 

@@ -262,6 +262,25 @@ function attack(path, calls, seed) {
       const [rows, centroids, dimensions] = [1 + int(200), 1 + int(9), int(40)];
       return [floats(rows, dimensions), floats(centroids, dimensions), ...bounds(rows, centroids)];
     },
+    refineNeighbours() {
+      const [rows, width, k] = [1 + int(40), 1 + int(9), 1 + int(9)];
+      const near = (columns) => integers(Int32Array, 'int32', -1, rows - 1, rows, columns);
+      return [floats(rows, int(20)), near(width), near(k), floats(rows, k)];
+    },
+    layOutEpoch() {
+      const [points, each] = [1 + int(40), int(9)];
+      const starts = Int32Array.from({ length: points + 1 }, (_, i) => i * each);
+      if (int(20) === 0) starts[int(points + 1)] = pick([-1, 2 ** 31 - 1, 3]);
+      return [
+        floats(points, 2),
+        floats(points, 2),
+        own(native.fromBuffer(starts, [points + 1], 'int32')),
+        integers(Int32Array, 'int32', 0, points - 1, points * each),
+        floats(points * each),
+        int(200),
+        ...[0.5, 1.577, 0.895],
+      ];
+    },
     distanceWeights() {
       const [rows, columns] = [int(20), int(20)];
       const labels = (size) => Int32Array.from({ length: size }, () => int(4));

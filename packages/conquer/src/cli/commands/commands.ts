@@ -8,6 +8,7 @@ export const commands: Record<string, () => Promise<CommandFile>> = {
   eval: () => import('./eval.js'),
   compare: () => import('./compare.js'),
   runs: () => import('./runs.js'),
+  map: () => import('./map.js'),
   dashboard: () => import('./dashboard.js'),
   report: () => import('./report.js'),
   models: () => import('./models.js'),
