@@ -1,4 +1,5 @@
-// Maps of rows in the plane beside umap-learn's, by turns on two cores: time, and what each keeps of the rows' neighbourhoods.
+// Maps of rows in the plane beside umap-learn's, by turns on two cores: time (beside it the processor's, which other work on the machine
+// changes less), and what each keeps of the rows' neighbourhoods.
 //
 //   PYTHON=a venv with umap-learn: node bench/map.mjs [--rows 100000] [--dim 384] [--rounds 1] [--data FILE --labels FILE] [--ours]
 //
@@ -45,19 +46,23 @@ const folder = mkdtempSync(join(tmpdir(), 'map-'));
 try {
   const sides = [['ours', startOurs], ...(values.ours ? [] : [['umap-learn', startPeer]])];
   for (let round = 0; round < Number(values.rounds); round++) {
-    const seconds = [];
+    const took = [];
     for (const [name, start] of sides) {
       const out = join(folder, name);
       const side = await start('map', ['--data', data, '--dim', String(dim), '--out', out]);
       const answer = await side.run();
       await side.end();
-      seconds.push(answer.seconds);
+      took.push(answer);
       const { kept, right } = quality(numbers(out, Float32Array));
       console.log(
-        `${name}: ${count} × ${dim} in ${answer.seconds.toFixed(1)} s; ${(100 * kept).toFixed(1)} % of 15 neighbours kept, ${(100 * right).toFixed(1)} % of the label of most`,
+        `${name}: ${count} × ${dim} in ${answer.seconds.toFixed(1)} s, ${answer.used.toFixed(1)} s of the processor; ${(100 * kept).toFixed(1)} % of 15 neighbours kept, ${(100 * right).toFixed(1)} % of the label of most`,
       );
     }
-    if (seconds.length === 2) console.log(`ratio ${(seconds[0] / seconds[1]).toFixed(2)}`);
+    if (took.length < 2) continue;
+    const [a, b] = took;
+    console.log(
+      `ratio ${(a.seconds / b.seconds).toFixed(2)}, of the processor's time ${(a.used / b.used).toFixed(2)}`,
+    );
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

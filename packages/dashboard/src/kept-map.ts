@@ -13,7 +13,8 @@ export async function keptMap(
   learner: LearnerChoice,
 ): Promise<MapPoints> {
   const path = relative('', folder.path) || '.';
-  const command = `conquer map ${/^[\w./-]+$/.test(path) ? path : JSON.stringify(path)}${learner === 'full' ? '' : ' --learners'}`;
+  const named = `conquer map ${/^[\w./-]+$/.test(path) ? path : JSON.stringify(path)}`;
+  const command = learner === 'full' ? named : `${named} (asked for the learners’ too)`;
   const { fingerprint, places, version, epoch, queries, clusters } = embedding;
   let kept: MapRead | 'absent' | 'outdated';
   try {

@@ -412,7 +412,7 @@ describe('embedding', () => {
     rmSync(file);
     await says(/^This run keeps no map of its test images yet/);
     rmSync(join(run, 'map-learner-1.safetensors'));
-    await says(/--learners$/, '1');
+    await says(/learners’ too\)$/, '1');
     rmSync(run, { recursive: true });
   });
 });

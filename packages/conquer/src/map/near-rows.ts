@@ -19,6 +19,8 @@ const VISITED = 4;
 /** Rows that are searched in at most, and rows that search, at a time: 64 MB of distances. */
 const MOST_SEARCHED = 16_384;
 const SEARCHING = 1024;
+/** Looks at the neighbours' neighbours. */
+const ROUNDS = 2;
 /** Rows that are assigned at a time. */
 const ASSIGNED = 8192;
 
@@ -60,11 +62,17 @@ export async function nearRows(rows: Tensor, k: number, options: NearRowsOptions
   scope(() => {
     const indices = tensor(found.indices, { shape: [order.length, k] });
     const squares = tensor(found.squares, { shape: [order.length, k] });
-    const near = tensor(bothWays(found.indices, k, visits), {
-      shape: [order.length, 2 * k + (CHOICES - 1) * VISITED],
-    });
-    checkStop(stop);
-    refineNeighbours(ordered, near, indices, squares);
+    for (let round = 0; round < ROUNDS; round++)
+      scope(() => {
+        checkStop(stop);
+        const near = bothWays(indices.toTypedArray() as Int32Array, k, visits);
+        refineNeighbours(
+          ordered,
+          tensor(near, { shape: [order.length, near.length / order.length] }),
+          indices,
+          squares,
+        );
+      });
     found.indices = indices.toTypedArray() as Int32Array;
     found.squares = squares.toTypedArray() as Float32Array;
   });

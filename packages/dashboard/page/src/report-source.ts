@@ -48,7 +48,7 @@ function sourceOf({ created, differing, runs, images }: ReportData): Source {
         of(id).maps.find((map) => map.learner === learner),
         learner === 'full'
           ? 'map: the run kept none (conquer map)'
-          : 'map of this learner (conquer map with --learners)',
+          : 'map of this learner: the run kept none (conquer map)',
       );
       return unpackMap(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)).buffer);
     },
