@@ -1,4 +1,4 @@
-// A program in Python beside a bench that answers each line it is given with a line of JSON, on two threads.
+// A program in Python beside a bench that answers each line it is given with a line of JSON.
 import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,11 +8,12 @@ import { PYTHON } from './sides.mjs';
 /**
  * @param args the script, relative to this folder, and its arguments
  * @param needs what PYTHON has to have, for the message where it ends
+ * @param threads that it computes on
  */
-export function startPeer(args, needs) {
+export function startPeer(args, needs, threads = 2) {
   const child = spawn(PYTHON, args, {
     cwd: dirname(fileURLToPath(import.meta.url)),
-    env: { ...process.env, OMP_NUM_THREADS: '2', OMP_WAIT_POLICY: 'passive' },
+    env: { ...process.env, OMP_NUM_THREADS: String(threads), OMP_WAIT_POLICY: 'passive' },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

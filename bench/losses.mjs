@@ -1,10 +1,10 @@
-// Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads; by the clock, and
+// Forward and backward of every loss beside pytorch-metric-learning's, in one run, by turns, on two threads (THREADS); by the clock, and
 // by processor time, which other work on the machine changes less:
 //   PYTHON=… node bench/losses.mjs [--write] [NAME …]
 // --write puts the table into docs/losses.md.
 // A batch of 80 and one of 1,024, 512 dimensions, classes of 4, 100 classes for losses with weights of classes.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { BatchEasyHardMiner, batchRows, builtInParts, withDefaults } from '../packages/conquer/dist/index.js';
 import {
   F,
@@ -31,8 +31,10 @@ const WARM_UP = 2000;
 /** Ours that take B³ numbers, as their help says, which is 4 GiB of a batch of 1,024. */
 const CUBIC = ['triplet-all', 'triplet-semihard'];
 
+const THREADS = Number(process.env.THREADS ?? 2);
+
 keepFreedMemory();
-setNumThreads(2);
+setNumThreads(THREADS);
 
 /** A function that does it once. */
 function ours(part, batch) {
@@ -79,7 +81,7 @@ const print = (line) => {
   lines.push(line);
   console.log(line);
 };
-const other = startPeer(['peers/losses.py'], 'pytorch-metric-learning');
+const other = startPeer(['peers/losses.py'], 'pytorch-metric-learning', THREADS);
 const versions = await other.ready();
 const ratios = { seconds: [], processor: [] };
 print('| loss | batch | ms, of the processor | pytorch-metric-learning | ratio, of processor time |');
@@ -119,6 +121,7 @@ if (process.argv.includes('--write')) {
   const [begin, end] = ['<!-- bench: losses -->', '<!-- end of bench -->'];
   const [before, rest] = text.split(begin);
   const after = rest.slice(rest.indexOf(end));
-  const machine = `Two threads of ${cpus()[0].model.trim()}, here on libtorch ${torchVersion()}, pytorch-metric-learning ${versions.pml} on PyTorch ${versions.torch}.`;
+  const load = Math.round(loadavg()[2]);
+  const machine = `${THREADS} threads of ${cpus()[0].model.trim()} (${cpus().length} cores, load ${load} with this), here on libtorch ${torchVersion()}, pytorch-metric-learning ${versions.pml} on PyTorch ${versions.torch}.`;
   writeFileSync(file, `${before}${begin}\n${machine}\n\n${lines.join('\n')}\n${after}`);
 }

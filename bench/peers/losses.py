@@ -1,6 +1,7 @@
 """Forward and backward of pytorch-metric-learning's losses: answers each line "NAME BATCH REPEATS" with the least times of one."""
 
 import json
+import os
 import sys
 import time
 import warnings
@@ -12,7 +13,7 @@ from pytorch_metric_learning import losses, miners
 warnings.filterwarnings("ignore")
 DIM = 512
 CLASSES = 100
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 of_classes = dict(num_classes=CLASSES, embedding_size=DIM)
 
 # A miner where ours mines itself, or both are given what one finds.
