@@ -40,9 +40,8 @@ export async function mapRows(rows: Tensor, options: MapRowsOptions = {}): Promi
   const count = rows.size(0);
   if (!Number.isFinite(largestOf(rows)))
     throw new RangeError('a map: expected finite numbers, got NaN or infinity');
-  // Searching takes about half of the time.
-  const total = 1000;
-  const say = (share: number) => onProgress?.({ done: Math.floor(share * total), total });
+  // As so many rows of all. Searching takes about half of the time.
+  const say = (share: number) => onProgress?.({ done: Math.floor(share * count), total: count });
   const k = Math.min(NEIGHBOURS, count - 1);
   let points = startOf(rows);
   try {
