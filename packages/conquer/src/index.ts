@@ -228,6 +228,7 @@ export { type OptimizerOptions, TrainingOptimizer } from './optimize/training-op
 export { OptionError } from './option-error.js';
 export { type AnyPart, type Part, part, withDefaults } from './part.js';
 export { Random } from './random.js';
+export { type AnyIndex, openAnyIndex } from './retrieve/any-index.js';
 export { augmentIndex } from './retrieve/augment-index.js';
 export { calibrateIndex } from './retrieve/calibrate-index.js';
 export { type Classified, type ClassifyOptions, classify } from './retrieve/classify.js';
@@ -259,6 +260,7 @@ export {
 } from './retrieve/open-index.js';
 export { type OpenModelOptions, openModel } from './retrieve/open-model.js';
 export type { BuildGraphOptions } from './retrieve/row-graph.js';
+export { searchLabelled } from './retrieve/search-where.js';
 export {
   type SimilarGroup,
   type SimilarPair,
@@ -266,6 +268,9 @@ export {
   similarGroups,
   similarPairs,
 } from './retrieve/similar-pairs.js';
+export { StoreIndex, type StoreSearchOptions } from './retrieve/store-index.js';
+export type { BuildStoreOptions } from './retrieve/store-recall.js';
+export type { StoreGraph } from './retrieve/stores/store-record.js';
 export type { TrainedModel } from './retrieve/trained-model.js';
 export type { Labels, RowData } from './row-data.js';
 export { batchRows, type Labelled, labelled, type Rows, type Similarity, similarityMatrix } from './rows.js';

@@ -29,6 +29,7 @@ export {
 } from './image-index/earlier-index.js';
 export { type GraphRecord, graphOf } from './image-index/graph-record.js';
 export {
+  givenFolder,
   type IndexContents,
   type IndexOrigin,
   isIndexOf,
@@ -41,6 +42,8 @@ export {
   type IndexedImage,
   type IndexItem,
   indexItem,
+  itemLine,
+  itemOfLine,
   type NewIndexItem,
   NO_FILE,
 } from './image-index/index-item.js';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { testTimeOf } from '../models/test-time.js';
-import type { ImageIndex } from '../retrieve/image-index.js';
+import type { AnyIndex } from '../retrieve/any-index.js';
 import { calibrationOfModel } from '../retrieve/model-calibration.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { isFile, type ModelFlags, modelOf } from './model-of.js';
@@ -20,7 +20,7 @@ export interface IndexModelFlags extends Pick<ModelFlags, 'device' | 'plugin' | 
  * @throws UserError where it is not there any more, or has other weights by now
  */
 export async function modelOfIndex(
-  index: ImageIndex,
+  index: AnyIndex,
   { file, run, ...flags }: IndexModelFlags,
 ): Promise<TrainedModel> {
   const { origin } = index;

@@ -68,7 +68,7 @@ interface DrawnRows {
 }
 
 /** Whole classes, in an order that is drawn, until there are enough. */
-function drawnRows(labels: Int32Array, random: Random): DrawnRows {
+export function drawnRows(labels: Int32Array, random: Random): DrawnRows {
   const members = new Map<number, number[]>();
   for (const [row, label] of labels.entries()) {
     const known = members.get(label);

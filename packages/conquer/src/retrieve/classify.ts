@@ -1,6 +1,8 @@
 import type { RowData } from '../row-data.js';
-import type { ImageIndex, IndexSearchOptions } from './image-index.js';
+import type { AnyIndex } from './any-index.js';
+import type { IndexSearchOptions } from './index-options.js';
 import type { Match } from './match.js';
+import { searchWhere } from './search-where.js';
 
 export interface ClassifyOptions extends Pick<IndexSearchOptions, 'embedder'> {
   /** How many of the nearest labelled items vote; default 20. */
@@ -30,20 +32,15 @@ export interface Classified {
  * @param queries Q rows, see `ImageIndex.search`
  * @throws RangeError for a k that is no positive integer, a temperature that is not above 0, or as `ImageIndex.search`
  */
-export function classify(
-  index: ImageIndex,
+export async function classify(
+  index: AnyIndex,
   queries: RowData,
   { k = 20, temperature = 0.07, embedder }: ClassifyOptions = {},
-): Classified[] {
+): Promise<Classified[]> {
   if (!(temperature > 0))
     throw new RangeError(`classify: expected a temperature above 0, got ${temperature}`);
-  // Items without a class are passed over: of more and more that are near, until enough have one.
-  for (let width = k; ; width *= 4) {
-    const found = index.search(queries, width, { embedder });
-    const labelled = found.map((matches) => matches.filter(({ labels }) => labels.length > 0));
-    if (width >= index.count || labelled.every(({ length }) => length >= k))
-      return labelled.map((matches) => voted(matches.slice(0, k), temperature));
-  }
+  const found = await searchWhere(index, queries, k, ({ labels }) => labels.length > 0, { embedder });
+  return found.map((matches) => voted(matches, temperature));
 }
 
 function voted(matches: Match[], temperature: number): Classified {

@@ -10,10 +10,10 @@ import {
   UserError,
 } from '@conquer-dml/run';
 import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
-import { thresholdFor } from '../evaluate/calibrate.js';
 import { type RowData, rowsFrom } from '../row-data.js';
 import { readEarlierIndex } from './earlier-index.js';
 import type { Embedder } from './embedder.js';
+import { indexThreshold, requireCalibrationOf } from './index-calibration.js';
 import type { IndexLock, IndexSearchOptions, OpenIndexOptions, SaveIndexOptions } from './index-options.js';
 import { joinedRows, type RowRun, rowsAt, unitRowsOf } from './index-rows.js';
 import { IndexSegment, joinedSegment } from './index-segment.js';
@@ -126,11 +126,7 @@ export class ImageIndex {
 
   /** @throws RangeError for a calibration of another embedder than the rows are of */
   set calibration(calibration: Calibration | null) {
-    const [own, theirs] = [this.#origin?.embedder, calibration?.embedder];
-    if (own && theirs && own !== theirs)
-      throw new RangeError(
-        `an index by ${own} cannot have a calibration of ${theirs}: calibrate the index itself`,
-      );
+    requireCalibrationOf(this.#origin, calibration);
     this.#calibration = calibration;
   }
 
@@ -139,11 +135,7 @@ export class ImageIndex {
    * @throws UserError where the index is not calibrated, or its calibration does not support this rate
    */
   threshold(maxFalseMatch: number): number {
-    if (this.#calibration === null)
-      throw new UserError(
-        'it is not known what a similarity means here: calibrate the index (conquer calibrate INDEX), or its run',
-      );
-    return thresholdFor(this.#calibration, maxFalseMatch).similarity;
+    return indexThreshold(this.#calibration, maxFalseMatch);
   }
 
   /** How its graph was made, and how well it finds; null: there is none. */

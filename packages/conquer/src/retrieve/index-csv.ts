@@ -7,10 +7,12 @@ import { csvBox } from '../datasets/csv-columns.js';
 import { type CsvRow, parseCsv } from '../datasets/csv-rows.js';
 import { isInside } from '../datasets/distribution.js';
 import { readTextFile } from '../datasets/text-file.js';
+import type { AnyIndex } from './any-index.js';
 import type { Embedder } from './embedder.js';
+import type { ImageIndex } from './image-index.js';
 import { type ImageToIndex, type IndexedItems, type IndexItemsOptions, indexItems } from './index-items.js';
 
-export type IndexCsvOptions = IndexItemsOptions;
+export type IndexCsvOptions<Index extends AnyIndex = ImageIndex> = IndexItemsOptions<Index>;
 
 interface ListedItem {
   id: string;
@@ -28,11 +30,11 @@ const KNOWN = ['path', 'id', 'label', 'x', 'y', 'w', 'h'];
  *
  * @throws UserError where it is none, or lists an image that is not there; else as `indexFolder`
  */
-export async function indexCsv(
+export async function indexCsv<Index extends AnyIndex = ImageIndex>(
   embedder: Embedder,
   path: string,
-  options: IndexCsvOptions = {},
-): Promise<IndexedItems> {
+  options: IndexCsvOptions<Index> = {},
+): Promise<IndexedItems<Index>> {
   const file = resolve(path);
   const [head, ...rows] = parseCsv(await readTextFile(file, 'a CSV file'), file);
   const columns = head?.cells.map((cell) => cell.toLowerCase()) ?? [];

@@ -3,19 +3,20 @@ import { type FileStamp, UserError } from '@conquer-dml/run';
 import { classFolderOf } from '../datasets/folder-parts.js';
 import { findImages, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
+import type { AnyIndex } from './any-index.js';
 import type { Embedder } from './embedder.js';
 import type { ImageIndex } from './image-index.js';
-import { type IndexItemsOptions, type ItemToIndex, indexItems, usable } from './index-items.js';
+import { type IndexItemsOptions, type ItemToIndex, indexItems, knownItems, usable } from './index-items.js';
 
-export type IndexFolderOptions = IndexItemsOptions;
+export type IndexFolderOptions<Index extends AnyIndex = ImageIndex> = IndexItemsOptions<Index>;
 
 interface FoundItem extends ItemToIndex {
   images: { path: string; stamp: FileStamp }[];
 }
 
-export interface IndexedFolder {
+export interface IndexedFolder<Index extends AnyIndex = ImageIndex> {
   /** The previous index, where it was used, or a new one. It belongs to the caller, to be saved or searched. */
-  index: ImageIndex;
+  index: Index;
   /** Images that were embedded now; the others were in the previous index. */
   embedded: number;
   /** Images of the previous index that are gone. */
@@ -34,11 +35,11 @@ export interface IndexedFolder {
  * @throws ImageError naming the first image that cannot be read, if these are not left out
  * @throws Interrupted after `signal` was aborted
  */
-export async function indexFolder(
+export async function indexFolder<Index extends AnyIndex = ImageIndex>(
   embedder: Embedder,
   path: string,
-  options: IndexFolderOptions = {},
-): Promise<IndexedFolder> {
+  options: IndexFolderOptions<Index> = {},
+): Promise<IndexedFolder<Index>> {
   const folder = resolve(path);
   const { images, leftOut } = await findImages(folder);
   if (images.length === 0) {
@@ -48,7 +49,8 @@ export async function indexFolder(
     );
   }
   const there = new Map<string, FileStamp>(images.map(({ path, ...stamp }) => [path, stamp]));
-  const before = usable(options.previous, embedder, folder);
+  const previous = await usable(options.previous, embedder, folder);
+  const before = await knownItems(previous);
   const known = new Map<string, { id: string; place: number }>();
   const own = new Set<string>();
   for (const { id, images } of before?.items() ?? []) {
@@ -77,7 +79,7 @@ export async function indexFolder(
   const paths = [...items.values()].flatMap(({ images }) => images.map(({ path }) => path));
   const { index, embedded, bad } = await indexItems(embedder, folder, [...items.values()], {
     ...options,
-    previous: before,
+    previous,
   });
   for (const place of bad) leftOut.addFile('broken', paths[place]!);
   if (bad.length === paths.length) {

@@ -9,10 +9,13 @@ import {
   isSeenAlike,
   type Json,
 } from '@conquer-dml/run';
-import { cat, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { type Tensor, tensor } from '@conquer-dml/torch';
 import { requireFiniteRows } from '../evaluate/finite-rows.js';
+import type { AnyIndex } from './any-index.js';
+import { changeIndex, changeStore, type ItemChange } from './change-items.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
+import { type KnownItems, StoreIndex } from './store-index.js';
 
 /** An image of an item: a file of the index's folder, or bytes or pixels of anywhere. */
 export type ImageToIndex = { path: string; stamp: FileStamp } | { image: ImageInput };
@@ -25,12 +28,13 @@ export interface ItemToIndex {
   images: readonly ImageToIndex[];
 }
 
-export interface IndexItemsOptions {
+export interface IndexItemsOptions<Index extends AnyIndex = ImageIndex> {
   /**
    * An index of the same folder, wherever it lay then, by the same embedder: it is changed into what is wanted now, and of its
-   * images those that have not changed are not embedded again. One of another folder or embedder is not used, and stays as it is.
+   * images those that have not changed are not embedded again. One of another folder or embedder is not used, and stays as it is;
+   * one in a store is refused then, as nothing else is there to be filled.
    */
-  previous?: ImageIndex | null;
+  previous?: Index | null;
   /** Images that cannot be read are left out (default), or end it. */
   onBadImage?: 'skip' | 'fail';
   /** Threads that decode; default one a core. */
@@ -43,9 +47,9 @@ export interface IndexItemsOptions {
   onWarning?: (message: string) => void;
 }
 
-export interface IndexedItems {
+export interface IndexedItems<Index extends AnyIndex = ImageIndex> {
   /** The previous index, where it was used, or a new one. It belongs to the caller, who saves or searches it. */
-  index: ImageIndex;
+  index: Index;
   /** Images that were embedded now; the others were in the previous index. */
   embedded: number;
   /** Places, among all images in their order, of those that could not be read. */
@@ -58,17 +62,29 @@ export function originOf(embedder: Embedder, folder: string): IndexOrigin {
   return { folder, embedder: id, source, checkpoint, preprocessing: view };
 }
 
-/** The previous index, if its rows are of use: of the same folder, embedder, and what that sees. */
-export function usable(
-  previous: ImageIndex | null | undefined,
+/**
+ * The previous index, if its rows are of use: of the same folder, embedder, and what that sees.
+ * @throws UserError for one in a store that is not
+ */
+export async function usable<Index extends AnyIndex>(
+  previous: Index | null | undefined,
   embedder: Embedder,
   folder: string,
-): ImageIndex | null {
+): Promise<Index | null> {
+  if (previous instanceof StoreIndex) {
+    await previous.requireSpaceFor(embedder, folder);
+    return previous;
+  }
   const origin = previous?.origin;
   if (!previous || origin?.embedder !== embedder.id || !isSeenAlike(origin.preprocessing, embedder.view))
     return null;
-  return isIndexOf({ origin, sample: previous.sample }, folder) ? previous : null;
+  const sample = (previous as ImageIndex).sample;
+  return isIndexOf({ origin, sample }, folder) ? previous : null;
 }
+
+/** What is known of the items of an index, at once. */
+export const knownItems = async (index: AnyIndex | null): Promise<KnownItems | null> =>
+  index instanceof StoreIndex ? await index.known() : index;
 
 /**
  * Makes an index of some items, or changes one into that. Items that are of no file and of no id that is wanted stay; those that
@@ -78,16 +94,17 @@ export function usable(
  * @param items each id once
  * @throws ImageError naming the first image that cannot be read, if these are not left out; Interrupted after `signal` was aborted
  */
-export async function indexItems(
+export async function indexItems<Index extends AnyIndex = ImageIndex>(
   embedder: Embedder,
   folder: string,
   items: readonly ItemToIndex[],
-  options: IndexItemsOptions = {},
-): Promise<IndexedItems> {
+  options: IndexItemsOptions<Index> = {},
+): Promise<IndexedItems<Index>> {
   const { onBadImage = 'skip', threads, signal, onProgress, onWarning } = options;
-  const before = usable(options.previous, embedder, folder);
+  const before = await usable(options.previous, embedder, folder);
+  const known = await knownItems(before);
   const wanted = items.flatMap((item, at) => {
-    const was = before?.item(item.id);
+    const was = known?.item(item.id);
     return item.images.map((image, place) => ({ at, image, old: was ? oldPlace(was, image, place) : -1 }));
   });
   const fresh = wanted.flatMap((one, place) => (one.old < 0 ? [{ ...one, place }] : []));
@@ -115,43 +132,44 @@ export async function indexItems(
     fresh.filter(({ place }) => !bad.has(place)).map(({ place }, row) => [place, row] as const),
   );
 
-  const origin = originOf(embedder, folder);
-  const index = before ?? ImageIndex.empty(embedder.dim, origin);
-  if (before) index.moved(origin);
-  const whole: IndexItem[] = [];
-  const rows: Tensor[] = [];
+  const changes: ItemChange[] = [];
   const kept = new Set<string>();
   let place = 0;
-  scope(() => {
-    for (const [at, item] of items.entries()) {
-      const first = place;
-      while (place < wanted.length && wanted[place]!.at === at) place++;
-      const there = wanted
-        .slice(first, place)
-        .flatMap((one, i) => (bad.has(first + i) ? [] : [{ ...one, i: first + i }]));
-      if (there.length === 0) continue;
-      kept.add(item.id);
-      const next: IndexItem = {
-        id: item.id,
-        labels: item.labels ?? [],
-        payload: item.payload ?? null,
-        images: there.map(({ image }) => imageOf(image)),
-      };
-      const was = index.item(item.id);
-      if (was && there.every(({ old }, i) => old === i) && JSON.stringify(was) === JSON.stringify(next))
-        continue;
-      const old = there.some((one) => one.old >= 0) ? index.rows(item.id)! : null;
-      whole.push(next);
-      for (const one of there)
-        rows.push(one.old >= 0 ? old!.narrow(0, one.old, 1) : embedded.narrow(0, rowAt.get(one.i)!, 1));
-    }
-    const gone = [...index.items()].filter(
-      ({ id, images }) => !kept.has(id) && images.some(({ path }) => path !== null),
-    );
-    index.remove(gone.map(({ id }) => id));
-    if (whole.length > 0) index.put(cat(rows), whole);
-  });
-  return { index, embedded: fresh.length - bad.size, bad: [...bad] };
+  for (const [at, item] of items.entries()) {
+    const first = place;
+    while (place < wanted.length && wanted[place]!.at === at) place++;
+    const there = wanted
+      .slice(first, place)
+      .flatMap((one, i) => (bad.has(first + i) ? [] : [{ ...one, made: rowAt.get(first + i) ?? -1 }]));
+    if (there.length === 0) continue;
+    kept.add(item.id);
+    const next: IndexItem = {
+      id: item.id,
+      labels: item.labels ?? [],
+      payload: item.payload ?? null,
+      images: there.map(({ image }) => imageOf(image)),
+    };
+    const was = known?.item(item.id);
+    const isSame = there.length === was?.images.length && there.every(({ old }, i) => old === i);
+    if (isSame && JSON.stringify(was) === JSON.stringify(next)) continue;
+    changes.push({ item: next, isSame, rows: there.map(({ old, made }) => ({ old, made })) });
+  }
+  const gone: string[] = [];
+  for (const { id, images } of known?.items() ?? [])
+    if (!kept.has(id) && images.some(({ path }) => path !== null)) gone.push(id);
+
+  const origin = originOf(embedder, folder);
+  const counts = { embedded: fresh.length - bad.size, bad: [...bad] };
+  if (before instanceof StoreIndex) {
+    await before.moved(origin);
+    await changeStore(before, { changes, gone, embedded });
+    return { index: before, ...counts };
+  }
+  const index: ImageIndex = (before as ImageIndex | null) ?? ImageIndex.empty(embedder.dim, origin);
+  if (before) index.moved(origin);
+  changeIndex(index, { changes, gone, embedded });
+  // A store is never null here.
+  return { index: index as Index, ...counts };
 }
 
 /** Which of an item's images this was, unchanged; −1: none. */

@@ -32,7 +32,15 @@ export function matchOf(
   folder: string | null,
   calibration: Calibration | null,
 ): Match {
-  const item = segment.table.item(place);
+  return matchOfItem(segment.table.item(place), { image, similarity, folder, calibration });
+}
+
+/** The same of an item and which of its images is near. */
+export function matchOfItem(
+  item: IndexItem,
+  found: { image: number; similarity: number; folder: string | null; calibration: Calibration | null },
+): Match {
+  const { image, similarity, folder, calibration } = found;
   const { id, labels, payload } = item;
   const path = pathOf(item, image, folder);
   const probability = calibration && matchProbability(calibration, similarity);

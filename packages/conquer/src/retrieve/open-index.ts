@@ -3,9 +3,10 @@ import { isAbsolute } from 'node:path';
 import type { ImageInput } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
 import { testTimeOf } from '../models/test-time.js';
+import { type AnyIndex, openAnyIndex } from './any-index.js';
 import { type Classified, type ClassifyOptions, classify } from './classify.js';
 import type { Embedder } from './embedder.js';
-import { ImageIndex, type IndexSearchOptions, type OpenIndexOptions } from './image-index.js';
+import type { IndexSearchOptions, OpenIndexOptions } from './index-options.js';
 import type { Match } from './match.js';
 import { calibrationOfModel } from './model-calibration.js';
 import { type OpenModelOptions, openModel } from './open-model.js';
@@ -24,7 +25,7 @@ export interface ImageSearchOptions extends Omit<IndexSearchOptions, 'embedder'>
 export class ImageSearch {
   /** @param owned whether close() closes the embedder too */
   constructor(
-    readonly index: ImageIndex,
+    readonly index: AnyIndex,
     readonly embedder: Embedder,
     private readonly owned: boolean,
   ) {}
@@ -49,12 +50,12 @@ export class ImageSearch {
 
   /** The class of an image by its neighbours' vote. */
   async classify(image: ImageInput, options: Omit<ClassifyOptions, 'embedder'> = {}): Promise<Classified> {
-    return classify(this.index, await this.embedder.embed([image]), options)[0]!;
+    return (await classify(this.index, await this.embedder.embed([image]), options))[0]!;
   }
 
   /** Frees index and model. */
   close(): void {
-    this.index.dispose();
+    void this.index.dispose();
     if (this.owned) void this.embedder.close();
   }
 
@@ -66,13 +67,13 @@ export class ImageSearch {
 /**
  * Opens an index together with the model that made it.
  *
- * @param path what conquer index wrote, or `ImageIndex.save`
+ * @param path what conquer index wrote, or `ImageIndex.save`; of one in a store what `--store` named, as `lancedb:DIR`
  * @returns it belongs to the caller, who closes it
  * @throws UserError where there is no index, its model is not there, or another one is given
  */
 export async function openIndex(path: string, options: OpenSearchOptions = {}): Promise<ImageSearch> {
   const { model: given, folder, ...rest } = options;
-  const index = ImageIndex.open(path, { folder });
+  const index = await openAnyIndex(path, { folder });
   try {
     const { origin } = index;
     if (origin === null || (origin.source === null && given === undefined))
@@ -103,7 +104,7 @@ export async function openIndex(path: string, options: OpenSearchOptions = {}): 
     }
     return new ImageSearch(index, model, true);
   } catch (error) {
-    index.dispose();
+    await index.dispose();
     throw error;
   }
 }

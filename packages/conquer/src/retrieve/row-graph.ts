@@ -13,7 +13,7 @@ const ROWS = 8192;
 /** Queries that are asked at a time. */
 const QUERIES = 256;
 /** Candidates that are asked for, from few to many, until enough is found. */
-const WIDTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096];
+export const WIDTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096];
 /**
  * How rows are kept in the graph, neighbours of a row, and candidates while it is built; where the first does not do, the second. Of 8 bits
  * the graph's own cosines are off by some 0.003, which is enough to find candidates, in half the time that 16 bits take.
@@ -23,11 +23,11 @@ const SHAPES = [
   { scalar: 'f16', connectivity: 32, expansion: 256 },
 ] as const;
 /** Candidates beyond k whose exact similarity is looked at: the graph's own order is nearly right. */
-const CLOSE = 16;
+export const CLOSE = 16;
 /** Beyond k, for held out rows among the nearest. */
 const MORE = 32;
 /** Standard errors by which the share that is found has to be above the wanted one: with 95 % of certainty it is. */
-const CERTAIN = 1.645;
+export const CERTAIN = 1.645;
 
 export interface BuildGraphOptions {
   /** The share of the exact nearest that is to be found; default 0.99. */
@@ -226,7 +226,7 @@ function keysThere(
 }
 
 /** Exact distances, nearest first. @param near (places.length × D), the rows at these places */
-function measured(query: Float32Array, places: readonly number[], near: Float32Array) {
+export function measured(query: Float32Array, places: readonly number[], near: Float32Array) {
   const dim = query.length;
   const found = places.map((row, at) => {
     let sum = 0;
@@ -288,6 +288,11 @@ function shareFound(found: Neighbours, exact: readonly { count: number; last: nu
     const same = distances.filter((distance) => distance <= last * (1 + 1e-6)).length;
     return count === 0 ? [] : [same / count];
   });
+  return meanShare(shares);
+}
+
+/** The mean of some shares, and its standard error. */
+export function meanShare(shares: readonly number[]) {
   const n = shares.length;
   if (n === 0) return { recall: 1, error: 0 };
   const recall = shares.reduce((sum, share) => sum + share, 0) / n;

@@ -39,7 +39,7 @@ it('all pairs that are alike are found once, many copies of one image too', () =
   expect(liveTensors()).toBe(live);
 });
 
-it('a class is what the nearest items that have one say, each by how near it is', () => {
+it('a class is what the nearest items that have one say, each by how near it is', async () => {
   using rows = tensor([
     [1, 0],
     [1, 0.3],
@@ -55,16 +55,16 @@ it('a class is what the nearest items that have one say, each by how near it is'
     { id: 'b3', labels: 'b' },
   ]);
   using query = tensor([[1, 0]]);
-  const [near] = classify(index, query, { k: 3 });
+  const [near] = await classify(index, query, { k: 3 });
   const cosines = [1 / Math.hypot(1, 0.3), 0.3 / Math.hypot(1, 0.3), 0.3 / Math.hypot(1, 0.3)];
   const weights = cosines.map((cosine) => Math.exp(cosine / 0.07));
   const share = weights[0]! / weights.reduce((sum, weight) => sum + weight);
   expect(near).toMatchObject({ label: 'a', votes: [{ label: 'a' }, { label: 'b' }] });
   expect(near!.confidence).toBeCloseTo(share, 6);
   expect(near!.matches.map(({ id }) => id)).toEqual(['a1', 'b1', 'b2']);
-  const [equal] = classify(index, query, { k: 3, temperature: Number.POSITIVE_INFINITY });
+  const [equal] = await classify(index, query, { k: 3, temperature: Number.POSITIVE_INFINITY });
   expect(equal).toMatchObject({ label: 'b', confidence: 2 / 3 });
-  expect(() => classify(index, query, { temperature: 0 })).toThrow(/a temperature above 0/);
+  await expect(classify(index, query, { temperature: 0 })).rejects.toThrow(/a temperature above 0/);
   index.remove(['a1', 'b1', 'b2', 'b3']);
-  expect(classify(index, query)[0]).toEqual({ label: null, confidence: 0, votes: [], matches: [] });
+  expect((await classify(index, query))[0]).toEqual({ label: null, confidence: 0, votes: [], matches: [] });
 });

@@ -110,7 +110,7 @@ describe('a service of a calibrated index', () => {
     using index = ImageIndex.open(path);
     using model = await openModel(run);
     const rows = await model.embed([new TextEncoder().encode(disc(7, 0))]);
-    const [expected] = classify(index, rows);
+    const [expected] = await classify(index, rows);
     expect(body.classes[0]!.confidence).toBeCloseTo(expected!.confidence, 4);
     expect(body.classes[0]!.votes.map(({ label }) => label)).toEqual(
       expected!.votes.map(({ label }) => label),

@@ -2,9 +2,9 @@ import { relative } from 'node:path';
 import { ImageError, imageSizes } from '@conquer-dml/image';
 import { type Calibration, type MatchThreshold, UserError } from '@conquer-dml/run';
 import { matchProbability, thresholdFor, usualThreshold } from '../evaluate/calibrate.js';
+import { type AnyIndex, openAnyIndex } from '../retrieve/any-index.js';
 import { classify } from '../retrieve/classify.js';
 import { explain } from '../retrieve/explain.js';
-import { ImageIndex } from '../retrieve/image-index.js';
 import type { Match } from '../retrieve/match.js';
 import { calibrationOfModel } from '../retrieve/model-calibration.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
@@ -36,21 +36,33 @@ export interface ServedIndex {
  * together; what changes the index is on the disk before it is answered.
  */
 export class ModelService {
-  #index: ImageIndex | null;
+  #index: AnyIndex | null = null;
   /** Which write of it is open. */
   #version: string | null = null;
   readonly #modelCalibration: Calibration | null;
 
-  /** @throws UserError where the index cannot be opened, or is of another model */
-  constructor(
+  private constructor(
     private readonly model: TrainedModel,
     private readonly served: ServedIndex | null,
     private readonly limits: Pick<ServeLimits, 'pixels'>,
-    /** Told of what is a fault of the program, for which a request is answered with 500. */
     private readonly onFault: (error: unknown) => void,
   ) {
     this.#modelCalibration = calibrationOfModel(model);
-    this.#index = served && this.opened(served);
+  }
+
+  /**
+   * @param onFault told of what is a fault of the program, for which a request is answered with 500
+   * @throws UserError where the index cannot be opened, or is of another model
+   */
+  static async open(
+    model: TrainedModel,
+    served: ServedIndex | null,
+    limits: Pick<ServeLimits, 'pixels'>,
+    onFault: (error: unknown) => void,
+  ): Promise<ModelService> {
+    const service = new ModelService(model, served, limits, onFault);
+    service.#index = served && (await service.opened(served));
+    return service;
   }
 
   info(): ServiceInfo {
@@ -98,7 +110,7 @@ export class ModelService {
   }
 
   close(): void {
-    this.#index?.dispose();
+    void this.#index?.dispose();
     this.model.close();
   }
 
@@ -140,13 +152,13 @@ export class ModelService {
       case 'search':
         return await this.found(job, rows);
       case 'add':
-        return this.added(job, rows);
+        return await this.added(job, rows);
       case 'remove':
-        return this.removed(job);
+        return await this.removed(job);
       case 'list':
-        return this.listed(job);
+        return await this.listed(job);
       case 'reload':
-        return this.reloaded();
+        return await this.reloaded();
     }
   }
 
@@ -178,9 +190,12 @@ export class ModelService {
       throw new Problem(409, 'the index has no graph: build it (conquer items), or search exactly');
     const queries = joined(rows);
     const folder = index.origin?.folder ?? null;
-    const matches = index
-      .search(queries, top, { per, approximate, ...(maxFalseMatch !== null && { maxFalseMatch }) })
-      .map((some) => some.map((match) => servedMatch(match, folder)));
+    const found = await index.search(queries, top, {
+      per,
+      approximate,
+      ...(maxFalseMatch !== null && { maxFalseMatch }),
+    });
+    const matches = found.map((some) => some.map((match) => servedMatch(match, folder)));
     if (asked)
       // One after the other: each takes the whole network.
       for (const [query, some] of matches.entries())
@@ -189,7 +204,7 @@ export class ModelService {
       matches,
       ...(threshold && { accepted: matches.map(({ length }) => length > 0), threshold }),
       ...(voted && {
-        classes: classify(index, queries).map(({ label, confidence, votes }) => ({
+        classes: (await classify(index, queries)).map(({ label, confidence, votes }) => ({
           label,
           confidence,
           votes,
@@ -220,56 +235,58 @@ export class ModelService {
 
   /** What of a query makes it like a match. */
   private async why(image: Uint8Array, { id, image: which }: ServedMatch) {
-    using rows = this.index().rows(id)!;
+    using rows = (await this.index().rows(id))!;
     using row = rows.select(0, which).clone();
     return await explain(this.model, image, row.toTypedArray() as Float32Array);
   }
 
-  private added({ item }: Of<'add'>, rows: readonly Float32Array[]) {
-    const index = this.current();
-    if (index.item(item.id) !== undefined)
+  private async added({ item }: Of<'add'>, rows: readonly Float32Array[]) {
+    const index = await this.current();
+    if ((await index.item(item.id)) !== undefined)
       throw new Problem(
         409,
         `the index holds an item ${item.id} already: remove it first, or give another id`,
       );
-    index.add(joined(rows), [{ ...item, images: rows.length }]);
-    this.kept();
+    await this.changed(() => index.add(joined(rows), [{ ...item, images: rows.length }]));
     return { added: item.id, count: index.count };
   }
 
-  private removed({ id }: Of<'remove'>) {
-    const index = this.current();
-    if (index.remove([id]) === 0) throw new Problem(404, `the index holds no item ${id}`);
-    this.kept();
+  private async removed({ id }: Of<'remove'>) {
+    const index = await this.current();
+    if ((await this.changed(() => index.remove([id]))) === 0)
+      throw new Problem(404, `the index holds no item ${id}`);
     return { removed: id, count: index.count };
   }
 
-  /** Writes a change. Where that fails, the index is what is on the disk: nothing was changed. */
-  private kept(): void {
+  /** Makes a change and writes it. Where that fails, the index is what is on the disk: nothing was changed. */
+  private async changed<T>(work: () => T | Promise<T>): Promise<T> {
     try {
-      this.index().save(this.served!.path);
+      const made = await work();
+      await this.index().save(this.served!.path);
       this.#version = indexVersion(this.served!.path);
+      return made;
     } catch (error) {
+      if (error instanceof RangeError || error instanceof TypeError) throw error;
       this.#version = null;
-      this.reloaded();
+      await this.reloaded();
       throw new Problem(503, `the index was not changed: ${(error as Error).message}`, 1);
     }
   }
 
   /** The index as it is on the disk now, for a change. */
-  private current(): ImageIndex {
+  private async current(): Promise<AnyIndex> {
     this.index();
-    this.reloaded();
+    await this.reloaded();
     return this.index();
   }
 
-  private listed({ after, limit }: Of<'list'>) {
+  private async listed({ after, limit }: Of<'list'>) {
     const index = this.index();
-    if (after !== null && index.item(after) === undefined)
+    if (after !== null && (await index.item(after)) === undefined)
       throw new Problem(404, `the index holds no item ${after} to go on after`);
     const items: ServedItem[] = [];
     let begun = after === null;
-    for (const { id, labels, payload, images } of index.items()) {
+    for await (const { id, labels, payload, images } of index.items()) {
       if (items.length === limit) break;
       if (begun) items.push({ id, labels: [...labels], payload, paths: images.map(({ path }) => path) });
       else begun = id === after;
@@ -278,25 +295,25 @@ export class ModelService {
   }
 
   /** Takes the index as it is on the disk now; where it cannot be opened, the one there was stays. */
-  private reloaded() {
+  private async reloaded() {
     const { served } = this;
     if (served === null || indexVersion(served.path) === this.#version)
       return { count: this.#index?.count ?? 0, changed: false };
-    const next = this.opened(served);
-    this.#index?.dispose();
+    const next = await this.opened(served);
+    await this.#index?.dispose();
     this.#index = next;
     return { count: next.count, changed: true };
   }
 
-  private opened({ path, folder }: ServedIndex): ImageIndex {
+  private async opened({ path, folder }: ServedIndex): Promise<AnyIndex> {
     this.#version = indexVersion(path);
-    const index = ImageIndex.open(path, { folder });
+    const index = await openAnyIndex(path, { folder, write: true });
     try {
       index.requireEmbedder(this.model);
       index.calibration ??= calibrationOfModel(this.model);
       return index;
     } catch (error) {
-      index.dispose();
+      await index.dispose();
       throw new UserError(`${path}: ${(error as Error).message}`);
     }
   }
@@ -308,7 +325,7 @@ export class ModelService {
     return new Problem(500, 'the service failed, which is a bug: its log says where');
   }
 
-  private index(): ImageIndex {
+  private index(): AnyIndex {
     if (this.#index === null) throw new Problem(404, 'there is no index here, only a model');
     return this.#index;
   }

@@ -39,7 +39,7 @@ export async function openService(
   const model =
     index === null ? await openModel(source.model!, opening) : await modelOfIndex(index, source, opening);
   try {
-    return new ModelService(model, index === null ? null : { path: index, folder }, limits, onFault);
+    return await ModelService.open(model, index === null ? null : { path: index, folder }, limits, onFault);
   } catch (error) {
     model.close();
     throw error;
@@ -53,7 +53,7 @@ async function modelOfIndex(
   opening: Omit<OpenModelOptions, 'checkpoint'>,
 ): Promise<TrainedModel> {
   const { index, embedder } = await openIndex(path, { folder, model, ...opening });
-  index.dispose();
+  await index.dispose();
   if (embedder instanceof TrainedModel) return embedder;
   throw new TypeError(`${path}: expected a model of its own to be opened`);
 }

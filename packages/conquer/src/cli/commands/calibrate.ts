@@ -1,7 +1,9 @@
 import { type Calibration, IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
-import { calibrateIndex } from '../../retrieve/calibrate-index.js';
+import { calibrateIndex, calibrateStore } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
+import { StoreIndex } from '../../retrieve/store-index.js';
+import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import { calibrateRun } from '../../train/calibrate-run.js';
 import { namingFlags } from '../fill.js';
 import { movable } from '../resumption.js';
@@ -19,7 +21,10 @@ export function add(program: Command): undefined {
   program
     .command('calibrate')
     .description('find from which similarity on two images are the same')
-    .argument('<run|index>', 'a run, by its unseen classes, or an index, by its labelled items')
+    .argument(
+      '<run|index>',
+      'a run, by its unseen classes, or an index (also in a --store), by its labelled items',
+    )
     .option('--dataset-dir <path>', "where a run's data set lies now (default: as trained)")
     .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
     .option('--threads <n>', 'CPU threads (default: as trained)')
@@ -47,9 +52,18 @@ export interface CalibrateCommand extends CalibrateFlags {
 /** Calibrates a run or an index, and says what came out. */
 export async function runCalibrate(command: CalibrateCommand): Promise<void> {
   const { path, json, out } = command;
-  const calibration = new IndexFolder(path).exists() ? ofIndex(path) : await ofRun(command);
+  const calibration = await (storeAddress(path)?.kind
+    ? ofStore(path)
+    : new IndexFolder(placeOf(path)).exists()
+      ? ofIndex(placeOf(path))
+      : ofRun(command));
   if (json) out.write(`${JSON.stringify(calibration)}\n`);
   else out.write(calibrationText(calibration));
+}
+
+async function ofStore(address: string): Promise<Calibration> {
+  await using index = await StoreIndex.open(address, { write: true });
+  return await calibrateStore(index);
 }
 
 function ofIndex(path: string): Calibration {

@@ -4,11 +4,17 @@ import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import type { TestTimeOptions } from '../../models/test-time.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
+import type { AnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexCsv } from '../../retrieve/index-csv.js';
-import { type IndexFolderOptions, indexFolder } from '../../retrieve/index-folder.js';
+import { isEmbeddingFile, putEmbeddings, readEmbeddings } from '../../retrieve/index-embeddings.js';
+import { type IndexedFolder, type IndexFolderOptions, indexFolder } from '../../retrieve/index-folder.js';
+import { type IndexedItems, originOf } from '../../retrieve/index-items.js';
 import { calibrationOfModel } from '../../retrieve/model-calibration.js';
+import { StoreIndex } from '../../retrieve/store-index.js';
+import { requiredStore, STORE_EXAMPLES, type StoreAddress } from '../../retrieve/stores/stores.js';
+import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
@@ -19,6 +25,7 @@ import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
 
 interface IndexFlags extends EmbeddingFlags {
   out?: string;
+  store?: string;
   datasetDir?: string;
   cache?: string;
   prefix?: string;
@@ -30,16 +37,17 @@ export function add(program: Command): undefined {
   const command = program
     .command('index')
     .description('embed images, to search them')
-    .usage('[options] [run] <folder or CSV file>')
+    .usage('[options] [run] <folder, CSV file or embeddings>')
     .argument(
       '<paths...>',
-      'images, in a folder or its subfolders, or listed in a CSV file; before it the run, instead of --model',
+      'images, in a folder or its subfolders, listed in a CSV file, or, for a --store, what conquer embed wrote; before it the run, instead of --model',
     );
   modelFlags(command)
     .option(
       '--out <folder>',
       'the index, a folder (default: FOLDER.index in the run folder, beside the checkpoint, or here)',
     )
+    .option('--store <store>', `a database for it: ${STORE_EXAMPLES}`)
     // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
     .addOption(new Option('--dataset-dir <path>').hideHelp())
     .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp());
@@ -71,6 +79,15 @@ export function add(program: Command): undefined {
     });
 }
 
+/** @throws UserError that names the flag */
+function storeOf(text: string): StoreAddress {
+  try {
+    return requiredStore(text);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--store: ${error.message}`) : error;
+  }
+}
+
 /** A run before the folder is as good as `--model`. @throws UserError where both are given, or more */
 function modelAndFolder(paths: readonly string[], model: string | undefined) {
   const [first = '', second] = paths;
@@ -96,6 +113,8 @@ export interface IndexCommand {
   /** Of a published model. */
   revision?: string | undefined;
   folder: string;
+  /** A database that it goes into, in the place of a folder: `lancedb:DIR`, … */
+  store?: string | undefined;
   /** Default: named after the folder, in the run's folder, beside the checkpoint, or, of a published model, here. */
   file?: string | undefined;
   checkpoint: 'best' | 'last';
@@ -118,54 +137,126 @@ function folderOf(model: string): string {
   return isPretrained(model) ? '.' : model;
 }
 
+/** What is to be indexed. */
+interface Images {
+  /** A folder, or a CSV file. */
+  path: string;
+  isCsv: boolean;
+  /** That paths are relative to. */
+  folder: string;
+}
+
 /** Embeds the images of a folder, or of a CSV file; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  const { run, checkpoint, device, plugin, arch, revision, threads, onBadImage, progress, out } = command;
-  const images = resolve(command.folder);
-  const isCsv = images.toLowerCase().endsWith('.csv') && isFile(images);
-  const folder = isCsv ? dirname(images) : images;
-  const name = isCsv ? basename(images).slice(0, -4) : basename(images);
-  const path = command.file ?? join(folderOf(run), `${name}.index`);
-  if (command.file !== undefined) requireWritableFolder('--out', path);
+  const { run, checkpoint, device, plugin, arch, revision, threads, progress } = command;
+  const store = command.store === undefined ? null : storeOf(command.store);
+  if (store !== null && command.file !== undefined)
+    throw new UserError(
+      '--store: expected it or --out, got both; --out is for an index in a folder of its own',
+    );
+  const given = store?.kind === null ? store.place : command.file;
+  const path = resolve(command.folder);
+  const isCsv = path.toLowerCase().endsWith('.csv') && isFile(path);
+  const images = { path, isCsv, folder: isCsv ? dirname(path) : path };
+  const name = isCsv ? basename(path).slice(0, -4) : basename(path);
+  const file = given ?? join(folderOf(run), `${name}.index`);
+  if (given !== undefined) requireWritableFolder('--out', file);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
   const { testTime } = command;
   using model = await modelOf(run, { checkpoint, device, plugin, arch, revision, testTime, progress });
-  if (command.file === undefined) requireWritableFolder('the index', path);
-  const isNew = !new IndexFolder(path).exists();
-  const next = { folder, embedder: model.id, source: model.source, checkpoint: model.checkpoint };
-  using lock = ImageIndex.lock(path);
-  using previous = opened(path, isNew);
+  if (store !== null && store.kind !== null)
+    return await indexIntoStore(command.store!, model, images, command);
+  if (given === undefined) requireWritableFolder('the index', file);
+  const isNew = !new IndexFolder(file).exists();
+  const next = {
+    folder: images.folder,
+    embedder: model.id,
+    source: model.source,
+    checkpoint: model.checkpoint,
+  };
+  using lock = ImageIndex.lock(file);
+  using previous = opened(file, isNew);
   const lost =
     previous && !isNew
-      ? whatWouldBeLost({ origin: previous.origin, sample: previous.sample }, next, dirname(resolve(path)))
+      ? whatWouldBeLost({ origin: previous.origin, sample: previous.sample }, next, dirname(resolve(file)))
       : null;
   if (lost !== null)
-    throw new UserError(`${path} is ${lost}: name another one for this with --out, or delete that one`);
-  const options: IndexFolderOptions = {
+    throw new UserError(`${file} is ${lost}: name another one for this with --out, or delete that one`);
+  const before = previous?.imageCount ?? 0;
+  const wasCalibrated = previous?.calibration != null;
+  const indexed = await embeddedInto(model, images, previous, command);
+  const { index } = indexed;
+  await calibrateAnew(index, model, { wasCalibrated, path: file, progress });
+  index.save(file, { lock });
+  report(command, file, before, indexed);
+  if (index !== previous) index.dispose();
+}
+
+/** The same into a database; what is there is changed at once, or not at all. */
+async function indexIntoStore(
+  address: string,
+  model: TrainedModel,
+  images: Images,
+  command: IndexCommand,
+): Promise<void> {
+  const { path } = images;
+  const table = isFile(path) && isEmbeddingFile(path) ? await readEmbeddings(path, model) : null;
+  const folder = table?.folder ?? images.folder;
+  await using index = await StoreIndex.openOrCreate(address, model.dim, originOf(model, folder));
+  const before = index.imageCount;
+  const wasCalibrated = index.calibration !== null;
+  let indexed: Indexed = { index, embedded: 0, bad: [] };
+  if (table === null) indexed = await embeddedInto(model, images, index, command);
+  else {
+    await index.requireSpaceFor(model, folder);
+    await putEmbeddings(index, table);
+  }
+  await calibrateAnew(index, model, { wasCalibrated, path: index.name, progress: command.progress });
+  await index.save();
+  report(command, index.name, before, indexed);
+}
+
+type Indexed = IndexedFolder<AnyIndex> | IndexedItems<AnyIndex>;
+
+async function embeddedInto<Index extends AnyIndex>(
+  model: TrainedModel,
+  { path, isCsv, folder }: Images,
+  previous: Index | null,
+  { onBadImage, threads, progress }: IndexCommand,
+): Promise<IndexedFolder<Index> | IndexedItems<Index>> {
+  const options: IndexFolderOptions<Index> = {
     previous,
     onBadImage,
     threads: threads ?? undefined,
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   };
-  const before = previous?.imageCount ?? 0;
-  const indexed = isCsv ? await indexCsv(model, images, options) : await indexFolder(model, folder, options);
-  const { index, embedded } = indexed;
-  const leftOut = 'leftOut' in indexed ? indexed.leftOut : null;
-  if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
-  const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
-  const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - index.imageCount);
+  return isCsv ? await indexCsv(model, path, options) : await indexFolder(model, folder, options);
+}
+
+/** Gives an index what its model knows of similarities, and says where that it has fits no more. */
+async function calibrateAnew(
+  index: AnyIndex,
+  model: TrainedModel,
+  { wasCalibrated, path, progress }: { wasCalibrated: boolean; path: string; progress: Output },
+): Promise<void> {
   index.calibration = calibrationOfModel(model) ?? index.calibration;
-  if (previous?.calibration && index.calibration === null)
+  if (wasCalibrated && index.calibration === null)
     progress.write(
       'warning: the index was calibrated by weights that it is no longer of: calibrate it again (conquer calibrate)\n',
     );
-  const unfit = outgrown(index);
+  const unfit = await outgrown(index);
   if (unfit !== null) progress.write(`warning: ${unfit} (conquer calibrate ${path})\n`);
-  index.save(path, { lock });
+}
+
+function report({ json, out, progress }: IndexCommand, path: string, before: number, indexed: Indexed): void {
+  const { index, embedded } = indexed;
   const { count, imageCount } = index;
-  if (index !== previous) index.dispose();
-  if (command.json) {
+  const leftOut = 'leftOut' in indexed ? indexed.leftOut : null;
+  if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
+  const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
+  const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - imageCount);
+  if (json) {
     const counts = { items: count, images: imageCount, embedded, removed, leftOut: left };
     out.write(`${JSON.stringify({ index: path, ...counts })}\n`);
     return;

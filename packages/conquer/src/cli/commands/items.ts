@@ -3,8 +3,10 @@ import { basename } from 'node:path';
 import { type Json, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
+import { type AnyIndex, openAnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
+import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { modelOf } from '../model-of.js';
@@ -30,7 +32,7 @@ export function add(program: Command): undefined {
   program
     .command('items')
     .description('list, add and remove the items of an index')
-    .argument('<index>', 'what conquer index wrote')
+    .argument('<index>', 'what conquer index wrote, or its --store')
     .option('--add <image...>', 'images of one item; an item of its id is replaced')
     .option('--id <id>', 'of the item that is added [the name of its first image]')
     .option('--label <label...>', 'of the item that is added')
@@ -38,7 +40,10 @@ export function add(program: Command): undefined {
     .option('--remove <id...>', 'items that go')
     .option('--merge <index>', 'add all items of another index of the same model')
     .option('--compact', 'write all anew in one piece, without what was removed')
-    .option('--graph', 'build a graph for approximate searches (the package usearch), proven by an exact one')
+    .option(
+      '--graph',
+      "build a graph for approximate searches (usearch, or the store's), proven by exact ones",
+    )
     .option('--check', 'read all, and compare it with its checksums')
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
@@ -62,46 +67,53 @@ export interface ItemsCommand extends ItemsFlags {
 
 /** Lists an index's items, or changes it. */
 export async function runItems(command: ItemsCommand): Promise<void> {
-  const { index: path, add: images, remove, merge, compact, graph, check, out } = command;
+  const { add: images, remove, merge, compact, graph, check, out } = command;
+  const path = placeOf(command.index);
   for (const name of ['id', 'label', 'payload'] as const)
     if (command[name] !== undefined && images === undefined)
       throw new UserError(`--${name}: expected --add with it, the images of an item`);
   const writes = images ?? remove ?? merge ?? (compact || graph || undefined);
+  const isStore = storeAddress(path)?.kind != null;
+  const ofOwn = (['merge', 'compact', 'check'] as const).find((name) => command[name] !== undefined);
+  if (isStore && ofOwn !== undefined)
+    throw new UserError(`--${ofOwn}: expected an index in a folder of its own, got one in a store`);
   if (check) {
     ImageIndex.check(path);
     out.write(`${path}: whole\n`);
   }
   if (writes === undefined) {
-    using index = ImageIndex.open(path);
-    if (!check) for (const item of index.items()) out.write(`${JSON.stringify(item)}\n`);
+    await using index = await openAnyIndex(path);
+    if (!check) for await (const item of index.items()) out.write(`${JSON.stringify(item)}\n`);
     return;
   }
   const payload = command.payload === undefined ? null : jsonOf(command.payload);
   // Looked at first: where there is none, none is made.
-  ImageIndex.open(path).dispose();
-  using lock = ImageIndex.lock(path);
-  using index = ImageIndex.open(path);
+  if (!isStore) ImageIndex.open(path).dispose();
+  using lock = isStore ? null : ImageIndex.lock(path);
+  await using index = await openAnyIndex(path, { write: true });
   if (remove) {
-    const missing = remove.find((id) => index.item(id) === undefined);
-    if (missing !== undefined)
-      throw new UserError(`--remove: ${path} has no item ${missing}; conquer items ${path} lists them`);
-    index.remove(remove);
+    for (const id of remove)
+      if ((await index.item(id)) === undefined)
+        throw new UserError(`--remove: ${path} has no item ${id}; conquer items ${path} lists them`);
+    await index.remove(remove);
   }
   if (images) await addItem(index, images, { ...command, payload });
-  if (merge !== undefined) {
-    using other = ImageIndex.open(merge);
+  if (merge !== undefined && index instanceof ImageIndex) {
+    using other = ImageIndex.open(placeOf(merge));
     try {
       index.merge(other);
     } catch (error) {
       throw error instanceof RangeError ? new UserError(`--merge ${merge}: ${error.message}`) : error;
     }
   }
-  if (graph) index.buildGraph({ onProgress: progressBar(command.progress, 'building the graph') });
-  const unfit = outgrown(index);
+  if (graph) await index.buildGraph({ onProgress: progressBar(command.progress, 'building the graph') });
+  const unfit = await outgrown(index);
   if (unfit !== null) command.progress.write(`warning: ${unfit} (conquer calibrate ${path})\n`);
-  index.save(path, { lock, compact: compact ?? false });
+  if (index instanceof ImageIndex) index.save(path, { lock: lock!, compact: compact ?? false });
   out.write(`${path}: ${index.count} items with ${index.imageCount} images\n`);
-  if (graph) {
+  if (graph && index.graph === null)
+    out.write('it compares all rows, or has too few for a graph: all searches are exact\n');
+  else if (graph) {
     const { recall, k, queries } = index.graph!;
     out.write(
       `its graph finds ${(100 * recall).toFixed(1)} % of the ${k} nearest of ${queries} queries: conquer search --approximate\n`,
@@ -110,7 +122,7 @@ export async function runItems(command: ItemsCommand): Promise<void> {
 }
 
 async function addItem(
-  index: ImageIndex,
+  index: AnyIndex,
   images: readonly string[],
   {
     index: path,
@@ -141,7 +153,7 @@ async function addItem(
   index.requireEmbedder(model);
   const rows = await model.embed(images.map((image) => new Uint8Array(readImage(image))));
   const name = id ?? basename(images[0]!);
-  index.update(rows, [{ id: name, labels: label, payload, images: images.length }]);
+  await index.update(rows, [{ id: name, labels: label, payload, images: images.length }]);
 }
 
 function readImage(path: string): Buffer {

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
+import { type AnyIndex, openAnyIndex } from '../../retrieve/any-index.js';
 import { augmentIndex } from '../../retrieve/augment-index.js';
 import { type Classified, classify } from '../../retrieve/classify.js';
-import { ImageIndex } from '../../retrieve/image-index.js';
+import { ImageIndex, type IndexSearchOptions } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
+import { searchLabelled } from '../../retrieve/search-where.js';
 import { setUpEngine } from '../../train/engine.js';
 import { maxFalseMatchOf } from '../false-match-flag.js';
 import { namingFlags } from '../fill.js';
@@ -19,6 +21,7 @@ interface SearchFlags {
   top: string;
   per: 'item' | 'image';
   maxFalseMatch?: string;
+  label?: string;
   classify?: boolean;
   approximate?: boolean;
   rerank?: string;
@@ -35,7 +38,7 @@ export function add(program: Command): undefined {
   program
     .command('search')
     .description('find the indexed images that are most like some images')
-    .argument('<index>', 'what conquer index wrote')
+    .argument('<index>', 'what conquer index wrote, or its --store')
     .argument('<image...>', 'image files')
     .option('--top <k>', 'matches of each image', '10')
     .addOption(
@@ -47,6 +50,7 @@ export function add(program: Command): undefined {
       '--max-false-match <rate>',
       'leave out what is less alike than this false-match rate asks for (conquer calibrate)',
     )
+    .option('--label <name>', 'only items that have this label')
     .option('--classify', 'say the class of each image, by a vote of the 20 nearest items that have one')
     .option('--approximate', "look at few of the rows, by the index's graph (conquer items --graph)")
     .option('--rerank <k1,k2,lambda>', 're-rank the 100 nearest by mutual neighbours; yes: 20,6,0.3')
@@ -84,6 +88,8 @@ export interface SearchCommand {
   maxFalseMatch?: string | undefined;
   /** By the index's graph; default: all rows are looked at. */
   approximate?: boolean | undefined;
+  /** Only items that have this label. */
+  label?: string | undefined;
   /** Whether each image's class is said too. */
   classify?: boolean | undefined;
   /** As on the command line. */
@@ -117,7 +123,10 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       '--expand: expected queries, gallery or both; joint expands all queries together, which is for conquer eval',
     );
   namingFlags(() => setUpEngine({ train: { device } }));
-  using index = ImageIndex.open(file, { folder });
+  await using index = await openAnyIndex(file, { folder });
+  const refined = rerank ? '--rerank' : expand ? '--expand' : null;
+  if (refined !== null && !(index instanceof ImageIndex))
+    throw new UserError(`${refined}: an index in a store is searched as it is: leave it out`);
   using model = await modelOfIndex(index, {
     ...{ file, device, plugin, progress: warnings },
     run: command.run,
@@ -127,13 +136,19 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const queries = await model.embed(images, { onBad: (error, place) => bad.set(place, error) });
   const { what, k: neighbours, alpha } = { ...expand };
   const by = expand && { ...(neighbours && { k: neighbours }), ...(alpha !== undefined && { alpha }) };
-  using augmented = by && what !== 'queries' ? augmentIndex(index, by) : null;
+  using augmented = by && what !== 'queries' ? augmentIndex(index as ImageIndex, by) : null;
   const refine = { rerank, ...(what !== 'gallery' && { expand: by }) };
   const matches =
     bad.size < images.length
-      ? (augmented ?? index).search(queries, k, { per, maxFalseMatch, approximate, ...refine })
+      ? await nearest(augmented ?? index, queries, k, {
+          label: command.label,
+          per,
+          maxFalseMatch,
+          approximate,
+          ...refine,
+        })
       : [];
-  const classes = command.classify && bad.size < images.length ? classify(index, queries) : [];
+  const classes = command.classify && bad.size < images.length ? await classify(index, queries) : [];
   let answered = 0;
   let missing = 0;
   for (const [place, query] of images.entries()) {
@@ -160,6 +175,16 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       `warning: ${missing} of the images that were found are no longer in ${index.origin?.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
     );
   return bad.size;
+}
+
+async function nearest(
+  index: AnyIndex,
+  queries: Float32Array,
+  k: number,
+  { label, ...options }: IndexSearchOptions & { label: string | undefined },
+): Promise<Match[][]> {
+  if (label !== undefined) return await searchLabelled(index, queries, k, label, options);
+  return await index.search(queries, k, options);
 }
 
 const classOf = ({ label, confidence, votes }: Classified) => ({ label, confidence, votes });

@@ -1,5 +1,6 @@
 import { IndexFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import type { ServeLimits } from '../../serve/limits.js';
 import { findRun } from '../runs.js';
 import { wholeNumberOf } from '../whole-number.js';
@@ -33,7 +34,10 @@ export function add(program: Command): undefined {
   program
     .command('serve')
     .description('answer over HTTP: embed, search an index, compare')
-    .argument('<index>', 'what conquer index wrote; or a run or a model, to embed and compare alone')
+    .argument(
+      '<index>',
+      'what conquer index wrote, or its --store; or a run or a model, to embed and compare alone',
+    )
     .option('--model <name>', "the index's run or weights, if they are no longer where they were")
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
     .option('--host <address>', 'where to listen; any but loopback makes a token necessary [127.0.0.1]')
@@ -54,7 +58,8 @@ export function add(program: Command): undefined {
 /** Serves until Ctrl-C or SIGTERM; what is under way is answered first. */
 async function runServe(target: string, options: ServeFlags): Promise<void> {
   const { model, folder, host, token, device, plugin } = options;
-  const index = new IndexFolder(target).exists() ? target : undefined;
+  const isStore = storeAddress(target)?.kind != null;
+  const index = isStore || new IndexFolder(placeOf(target)).exists() ? placeOf(target) : undefined;
   if (index === undefined && (model !== undefined || folder !== undefined))
     throw new UserError(
       `serve: ${target} is no index: ${model === undefined ? '--folder' : '--model'} belongs to one that conquer index wrote`,
