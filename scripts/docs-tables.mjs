@@ -128,6 +128,7 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
     optimisers: parts('optimize.optimizer', builtInParts.optimizers),
     schedules: parts('optimize.schedule', builtInParts.schedules),
     trackers: parts('track', builtInParts.trackers),
+    stores: storeTable(),
     packages: directions(PACKAGES),
     rooms: directions(ROOMS),
     metrics: table(
@@ -151,6 +152,25 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
       ]),
     ),
   };
+}
+
+/** What bench/stores.mjs measured of each store. */
+function storeTable() {
+  const figures = JSON.parse(readFileSync(join(ROOT, 'bench/stores.json'), 'utf8'));
+  const seconds = (value) => (value < 0.05 ? 'none' : `${Number(value.toPrecision(2))} s`);
+  return table(
+    ['store', 'rows', 'to fill', 'to build', 'an exact query', 'an approximate one', 'recall@10', 'on the disk'],
+    figures.map((one) => [
+      `\`${one.store}\``,
+      one.rows.toLocaleString('en-US'),
+      seconds(one.fillSeconds),
+      seconds(one.buildSeconds),
+      `${Math.round(one.exactMilliseconds)} ms`,
+      one.candidates === null ? 'all are exact' : `${Number(one.milliseconds.toPrecision(2))} ms`,
+      one.recall.toFixed(3),
+      one.megabytes === null ? 'the server’s' : `${Math.round(one.megabytes)} MB`,
+    ]),
+  );
 }
 
 /** Whether one of several parts can stand there. */

@@ -83,9 +83,9 @@ it('an index that is calibrated says how probable a match is, and gives none whe
   using other = ImageIndex.of(near, [{ id: 'other' }]);
   other.merge(again);
   expect(other.calibration).toEqual(again.calibration);
-  expect(outgrown(other)).toBeNull();
+  expect(await outgrown(other)).toBeNull();
   other.remove(Array.from({ length: 320 }, (_, i) => `i${i}`));
-  expect(outgrown(other)).toBe(
+  expect(await outgrown(other)).toBe(
     'the index was calibrated by 600 labelled images, and has 280 now: calibrate it again',
   );
   const origin = { folder: '/photos', embedder: 'a', source: null, checkpoint: null, preprocessing: null };
