@@ -159,7 +159,16 @@ function storeTable() {
   const figures = JSON.parse(readFileSync(join(ROOT, 'bench/stores.json'), 'utf8'));
   const seconds = (value) => (value < 0.05 ? 'none' : `${Number(value.toPrecision(2))} s`);
   return table(
-    ['store', 'rows', 'to fill', 'to build', 'an exact query', 'an approximate one', 'recall@10', 'on the disk'],
+    [
+      'store',
+      'rows',
+      'to fill',
+      'to build',
+      'an exact query',
+      'an approximate one',
+      'recall@10',
+      'on the disk',
+    ],
     figures.map((one) => [
       `\`${one.store}\``,
       one.rows.toLocaleString('en-US'),
