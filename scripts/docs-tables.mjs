@@ -157,7 +157,7 @@ export function tablesOf({ builtInParts, schema, flags, metrics, jsonSchemaOf })
 /** What bench/stores.mjs measured of each store. */
 function storeTable() {
   const figures = JSON.parse(readFileSync(join(ROOT, 'bench/stores.json'), 'utf8'));
-  const seconds = (value) => (value < 0.05 ? 'none' : `${Number(value.toPrecision(2))} s`);
+  const seconds = (value) => `${Number(value.toPrecision(2))} s`;
   return table(
     [
       'store',
@@ -173,7 +173,7 @@ function storeTable() {
       `\`${one.store}\``,
       one.rows.toLocaleString('en-US'),
       seconds(one.fillSeconds),
-      seconds(one.buildSeconds),
+      one.candidates === null ? 'none' : seconds(one.buildSeconds),
       `${Math.round(one.exactMilliseconds)} ms`,
       one.candidates === null ? 'all are exact' : `${Number(one.milliseconds.toPrecision(2))} ms`,
       one.recall.toFixed(3),
