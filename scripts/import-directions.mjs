@@ -35,7 +35,8 @@ export const ROOMS = {
   train: 'torch image run, …',
   golden: 'torch image run, …',
   fit: 'torch image run, evaluate models data datasets divide experiment train',
-  retrieve: 'torch image run, neighbours models data datasets samplers evaluate experiment train',
+  retrieve:
+    'torch image run, neighbours clustering map models data datasets samplers evaluate experiment train',
   export: 'torch image run, models data evaluate train retrieve',
   serve: 'image run dashboard, evaluate experiment train retrieve',
   audit: 'torch image run, neighbours clustering datasets fit retrieve',

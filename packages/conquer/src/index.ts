@@ -162,6 +162,7 @@ export {
 export { TripletLoss, type TripletLossOptions } from './losses/triplet.js';
 export { TripletAllLoss, type TripletAllOptions } from './losses/triplet-all.js';
 export { TripletSemihardLoss, type TripletSemihardOptions } from './losses/triplet-semihard.js';
+export { type KeptMap, type MapRunOptions, mapRun } from './map/map-run.js';
 export { AngularMiner, type AngularMinerOptions } from './miners/angular.js';
 export { BatchEasyHardMiner, type BatchEasyHardOptions } from './miners/batch-easy-hard.js';
 export { DistanceWeightedMiner, type DistanceWeightedOptions } from './miners/distance-weighted.js';
@@ -250,6 +251,7 @@ export {
   type ItemToIndex,
   indexItems,
 } from './retrieve/index-items.js';
+export { mapIndex } from './retrieve/map-index.js';
 export type { ImageOf, Match } from './retrieve/match.js';
 export { mergeEmbeddings } from './retrieve/merge-embeddings.js';
 export {

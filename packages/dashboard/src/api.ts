@@ -41,8 +41,8 @@ export interface RunsAnswer {
   differing: string[];
 }
 
-/** 'cut off': its process is gone without having ended it. 'damaged': config.json cannot be read. */
-export type RunStatus = 'running' | 'finished' | 'stopped' | 'cut off' | 'damaged';
+/** 'cut off': its process is gone without having ended it. 'damaged': config.json cannot be read. 'index': the map of an index, no run. */
+export type RunStatus = 'running' | 'finished' | 'stopped' | 'cut off' | 'damaged' | 'index';
 
 export interface RunSummary {
   /**

@@ -188,6 +188,7 @@ export class Run {
 
   private get status(): RunSummary['status'] {
     if (this.damagedFiles.has('config.json')) return 'damaged';
+    if ('index.dim' in this.settings) return 'index';
     if (this.running) return 'running';
     if (this.of !== null && this.trained >= this.of) return 'finished';
     // A run that has ended, and was given more epochs since.

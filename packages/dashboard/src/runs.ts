@@ -1,6 +1,6 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { RunFolder, UserError } from '@conquer-dml/run';
+import { IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { DashboardEvent, RunSummary, RunsAnswer } from './api.js';
 import { Embedding } from './embedding.js';
 import { liesWithin } from './lies-within.js';
@@ -88,7 +88,9 @@ export class Runs {
   private async paths(): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     if (this.single) {
-      if (RunFolder.exists(this.dir)) found.set(this.dir, basename(this.dir));
+      // The map of an index goes by the index's name.
+      const named = new IndexFolder(this.parent).map === this.dir ? this.parent : this.dir;
+      if (RunFolder.exists(this.dir)) found.set(this.dir, basename(named));
       return found;
     }
     const lookIn = async (dir: string, depth: number): Promise<void> => {

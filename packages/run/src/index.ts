@@ -85,6 +85,7 @@ export { imageFolderOf, type Settings, settingsOf } from './records/settings.js'
 export { type StepRecord, stepRecordOf } from './records/step.js';
 export { type Summary, summaryOf } from './records/summary.js';
 export { type ImageList, readTestImages, type TestImages, testImagesOf } from './records/test-images.js';
+export { RunFiles } from './run-files.js';
 export { RunFolder } from './run-folder.js';
 export { lockHolder, type RunningProcess, takeLock } from './run-lock.js';
 export { StepLog } from './step-log.js';

@@ -1,12 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DamagedFile, fingerprintOf, RunFolder, readEmbeddings, readMap } from '@conquer-dml/run';
-import { program } from '@conquer-dml/testing/program';
+import { conquer, program } from '@conquer-dml/testing/program';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
+import { randn } from '@conquer-dml/torch';
 import { beforeAll, expect, it } from 'vitest';
+import type { RunsAnswer } from '../../../dashboard/src/api.js';
+import { unpackMap } from '../../../dashboard/src/map-points.js';
+import { serveDashboard } from '../../../dashboard/src/serve.js';
 import { writeLargeRun } from '../../../dashboard/src/testing/large-run.js';
 import { writeRunFiles } from '../../../dashboard/src/testing/run-files.js';
+import { ImageIndex } from '../retrieve/image-index.js';
 
 let folder: string;
 beforeAll(() => {
@@ -76,7 +81,10 @@ it('says in a line what is wrong', async () => {
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err.trim().split('\n')).toEqual([expect.stringMatching(line)]);
   };
-  await says(['nowhere'], /nowhere: expected a run that conquer train wrote, there is none$/);
+  await says(
+    ['nowhere'],
+    /nowhere: expected a run that conquer train wrote, or an index in a folder, there is none$/,
+  );
   const bare = join(folder, 'runs', 'bare');
   mkdirSync(bare, { recursive: true });
   writeFileSync(join(bare, 'config.json'), '{"format": 3, "train": {"epochs": 2}}');
@@ -84,6 +92,52 @@ it('says in a line what is wrong', async () => {
   writeFileSync(join(bare, 'embeddings.safetensors'), 'x');
   await says([bare], /embeddings\.safetensors cannot be read: it is cut off$/);
   await says(['bare', '--threads', 'two'], /--threads: expected .*, got 'two'/);
+});
+
+it('keeps the map of an index, which the dashboard shows, until its items change', async () => {
+  const path = join(folder, 'photos.index');
+  const file = join(path, 'map', 'map-full.safetensors');
+  const rows = randn([40, 8]);
+  const items = Array.from({ length: 40 }, (_, at) => ({
+    id: `${at}.jpg`,
+    ...(at > 0 && { labels: ['hat', 'shoe'][at % 2]! }),
+  }));
+  const index = ImageIndex.of(rows, items);
+  index.save(path);
+  const refused = await conquer(['dashboard', path], { folder });
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(
+    /^conquer: .*photos\.index is an index that was not mapped .*: conquer map .*\n$/,
+  );
+  expect((await map(path, '--learners')).err).toMatch(/^conquer: --learners: it is for a run/);
+
+  const { code, out } = await map(path, '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toEqual({ file, learner: 'full', points: 40 });
+  const read = await readEmbeddings(RunFolder.open(join(path, 'map')));
+  expect(read!.queries.images!.classNames).toEqual(['(no label)', 'shoe', 'hat']);
+  expect(await readMap(file, { of: read!.fingerprint, rows: 40 })).toHaveProperty('x.length', 40);
+  const dashboard = await serveDashboard({ runsDir: join(path, 'map'), port: 0 });
+  try {
+    const { runs } = (await (await fetch(`${dashboard.url}api/runs`)).json()) as RunsAnswer;
+    expect(runs).toMatchObject([{ id: 'photos.index', status: 'index', problems: [] }]);
+    const shown = unpackMap(await (await fetch(`${dashboard.url}api/runs/photos.index/map`)).arrayBuffer());
+    expect([...shown.labels.slice(0, 3)]).toEqual([0, 1, 2]);
+  } finally {
+    await dashboard.close();
+  }
+
+  // Written again, with the same items.
+  index.save(path);
+  expect(existsSync(file)).toBe(true);
+  index.remove(['3.jpg']);
+  index.save(path);
+  expect(existsSync(join(path, 'map'))).toBe(false);
+  expect((await map(path)).out).toContain('(39 images)');
+  ImageIndex.of(randn([1, 8]), [{ id: 'one' }]).save(join(folder, 'one.index'));
+  expect((await map('one.index')).err).toMatch(
+    /^conquer: one\.index: expected an index of two images or more/,
+  );
 });
 
 it('leaves the map that was there when it is interrupted', { timeout: 60_000 }, async () => {

@@ -1,7 +1,7 @@
 import type { EpochRecord } from '@conquer-dml/run';
 import { evaluateModel, type ModelEvaluation } from '../evaluate/evaluate-model.js';
 import type { Session } from './session.js';
-import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
+import { learnerMasks, surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 type Found = Pick<EpochRecord, 'metrics' | 'validation' | 'collapsed'>;
 
@@ -71,8 +71,11 @@ export async function evaluateEpoch(session: Session, epoch: number): Promise<Ev
     isBest,
     seconds: stopClock(),
     async keep() {
-      const write = async () =>
-        around && writeTestEmbeddings(run.embeddingsFile, { ...evaluated, model, around, epoch });
+      const write = async () => {
+        if (!around) return;
+        using masks = learnerMasks(model);
+        writeTestEmbeddings(run.embeddingsFile, { ...evaluated, masks, around, epoch });
+      };
       await session.asKept(write);
       evaluated.dispose();
     },

@@ -19,7 +19,7 @@ import type { MeasuredImages } from '../evaluate/evaluate-model.js';
 import { createModel } from '../models/create-model.js';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import { surroundings, writeTestEmbeddings } from './test-embeddings.js';
+import { learnerMasks, surroundings, writeTestEmbeddings } from './test-embeddings.js';
 
 const measured = (embeddings: Tensor, labels: Int32Array): MeasuredImages => ({
   embeddings,
@@ -53,7 +53,9 @@ it('keeps what it takes to look at every learner, with and without a mask over t
     using embeddings = noGrad(() => model.embed(images));
     const queries = measured(embeddings, labels);
     const around = surroundings({ queries, gallery: null, own: new Map() }, model.numLearners);
-    writeTestEmbeddings(file, { queries, gallery: null, own: new Map(), model, around, epoch: 3 });
+    using effective = learnerMasks(model);
+    const set = { queries, gallery: null, own: new Map() };
+    writeTestEmbeddings(file, { ...set, masks: effective, around, epoch: 3 });
     const { tensors, metadata } = readSafetensors(file);
     const get = (name: string) => tensors.get(name) as Tensor;
     expect(metadata.epoch).toBe('3');
@@ -101,7 +103,9 @@ describe('readTestedImages', () => {
     });
     const found = { queries: split(rows), gallery: galleryRows && split(galleryRows), own };
     const around = surroundings(found, 2);
-    writeTestEmbeddings(run.embeddingsFile, { ...found, model, around, epoch: 0 });
+    const masks = learnerMasks(model);
+    writeTestEmbeddings(run.embeddingsFile, { ...found, masks, around, epoch: 0 });
+    masks.dispose();
     run.writeTestImages({ queries: list, gallery: galleryRows && list });
     found.queries.embeddings.dispose();
     found.gallery?.embeddings.dispose();

@@ -10,10 +10,11 @@ import { Random } from '../random.js';
 import type { StopCheck } from '../stop-check.js';
 
 /** Neighbours kept of each query: what a page shows of it. */
-const NEIGHBOURS = 20;
+export const KEPT_NEIGHBOURS = 20;
 
 export interface TestEmbeddings extends Pick<ModelEvaluation, 'queries' | 'gallery' | 'own'> {
-  model: EmbeddingModel;
+  /** (L, D) on the CPU, see `learnerMasks`. */
+  masks: Tensor;
   around: Surroundings;
   epoch: number;
 }
@@ -36,7 +37,7 @@ export function surroundings(
   // In a ball queries are searched in a gallery of their own, which they are left out of.
   const own =
     ball && !gallery ? new Map(Array.from(queries.labels.keys(), (row) => [row, [row]] as const)) : left;
-  const k = Math.min(NEIGHBOURS, among ? among.size(0) - mostOwn(own) : embeddings.size(0) - 1);
+  const k = Math.min(KEPT_NEIGHBOURS, among ? among.size(0) - mostOwn(own) : embeddings.size(0) - 1);
   const inBall = queries.unscaled;
   const found =
     ball && inBall
@@ -56,7 +57,7 @@ export function surroundings(
  * docs/run-folder.md lists the tensors.
  */
 export function writeTestEmbeddings(file: string, written: TestEmbeddings): void {
-  const { queries, gallery, own, model, around, epoch } = written;
+  const { queries, gallery, own, masks, around, epoch } = written;
   const { k, indices, distances } = around.neighbours;
   const shape = [queries.labels.length, k];
   scope(() =>
@@ -68,7 +69,7 @@ export function writeTestEmbeddings(file: string, written: TestEmbeddings): void
         ['neighbours', tensor(indices, { shape })],
         ['distances', tensor(distances, { shape })],
         ['clusters', tensor(around.clusters)],
-        ['masks', learnerMasks(model).to('cpu')],
+        ['masks', masks],
       ]);
       if (gallery) {
         tensors.set('gallery_embeddings', gallery.embeddings.to('cpu'));
@@ -88,11 +89,15 @@ export function writeTestEmbeddings(file: string, written: TestEmbeddings): void
   );
 }
 
-/** (K, D): what turns the embeddings, as they are, into a learner's: normalise(embeddings * mask). */
-function learnerMasks(model: EmbeddingModel): Tensor {
-  const masks = model.learnerMasks.effective();
-  const sum = model.fullEmbeddingMask();
-  if (sum === null) return masks;
-  // Where the sum is 0 so is every mask: 0 / 0 means 0.
-  return masks.div(sum.maskedFill(sum.eq(0), 1));
+/** (L, D): what turns the embeddings, as they are, into a learner's: normalise(embeddings * mask). The caller disposes it. */
+export function learnerMasks(model: EmbeddingModel): Tensor {
+  return scope(() =>
+    noGrad(() => {
+      const masks = model.learnerMasks.effective();
+      const sum = model.fullEmbeddingMask();
+      // Where the sum is 0 so is every mask: 0 / 0 means 0.
+      const used = sum === null ? masks.clone() : masks.div(sum.maskedFill(sum.eq(0), 1));
+      return used.to('cpu').keep();
+    }),
+  );
 }

@@ -51,6 +51,7 @@ export const STATUS_SIGNS: Record<RunStatus, string> = {
   stopped: '■',
   'cut off': '✂',
   damaged: '⚠',
+  index: '⌕',
 };
 
 /** Of test images that could not be read. */

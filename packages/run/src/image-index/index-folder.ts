@@ -42,6 +42,11 @@ export class IndexFolder {
     return join(this.path, name);
   }
 
+  /** What a page shows of it, as a run's folder holds that; there once it was mapped, and until its items change. */
+  get map(): string {
+    return this.file('map');
+  }
+
   /** @throws UserError where there is none, or it is none */
   manifest(): IndexManifest {
     let value: unknown;
@@ -111,9 +116,19 @@ export class IndexFolder {
    */
   commit(manifest: IndexManifest): void {
     this.#sync();
+    if (!this.#holds(manifest)) rmSync(this.map, { recursive: true, force: true });
     writeFileAtomic(this.file(MANIFEST), JSON.stringify(manifest, null, 1));
     this.#sync();
     this.sweep(manifest);
+  }
+
+  /** Whether the items and rows are those already: a calibration or a graph changes neither. */
+  #holds({ segments }: IndexManifest): boolean {
+    try {
+      return JSON.stringify(this.manifest().segments) === JSON.stringify(segments);
+    } catch {
+      return false;
+    }
   }
 
   /** That the names in it are on the disk too. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { UserError } from '@conquer-dml/run';
+import { IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { loadDashboard, pictureFolders } from '../dashboard-module.js';
 import { findRun } from '../runs.js';
@@ -8,19 +8,31 @@ export function add(program: Command): undefined {
   program
     .command('dashboard')
     .description('look at runs in the browser: curves, maps, retrievals')
-    .argument('[runs]', 'a folder of runs, or a run', 'runs')
+    .argument('[runs]', 'a folder of runs, a run, or an index', 'runs')
     .option('--host <address>', 'where to listen; any but loopback makes a token necessary [127.0.0.1]')
     .option('--port <n>', 'of the address; 0: any that is free [4280]')
     .option('--token <text>', 'what the address must hold (drawn at random where it is necessary)')
     .option('--open', 'open it in the browser')
     .addHelpText('after', '\nExample: conquer dashboard runs --open')
     .action(async (runsDir: string, options: Omit<DashboardCommand, 'runsDir' | 'out'>) => {
-      await runDashboard({ runsDir: findRun(runsDir), ...options, out: process.stdout });
+      const index = new IndexFolder(runsDir);
+      const isIndex = index.exists();
+      if (isIndex && !RunFolder.exists(index.map))
+        throw new UserError(
+          `${runsDir} is an index that was not mapped since its items changed: conquer map ${runsDir}`,
+        );
+      const shown = isIndex
+        ? { runsDir: index.map, title: `The map of ${runsDir}`, view: '#/map' }
+        : { runsDir: findRun(runsDir), title: `The runs in ${findRun(runsDir)}`, view: '' };
+      await runDashboard({ ...shown, ...options, out: process.stdout });
     });
 }
 
 interface DashboardCommand {
   runsDir: string;
+  title: string;
+  /** Of the page, behind its address. */
+  view: string;
   host?: string;
   port?: string;
   token?: string;
@@ -29,7 +41,8 @@ interface DashboardCommand {
 }
 
 /** Serves the page until Ctrl-C. */
-async function runDashboard({ runsDir, host, port, token, open, out }: DashboardCommand): Promise<void> {
+async function runDashboard(command: DashboardCommand): Promise<void> {
+  const { runsDir, title, view, host, port, token, open, out } = command;
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535))
     throw new UserError(`--port: expected a number from 0 to 65535, got '${port}'`);
   const { serveDashboard } = await loadDashboard();
@@ -40,10 +53,11 @@ async function runDashboard({ runsDir, host, port, token, open, out }: Dashboard
     ...(port !== undefined && { port: Number(port) }),
     ...(token !== undefined && { token }),
   });
-  out.write(`The runs in ${runsDir}: ${dashboard.url}\n`);
+  const url = `${dashboard.url}${view}`;
+  out.write(`${title}: ${url}\n`);
   if (dashboard.token !== null) out.write('Whoever has this address sees the runs and their test images.\n');
   out.write('Ctrl-C ends it.\n');
-  if (open) openInBrowser(dashboard.url, out);
+  if (open) openInBrowser(url, out);
   await new Promise<void>((done) => {
     process.once('SIGINT', done);
     process.once('SIGTERM', done);
