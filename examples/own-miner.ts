@@ -32,7 +32,7 @@ const { untrained, best } = await train(
     data: { dataset: { name: 'folder', folder }, imageSize: 32, batchSize: 40 },
     model: { backbone: { name: 'small-resnet' } },
     divide: { numLearners: 2 },
-    train: { epochs: 14 },
+    train: { epochs: 24 },
   },
   { run },
 );

@@ -136,8 +136,15 @@ it('colours by class, by the label of the nearest, by cluster and by error', () 
     const seen = new Set<string>();
     for (const [name, kinds] of Object.entries(shown)) {
       await page.getByRole('button', { name, exact: true }).click();
-      await expect.poll(async () => (await colours(page)).size, { message: name }).toBe(kinds);
-      seen.add(JSON.stringify([...(await colours(page))].sort()));
+      // Not those of the button before, which may have as many.
+      const shownNow = async () => {
+        const now = await colours(page);
+        const text = JSON.stringify([...now].sort());
+        if (now.size !== kinds || seen.has(text)) return false;
+        seen.add(text);
+        return true;
+      };
+      await expect.poll(shownNow, { message: name }).toBe(true);
     }
     expect(seen.size).toBe(4);
     // Errors are red: two images that lie astray, and one whose nearest does.

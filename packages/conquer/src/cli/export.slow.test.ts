@@ -56,6 +56,15 @@ it('writes of an index its model and its rows in 8 bits, and says how much they 
   expect(JSON.stringify(metadata)).not.toContain(folder);
 });
 
+it('writes over an earlier export, and leaves nothing of it', async () => {
+  expect((await run('export', 'photos.index', '--onnx', 'again', '--half')).code).toBe(0);
+  expect(existsSync(join(folder, 'again/image_fp16.onnx'))).toBe(true);
+  expect((await run('export', 'runs/mine', '--onnx', 'again')).code).toBe(0);
+  const left = readdirSync(join(folder, 'again'), { recursive: true }).sort();
+  const written = ['README.md', 'config.json', 'image.onnx', 'onnx', 'onnx/model.onnx'];
+  expect(left).toEqual([...written, 'preprocessor_config.json']);
+});
+
 it('refuses in one line what does not go together', async () => {
   const refused: [string[], string][] = [
     [['runs/mine'], 'expected --onnx FOLDER or --safetensors FILE, got neither'],
@@ -72,6 +81,15 @@ it('refuses in one line what does not go together', async () => {
     [['runs/mine', '--onnx', 'a', '--run', 'b'], '--run: it is for an index, runs/mine is none'],
     [['photos.index', '--onnx', 'a', '--checkpoint', 'last'], '--checkpoint: an index says itself'],
     [['photos', '--onnx', 'a'], 'there is no run in photos'],
+    [['photos/0.png', '--onnx', 'a'], 'the checkpoint photos/0.png'],
+    [['runs/mine', '--onnx', 'a', '--safetensors', './a'], '--onnx and --safetensors: expected two folders'],
+    [['runs/mine', '--onnx', 'runs/mine'], 'runs/mine: expected a new folder for the export, '],
+    [['runs/mine', '--safetensors', 'runs/mine'], 'runs/mine: expected a new folder for the export, '],
+    [['runs/mine', '--onnx', 'photos.index'], 'photos.index: expected a new folder for the export, '],
+    [
+      ['runs/mine', '--safetensors', 'runs/mine/checkpoints/best.safetensors'],
+      "runs/mine/checkpoints/best.safetensors is a file of conquer's own",
+    ],
   ];
   const before = readdirSync(folder);
   for (const [args, problem] of refused) {

@@ -1,6 +1,6 @@
 import { didYouMean, UserError, valueAt } from '@conquer-dml/run';
 import { builtInParts, type Experiment, type ExperimentInput } from '../experiment/experiment.js';
-import { mergeExperiments } from '../experiment/merge.js';
+import { atPath, mergeExperiments } from '../experiment/merge.js';
 import { OptionError } from '../option-error.js';
 import { type Flag, flagsOf, meant, type Target } from './flags.js';
 
@@ -30,7 +30,7 @@ export function fillExperiment(
   });
   let experiment = base;
   const put = (path: string, value: unknown) => {
-    experiment = mergeExperiments(experiment, nested(path, value) as ExperimentInput);
+    experiment = mergeExperiments(experiment, atPath(path, value) as ExperimentInput);
   };
   // Which parts there are decides which options mean anything.
   for (const { flag, text } of asked)
@@ -58,13 +58,6 @@ export function fillExperiment(
     }
   }
   return experiment;
-}
-
-function nested(path: string, value: unknown): object {
-  return path
-    .split('.')
-    .reverse()
-    .reduce<unknown>((inner, key) => ({ [key]: inner }), value) as object;
 }
 
 function defaultPart(path: string, flags: readonly Flag[]): string | null {

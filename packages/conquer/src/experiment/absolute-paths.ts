@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { valueAt } from '@conquer-dml/run';
 import { weightWords } from '../models/weights/weight-words.js';
 import type { ExperimentInput } from './experiment.js';
-import { mergeExperiments } from './merge.js';
+import { atPath, mergeExperiments } from './merge.js';
 
 /** Paths in an experiment, and words that may stand in their places. */
 const places: Record<string, readonly string[]> = {
@@ -21,16 +21,10 @@ export const placesIn = (experiment: ExperimentInput) =>
     return typeof value === 'string' && !words.includes(value) ? [{ path, value }] : [];
   });
 
-const nested = (path: string, value: unknown) =>
-  path
-    .split('.')
-    .reverse()
-    .reduce<unknown>((inner, key) => ({ [key]: inner }), value) as ExperimentInput;
-
 /** As config.json keeps it: it is read from other working folders too. */
 export function withAbsolutePaths(experiment: ExperimentInput): ExperimentInput {
   return mergeExperiments(
     experiment,
-    ...placesIn(experiment).map(({ path, value }) => nested(path, resolve(value))),
+    ...placesIn(experiment).map(({ path, value }) => atPath(path, resolve(value)) as ExperimentInput),
   );
 }

@@ -22,5 +22,12 @@ function over(below: Fields, above: Fields): Fields {
   return merged;
 }
 
+/** An object with nothing but a value at a path such as `loss.margin`, to be merged over another. */
+export const atPath = (path: string, value: unknown) =>
+  path
+    .split('.')
+    .reverse()
+    .reduce<unknown>((inner, key) => ({ [key]: inner }), value) as object;
+
 const isOtherPart = (before: Fields, after: Fields) =>
   'own' in before || 'own' in after || ('name' in after && before.name !== after.name);

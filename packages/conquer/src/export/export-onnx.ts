@@ -8,7 +8,7 @@ import type { TrainedModel } from '../retrieve/trained-model.js';
 import { VERSION } from '../version.js';
 import { compareGraph } from './compare-graph.js';
 import { exportMetadata, knownOf } from './export-metadata.js';
-import { makeFolder } from './make-folder.js';
+import { makeFolder, removeEarlier, requireExportFolder } from './make-folder.js';
 import { type LabelledPhotos, measureLoss } from './measure-loss.js';
 import { withMergedAdapters } from './merged-adapters.js';
 import { type ExportedGraph, modelCard } from './model-card.js';
@@ -89,6 +89,7 @@ export async function exportOnnx(
     throw new UserError(
       `8 bits are calibrated on photos: expected three or more of them (photos), got ${photos.length}`,
     );
+  requireExportFolder(folder);
   makeFolder(join(folder, 'onnx'));
   const add = async (file: string, graph: Graph, precision: ExportedGraph['precision'] = 'float32') => {
     const parts = onnxFile(graph, { producer: 'conquer', version: VERSION, metadata });
@@ -136,6 +137,7 @@ export async function exportOnnx(
     'README.md',
     modelCard({ name, dim, parameters, view, graphs, thresholds, labels, version: VERSION }),
   );
+  removeEarlier(folder, files);
   return { folder, files, graphs };
 }
 

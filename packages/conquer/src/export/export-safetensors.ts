@@ -8,7 +8,7 @@ import type { EmbeddingNetwork } from '../models/embedding-network.js';
 import { FrozenNetwork } from '../models/tunings/frozen-network.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { exportMetadata, knownOf } from './export-metadata.js';
-import { makeFolder } from './make-folder.js';
+import { makeFolder, requireExportFolder, requireNoneOfConquer } from './make-folder.js';
 import { withMergedAdapters } from './merged-adapters.js';
 import { timmConfig } from './timm-config.js';
 import { preprocessorConfig } from './transformers-layout.js';
@@ -67,6 +67,8 @@ export async function exportSafetensors(
     throw new UserError(
       `prompts have no place in a network of ${names}: expected a file in timm's names (${isFile ? path : `${path}.safetensors`}), which has all tensors, or ONNX`,
     );
+  if (isFile) requireNoneOfConquer(path);
+  else requireExportFolder(path);
   await withMergedAdapters(network, async () =>
     scope(() =>
       noGrad(() => {

@@ -6,7 +6,14 @@ import type { LeftOut } from '../datasets/left-out.js';
 import type { AnyIndex } from './any-index.js';
 import type { Embedder } from './embedder.js';
 import type { ImageIndex } from './image-index.js';
-import { type IndexItemsOptions, type ItemToIndex, indexItems, knownItems, usable } from './index-items.js';
+import {
+  type IndexItemsOptions,
+  type ItemToIndex,
+  indexItems,
+  isInFolder,
+  knownItems,
+  usable,
+} from './index-items.js';
 
 export type IndexFolderOptions<Index extends AnyIndex = ImageIndex> = IndexItemsOptions<Index>;
 
@@ -54,8 +61,8 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
   const known = new Map<string, { id: string; place: number }>();
   const own = new Set<string>();
   for (const { id, images } of before?.items() ?? []) {
-    for (const [place, { path }] of images.entries()) if (path !== null) known.set(path, { id, place });
-    if (images.every(({ path }) => path === null)) own.add(id);
+    for (const [place, { path }] of images.entries()) if (isInFolder(path)) known.set(path, { id, place });
+    if (!images.some(({ path }) => isInFolder(path))) own.add(id);
   }
   const labelOf = classFolderOf([...there.keys()]);
   const items = new Map<string, FoundItem>();
@@ -63,7 +70,7 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
     const id = known.get(path)?.id ?? path.split(sep).join('/');
     if (own.has(id))
       throw new UserError(
-        `${folder}: the index has an item called ${id} that is of no file, and an image of that name was found: rename one of them`,
+        `${folder}: the index has an item called ${id} that is of no file in it, and an image of that name was found: rename one of them`,
       );
     const item = items.get(id);
     if (item) item.images.push({ path, stamp });

@@ -156,7 +156,7 @@ export async function indexItems<Index extends AnyIndex = ImageIndex>(
   }
   const gone: string[] = [];
   for (const { id, images } of known?.items() ?? [])
-    if (!kept.has(id) && images.some(({ path }) => path !== null)) gone.push(id);
+    if (!kept.has(id) && images.some(({ path }) => isInFolder(path))) gone.push(id);
 
   const origin = originOf(embedder, folder);
   const counts = { embedded: fresh.length - bad.size, bad: [...bad] };
@@ -198,3 +198,7 @@ function rowsOf(made: Float32Array, count: number, dim: number): Tensor {
     throw error;
   }
 }
+
+/** Whether an image is one of the index's folder: not of an item without a file, or that came with an index of another folder. */
+export const isInFolder = (path: string | null): path is string =>
+  path !== null && path !== '..' && !path.startsWith('../');

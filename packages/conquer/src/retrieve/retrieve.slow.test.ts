@@ -186,6 +186,19 @@ describe('an index', () => {
     expect(liveTensors()).toBe(before);
   });
 
+  it('leaves items that came with an index of another folder', async () => {
+    const [own, other] = [join(folder, 'merged/own'), join(folder, 'merged/other')];
+    for (const path of [own, other]) mkdirSync(path, { recursive: true });
+    draw(join(own, 'a.svg'), 0);
+    draw(join(other, 'b.svg'), 120);
+    using model = await openModel(run);
+    using index = (await indexFolder(model, own)).index;
+    using from = (await indexFolder(model, other)).index;
+    index.merge(from);
+    const { removed } = await indexFolder(model, own, { previous: index });
+    expect([removed, [...index.items()].map(({ id }) => id)]).toEqual([0, ['a.svg', 'b.svg']]);
+  });
+
   it('embeds again what is new or has changed, and forgets what is gone', async () => {
     const photos = join(folder, 'photos');
     mkdirSync(join(photos, 'deep/er'), { recursive: true });

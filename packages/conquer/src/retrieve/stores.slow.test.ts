@@ -1,6 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { UserError } from '@conquer-dml/run';
+import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../random.js';
 import { type Place, STORE_KINDS } from '../testing/store-kinds.js';
@@ -292,6 +296,38 @@ describe.each(STORE_KINDS)('$kind', { timeout: 120_000 }, ({ start }) => {
     }
     expect(last).toBeGreaterThan(0);
   });
+});
+
+it('LanceDB that was ended while it made an index has none yet; one that lost its record keeps its rows', async () => {
+  const path = join(temporaryFolder(), 'made.lance');
+  const [row] = rowsOf(1, 1);
+  const unfinished = () => rmSync(join(path, 'record.lance/_versions'), { recursive: true });
+  await (await StoreIndex.openOrCreate(`lancedb:${path}`, DIM)).dispose();
+  unfinished();
+  await using index = await StoreIndex.openOrCreate(`lancedb:${path}`, DIM);
+  await index.add([row!], [{ id: 'a' }]);
+  unfinished();
+  await expect(StoreIndex.openOrCreate(`lancedb:${path}`, DIM)).rejects.toThrow(UserError);
+});
+
+it('SQLite has no files beside its own once it is closed; damaged, it says so in a line', async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, 'photos.db');
+  const index = await StoreIndex.openOrCreate(`sqlite:${path}`, DIM);
+  await index.add(
+    rowsOf(400, 1),
+    Array.from({ length: 400 }, (_, at) => ({ id: `${at}` })),
+  );
+  await index.dispose();
+  expect(readdirSync(folder)).toEqual(['photos.db']);
+  const read = await StoreIndex.open(`sqlite:${path}`);
+  expect(await read.search(rowsOf(1, 1), 1)).toMatchObject([[{ id: '0' }]]);
+  await read.dispose();
+  expect(readdirSync(folder)).toEqual(['photos.db']);
+  const bytes = readFileSync(path);
+  bytes.fill(0xff, 4096, bytes.length);
+  writeFileSync(path, bytes);
+  await expect(StoreIndex.open(`sqlite:${path}`)).rejects.toThrow(UserError);
 });
 
 /** Items of the n-th write, in a module of its own: the killed writer and the test have to agree. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -35,7 +36,7 @@ export class IndexFolder {
 
   /** Whether there is an index, whole or damaged. */
   exists(): boolean {
-    return statSync(this.file(MANIFEST), { throwIfNoEntry: false }) !== undefined;
+    return existsSync(this.file(MANIFEST));
   }
 
   file(name: string): string {

@@ -3,6 +3,7 @@ import type { CommandFile } from './command.js';
 /** The commands, in the order of the help. One is imported when it is asked for: none has to wait for the others. */
 export const commands: Record<string, () => Promise<CommandFile>> = {
   train: () => import('./train.js'),
+  sweep: () => import('./sweep.js'),
   fit: () => import('./fit.js'),
   demo: () => import('./demo.js'),
   eval: () => import('./eval.js'),

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileOfImage, IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
 import { findImages } from '../../datasets/image-tree.js';
 import { type ExportedIndex, exportIndex, requireSmall } from '../../export/export-index.js';
 import { exportOnnx } from '../../export/export-onnx.js';
 import { exportSafetensors } from '../../export/export-safetensors.js';
+import { requireExportFolder } from '../../export/make-folder.js';
 import type { ExportedGraph } from '../../export/model-card.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import type { TrainedModel } from '../../retrieve/trained-model.js';
@@ -75,9 +76,16 @@ async function runExport(named: string, flags: ExportFlags): Promise<void> {
     throw new UserError(`--${ofGraphs[0]}: it is for graphs (--onnx FOLDER)`);
   if (names !== undefined && safetensors === undefined)
     throw new UserError('--names: it is for weights (--safetensors FILE)');
+  // Before anything is opened, which may take long.
+  for (const folder of [onnx, safetensors?.endsWith('.safetensors') ? undefined : safetensors])
+    if (folder !== undefined) requireExportFolder(folder);
   if (onnx !== undefined) requireWritableFolder('--onnx', onnx);
   if (safetensors?.endsWith('.safetensors')) requireWritable('--safetensors', safetensors);
   else if (safetensors !== undefined) requireWritableFolder('--safetensors', safetensors);
+  if (onnx !== undefined && safetensors !== undefined && resolve(onnx) === resolve(safetensors))
+    throw new UserError(
+      '--onnx and --safetensors: expected two folders, as both write a config.json, got one',
+    );
   const given = photos === undefined ? null : await photosIn(photos);
   using index = new IndexFolder(named).exists() ? ImageIndex.open(named) : null;
   if (index && (checkpoint !== 'best' || revision !== undefined))

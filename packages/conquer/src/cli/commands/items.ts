@@ -72,6 +72,7 @@ export async function runItems(command: ItemsCommand): Promise<void> {
   for (const name of ['id', 'label', 'payload'] as const)
     if (command[name] !== undefined && images === undefined)
       throw new UserError(`--${name}: expected --add with it, the images of an item`);
+  if (command.label?.includes('')) throw new UserError('--label: expected a text, got an empty one');
   const writes = images ?? remove ?? merge ?? (compact || graph || undefined);
   const isStore = storeAddress(path)?.kind != null;
   const ofOwn = (['merge', 'compact', 'check'] as const).find((name) => command[name] !== undefined);

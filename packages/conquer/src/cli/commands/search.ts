@@ -127,6 +127,12 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const refined = rerank ? '--rerank' : expand ? '--expand' : null;
   if (refined !== null && !(index instanceof ImageIndex))
     throw new UserError(`${refined}: an index in a store is searched as it is: leave it out`);
+  if (approximate && !index.graph)
+    throw new UserError(
+      `--approximate: ${file} has no graph; conquer items ${file} --graph builds one, where it can have one`,
+    );
+  if (index.count === 0)
+    throw new UserError(`${file} holds no items: conquer index puts a folder's images into it`);
   using model = await modelOfIndex(index, {
     ...{ file, device, plugin, progress: warnings },
     run: command.run,
@@ -170,6 +176,12 @@ export async function runSearch(command: SearchCommand): Promise<number> {
         `${shown(query)}\n${voted ? classLine(voted) : ''}${found.map((match, rank) => line(match, rank, k)).join('') || '  no match\n'}`,
       );
   }
+  if (
+    command.label !== undefined &&
+    maxFalseMatch === undefined &&
+    matches.every(({ length }) => length === 0)
+  )
+    warnings.write(`note: no item of ${file} has the label ${JSON.stringify(command.label)}\n`);
   if (missing > 0)
     warnings.write(
       `warning: ${missing} of the images that were found are no longer in ${index.origin?.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,

@@ -72,7 +72,16 @@ class LanceStore implements VectorStore {
   async record() {
     // It is made last.
     if (!(await this.db.tableNames()).includes('record')) return null;
-    const [row] = await (await this.table('record')).query().toArray();
+    let record: Table;
+    try {
+      record = await this.table('record');
+    } catch (error) {
+      // Its folder is there before it is: of an index that was just being made, and holds nothing.
+      const { items } = await this.counts().catch(() => ({ items: 0 }));
+      if (items === 0) return null;
+      throw error;
+    }
+    const [row] = await record.query().toArray();
     return (row?.record as string | undefined) ?? null;
   }
 

@@ -46,7 +46,11 @@ export const sqliteStore: StoreKind = {
       db.prepare('select count(*) from sqlite_master').get();
     } catch (error) {
       db?.close();
-      throw new UserError(`${path} cannot be opened: ${(error as Error).message}`);
+      const { message } = error as Error;
+      const why = /readonly/.test(message)
+        ? ': it is being written, or its writer was ended, and then whoever reads it must be able to write in its folder'
+        : '';
+      throw new UserError(`${path} cannot be opened: ${message}${why}`);
     }
     return new SqliteStore(path, db);
   },
@@ -220,6 +224,12 @@ class SqliteStore implements VectorStore {
   }
 
   async close() {
+    try {
+      // Else whoever searches it would have to be able to write beside it.
+      this.db.exec('pragma journal_mode = delete');
+    } catch {
+      // Somebody else has it open, or it was opened to be read.
+    }
     this.db.close();
   }
 

@@ -1,11 +1,12 @@
 import { didYouMean, UserError } from '@conquer-dml/run';
+import { guardedKind } from './guarded-store.js';
 import { lanceStore } from './lance-store.js';
 import { pgvectorStore } from './pgvector-store.js';
 import { sqliteStore } from './sqlite-store.js';
 import type { StoreKind } from './vector-store.js';
 
 /** Kinds of stores. */
-export const STORES: readonly StoreKind[] = [lanceStore, pgvectorStore, sqliteStore];
+export const STORES: readonly StoreKind[] = [lanceStore, pgvectorStore, sqliteStore].map(guardedKind);
 
 /** conquer's own index, with its graph. */
 export const OWN_STORE = 'usearch';
