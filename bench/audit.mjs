@@ -170,6 +170,7 @@ if (process.env.PYTHON) {
     execFileSync(process.env.PYTHON, [script, folder], {
       maxBuffer: 2 ** 28,
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, TQDM_DISABLE: '1' },
     }),
   );
   const pairs = (list) => list.map((pair) => pair.map(idOf).sort().join('|'));
