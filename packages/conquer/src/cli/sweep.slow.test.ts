@@ -54,6 +54,7 @@ it('trains a grid, goes on where it was stopped, and lists the best first', asyn
   const run = RunFolder.open(join(folder, 'sweeps/discs', name));
   expect(run.epochs().find(({ epoch }) => epoch === best!.epoch)?.metrics).toEqual(best!.metrics);
   expect(run.settings()).toMatchObject(point);
+  expect(run.summary()?.status).toBe('finished');
   const kept = JSON.parse(readFileSync(join(folder, 'sweeps/discs/sweep.json'), 'utf8'));
   expect(kept).toMatchObject({
     method: 'grid',

@@ -10,16 +10,7 @@ import { NormalizedSoftmaxLoss } from '../losses/normalized-softmax.js';
 import { ProxyNcaLoss } from '../losses/proxy-nca.js';
 import { SnrLoss } from '../losses/snr.js';
 import { TripletLoss } from '../losses/triplet.js';
-import {
-  Comparison,
-  FLOAT64,
-  type GoldenCheck,
-  readCases,
-  readNumber,
-  readObject,
-  readSizes,
-  TOLERANCE,
-} from './check.js';
+import { Comparison, FLOAT64, type GoldenCheck, lossCases, readSizes, TOLERANCE } from './check.js';
 import { compareLoss } from './losses.js';
 
 type Case = Record<string, unknown>;
@@ -69,18 +60,10 @@ const losses: Record<string, (option: (name: string) => number, item: Case) => L
 /** losses-revisiting-dml.json: value, gradient of the embeddings and of the loss's own parameters. */
 export const checkRevisitingLosses: GoldenCheck = (cases, on = FLOAT64) => {
   const comparison = new Comparison(TOLERANCE[on.dtype]);
-  for (const [i, item] of readCases(cases).entries()) {
-    const name = String(item.loss);
-    const make = losses[name];
-    if (!make) {
-      comparison.notYet(name);
-      continue;
-    }
-    comparison.begin();
-    const options = readObject(item.options, `the options of case ${i}`);
-    const loss = make((option) => readNumber(options[option], `option ${option}`), item);
+  for (const { place, name, item, make, number } of lossCases(cases, losses, comparison)) {
+    const loss = make(number, item);
     loss.to(on);
-    compareLoss(comparison, `${i} ${name}`, loss, item, on, { class_map: 'class_weights' });
+    compareLoss(comparison, `${place} ${name}`, loss, item, on, { class_map: 'class_weights' });
   }
   return comparison.result;
 };

@@ -13,7 +13,7 @@ import {
   FLOAT64,
   type GoldenCheck,
   GoldenFormatError,
-  readCases,
+  lossCases,
   readGoldenTensor,
   readIndices,
   readNumber,
@@ -61,21 +61,13 @@ const losses: Record<string, (options: Options, numClasses: number) => Loss> = {
 export const checkLosses: GoldenCheck = (cases, on = FLOAT64) => {
   // A card sums those parameters in another order, which float32 rounds differently.
   const comparison = new Comparison(on.device === 'cpu' ? TOLERANCE[on.dtype] : 1e-7);
-  for (const [i, item] of readCases(cases).entries()) {
-    const name = String(item.loss);
-    const make = losses[name];
-    if (!make) {
-      comparison.notYet(name);
-      continue;
-    }
-    comparison.begin();
-    const options = readObject(item.options, `the options of case ${i}`);
+  for (const { place, name, item, make, options } of lossCases(cases, losses, comparison)) {
     const numClasses = parameterRows(item, 'beta');
-    compareLoss(comparison, `${i} ${name}`, make(options, numClasses), item, on);
+    compareLoss(comparison, `${place} ${name}`, make(options, numClasses), item, on);
     if (name === 'tripletAll' && item.corrected !== undefined) {
-      const corrected = { ...item, ...readObject(item.corrected, `the corrected value of case ${i}`) };
+      const corrected = { ...item, ...readObject(item.corrected, `the corrected value of case ${place}`) };
       const loss = new TripletAllLoss({ margin: number(options, 'margin') });
-      compareLoss(comparison, `${i} ${name}, corrected`, loss, corrected, on);
+      compareLoss(comparison, `${place} ${name}, corrected`, loss, corrected, on);
     }
   }
   return comparison.result;

@@ -2,14 +2,13 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { RunFolder } from '@conquer-dml/run';
-import { readRun } from '../runs.js';
 
 export interface TrialRequest {
   /** Of the experiment. */
   file: string;
   folder: string;
   name: string;
-  /** Until how many epochs it has trained. */
+  /** Until how many epochs it has trained; Infinity: to its end, which is more than its last epoch. */
   epochs: number;
   plugins: readonly string[];
   signal: AbortSignal;
@@ -23,9 +22,9 @@ export interface TrialRequest {
 export async function runTrial(request: TrialRequest): Promise<string | null> {
   const { file, folder, name, epochs, plugins, signal } = request;
   const path = join(folder, name);
-  const isThere = RunFolder.exists(path);
-  if (isThere && trainedEpochs(path) >= epochs) return null;
-  const how = isThere ? ['--resume', path] : ['--experiment', file, '--runs-dir', folder, '--name', name];
+  const how = RunFolder.exists(path)
+    ? ['--resume', path]
+    : ['--experiment', file, '--runs-dir', folder, '--name', name];
   const own = plugins.flatMap((plugin) => ['--plugin', plugin]);
   // The program that this is. Of its own group: a Ctrl-C of the terminal comes here, and is told once.
   const child = spawn(process.execPath, [process.argv[1]!, 'train', ...how, ...own, '--json'], {
@@ -57,6 +56,3 @@ export async function runTrial(request: TrialRequest): Promise<string | null> {
     signal.removeEventListener('abort', stop);
   }
 }
-
-/** How many epochs a run has trained. */
-export const trainedEpochs = (path: string): number => readRun(path).epochs;

@@ -2,13 +2,22 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type BestEpoch, bestEpoch, RunFolder, scoreOf, UserError, writeFileAtomic } from '@conquer-dml/run';
+import {
+  type BestEpoch,
+  bestEpoch,
+  choosingMetricOf,
+  RunFolder,
+  scoreOf,
+  UserError,
+  writeFileAtomic,
+} from '@conquer-dml/run';
 import { withAbsolutePaths } from '../../experiment/absolute-paths.js';
 import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
 import { atPath, mergeExperiments } from '../../experiment/merge.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
+import { readRun } from '../runs.js';
 import { halvingRounds, type Round } from './rounds.js';
-import { runTrial, trainedEpochs } from './run-trial.js';
+import { runTrial } from './run-trial.js';
 import { drawnFrom, gridOf, type Point, type SearchSpace } from './search-space.js';
 
 export interface SweepRequest {
@@ -56,12 +65,10 @@ export async function sweep(request: SweepRequest): Promise<Trial[]> {
   const { space, method, trials, seed, factor, folder, signal } = request;
   const points = method === 'grid' ? gridOf(space) : drawnFrom(space, trials, seed);
   const experiments = points.map((point) => experimentAt(request, point));
-  const [first] = experiments;
-  const metric = first!.evaluate.bestBy;
   begin(folder, {
     // As W&B has them; the rest is ours.
     method: method === 'halving' ? 'random' : method,
-    metric: { name: metric, goal: 'maximize' },
+    metric: { name: experiments[0]!.evaluate.bestBy, goal: 'maximize' },
     parameters: space,
     conquer: {
       method,
@@ -77,8 +84,6 @@ export async function sweep(request: SweepRequest): Promise<Trial[]> {
   }));
   for (const { name, experiment } of running) keepExperiment(request, name, experiment);
   const problems = new Map<string, string>();
-  const states = () =>
-    running.map(({ name, point, experiment }) => trialAt(request, { name, point, experiment, problems }));
   const rounds: Round[] =
     method === 'halving'
       ? halvingRounds(points.length, Math.min(...experiments.map(({ train }) => train.epochs)), factor)
@@ -92,12 +97,16 @@ export async function sweep(request: SweepRequest): Promise<Trial[]> {
     await inParallel(request.parallel, going, async (name) => {
       if (signal.aborted) return;
       const { train } = running.find((trial) => trial.name === name)!.experiment;
-      const problem = await runNamed(request, name, isLast ? train.epochs : epochs);
+      const until = isLast ? Number.POSITIVE_INFINITY : epochs;
+      if (trainedEpochs(folder, name) >= Math.min(until, train.epochs)) return;
+      const problem = await runNamed(request, name, until);
       if (problem !== null) problems.set(name, problem);
     });
     if (signal.aborted) break;
   }
-  return states().sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1));
+  return running
+    .map((trial) => trialAt(request, { ...trial, problems }))
+    .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1));
 }
 
 /** @throws UserError naming the point */
@@ -107,9 +116,8 @@ function experimentAt({ base, parts, parallel }: SweepRequest, point: Point): Ex
     const experiment = resolveExperiment(withAbsolutePaths(mergeExperiments(base, ...layers)), parts);
     const { train } = experiment;
     // Each of several processes gets its part of the cores.
-    const threads =
-      train.threads ??
-      (parallel > 1 ? Math.max(1, Math.floor(availableParallelism() / parallel)) : train.threads);
+    if (parallel === 1 || train.threads != null) return experiment;
+    const threads = Math.max(1, Math.floor(availableParallelism() / parallel));
     return { ...experiment, train: { ...train, threads } };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -133,7 +141,7 @@ function begin(folder: string, sweep: object): void {
       );
     return;
   }
-  mkdirSync(join(folder, 'trials'), { recursive: true });
+  mkdirSync(folder, { recursive: true });
   writeFileAtomic(file, `${JSON.stringify(sweep, null, 2)}\n`);
 }
 
@@ -146,8 +154,6 @@ function keepExperiment({ folder }: SweepRequest, name: string, experiment: Expe
 
 async function runNamed(request: SweepRequest, name: string, epochs: number): Promise<string | null> {
   const { folder, plugins, signal, onTrial } = request;
-  const path = join(folder, name);
-  if (RunFolder.exists(path) && trainedEpochs(path) >= epochs) return null;
   onTrial(name, null);
   const problem = await runTrial({
     file: experimentFileOf(folder, name),
@@ -159,6 +165,11 @@ async function runNamed(request: SweepRequest, name: string, epochs: number): Pr
   });
   if (problem !== null) onTrial(name, problem);
   return problem;
+}
+
+function trainedEpochs(folder: string, name: string): number {
+  const path = join(folder, name);
+  return RunFolder.exists(path) ? readRun(path).epochs : 0;
 }
 
 async function inParallel<T>(
@@ -182,7 +193,7 @@ function bestOf({ folder }: SweepRequest, names: readonly string[], epochs: numb
 function scoreAt(path: string, epochs: number): { best: BestEpoch | null; score: number } {
   if (!RunFolder.exists(path)) return { best: null, score: -1 };
   const run = RunFolder.open(path);
-  const by = String(run.settings()['evaluate.bestBy'] ?? 'R@1');
+  const by = choosingMetricOf(run.settings());
   const best = bestEpoch(
     run.epochs().filter(({ epoch }) => epoch < epochs),
     by,
@@ -198,10 +209,9 @@ interface RunningTrial {
 }
 
 function trialAt({ folder }: SweepRequest, { name, point, experiment, problems }: RunningTrial): Trial {
-  const path = join(folder, name);
-  const epochs = RunFolder.exists(path) ? trainedEpochs(path) : 0;
+  const epochs = trainedEpochs(folder, name);
   const of = experiment.train.epochs;
-  return { name, point, epochs, of, ...scoreAt(path, of), problem: problems.get(name) ?? null };
+  return { name, point, epochs, of, ...scoreAt(join(folder, name), of), problem: problems.get(name) ?? null };
 }
 
 /** `loss.margin 0.2, optimize.learningRate 0.0001` */
