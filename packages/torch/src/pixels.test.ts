@@ -3,6 +3,7 @@ import {
   imagesFromPixels,
   liveTensors,
   mixColors,
+  numThreads,
   rand,
   randint,
   setNumThreads,
@@ -17,6 +18,7 @@ describe('imagesFromPixels', () => {
       { shape: [4, 8, 8, 3], dtype: 'uint8' },
     );
     const large = randint(0, 256, [7, 150, 130, 3], { dtype: 'uint8' });
+    const before = numThreads();
     for (const threads of [1, 2]) {
       setNumThreads(threads);
       for (const pixels of [every, large, large.narrow(1, 3, 20), every.narrow(0, 0, 0)]) {
@@ -26,6 +28,7 @@ describe('imagesFromPixels', () => {
         expect(got.toTypedArray()).toEqual(want.toTypedArray());
       }
     }
+    setNumThreads(before);
   });
 
   it('leaves one tensor, and refuses what is no image', () => {

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
-import { full, keepFreedMemory, ones, setFlushDenormal, setNumThreads } from './index.js';
+import { full, keepFreedMemory, numThreads, ones, setFlushDenormal, setNumThreads } from './index.js';
 
 it('denormals are flushed in operators, gradients and every thread, and never in JavaScript', () => {
+  const threads = numThreads();
   const able = setFlushDenormal(true);
   try {
     if (!able) return;
@@ -19,6 +20,7 @@ it('denormals are flushed in operators, gradients and every thread, and never in
     setFlushDenormal(false);
     expect(full([1], 1e-30).mul(1e-9).item()).toBeCloseTo(tiny, 44);
   } finally {
+    setNumThreads(threads);
     setFlushDenormal(false);
   }
 });
