@@ -38,7 +38,7 @@ export interface SettleOptions {
  * The nearest few of each row, from blocks of squared distances that are looked at once: a matrix product and a
  * selection in one pass, without the whole matrix and without a full sort. float32 on the CPU.
  *
- * Memory is 16 bytes × rows × keep. A candidate that was not offered, or NaN, is never found.
+ * Memory is 8 bytes × rows × (keep + spare). A candidate that was not offered, or NaN, is never found.
  */
 export class NeighbourCandidates {
   readonly #keep: number;
@@ -50,10 +50,11 @@ export class NeighbourCandidates {
    * @param rows for how many rows neighbours are looked for
    * @param keep at least how many of each row's nearest are kept: k and some more, as rounding may misorder
    * @param available how many will be offered to each row
+   * @param spare places beyond these; whenever they are full, the nearest are selected, so that fewer take more time
    */
-  constructor(rows: number, keep: number, available: number) {
+  constructor(rows: number, keep: number, available: number, spare = keep) {
     this.#keep = keep;
-    const capacity = Math.max(keep, Math.min(2 * keep, available));
+    const capacity = Math.max(keep, Math.min(keep + spare, available));
     this.#keys = empty([rows, capacity], { dtype: 'int64' }).keep();
     this.#counts = zeros([rows], { dtype: 'int32' }).keep();
     this.#thresholds = full([rows], Number.POSITIVE_INFINITY, { dtype: 'float32' }).keep();

@@ -16,8 +16,10 @@ const COPIED_ROWS = 8192;
 const SAMPLE = 1024;
 /** Numbers whose differences may have to be taken, in what is not interrupted. */
 const SETTLED_NUMBERS = 2 ** 26;
-/** Bytes of candidates, unless told otherwise. */
-const MOST_CANDIDATE_BYTES = 2 ** 30;
+/** Bytes of candidates, unless told otherwise: of a million queries at once where 100 neighbours are looked for. */
+const MOST_CANDIDATE_BYTES = 1.25 * 2 ** 30;
+/** Of the candidates kept, the least share that has to come beyond them before the nearest are selected. */
+const LEAST_SPARE = 0.25;
 
 /**
  * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
@@ -37,13 +39,16 @@ export function neighboursByBlocks(
   const available = all.size(0) - (own ? 1 : 0);
   const keep = Math.min(k + SLACK + Math.floor(k / SLACK), available);
   const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort());
-  const mostQueries = Math.max(rows, Math.floor(mostBytes / (16 * keep)));
+  const mostPlaces = Math.floor(mostBytes / 8);
+  const mostQueries = Math.max(rows, Math.floor(mostPlaces / Math.ceil((1 + LEAST_SPARE) * keep)));
   const perPart = own ? mostQueries : Math.min(mostQueries, QUERY_BLOCKS * rows);
   const part = Math.min(numQueries, perPart);
+  // All queries in one part save half of the products, which fewer places a query are worth.
+  const spare = Math.min(keep, Math.max(Math.floor(mostPlaces / part) - keep, Math.ceil(LEAST_SPARE * keep)));
   const vectors = asProducts(search);
   const expectation = Expectation.of(vectors, all.size(0), keep);
   const work = new Work(numQueries, blocksOf(all.size(0), numQueries, { part, rows, own }), onProgress);
-  using candidates = new NeighbourCandidates(part, keep, available);
+  using candidates = new NeighbourCandidates(part, keep, available, spare);
   const settling: Settling = { candidates, vectors, k, keep, order, cuts };
   for (let first = 0; first < numQueries; first += part) {
     const last = Math.min(first + part, numQueries);
