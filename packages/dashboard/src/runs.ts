@@ -101,7 +101,8 @@ export class Runs {
         if (RunFolder.exists(path)) {
           if (await liesWithin(path, this.dir))
             found.set(path, relative(this.dir, path).replaceAll(sep, '/'));
-        } else if (depth < MAX_DEPTH && (await isFolder(path))) await lookIn(path, depth + 1);
+        } else if (depth < MAX_DEPTH && !new IndexFolder(path).exists() && (await isFolder(path)))
+          await lookIn(path, depth + 1);
       }
     };
     await lookIn(this.dir, 1);

@@ -1,4 +1,4 @@
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { readLines, readObject } from './disk/read.js';
 import { appendLine, removeLeftOvers, writeFileAtomic, writeProblem } from './disk/write.js';
@@ -17,6 +17,9 @@ import { readTestImages, type TestImages } from './records/test-images.js';
 import { rewind } from './rewind.js';
 import { RunFiles } from './run-files.js';
 import { lockHolder, type RunningProcess, refuseIfRunning, takeLock } from './run-lock.js';
+
+/** What stands in the config.json of transformers' and timm's models, and never in a run's. */
+const OTHER_MODELS = ['model_type', 'architectures', 'architecture'];
 
 /**
  * The folder of one run: config.json (the experiment), metrics.jsonl (an EpochRecord a line), divisions.jsonl (a
@@ -52,7 +55,7 @@ export class RunFolder extends RunFiles {
   /** The folder of a run that is there. @throws UserError when there is no run */
   static open(path: string): RunFolder {
     const folder = new RunFolder(path);
-    if (!existsSync(folder.configFile)) {
+    if (!RunFolder.exists(path)) {
       throw new UserError(
         `there is no run in ${path}: expected a folder with a config.json that conquer train wrote`,
       );
@@ -60,9 +63,15 @@ export class RunFolder extends RunFiles {
     return folder;
   }
 
-  /** Whether there is a run in this folder. */
+  /** Whether there is a run in this folder, whole or damaged. A model of another program, or an export, has a config.json of its own kind. */
   static exists(path: string): boolean {
-    return existsSync(new RunFolder(path).configFile);
+    let config: unknown;
+    try {
+      config = JSON.parse(readFileSync(new RunFolder(path).configFile, 'utf8'));
+    } catch {
+      return existsSync(new RunFolder(path).configFile);
+    }
+    return !OTHER_MODELS.some((key) => Object.hasOwn(Object(config), key));
   }
 
   /** Who is training this run, or null. A process that has ended does not count. */

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { ImageIndex } from '../retrieve/image-index.js';
 import { indexFolder } from '../retrieve/index-folder.js';
 import { calibrationOfModel } from '../retrieve/model-calibration.js';
+import { folderOf } from '../retrieve/stores/stores.js';
 import { setUpEngine } from '../train/engine.js';
 import { maxFalseMatchOf } from './false-match-flag.js';
 import { namingFlags } from './fill.js';
@@ -43,14 +44,15 @@ export function addPhotosFlags(command: Command, similarity: number): Command {
 
 /** An index that is there, or one of the folder's images that is made now and kept nowhere; the caller disposes it. */
 export async function photosIndex(
-  photos: string,
-  { model: named, arch, device, plugin }: PhotosFlags,
+  named: string,
+  { model: modelName, arch, device, plugin }: PhotosFlags,
   progress: Output,
 ): Promise<ImageIndex> {
+  const photos = folderOf(named);
   namingFlags(() => setUpEngine({ train: { device } }));
   if (new IndexFolder(photos).exists() || (existsSync(photos) && isFile(photos)))
     return ImageIndex.open(photos);
-  using model = await modelOf(modelNamed(named, progress), {
+  using model = await modelOf(modelNamed(modelName, progress), {
     checkpoint: 'best',
     device,
     plugin,

@@ -135,3 +135,20 @@ it('finds a run by its name in the usual folder, unless there is one here', () =
     process.chdir(before);
   }
 });
+
+it('takes neither an exported model nor the map of an index for a run', () => {
+  makeRun('a', [0.2], 1, 'finished');
+  for (const [name, config] of [
+    ['onnx', { model_type: 'resnet', architectures: ['ResNetModel'] }],
+    ['timm', { architecture: 'resnet18' }],
+  ] as const) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'config.json'), JSON.stringify(config));
+    expect(() => RunFolder.open(join(folder, name))).toThrow(/^there is no run in/);
+  }
+  const index = join(folder, 'photos.index');
+  RunFolder.create(join(index, 'map'), { index: {} });
+  writeFileSync(join(index, 'manifest.json'), '{}');
+  expect(findRuns([folder]).map(({ run }) => run)).toEqual([join(folder, 'a')]);
+  expect(() => findRuns([index])).toThrow(/^there is no run in/);
+});

@@ -1,6 +1,13 @@
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
-import { type BestEpoch, bestEpoch, choosingMetricOf, RunFolder, UserError } from '@conquer-dml/run';
+import {
+  type BestEpoch,
+  bestEpoch,
+  choosingMetricOf,
+  IndexFolder,
+  RunFolder,
+  UserError,
+} from '@conquer-dml/run';
 
 /** A run as it stands, read from its folder's files only. */
 export interface RunState {
@@ -56,13 +63,15 @@ export interface FoundRun {
 export function findRuns(paths: readonly string[]): FoundRun[] {
   return paths.flatMap((path) => {
     if (RunFolder.exists(path)) return [{ run: path, named: true }];
-    const inside = isFolder(path)
-      ? readdirSync(path)
-          .sort()
-          .map((name) => join(path, name))
-          .filter((inner) => RunFolder.exists(inner))
-          .map((run) => ({ run, named: false }))
-      : [];
+    // What lies in an index shows its rows to the dashboard, and is no run.
+    const inside =
+      isFolder(path) && !new IndexFolder(path).exists()
+        ? readdirSync(path)
+            .sort()
+            .map((name) => join(path, name))
+            .filter((inner) => RunFolder.exists(inner))
+            .map((run) => ({ run, named: false }))
+        : [];
     if (inside.length > 0) return inside;
     const usual = findRun(path);
     if (RunFolder.exists(usual)) return [{ run: usual, named: true }];

@@ -35,6 +35,13 @@ export function parseCsv(text: string, file: string): CsvRow[] {
   return rows;
 }
 
+/** What to add to an error about a line whose cells a spreadsheet has parted otherwise, so that they are one; else nothing. */
+export function partedOtherwise({ cells: [cell = '', ...others] }: CsvRow): string {
+  const separator = others.length === 0 ? [';', '\t', '|'].find((one) => cell.includes(one)) : undefined;
+  const names: Record<string, string> = { ';': 'semicolons', '\t': 'tabs', '|': 'bars' };
+  return separator ? `; its cells seem to be apart by ${names[separator]}: save it with commas` : '';
+}
+
 /** Why no cell can be read here. */
 function problemOf(rest: string): string {
   return /^[^",\n]*\r/.test(rest)

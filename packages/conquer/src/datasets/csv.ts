@@ -8,7 +8,7 @@ import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from '
 import { byCodePoint } from './code-point-order.js';
 import { type CsvImage, csvImages } from './csv-columns.js';
 import { csvFile } from './csv-file.js';
-import { parseCsv } from './csv-rows.js';
+import { parseCsv, partedOtherwise } from './csv-rows.js';
 import { type Dataset, type DatasetContext, withLabelSets } from './dataset.js';
 import {
   allIds,
@@ -154,13 +154,9 @@ async function divide(
   return { train: all(train), test: all(test), query: [], gallery: [] };
 }
 
-function unexpected({ row: { cells, line } }: CsvImage, file: string, expected: string): UserError {
-  const text = cells.join(',');
-  const other =
-    cells.length === 1 ? [';', '\t', '|'].find((separator) => text.includes(separator)) : undefined;
-  const names: Record<string, string> = { ';': 'semicolons', '\t': 'tabs', '|': 'bars' };
-  const found = other ? `; its cells seem to be apart by ${names[other]}: save it with commas` : '';
-  return new UserError(`${file}, line ${line}: expected ${expected}, got ${JSON.stringify(text)}${found}`);
+function unexpected({ row }: CsvImage, file: string, expected: string): UserError {
+  const got = JSON.stringify(row.cells.join(','));
+  return new UserError(`${file}, line ${row.line}: expected ${expected}, got ${got}${partedOtherwise(row)}`);
 }
 
 function imagePath(path: string, { line }: { line: number }, file: string): string {

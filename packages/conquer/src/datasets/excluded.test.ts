@@ -55,6 +55,9 @@ describe('data.exclude', () => {
   it('says which images are not there, and refuses a list of none that is', async () => {
     const { warnings } = await opened('path\na/0.png\nelsewhere.png\n');
     expect(warnings[0]).toMatch(/1 of 2 images to leave out are not in the data set/);
+    await expect(opened('path;why\na/1.png;blurred\n')).rejects.toThrow(
+      /a column path, got path;why; its cells seem to be apart by semicolons: save it with commas/,
+    );
     await expect(opened('path\nx.png\n')).rejects.toThrow(/none of its 1 is there, such as .*x\.png/);
     await expect(opened('file\na/0.png\n')).rejects.toThrow(/column path, got file/);
     await expect(opened('path,label\n,a\n')).rejects.toThrow(/line 2: expected the path/);

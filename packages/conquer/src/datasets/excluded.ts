@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { commonFolder, counted, UserError } from '@conquer-dml/run';
 import { pairsAmong } from '../image-pairs.js';
-import { parseCsv } from './csv-rows.js';
+import { parseCsv, partedOtherwise } from './csv-rows.js';
 import type { Dataset, Split } from './dataset.js';
 import { readTextFile } from './text-file.js';
 
@@ -59,7 +59,7 @@ async function pathsIn(file: string): Promise<string[]> {
   const column = header?.cells.findIndex((cell) => cell.toLowerCase() === 'path') ?? -1;
   if (column < 0)
     throw new UserError(
-      `${file}: expected a first line with a column path, got ${header ? header.cells.join(',') : 'nothing'}`,
+      `${file}: expected a first line with a column path, got ${header ? header.cells.join(',') + partedOtherwise(header) : 'nothing'}`,
     );
   return rows.map(({ cells, line }) => {
     const path = cells[column] ?? '';

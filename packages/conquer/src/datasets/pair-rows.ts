@@ -1,5 +1,5 @@
 import { UserError } from '@conquer-dml/run';
-import { type CsvRow, parseCsv } from './csv-rows.js';
+import { type CsvRow, parseCsv, partedOtherwise } from './csv-rows.js';
 import { readTextFile } from './text-file.js';
 
 /** What a line says of two images. */
@@ -58,12 +58,13 @@ function columnsOf(names: readonly string[], { line }: CsvRow, file: string): nu
   );
 }
 
-function pairOf({ cells, line }: CsvRow, order: readonly number[], width: number, file: string): ListedPair {
+function pairOf(row: CsvRow, order: readonly number[], width: number, file: string): ListedPair {
+  const { cells, line } = row;
   const [first = '', second = '', same = '', split = ''] = order.map((at) => cells[at] ?? '');
-  const unexpected = (what: string, got: string) =>
-    new UserError(`${file}, line ${line}: expected ${what}, got ${JSON.stringify(got)}`);
+  const unexpected = (what: string, got: string, hint = '') =>
+    new UserError(`${file}, line ${line}: expected ${what}, got ${JSON.stringify(got)}${hint}`);
   if (first === '' || second === '' || cells.slice(width).some((cell) => cell !== ''))
-    throw unexpected('first,second,same[,train|test]', cells.join(','));
+    throw unexpected('first,second,same[,train|test]', cells.join(','), partedOtherwise(row));
   const answer = answers[same.toLowerCase()];
   if (answer === undefined) throw unexpected('same or different (or 1 or 0) as same', same);
   const part = split.toLowerCase();

@@ -81,7 +81,10 @@ it.each([
   [lines('ab+ cd-', ',train'), /expected pairs of both kinds for test, found 0 same and 0 different/],
   ['first,second,label\na.jpg,b.jpg,same', /line 1: expected the columns first, second, same .*got "label"/],
   ['first,second\na.jpg,b.jpg', /line 1: expected the columns .*same is missing/],
-  ['a.jpg;b.jpg;same', /line 1: expected first,second,same\[,train\|test\], got "a\.jpg;b\.jpg;same"/],
+  [
+    'a.jpg;b.jpg;same',
+    /line 1: expected first,second,same\[,train\|test\], got "a\.jpg;b\.jpg;same"; .*semicolons/,
+  ],
   ['a.jpg,b.jpg,same,train,more', /line 1: expected first,second,same/],
   ['../a.jpg,b.jpg,same', /line 1: expected a path inside/],
   ['', /found no line/],

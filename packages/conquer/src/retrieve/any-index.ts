@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { ImageIndex } from './image-index.js';
 import type { OpenIndexOptions } from './index-options.js';
 import { StoreIndex } from './store-index.js';
-import { storeAddress } from './stores/stores.js';
+import { requiredStore, storeAddress } from './stores/stores.js';
 
 /** Searched and changed alike; what a folder does at once, a store does when its promise is settled. */
 export type AnyIndex = ImageIndex | StoreIndex;
@@ -16,6 +17,8 @@ export async function openAnyIndex(
   options: OpenIndexOptions & { write?: boolean } = {},
 ): Promise<AnyIndex> {
   const address = storeAddress(text);
+  // A store whose name is mistyped, not a path.
+  if (address === null && /^\w+:/.test(text) && !existsSync(text)) requiredStore(text);
   if (address === null) return ImageIndex.open(text, options);
   if (address.kind === null) return ImageIndex.open(address.place, options);
   return await StoreIndex.open(text, options);

@@ -4,7 +4,7 @@ import { imageBoxPath } from '@conquer-dml/image';
 import { fileOfImage, type Json, UserError } from '@conquer-dml/run';
 import { refuseBoxesOutside } from '../datasets/boxes.js';
 import { csvBox } from '../datasets/csv-columns.js';
-import { type CsvRow, parseCsv } from '../datasets/csv-rows.js';
+import { type CsvRow, parseCsv, partedOtherwise } from '../datasets/csv-rows.js';
 import { isInside } from '../datasets/distribution.js';
 import { readTextFile } from '../datasets/text-file.js';
 import type { AnyIndex } from './any-index.js';
@@ -40,7 +40,7 @@ export async function indexCsv<Index extends AnyIndex = ImageIndex>(
   const columns = head?.cells.map((cell) => cell.toLowerCase()) ?? [];
   if (!columns.includes('path') || rows.length === 0)
     throw new UserError(
-      `${file}: expected a first line that names its columns, path[,id][,label][,…], and images below it, got ${columns.join(',') || 'nothing'}`,
+      `${file}: expected a first line that names its columns, path[,id][,label][,…], and images below it, got ${head === undefined ? 'nothing' : columns.join(',') + partedOtherwise(head)}`,
     );
   const twice = columns.find((name, at) => columns.indexOf(name) !== at);
   if (twice !== undefined) throw new UserError(`${file}: its first line names the column ${twice} twice`);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { folderOf } from '../../retrieve/stores/stores.js';
 import { loadDashboard, pictureFolders } from '../dashboard-module.js';
 import { findRun } from '../runs.js';
 
@@ -14,7 +15,8 @@ export function add(program: Command): undefined {
     .option('--token <text>', 'what the address must hold (drawn at random where it is necessary)')
     .option('--open', 'open it in the browser')
     .addHelpText('after', '\nExample: conquer dashboard runs --open')
-    .action(async (runsDir: string, options: Omit<DashboardCommand, 'runsDir' | 'out'>) => {
+    .action(async (named: string, options: Omit<DashboardCommand, 'runsDir' | 'out'>) => {
+      const runsDir = folderOf(named);
       const index = new IndexFolder(runsDir);
       const isIndex = index.exists();
       if (isIndex && !RunFolder.exists(index.map))

@@ -9,6 +9,7 @@ import { exportSafetensors } from '../../export/export-safetensors.js';
 import { requireExportFolder } from '../../export/make-folder.js';
 import type { ExportedGraph } from '../../export/model-card.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
+import { folderOf } from '../../retrieve/stores/stores.js';
 import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { modelNamed, modelOf } from '../model-of.js';
 import { modelOfIndex } from '../model-of-index.js';
@@ -65,7 +66,8 @@ export function add(program: Command): undefined {
     .action(async (named: string, flags: ExportFlags) => await runExport(named, flags));
 }
 
-async function runExport(named: string, flags: ExportFlags): Promise<void> {
+async function runExport(target: string, flags: ExportFlags): Promise<void> {
+  const named = folderOf(target);
   const { onnx, safetensors, names, photos, half, int8, checkpoint, run, arch, revision, plugin, json } =
     flags;
   const progress = process.stderr;

@@ -2,6 +2,7 @@ import { IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { mapRun } from '../../map/map-run.js';
 import { mapIndex } from '../../retrieve/map-index.js';
+import { folderOf } from '../../retrieve/stores/stores.js';
 import { setUpEngine } from '../../train/engine.js';
 import { namingFlags } from '../fill.js';
 import { findRun } from '../runs.js';
@@ -40,8 +41,9 @@ interface MapCommand extends MapFlags {
   progress: Output;
 }
 
-async function runMap({ run: path, learners, threads, json, out, progress }: MapCommand): Promise<void> {
+async function runMap({ run: named, learners, threads, json, out, progress }: MapCommand): Promise<void> {
   const count = threads === undefined ? undefined : wholeNumberOf('--threads', threads);
+  const path = folderOf(named);
   const isIndex = new IndexFolder(path).exists();
   if (isIndex && learners) throw new UserError(`--learners: it is for a run, ${path} is an index`);
   const run = isIndex ? path : findRun(path);

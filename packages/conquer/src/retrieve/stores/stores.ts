@@ -48,3 +48,15 @@ export function placeOf(text: string): string {
   const address = storeAddress(text);
   return address !== null && address.kind === null ? address.place : text;
 }
+
+/**
+ * The path of what has to lie in a folder: conquer's own index, however it is named, or what is no index at all.
+ * @throws UserError where it names a store of others
+ */
+export function folderOf(text: string): string {
+  if (storeAddress(text)?.kind)
+    throw new UserError(
+      `${text}: expected an index in a folder, this one is in a store; conquer index PHOTOS --store ${OWN_STORE}:DIR makes one`,
+    );
+  return placeOf(text);
+}
