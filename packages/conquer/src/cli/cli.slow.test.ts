@@ -157,6 +157,16 @@ describe('a run', () => {
       'in per cent; k-means, rho, intra, inter as they are; ± its standard error over classes; NMI, AMI, k-means, F1 of ten k-means',
     );
 
+    // Images of all classes are alike to the built-in network, those of the test classes among them.
+    const pairs = await conquer('duplicates', 'images', '--json', '--min-similarity', '0.9');
+    expect(pairs.code, pairs.stderr).toBe(0);
+    writeFileSync(join(folder, 'pairs.jsonl'), pairs.stdout);
+    const apart = await conquer('eval', 'runs/whole', '--checkpoint', 'last', '--duplicates', 'pairs.jsonl');
+    expect(apart.stdout, apart.stderr).toContain('; near-duplicates do not find each other');
+    writeFileSync(join(folder, 'others.jsonl'), '{"first":{"path":"/x.svg"},"second":{"path":"/y.svg"}}');
+    const others = await conquer('eval', 'runs/whole', '--duplicates', 'others.jsonl');
+    expect(others.stderr).toContain('expected near-duplicates among the images of test, got pairs of others');
+
     const again = await conquer('train', ...small, '--epochs', '3', '--name', 'whole');
     expect([again.code, again.stderr]).toEqual([
       2,

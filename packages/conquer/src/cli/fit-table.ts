@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { isSaturated } from '../evaluate/saturated.js';
 import {
   type FitReport,
   gainOf,
@@ -72,6 +73,9 @@ export function fitAdvice(report: FitReport, source: FitSource): string {
   const lines = [
     `In per cent, mean ± standard error over ${splits.length} splits; each tests on classes that nothing was trained or chosen on.`,
   ];
+  const meanOf = (values: readonly number[]) => spreadOf(values).mean;
+  if (isSaturated({ 'R@1': meanOf(recalls(frozen.test)), 'MAP@R': meanOf(mapAtRs(frozen.test)) }))
+    lines.push('Recall@1 cannot tell here: it is near its end before anything was trained. Go by MAP@R.');
   const chosen = heads.find(({ name }) => name === taken);
   const index = (what: string) => `npx conquer index ${what} --out photos.safetensors`;
   if (!chosen) {

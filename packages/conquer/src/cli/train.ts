@@ -5,7 +5,7 @@ import { buildTrackers } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
 import type { Published } from '../experiment/recipe.js';
 import { Interrupted } from '../interrupted.js';
-import { whetherLearnt } from '../train/learnt.js';
+import { isChosenBlindly, whetherLearnt, whyRecallCannotTell } from '../train/learnt.js';
 import type { TrainObserver } from '../train/observer.js';
 import { announcement } from './announcement.js';
 import { withFlags } from './fill.js';
@@ -112,8 +112,8 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
         : `The best epoch was chosen by ${chosenBy} on these same classes: an optimistic number (--val-fraction sets others aside).\n`,
     );
   }
-  const verdict = didNotLearn(summary);
-  if (verdict !== null) out.write(`${verdict}\n`);
+  for (const verdict of [recallCannotTell(summary), didNotLearn(summary)])
+    if (verdict !== null) out.write(`${verdict}\n`);
   const { train: training, divide, evaluate, total } = summary.seconds;
   out.write(
     `${total.toFixed(0)} s: ${training.toFixed(0)} s training (${summary.imagesPerSecond.toFixed(0)} images/s), ` +
@@ -121,11 +121,20 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
   );
 }
 
+const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`;
+
+/** Where R@1 says too little: why, and what to go by. null where it can tell. */
+export function recallCannotTell(summary: Summary): string | null {
+  const why = whyRecallCannotTell(summary, percent);
+  if (why === null) return null;
+  const choose = isChosenBlindly(summary) ? ', and choose the best epoch by it (--best-by MAP@R)' : '';
+  return `R@1 cannot tell here: ${why}. Go by MAP@R${choose}.`;
+}
+
 /** Where the best epoch is no better than chance makes it: that, and what to try. null where it is. */
 export function didNotLearn(summary: Summary): string | null {
   const learnt = whetherLearnt(summary);
-  if (learnt === null || learnt.better) return null;
-  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`;
+  if (learnt === null || learnt.better || isChosenBlindly(summary)) return null;
   const { metric, before, best, standardError } = learnt;
   if (before >= 1 && best >= 1) {
     return (

@@ -62,6 +62,67 @@ it('measures without the images that others stand in for', async () => {
   expect(liveTensors()).toBe(before);
 });
 
+it('leaves near-duplicates out of a search, among queries and in a gallery', async () => {
+  const generator = new Generator(2);
+  using model = createModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6, generator });
+  using images = randn([12, 3, 16, 16], { generator });
+  const testLabels = Int32Array.from({ length: 12 }, (_, at) => at % 3);
+  // The last class has two images, which are near-duplicates: its queries can find nothing.
+  testLabels.set([0, 1], 5);
+  testLabels.set([0, 1], 8);
+  async function* plain(): AsyncGenerator<Batch> {
+    yield {
+      images: scope(() => images.clone()).keep(),
+      labels: testLabels,
+      indices: Int32Array.from(testLabels.keys()),
+    };
+  }
+  const pairs = [
+    [0, 3],
+    [0, 6],
+    [2, 11],
+    [4, 7],
+    [4, 9],
+  ] as const;
+  const nearDuplicates = new Map(
+    [...testLabels.keys()].map((at) => [
+      at,
+      pairs.flatMap(([a, b]) => (a === at ? [b] : b === at ? [a] : [])),
+    ]),
+  );
+  const among = await evaluateModel(model, { testLabels, plain }, { recallAt: [1, 3], nearDuplicates });
+  const rows = among.queries.embeddings.tolist() as number[][];
+  const found = [...testLabels.keys()].flatMap((query) => {
+    const left = [query, ...nearDuplicates.get(query)!];
+    const others = [...testLabels.keys()].filter((at) => !left.includes(at));
+    const distance = (at: number) => rows[at]!.reduce((sum, x, d) => sum + (x - rows[query]![d]!) ** 2, 0);
+    const hits = others
+      .sort((a, b) => distance(a) - distance(b))
+      .map((at) => testLabels[at] === testLabels[query]);
+    const relevant = hits.filter(Boolean).length;
+    if (relevant === 0) return [];
+    let right = 0;
+    const precisions = hits.slice(0, relevant).map((hit, at) => (hit ? ++right / (at + 1) : 0));
+    return [{ first: Number(hits[0]), precision: precisions.reduce((a, b) => a + b, 0) / relevant }];
+  });
+  expect(found).toHaveLength(10);
+  const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  expect(among.metrics['R@1']).toBeCloseTo(mean(found.map(({ first }) => first)), 12);
+  expect(among.metrics['MAP@R']).toBeCloseTo(mean(found.map(({ precision }) => precision)), 6);
+  const all = await evaluateModel(model, { testLabels, plain }, { recallAt: [1, 3] });
+  expect(all.metrics['MAP@R']).not.toBeCloseTo(among.metrics['MAP@R']!, 3);
+  expect(all.metrics.NMI).toBe(among.metrics.NMI);
+  // The same where the queries stand in a gallery too.
+  const ownInGallery = new Map([...testLabels.keys()].map((at) => [at, [at]] as const));
+  const data = { testLabels, galleryLabels: testLabels, ownInGallery, plain };
+  const within = await evaluateModel(model, data, { recallAt: [1, 3], nearDuplicates });
+  expect(within.metrics['MAP@R']).toBeCloseTo(among.metrics['MAP@R']!, 12);
+  expect(within.metrics['R@3']).toBe(among.metrics['R@3']);
+  for (const { dispose } of [among, all, within]) dispose();
+  const reranked = evaluateModel(model, { testLabels, plain }, { nearDuplicates, rerank: {} });
+  await expect(reranked).rejects.toThrow(/^near-duplicates are left out of searches .*: expected neither/);
+});
+
 it('stops where embeddings are not finite, in one line that names the images', async () => {
   using model = createModel({ name: 'small-resnet', widths: [4, 8] }, { embeddingDim: 6 });
   const labels = Int32Array.of(0, 0, 1, 1);

@@ -20,6 +20,11 @@ export interface EvaluateModelOptions
     > {
   /** The loss's, where it has one (`Loss.ball`): searches go by distances in it. null: by the angle. */
   ball?: Ball | null | undefined;
+  /**
+   * By positions in the splits, what of the gallery (without one, of the queries themselves) each query leaves out besides itself.
+   * Queries that can find nothing then are left out of the means.
+   */
+  nearDuplicates?: OwnInGallery | undefined;
   /** Default 'test', whose images are looked for in the gallery where there is one. */
   split?: 'test' | 'validation';
   /** Images embedded so far, of queries and gallery together. */
@@ -100,8 +105,13 @@ export async function evaluateModel(
     learner,
     profile,
     ball = null,
+    nearDuplicates,
     ...measuring
   } = options;
+  if (nearDuplicates && (data.pairs || measuring.rerank || measuring.expand))
+    throw new UserError(
+      'near-duplicates are left out of searches among classes that go by the distance alone: expected neither pairs nor re-ranking nor expansion beside them',
+    );
   const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
@@ -151,19 +161,27 @@ export async function evaluateModel(
     }
     const gallery = galleryLabels ? await measured('gallery', galleryLabels, labels.length) : null;
     const own = gallery ? ownRows(data.ownInGallery ?? new Map(), queries, gallery) : new Map();
-    const same = gallery && data.sameInGallery ? ownRows(data.sameInGallery, queries, gallery) : undefined;
+    const searched = gallery ?? (nearDuplicates ? queries : null);
+    const left = searched && nearDuplicates ? ownRows(nearDuplicates, queries, searched) : null;
+    const itself = gallery ? own : new Map(Array.from(queries.labels.keys(), (row) => [row, [row]] as const));
+    const same =
+      gallery && data.sameInGallery
+        ? ownRows(data.sameInGallery, queries, gallery)
+        : left
+          ? itself
+          : undefined;
     const metrics = evaluateEmbeddings(queries.unscaled ?? queries.embeddings, queries.labels, {
       ...measuring,
       ...(ball && { metric: 'hyperbolic', ball }),
       labelSets: queries.labelSets,
       ...(onSearch && { onProgress: onSearch }),
-      ...(gallery && {
+      ...(searched && {
         gallery: {
-          ...gallery,
-          embeddings: gallery.unscaled ?? gallery.embeddings,
-          own,
+          ...searched,
+          embeddings: searched.unscaled ?? searched.embeddings,
+          own: left ? bothOf(itself, left) : own,
           same,
-          withoutMatch: data.withoutMatch,
+          withoutMatch: left ? 'left out' : data.withoutMatch,
         },
       }),
       stop: signal,
@@ -228,6 +246,14 @@ function ownRows(own: OwnInGallery, queries: MeasuredImages, gallery: MeasuredIm
     if (row !== undefined && among.length > 0) rows.set(row, among);
   }
   return rows;
+}
+
+/** All that either leaves out. */
+function bothOf(one: OwnInGallery, other: OwnInGallery): OwnInGallery {
+  const rows = [...new Set([...one.keys(), ...other.keys()])];
+  return new Map(
+    rows.map((row) => [row, [...new Set([...(one.get(row) ?? []), ...(other.get(row) ?? [])])]]),
+  );
 }
 
 /** A single image, or images of one class, may well be one point. */

@@ -1,5 +1,6 @@
 import { type Metrics, UserError } from '@conquer-dml/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
+import { type NearDuplicates, placesOfDuplicates } from '../datasets/near-duplicates.js';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
 import type { ExpandOptions } from '../evaluate/expand.js';
 import { ballOf } from '../experiment/ball-of.js';
@@ -9,6 +10,7 @@ import type { Experiment } from '../experiment/experiment.js';
 import type { EmbeddingNetwork } from '../models/embedding-network.js';
 import { atTestTime, type TestTimeOptions } from '../models/test-time.js';
 import type { KReciprocalOptions } from '../neighbours/k-reciprocal.js';
+import type { OwnInGallery } from '../own-in-gallery.js';
 import { setUpEngine } from './engine.js';
 import { type EvaluationTables, TablesOf } from './evaluation-tables.js';
 
@@ -19,6 +21,8 @@ export interface EvaluateNetworkOptions extends Builder {
   rerank?: KReciprocalOptions | null | undefined;
   /** Embeddings take up what is most similar to them first. */
   expand?: ExpandOptions | null | undefined;
+  /** Images that do not find each other. */
+  nearDuplicates?: NearDuplicates | undefined;
   /** How the network is used, beside what it was trained with: mirrored, cut in several places. */
   testTime?: Partial<TestTimeOptions> | undefined;
   /** Recall@1 also of the first so many dimensions; default those of the experiment's `model.prefixes`. */
@@ -61,6 +65,7 @@ export async function evaluateNetwork(
     metrics: wanted = evaluatedMetrics,
     rerank,
     expand,
+    nearDuplicates,
     prefixes,
     testTime = {},
     onTables,
@@ -85,6 +90,7 @@ export async function evaluateNetwork(
       metrics: wanted,
       rerank,
       expand,
+      nearDuplicates: nearDuplicates && leftOutOf(test, dataset.gallery ?? test, nearDuplicates),
       prefixes: prefixes ?? experiment.model.prefixes.filter((size) => size <= model.embeddingDim),
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
       ...(test.paths.length > MANY && { onSearch: builder.onPreparation?.(`searching ${test.name}`) }),
@@ -102,6 +108,16 @@ export async function evaluateNetwork(
   for (const test of dataset.testSets ?? []) testSets[test.name] = await evaluate(test);
   const metrics = testSets[dataset.test.name] ?? (await evaluate(dataset.test));
   return { metrics, ...(dataset.testSets && { testSets }) };
+}
+
+/** @throws UserError where none of them is of these images: the list is of others */
+function leftOutOf(test: Split, gallery: Split, duplicates: NearDuplicates): OwnInGallery {
+  const places = placesOfDuplicates(duplicates, test.paths, gallery.paths);
+  if (places.size === 0 && duplicates.size > 0)
+    throw new UserError(
+      `expected near-duplicates among the images of ${test.name}, got pairs of others, such as ${[...duplicates.keys()][0]}`,
+    );
+  return places;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { basename, join } from 'node:path';
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
+import { readNearDuplicates } from '../../datasets/near-duplicates.js';
 import type { Metric } from '../../evaluate/metric.js';
 import { metricNamed } from '../../evaluate/metrics.js';
+import { isSaturated } from '../../evaluate/saturated.js';
 import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { type EvaluateNetworkOptions, evaluatePublished } from '../../train/evaluate-network.js';
@@ -30,6 +32,7 @@ interface EvalFlags {
   rerank?: string;
   expand?: string;
   prefixes?: string;
+  duplicates?: string;
   flips?: boolean;
   crops?: string;
   tables?: string;
@@ -57,15 +60,13 @@ export function add(program: Command): undefined {
     .option('--rerank <k1,k2,lambda>', 're-ranking, k-reciprocal; yes: 20,6,0.3')
     .option('--expand <what,k,alpha>', 'queries, gallery, both or joint by neighbours [.,3,3]')
     .option('--prefixes <list>', 'R@1 of so many first dimensions too, as 64,128')
+    .option('--duplicates <file>', 'of conquer duplicates --json: they do not find each other')
     .option('--flips', 'the mean of an image and its mirror image')
     .option('--crops <n>', '5: the mean of the centre and the corners [1]')
     .option('--tables <folder>', 'write CSV files: by class, distances of pairs')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each run')
-    .addHelpText(
-      'after',
-      '\nExample: conquer eval runs/demo\n         conquer eval --model NAME --dataset cub --dataset-dir DIR',
-    )
+    .addHelpText('after', '\nExample: conquer eval --model NAME --dataset cub --dataset-dir DIR')
     .action(printEvaluations);
   const eval_ = program.commands.find((command) => command.name() === 'eval')!;
   const taken = new Set(eval_.options.map((option) => option.name()));
@@ -79,7 +80,7 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
   if (options.model !== undefined) return await printModel(options.model, paths, options, command);
   if (paths.length === 0) throw new UserError('eval: expected run folders, or --model and --dataset');
   const { checkpoint, plugin, json } = options;
-  const retrieval = retrievalOf(options);
+  const retrieval = await retrievalFrom(options);
   const given = givenFlags(command, [...movable, 'split', 'cache']);
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
   const rows: ResultRow[] = [];
@@ -110,7 +111,7 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
 
 function printTable(
   rows: readonly ResultRow[],
-  { rerank, expand, testTime: { flips, crops = 1 } = {} }: RetrievalOptions,
+  { rerank, expand, nearDuplicates, testTime: { flips, crops = 1 } = {} }: Retrieval,
 ): void {
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
   const shown = names.flatMap((name) => {
@@ -132,6 +133,10 @@ function printTable(
       : []),
     ...(rerank ? ['searches re-ranked by mutual neighbours'] : []),
     ...(expand ? [`expanded: ${expand.what}`] : []),
+    ...(nearDuplicates ? ['near-duplicates do not find each other'] : []),
+    ...(rows.some(({ metrics }) => isSaturated(metrics))
+      ? ['R@1 is near its end where MAP@R is far below it: go by MAP@R']
+      : []),
     ...(flips ? ['with mirror images'] : []),
     ...(crops > 1 ? [`of ${crops} crops`] : []),
   ];
@@ -146,7 +151,7 @@ async function printModel(
   command: Command,
 ): Promise<void> {
   const { json = false, arch, revision, checkpoint, plugin, device } = options;
-  const retrieval = retrievalOf(options);
+  const retrieval = await retrievalFrom(options);
   if (paths.length > 0)
     throw new UserError(`eval: expected either run folders or --model, got both (${paths[0]})`);
   const out = process.stderr;
@@ -192,10 +197,20 @@ function tablesInto(folder: string | undefined, name: string): EvaluateNetworkOp
   };
 }
 
+interface Retrieval extends RetrievalOptions, Pick<EvaluateNetworkOptions, 'nearDuplicates'> {}
+
+async function retrievalFrom(options: EvalFlags): Promise<Retrieval> {
+  const { duplicates } = options;
+  return {
+    ...retrievalOf(options),
+    ...(duplicates !== undefined && { nearDuplicates: await readNearDuplicates(duplicates) }),
+  };
+}
+
 interface Evaluation {
   onTables: EvaluateNetworkOptions['onTables'];
   checkpoint: 'best' | 'last';
-  retrieval: RetrievalOptions;
+  retrieval: Retrieval;
   given: Readonly<Record<string, string>>;
   parts: Awaited<ReturnType<typeof partsOf>>;
 }
