@@ -23,14 +23,15 @@ export async function searchWhere(
   }
 }
 
-/** As `search`, of the items alone that have this label. */
+/** As `search`, of the items alone that have this label; null: of all. */
 export async function searchLabelled(
   index: AnyIndex,
   queries: RowData,
   k: number,
-  label: string,
+  label: string | null,
   options: IndexSearchOptions = {},
 ): Promise<Match[][]> {
+  if (label === null) return await index.search(queries, k, options);
   if (index instanceof StoreIndex) return await index.search(queries, k, { ...options, label });
   return await searchWhere(index, queries, k, ({ labels }) => labels.includes(label), options);
 }

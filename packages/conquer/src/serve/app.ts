@@ -99,14 +99,21 @@ export function appOf(options: AppOptions): OpenAPIHono<{ Bindings: HttpBindings
   });
   app.openapi(routes.search, async (context) => {
     requireIndex(client);
-    const { explain, classify, approximate, maxFalseMatch = null, ...how } = context.req.valid('query');
+    const {
+      explain,
+      classify,
+      approximate,
+      label = null,
+      maxFalseMatch = null,
+      ...how
+    } = context.req.valid('query');
     const { images } = await uploadOf(context.req.raw, limits);
     const flags = {
       explain: explain === 'true',
       classify: classify === 'true',
       approximate: approximate === 'true',
     };
-    const job = { kind: 'search', images, ...how, maxFalseMatch, ...flags } as const;
+    const job = { kind: 'search', images, ...how, label, maxFalseMatch, ...flags } as const;
     return context.json(await client.ask(job, goneOf(context)), 200);
   });
   app.openapi(routes.verify, async (context) => {

@@ -9,6 +9,8 @@ export type Job =
       images: Uint8Array[];
       top: number;
       per: 'item' | 'image';
+      /** Only of items that have it; null: of all. */
+      label: string | null;
       /** A rate of the calibration's, by which matches are left out; null: all are given. */
       maxFalseMatch: number | null;
       classify: boolean;

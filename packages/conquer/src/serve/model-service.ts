@@ -7,6 +7,7 @@ import { classify } from '../retrieve/classify.js';
 import { explain } from '../retrieve/explain.js';
 import type { Match } from '../retrieve/match.js';
 import { calibrationOfModel } from '../retrieve/model-calibration.js';
+import { searchLabelled } from '../retrieve/search-where.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import type {
   Answers,
@@ -181,7 +182,7 @@ export class ModelService {
   }
 
   private async found(
-    { images, top, per, maxFalseMatch, approximate, classify: voted, explain: asked }: Of<'search'>,
+    { images, top, per, label, maxFalseMatch, approximate, classify: voted, explain: asked }: Of<'search'>,
     rows: readonly Float32Array[],
   ): Promise<SearchAnswer> {
     const index = this.index();
@@ -190,11 +191,8 @@ export class ModelService {
       throw new Problem(409, 'the index has no graph: build it (conquer items), or search exactly');
     const queries = joined(rows);
     const folder = index.origin?.folder ?? null;
-    const found = await index.search(queries, top, {
-      per,
-      approximate,
-      ...(maxFalseMatch !== null && { maxFalseMatch }),
-    });
+    const how = { per, approximate, ...(maxFalseMatch !== null && { maxFalseMatch }) };
+    const found = await searchLabelled(index, queries, top, label, how);
     const matches = found.map((some) => some.map((match) => servedMatch(match, folder)));
     if (asked)
       // One after the other: each takes the whole network.

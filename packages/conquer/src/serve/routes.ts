@@ -104,6 +104,7 @@ export function routesWith({ images }: Pick<ServeLimits, 'images'>) {
             .enum(['item', 'image'])
             .default('item')
             .openapi({ description: 'each item once, by its nearest image, or each image for itself' }),
+          label: z.string().min(1).optional().openapi({ description: 'only items that have this label' }),
           maxFalseMatch: maxFalseMatch.openapi({
             description: 'leave out what is less alike than this false-match rate asks for',
           }),

@@ -96,6 +96,12 @@ describe('a service of an index', () => {
     expect(alone.embeddings[0]).toEqual(embeddings[1].map((value: number) => expect.closeTo(value, 5)));
   });
 
+  it('finds items of a label alone', async () => {
+    const { matches } = await post(service, 'search?top=3&label=class-2', readFileSync(photo(1, 2)));
+    expect(matches[0].map(({ labels }: { labels: string[] }) => labels)).toEqual(Array(3).fill(['class-2']));
+    expect((await post(service, 'search?label=nothing', readFileSync(photo(1, 2)))).matches).toEqual([[]]);
+  });
+
   it('finds what is most like an image, itself first', async () => {
     const { matches } = await post(service, 'search?top=4', readFileSync(photo(1, 2)));
     expect(matches).toHaveLength(1);

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
-import { type AnyIndex, openAnyIndex } from '../../retrieve/any-index.js';
+import { openAnyIndex } from '../../retrieve/any-index.js';
 import { augmentIndex } from '../../retrieve/augment-index.js';
 import { type Classified, classify } from '../../retrieve/classify.js';
-import { ImageIndex, type IndexSearchOptions } from '../../retrieve/image-index.js';
+import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
 import { searchLabelled } from '../../retrieve/search-where.js';
 import { setUpEngine } from '../../train/engine.js';
@@ -146,8 +146,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   const refine = { rerank, ...(what !== 'gallery' && { expand: by }) };
   const matches =
     bad.size < images.length
-      ? await nearest(augmented ?? index, queries, k, {
-          label: command.label,
+      ? await searchLabelled(augmented ?? index, queries, k, command.label ?? null, {
           per,
           maxFalseMatch,
           approximate,
@@ -187,16 +186,6 @@ export async function runSearch(command: SearchCommand): Promise<number> {
       `warning: ${missing} of the images that were found are no longer in ${index.origin?.folder}: if it was moved, say where it is now with --folder; if they were deleted, index it again\n`,
     );
   return bad.size;
-}
-
-async function nearest(
-  index: AnyIndex,
-  queries: Float32Array,
-  k: number,
-  { label, ...options }: IndexSearchOptions & { label: string | undefined },
-): Promise<Match[][]> {
-  if (label !== undefined) return await searchLabelled(index, queries, k, label, options);
-  return await index.search(queries, k, options);
 }
 
 const classOf = ({ label, confidence, votes }: Classified) => ({ label, confidence, votes });
