@@ -4,6 +4,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/version.h>
 
 #include <atomic>
@@ -199,6 +200,14 @@ napi_value cuda_device_count(napi_env env, napi_callback_info) {
   });
 }
 
+// cudaComputesBfloat16() → whether the card has units for it, as far as libtorch says so: by what its convolutions take.
+napi_value cuda_computes_bfloat16(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+    const bool has_card = at::globalContext().hasCUDA() && at::getNumGPUs() > 0;
+    return from_bool(env, has_card && at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8());
+  });
+}
+
 napi_value version(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_string(env, TORCH_VERSION); });
 }
@@ -224,6 +233,7 @@ void register_runtime(napi_env env, napi_value exports) {
   define(env, exports, "keepFreedMemory", keep_freed_memory);
   define(env, exports, "useDeterministicAlgorithms", use_deterministic_algorithms);
   define(env, exports, "cudaDeviceCount", cuda_device_count);
+  define(env, exports, "cudaComputesBfloat16", cuda_computes_bfloat16);
   define(env, exports, "version", version);
   define(env, exports, "showConfig", show_config);
 }

@@ -1,6 +1,7 @@
 import { native } from './binding.js';
 import type { DType } from './dtype.js';
 import { torchError } from './error.js';
+import { isRecording } from './recording.js';
 import { Tensor } from './tensor.js';
 
 /**
@@ -63,13 +64,22 @@ export function grad(outputs: Tensor | Tensor[], inputs: Tensor[], gradOutputs: 
 /** The dtype that autocast computes in at present, by device; absent where it is off. */
 const casting = new Map<'cpu' | 'cuda', DType>();
 
+/** The dtype that autocast computes in at present on a device such as 'cuda:1'; null: it is off there. */
+export function autocastDtype(device: string): DType | null {
+  return casting.get(device === 'cpu' ? 'cpu' : 'cuda') ?? null;
+}
+
 /**
- * Runs `body` with automatic mixed precision, as torch.autocast. On CPUs without bf16 units it is many times
- * slower than float32; it is meant for CUDA. Afterwards it is as it was before, so that calls can be nested.
- * `body` must be synchronous.
+ * Runs `body` with automatic mixed precision, as torch.autocast. On CPUs without instructions for bfloat16 it is many times
+ * slower than float32. Weights that learn are cast once, until the outermost call ends. Convolutions are given their weights
+ * channels_last, the layout in which those of half precision are fast, and LayerNorm computes in its weights' precision.
+ * Afterwards it is as it was before, so that calls can be nested. A recording is of the operators without it.
+ *
+ * @param body synchronous
  * @throws TypeError for a body that returns a Promise
  */
 export function autocast<T>(device: 'cpu' | 'cuda', dtype: DType, body: () => T): T {
+  if (isRecording()) return body();
   const before = casting.get(device);
   native.setAutocast(device, true, dtype);
   casting.set(device, dtype);

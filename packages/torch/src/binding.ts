@@ -172,6 +172,7 @@ export interface Native {
   hasBlockedLayout(): boolean;
   isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;
+  cudaComputesBfloat16(): boolean;
   version(): string;
   showConfig(): string;
 }

@@ -1,4 +1,4 @@
-import { gradEnabled, noGrad } from './autograd.js';
+import { autocastDtype, gradEnabled, noGrad } from './autograd.js';
 import { native } from './binding.js';
 import { hasPasses } from './own-passes.js';
 import type { Generator } from './random.js';
@@ -31,6 +31,16 @@ export interface Conv2dOptions {
   groups?: number;
 }
 
+/**
+ * A convolution's weight (O, I / groups, kH, kW) as autocast computes with it on x's device: cast, and channels_last, which
+ * its output takes over; the weight itself where autocast is off. Both in one pass, and gradients go back through it.
+ */
+export function castWeight(x: Tensor, weight: Tensor): Tensor {
+  const dtype = autocastDtype(x.device);
+  if (dtype === null || weight.dtype === 'float64') return weight;
+  return aten.to$dtype(weight, dtype, false, false, 'channels_last');
+}
+
 /** x (B, I, H, W), weight (O, I / groups, kH, kW), bias (O) → (B, O, H', W'). */
 export function conv2d(
   x: Tensor,
@@ -39,7 +49,9 @@ export function conv2d(
   options: Conv2dOptions = {},
 ): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-  return aten.conv2d(x, weight, bias, pair(stride), pair(padding), pair(dilation), groups);
+  return scope(() =>
+    aten.conv2d(x, castWeight(x, weight), bias, pair(stride), pair(padding), pair(dilation), groups),
+  );
 }
 
 export interface BatchNormOptions {
@@ -98,13 +110,17 @@ export interface LayerNormOptions {
   eps?: number;
 }
 
-/** x (..., ...shape): (x − mean) / √(var + eps) · weight + bias over the last dimensions. */
+/**
+ * x (..., ...shape): (x − mean) / √(var + eps) · weight + bias over the last dimensions. Of half precision beside weights of
+ * single precision, as within autocast, it is computed and given in theirs: libtorch 1.13 takes no two dtypes.
+ */
 export function layerNorm(
   x: Tensor,
   shape: readonly number[],
   { weight = null, bias = null, eps = 1e-5 }: LayerNormOptions = {},
 ): Tensor {
-  return aten.layer_norm(x, shape, weight, bias, eps);
+  if (weight === null || weight.dtype === x.dtype) return aten.layer_norm(x, shape, weight, bias, eps);
+  return scope(() => aten.layer_norm(x.to(weight.dtype), shape, weight, bias, eps));
 }
 
 export interface AttentionOptions {

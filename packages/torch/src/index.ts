@@ -4,7 +4,7 @@ import * as optim from './optim.js';
 
 export type { Absent, FoundLibtorch, Pair } from '@conquer-dml/native/find-binding';
 export { SetupError } from '@conquer-dml/native/setup-error';
-export { autocast, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
+export { autocast, autocastDtype, enableGrad, grad, gradEnabled, noGrad } from './autograd.js';
 export type { TypedArray } from './binding.js';
 export { buildBinding, findBindings } from './build.js';
 export { CentroidBounds } from './centroid-bounds.js';
@@ -40,6 +40,7 @@ export { type RowDistanceOptions, rowDistances } from './row-distances.js';
 export { type LayOutStep, layOutEpoch, type PointEdges, refineNeighbours } from './row-map.js';
 export { rowProducts } from './row-products.js';
 export {
+  cudaComputesBfloat16,
   cudaDeviceCount,
   cudaIsAvailable,
   keepFreedMemory,

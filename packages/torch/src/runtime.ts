@@ -58,6 +58,11 @@ export function cudaDeviceCount(): number {
   return native.cudaDeviceCount();
 }
 
+/** Whether there is a card that has units for bfloat16 (from compute capability 8.0 on), by what its cuDNN takes. */
+export function cudaComputesBfloat16(): boolean {
+  return native.cudaComputesBfloat16();
+}
+
 /** The linked libtorch's version, such as '1.13.1'. */
 export function torchVersion(): string {
   return native.version();

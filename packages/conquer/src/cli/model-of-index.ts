@@ -7,7 +7,8 @@ import { calibrationOfModel } from '../retrieve/model-calibration.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { isFile, type ModelFlags, modelOf } from './model-of.js';
 
-export interface IndexModelFlags extends Pick<ModelFlags, 'device' | 'plugin' | 'arch' | 'progress'> {
+export interface IndexModelFlags
+  extends Pick<ModelFlags, 'device' | 'precision' | 'plugin' | 'arch' | 'progress'> {
   /** The index, for errors. */
   file: string;
   /** Where its run is now; default: where it was when the index was made. */

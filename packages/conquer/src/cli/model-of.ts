@@ -3,6 +3,7 @@ import { UserError } from '@conquer-dml/run';
 import type { TestTimeOptions } from '../models/test-time.js';
 import { BUILT_IN } from '../models/weights/built-in.js';
 import { isPretrained } from '../models/weights/pretrained.js';
+import type { AskedPrecision } from '../precision.js';
 import { openModel } from '../retrieve/open-model.js';
 import type { TrainedModel } from '../retrieve/trained-model.js';
 import { namingFlags } from './fill.js';
@@ -14,6 +15,7 @@ export interface ModelFlags {
   /** Of a run; null: there is none to choose. */
   checkpoint: 'best' | 'last' | null;
   device?: string | undefined;
+  precision?: AskedPrecision | undefined;
   /** A file of parts that the run was trained with. */
   plugin?: string | undefined;
   /** Which network the weights of a file are of. */
@@ -28,7 +30,7 @@ export interface ModelFlags {
 
 /** The model that a command works with: of a run's folder, of a checkpoint's file, or one that was published. */
 export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedModel> {
-  const { checkpoint, device, plugin, arch, revision, testTime = {}, progress } = flags;
+  const { checkpoint, device, precision, plugin, arch, revision, testTime = {}, progress } = flags;
   const parts = plugin === undefined ? null : await partsOf(['--plugin', plugin]);
   // Only a run has two checkpoints: 'best' is what one is asked for where nothing is said.
   const chosen = checkpoint === 'best' && (isFile(path) || isPretrained(path)) ? null : checkpoint;
@@ -36,6 +38,7 @@ export async function modelOf(path: string, flags: ModelFlags): Promise<TrainedM
     openModel(path, {
       ...(chosen && { checkpoint: chosen }),
       ...(device !== undefined && { device }),
+      ...(precision !== undefined && { precision }),
       ...(parts && { parts }),
       ...(arch !== undefined && { arch }),
       ...(revision !== undefined && { revision }),

@@ -5,7 +5,7 @@ import { flagsOf } from './flags.js';
 import { cachedOf, storedExperiment } from './stored.js';
 
 /** Flags of a run that goes on, or is evaluated: where its data are now, and what this machine is like. */
-export const movable = ['dataset-dir', 'device', 'threads', 'on-bad-image'] as const;
+export const movable = ['dataset-dir', 'device', 'precision', 'threads', 'on-bad-image'] as const;
 
 /** What may differ in a run that goes on: how long it is, where it goes on, and who follows it. */
 const mayChange = (parts: Parts): string[] => {

@@ -31,6 +31,7 @@ import { TrainingOptimizer, trainingOptimizerOptions } from '../optimize/trainin
 import { OptionError, underPath } from '../option-error.js';
 import { inWords } from '../out-of-memory.js';
 import type { AnyPart } from '../part.js';
+import { choosePrecision } from '../precision.js';
 import type { Random } from '../random.js';
 import { batchOptions, type SamplerContext } from '../samplers/batch-sampler.js';
 import type { Tracker, TrackerContext } from '../track/tracker.js';
@@ -164,11 +165,12 @@ function tuned(
   model: EmbeddingModel,
   { model: { tuning }, train }: Experiment,
   generators: Generators,
-  { parts = builtInParts }: Builder,
+  { parts = builtInParts, ...listener }: Builder,
 ): EmbeddingModel {
   try {
     const context: TuningContext = { backbone: model.backbone, ...generators };
     named<TuningContext, void>(parts.tunings, tuning, context, 'model.tuning');
+    model.backbone.precision = choosePrecision(train.precision, train.device, listener);
     return model.to({ device: train.device });
   } catch (error) {
     model.dispose();

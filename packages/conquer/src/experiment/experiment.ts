@@ -29,6 +29,7 @@ import { optimizers } from '../optimize/optimizers.js';
 import type { SchedulePart } from '../optimize/schedule.js';
 import { schedules } from '../optimize/schedules.js';
 import { trainingOptimizerOptions } from '../optimize/training-optimizer.js';
+import { precisions, usualPrecision } from '../precision.js';
 import { batchOptions, type SamplerPart } from '../samplers/batch-sampler.js';
 import { samplers } from '../samplers/samplers.js';
 import type { TrackerPart } from '../track/tracker.js';
@@ -191,6 +192,12 @@ const schemaOf = (parts: Parts) =>
         epochs: z.int().min(1).default(100).describe('epochs'),
         seed: z.int().min(0).default(1).describe('of everything that is drawn'),
         device: z.string().min(1).default('cpu').describe('cpu, or cuda:0, cuda:1, …'),
+        precision: z
+          .enum(precisions)
+          .default(usualPrecision)
+          .describe(
+            'of the network: bfloat16 is faster where the CPU or card has instructions for it; auto: bfloat16 there, else float32',
+          ),
         threads: z
           .int()
           .min(1)

@@ -1,6 +1,7 @@
 import type { Tensor } from '@conquer-dml/torch';
 import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { inSinglePrecision } from '../precision.js';
 
 /** The rows of a batch, and the way back into the network. */
 export interface EmbeddedBatch {
@@ -20,9 +21,4 @@ export interface BatchEmbedder {
 export function embedWhole(model: EmbeddingModel, images: BatchImages): EmbeddedBatch {
   const rows = inSinglePrecision(model.unmasked(images.narrow(0, 0, images.shape[0]!)));
   return { rows, backward: (total) => total.backward() };
-}
-
-/** Losses, miners and memories compute in float32 at least, whatever the network was computed in. */
-export function inSinglePrecision(rows: Tensor): Tensor {
-  return rows.dtype === 'float64' ? rows : rows.to('float32');
 }

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { OptionError } from '../option-error.js';
-import { type BatchEmbedder, type EmbeddedBatch, embedWhole, inSinglePrecision } from './batch-embedder.js';
+import { inSinglePrecision } from '../precision.js';
+import { type BatchEmbedder, type EmbeddedBatch, embedWhole } from './batch-embedder.js';
 
 export const gradientCacheOptions = z.strictObject({
   chunk: z

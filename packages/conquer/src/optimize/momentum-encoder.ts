@@ -1,7 +1,7 @@
 import { cat, noGrad, scope, type Tensor } from '@conquer-dml/torch';
 import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
-import { inSinglePrecision } from './batch-embedder.js';
+import { inSinglePrecision } from '../precision.js';
 import { ModelAverage, type ModelAverageState } from './model-average.js';
 
 /**

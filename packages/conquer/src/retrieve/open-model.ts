@@ -6,6 +6,7 @@ import { didYouMean, RunFolder, UserError } from '@conquer-dml/run';
 import { StateDictFile } from '@conquer-dml/torch';
 import { prepareDevice } from '../device.js';
 import { ballOf } from '../experiment/ball-of.js';
+import type { Builder } from '../experiment/builder.js';
 import type { ExperimentInput, Parts } from '../experiment/experiment.js';
 import { resolveExperiment } from '../experiment/resolve.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
@@ -15,6 +16,7 @@ import { FrozenNetwork } from '../models/tunings/frozen-network.js';
 import { isPretrained, openPretrained, type PretrainedOptions } from '../models/weights/pretrained.js';
 import { publicNames } from '../models/weights/public-name.js';
 import type { Ball } from '../neighbours/poincare.js';
+import { type AskedPrecision, choosePrecision, usualPrecision } from '../precision.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
 import { loadCheckpointOf, trainedNetwork } from '../train/run-checkpoint.js';
 import { TrainedModel } from './trained-model.js';
@@ -24,6 +26,8 @@ export interface OpenModelOptions extends PretrainedOptions {
   checkpoint?: 'best' | 'last';
   /** Where the model goes: 'cpu' (default), 'cuda:0', … */
   device?: string;
+  /** What the network is computed in, as `train.precision`; default 'float32', whatever it was trained in. */
+  precision?: AskedPrecision;
   /** What names mean, for a run that was trained with parts of one's own. */
   parts?: Parts;
   /** For a run that was trained with a backbone of one's own: it, untrained; it becomes the model's. */
@@ -34,6 +38,7 @@ export interface OpenModelOptions extends PretrainedOptions {
 const optionNames: OptionNames<OpenModelOptions> = {
   checkpoint: true,
   device: true,
+  precision: true,
   parts: true,
   backbone: true,
   arch: true,
@@ -56,17 +61,22 @@ export async function openModel(from: string, options: OpenModelOptions = {}): P
   if (typeof from !== 'string')
     throw new TypeError(`openModel: expected the path of a run's folder or of a checkpoint, got ${from}`);
   refuseUnknownOptions('openModel', options, optionNames);
-  const { device = 'cpu', parts, backbone } = options;
+  const { device = 'cpu', precision = usualPrecision, parts, backbone } = options;
   prepareDevice(device);
-  if (options.arch !== undefined || isPretrained(from)) return await openPublished(from, options, device);
+  if (options.arch !== undefined || isPretrained(from))
+    return await openPublished(from, options, { device, precision });
   const found = statSync(from, { throwIfNoEntry: false })?.isFile()
     ? ofFile(from, options)
     : ofRun(from, options.checkpoint ?? 'best');
   const { saved, file, source, checkpoint, describedBy } = found;
   try {
     const stored = resolveExperiment(saved.state.experiment as ExperimentInput, parts);
-    const experiment = { ...stored, train: { ...stored.train, device } };
-    const builder = { ...(parts && { parts }), own: { ...(backbone && { backbone }) } };
+    const experiment = { ...stored, train: { ...stored.train, device, precision } };
+    const builder: Builder = {
+      ...(parts && { parts }),
+      own: { ...(backbone && { backbone }) },
+      ...(options.onNote && { onNote: options.onNote }),
+    };
     const id = await sha256Of(file);
     const model = trainedNetwork(saved, experiment, builder, { file, describedBy });
     model.eval();
@@ -86,12 +96,17 @@ const byAngle = ({ clipRadius }: Ball): string =>
       : `which ranks those alike that are ${clipRadius} long or longer, and shorter ones otherwise`
   }; conquer eval goes by the ball`;
 
-async function openPublished(from: string, options: OpenModelOptions, device: string): Promise<TrainedModel> {
+async function openPublished(
+  from: string,
+  options: OpenModelOptions,
+  { device, precision }: Required<Pick<OpenModelOptions, 'device' | 'precision'>>,
+): Promise<TrainedModel> {
   const { checkpoint, parts, backbone: own, ...pretrained } = options;
   const wrong = Object.entries({ checkpoint, parts, backbone: own }).find(([, value]) => value !== undefined);
   if (wrong) throw new UserError(`openModel: ${from} is no run: ${wrong[0]} is for a run's model`);
   const { backbone, input, source, id } = await openPretrained(from, pretrained);
   const model = new FrozenNetwork(backbone, input);
+  backbone.precision = choosePrecision(precision, device, options);
   model.to({ device });
   model.eval();
   return new TrainedModel(model, { id, source, checkpoint: null }, device);

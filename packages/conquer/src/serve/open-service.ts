@@ -1,5 +1,6 @@
 import { builtInParts } from '../experiment/experiment.js';
 import { withPlugins } from '../experiment/plugin.js';
+import type { AskedPrecision } from '../precision.js';
 import { openIndex } from '../retrieve/open-index.js';
 import { type OpenModelOptions, openModel } from '../retrieve/open-model.js';
 import { TrainedModel } from '../retrieve/trained-model.js';
@@ -16,6 +17,8 @@ export interface ServiceSource {
   /** What `openModel` opens; of an index by default what made it. */
   model?: string | undefined;
   device?: string | undefined;
+  /** Of the network, as `openModel` has it. */
+  precision?: AskedPrecision | undefined;
   threads?: number | undefined;
   /** Files of parts that the model was trained with. */
   plugins?: readonly string[] | undefined;
@@ -32,10 +35,10 @@ export async function openService(
   limits: ServeLimits,
   { onNote, onFault }: ServiceListener,
 ): Promise<ModelService> {
-  const { index, folder, device, threads = null, plugins = [] } = source;
+  const { index, folder, device, precision, threads = null, plugins = [] } = source;
   setUpEngine({ train: { threads, device } });
   const parts = plugins.length > 0 ? await withPlugins(builtInParts, plugins) : null;
-  const opening = { device, ...(parts && { parts }), onNote };
+  const opening = { device, ...(precision && { precision }), ...(parts && { parts }), onNote };
   const model =
     index === null ? await openModel(source.model!, opening) : await modelOfIndex(index, source, opening);
   try {

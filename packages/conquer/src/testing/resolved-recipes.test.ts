@@ -239,6 +239,7 @@ const since: string[] = [
   'metrics',
   'min-area',
   'neck',
+  'precision',
   'tuning',
   'warmup-from',
 ];

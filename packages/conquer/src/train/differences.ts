@@ -9,6 +9,7 @@ import { weightWords } from '../models/weights/weight-words.js';
 const mayChange = [
   'train.epochs',
   'train.device',
+  'train.precision',
   'train.threads',
   'train.onNan',
   'optimize.afterEnd',

@@ -184,7 +184,9 @@ async function calibrateTrained(
   builder: Builder,
 ): Promise<void> {
   try {
-    await calibrateOn(run, validation, experiment, builder);
+    // What the network is computed in was said when it was built.
+    const { onNote: _, onWarning: __, ...silent } = builder;
+    await calibrateOn(run, validation, experiment, silent);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     builder.onNote?.(`similarities are not calibrated: ${error.message}`);

@@ -1,3 +1,4 @@
+import { autocastDtype } from '../autograd.js';
 import { native } from '../binding.js';
 import { isRecording } from '../recording.js';
 import { scope } from '../scope.js';
@@ -13,7 +14,7 @@ import { aten, type Tensor } from '../tensor.js';
  *
  * Inside, the layers have to be convolutions, BatchNorm, ReLU, sums and pooling; parameters and their gradients stay
  * plain. Where the layout does not exist (another device or dtype, a build without oneDNN or whose tensors cannot be reached, an empty batch), `network`
- * gets x as it is.
+ * gets x as it is; within autocast too, whose casts there are none of in it: convolutions are channels_last there.
  */
 export function inBlockedLayout(x: Tensor, network: (x: Tensor) => Tensor): Tensor {
   // What is recorded is to be the network's operators, not this machine's layout.
@@ -22,6 +23,7 @@ export function inBlockedLayout(x: Tensor, network: (x: Tensor) => Tensor): Tens
     native.hasBlockedLayout() &&
     x.device === 'cpu' &&
     x.dtype === 'float32' &&
+    autocastDtype(x.device) === null &&
     x.numel() > 0;
   return scope(() => {
     if (!possible) return network(x);

@@ -1,6 +1,6 @@
-import { gradEnabled, noGrad } from '../autograd.js';
+import { autocastDtype, gradEnabled, noGrad } from '../autograd.js';
 import { native } from '../binding.js';
-import { conv2d, pair } from '../functional.js';
+import { castWeight, conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import { BatchNorm2d } from './batch-norm.js';
@@ -43,8 +43,11 @@ function fold(convolution: Conv2d, norm: BatchNorm2d): FoldedConvolution {
   });
 }
 
-/** The weight in the layout in which oneDNN reads it, where x is blocked: it would be copied there for every batch. */
+/** As oneDNN reads it where x is blocked, or as autocast does: it would be copied there for every batch. */
 function forLayoutOf(x: Tensor, folded: FoldedConvolution, { options }: Conv2d): FoldedConvolution {
+  const dtype = autocastDtype(x.device);
+  if (dtype !== null && folded.weight.dtype !== 'float64')
+    return { weight: castWeight(x, folded.weight), bias: folded.bias.to(dtype) };
   if (!native.isBlocked(x.handle)) return folded;
   const { padding = 0, stride = 1, dilation = 1, groups = 1 } = options;
   const weight = aten.mkldnn_reorder_conv2d_weight(

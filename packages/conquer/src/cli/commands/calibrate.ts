@@ -5,6 +5,7 @@ import { ImageIndex } from '../../retrieve/image-index.js';
 import { StoreIndex } from '../../retrieve/store-index.js';
 import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import { calibrateRun } from '../../train/calibrate-run.js';
+import { precisionOption } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
 import { movable } from '../resumption.js';
 import { findRun } from '../runs.js';
@@ -27,6 +28,7 @@ export function add(program: Command): undefined {
     )
     .option('--dataset-dir <path>', "where a run's data set lies now (default: as trained)")
     .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
+    .addOption(precisionOption('[as trained]'))
     .option('--threads <n>', 'CPU threads (default: as trained)')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print one line of JSON')

@@ -60,7 +60,7 @@ async function runMerge(folder: string | undefined, { out, json, shard, shards }
 }
 
 async function runEmbed(folder: string | undefined, options: EmbedFlags): Promise<void> {
-  const { out, checkpoint, device, plugin, arch, revision, onBadImage } = options;
+  const { out, checkpoint, device, precision, plugin, arch, revision, onBadImage } = options;
   const progress = process.stderr;
   if (folder === undefined) throw new UserError('embed: expected a folder of images');
   formatOf(out); // before any work
@@ -73,7 +73,10 @@ async function runEmbed(folder: string | undefined, options: EmbedFlags): Promis
   namingFlags(() => setUpEngine({ train: { threads, device } }));
   const named = modelNamed(options.model, progress);
   const testTime = testTimeFlags(options);
-  using model = await modelOf(named, { checkpoint, device, plugin, arch, revision, testTime, progress });
+  const where = { device, precision };
+  using model = await modelOf(named, {
+    ...{ checkpoint, ...where, plugin, arch, revision, testTime, progress },
+  });
   const { file, images, kept, leftOut } = await embedFolder(model, folder, {
     ...{ out, shard, onBadImage, threads, batchSize },
     onProgress: progressBar(progress, 'embedding'),

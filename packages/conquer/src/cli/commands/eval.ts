@@ -7,8 +7,10 @@ import { metricNamed } from '../../evaluate/metrics.js';
 import { isSaturated } from '../../evaluate/saturated.js';
 import { builtInParts } from '../../experiment/experiment.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
+import type { AskedPrecision } from '../../precision.js';
 import { type EvaluateNetworkOptions, evaluatePublished } from '../../train/evaluate-network.js';
 import { type EvaluatedRun, evaluateRun } from '../../train/evaluate-run.js';
+import { precisionOption } from '../embedding-flags.js';
 import { isMistake } from '../failure.js';
 import { fillExperiment, namingFlags, withFlags } from '../fill.js';
 import { type Flag, flagsOf } from '../flags.js';
@@ -52,6 +54,7 @@ export function add(program: Command): undefined {
     .option('--dataset-dir <path>', 'where the data set lies now (default: as trained)')
     .option('--split <file>', 'list of training classes, where it is now')
     .option('--device <device>', 'cpu, or cuda:0, … (default: as trained)')
+    .addOption(precisionOption('[as trained]'))
     .option('--threads <n>', 'CPU threads (default: as trained)')
     .addOption(new Option('--cache <name>', 'keep decoded images').choices(['yes', 'no']))
     .addOption(new Option('--on-bad-image <name>', 'broken ones').choices(['fail', 'skip']))
@@ -147,17 +150,17 @@ function printTable(
 async function printModel(
   name: string,
   paths: readonly string[],
-  options: EvalFlags & { device?: string },
+  options: EvalFlags & { device?: string; precision?: AskedPrecision },
   command: Command,
 ): Promise<void> {
-  const { json = false, arch, revision, checkpoint, plugin, device } = options;
+  const { json = false, arch, revision, checkpoint, plugin, device, precision } = options;
   const retrieval = await retrievalFrom(options);
   if (paths.length > 0)
     throw new UserError(`eval: expected either run folders or --model, got both (${paths[0]})`);
   const out = process.stderr;
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
   const flags = flagsOf(parts);
-  const own = ['threads', 'device', 'cache', 'on-bad-image'];
+  const own = ['threads', 'device', 'precision', 'cache', 'on-bad-image'];
   const given = givenFlags(command, [...flags.filter(isOfDataset).map((flag) => flag.name), ...own]);
   const result = await namingFlags(async () => {
     const experiment = resolveExperiment(
@@ -166,7 +169,10 @@ async function printModel(
       }),
       parts,
     );
-    using model = await modelOf(findRun(name), { checkpoint, device, plugin, arch, revision, progress: out });
+    const where = { device, precision };
+    using model = await modelOf(findRun(name), {
+      ...{ checkpoint, ...where, plugin, arch, revision, progress: out },
+    });
     const { model: network, source } = model;
     const evaluated = await evaluatePublished(network, experiment, {
       ...retrieval,

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import type { TestTimeOptions } from '../../models/test-time.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
+import type { AskedPrecision } from '../../precision.js';
 import type { AnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
@@ -119,6 +120,7 @@ export interface IndexCommand {
   file?: string | undefined;
   checkpoint: 'best' | 'last';
   device?: string | undefined;
+  precision?: AskedPrecision | undefined;
   plugin?: string | undefined;
   /** Null: one a core. */
   threads: number | null;
@@ -148,7 +150,7 @@ interface Images {
 
 /** Embeds the images of a folder, or of a CSV file; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  const { run, checkpoint, device, plugin, arch, revision, threads, progress } = command;
+  const { run, checkpoint, device, precision, plugin, arch, revision, threads, progress } = command;
   const store = command.store === undefined ? null : storeOf(command.store);
   if (store !== null && command.file !== undefined)
     throw new UserError(
@@ -163,7 +165,9 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   if (given !== undefined) requireWritableFolder('--out', file);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
   const { testTime } = command;
-  using model = await modelOf(run, { checkpoint, device, plugin, arch, revision, testTime, progress });
+  using model = await modelOf(run, {
+    ...{ checkpoint, device, precision, plugin, arch, revision, testTime, progress },
+  });
   if (store !== null && store.kind !== null)
     return await indexIntoStore(command.store!, model, images, command);
   if (given === undefined) requireWritableFolder('the index', file);

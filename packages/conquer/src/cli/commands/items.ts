@@ -3,11 +3,13 @@ import { basename } from 'node:path';
 import { type Json, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
+import type { AskedPrecision } from '../../precision.js';
 import { type AnyIndex, openAnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import { setUpEngine } from '../../train/engine.js';
+import { precisionOption } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
 import { modelOf } from '../model-of.js';
 import { findRun } from '../runs.js';
@@ -25,6 +27,7 @@ interface ItemsFlags {
   check?: boolean;
   run?: string;
   device?: string;
+  precision?: AskedPrecision;
   plugin?: string;
 }
 
@@ -47,6 +50,7 @@ export function add(program: Command): undefined {
     .option('--check', 'read all, and compare it with its checksums')
     .option('--run <folder>', 'the run, or the file of weights, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .addOption(precisionOption('[float32]'))
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .addHelpText(
       'after',
@@ -129,6 +133,7 @@ async function addItem(
     index: path,
     run,
     device,
+    precision,
     plugin,
     id,
     label,
@@ -147,6 +152,7 @@ async function addItem(
   using model = await modelOf(source, {
     checkpoint: origin.checkpoint,
     device,
+    precision,
     plugin,
     testTime,
     progress,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { ImageError } from '@conquer-dml/image';
 import { fileOfImage, UserError } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
+import type { AskedPrecision } from '../../precision.js';
 import { openAnyIndex } from '../../retrieve/any-index.js';
 import { augmentIndex } from '../../retrieve/augment-index.js';
 import { type Classified, classify } from '../../retrieve/classify.js';
@@ -9,6 +10,7 @@ import { ImageIndex } from '../../retrieve/image-index.js';
 import type { Match } from '../../retrieve/match.js';
 import { searchLabelled } from '../../retrieve/search-where.js';
 import { setUpEngine } from '../../train/engine.js';
+import { precisionOption } from '../embedding-flags.js';
 import { maxFalseMatchOf } from '../false-match-flag.js';
 import { namingFlags } from '../fill.js';
 import { modelOfIndex } from '../model-of-index.js';
@@ -30,6 +32,7 @@ interface SearchFlags {
   arch?: string;
   folder?: string;
   device?: string;
+  precision?: AskedPrecision;
   plugin?: string;
   json?: boolean;
 }
@@ -59,6 +62,7 @@ export function add(program: Command): undefined {
     .option('--arch <name>', 'the network, for a file of weights that does not say it')
     .option('--folder <folder>', 'the folder of the indexed images, if it is no longer where it was')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .addOption(precisionOption('[float32]'))
     .option('--plugin <file>', 'parts of your own that the run was trained with')
     .option('--json', 'print a line of JSON for each image')
     .addHelpText('after', '\nExample: conquer search runs/demo/photos.index new.jpg --top 5')
@@ -102,6 +106,7 @@ export interface SearchCommand {
   /** Where the images of the index are now, if they were moved. */
   folder?: string | undefined;
   device?: string | undefined;
+  precision?: AskedPrecision | undefined;
   plugin?: string | undefined;
   json: boolean;
   out: Output;
@@ -114,7 +119,7 @@ export interface SearchCommand {
  * @returns of how many images there is no answer, as they cannot be read
  */
 export async function runSearch(command: SearchCommand): Promise<number> {
-  const { file, images, top, per, approximate, device, plugin, folder, out, warnings } = command;
+  const { file, images, top, per, approximate, device, precision, plugin, folder, out, warnings } = command;
   const k = wholeNumberOf('--top', top);
   const maxFalseMatch = maxFalseMatchOf(command.maxFalseMatch);
   const { rerank, expand } = retrievalOf({ rerank: command.rerank, expand: command.expand });
@@ -134,7 +139,7 @@ export async function runSearch(command: SearchCommand): Promise<number> {
   if (index.count === 0)
     throw new UserError(`${file} holds no items: conquer index puts a folder's images into it`);
   using model = await modelOfIndex(index, {
-    ...{ file, device, plugin, progress: warnings },
+    ...{ file, device, precision, plugin, progress: warnings },
     run: command.run,
     arch: command.arch,
   });

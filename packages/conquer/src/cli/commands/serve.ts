@@ -1,7 +1,9 @@
 import { IndexFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import type { AskedPrecision } from '../../precision.js';
 import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
 import type { ServeLimits } from '../../serve/limits.js';
+import { precisionOption } from '../embedding-flags.js';
 import { findRun } from '../runs.js';
 import { wholeNumberOf } from '../whole-number.js';
 
@@ -12,6 +14,7 @@ interface ServeFlags {
   port?: string;
   token?: string;
   device?: string;
+  precision?: AskedPrecision;
   threads?: string;
   plugin?: string;
   maxBytes?: string;
@@ -44,6 +47,7 @@ export function add(program: Command): undefined {
     .option('--port <n>', 'of the address; 0: any that is free [4281]')
     .option('--token <text>', 'what requests must bring (drawn at random where it is necessary)')
     .option('--device <device>', 'cpu, or cuda:0, … [cpu]')
+    .addOption(precisionOption('[float32]'))
     .option('--threads <n>', 'of libtorch [one a core]')
     .option('--max-bytes <n>', 'of a request [33554432]')
     .option('--max-pixels <n>', 'of an image [50000000]')
@@ -57,7 +61,7 @@ export function add(program: Command): undefined {
 
 /** Serves until Ctrl-C or SIGTERM; what is under way is answered first. */
 async function runServe(target: string, options: ServeFlags): Promise<void> {
-  const { model, folder, host, token, device, plugin } = options;
+  const { model, folder, host, token, device, precision, plugin } = options;
   const isStore = storeAddress(target)?.kind != null;
   const index = isStore || new IndexFolder(placeOf(target)).exists() ? placeOf(target) : undefined;
   if (index === undefined && (model !== undefined || folder !== undefined))
@@ -68,7 +72,7 @@ async function runServe(target: string, options: ServeFlags): Promise<void> {
   const { serve } = await import('../../serve/serve.js');
   const service = await serve({
     ...(index === undefined ? { model: findRun(target) } : { index, folder, model: model && findRun(model) }),
-    ...{ host, token, device, onNote: note },
+    ...{ host, token, device, precision, onNote: note },
     ...(options.port !== undefined && {
       port: wholeNumberOf('--port', options.port, { least: 0, most: 65535 }),
     }),

@@ -3,6 +3,7 @@ import { type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { OptionError } from '../../option-error.js';
 import type { Part } from '../../part.js';
+import type { Precision } from '../../precision.js';
 import type { InputFormat } from '../input-format.js';
 import type { Prompts, TokenShape } from '../tunings/prompts.js';
 import { type KeyMap, namedBy, ownNames } from '../weights/key-map.js';
@@ -96,6 +97,9 @@ export abstract class Backbone extends nn.Module {
    * Side in pixels of the smallest image that leaves a feature map: one of a smaller side would vanish on the way. Default 1.
    */
   readonly smallestSide: number = 1;
+
+  /** What its convolutions and products are computed in; may be set at any time. Its features are float32. */
+  precision: Precision = 'float32';
 
   /** Tokens that are learned beside the image's; only where `tokenShape` says how they are. */
   prompts: Prompts | null = null;

@@ -3,6 +3,7 @@ import type { Activation } from './activation.js';
 import { joinHeads, splitHeads } from './attention.js';
 import { type LayerOptions, transformerLinear } from './layer-options.js';
 import { Mlp } from './mlp.js';
+import { plusShortcut } from './shortcut.js';
 
 export interface AttentionPoolShape {
   width: number;
@@ -43,7 +44,7 @@ export class AttentionPool extends nn.Module {
       const kv = this.kv.forward(x);
       const part = (i: number) => splitHeads(kv.narrow(-1, i * width, width), this.heads);
       const seen = this.proj.forward(joinHeads(F.scaledDotProductAttention(query, part(0), part(1))));
-      return this.mlp.forward(this.norm.forward(seen)).add_(seen).select(1, 0);
+      return plusShortcut(this.mlp.forward(this.norm.forward(seen)), seen).select(1, 0);
     });
   }
 }

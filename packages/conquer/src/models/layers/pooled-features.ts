@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
 import { F, scope, type Tensor } from '@conquer-dml/torch';
+import { inPrecision } from '../../precision.js';
 import type { Backbone } from '../backbones/backbone.js';
 import type { GeMPooling } from '../heads/gem.js';
 
@@ -15,7 +16,10 @@ export function pooledFeatures(
   pooling: 'avg' | 'max' | GeMPooling,
 ): Tensor {
   backbone.requireImages(images.shape);
-  return scope(() => pooled(backbone.features(images), backbone.name, pooling));
+  return scope(() => {
+    const features = inPrecision(backbone.precision, images, (x) => backbone.features(x));
+    return pooled(features, backbone.name, pooling);
+  });
 }
 
 /** Maps (B, F, h, w), tokens (B, N, F) or vectors (B, F) to (B, F). */

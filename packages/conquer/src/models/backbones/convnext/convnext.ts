@@ -2,6 +2,7 @@ import { aten, empty, F, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { InputFormat } from '../../input-format.js';
 import type { LayerOptions } from '../../layers/layer-options.js';
 import { runStage } from '../../layers/residual-blocks.js';
+import { plusShortcut } from '../../layers/shortcut.js';
 import type { Naming } from '../../weights/naming.js';
 import type { TransformersForm } from '../../weights/transformers-form.js';
 import { Backbone, type DropPathContext, dropPathOption } from '../backbone.js';
@@ -105,7 +106,7 @@ class Block extends nn.Module {
     return scope(() => {
       const inner = this.mlp.forward(this.norm.forward(toChannelsLast(this.convDw.forward(x))));
       const maps = toChannelsFirst(this.gamma === null ? inner : inner.mul(this.gamma));
-      return this.dropPath.forward(maps).add_(x);
+      return plusShortcut(this.dropPath.forward(maps), x);
     });
   }
 }

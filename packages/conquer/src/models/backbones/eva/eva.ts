@@ -7,6 +7,7 @@ import { Mlp, PackedSwiGlu, SwiGlu } from '../../layers/mlp.js';
 import { PatchEmbedding } from '../../layers/patch-embedding.js';
 import { resamplePositions } from '../../layers/position-table.js';
 import { type RopeTables, ropeTables, turned } from '../../layers/rope.js';
+import { plusShortcut } from '../../layers/shortcut.js';
 import type { TokenShape } from '../../tunings/prompts.js';
 import type { Naming } from '../../weights/naming.js';
 import { Backbone, type DropPathContext, dropPathOption } from '../backbone.js';
@@ -98,9 +99,9 @@ class Block extends nn.Module {
     const scaled = (added: Tensor, gamma: Tensor | null) => (gamma === null ? added : added.mul(gamma));
     return scope(() => {
       const looked = scaled(this.attn.run(this.norm1.forward(x), tables), this.gamma_1);
-      const seen = this.dropPath.forward(looked).add_(x);
+      const seen = plusShortcut(this.dropPath.forward(looked), x);
       const thought = scaled(this.mlp.forward(this.norm2.forward(seen)), this.gamma_2);
-      return this.dropPath.forward(thought).add_(seen);
+      return plusShortcut(this.dropPath.forward(thought), seen);
     });
   }
 }

@@ -4,6 +4,7 @@ import { joinHeads, splitHeads } from '../../layers/attention.js';
 import { type LayerOptions, transformerLinear } from '../../layers/layer-options.js';
 import { Mlp } from '../../layers/mlp.js';
 import { runStage } from '../../layers/residual-blocks.js';
+import { plusShortcut } from '../../layers/shortcut.js';
 import { shiftMask, windowsOf, withoutWindows } from '../../layers/windows.js';
 import type { KeyMap } from '../../weights/key-map.js';
 import type { Naming } from '../../weights/naming.js';
@@ -111,7 +112,7 @@ class Block extends nn.Module {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const seen = this.dropPath.forward(this.attended(this.norm1.forward(x))).add(x);
-      return this.dropPath.forward(this.mlp.forward(this.norm2.forward(seen))).add_(seen);
+      return plusShortcut(this.dropPath.forward(this.mlp.forward(this.norm2.forward(seen))), seen);
     });
   }
 

@@ -7,6 +7,7 @@ import { Mlp } from '../../layers/mlp.js';
 import { PatchEmbedding } from '../../layers/patch-embedding.js';
 import { resamplePositions } from '../../layers/position-table.js';
 import { runStage } from '../../layers/residual-blocks.js';
+import { plusShortcut } from '../../layers/shortcut.js';
 import type { TokenShape } from '../../tunings/prompts.js';
 import type { Naming } from '../../weights/naming.js';
 import type { TransformersForm } from '../../weights/transformers-form.js';
@@ -69,9 +70,9 @@ class Block extends nn.Module {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const looked = scaled(this.attn.forward(this.norm1.forward(x)), this.ls1);
-      const seen = this.dropPath.forward(looked).add_(x);
+      const seen = plusShortcut(this.dropPath.forward(looked), x);
       const thought = scaled(this.mlp.forward(this.norm2.forward(seen)), this.ls2);
-      return this.dropPath.forward(thought).add_(seen);
+      return plusShortcut(this.dropPath.forward(thought), seen);
     });
   }
 }
