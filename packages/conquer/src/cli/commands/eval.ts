@@ -63,7 +63,7 @@ export function add(program: Command): undefined {
     .option('--rerank <k1,k2,lambda>', 're-ranking, k-reciprocal; yes: 20,6,0.3')
     .option('--expand <what,k,alpha>', 'queries, gallery, both or joint by neighbours [.,3,3]')
     .option('--prefixes <list>', 'R@1 of so many first dimensions too, as 64,128')
-    .option('--duplicates <file>', 'of conquer duplicates --json: they do not find each other')
+    .option('--duplicates <file>', 'of conquer duplicates --json: none finds another')
     .option('--flips', 'the mean of an image and its mirror image')
     .option('--crops <n>', '5: the mean of the centre and the corners [1]')
     .option('--tables <folder>', 'write CSV files: by class, distances of pairs')
