@@ -1,6 +1,6 @@
-import { realpath, stat } from 'node:fs/promises';
+import { open, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { boxOfImage, fileOfImage, imageFolderOf, type Settings } from '@conquer-dml/run';
+import { boxOfImage, fileOfImage, imageFolderOf, partOfImage, type Settings } from '@conquer-dml/run';
 import sharp from 'sharp';
 import { liesWithin } from './lies-within.js';
 
@@ -14,7 +14,7 @@ const MAX_PIXELS = 200_000_000;
 /** A WebP of at most size × size pixels, upright, over white. null if the file is no picture. */
 export async function thumbnail(path: string, size: number, quality = 80): Promise<Buffer | null> {
   try {
-    const picture = sharp(fileOfImage(path), { limitInputPixels: MAX_PIXELS, failOn: 'none' });
+    const picture = sharp(await encodedAt(path), { limitInputPixels: MAX_PIXELS, failOn: 'none' });
     const box = boxOfImage(path);
     const { format } = await picture.metadata();
     if (!FORMATS.has(format)) return null;
@@ -30,15 +30,30 @@ export async function thumbnail(path: string, size: number, quality = 80): Promi
   }
 }
 
+/** The file, or of a member of an archive its bytes. @throws Error for an image in a row of a Parquet file, which is not read here */
+async function encodedAt(path: string): Promise<string | Buffer> {
+  const part = partOfImage(path);
+  if (part === null) return fileOfImage(path);
+  if (part === 'row') throw new Error('images in Parquet files are not read');
+  const file = await open(fileOfImage(path));
+  try {
+    const length = Math.min(part.length, Math.max(0, (await file.stat()).size - part.offset));
+    return (await file.read(Buffer.alloc(length), 0, length, part.offset)).buffer;
+  } finally {
+    await file.close();
+  }
+}
+
 /** Whether a file is an image that can be decoded to its end. One that is not there is not known to be bad. */
 export async function isWhole(path: string): Promise<boolean> {
   try {
-    if (!(await stat(fileOfImage(path))).isFile()) return true;
+    // One that is not read here is not known to be bad either.
+    if (!(await stat(fileOfImage(path))).isFile() || partOfImage(path) === 'row') return true;
   } catch {
     return true;
   }
   try {
-    await sharp(fileOfImage(path), { limitInputPixels: MAX_PIXELS, failOn: 'truncated' })
+    await sharp(await encodedAt(path), { limitInputPixels: MAX_PIXELS, failOn: 'truncated' })
       .resize(8, 8)
       .raw()
       .toBuffer();

@@ -1,6 +1,6 @@
 // The addon's functions. Each of the asynchronous ones takes arrays with an entry for each image, and gives a promise
 // that is resolved when all have been worked on, or the job was cancelled and nothing is under way any more. `images` are
-// paths, or Uint8Arrays of what would be in the files.
+// paths, [path, offset, length] of a part of a file, or Uint8Arrays of what would be in the files.
 #include "checksum.h"
 #include "environment.h"
 

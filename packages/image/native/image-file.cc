@@ -17,14 +17,14 @@ bool read_fully(int descriptor, uint8_t* out, size_t length, size_t offset) {
   return true;
 }
 
-size_t read_jpeg(const File& file, size_t length, size_t most, std::vector<uint8_t>& bytes) {
+size_t read_jpeg(const File& file, size_t offset, size_t length, size_t most, std::vector<uint8_t>& bytes) {
   const size_t start = std::min({length, most, kHeaderBytes});
   if (start < 4 || length > kMostFileBytes) return 0;
   if (bytes.size() < start) bytes.resize(start);
-  if (!read_fully(file.descriptor(), bytes.data(), start, 0) || bytes[0] != 0xFF || bytes[1] != 0xD8) return 0;
+  if (!read_fully(file.descriptor(), bytes.data(), start, offset) || bytes[0] != 0xFF || bytes[1] != 0xD8) return 0;
   const size_t whole = std::min(length, most);
   if (bytes.size() < whole) bytes.resize(whole);
-  return read_fully(file.descriptor(), bytes.data() + start, whole - start, start) ? whole : 0;
+  return read_fully(file.descriptor(), bytes.data() + start, whole - start, offset + start) ? whole : 0;
 }
 
 }  // namespace conquer

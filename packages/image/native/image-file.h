@@ -38,7 +38,7 @@ class File {
 // Whether all of the bytes were there.
 bool read_fully(int descriptor, uint8_t* out, size_t length, size_t offset);
 
-// The first bytes of a JPEG file, up to all of it; 0 for any other file.
-size_t read_jpeg(const File& file, size_t length, size_t most, std::vector<uint8_t>& bytes);
+// The first bytes of a JPEG that lies at `offset` and has `length` bytes, up to all of it; 0 for anything else.
+size_t read_jpeg(const File& file, size_t offset, size_t length, size_t most, std::vector<uint8_t>& bytes);
 
 }  // namespace conquer

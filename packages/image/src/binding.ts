@@ -5,20 +5,23 @@ import { loadBinding } from '@conquer-dml/native/find-binding';
 /** What became of an image, as in native/requests.h. */
 export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as const;
 
+/** A path, a part of a file, or what would be in the file. */
+export type AddonImage = string | readonly [path: string, offset: number, length: number] | Uint8Array;
+
 /**
  * The addon in native/; what each array holds is said beside the functions there, in sizes, files, pixels and
  * warp-images.cc. Throws TypeErrors; rejects where an array was transferred or resized meanwhile.
  */
 interface Native {
   imageSizes(
-    images: readonly (string | Uint8Array)[],
+    images: readonly AddonImage[],
     sizes: Int32Array,
     pixelLimit: number,
     threads: number,
     job: number,
   ): Promise<void>;
   decodeFiles(
-    images: readonly (string | Uint8Array)[],
+    images: readonly AddonImage[],
     requests: Int32Array,
     out: Uint8Array,
     outcomes: Uint8Array,

@@ -58,7 +58,8 @@ export async function decodeNamed(
   if (requests.length === 0) return;
   const outcomes = new Uint8Array(requests.length);
   const wanted = requests.map(ofImage);
-  const images = wanted.map((request) => (!request || isResizedBox(request) ? '' : inAddon(request)));
+  const asked = inAddon(wanted.map((request) => (request && isResizedBox(request) ? null : request)));
+  const images = Array.isArray(asked) ? asked : await asked;
   await runNative(options, (threads, job) =>
     native.decodeFiles(
       images,

@@ -1,16 +1,24 @@
 import type { Crop } from './crop.js';
+import { partOfFile } from './file-part.js';
+import { parquetRowOf } from './parquet-images.js';
 
 /** As W3C's Media Fragments names a part of an image: left, top, width and height in pixels. */
 const FRAGMENT = /#xywh=(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/;
 
-/** The file that a path leads to: without the box in it, if it names one. */
+/** The file that a path leads to: without the box, the part or the row in it, if it names one. */
 export function fileOfImage(path: string): string {
-  return path.replace(FRAGMENT, '');
+  const image = withoutBox(path);
+  return partOfFile(image)?.path ?? parquetRowOf(image)?.path ?? image;
 }
 
-/** What a path says of a box, `#xywh=left,top,width,height` at its end or nothing. */
+/** What a path says beside its file: the part or row, and `#xywh=left,top,width,height` for a box; or nothing. */
 export function fragmentOfImage(path: string): string {
-  return FRAGMENT.exec(path)?.[0] ?? '';
+  return path.slice(fileOfImage(path).length);
+}
+
+/** The path of the image that a box is in. */
+export function withoutBox(path: string): string {
+  return path.replace(FRAGMENT, '');
 }
 
 /** The box in the file that a path names, in pixels of the EXIF-oriented image; null: the whole image. */
@@ -24,7 +32,7 @@ export function boxOfImage(path: string): Crop | null {
 /** The path of a box in a file. @throws RangeError unless it is of whole pixels, at least one each way */
 export function imageBoxPath(file: string, { left, top, width, height }: Crop): string {
   const path = `${file}#xywh=${left},${top},${width},${height}`;
-  if (fileOfImage(path) !== file || width < 1 || height < 1)
+  if (withoutBox(path) !== file || width < 1 || height < 1)
     throw new RangeError(
       `expected a box of whole pixels, its sides at least 1, got x ${left}, y ${top}, w ${width}, h ${height}`,
     );

@@ -1,21 +1,24 @@
 import type { DecodeOptions } from './bounded.js';
 import { decodeNamed } from './decode.js';
 import type { ImageError } from './error.js';
-import { type ImageInput, type NamedImage, namedImages } from './image-input.js';
+import { type ImageInput, type NamedImage, namedImage } from './image-input.js';
 import type { ImageSet, SetRequest } from './image-set.js';
+import { ParquetImages } from './parquet-images.js';
 import { type ImageSize, sizesOf } from './pixels.js';
 
 /** Image files, or what would be in them, decoded each time they are asked for. Nothing stays open: there is nothing to dispose. */
 export class ImageFiles implements ImageSet {
   readonly count: number;
-  private readonly images: readonly NamedImage[];
+  private readonly images: readonly ImageInput[];
+  private readonly rows = new ParquetImages();
   /** From the files' headers; each is read once. */
   private readonly known: (ImageSize | undefined)[];
 
   /** @param images paths, bytes or pixels of the N images; nothing is read yet @throws TypeError for anything else */
   constructor(images: readonly ImageInput[]) {
     this.count = images.length;
-    this.images = namedImages(images);
+    for (const [place, image] of images.entries()) namedImage(image, place, this.rows);
+    this.images = [...images];
     this.known = new Array(images.length);
   }
 
@@ -47,6 +50,6 @@ export class ImageFiles implements ImageSet {
   named(index: number): NamedImage {
     const image = this.images[index];
     if (image === undefined) throw new RangeError(`there is no image ${index}, there are ${this.count}`);
-    return image;
+    return namedImage(image, index, this.rows);
   }
 }

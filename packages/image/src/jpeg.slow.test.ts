@@ -217,7 +217,9 @@ describe('the addon', () => {
     expect(() => sizes()).toThrow(TypeError);
     expect(() => sizes(['a'], new Int32Array(1), 9, 1, job)).toThrow(/sizes: expected 2 elements, got 1/);
     expect(() => sizes(['a'], new Float32Array(2), 9, 1, job)).toThrow(/sizes: .*typed array/);
-    expect(() => sizes([4], new Int32Array(2), 9, 1, job)).toThrow(/images: expected strings or Uint8Arrays/);
+    expect(() => sizes([4], new Int32Array(2), 9, 1, job)).toThrow(/images: expected strings, \[path/);
+    for (const part of [[], ['a', 0], ['a', -1, 4], ['a', 0, 0.5], [4, 0, 4], ['a', 2 ** 60, 4]])
+      expect(() => sizes([part], new Int32Array(2), 9, 1, job)).toThrow(TypeError);
     expect(() => sizes('a', new Int32Array(2), 9, 1, job)).toThrow(/images: expected an array/);
     for (const threads of [0, Number.NaN, -1, 1e9, '2']) {
       expect(() => sizes(['a'], new Int32Array(2), 9, threads, job)).toThrow(/threads: expected/);

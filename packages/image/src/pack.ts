@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type DecodeOptions, forEachBounded } from './bounded.js';
@@ -128,8 +129,16 @@ async function unreadStay(
 
 async function fingerprints(paths: readonly string[], options: PackOptions): Promise<Fingerprint[]> {
   const images: Fingerprint[] = new Array(paths.length);
+  // Of a file of many images it is asked once for all.
+  const files = new Map<string, Promise<Stats>>();
+  const statOf = (file: string): Promise<Stats> => {
+    const entry = files.get(file) ?? stat(file);
+    files.set(file, entry);
+    return entry;
+  };
   await forEachBounded(paths, options, async (path, index) => {
-    const entry = await stat(fileOfImage(path)).catch(async (error: unknown) => {
+    const file = fileOfImage(path);
+    const entry = await (file === path ? stat(file) : statOf(file)).catch(async (error: unknown) => {
       // When it is decoded, it is told of.
       if (options.onBad) return { size: 0, mtimeMs: 0 };
       throw await imageError(path, path, error);

@@ -11,8 +11,10 @@ import {
   copyOfBytes,
   type ImageInput,
   inAddon,
+  isRaw,
   type NamedImage,
   namedImages,
+  pathOrBytes,
   type RawPixels,
 } from './image-input.js';
 
@@ -38,16 +40,13 @@ function openImage(sharp: typeof SharpModule, image: string | Buffer): Sharp {
 }
 
 /** What libvips and `decodeBitmap` are given of an image. */
-function encodedOf({ image, name }: NamedImage): string | Buffer {
-  if (image instanceof Uint8Array) return copyOfBytes(image, name);
-  const path = image as string;
+async function encodedOf(...image: Parameters<typeof pathOrBytes>): Promise<string | Buffer> {
+  const encoded = await pathOrBytes(...image);
   // libvips would open the file of the name up to there.
-  if (path.includes('\0')) throw new ImageError(path.replaceAll('\0', '\\0'), 'its name holds a zero');
-  return path;
+  if (typeof encoded === 'string' && encoded.includes('\0'))
+    throw new ImageError(encoded.replaceAll('\0', '\\0'), 'its name holds a zero');
+  return encoded;
 }
-
-const isRaw = (image: ImageInput): image is RawPixels =>
-  typeof image === 'object' && !(image instanceof Uint8Array);
 
 /**
  * The oriented size of an image from its header alone; nothing is decoded.
@@ -78,9 +77,9 @@ export async function sizesOf(
 ): Promise<ImageSize[]> {
   if (images.length === 0) return [];
   const numbers = new Int32Array(images.length * 2);
-  await runNative(options, (threads, job) =>
-    native.imageSizes(images.map(inAddon), numbers, pixelLimit, threads, job),
-  );
+  const asked = inAddon(images);
+  const given = Array.isArray(asked) ? asked : await asked;
+  await runNative(options, (threads, job) => native.imageSizes(given, numbers, pixelLimit, threads, job));
   const sizes = images.map((_, index) => ({
     width: numbers[2 * index]!,
     height: numbers[2 * index + 1]!,
@@ -110,14 +109,13 @@ function sizeOfBox({ left, top, width, height }: Crop, whole: ImageSize, name: s
   return { width, height };
 }
 
-async function sizeBySharp(image: NamedImage): Promise<ImageSize> {
-  const { name } = image;
-  if (isRaw(image.image)) {
-    const { width, height } = checkedPixels(image.image, name, pixelLimit);
+async function sizeBySharp({ image, name }: NamedImage): Promise<ImageSize> {
+  if (isRaw(image)) {
+    const { width, height } = checkedPixels(image, name, pixelLimit);
     return { width, height };
   }
   const { sharp } = await import('./sharp.js');
-  const encoded = encodedOf(image);
+  const encoded = await encodedOf(image, name);
   try {
     const { width, height } = (await openImage(sharp, encoded).metadata()).autoOrient;
     return { width, height };
@@ -134,9 +132,11 @@ async function sizeBySharp(image: NamedImage): Promise<ImageSize> {
  *
  * @throws ImageError where neither reads it, or what `use` throws as one
  */
-export async function withImage<T>(image: NamedImage, use: (image: Sharp) => Promise<T>): Promise<T> {
+export async function withImage<T>(
+  { image, name }: NamedImage,
+  use: (image: Sharp) => Promise<T>,
+): Promise<T> {
   const { sharp } = await import('./sharp.js');
-  const { name } = image;
   const usePixels = async ({ width, height, data }: RawPixels, of: string | Buffer) => {
     try {
       return await use(sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }));
@@ -144,11 +144,11 @@ export async function withImage<T>(image: NamedImage, use: (image: Sharp) => Pro
       throw await imageError(of, name, error);
     }
   };
-  if (isRaw(image.image)) {
-    const data = copyOfBytes(image.image.data, name);
-    return await usePixels(checkedPixels({ ...image.image, data }, name, pixelLimit), data);
+  if (isRaw(image)) {
+    const data = copyOfBytes(image.data, name);
+    return await usePixels(checkedPixels({ ...image, data }, name, pixelLimit), data);
   }
-  const encoded = encodedOf(image);
+  const encoded = await encodedOf(image, name);
   try {
     return await use(openImage(sharp, encoded));
   } catch (error) {

@@ -19,7 +19,7 @@ export {
   toStore,
   valueAt,
 } from './experiment/stored-experiment.js';
-export { boxOfImage, fileOfImage } from './image-box.js';
+export { boxOfImage, fileOfImage, partOfImage } from './image-box.js';
 export {
   type EarlierContents,
   type IndexFields,

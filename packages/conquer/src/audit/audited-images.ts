@@ -1,8 +1,8 @@
-import { resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import { commonFolder, UserError } from '@conquer-dml/run';
 import type { Dataset, Split } from '../datasets/dataset.js';
-import { classFolderOf, partOf } from '../datasets/folder-parts.js';
-import { findImages, imageExtensions } from '../datasets/image-tree.js';
+import { foundImages } from '../datasets/found-images.js';
+import { imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
 
 /** Images as someone labelled and divided them. */
@@ -20,18 +20,16 @@ export interface AuditedImages {
 
 /** The images of a folder and its subfolders; what they are divided into by folders called train, val, test is told. */
 export async function auditedFolder(path: string): Promise<AuditedImages & { leftOut: LeftOut }> {
-  const folder = resolve(path);
-  const { images, leftOut } = await findImages(folder);
+  const { folder, images, leftOut, classOf, partOf } = await foundImages(path);
   if (images.length < 2)
     throw new UserError(
       `${folder}: expected images in it or its subfolders (${imageExtensions.join(', ')}), found ${images.length === 0 ? 'none' : 'one'}`,
     );
   const relative = images.map(({ path }) => path);
-  const classOf = classFolderOf(relative);
   const names = relative.map(classOf);
   const classNames = [...new Set(names.filter((name) => name !== null))];
   const numbers = new Map(classNames.map((name, label) => [name, label]));
-  const parts = relative.map((path) => partOf(path.split(sep)[0]!));
+  const parts = relative.map(partOf);
   return {
     folder,
     paths: images.map(({ path }) => resolve(folder, path)),

@@ -46,12 +46,12 @@ const shellWord = (word: string) =>
 /** The command that trains the network itself on the same data; a run knows them, and its network. */
 function trainingCommand(
   { run, model, networkData }: FitReport,
-  { photos, csv, allowPartial }: FitSource,
+  { photos, dataset, allowPartial }: FitSource,
 ): string {
   const start = 'npx conquer train --recipe photos';
   if (run !== null) return `${start} --from ${shellWord(run)}`;
   const { seed, validationFraction } = networkData!;
-  const words = [...(csv ? ['--dataset', 'csv'] : []), '--dataset-dir', photos];
+  const words = [...(dataset === 'folder' ? [] : ['--dataset', dataset]), '--dataset-dir', photos];
   words.push('--split', 'random', '--seed', String(seed));
   if (validationFraction > 0) words.push('--val-fraction', String(validationFraction));
   if (allowPartial) words.push('--allow-partial', 'yes');
@@ -62,7 +62,7 @@ function trainingCommand(
 /** What was fitted to, as the command line has it. */
 export interface FitSource {
   photos: string;
-  csv: boolean;
+  dataset: string;
   allowPartial?: boolean | undefined;
 }
 

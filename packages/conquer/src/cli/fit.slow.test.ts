@@ -96,7 +96,7 @@ describe('conquer fit', () => {
 
 describe('the command that trains the network itself', () => {
   /** The line that a person copies, run by a shell. */
-  const paste = async (report: FitReport, source: { photos: string; csv: boolean }, ...more: string[]) => {
+  const paste = async (report: FitReport, source: { photos: string; dataset: string }, ...more: string[]) => {
     const line = fitAdvice({ ...report, network: 'open' }, source)
       .split('\n')
       .find((text) => text.startsWith('  npx conquer train'))!
@@ -108,7 +108,7 @@ describe('the command that trains the network itself', () => {
   };
 
   it('takes data, network and size of the images of a run', async () => {
-    const { line, stdout } = await paste(whole, { photos: 'my photos', csv: false }, '--name network');
+    const { line, stdout } = await paste(whole, { photos: 'my photos', dataset: 'folder' }, '--name network');
     expect(line).toBe('npx conquer train --recipe photos --from runs/whole');
     expect(stdout).toContain('MAP@R');
     const run = RunFolder.open(join(folder, 'runs/network'));
@@ -132,10 +132,10 @@ describe('the command that trains the network itself', () => {
     const report: FitReport = JSON.parse(ended.stdout);
     expect(report.frozen).toEqual(whole.frozen);
     const quick = ['--image-size 32 --epochs 1 --name', 'from-csv'];
-    await paste({ ...report, run: null }, { photos: 'list of photos.csv', csv: true }, ...quick);
+    await paste({ ...report, run: null }, { photos: 'list of photos.csv', dataset: 'csv' }, ...quick);
     const one = await paste(
       report,
-      { photos: 'list of photos.csv', csv: true },
+      { photos: 'list of photos.csv', dataset: 'csv' },
       '--epochs 1 --name from-run',
     );
     expect(one.line).toContain('--from runs/csv');

@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { fragmentOfImage } from '@conquer-dml/image';
+import { fragmentOfImage, partOfFile } from '@conquer-dml/image';
 import { fileOfImage } from '@conquer-dml/run';
 import type { OwnInGallery } from '../own-in-gallery.js';
 
@@ -17,17 +17,30 @@ const AT_ONCE = 256;
 /** The files that paths lead to, through links of either kind; null where there is none that can be asked for. */
 export async function fileIdentities(paths: readonly string[]): Promise<(FileIdentity | null)[]> {
   const found: (FileIdentity | null)[] = [];
+  // Of a file of many images it is asked once for all.
+  const shared = new Map<string, Promise<FileIdentity | null>>();
+  const identityOf = async (path: string): Promise<FileIdentity | null> => {
+    const file = fileOfImage(path);
+    if (file === path) return await identityOfFile(file);
+    let asked = shared.get(file);
+    if (!asked) {
+      asked = identityOfFile(file);
+      shared.set(file, asked);
+    }
+    const whole = await asked;
+    const part = partOfFile(path);
+    return whole && { id: `${whole.id}${fragmentOfImage(path)}`, size: part?.length ?? whole.size };
+  };
   for (let start = 0; start < paths.length; start += AT_ONCE)
     found.push(...(await Promise.all(paths.slice(start, start + AT_ONCE).map(identityOf))));
   return found;
 }
 
-async function identityOf(path: string): Promise<FileIdentity | null> {
+async function identityOfFile(file: string): Promise<FileIdentity | null> {
   try {
     // Inodes may be larger than a double holds.
-    const { dev, ino, size } = await stat(fileOfImage(path), { bigint: true });
-    const file = ino === 0n ? await realpath(fileOfImage(path)) : `${dev}:${ino}`;
-    return { id: `${file}${fragmentOfImage(path)}`, size: Number(size) };
+    const { dev, ino, size } = await stat(file, { bigint: true });
+    return { id: ino === 0n ? await realpath(file) : `${dev}:${ino}`, size: Number(size) };
   } catch {
     return null; // read later, which says what is wrong with it
   }

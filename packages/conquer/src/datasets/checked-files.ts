@@ -13,7 +13,20 @@ import { type RepeatedFilesOptions, withoutRepeatedFiles } from './repeated-file
 export async function withCheckedFiles(dataset: Dataset, options: RepeatedFilesOptions): Promise<Dataset> {
   const { source, onWarning } = options;
   const checked = await withoutRepeatedFiles(dataset, options);
-  const { test, gallery = null, validation, testSets = [test] } = checked;
+  await tellUnmatched(checked, source, onWarning);
+  return checked;
+}
+
+/**
+ * A warning for each set of queries of which some can find nothing.
+ * @throws UserError where none can
+ */
+export async function tellUnmatched(
+  dataset: Dataset,
+  source: string,
+  onWarning?: ((message: string) => void) | undefined,
+): Promise<void> {
+  const { test, gallery = null, validation, testSets = [test] } = dataset;
   const own = gallery ? await ownInGallery(test.paths, gallery.paths) : undefined;
   for (const queries of [validation, ...testSets]) {
     if (!queries || queries.paths.length === 0) continue;
@@ -26,5 +39,4 @@ export async function withCheckedFiles(dataset: Dataset, options: RepeatedFilesO
     const warning = withoutMatchWarning(queries, searched, own);
     if (warning !== null) onWarning?.(`${source}: ${warning}`);
   }
-  return checked;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { fragmentOfImage } from '@conquer-dml/image';
-import { fileOfImage } from '@conquer-dml/run';
+import { fileOfImage, partOfImage } from '@conquer-dml/run';
 
 /** A file by a path, and its size in bytes. */
 export interface SizedFile {
@@ -75,15 +75,24 @@ async function tailOf({ path, size }: SizedFile): Promise<string> {
   const file = await open(fileOfImage(path));
   try {
     const tail = Buffer.alloc(Math.min(TAIL, size));
-    const { bytesRead } = await file.read(tail, 0, tail.length, Math.max(0, size - TAIL));
+    const { bytesRead } = await file.read(tail, 0, tail.length, startOf(path) + Math.max(0, size - TAIL));
     return createHash('sha256').update(tail.subarray(0, bytesRead)).digest('hex');
   } finally {
     await file.close();
   }
 }
 
-async function wholeOf({ path }: SizedFile): Promise<string> {
+async function wholeOf({ path, size }: SizedFile): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(fileOfImage(path))) hash.update(chunk as Buffer);
+  const start = startOf(path);
+  for await (const chunk of createReadStream(fileOfImage(path), { start, end: start + size - 1 }))
+    hash.update(chunk as Buffer);
   return hash.digest('hex');
+}
+
+/** Where an image begins in its file. @throws RangeError for one in a row of a Parquet file, whose bytes do not lie there as they are */
+function startOf(path: string): number {
+  const part = partOfImage(path);
+  if (part === 'row') throw new RangeError(`${path} is no part of a file`);
+  return part?.offset ?? 0;
 }

@@ -1,12 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type DataOptions, openData } from './data.js';
 import { datasets } from './datasets.js';
 import { type DatasetName, openDataset } from './open.js';
 
 let root: string;
+const shards = fileURLToPath(new URL('../testing/shards-as-written', import.meta.url));
 
 beforeAll(() => {
   root = temporaryFolder();
@@ -31,6 +33,7 @@ beforeAll(() => {
 const options = (name: DatasetName): Record<string, unknown> => {
   if (name.startsWith('emoji')) return {};
   if (name === 'pairs') return { file: join(root, 'pairs/pairs.csv') };
+  if (name === 'webdataset' || name === 'parquet') return { folder: shards };
   return name === 'csv' ? { file: join(root, 'images') } : { folder: join(root, 'images') };
 };
 
@@ -38,12 +41,17 @@ describe('every data set of the list', () => {
   it.each(datasets.map(({ name }) => name))(
     '%s: its defaults will do, other options do not',
     async (name) => {
+      if (name === 'webdataset') vi.stubEnv('CONQUER_CACHE', join(root, 'cache'));
       const open = (more: object) =>
         openDataset(name as 'cub', { ...options(name), ...more } as { folder: string });
       // The published ones are not there: what is missing is said, and it is not an option.
       const opened = await open({}).catch((error: unknown) => error);
       if (name === 'folder' || name === 'csv')
         expect(opened).toMatchObject({ train: { classNames: ['class-0', 'class-1', 'class-2', 'class-3'] } });
+      else if (name === 'webdataset' || name === 'parquet')
+        expect(opened).toMatchObject({
+          train: { classNames: name === 'parquet' ? ['ash', 'beech'] : ['0', '1'] },
+        });
       else if (name === 'pairs')
         expect(opened).toMatchObject({ train: { pairs: { same: Uint8Array.of(1, 0) } } });
       else if (!name.startsWith('emoji'))
@@ -56,6 +64,8 @@ describe('every data set of the list', () => {
     const given: Record<string, [value: unknown, problem: string]> = {
       folder: [3, 'folder: expected text, got 3'],
       file: [3, 'file: expected text, got 3'],
+      image: [3, 'image: expected text or null, got 3'],
+      label: ['', 'label: expected text or null, got ""'],
       split: ['', 'split: expected text, got ""'],
       trainFraction: [1, 'trainFraction: expected a number of at least 0.01 and at most 0.99, got 1'],
       allowPartial: ['yes', 'allowPartial: expected true or false, got "yes"'],

@@ -8,9 +8,11 @@ import { inshop } from './inshop.js';
 import { market1501 } from './market-1501.js';
 import { msmt17 } from './msmt17.js';
 import { pairs } from './pairs.js';
+import { parquet } from './parquet.js';
 import { sop } from './sop.js';
 import { vehicleId } from './vehicle-id.js';
 import { veri } from './veri.js';
+import { webdataset } from './webdataset.js';
 
 /** The data sets that an experiment can name. */
 export const datasets = [
@@ -18,6 +20,8 @@ export const datasets = [
   emojiTones,
   folder,
   csv,
+  webdataset,
+  parquet,
   pairs,
   cub,
   cars,

@@ -64,6 +64,25 @@ export async function readParts(
   for (const [name, part] of parts) found[part] = classesOf(folder, tree, name);
   const names = [...parts.keys()].map((name) => `${name}${sep}`).join(' and ');
   tellNested(allOf(found), folder, 2, onWarning);
+  return await dividedAs(found, { source: folder, names, split, onWarning });
+}
+
+/**
+ * Classes as the parts that they lie in divide them, or where another split is asked for, taken together and divided by that.
+ *
+ * @param options.names of the parts, for messages
+ * @throws UserError where a class is in two parts
+ */
+export async function dividedAs(
+  found: FolderParts,
+  options: {
+    source: string;
+    names: string;
+    split: ClassSplit;
+    onWarning?: ((message: string) => void) | undefined;
+  },
+): Promise<FolderParts> {
+  const { source, names, split, onWarning } = options;
   if (split.kind !== 'halves') {
     const merged = new Map<string, ImageClass>();
     for (const { name, paths: images } of allOf(found)) {
@@ -72,18 +91,40 @@ export async function readParts(
     }
     const classes = [...merged.values()].sort((a, b) => byCodePoint(a.name, b.name));
     const divided = split.kind === 'all' ? '' : ' and divided anew';
-    onWarning?.(`${folder}: the classes of ${names} are taken together${divided}`);
-    return { validation: [], ...(await splitClasses(classes, folder, split)) };
+    onWarning?.(`${source}: the classes of ${names} are taken together${divided}`);
+    return { validation: [], ...(await splitClasses(classes, source, split)) };
   }
   // Without a test folder, val is the test set: nothing else could be measured on.
   const divided: FolderParts =
     found.test.length > 0 ? found : { ...found, validation: [], test: found.validation };
-  refuseShared(folder, divided);
+  refuseShared(source, divided);
   onWarning?.(
-    `${folder}: ${names} divide it: ${counted(divided.train.length, 'class', 'classes')} to train on, ` +
+    `${source}: ${names} divide it: ${counted(divided.train.length, 'class', 'classes')} to train on, ` +
       `${divided.validation.length > 0 ? `${divided.validation.length} to choose the best epoch on, ` : ''}${divided.test.length} to test on`,
   );
   return divided;
+}
+
+/** @throws UserError where nothing can be compared in a part. @param everyClass trains, and there is no test */
+export function refuseUntestable(parts: FolderParts, source: string, everyClass: boolean): void {
+  for (const [name, part] of Object.entries({
+    training: parts.train,
+    validation: parts.validation,
+    test: parts.test,
+  })) {
+    const all = parts.train.length + parts.validation.length + parts.test.length;
+    if (part.length === 0 && (name === 'validation' || (name === 'test' && everyClass))) continue;
+    if (part.length < 2) {
+      throw new UserError(
+        `${source}: expected at least 2 classes for ${name}, the split leaves ${part.length} of ${all}; add classes or choose another split`,
+      );
+    }
+    if (part.every(({ paths }) => paths.length < 2)) {
+      throw new UserError(
+        `${source}: expected a class with at least 2 images for ${name}, each of the ${part.length} has only one; nothing can be compared`,
+      );
+    }
+  }
 }
 
 const allOf = ({ train, validation, test }: FolderParts): ImageClass[] => [...train, ...validation, ...test];

@@ -188,7 +188,7 @@ describe('openDataset', () => {
       'folder: expected the folder with a subfolder of images for each class, got nothing',
     );
     await expect(openDataset('emojis' as 'cub', { folder })).rejects.toThrow(
-      'name: expected one of emoji, emoji-tones, folder, csv, pairs, cub, cars, sop, inshop, vid, market-1501, msmt17, veri, got "emojis"',
+      'name: expected one of emoji, emoji-tones, folder, csv, webdataset, parquet, pairs, cub, cars, sop, inshop, vid, market-1501, msmt17, veri, got "emojis"',
     );
   });
 });

@@ -1,5 +1,4 @@
 import { basename, resolve } from 'node:path';
-import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { part } from '../part.js';
@@ -7,7 +6,7 @@ import { usualRecallAt } from '../recall-at.js';
 import { withCheckedFiles } from './checked-files.js';
 import { type ClassSplit, classSplitOf, classSplitOptions } from './class-split.js';
 import { type Dataset, type DatasetContext, splitOfClasses } from './dataset.js';
-import { readParts } from './folder-parts.js';
+import { readParts, refuseUntestable } from './folder-parts.js';
 import { findImages } from './image-tree.js';
 
 export interface FolderOptions {
@@ -38,24 +37,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
   const tree = await findImages(folder);
   const parts = await readParts(folder, tree, split, onWarning);
   if (tree.leftOut.files + tree.leftOut.folders > 0) onWarning?.(`${folder}: ${tree.leftOut}`);
-  for (const [name, part] of Object.entries({
-    training: parts.train,
-    validation: parts.validation,
-    test: parts.test,
-  })) {
-    const all = parts.train.length + parts.validation.length + parts.test.length;
-    if (part.length === 0 && (name === 'validation' || (name === 'test' && split.kind === 'all'))) continue;
-    if (part.length < 2) {
-      throw new UserError(
-        `${folder}: expected at least 2 classes for ${name}, the split leaves ${part.length} of ${all}; add class folders or choose another split`,
-      );
-    }
-    if (part.every(({ paths }) => paths.length < 2)) {
-      throw new UserError(
-        `${folder}: expected a class with at least 2 images for ${name}, each of the ${part.length} has only one; nothing can be compared`,
-      );
-    }
-  }
+  refuseUntestable(parts, folder, split.kind === 'all');
   const dataset: Dataset = {
     name: basename(folder),
     folder,

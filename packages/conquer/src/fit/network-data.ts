@@ -36,7 +36,7 @@ export async function networkData({
 
 /** Data of one's own, half of whose classes test; published data have a split. */
 const splitAtRandom = <Named extends { name?: string }>(dataset: Named): Named =>
-  dataset.name === 'folder' || dataset.name === 'csv'
+  ['folder', 'csv', 'webdataset', 'parquet'].includes(dataset.name ?? '')
     ? { ...dataset, split: 'random', trainFraction: 0.5 }
     : dataset;
 

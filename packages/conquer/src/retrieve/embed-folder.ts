@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { join, resolve, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { UserError } from '@conquer-dml/run';
-import { findImages, type ImageFile, imageExtensions } from '../datasets/image-tree.js';
+import { foundImages } from '../datasets/found-images.js';
+import { type ImageFile, imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
 import type { Embedder } from './embedder.js';
 import { formatOf } from './embeddings/embedding-formats.js';
@@ -57,8 +58,7 @@ export async function embedFolder(
 ): Promise<EmbeddedFolder> {
   const { shard = null, onProgress } = options;
   const format = formatOf(options.out);
-  const folder = resolve(path);
-  const { images, leftOut } = await findImages(folder);
+  const { folder, images, leftOut } = await foundImages(path);
   if (images.length === 0)
     throw new UserError(
       `${folder}: expected images in it or its subfolders (${imageExtensions.join(', ')}), found none`,

@@ -1,7 +1,7 @@
-import { resolve, sep } from 'node:path';
+import { sep } from 'node:path';
 import { type FileStamp, UserError } from '@conquer-dml/run';
-import { classFolderOf } from '../datasets/folder-parts.js';
-import { findImages, imageExtensions } from '../datasets/image-tree.js';
+import { foundImages } from '../datasets/found-images.js';
+import { imageExtensions } from '../datasets/image-tree.js';
 import type { LeftOut } from '../datasets/left-out.js';
 import type { AnyIndex } from './any-index.js';
 import type { Embedder } from './embedder.js';
@@ -47,8 +47,7 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
   path: string,
   options: IndexFolderOptions<Index> = {},
 ): Promise<IndexedFolder<Index>> {
-  const folder = resolve(path);
-  const { images, leftOut } = await findImages(folder);
+  const { folder, images, leftOut, classOf } = await foundImages(path);
   if (images.length === 0) {
     const found = leftOut.files + leftOut.folders === 0 ? 'found none' : String(leftOut);
     throw new UserError(
@@ -64,7 +63,6 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
     for (const [place, { path }] of images.entries()) if (isInFolder(path)) known.set(path, { id, place });
     if (!images.some(({ path }) => isInFolder(path))) own.add(id);
   }
-  const labelOf = classFolderOf([...there.keys()]);
   const items = new Map<string, FoundItem>();
   for (const [path, stamp] of there) {
     const id = known.get(path)?.id ?? path.split(sep).join('/');
@@ -76,7 +74,7 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
     if (item) item.images.push({ path, stamp });
     else {
       const was = before?.item(id);
-      const label = labelOf(path);
+      const label = classOf(path);
       const labels = was && was.labels.length > 0 ? was.labels : label === null ? [] : [label];
       items.set(id, { id, labels, payload: was?.payload ?? null, images: [{ path, stamp }] });
     }

@@ -83,8 +83,10 @@ async function attack(path, folder, calls, seed) {
       new DataView(new ArrayBuffer(4)),
       new ArrayBuffer(8),
     ]);
-  /** A path, or what is in its file, whole or cut off. */
+  /** A path, a part of its file that may lie beyond it, or what is in it, whole or cut off. */
   const image = () => {
+    if (int(4) === 0) return [pick(files), int(fileBytes), int(2 * fileBytes)];
+    if (int(40) === 0) return [pick(files), strange(), strange()];
     if (int(2) === 0) return pick(files);
     const bytes = pick(contents);
     const some = array(Uint8Array, int(4) === 0 ? int(bytes.length + 1) : bytes.length);

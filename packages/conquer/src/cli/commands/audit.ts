@@ -7,6 +7,7 @@ import { writeAudit } from '../../audit/audit-files.js';
 import { type AuditedImages, auditedDataset, auditedFolder } from '../../audit/audited-images.js';
 import { findingKinds } from '../../audit/finding.js';
 import { openDataset } from '../../datasets/open.js';
+import { photosDataset } from '../../datasets/photos-dataset.js';
 import { buildDataset } from '../../experiment/build.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { setUpEngine } from '../../train/engine.js';
@@ -71,7 +72,7 @@ interface AuditCommand extends AuditFlags {
 async function runAudit({ photos, out, output, progress, ...flags }: AuditCommand): Promise<void> {
   const minSimilarity = flags.minSimilarity === undefined ? undefined : cosineOf(flags.minSimilarity);
   const threads = flags.threads === undefined ? undefined : wholeNumberOf('--threads', flags.threads);
-  const folder = out ?? `audit-${basename(resolve(photos)).replace(/\.csv$/i, '')}`;
+  const folder = out ?? `audit-${basename(resolve(photos)).replace(/\.(csv|tar|parquet)$/i, '')}`;
   requireWritableFolder('--out', folder);
   namingFlags(() => setUpEngine({ train: { device: flags.device, threads } }));
   const onWarning = (message: string) => void progress.write(`warning: ${message}\n`);
@@ -107,9 +108,12 @@ async function imagesOf(photos: string, onWarning: (message: string) => void): P
     const experiment = resolveExperiment(RunFolder.open(photos).experiment());
     return auditedDataset(await buildDataset(experiment, { onWarning }));
   }
-  if (!existsSync(photos))
-    throw new UserError(`${photos}: expected images, a CSV file or a run, it is not there`);
-  if (isFile(photos)) return auditedDataset(await openDataset('csv', { file: photos, onWarning }));
+  const { name } = await photosDataset(photos);
+  // Shards say themselves which of them is missing.
+  if (!existsSync(photos) && (name === 'csv' || name === 'folder'))
+    throw new UserError(`${photos}: expected images, shards, a CSV file or a run, it is not there`);
+  if (name === 'csv' || (name === 'folder' && isFile(photos)))
+    return auditedDataset(await openDataset('csv', { file: photos, onWarning }));
   const { leftOut, ...images } = await auditedFolder(photos);
   if (leftOut.files + leftOut.folders > 0) onWarning(`${photos}: ${leftOut}`);
   return images;

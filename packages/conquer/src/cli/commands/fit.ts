@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
 import { RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
+import { photosDataset } from '../../datasets/photos-dataset.js';
 import type { ExperimentInput } from '../../experiment/experiment.js';
 import { fit } from '../../fit/fit.js';
 import { fitOptions } from '../../fit/fit-options.js';
@@ -78,9 +79,14 @@ export function add(program: Command): undefined {
 
 async function runFit(photos: string, flags: FitFlags): Promise<void> {
   const out = process.stderr;
-  const csv = extname(photos).toLowerCase() === '.csv';
-  if (!existsSync(photos) || (csv && !statSync(photos).isFile()))
-    throw new UserError(`${photos}: expected a folder of photos or a CSV file, it is not there`);
+  const dataset = await photosDataset(photos);
+  const csv = dataset.name === 'csv';
+  // Shards say themselves which of them is missing.
+  if (
+    ['csv', 'folder'].includes(dataset.name) &&
+    (!existsSync(photos) || (csv && !statSync(photos).isFile()))
+  )
+    throw new UserError(`${photos}: expected a folder of photos, shards or a CSV file, it is not there`);
   const name = flags.name ?? `fit-${basename(resolve(photos), extname(photos))}`;
   requireNameOfRun(name);
   const path = join(flags.runsDir, name);
@@ -98,9 +104,7 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
     const report = await namingFlags(() =>
       fit(
         {
-          dataset: csv
-            ? { name: 'csv', file: photos, ...(flags.allowPartial && { allowPartial: true }) }
-            : { name: 'folder', folder: photos },
+          dataset: { ...dataset, ...(csv && flags.allowPartial && { allowPartial: true }) },
           model: modelNamed(flags.model, out),
           ...(flags.heads !== undefined && { heads: flags.heads.split(',') }),
           ...(flags.exclude !== undefined && { exclude: flags.exclude }),
@@ -133,7 +137,7 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
     if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else
       process.stdout.write(
-        `${fitTable(report)}\n${fitAdvice(report, { photos, csv, allowPartial: flags.allowPartial })}`,
+        `${fitTable(report)}\n${fitAdvice(report, { photos, dataset: dataset.name, allowPartial: flags.allowPartial })}`,
       );
   } catch (error) {
     if (error instanceof Interrupted) throw new Interrupted('stopped; the same command goes on where it was');

@@ -1,6 +1,7 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
 import { type Command, Option } from 'commander';
+import { folderOfImages } from '../../datasets/found-images.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import type { TestTimeOptions } from '../../models/test-time.js';
 import { isPretrained } from '../../models/weights/pretrained.js';
@@ -41,7 +42,7 @@ export function add(program: Command): undefined {
     .usage('[options] [run] <folder, CSV file or embeddings>')
     .argument(
       '<paths...>',
-      'images, in a folder or its subfolders, listed in a CSV file, or, for a --store, what conquer embed wrote; before it the run, instead of --model',
+      'images, in a folder or its subfolders, in .tar or .parquet shards, listed in a CSV file, or, for a --store, what conquer embed wrote; before it the run, instead of --model',
     );
   modelFlags(command)
     .option(
@@ -141,7 +142,7 @@ function folderOf(model: string): string {
 
 /** What is to be indexed. */
 interface Images {
-  /** A folder, or a CSV file. */
+  /** A folder, shards, or a CSV file. */
   path: string;
   isCsv: boolean;
   /** That paths are relative to. */
@@ -159,7 +160,7 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   const given = store?.kind === null ? store.place : command.file;
   const path = resolve(command.folder);
   const isCsv = path.toLowerCase().endsWith('.csv') && isFile(path);
-  const images = { path, isCsv, folder: isCsv ? dirname(path) : path };
+  const images = { path, isCsv, folder: isCsv ? dirname(path) : await folderOfImages(path) };
   const name = isCsv ? basename(path).slice(0, -4) : basename(path);
   const file = given ?? join(folderOf(run), `${name}.index`);
   if (given !== undefined) requireWritableFolder('--out', file);
@@ -224,7 +225,7 @@ type Indexed = IndexedFolder<AnyIndex> | IndexedItems<AnyIndex>;
 
 async function embeddedInto<Index extends AnyIndex>(
   model: TrainedModel,
-  { path, isCsv, folder }: Images,
+  { path, isCsv }: Images,
   previous: Index | null,
   { onBadImage, threads, progress }: IndexCommand,
 ): Promise<IndexedFolder<Index> | IndexedItems<Index>> {
@@ -235,7 +236,7 @@ async function embeddedInto<Index extends AnyIndex>(
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   };
-  return isCsv ? await indexCsv(model, path, options) : await indexFolder(model, folder, options);
+  return isCsv ? await indexCsv(model, path, options) : await indexFolder(model, path, options);
 }
 
 /** Gives an index what its model knows of similarities, and says where that it has fits no more. */
