@@ -16,7 +16,7 @@ import {
   usesDifficulty,
 } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
-import type { Experiment } from '../experiment/experiment.js';
+import type { Experiment, Parts } from '../experiment/experiment.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
@@ -39,6 +39,10 @@ export interface HeadTrainingOptions {
   kept: KeptFeatures;
   network: AbsentNetwork;
   train: LabelledPhotos;
+  /** What the experiment's names mean; default those of the program. */
+  parts?: Parts | undefined;
+  /** Told of each division. */
+  onDivision?: ((division: Division) => void) | undefined;
   /** Told after each epoch, counted from 0; true ends the training. */
   onEpoch?: (epoch: number, model: EmbeddingModel) => boolean;
   /** Told of each epoch's steps. */
@@ -53,13 +57,17 @@ export interface HeadTrainingOptions {
  * @throws Interrupted after `signal` was aborted
  */
 export async function trainHead(options: HeadTrainingOptions): Promise<EmbeddingModel> {
-  const { experiment, network, train, onEpoch, onSteps, signal } = options;
+  const { experiment, network, train, parts: named, onDivision, onEpoch, onSteps, signal } = options;
   const generators = {
     generator: new Generator(experiment.train.seed),
     dropoutGenerator: new Generator(experiment.train.seed),
   };
   const random = new Random(experiment.train.seed);
-  const builder: Builder = { own: { backbone: new KeptBackbone(network) }, onWarning: () => {} };
+  const builder: Builder = {
+    own: { backbone: new KeptBackbone(network) },
+    ...(named && { parts: named }),
+    onWarning: () => {},
+  };
   const model = buildNetwork(experiment, generators, builder);
   const numClasses = train.labels.reduce((most, label) => Math.max(most, label + 1), 0);
   try {
@@ -82,12 +90,14 @@ export async function trainHead(options: HeadTrainingOptions): Promise<Embedding
       difficulty?.startEpoch();
       if (plan.redivide) {
         division = redivided(options, model, { plan, division, epoch, random });
+        onDivision?.(division);
         if (model.setNumLearners(division.numClusters)) {
           optimizer.replaceMasks();
           average?.follow();
         }
       }
       if (plan.fullEmbedding) optimizer.removeMasks();
+      optimizer.freeze('masks', experiment.divide.freezeMasksWithOneLearner && model.numLearners === 1);
       const shared = plan.fullEmbedding ? undivided(train.labels) : division;
       const learners = Array.from({ length: shared.numClusters }, (_, k) =>
         batchesOf(shared, k, (indices) => sampler(indices, train.labels, random)),

@@ -149,3 +149,23 @@ it('is a module whose masks load from a state dict', () => {
   using fewer = new LearnerMasks(4);
   expect(() => fewer.loadStateDict(source.stateDict())).toThrow(/masks\.1/);
 });
+
+describe('nested masks', () => {
+  it('have the first shares of the dimensions, one more for each learner, and do not learn', () => {
+    using masks = new LearnerMasks(7, { kind: 'nested', numLearners: 4 });
+    const four = [
+      [1, 1, 0, 0, 0, 0, 0],
+      [1, 1, 1, 1, 0, 0, 0],
+      [1, 1, 1, 1, 1, 0, 0],
+      [1, 1, 1, 1, 1, 1, 1],
+    ];
+    expect(numbers(masks)).toEqual(four);
+    expect(masks.parameters()).toEqual([]);
+    masks.halve();
+    expect(numbers(masks)).toEqual([four[1], four[3]]);
+    masks.double();
+    expect(numbers(masks)).toEqual(four);
+    expect(() => masks.double()).toThrow('nested masks cannot be split among 8 learners');
+    expect(() => new LearnerMasks(3, { kind: 'nested', initialisation: 'normal' })).toThrow(/learned masks/);
+  });
+});

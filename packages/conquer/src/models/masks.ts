@@ -7,13 +7,15 @@ import { withDefaultsAt } from '../part.js';
 /** What the learners' masks are like. */
 export const maskOptions = z.strictObject({
   kind: z
-    .enum(['learned', 'fixed'])
+    .enum(['learned', 'fixed', 'nested'])
     .default('learned')
-    .describe('masks of the learners: trained with the network, or a share of the dimensions for each'),
+    .describe(
+      'masks of the learners: trained with the network, a share of the dimensions for each, or nested: the first share for the first learner, the first two for the second, …, so that a prefix is a smaller embedding',
+    ),
   initialisation: z
     .enum(['ones', 'normal'])
     .default('ones')
-    .describe('first mask: ones, or drawn from N(0.9, 0.7); fixed masks are ones'),
+    .describe('first mask: ones, or drawn from N(0.9, 0.7); fixed and nested masks are ones'),
   relu: z.boolean().default(true).describe('count negative mask entries as 0'),
 });
 
@@ -29,18 +31,18 @@ export type MaskSum = 'sum' | 'sum-l1';
 
 /**
  * One mask over the embedding's dimensions for each learner (Sanakoyeu et al., arXiv 2109.04003, section 3.3).
- * Learned masks are parameters, fixed ones buffers; both are named masks.0, masks.1, ... in state dicts.
+ * Learned masks are parameters, fixed and nested ones buffers; all are named masks.0, masks.1, ... in state dicts.
  */
 export class LearnerMasks extends nn.Module {
-  readonly kind: 'learned' | 'fixed';
+  readonly kind: z.output<typeof maskOptions>['kind'];
   readonly relu: boolean;
   /** As stored, before the ReLU: one (D) for each learner. Replaced by double() and halve(). */
   masks: Tensor[];
 
   /**
    * @param embeddingDim D
-   * @throws UserError for fixed masks that are to be drawn, a number of learners that is no power of two, or
-   *   more learners than fixed masks have dimensions
+   * @throws UserError for fixed or nested masks that are to be drawn, a number of learners that is no power of two, or
+   *   more learners than such masks have dimensions
    */
   constructor(
     readonly embeddingDim: number,
@@ -49,10 +51,10 @@ export class LearnerMasks extends nn.Module {
     super();
     const { numLearners = 1, generator, ...given } = options;
     const { kind, initialisation, relu } = withDefaultsAt('masks', maskOptions, given);
-    if (kind === 'fixed' && initialisation !== 'ones') {
+    if (kind !== 'learned' && initialisation !== 'ones') {
       throw new OptionError(
         'masks.initialisation',
-        `fixed masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,
+        `${kind} masks are ones and zeros: initialisation '${initialisation}' needs learned masks`,
       );
     }
     requirePowerOfTwo(numLearners);
@@ -107,24 +109,26 @@ export class LearnerMasks extends nn.Module {
 
   /**
    * Doubles the learners: learner i becomes 2i and 2i + 1. A learned mask is copied to both; a fixed one gives
-   * the first half of its ones to the first and the rest to the second. The old tensors are disposed: hand the
+   * the first half of its ones to the first and the rest to the second; nested ones are those of so many learners. The old tensors are disposed: hand the
    * new ones to the optimiser (TrainingOptimizer.replaceMasks).
    *
-   * @throws UserError when a fixed mask has a single dimension left
+   * @throws UserError when a fixed or nested mask has a single dimension left
    */
   double(): void {
     const { kind, embeddingDim, numLearners } = this;
-    if (kind === 'fixed' && 2 * numLearners > embeddingDim) {
+    if (kind !== 'learned' && 2 * numLearners > embeddingDim) {
       throw new UserError(
-        `fixed masks cannot be split among ${2 * numLearners} learners: the embedding has ${embeddingDim} dimensions only`,
+        `${kind} masks cannot be split among ${2 * numLearners} learners: the embedding has ${embeddingDim} dimensions only`,
       );
     }
     const parents = this.masks;
     this.masks = noGrad(() =>
-      parents.flatMap((mask) =>
-        kind === 'fixed'
-          ? halves(mask).map((half) => this.own(half))
-          : [this.own(mask.clone()), this.own(mask.clone())],
+      parents.flatMap((mask, i) =>
+        kind === 'nested'
+          ? [2 * i, 2 * i + 1].map((k) => this.own(this.nested(k, 2 * numLearners, mask)))
+          : kind === 'fixed'
+            ? halves(mask).map((half) => this.own(half))
+            : [this.own(mask.clone()), this.own(mask.clone())],
       ),
     );
     for (const mask of parents) mask.dispose();
@@ -132,7 +136,7 @@ export class LearnerMasks extends nn.Module {
 
   /**
    * Halves the learners, the reverse of double(): learners 2i and 2i + 1 become i. A learned mask is the mean of the
-   * two, a fixed one has the ones of both. The old tensors are disposed.
+   * two, a fixed one has the ones of both, a nested one those of so many learners. The old tensors are disposed.
    *
    * @throws UserError when there is one learner only
    */
@@ -142,7 +146,9 @@ export class LearnerMasks extends nn.Module {
     this.masks = noGrad(() =>
       Array.from({ length: children.length / 2 }, (_, i) =>
         scope(() => {
-          const sum = (children[2 * i] as Tensor).add(children[2 * i + 1] as Tensor);
+          const first = children[2 * i] as Tensor;
+          if (this.kind === 'nested') return this.own(this.nested(i, children.length / 2, first));
+          const sum = first.add(children[2 * i + 1] as Tensor);
           return this.own(this.kind === 'fixed' ? sum : sum.div(2));
         }),
       ),
@@ -150,8 +156,18 @@ export class LearnerMasks extends nn.Module {
     for (const mask of children) mask.dispose();
   }
 
+  /** Of learner `k` of so many: ones on the first share of k + 1, on the device of `like`. */
+  private nested(k: number, learners: number, { dtype, device }: Tensor): Tensor {
+    const { embeddingDim } = this;
+    const ones = Math.round(((k + 1) * embeddingDim) / learners);
+    return tensor(
+      Float64Array.from({ length: embeddingDim }, (_, d) => Number(d < ones)),
+      { dtype, device },
+    );
+  }
+
   private own(mask: Tensor): Tensor {
-    return this.kind === 'fixed' ? nn.buffer(mask) : nn.parameter(mask);
+    return this.kind === 'learned' ? nn.parameter(mask) : nn.buffer(mask);
   }
 }
 

@@ -1,0 +1,24 @@
+// A cell of a peer, by its own code in Python. `node board/cells/peer.mjs FOLDER`.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { splitOf } from '../data.mjs';
+import { machine, othersHeld, PYTHON, ROOT, readJson, writeJson } from '../places.mjs';
+import { startFile } from './network.mjs';
+
+const [folder] = process.argv.slice(2);
+const file = join(folder, 'cell.json');
+const cell = readJson(file);
+const before = machine();
+const { csv, search } = await splitOf(cell.set, cell.seed);
+const settings = {
+  ...cell.settings,
+  ...(cell.settings.network === 'resnet18' && { startFile: startFile(cell.seed) }),
+};
+writeJson(file, { ...cell, settings, csv: cell.search ? search : csv });
+const { status, stderr, error } = spawnSync(PYTHON, [join(ROOT, 'board/peers/pml.py'), folder], {
+  encoding: 'utf8',
+});
+if (status !== 0) throw error ?? new Error(stderr.trim().split('\n').at(-1));
+const result = readJson(join(folder, 'result.json'));
+const others = othersHeld(before, result.seconds, result.processorSeconds);
+writeJson(join(folder, 'result.json'), { ...result, machine: before, others });

@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest';
+import { page, secondsTo, within } from './page.mjs';
+import { miniature, plan } from './plan.mjs';
+
+const machine = { cpu: 'a processor', cores: 2, date: '2026-01-01' };
+/** A result of a kept cell whose MAP@R is `quality`, after a start at `start`. */
+const result = (cell, quality, start = 0.3) => ({
+  ...{ cell, machine, others: 0, seconds: 10, steps: 1000, memory: 2 ** 30 },
+  scores: { 'R@1': 0.9, 'MAP@R': quality },
+  curve: [
+    { seconds: 4, steps: 400, 'MAP@R': start, start: true },
+    { seconds: 10, steps: 1000, 'R@1': 0.9, 'MAP@R': quality },
+  ],
+});
+const pageOf = (quality, options = {}) =>
+  page(plan, {
+    resultOf: (cell) => {
+      const found = quality(cell);
+      return found === null ? null : result(cell, found, options.startOf?.(cell));
+    },
+    ...options,
+  });
+
+it('says by how much a variant is above, paired by seed, and which cells were not run', () => {
+  const text = pageOf(({ id, seed }) => {
+    if (!id.startsWith('kept/stamps/') || seed > 2) return null;
+    const variant = id.split('/')[2];
+    if (variant === 'one') return seed / 10;
+    return variant === 'four' ? seed / 10 + 0.01 * seed : null;
+  });
+  expect(text).toMatch(/\| one learner \| 2 \| 90\.0 ± 0\.0 \| 15\.0 ± 5\.0 \| {2}\| {2}\| 1000 \| 10 \|/);
+  expect(text).toMatch(/\| 4 learners, learned .* \| 2 \| .* \| \+1\.50 ± 0\.50 \(p 0\.205\) \| {2}\|/);
+  expect(text).toContain(
+    'above one by more than the standard error of the paired difference on stamps, below on none, of 1 set.',
+  );
+  expect(text).toContain('- `kept/stamps/one`: 3, 4, 5');
+  expect(text).toContain('- `kept/emoji/one`: 1, 2, 3, 4, 5');
+  expect(text).not.toContain('Not of one start');
+  expect(text).toContain(`${plan.length - 4} of ${plan.length} cells`);
+});
+
+it('says where variants of a seed did not begin alike, and what failed', () => {
+  const some = ({ id }) => (/^kept\/stamps\/(one|four)\/1$/.test(id) ? 0.5 : null);
+  const startOf = ({ id }) => (id.includes('/one/') ? 0.3 : 0.31);
+  const failures = new Map([['kept/stamps/two/1', 'Error: no room']]);
+  const text = pageOf(some, { startOf, failures });
+  expect(text).toContain('**Not of one start: stamps, seed 1.**');
+  expect(text).toContain('- `kept/stamps/two`: 1 (failed: Error: no room), 2');
+});
+
+it('reads a curve at a budget, and how soon it is as good', () => {
+  const curve = [10, 50, 61, 120].map((seconds, at) => ({ seconds, 'MAP@R': (at + 1) / 10 }));
+  expect(within(curve, 60)['MAP@R']).toBe(0.3);
+  expect(within(curve, 55)['MAP@R']).toBe(0.2);
+  expect(within(curve, 300)).toBe(null);
+  expect([secondsTo(curve, 0.25), secondsTo(curve, 0.5)]).toEqual([61, null]);
+});
+
+it.each([
+  ['the plan', plan],
+  ['the miniature', miniature],
+])('%s names each cell once, and what a cell needs before it', (_, cells) => {
+  const seen = new Set();
+  for (const { id, needs = [] } of cells) {
+    expect(seen.has(id), id).toBe(false);
+    for (const need of needs) expect(seen.has(need), `${id} needs ${need}`).toBe(true);
+    seen.add(id);
+  }
+});

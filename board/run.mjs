@@ -1,0 +1,99 @@
+// npm run board: runs cells of the plan that have no result yet, each in a process of its own, and writes docs/board.md of all that have one.
+//   -- --cells PATTERN   those whose id has it (a regular expression)
+//   -- --minutes N       as many as fit; without it and without --all, none: only the page is written
+//   -- --all             all of them
+//   -- --list            what there is to run, and how long it takes about
+//   -- --miniature       cells of seconds instead of the plan's, and the page into the board's folder
+// What is kept lies in $BOARD (beside the repository where it is not set); $PYTHON has pytorch-metric-learning. A cell that is killed goes on, or begins
+// anew, the next time.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { page } from './page.mjs';
+import { BOARD, folderOf, ROOT, resultOf, writeJson } from './places.mjs';
+import { miniature, plan } from './plan.mjs';
+
+const { values } = parseArgs({
+  options: {
+    cells: { type: 'string', default: '' },
+    minutes: { type: 'string' },
+    all: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    miniature: { type: 'boolean', default: false },
+  },
+});
+const cells = values.miniature ? miniature : plan;
+const byId = new Map(cells.map((cell) => [cell.id, cell]));
+
+/** A cell with what the cells that it needs have found; null where one of them has no result. */
+export function settled(cell) {
+  const results = (cell.needs ?? []).map((id) => resultOf(byId.get(id)));
+  if (results.some((result) => result === null)) return null;
+  if (cell.bestOf === undefined) return cell;
+  const best = results.reduce((one, other) => (other.scores['MAP@R'] > one.scores['MAP@R'] ? other : one));
+  const { startFile: _, ...settings } = best.cell.settings;
+  return { ...cell, settings };
+}
+
+let child = null;
+async function runCell(cell) {
+  const folder = folderOf(cell);
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(join(folder, 'cell.json'))) writeJson(join(folder, 'cell.json'), cell);
+  rmSync(join(folder, 'failed.txt'), { force: true });
+  let said = '';
+  child = spawn(process.execPath, [join(ROOT, 'board/cells', `${cell.script}.mjs`), folder], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said = (said + text).slice(-4000);
+  });
+  const code = await new Promise((done) => child.on('close', done));
+  if (code === 0) return null;
+  const line =
+    said.split('\n').findLast((text) => /^(\w*Error|conquer):/.test(text)) ??
+    `its process ended with ${code ?? 'a signal'}`;
+  writeFileSync(join(folder, 'failed.txt'), `${line}\n`);
+  return line;
+}
+
+const chosen = cells.filter(({ id }) => new RegExp(values.cells).test(id));
+const left = () => chosen.filter((cell) => resultOf(cell) === null);
+if (values.list) {
+  for (const cell of chosen)
+    console.log(`${resultOf(cell) ? 'done' : '    '}  ${cell.id}  about ${cell.minutesAbout} min`);
+  console.log(
+    `${left().length} of ${chosen.length} to run: about ${(left().reduce((sum, { minutesAbout }) => sum + minutesAbout, 0) / 60).toFixed(1)} h`,
+  );
+} else {
+  const until =
+    performance.now() + 60_000 * (values.all ? Number.POSITIVE_INFINITY : Number(values.minutes ?? 0));
+  let stopped = false;
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => {
+      stopped = true;
+      child?.kill('SIGTERM');
+    });
+  for (const cell of left()) {
+    if (stopped) break;
+    if (performance.now() + 60_000 * cell.minutesAbout > until) continue;
+    const whole = settled(cell);
+    if (whole === null) continue;
+    const began = performance.now();
+    const problem = await runCell(whole);
+    const took = `${((performance.now() - began) / 1000).toFixed(0)} s`;
+    console.log(`${cell.id}: ${problem ?? took}`);
+  }
+  const file = values.miniature ? join(BOARD, 'board.md') : join(ROOT, 'docs/board.md');
+  const failures = new Map(
+    cells.map((cell) => [cell.id, failureOf(cell)]).filter(([, failure]) => failure !== null),
+  );
+  writeFileSync(file, page(cells, { resultOf, failures }));
+  console.log(file);
+}
+
+function failureOf(cell) {
+  const file = join(folderOf(cell), 'failed.txt');
+  return existsSync(file) && resultOf(cell) === null ? readFileSync(file, 'utf8').trim() : null;
+}

@@ -1,0 +1,51 @@
+// What is compared in division: one factor at a time from four learners, learned masks, by images, redivided.
+
+const four = { divide: { numLearners: 4 } };
+
+/** An experiment's fields over the base of a cell; `joined`: how the trained learners become one embedding. */
+export const variants = {
+  one: { what: 'one learner', experiment: { divide: { numLearners: 1 } } },
+  two: { what: '2 learners', experiment: { divide: { numLearners: 2 } } },
+  four: { what: '4 learners, learned masks, by images, redivided', experiment: four },
+  eight: { what: '8 learners', experiment: { divide: { numLearners: 8 } } },
+  sixteen: { what: '16 learners', experiment: { divide: { numLearners: 16 } } },
+  fixed: { what: '4, fixed masks', experiment: { ...four, model: { masks: { kind: 'fixed' } } } },
+  unmasked: {
+    what: '4, no masks',
+    // They stay the ones that they begin as.
+    experiment: { divide: { numLearners: 4, maskLambda: 0 }, optimize: { maskLearningRateMultiplier: 0 } },
+  },
+  classes: { what: '4, whole classes', experiment: { divide: { numLearners: 4, clusterBy: 'class' } } },
+  once: { what: '4, divided once', experiment: { divide: { numLearners: 4, modEpoch: 100_000 } } },
+  longer: {
+    what: 'one learner, as long as 4 took',
+    like: 'four',
+    experiment: { divide: { numLearners: 1 } },
+  },
+};
+
+/** Division of today, on kept features. Each beside its control: the same without division. */
+export const today = {
+  adapters: {
+    what: '4 learners, each an adapter of its own and a quarter of the dimensions',
+    control: 'adapters-alone',
+    experiment: { ...four, model: { masks: { kind: 'fixed' }, head: { name: 'adapters', branches: 4 } } },
+  },
+  'adapters-alone': {
+    what: 'the same head, one learner',
+    experiment: { divide: { numLearners: 1 }, model: { head: { name: 'adapters', branches: 4 } } },
+  },
+  distilled: {
+    what: '4 learners, fixed masks; their relations distilled into one embedding in the last quarter of the steps',
+    control: 'one',
+    distilled: true,
+    experiment: { ...four, model: { masks: { kind: 'fixed' } } },
+  },
+  nested: {
+    what: '4 learners, nested masks: a prefix of the learners is a smaller embedding',
+    control: 'one',
+    experiment: { ...four, model: { masks: { kind: 'nested' } } },
+  },
+};
+
+export const variantOf = (name) => variants[name] ?? today[name];
