@@ -70,6 +70,33 @@ export const rows = [
     args: ['--arch', 'resnet18', '--batch', '80', '--size', '64', '--learners', '32', '--bn', 'trained'],
     limit: { flops: 80 * STEP * RESNET18_64, what: 'convolutions, three products each' },
   },
+  // For CPUs with instructions for bfloat16: without, both sides are several times slower than in float32.
+  ...[
+    ['step-resnet50-bf16', 'resnet50', 8, 224, 8, 'frozen', 0.85],
+    ['step-resnet18-bf16', 'resnet18', 80, 64, 32, 'trained', 0.8],
+    ['step-vit-small-bf16', VIT_STEP[1], 8, 224, 8, 'frozen', 0.85],
+  ].map(([name, arch, batch, size, learners, bn, bar]) => ({
+    name,
+    work: `training step in bfloat16, ${arch}, batch ${batch}, ${size} px, against autocast, channels_last and fused Adam; ${TODAY}`,
+    bar,
+    side: 'step',
+    args: [
+      '--arch',
+      arch,
+      '--batch',
+      `${batch}`,
+      '--size',
+      `${size}`,
+      '--learners',
+      `${learners}`,
+      '--bn',
+      bn,
+      '--precision',
+      'bfloat16',
+    ],
+    peerArgs: ['--layout', 'channels_last', '--fused', 'yes'],
+    needs: TODAY,
+  })),
   {
     name: 'mask-loss',
     work: 'mask orthogonality loss and its gradient, 32 learners × 512, against a loop over pairs',

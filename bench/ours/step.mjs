@@ -1,5 +1,6 @@
 // One training step: forward, metric loss on mined tuples, mask loss, backward, Adam.
 import {
+  ActivationCheckpoints,
   createModel,
   DistanceWeightedMiner,
   MarginLoss,
@@ -14,9 +15,10 @@ import {
   setFlushDenormal,
   useDeterministicAlgorithms,
 } from '../../packages/torch/dist/index.js';
-import { serve, sideArguments } from './side.mjs';
+import { peakMemory, processorSeconds, serve, sideArguments } from './side.mjs';
 
 const { arch, batch, size, learners, bn, device = 'cpu', steps = '1', deterministic } = sideArguments();
+const { precision = 'float32', checkpointing } = sideArguments();
 const numLearners = Number(learners);
 const IMAGES_PER_CLASS = 4;
 
@@ -35,7 +37,9 @@ const model = createModel(arch, {
 const loss = new MarginLoss().to({ device });
 const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-5, weightDecay: 1e-4 });
 const miner = new DistanceWeightedMiner({ random: new Random(1), loss });
-const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01 });
+model.backbone.precision = precision;
+const embedder = checkpointing === 'yes' ? new ActivationCheckpoints(model, new Generator(2)) : null;
+const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01, embedder });
 const images = randn([Number(batch), 3, Number(size), Number(size)], { generator }).to({ device });
 const labels = Int32Array.from({ length: Number(batch) }, (_, i) => Math.floor(i / IMAGES_PER_CLASS));
 model.train();
@@ -49,8 +53,10 @@ const run = () => {
 
 await serve(() => {
   const start = performance.now();
+  const before = processorSeconds();
   for (let i = 0; i < Number(steps); i++) run();
   // A card works on after the last call has returned.
   scope(() => model.masks[0].detach().sum().item());
-  return { seconds: (performance.now() - start) / 1000 / Number(steps) };
+  const seconds = (performance.now() - start) / 1000 / Number(steps);
+  return { seconds, processor: (processorSeconds() - before) / Number(steps), peak: peakMemory() };
 });

@@ -8,12 +8,17 @@ import time
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from margin import margin_loss
 from masks import mask_loss_loop, mask_loss_matrix
 from mining import DistanceWeighted
-from side import serve, side_arguments
+from side import peak_memory, serve, side_arguments
 from torch import nn
+
+try:
+    import torchvision
+except RuntimeError:  # its operators are of another build of torch: see timm_alone
+    import timm_alone  # noqa: F401
+    import torchvision
 
 IMAGES_PER_CLASS = 4
 
@@ -22,14 +27,22 @@ batch, size = int(arguments["batch"]), int(arguments["size"])
 learners = int(arguments["learners"])
 device = arguments.get("device", "cpu")
 steps = int(arguments.get("steps", "1"))
+half = arguments.get("precision") == "bfloat16"
+channels_last = arguments.get("layout") == "channels_last"
 loops = arguments.get("write", "matrix") == "loops"
 frozen = arguments["bn"] == "frozen"
 
 torch.manual_seed(1)
 torch.set_flush_denormal(True)
-backbone = getattr(torchvision.models, arguments["arch"])(weights=None)
-embedding = nn.Linear(backbone.fc.in_features, 512)
-backbone.fc = nn.Identity()
+if hasattr(torchvision.models, arguments["arch"]):
+    backbone = getattr(torchvision.models, arguments["arch"])(weights=None)
+    embedding = nn.Linear(backbone.fc.in_features, 512)
+    backbone.fc = nn.Identity()
+else:
+    from timm_alone import timm
+
+    backbone = timm.create_model(arguments["arch"], pretrained=False, num_classes=0)
+    embedding = nn.Linear(backbone.num_features, 512)
 masks = nn.ParameterList([nn.Parameter(0.9 + 0.7 * torch.randn(512)) for _ in range(learners)])
 for module in (backbone, embedding, masks):
     module.to(device)
@@ -43,10 +56,14 @@ optimizer = torch.optim.Adam(
     [{"params": parameters, "weight_decay": 1e-4}, {"params": masks.parameters()}],
     lr=1e-5,
     foreach=arguments.get("foreach", "no") == "yes",
+    **({"fused": True} if arguments.get("fused") == "yes" else {}),
 )
 miner = DistanceWeighted(loops=loops)
 mask_loss = mask_loss_loop if loops else mask_loss_matrix
 images = torch.randn(batch, 3, size, size).to(device)
+if channels_last:
+    backbone.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
 labels = torch.arange(batch, device=device) // IMAGES_PER_CLASS
 learner = 0
 
@@ -54,7 +71,9 @@ learner = 0
 def step():
     global learner
     mask = F.relu(masks[learner])
-    embeddings = F.normalize(embedding(backbone(images)) * mask)
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+        rows = embedding(backbone(images))
+    embeddings = F.normalize(rows.float() * mask)
     metric_loss = margin_loss(embeddings, miner(embeddings.detach(), labels))
     loss = metric_loss + 0.01 * mask_loss(list(masks))
     optimizer.zero_grad(set_to_none=True)
@@ -64,12 +83,16 @@ def step():
 
 
 def work():
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
     if device != "cpu":
         torch.cuda.synchronize()
-    return {"seconds": (time.perf_counter() - start) / steps}
+    return {
+        "seconds": (time.perf_counter() - start) / steps,
+        "processor": (time.process_time() - processor) / steps,
+        "peak": peak_memory(),
+    }
 
 
 if __name__ == "__main__":

@@ -219,6 +219,7 @@ export { nearestNeighbours } from './neighbours/nearest.js';
 export { pairwiseDistances } from './neighbours/pairwise.js';
 export { type Ball, ballDistances, toPoincareBall } from './neighbours/poincare.js';
 export { PreparedGallery } from './neighbours/prepared-gallery.js';
+export { ActivationCheckpoints } from './optimize/activation-checkpoints.js';
 export { type BatchEmbedder, type EmbeddedBatch, embedWhole } from './optimize/batch-embedder.js';
 export { GradientCache } from './optimize/gradient-cache.js';
 export { ModelAverage } from './optimize/model-average.js';

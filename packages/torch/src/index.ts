@@ -8,6 +8,7 @@ export { autocast, autocastDtype, enableGrad, grad, gradEnabled, noGrad } from '
 export type { TypedArray } from './binding.js';
 export { buildBinding, findBindings } from './build.js';
 export { CentroidBounds } from './centroid-bounds.js';
+export { Checkpoints, checkpoint } from './checkpoint.js';
 export {
   arange,
   cat,

@@ -2,6 +2,7 @@ import type { Generator } from '@conquer-dml/torch';
 import { CrossBatchMemory } from '../losses/cross-batch-memory.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
+import { ActivationCheckpoints } from '../optimize/activation-checkpoints.js';
 import type { BatchEmbedder } from '../optimize/batch-embedder.js';
 import { GradientCache } from '../optimize/gradient-cache.js';
 import { MomentumEncoder } from '../optimize/momentum-encoder.js';
@@ -23,7 +24,7 @@ export interface LargeBatches {
 
 /**
  * @param dropout draws all that the network leaves out by chance
- * @throws OptionError for a loss that a memory is of no use to, a memory smaller than a batch, BatchNorm that trains
+ * @throws OptionError for a loss that a memory is of no use to, a memory smaller than a batch, BatchNorm that trains, a backbone without blocks
  */
 export function buildLargeBatches(
   { train, data }: Experiment,
@@ -31,9 +32,10 @@ export function buildLargeBatches(
   loss: Loss,
   dropout: Generator,
 ): LargeBatches {
-  const { crossBatchMemory, gradientCache, accumulate } = train;
+  const { crossBatchMemory, gradientCache, activationCheckpointing, accumulate } = train;
   const chunk = gradientCache?.chunk ?? null;
-  const embedder = chunk === null ? null : new GradientCache(model, chunk, dropout);
+  const whole = activationCheckpointing ? new ActivationCheckpoints(model, dropout) : undefined;
+  const embedder = chunk === null ? (whole ?? null) : new GradientCache(model, chunk, dropout, whole);
   const memory = crossBatchMemory && memoryFor(crossBatchMemory, data.batchSize, loss);
   const momentum = crossBatchMemory?.momentum ?? null;
   const encoder = momentum === null ? null : new MomentumEncoder(model, momentum, chunk);

@@ -217,6 +217,12 @@ const schemaOf = (parts: Parts) =>
           .describe(
             'take a batch through the network in chunks, twice, with the gradients of the whole; null: at once',
           ),
+        activationCheckpointing: z
+          .boolean()
+          .default(false)
+          .describe(
+            'keep of each block of the backbone only what goes in, and compute its inside again on the way back: less memory for a second forward pass',
+          ),
         accumulate: z
           .int()
           .min(1)

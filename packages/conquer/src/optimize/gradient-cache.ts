@@ -3,7 +3,6 @@ import { z } from 'zod';
 import type { BatchImages } from '../batch-images.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { OptionError } from '../option-error.js';
-import { inSinglePrecision } from '../precision.js';
 import { type BatchEmbedder, type EmbeddedBatch, embedWhole } from './batch-embedder.js';
 
 export const gradientCacheOptions = z.strictObject({
@@ -25,33 +24,34 @@ export class GradientCache implements BatchEmbedder {
   /**
    * @param chunk images
    * @param dropout draws all that the network leaves out by chance
+   * @param within how a chunk goes through for its gradients; default: at once
    * @throws OptionError for a network with BatchNorm that trains: its statistics would need all chunks at once
    */
   constructor(
     private readonly model: EmbeddingModel,
     private readonly chunk: number,
     private readonly dropout: Generator,
+    private readonly within: BatchEmbedder = { embed: (images) => embedWhole(model, images) },
   ) {
     refuseBatchNorm(model);
   }
 
   embed(images: BatchImages): EmbeddedBatch {
-    const { model, dropout, chunk } = this;
+    const { model, dropout, chunk, within } = this;
     const size = images.shape[0]!;
-    if (size <= chunk) return embedWhole(model, images);
+    if (size <= chunk) return within.embed(images);
     const parts = Array.from({ length: Math.ceil(size / chunk) }, (_, i) => ({
       from: i * chunk,
       count: Math.min(chunk, size - i * chunk),
       drawnFrom: null as Uint8Array | null,
     }));
-    const rowsOf = ({ from, count }: { from: number; count: number }) =>
-      scope(() => inSinglePrecision(model.unmasked(images.narrow(0, from, count))));
+    const imagesOf = ({ from, count }: { from: number; count: number }) => images.narrow(0, from, count);
     const rows = noGrad(() =>
       scope(() =>
         cat(
           parts.map((part) => {
             part.drawnFrom = dropout.state();
-            return rowsOf(part);
+            return scope(() => embedWhole(model, imagesOf(part)).rows);
           }),
         ),
       ),
@@ -66,7 +66,8 @@ export class GradientCache implements BatchEmbedder {
         for (const part of parts) {
           scope(() => {
             dropout.setState(part.drawnFrom!);
-            rowsOf(part).backward(grad.narrow(0, part.from, part.count));
+            const { rows, backward } = within.embed(imagesOf(part));
+            backward(rows.mul(grad.narrow(0, part.from, part.count)).sum());
           });
         }
         dropout.setState(goesOnFrom);

@@ -216,6 +216,7 @@ describe('the flags that there were', () => {
 /** Flags since then, but for those of the options of parts, whose names follow from the part's. */
 const since: string[] = [
   'accumulate',
+  'activation-checkpointing',
   'chunk',
   'clip-norm',
   'drop-path',

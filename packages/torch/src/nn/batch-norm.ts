@@ -1,4 +1,5 @@
 import { noGrad } from '../autograd.js';
+import { isRecomputing } from '../checkpoint.js';
 import { ones, zeros } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { batchNorm } from '../functional.js';
@@ -73,8 +74,11 @@ export class BatchNorm2d extends Module {
     }
     const { weight, bias, eps } = this;
     const training = this.training && !this.frozen;
-    if (training) noGrad(() => this.numBatchesTracked.add_(1));
-    const momentum = this.momentum ?? (training ? 1 / this.numBatchesTracked.item() : 0);
-    return batchNorm(x, this.runningMean, this.runningVar, { weight, bias, training, momentum, eps });
+    // A batch that goes through a second time, for its gradients, is in the running statistics already.
+    const counts = training && !isRecomputing();
+    if (counts) noGrad(() => this.numBatchesTracked.add_(1));
+    const momentum = this.momentum ?? (counts ? 1 / this.numBatchesTracked.item() : 0);
+    const [mean, variance] = training && !counts ? [null, null] : [this.runningMean, this.runningVar];
+    return batchNorm(x, mean, variance, { weight, bias, training, momentum, eps });
   }
 }

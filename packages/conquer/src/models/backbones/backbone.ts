@@ -98,6 +98,9 @@ export abstract class Backbone extends nn.Module {
    */
   readonly smallestSide: number = 1;
 
+  /** Whether it runs its blocks by checkpoint(), so that their insides need not be kept for backward. */
+  readonly checkpointsBlocks: boolean = false;
+
   /** What its convolutions and products are computed in; may be set at any time. Its features are float32. */
   precision: Precision = 'float32';
 

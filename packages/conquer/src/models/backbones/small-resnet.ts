@@ -69,6 +69,7 @@ export interface SmallResNetOptions extends SmallResNetShape, Partial<BackboneCo
  * names and initialisation follow torchvision's ResNets (layer1, layer2, ...).
  */
 export class SmallResNet extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly name = 'small-resnet';
   readonly featureSize: number;
   readonly input: InputFormat;

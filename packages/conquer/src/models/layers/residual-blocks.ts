@@ -1,4 +1,4 @@
-import { aten, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, checkpoint, type Generator, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { LayerOptions } from './layer-options.js';
 
 export interface BlockOptions extends LayerOptions {
@@ -149,7 +149,7 @@ export function inLayoutFor(images: Tensor, dropsPath: boolean, network: (x: Ten
 export function runStage(blocks: readonly nn.Layer[], x: Tensor): Tensor {
   let current = x;
   for (const block of blocks) {
-    const next = block.forward(current);
+    const next = checkpoint(block, (each) => block.forward(each), current);
     if (current !== x) current.dispose();
     current = next;
   }

@@ -147,6 +147,7 @@ class Head extends nn.Module {
 
 /** ConvNeXt and ConvNeXt V2 without the classifier, in timm's names. Its feature is a vector: the mean of the map, normalised. */
 export class ConvNeXt extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.fc.'];
   override readonly namings: readonly Naming[] = convnextNamings;

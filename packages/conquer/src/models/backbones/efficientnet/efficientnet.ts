@@ -49,6 +49,7 @@ class Stage extends nn.Sequential {
 
 /** What EfficientNets and MobileNets have in common: a stem, and stages of inverted residuals. In timm's names. */
 abstract class MobileBackbone extends Backbone {
+  override readonly checkpointsBlocks = true;
   abstract override readonly featureSize: number;
   readonly classifierPrefixes = ['classifier.', '_fc.'];
   override readonly namings: readonly Naming[];

@@ -1,4 +1,4 @@
-import { cat, empty, F, nn, scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { cat, checkpoint, empty, F, nn, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import type { InputFormat } from '../../input-format.js';
 import { joinHeads, splitHeads } from '../../layers/attention.js';
 import { AttentionPool } from '../../layers/attention-pool.js';
@@ -122,6 +122,7 @@ function mlpOf({ mlp, width, hidden, eps = 1e-6 }: EvaShape, options: LayerOptio
  * feature is a vector: pooling is its family's own.
  */
 export class Eva extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.'];
   override readonly namings: readonly Naming[] = evaNamings;
@@ -201,8 +202,11 @@ export class Eva extends Backbone {
       // Prompts have no place in the image, as the tokens in front of the patches.
       const { prompts, prefix } = this;
       const head = { prefix: prefix + (prompts?.count ?? 0), size: width / heads, like: x };
-      const tables = ropeTables(rope, [rows, columns], head);
-      const blocks = this.blocks.map((block) => ({ forward: (tokens: Tensor) => block.run(tokens, tables) }));
+      const { sin, cos } = ropeTables(rope, [rows, columns], head);
+      const blocks = this.blocks.map((block) => ({
+        forward: (tokens: Tensor) =>
+          checkpoint(block, (each, ...[s, c]) => block.run(each, { sin: s!, cos: c! }), tokens, [sin, cos]),
+      }));
       if (prompts !== null) return prompts.through(blocks, x, prefix);
       for (const block of blocks) {
         const next = block.forward(x);

@@ -16,6 +16,7 @@ import { resnetWeights } from './resnet-weights.js';
  * normal (fan out), BatchNorm weight 1 and bias 0.
  */
 export class ResNet extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly featureSize: number;
   readonly classifierPrefixes = ['fc.'];
   override readonly namings: readonly Naming[];

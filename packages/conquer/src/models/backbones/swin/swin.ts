@@ -200,6 +200,7 @@ class PatchEmbedding extends nn.Module {
 
 /** A Swin transformer without its classifier, in timm's names. Its feature is a vector: the mean over the normalised map. */
 export class Swin extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.'];
   // timm's own names are a naming, too: what can be computed is in some of its files.

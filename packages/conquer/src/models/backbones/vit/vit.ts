@@ -1,4 +1,4 @@
-import { cat, empty, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { cat, checkpoint, empty, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { InputFormat } from '../../input-format.js';
 import { Attention } from '../../layers/attention.js';
 import { AttentionPool } from '../../layers/attention-pool.js';
@@ -85,6 +85,7 @@ const scaled = (x: Tensor, layerScale: LayerScale | null) =>
  * family's own.
  */
 export class ViT extends Backbone {
+  override readonly checkpointsBlocks = true;
   readonly featureSize: number;
   readonly classifierPrefixes = ['head.', 'fc_norm.'];
   override readonly namings: readonly Naming[] = vitNamings;
@@ -157,7 +158,11 @@ export class ViT extends Backbone {
     return scope(() => {
       const { prompts, blocks, prefix } = this;
       const tokens = scope(() => this.embedded(images));
-      return prompts === null ? runStage(blocks, tokens) : prompts.through(blocks, tokens, prefix);
+      if (prompts === null) return runStage(blocks, tokens);
+      const steps = blocks.map((block) => ({
+        forward: (x: Tensor) => checkpoint(block, (each) => block.forward(each), x),
+      }));
+      return prompts.through(steps, tokens, prefix);
     });
   }
 
