@@ -14,11 +14,9 @@ from mining import DistanceWeighted
 from side import peak_memory, serve, side_arguments
 from torch import nn
 
-try:
-    import torchvision
-except RuntimeError:  # its operators are of another build of torch: see timm_alone
-    import timm_alone  # noqa: F401
-    import torchvision
+if not torch.__version__.startswith("1."):
+    import timm_alone  # noqa: F401  PyPI's torchvision may be of another build
+import torchvision  # noqa: E402
 
 IMAGES_PER_CLASS = 4
 
