@@ -1,6 +1,12 @@
 import { ImageError } from '@conquer-dml/image';
 import { UserError } from '@conquer-dml/run';
-import { OutOfMemoryError, SerializationError, SetupError, TorchError } from '@conquer-dml/torch';
+import {
+  OutOfMemoryError,
+  ProcessGroupError,
+  SerializationError,
+  SetupError,
+  TorchError,
+} from '@conquer-dml/torch';
 import { Interrupted } from './interrupted.js';
 import { OptionError } from './option-error.js';
 
@@ -21,6 +27,7 @@ const classes = {
   ImageError,
   SerializationError,
   SetupError,
+  ProcessGroupError,
   OutOfMemoryError,
   TorchError,
   Interrupted,

@@ -27,8 +27,16 @@ const OTHER_MODELS = ['model_type', 'architectures', 'architecture'];
  * steps.jsonl, masks.jsonl, test-images.json, embeddings.safetensors. docs/run-folder.md describes them.
  */
 export class RunFolder extends RunFiles {
-  private constructor(path: string) {
+  private constructor(
+    path: string,
+    private readonly writes = true,
+  ) {
     super(path);
+  }
+
+  /** The folder as a process knows it that trains with the one that writes it: nothing is written. */
+  static follow(path: string): RunFolder {
+    return new RunFolder(path, false);
   }
 
   /**
@@ -101,7 +109,7 @@ export class RunFolder extends RunFiles {
    * @throws UserError when it cannot be written
    */
   keepPreviousCheckpoint(): void {
-    if (!existsSync(this.lastCheckpoint)) return;
+    if (!this.writes || !existsSync(this.lastCheckpoint)) return;
     try {
       rmSync(this.previousCheckpoint, { force: true });
       linkSync(this.lastCheckpoint, this.previousCheckpoint);
@@ -125,22 +133,22 @@ export class RunFolder extends RunFiles {
 
   /** For a run that goes on with more epochs. @throws UserError when it cannot be written */
   updateExperiment(experiment: object): void {
-    writeFileAtomic(this.configFile, `${JSON.stringify(toStore(experiment), null, 2)}\n`);
+    this.write(this.configFile, `${JSON.stringify(toStore(experiment), null, 2)}\n`);
   }
 
   /** Adds a line to metrics.jsonl. @throws UserError when it cannot be written */
   appendEpoch(record: EpochRecord): void {
-    appendLine(this.metricsFile, record);
+    this.append(this.metricsFile, record);
   }
 
   /** Adds a line to divisions.jsonl. @throws UserError when it cannot be written */
   appendDivision(division: Division): void {
-    appendLine(this.divisionsFile, { ...division, clusters: [...division.clusters] });
+    this.append(this.divisionsFile, { ...division, clusters: [...division.clusters] });
   }
 
   /** Adds a line to steps.jsonl. @throws UserError when it cannot be written */
   appendSteps(record: StepRecord): void {
-    appendLine(this.stepsFile, record, { durable: false });
+    this.append(this.stepsFile, record, { durable: false });
   }
 
   /**
@@ -150,7 +158,7 @@ export class RunFolder extends RunFiles {
    */
   appendMasks(epoch: number, masks: number[][]): void {
     const rounded = masks.map((mask) => mask.map((value) => Math.round(value * 1e4) / 1e4));
-    appendLine(this.masksFile, { epoch, masks: rounded });
+    this.append(this.masksFile, { epoch, masks: rounded });
   }
 
   /**
@@ -158,12 +166,12 @@ export class RunFolder extends RunFiles {
    * @throws UserError when it cannot be written
    */
   appendNotFinite(record: object): void {
-    appendLine(this.notFiniteFile, record);
+    this.append(this.notFiniteFile, record);
   }
 
   /** Writes test-images.json. @throws UserError when it cannot be written */
   writeTestImages(images: TestImages): void {
-    writeFileAtomic(this.testImagesFile, `${JSON.stringify(images)}\n`);
+    this.write(this.testImagesFile, `${JSON.stringify(images)}\n`);
   }
 
   /** @throws UserError when the run has none, or they are damaged */
@@ -178,7 +186,7 @@ export class RunFolder extends RunFiles {
 
   /** Writes dataset.json. @throws UserError when it cannot be written */
   writeDataset(record: DatasetRecord): void {
-    writeFileAtomic(this.datasetFile, `${JSON.stringify(record)}\n`);
+    this.write(this.datasetFile, `${JSON.stringify(record)}\n`);
   }
 
   /**
@@ -224,6 +232,7 @@ export class RunFolder extends RunFiles {
    * @throws UserError when a log is damaged or cannot be written
    */
   rewindTo(epoch: number, within: { epoch: number; step: number } | null = null): void {
+    if (!this.writes) return;
     for (const file of [this.metricsFile, this.masksFile]) rewind(file, epoch, null);
     for (const file of [this.divisionsFile, this.stepsFile]) rewind(file, epoch, within);
   }
@@ -237,7 +246,7 @@ export class RunFolder extends RunFiles {
 
   /** @throws UserError when it cannot be written */
   writeCalibration(calibration: Calibration): void {
-    writeFileAtomic(this.calibrationFile, `${JSON.stringify(calibration, null, 1)}\n`);
+    this.write(this.calibrationFile, `${JSON.stringify(calibration, null, 1)}\n`);
   }
 
   /**
@@ -258,9 +267,17 @@ export class RunFolder extends RunFiles {
   writeSummary(summary: Summary): void {
     const { best, last } = summary.checkpoints;
     const checkpoints = { best: relative(this.path, best), last: relative(this.path, last) };
-    writeFileAtomic(
+    this.write(
       this.summaryFile,
       `${JSON.stringify({ ...summary, experiment: toStore(summary.experiment), checkpoints }, null, 2)}\n`,
     );
+  }
+
+  private append(file: string, record: object, options?: { durable: boolean }): void {
+    if (this.writes) appendLine(file, record, options);
+  }
+
+  private write(file: string, contents: string): void {
+    if (this.writes) writeFileAtomic(file, contents);
   }
 }

@@ -129,6 +129,7 @@ NAPI_MODULE_INIT() {
     conquer::register_softmax_mean(env, exports);
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
+    conquer::register_collectives(env, exports);
     conquer::register_batched_products();
     return exports;
   });

@@ -7,6 +7,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <deque>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -103,11 +104,14 @@ struct Operator {
   std::vector<int> alias_of_argument;
 };
 
+class ProcessGroup;
+
 struct Environment {
   explicit Environment(uint64_t seed) : tensors(seed), generators(seed + 1) {}
   HandleTable<at::Tensor> tensors;
   HandleTable<at::Generator> generators;
   std::deque<Operator> operators;  // the functions made of them point here
+  std::vector<std::shared_ptr<ProcessGroup>> groups;  // that it is in, or was
   bool flush_denormals = false;
 
   static Environment& of(napi_env env) { return kept_with<Environment>(env); }
@@ -160,6 +164,7 @@ void register_self_products(napi_env env, napi_value exports);
 void register_softmax_mean(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
 void register_blocked_layout(napi_env env, napi_value exports);
+void register_collectives(napi_env env, napi_value exports);
 void register_batched_products();  // which are libtorch's own operators
 
 }  // namespace conquer

@@ -163,6 +163,20 @@ export interface Native {
   imagesFromPixels(pixels: Handle): Handle;
   mixColors(images: Handle, matrices: Float32Array): Handle;
 
+  joinProcessGroup(
+    host: string,
+    port: number,
+    rank: number,
+    size: number,
+    timeout: number,
+    silence: number,
+  ): number;
+  leaveProcessGroup(group: number, reason: string): void;
+  allReduce(group: number, tensor: Handle): void;
+  allGather(group: number, tensor: Handle): Handle;
+  broadcast(group: number, tensor: Handle): void;
+  barrier(group: number): void;
+
   setNumThreads(count: number): void;
   setDefaultNumThreads(count: number): void;
   numThreads(): number;

@@ -13,6 +13,11 @@ export class OutOfMemoryError extends TorchError {
   override name = 'OutOfMemoryError';
 }
 
+/** Processes that were to compute together cannot: one is lost, or they do not call the same. The message is a line. */
+export class ProcessGroupError extends Error {
+  override name = 'ProcessGroupError';
+}
+
 // libtorch has no kind of error for it on the CPU: its allocator's words, C++'s and V8's, oneDNN's, CUDA's and its libraries'.
 const outOfMemory =
   /can't allocate memory|not enough memory|bad_alloc|buffer allocation failed|could not create a memory|out of memory|_ALLOC_FAILED/i;

@@ -1,4 +1,5 @@
 import { autocastDtype, gradEnabled, noGrad } from './autograd.js';
+import { bernoulli } from './bernoulli.js';
 import { native } from './binding.js';
 import { hasPasses } from './own-passes.js';
 import type { Generator } from './random.js';
@@ -201,7 +202,9 @@ export function dropout(
   if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout: p has to be a probability from 0 to 1, not ${p}`);
   if (!training || p === 0) return x;
   return scope(() => {
-    const noise = noGrad(() => aten.bernoulli_$float(aten.empty_like(x), 1 - p, generator));
+    const noise = generator?.share
+      ? bernoulli(x.shape, 1 - p, generator, x)
+      : noGrad(() => aten.bernoulli_$float(aten.empty_like(x), 1 - p, generator));
     // At p = 1 the division would be 0 / 0.
     return x.mul(p === 1 ? noise : noise.div_(1 - p));
   });

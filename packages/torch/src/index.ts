@@ -32,10 +32,11 @@ export {
 } from './creation.js';
 export { type DistanceDensity, distanceWeights, type OwnProducts } from './distance-weights.js';
 export type { DType } from './dtype.js';
-export { OutOfMemoryError, TorchError } from './error.js';
+export { OutOfMemoryError, ProcessGroupError, TorchError } from './error.js';
 export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
-export { Generator, manualSeed } from './random.js';
+export { type GroupPlace, ProcessGroup } from './process-group.js';
+export { type BatchShare, Generator, manualSeed } from './random.js';
 export { type OperatorCall, recordOperators } from './recording.js';
 export { type RowDistanceOptions, rowDistances } from './row-distances.js';
 export { type LayOutStep, layOutEpoch, type PointEdges, refineNeighbours } from './row-map.js';

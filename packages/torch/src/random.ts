@@ -3,6 +3,14 @@ import { Tensor } from './tensor.js';
 
 const finalizer = new FinalizationRegistry<Handle>((handle) => native.disposeGenerator(handle));
 
+/** Consecutive images of a batch. */
+export interface BatchShare {
+  from: number;
+  count: number;
+  /** Images of the whole batch. */
+  total: number;
+}
+
 /**
  * A random generator, as torch.Generator: the same seed draws the same numbers as PyTorch on the same device.
  * The default generator is shared by the whole process; a worker that must be reproducible needs one of its
@@ -11,6 +19,11 @@ const finalizer = new FinalizationRegistry<Handle>((handle) => native.disposeGen
 export class Generator {
   readonly handle: Handle;
   readonly device: string;
+  /**
+   * The images, of a batch that several processes share, that this one has: dropout then draws for all and keeps what is its
+   * own, as one process draws. Default null: all.
+   */
+  share: BatchShare | null = null;
 
   /** @param seed an integer from 0 to 2^53 - 1 @param device 'cpu' or 'cuda:0' */
   constructor(seed = 0, device = 'cpu') {

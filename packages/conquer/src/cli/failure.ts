@@ -14,7 +14,7 @@ const LESS_MEMORY =
 /** The options by which a mistake can be mended, where the library that found it does not know them. */
 const WITHOUT_BAD_IMAGES = ' (--on-bad-image skip leaves such images out)';
 
-/** Whether an error's message is for the person at the keyboard: wrong options, broken images, broken weight files, no engine. */
+/** Whether an error's message is for the person at the keyboard: wrong options, broken images, broken weight files, no engine, a process that is lost. */
 export async function isMistake(error: unknown): Promise<boolean> {
   return error instanceof UserError || (await isBadImage(error)) || (await isOfEngine(error));
 }
@@ -28,8 +28,8 @@ async function isBadImage(error: unknown): Promise<boolean> {
 }
 
 async function isOfEngine(error: unknown): Promise<boolean> {
-  const { SerializationError, SetupError } = await import('@conquer-dml/torch');
-  return error instanceof SerializationError || error instanceof SetupError;
+  const { ProcessGroupError, SerializationError, SetupError } = await import('@conquer-dml/torch');
+  return [ProcessGroupError, SerializationError, SetupError].some((Kind) => error instanceof Kind);
 }
 
 /**

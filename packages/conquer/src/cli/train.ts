@@ -1,6 +1,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { counted, RunFolder, type Summary, UserError, valueAt } from '@conquer-dml/run';
+import { type GroupPlace, ProcessGroupError } from '@conquer-dml/torch';
 import { buildTrackers } from '../experiment/build.js';
 import { builtInParts, type Experiment, type Parts } from '../experiment/experiment.js';
 import type { Published } from '../experiment/recipe.js';
@@ -30,6 +31,8 @@ export interface RunRequest {
   parts?: Parts;
   /** Files that some of the parts are from. */
   plugins?: readonly string[];
+  /** Among the processes that train together, of which rank 0 prints and tells trackers; null: alone. */
+  place?: GroupPlace | null;
   /** Told what happens, for programs. */
   events?: JsonLines | undefined;
   out: Output;
@@ -50,21 +53,23 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
     profile = false,
     plugins = [],
     parts = builtInParts,
+    place = null,
     events,
     out,
   } = request;
   using stop = new StopSignals(out);
   const flags = flagsOf(parts);
   const terminal = new TerminalObserver(out, experiment.evaluate.bestBy, (text) => withFlags(text, flags));
-  const trackers = buildTrackers(experiment, { parts });
+  const isFirst = place === null || place.rank === 0;
+  const trackers = !isFirst ? [] : buildTrackers(experiment, { parts });
   const followers = new Followers(trackers, (message) => terminal.onWarning(message));
   try {
     const begun: TrainObserver = {
       onBegin: (info) => void out.write(announcement(info.experiment, { ...info, path })),
     };
     const summary = await trainInThread(
-      { experiment, path, resume, cached, profile, plugins },
-      [begun, terminal, ...(events ? [events] : []), followers],
+      { experiment, path, resume, cached, profile, plugins, place },
+      isFirst ? [begun, terminal, ...(events ? [events] : []), followers] : [],
       stop.signal,
     );
     events?.end(summary);
@@ -76,6 +81,8 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
     const stopped = interrupted && RunFolder.exists(path) ? RunFolder.open(path).summary() : null;
     if (stopped) events?.end(stopped);
     await followers.end(interrupted ? 'stopped' : 'failed', stopped);
+    if (error instanceof ProcessGroupError && RunFolder.exists(path))
+      throw new UserError(`${error.message}; go on with: npx conquer train --resume ${path}`);
     if (stopped) throw new Interrupted(`stopped; go on with: npx conquer train --resume ${path}`);
     throw error;
   }

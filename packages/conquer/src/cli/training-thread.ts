@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { type GroupPlace, ProcessGroup } from '@conquer-dml/torch';
 import { type CarriedError, carried } from '../carried-error.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { builtInParts } from '../experiment/experiment.js';
@@ -15,6 +16,8 @@ export interface TrainingJob {
   cached: boolean | undefined;
   profile: boolean;
   plugins: readonly string[];
+  /** Among the processes that train together; null: alone. */
+  place: GroupPlace | null;
   /** One number: not 0 once the training is to end. */
   stop: SharedArrayBuffer;
 }
@@ -27,7 +30,7 @@ export type TrainingMessage =
 
 // `conquer train` trains here, so that signals, the progress line and the trackers have a thread that is never busy.
 const port = parentPort!;
-const { experiment, path, plugins, stop, ...request } = workerData as TrainingJob;
+const { experiment, path, plugins, place, stop, ...request } = workerData as TrainingJob;
 const say = (message: TrainingMessage) => port.postMessage(message);
 const observer = Object.fromEntries(
   observerCalls.map((call) => [call, (...args: unknown[]) => say({ call, args })]),
@@ -35,7 +38,9 @@ const observer = Object.fromEntries(
 try {
   const parts = await withPlugins(builtInParts, plugins);
   const signal = sharedSignal(stop, port);
-  say({ summary: await trainRun(experiment, { ...request, run: path, parts, observer, signal }) });
+  const group = place === null ? ProcessGroup.alone() : ProcessGroup.join(place);
+  say({ summary: await trainRun(experiment, { ...request, run: path, parts, observer, group, signal }) });
+  group.leave();
 } catch (error) {
   say({ error: carried(error) });
 }

@@ -153,7 +153,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
       });
       return chunk === null ? loader : loader.inChunks(chunk);
     },
-    plain(name) {
+    plain(name, part) {
       const wanted = splits[name];
       if (!wanted) throw new RangeError(`${dataset.name} has no ${name}`);
       const { split, images } = wanted;
@@ -162,6 +162,7 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
         labels,
         substitutes: substitutes(split),
         batchSize: evaluationBatch,
+        part,
         threads,
         device,
         prefetch,

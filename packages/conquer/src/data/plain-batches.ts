@@ -20,6 +20,8 @@ export interface PlainBatchesOptions
   labels?: Int32Array | undefined;
   /** Images of a batch; default 64. */
   batchSize?: number | undefined;
+  /** Of the images those that are read; default: all. */
+  part?: { from: number; count: number } | undefined;
   /** Threads that decode; default one a core. */
   threads?: number | undefined;
 }
@@ -34,14 +36,15 @@ export interface PlainBatchesOptions
 export function plainBatches(
   images: ImageSet,
   view: Preprocessing,
-  { labels, batchSize = BATCH, threads, ...loading }: PlainBatchesOptions = {},
+  { labels, batchSize = BATCH, threads, part, ...loading }: PlainBatchesOptions = {},
 ): Loader {
   const { cropping, transform } = evaluationView(view);
+  const { from, count } = part ?? { from: 0, count: images.count };
   return new Loader({
     ...loading,
     source: new CropSource({ images, cropping, threads }),
     labels: labels ?? new Int32Array(images.count),
-    batches: new InOrderBatches(images.count, batchSize),
+    batches: new InOrderBatches(count, batchSize, from),
     transform,
     random: new Random(0),
   });

@@ -31,6 +31,9 @@ export interface TrainingData {
    * for the others is the same whether these were read or left out.
    */
   augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch<BatchImages>>;
-  /** All images of a split in order, not augmented. */
-  plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncIterable<Batch>;
+  /** The images of a split in order, not augmented: all, or those of a part. */
+  plain(
+    split: 'train' | 'test' | 'validation' | 'gallery',
+    part?: { from: number; count: number },
+  ): AsyncIterable<Batch>;
 }

@@ -1,4 +1,4 @@
-import { cat, nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { cat, nn, noGrad, ProcessGroup, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
 import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';
@@ -18,6 +18,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
   nameOf?: (row: number) => string;
   /** Whether (0, D) may be the result, where there is not a single image; default false. */
   mayBeEmpty?: boolean;
+  /** Processes of which each is given its part of the images, by rank; all get the rows of all. Default: this one. */
+  group?: ProcessGroup | undefined;
   /** Told how long it took. */
   profile?: { addEmbedding(seconds: number): void } | undefined;
 }
@@ -37,7 +39,8 @@ export async function embedImages(
   batches: AsyncIterable<{ images: Tensor }>,
   options: EmbedImagesOptions = {},
 ): Promise<Tensor> {
-  const { layer = 'final', onProgress, signal, profile, nameOf, mayBeEmpty = false, ...embed } = options;
+  const { layer = 'final', onProgress, signal, profile, nameOf, ...given } = options;
+  const { group = ProcessGroup.alone(), mayBeEmpty = group.size > 1, ...embed } = given;
   const start = performance.now();
   const training = model.training;
   const parts: Tensor[] = [];
@@ -56,11 +59,11 @@ export async function embedImages(
       checkStop(signal);
     }
     if (parts.length === 0 && mayBeEmpty)
-      return zeros([0, layer === 'penultimate' ? model.featureSize : model.embeddingDim]);
+      parts.push(zeros([0, layer === 'penultimate' ? model.featureSize : model.embeddingDim]));
     if (parts.length === 0)
       throw new RangeError('embedImages: expected at least one batch of images, got none');
     return scope(() => {
-      const rows = cat(parts);
+      const rows = group.size === 1 ? cat(parts) : group.allGather(cat(parts));
       requireFiniteRows(rows, nameOf ?? ((row) => `image ${row + 1}`));
       return rows;
     }).keep();

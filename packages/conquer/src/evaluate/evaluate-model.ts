@@ -1,5 +1,5 @@
 import { type Metrics, UserError } from '@conquer-dml/run';
-import { cat, F, noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { cat, F, noGrad, ProcessGroup, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import type { Batch } from '../data/loader.js';
 import type { TrainingData } from '../data/training-data.js';
 import { type ImagePairs, pairsAmong } from '../image-pairs.js';
@@ -13,7 +13,7 @@ import type { ListedDistances } from './listed-distances.js';
 
 export interface EvaluateModelOptions
   extends EmbedOptions,
-    Pick<EmbedImagesOptions, 'profile'>,
+    Pick<EmbedImagesOptions, 'profile' | 'group'>,
     Pick<
       EvaluateOptions,
       'recallAt' | 'nmi' | 'extended' | 'metrics' | 'prefixes' | 'rerank' | 'expand' | 'onQuery'
@@ -75,6 +75,8 @@ export interface ModelEvaluation {
 /**
  * Retrieval and clustering quality of a model on images of unseen classes, see `evaluateEmbeddings`.
  *
+ * Of several processes each embeds its part, and rank 0 measures.
+ *
  * @returns metrics and embeddings, which belong to the caller: dispose() frees them
  * @throws RangeError when the data have no such split
  * @throws UserError when embeddings are not finite: the weights are damaged, or have diverged
@@ -104,6 +106,7 @@ export async function evaluateModel(
     split = 'test',
     learner,
     profile,
+    group = ProcessGroup.alone(),
     ball = null,
     nearDuplicates,
     ...measuring
@@ -112,7 +115,7 @@ export async function evaluateModel(
     throw new UserError(
       'near-duplicates are left out of searches among classes that go by the distance alone: expected neither pairs nor re-ranking nor expansion beside them',
     );
-  const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }) };
+  const embed = { ...(learner !== undefined && { learner }), ...(profile && { profile }), group };
   const labels = split === 'test' ? data.testLabels : data.validationLabels;
   if (!labels) throw new RangeError(`evaluateModel: the data have no ${split} images`);
   const galleryLabels = split === 'test' ? data.galleryLabels : undefined;
@@ -126,14 +129,18 @@ export async function evaluateModel(
     labels: Int32Array,
     before: number,
   ): Promise<MeasuredImages> => {
-    const replaced = new Set<number>();
-    const embeddings = await embedImages(model, noteReplaced(data.plain(name), replaced), {
+    const ownReplaced = new Set<number>();
+    const part = group.share(labels.length);
+    const batches = noteReplaced(data.plain(name, part), part.from, ownReplaced);
+    const embeddings = await embedImages(model, batches, {
       ...embed,
       ...(ball && { layer: 'unscaled' }),
       signal,
       nameOf: (row) => `${name} image ${row + 1}`,
-      onProgress: (done) => onProgress?.({ done: before + done, total }),
+      onProgress: (done) =>
+        onProgress?.({ done: before + Math.min(done * group.size, labels.length), total }),
     });
+    const replaced = new Set(group.gatherNumbers(Int32Array.from(ownReplaced)));
     const sets = data.labelSets?.[name];
     const found = without(embeddings, labels, replaced);
     const labelSets = sets && Array.from(found.positions, (at) => sets[at]!);
@@ -148,7 +155,7 @@ export async function evaluateModel(
     const queries = await measured(split, labels, 0);
     const pairs = data.pairs?.[split];
     if (pairs) {
-      const metrics = ofPairs(queries, pairs, options);
+      const metrics = group.broadcastObject(() => ofPairs(queries, pairs, options));
       return {
         metrics,
         queries,
@@ -170,22 +177,24 @@ export async function evaluateModel(
         : left
           ? itself
           : undefined;
-    const metrics = evaluateEmbeddings(queries.unscaled ?? queries.embeddings, queries.labels, {
-      ...measuring,
-      ...(ball && { metric: 'hyperbolic', ball }),
-      labelSets: queries.labelSets,
-      ...(onSearch && { onProgress: onSearch }),
-      ...(searched && {
-        gallery: {
-          ...searched,
-          embeddings: searched.unscaled ?? searched.embeddings,
-          own: left ? bothOf(itself, left) : own,
-          same,
-          withoutMatch: left ? 'left out' : data.withoutMatch,
-        },
-      }),
-      stop: signal,
-    });
+    const measure = () =>
+      evaluateEmbeddings(queries.unscaled ?? queries.embeddings, queries.labels, {
+        ...measuring,
+        ...(ball && { metric: 'hyperbolic', ball }),
+        labelSets: queries.labelSets,
+        ...(onSearch && { onProgress: onSearch }),
+        ...(searched && {
+          gallery: {
+            ...searched,
+            embeddings: searched.unscaled ?? searched.embeddings,
+            own: left ? bothOf(itself, left) : own,
+            same,
+            withoutMatch: left ? 'left out' : data.withoutMatch,
+          },
+        }),
+        stop: signal,
+      });
+    const metrics = group.broadcastObject(measure);
     return { metrics, queries, gallery, ball, own, collapsed: collapsed(queries, gallery), dispose };
   } catch (error) {
     dispose();
@@ -209,9 +218,12 @@ function ofPairs(
   });
 }
 
-/** The batches, and in `replaced` the rows in which the loader put another image than the split's. */
-async function* noteReplaced(batches: AsyncIterable<Batch>, replaced: Set<number>): AsyncGenerator<Batch> {
-  let row = 0;
+/** The batches, of rows from `row` on, and in `replaced` those in which the loader put another image than the split's. */
+async function* noteReplaced(
+  batches: AsyncIterable<Batch>,
+  row: number,
+  replaced: Set<number>,
+): AsyncGenerator<Batch> {
   for await (const batch of batches) {
     for (const index of batch.indices) {
       if (index !== row) replaced.add(row);

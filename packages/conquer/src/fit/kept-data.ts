@@ -48,13 +48,17 @@ export class KeptData implements TrainingData {
     }
   }
 
-  async *plain(split: 'train' | 'test' | 'validation' | 'gallery'): AsyncGenerator<Batch> {
+  async *plain(
+    split: 'train' | 'test' | 'validation' | 'gallery',
+    { from, count }: { from: number; count: number } = { from: 0, count: this.train.photos.length },
+  ): AsyncGenerator<Batch> {
     if (split !== 'train') throw new RangeError(`kept features have no ${split} split`);
     const { photos, labels } = this.train;
-    for (let start = 0; start < photos.length; start += PLAIN_BATCH) {
-      const indices = Int32Array.from(photos.keys()).subarray(start, start + PLAIN_BATCH);
-      const rows = this.kept.plain(photos.subarray(start, start + PLAIN_BATCH));
-      yield { images: rows.keep(), labels: labels.subarray(start, start + PLAIN_BATCH), indices };
+    for (let start = from; start < from + count; start += PLAIN_BATCH) {
+      const end = Math.min(start + PLAIN_BATCH, from + count);
+      const indices = Int32Array.from(photos.keys()).subarray(start, end);
+      const rows = this.kept.plain(photos.subarray(start, end));
+      yield { images: rows.keep(), labels: labels.subarray(start, end), indices };
     }
   }
 }

@@ -13,8 +13,13 @@ export interface EmbeddedBatch {
 
 /** How a batch goes through the network: at once, or in parts that need less memory. */
 export interface BatchEmbedder {
-  /** @param images (B, 3, H, W); they are there until `backward` */
-  embed(images: BatchImages): EmbeddedBatch;
+  /**
+   * @param images (B, 3, H, W); they are there until `backward`
+   * @param total images of the batch, of which several processes have their shares
+   */
+  embed(images: BatchImages, total: number): EmbeddedBatch;
+  /** After a batch, whether or not anything was learnt from it. */
+  finish?(): void;
 }
 
 /** At once. */

@@ -1,5 +1,5 @@
 import { RunFolder } from '@conquer-dml/run';
-import { Generator, tensor } from '@conquer-dml/torch';
+import { type DType, Generator, ProcessGroup, tensor } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import {
@@ -17,6 +17,7 @@ import { buildLargeBatches } from '../experiment/build-large-batches.js';
 import type { ExperimentInput } from '../experiment/experiment.js';
 import { mergeExperiments } from '../experiment/merge.js';
 import { resolveExperiment } from '../experiment/resolve.js';
+import { sharedEmbedder } from '../optimize/shared-embedder.js';
 import { Random } from '../random.js';
 import { ImageDifficulty } from '../train/image-difficulty.js';
 import type { SessionParts } from '../train/session.js';
@@ -77,8 +78,8 @@ export function imagesData(): TrainingData {
         yield { ...batch, images: batch.images.add_(brightness) };
       }
     },
-    async *plain(split) {
-      yield batchOf(splits[split], Int32Array.from(labels.keys()));
+    async *plain(split, { from, count } = { from: 0, count: labels.length }) {
+      yield batchOf(splits[split], Int32Array.from(labels.keys()).subarray(from, from + count));
     },
   };
 }
@@ -94,24 +95,36 @@ const small: ExperimentInput = {
 export interface SmallSession extends Partial<Omit<SessionParts, 'experiment'>> {
   experiment?: ExperimentInput;
   epochs?: number;
+  /** Of the weights; default float32. */
+  dtype?: DType;
 }
 
 /** A session in the run folder `path`, and what frees its model, loss and optimiser. */
 export function smallSession(
   path: string,
-  { experiment: fields = {}, epochs = 6, resume = false, ...others }: SmallSession = {},
+  {
+    experiment: fields = {},
+    epochs = 6,
+    resume = false,
+    group = ProcessGroup.alone(),
+    dtype = 'float32',
+    ...others
+  }: SmallSession = {},
 ): { parts: SessionParts; free: () => void } {
   const experiment = resolveExperiment(mergeExperiments(small, { train: { epochs } }, fields));
   const generators: Generators = { generator: new Generator(3), dropoutGenerator: new Generator(4) };
   const random = new Random(5);
   const model = buildNetwork(experiment, generators, {});
   const loss = buildLoss(experiment, NUM_CLASSES, generators.generator, {});
+  model.to({ dtype });
+  loss.to({ dtype });
   const optimizer = buildOptimizer(experiment, model, loss, {});
   const average = buildAverage(experiment, model);
   const miner = buildMiner(experiment, loss, random, {});
   const largeBatches = buildLargeBatches(experiment, model, loss, generators.dropoutGenerator);
   const { memory, encoder } = largeBatches;
   const { maskLambda } = experiment.divide;
+  const { dropoutGenerator } = generators;
   const data = imagesData();
   const measuresDifficulty = usesDifficulty(experiment, {});
   const difficulty = measuresDifficulty ? new ImageDifficulty(data.trainLabels.length) : undefined;
@@ -131,6 +144,8 @@ export function smallSession(
       average,
       maskLambda,
       ...largeBatches,
+      embedder: sharedEmbedder(group, { model, loss, dropoutGenerator, largeBatches }),
+      group,
       measuresDifficulty,
     }),
     schedule: buildSchedule(experiment),
@@ -141,7 +156,12 @@ export function smallSession(
     learningRate: (epoch) => 1 / (1 + epoch),
     random,
     generator: generators.dropoutGenerator,
-    run: resume ? RunFolder.open(path) : RunFolder.create(path, experiment),
+    run: !group.isFirst
+      ? RunFolder.follow(path)
+      : resume
+        ? RunFolder.open(path)
+        : RunFolder.create(path, experiment),
+    group,
     resume,
     observer: {},
     ...others,

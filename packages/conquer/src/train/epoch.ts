@@ -4,7 +4,7 @@ import { interleavedLength, interleaveLearners, type LearnerBatches } from '../d
 import type { ScheduledEpoch } from '../divide/schedule.js';
 import { hasBothKinds } from '../divide/trainable.js';
 import { KnownPairs } from '../image-pairs.js';
-import { checkStop } from '../stop-check.js';
+import { Interrupted } from '../interrupted.js';
 import type { EpochPosition } from './checkpoint.js';
 import { NotFiniteGuard } from './not-finite.js';
 import type { Session } from './session.js';
@@ -38,7 +38,9 @@ export class Epoch {
     private readonly plan: ScheduledEpoch,
     took: { divide?: number },
   ) {
-    const { experiment, data, random, sampler, difficulty } = session.parts;
+    const { experiment, data, random, sampler, difficulty, group } = session.parts;
+    // Machines of other kinds may draw otherwise.
+    random.setState(group.broadcastObject(() => random.getState()));
     const begun = session.position;
     if (begun === null) difficulty?.startEpoch();
     // Earlier versions did not count all of it.
@@ -88,7 +90,7 @@ export class Epoch {
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
     const { model, optimizer, data, run, learningRate, observer, profile, signal, step } = session.parts;
-    const { difficulty } = session.parts;
+    const { difficulty, group } = session.parts;
     const { fullEmbedding } = plan;
     const stopClock = session.clock.start('train');
     const { batches, augmentation } = this.draw();
@@ -103,21 +105,25 @@ export class Epoch {
     const guard = this.guard();
     profile?.start();
     const indices = batches.map((batch) => batch.indices);
-    for await (const batch of data.augmented(indices, augmentation, position.step)) {
+    const shares = indices.map((whole) => this.shareOf(whole));
+    for await (const batch of data.augmented(shares, augmentation, position.step)) {
       profile?.lap('data');
       const at = position.step;
       const { learner } = batches[at]!;
       const factor = learningRate(epoch + at / steps);
       if (factor !== null) optimizer.setFactor(factor);
-      const { images, labels } = batch;
+      const { images } = batch;
+      // Others may stand for images that cannot be read.
+      const seen = group.gatherNumbers(batch.indices);
+      const labels = group.size === 1 ? batch.labels : seen.map((image) => data.trainLabels[image]!);
       let result: StepResult;
       try {
         const sets = data.labelSets?.train;
-        const labelSets = sets && Array.from(batch.indices, (image) => sets[image]!);
-        const imageIds = this.imageIds(batch.indices);
+        const labelSets = sets && Array.from(seen, (image) => sets[image]!);
+        const imageIds = this.imageIds(seen);
         const input = { images, labels, labelSets, pairs: this.pairs, imageIds, learner, fullEmbedding };
-        result = guard.run(at, input, batch.indices);
-        if (result.difficulties) difficulty?.observe(batch.indices, result.difficulties);
+        result = guard.run(at, input, seen);
+        if (result.difficulties) difficulty?.observe(seen, result.difficulties);
       } finally {
         images.dispose();
       }
@@ -130,10 +136,10 @@ export class Epoch {
       await new Promise((resolve) => setImmediate(resolve));
       profile?.endStep();
       // Gradients that wait for others are in no checkpoint.
-      if (signal?.aborted && !step.isWaiting) {
+      if (!step.isWaiting && group.any(signal?.aborted ?? false)) {
         log.end();
         position.took.train += stopClock();
-        checkStop(signal);
+        throw new Interrupted('stopped between two steps');
       }
     }
     const trained = { ...this.result(), differentImages: new Set(indices.flatMap((of) => [...of])).size };
@@ -149,9 +155,22 @@ export class Epoch {
     random.setState(position.drawnFrom);
     const batches = [...interleaveLearners(this.learners)];
     // Augmentation has its own stream: it is drawn ahead of the steps, and the miner draws in between.
-    const augmentation = random.fork();
+    // One for each process.
+    let augmentation = random.fork();
+    for (let rank = 0; rank < session.parts.group.rank; rank++) augmentation = augmentation.fork();
     if (session.position !== null) random.setState(goesOnFrom);
     return { batches, augmentation };
+  }
+
+  /** Of a batch the images that this process embeds. */
+  private shareOf(batch: Int32Array): Int32Array {
+    const { group } = this.session.parts;
+    if (batch.length < group.size)
+      throw new UserError(
+        `data.batchSize: expected an image for each of ${group.size} processes at least, got a batch of ${batch.length}`,
+      );
+    const { from, count } = group.share(batch.length);
+    return batch.subarray(from, from + count);
   }
 
   /**

@@ -15,7 +15,7 @@ export interface EvaluatedEpoch {
 }
 
 async function evaluate(session: Session, split: 'test' | 'validation'): Promise<ModelEvaluation> {
-  const { model, loss, data, dataset, experiment, signal, profile, observer } = session.parts;
+  const { model, loss, data, dataset, experiment, signal, profile, observer, group } = session.parts;
   return await evaluateModel(model, data, {
     split,
     ball: loss.ball,
@@ -24,6 +24,7 @@ async function evaluate(session: Session, split: 'test' | 'validation'): Promise
     prefixes: experiment.model.prefixes,
     signal,
     profile,
+    group,
     onProgress: (progress) => observer.onEmbed?.({ purpose: 'evaluate', ...progress }),
   });
 }
@@ -54,7 +55,7 @@ export async function evaluateUntrained(session: Session): Promise<void> {
 
 /** The network as the epoch left it, on the test and validation classes where there are some. */
 export async function evaluateEpoch(session: Session, epoch: number): Promise<EvaluatedEpoch> {
-  const { model, run, signal } = session.parts;
+  const { model, run, signal, group } = session.parts;
   const stopClock = session.clock.start('evaluate');
   const { evaluated, validation } = await session.asKept(async () => ({
     evaluated: session.measures ? await evaluate(session, 'test') : null,
@@ -65,7 +66,7 @@ export async function evaluateEpoch(session: Session, epoch: number): Promise<Ev
   if (evaluated === null) return { found, isBest: false, seconds: stopClock(), async keep() {} };
   const isBest = session.isBest(found);
   // What a page shows is looked for only in embeddings that stay.
-  const around = isBest ? surroundings(evaluated, model.numLearners, signal) : null;
+  const around = isBest && group.isFirst ? surroundings(evaluated, model.numLearners, signal) : null;
   return {
     found,
     isBest,

@@ -1,6 +1,6 @@
 import type { EpochRecord, Summary } from '@conquer-dml/run';
+import { ProcessGroupError } from '@conquer-dml/torch';
 import { Interrupted } from '../interrupted.js';
-import { checkStop } from '../stop-check.js';
 import { Epoch } from './epoch.js';
 import { evaluateEpoch, evaluateUntrained } from './evaluate-epoch.js';
 import { redivide } from './redivide.js';
@@ -20,20 +20,22 @@ export async function runEpochs(parts: SessionParts): Promise<Summary> {
   try {
     return await divideAndConquer(session);
   } catch (error) {
-    // Long work gives up half-way: it has changed nothing, and is done again when the run goes on.
-    if (error instanceof Interrupted) session.stop();
+    // Long work gives up half-way: it has changed nothing, and is done again when the run goes on. A process that waits for one
+    // that has given up hears only that it left.
+    const othersGaveUp = error instanceof ProcessGroupError && parts.signal?.aborted;
+    if (error instanceof Interrupted || othersGaveUp) session.stop();
     throw error;
   }
 }
 
 async function divideAndConquer(session: Session): Promise<Summary> {
-  const { schedule, optimizer, model, observer, profile, experiment, run, signal } = session.parts;
+  const { schedule, optimizer, model, observer, profile, experiment, run, signal, group } = session.parts;
   observer.onStart?.();
   if (session.isNew && session.measures && experiment.evaluate.untrained) await evaluateUntrained(session);
   profile?.take(); // the evaluation before training is no epoch's
 
   for (let epoch = session.firstEpoch; epoch < session.epochs; epoch++) {
-    checkStop(signal);
+    if (group.any(signal?.aborted ?? false)) throw new Interrupted('stopped between two epochs');
     const plan = schedule.at(epoch);
     const begun = session.position !== null;
 

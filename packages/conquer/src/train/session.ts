@@ -7,7 +7,7 @@ import {
   scoreOf,
   testImagesOf,
 } from '@conquer-dml/run';
-import { type Generator, scope } from '@conquer-dml/torch';
+import { type Generator, ProcessGroup, scope } from '@conquer-dml/torch';
 import type { TrainingData } from '../data/training-data.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { recordOf } from '../datasets/dataset-record.js';
@@ -41,6 +41,7 @@ import type { ImageDifficulty } from './image-difficulty.js';
 import type { TrainObserver } from './observer.js';
 import { PhaseClock } from './phase-clock.js';
 import type { Profile } from './profile.js';
+import { requireSame } from './same-on-all.js';
 import type { TrainingStep } from './step.js';
 
 /** What a run is made of; all of it stays the caller's. */
@@ -83,6 +84,8 @@ export interface SessionParts {
   /** Ends the training after the step it is in, with Interrupted. */
   signal?: AbortSignal | undefined;
   observer: TrainObserver;
+  /** The one that `step` has: processes that train together, of which rank 0 writes. Default: this one. */
+  group?: ProcessGroup | undefined;
   /** Told where the time goes; the step has it too. */
   profile?: Profile | undefined;
 }
@@ -101,6 +104,7 @@ export class Session {
   readonly measures: boolean;
   /** Nothing of the run is trained yet. */
   readonly isNew: boolean;
+  readonly parts: SessionParts & { group: ProcessGroup };
   private masksTrain = true;
   /** Training images seen in whole epochs. */
   private images = 0;
@@ -112,7 +116,9 @@ export class Session {
    * @throws UserError when nothing can be learnt from the data, the run folder cannot be written, or a run is resumed
    *   whose epochs are all trained, whose checkpoints are all damaged, or which is another experiment or data set
    */
-  constructor(readonly parts: SessionParts) {
+  constructor(given: SessionParts) {
+    const parts = { ...given, group: given.group ?? ProcessGroup.alone() };
+    this.parts = parts;
     const { data, experiment, schedule, dataset, run, resume, profile } = parts;
     this.measures = data.testLabels.length > 0;
     if (this.measures)
@@ -146,6 +152,8 @@ export class Session {
       }
       run.updateExperiment(experiment);
     }
+    const { group } = parts;
+    requireSame(group, `where the run in ${run.path} stands`, [this.firstEpoch, this.position]);
     run.writeDataset(record);
     run.writeTestImages(testImagesOf(dataset));
     run.rewindTo(checkpoint ? this.firstEpoch - 1 : -2, this.position);
@@ -190,7 +198,7 @@ export class Session {
   stop(): never {
     const { run } = this.parts;
     if (this.position !== null) this.save(run.lastCheckpoint, this.position.epoch - 1);
-    run.writeSummary(this.summarize('stopped'));
+    if (this.parts.group.isFirst) run.writeSummary(this.summarize('stopped'));
     throw new Interrupted(`stopped; what was finished is in ${run.path}`);
   }
 
@@ -219,7 +227,7 @@ export class Session {
 
   /** The run is over. */
   finish(): Summary {
-    const summary = this.summarize('finished');
+    const summary = this.parts.group.broadcastObject(() => this.summarize('finished'));
     this.parts.run.writeSummary(summary);
     return summary;
   }
@@ -245,6 +253,7 @@ export class Session {
   }
 
   private save(file: string, epoch: number): void {
+    if (!this.parts.group.isFirst) return;
     const { experiment, model, loss, optimizer, average, memory, encoder, run, random, generator } =
       this.parts;
     const { difficulty } = this.parts;

@@ -1,5 +1,5 @@
 import { UserError } from '@conquer-dml/run';
-import { F, noGrad, scope, stack, type Tensor } from '@conquer-dml/torch';
+import { F, noGrad, ProcessGroup, scope, stack, type Tensor } from '@conquer-dml/torch';
 import type { BatchImages } from '../batch-images.js';
 import type { KnownPairs } from '../image-pairs.js';
 import type { CrossBatchMemory, LossTerm } from '../losses/cross-batch-memory.js';
@@ -39,12 +39,14 @@ export interface TrainingStepParts {
   accumulate?: number | undefined;
   /** Whether a step's result says how difficult its images are; default false. */
   measuresDifficulty?: boolean | undefined;
+  /** Processes that share each batch, with an `embedder` that does; default: this one. */
+  group?: ProcessGroup | undefined;
   /** Told where the time of each step goes. */
   profile?: Profile | undefined;
 }
 
 export interface StepInput {
-  /** (B, 3, H, W), as the model's backbone expects them; they stay the caller's. */
+  /** (B, 3, H, W), as the model's backbone expects them; of several processes its share. They stay the caller's. */
   images: BatchImages;
   /** (B,), the class of each image. */
   labels: Int32Array;
@@ -86,6 +88,7 @@ export class NotFiniteError extends Error {
 /** One step of training: what it does to a batch, with the parts it does it with. */
 export class TrainingStep {
   private readonly accumulate: number;
+  private readonly group: ProcessGroup;
   private readonly sum = new GradientSum();
   /** Since the optimiser's last step. */
   private batches = 0;
@@ -96,6 +99,7 @@ export class TrainingStep {
       throw new RangeError('this loss takes tuples, so it needs a miner: got null');
     }
     this.accumulate = parts.accumulate ?? 1;
+    this.group = parts.group ?? ProcessGroup.alone();
     parts.optimizer.warnOfUntrained(parts.loss);
   }
 
@@ -119,7 +123,9 @@ export class TrainingStep {
   run(input: StepInput): StepResult {
     this.batches++;
     try {
-      return scope(() => this.train(input));
+      const result = scope(() => this.train(input));
+      this.parts.embedder?.finish?.();
+      return result;
     } finally {
       if (this.batches >= this.accumulate) this.finish();
     }
@@ -157,8 +163,8 @@ export class TrainingStep {
     // What a memory holds may be enough where the batch is not, and so may this batch for later ones.
     if (!remembers && !loss.hasEnough(owners, owners)) return skip(nothingToCompare);
     // In front of the batch's own pass: it has the network in its hands, whose weights may not change until backward.
-    const encoded = remembers ? encoder?.embed(images) : undefined;
-    const embedded = embedder?.embed(images) ?? embedWhole(model, images);
+    const encoded = remembers && encoder ? this.group.allGather(encoder.embed(images)) : undefined;
+    const embedded = embedder?.embed(images, labels.length) ?? embedWhole(model, images);
     const mask = { learner: fullEmbedding ? null : learner };
     // As they are before they have length 1 too, for a loss that asks for them.
     const raw = model.masked(embedded.rows, mask);

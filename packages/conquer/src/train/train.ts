@@ -1,5 +1,5 @@
 import { RunFolder, type Summary, UserError } from '@conquer-dml/run';
-import { numThreads } from '@conquer-dml/torch';
+import { numThreads, ProcessGroup, ProcessGroupError } from '@conquer-dml/torch';
 import type { Split } from '../datasets/dataset.js';
 import { withAbsolutePaths } from '../experiment/absolute-paths.js';
 import {
@@ -17,6 +17,7 @@ import { resolveExperiment } from '../experiment/resolve.js';
 import { Interrupted } from '../interrupted.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import { mapRun } from '../map/map-run.js';
+import { sharedEmbedder } from '../optimize/shared-embedder.js';
 import { Random } from '../random.js';
 import { calibrateOn } from './calibrate-run.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
@@ -28,6 +29,7 @@ import { refuseUnknownCalls, sizesOf, type TrainObserver } from './observer.js';
 import { prepareDataset } from './prepare-dataset.js';
 import { Profile } from './profile.js';
 import { RunLock } from './run-lock.js';
+import { requireSameWork } from './same-on-all.js';
 import { warnOfStart } from './start.js';
 import { TrainingStep } from './step.js';
 import { Trainee } from './trainee.js';
@@ -39,6 +41,11 @@ export interface TrainRequest {
   resume?: boolean | undefined;
   /** Ends the training after the step it is in; the run can be resumed. */
   signal?: AbortSignal | undefined;
+  /**
+   * Processes that train this together, over all of which a batch is one: each calls train() with the same. Rank 0 writes the run,
+   * which the others read where it goes on. Default: this process. A failure leaves the group, with its reason.
+   */
+  group?: ProcessGroup | undefined;
   /** Told of every preparation, division, step and epoch. */
   observer?: TrainObserver | undefined;
   /** What names mean; default: the parts that come with the program. */
@@ -60,6 +67,7 @@ const requestNames: OptionNames<TrainRequest> = {
   resume: true,
   signal: true,
   observer: true,
+  group: true,
   parts: true,
   cached: true,
   profile: true,
@@ -77,6 +85,7 @@ const requestNames: OptionNames<TrainRequest> = {
  * @throws UserError for a run that is there already, for data that cannot work, and to go on with a run of another
  *   experiment or data set
  * @throws Interrupted after `signal` was aborted
+ * @throws ProcessGroupError where another process of the group is lost, or has failed
  */
 export async function train(given: ExperimentWithOwnParts, request: TrainRequest): Promise<Summary> {
   const summary = await trainRun(given, request);
@@ -88,13 +97,29 @@ export async function train(given: ExperimentWithOwnParts, request: TrainRequest
 /** The same without a word on how well it went. */
 export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequest): Promise<Summary> {
   refuseUnknownOptions('train', request, requestNames);
+  const { group = ProcessGroup.alone() } = request;
+  try {
+    return await trainIn(group, given, request);
+  } catch (error) {
+    const isOurs = !(error instanceof Interrupted) && !(error instanceof ProcessGroupError);
+    group.leave(isOurs ? (error as Error).message.split('\n')[0] : '');
+    throw error;
+  }
+}
+
+async function trainIn(
+  group: ProcessGroup,
+  given: ExperimentWithOwnParts,
+  request: TrainRequest,
+): Promise<Summary> {
   const { run: path, resume = false, parts, observer = {}, signal } = request;
   refuseUnknownCalls(observer);
   const { experiment: input, own } = separateOwnParts(given);
   const experiment = resolveExperiment(withAbsolutePaths(input), parts);
-  if (!resume && RunFolder.exists(path)) RunFolder.create(path, experiment); // refuses, before the data are read
+  if (group.isFirst && !resume && RunFolder.exists(path)) RunFolder.create(path, experiment); // refuses, before the data are read
   using lock = new RunLock();
-  const resumed = resume ? lock.take(RunFolder.open(path)) : null;
+  const folder = (open: () => RunFolder) => (group.isFirst ? lock.take(open()) : RunFolder.follow(path));
+  const resumed = resume ? folder(() => RunFolder.open(path)) : null;
   setUpEngine(experiment);
   const builder: Builder = {
     ...(parts && { parts }),
@@ -119,7 +144,8 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
   if (resumed) refuseOtherRun(resumed, experiment, trainee, request);
   const { view } = trainee.model;
   const data = await buildImages(experiment, dataset, view, { bad, cached: request.cached }, builder);
-  const run = resumed ?? lock.take(RunFolder.create(path, experiment));
+  const run = resumed ?? folder(() => RunFolder.create(path, experiment));
+  requireSameWork(group, experiment, dataset);
   observer.onBegin?.({ experiment, data: sizesOf(dataset), threads: numThreads(), run: run.path });
   const profile = request.profile ? new Profile() : undefined;
   const { model, loss, miner, optimizer, average, largeBatches, random, dropoutGenerator } = trainee;
@@ -140,6 +166,8 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
       average,
       maskLambda,
       ...largeBatches,
+      embedder: sharedEmbedder(group, trainee),
+      group,
       measuresDifficulty,
       profile,
     }),
@@ -156,8 +184,10 @@ export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequ
     resume,
     signal,
     observer,
+    group,
     profile,
   });
+  if (!group.isFirst) return summary;
   if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
   if (experiment.evaluate.map && experiment.data.trainOn !== 'all') await mapTrained(run, builder);
   return summary;

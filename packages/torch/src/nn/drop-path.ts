@@ -1,8 +1,8 @@
 import { noGrad } from '../autograd.js';
-import { empty } from '../creation.js';
+import { bernoulli } from '../bernoulli.js';
 import type { Generator } from '../random.js';
 import { scope } from '../scope.js';
-import { aten, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import type { DropoutOptions } from './dropout.js';
 import { Module } from './module.js';
 
@@ -28,9 +28,8 @@ export class DropPath extends Module {
     const keep = 1 - this.p;
     if (!this.training || keep === 1) return x;
     return scope(() => {
-      const { dtype, device } = x;
-      const each = empty([x.size(0), ...x.shape.slice(1).map(() => 1)], { dtype, device });
-      const noise = noGrad(() => aten.bernoulli_$float(each, keep, this.generator).div_(keep));
+      const each = [x.size(0), ...x.shape.slice(1).map(() => 1)];
+      const noise = noGrad(() => bernoulli(each, keep, this.generator, x).div_(keep));
       return x.mul(noise);
     });
   }

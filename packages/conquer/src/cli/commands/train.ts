@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { withAbsolutePaths } from '../../experiment/absolute-paths.js';
@@ -14,13 +15,16 @@ import { experimentFile } from '../experiment-file.js';
 import { fillExperiment, namingFlags } from '../fill.js';
 import type { Flag } from '../flags.js';
 import { flatRecipes } from '../flat-recipes.js';
+import { groupPlace, ownDevice } from '../group-place.js';
 import { JsonLines } from '../json-lines.js';
+import { launch } from '../launch.js';
 import { resumption } from '../resumption.js';
 import { findRun } from '../runs.js';
 import { reportFiles, reportSummary, requireNameOfRun, runTraining } from '../train.js';
 import { addFlags, givenFlags, partsOf } from '../train-flags.js';
 import { chooseHelp, trainHelpFooter } from '../train-help.js';
 import { refuseUnused, unusedOptions } from '../unused-options.js';
+import { wholeNumberOf } from '../whole-number.js';
 
 interface TrainFlags {
   recipe?: string;
@@ -31,6 +35,7 @@ interface TrainFlags {
   runsDir: string;
   plugin?: string[];
   profile?: boolean;
+  nproc?: number;
   dryRun?: boolean;
   printExperiment?: boolean;
   json?: boolean;
@@ -60,6 +65,9 @@ export async function add(program: Command, typed: readonly string[]): Promise<s
       file,
     ])
     .option('--profile', "print and log where each epoch's time goes")
+    .option('--nproc <n>', 'train in so many processes of this machine', (text) =>
+      wholeNumberOf('--nproc', text, { most: 1024 }),
+    )
     .option('--dry-run', 'print all settings and what the data set holds')
     .option('--print-experiment', 'print the experiment as JSON, and end')
     .option('--json', 'print lines of JSON; text for people on stderr');
@@ -93,7 +101,7 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
   if (json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
 
   const { profile = false, plugin = [] } = options;
-  const how = { profile, plugin, json };
+  const how = { profile, plugin, json, nproc: options.nproc };
   await namingFlags(async () => {
     if (resume !== undefined) {
       const path = findRun(resume);
@@ -138,23 +146,33 @@ interface Training {
   cached?: boolean | undefined;
   profile?: boolean;
   json?: boolean;
+  nproc?: number | undefined;
   plugin?: string[];
   published?: ReturnType<typeof readRecipe>['published'];
 }
 
 async function trainAndReport(experiment: Experiment, training: Training, parts: Parts): Promise<void> {
   const { path, resume = false, cached, profile = false, json = false, plugin = [], published } = training;
+  const place = groupPlace(process.env);
+  if (place === null && training.nproc !== undefined && training.nproc > 1)
+    return await launch(training.nproc);
+  const isFirst = place === null || place.rank === 0;
   const summary = await runTraining({
-    experiment,
+    experiment: {
+      ...experiment,
+      train: { ...experiment.train, device: ownDevice(experiment.train.device, process.env) },
+    },
     path,
     resume,
     cached,
     profile,
     plugins: plugin,
     parts,
-    events: json ? new JsonLines(process.stdout, path) : undefined,
-    out: process.stderr,
+    place,
+    events: json && isFirst ? new JsonLines(process.stdout, path) : undefined,
+    out: isFirst ? process.stderr : new Writable({ write: (_, __, done) => done() }),
   });
+  if (!isFirst) return;
   const out = json ? process.stderr : process.stdout;
   reportSummary(summary, out, published);
   reportFiles(path, out);

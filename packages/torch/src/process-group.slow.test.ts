@@ -1,0 +1,208 @@
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { Generator, ProcessGroup, randn, scope, tensor } from './index.js';
+
+/** A port of this machine that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+interface Rank {
+  /** What its body returned, or the error's message. */
+  says: unknown;
+  /** Milliseconds that the body took. */
+  took: number;
+}
+
+/** Runs a function body in so many processes, each with its `group`. @returns what they say by rank; null of one that was killed */
+async function inRanks(size: number, body: string): Promise<(Rank | null)[]> {
+  const port = await freePort();
+  const source = (rank: number) => `
+    import * as torch from ${JSON.stringify(new URL('../dist/index.js', import.meta.url))};
+    const { ProcessGroup, tensor, randn, zeros, Generator } = torch;
+    const place = { host: '127.0.0.1', port: ${port}, rank: ${rank}, size: ${size}, timeout: 60, silence: 3 };
+    const group = ProcessGroup.join(place);
+    const start = performance.now();
+    let says;
+    try {
+      says = (() => { ${body} })();
+      group.leave();
+    } catch (error) {
+      says = error.name + ': ' + error.message;
+    }
+    process.stdout.write(JSON.stringify({ says, took: performance.now() - start }));
+  `;
+  return await Promise.all(
+    Array.from({ length: size }, (_, rank) => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', source(rank)]);
+      let [stdout, stderr] = ['', ''];
+      child.stdout.on('data', (chunk) => {
+        stdout += chunk;
+        // One that stands still would stay.
+        if (stdout === 'stopped') setTimeout(() => child.kill('SIGKILL'), 15_000);
+      });
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      return new Promise<Rank | null>((done, failed) =>
+        child.on('close', (code, signal) => {
+          if (signal === 'SIGKILL') done(null);
+          else if (code === 0) done(JSON.parse(stdout));
+          else failed(new Error(`rank ${rank} ended with ${code}: ${stderr}`));
+        }),
+      );
+    }),
+  );
+}
+
+const said = (ranks: (Rank | null)[]) => ranks.map((rank) => rank?.says);
+
+describe('a group of processes', () => {
+  it.each([1, 2, 3, 5])('of %i has sums of the same bits, of float32 as in one order', async (size) => {
+    const body = `
+      const sums = [0, 1, 7, 1000].map((count) => {
+        const x = randn([count], { generator: new Generator(group.rank) });
+        group.allReduce(x);
+        return x.tolist();
+      });
+      const doubles = tensor([0.1 * group.rank, 1e300], { dtype: 'float64' });
+      group.allReduce(doubles);
+      const whole = tensor([2 ** 31 + group.rank], { dtype: 'int64' });
+      group.allReduce(whole);
+      const spread = zeros([2, 3]).add(group.rank).t();
+      group.allReduce(spread);
+      return [sums, doubles.tolist(), Number(whole.toTypedArray()[0]), spread.tolist()];`;
+    const [first, ...others] = said(await inRanks(size, body)) as [
+      number[][],
+      number[],
+      number,
+      number[][],
+    ][];
+    for (const other of others) expect(other).toEqual(first);
+    const of = (count: number) =>
+      scope(() => {
+        const each = Array.from({ length: size }, (_, rank) =>
+          randn([count], { generator: new Generator(rank), dtype: 'float32' }).to('float64'),
+        );
+        return [...each.reduce((sum, x) => sum.add(x)).toNumbers()];
+      });
+    for (const [i, count] of [0, 1, 7, 1000].entries()) {
+      const sums = (first as unknown as number[][][])[0]![i]!;
+      expect(sums).toHaveLength(count);
+      for (const [at, value] of of(count).entries()) expect(Math.abs(sums[at]! - value)).toBeLessThan(1e-5);
+    }
+    const ranks = (size * (size - 1)) / 2;
+    expect(first![1][0]).toBeCloseTo(0.1 * ranks, 12);
+    expect(first![2]).toBe(size * 2 ** 31 + ranks);
+    expect(first![3]).toEqual([
+      [ranks, ranks],
+      [ranks, ranks],
+      [ranks, ranks],
+    ]);
+  });
+
+  it('gathers rows of any number, and hands on what rank 0 has', async () => {
+    const body = `
+      const rows = group.allGather(tensor(Array.from({ length: group.rank }, (_, i) => [group.rank, i]), { shape: [group.rank, 2] }));
+      const large = zeros([300_000]).add(group.rank === 0 ? 3 : 4);
+      group.broadcast(large);
+      group.barrier();
+      return [
+        rows.tolist(), [...group.gatherNumbers(Int32Array.of(group.rank))], large.sum().item(),
+        group.broadcastObject(() => ({ from: group.rank, text: 'ä' })), group.any(group.rank === 2), group.any(false),
+      ];`;
+    const ranks = said(await inRanks(4, body));
+    const rows = [
+      [1, 0],
+      [2, 0],
+      [2, 1],
+      [3, 0],
+      [3, 1],
+      [3, 2],
+    ];
+    expect(ranks).toEqual(Array(4).fill([rows, [0, 1, 2, 3], 900_000, { from: 0, text: 'ä' }, true, false]));
+  });
+
+  it('has a NaN of any rank at all', async () => {
+    const body =
+      'const x = tensor([group.rank === 1 ? NaN : 1, 1]); group.allReduce(x); return String(x.tolist());';
+    expect(said(await inRanks(3, body))).toEqual(Array(3).fill('NaN,3'));
+  });
+
+  it.each([
+    [
+      'shapes',
+      'group.allReduce(zeros([2, group.rank === 1 ? 3 : 2]))',
+      'rank 0 allReduce of float32 (2, 2), rank 1 allReduce of float32 (2, 3)',
+    ],
+    [
+      'dtypes',
+      "group.broadcast(zeros([4], { dtype: group.rank ? 'float64' : 'float32' }))",
+      'rank 0 broadcast of float32 (4), rank 1 broadcast of float64 (4)',
+    ],
+    [
+      'widths',
+      'group.allGather(zeros([group.rank, group.rank === 2 ? 5 : 4]))',
+      'rank 0 allGather of float32 (*, 4), rank 2 allGather of float32 (*, 5)',
+    ],
+    [
+      'calls',
+      'group.rank === 2 ? group.barrier() : group.any(true)',
+      'rank 0 allReduce of int32 (1), rank 2 barrier',
+    ],
+  ])('says on all ranks which %s differ', async (_, body, words) => {
+    const message = `ProcessGroupError: the processes do not do the same: ${words}`;
+    expect(said(await inRanks(3, body))).toEqual([message, message, message]);
+  });
+
+  it.each([
+    ['ends', "process.kill(process.pid, 'SIGKILL')", 'was lost: its process ended'],
+    [
+      'leaves for a reason',
+      "group.leave('no such file: a.jpg'); throw new Error('gone')",
+      'ended: no such file: a.jpg',
+    ],
+    [
+      'is silent',
+      "require('node:fs').writeSync(1, 'stopped'); process.kill(process.pid, 'SIGSTOP')",
+      'was lost: nothing was heard of it for 3 s',
+    ],
+  ])('names the rank that %s', async (_, how, words) => {
+    const start = "const require = process.getBuiltinModule('node:module').createRequire('/');";
+    for (const lost of [0, 2]) {
+      const ranks = await inRanks(4, `${start} if (group.rank === ${lost}) { ${how} } group.barrier();`);
+      for (const [rank, result] of ranks.entries()) {
+        if (rank === lost) continue;
+        expect(result!.says).toBe(`ProcessGroupError: rank ${lost} of 4 ${words}`);
+        expect(result!.took).toBeLessThan(30_000);
+      }
+    }
+  });
+
+  it('refuses two of one rank, and one that does not come in time', async () => {
+    const port = await freePort();
+    const place = { host: '127.0.0.1', port, rank: 0, size: 2, timeout: 0.3 };
+    expect(() => ProcessGroup.join(place)).toThrow(
+      `rank 0 of 2 did not meet the others at 127.0.0.1:${port}: 1 of 2 processes came in time`,
+    );
+    expect(() => ProcessGroup.join({ ...place, rank: 1 })).toThrow(
+      /nobody answers at 127\.0\.0\.1:\d+: Connection refused/,
+    );
+    expect(() => ProcessGroup.join({ ...place, rank: 2 })).toThrow(/rank: expected from 0 to 1, got 2/);
+  });
+
+  it('of one process exchanges nothing', () => {
+    const group = ProcessGroup.alone();
+    using x = tensor([[1, 2]]);
+    group.allReduce(x);
+    using all = group.allGather(x);
+    expect([x.tolist(), all.tolist()]).toEqual([[[1, 2]], [[1, 2]]]);
+    expect(group.broadcastObject(() => 5)).toBe(5);
+    expect(group.share(7)).toEqual({ from: 0, count: 7, total: 7 });
+  });
+});

@@ -1,0 +1,142 @@
+import { native } from './binding.js';
+import { tensor } from './creation.js';
+import { ProcessGroupError } from './error.js';
+import type { BatchShare } from './random.js';
+import { scope } from './scope.js';
+import { aten, Tensor } from './tensor.js';
+
+/** Where a process stands in a group: what torchrun says by MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE. */
+export interface GroupPlace {
+  /** Where rank 0 runs. */
+  host: string;
+  /** That rank 0 listens on; the others listen on free ones. */
+  port: number;
+  rank: number;
+  /** Processes in all. */
+  size: number;
+  /** Seconds that a process is waited for, to join or in a collective, while it lives; default 1800, as PyTorch's with gloo. */
+  timeout?: number | undefined;
+  /** Seconds without a sign of life after which a process is lost; default 30. Signs come from a thread of their own. */
+  silence?: number | undefined;
+}
+
+/**
+ * Processes that train together, over TCP: torch.distributed with a process group, whose collectives block. All ranks have the
+ * same bits afterwards: sums are made in one order. What every rank calls, with which dtype and shape, is compared first.
+ *
+ * Every collective throws a ProcessGroupError, on all ranks alike, where they do not call the same, and where one of them is
+ * lost (it ended, or was silent) or left for a reason: its message names that rank.
+ */
+export class ProcessGroup {
+  private left = false;
+
+  private constructor(
+    readonly rank: number,
+    readonly size: number,
+    private readonly handle: number,
+  ) {}
+
+  /** Waits for all others. @throws ProcessGroupError where they do not come, or two have the same rank */
+  static join({ host, port, rank, size, timeout = 1800, silence = 30 }: GroupPlace): ProcessGroup {
+    const handle = inWords(() => native.joinProcessGroup(host, port, rank, size, timeout, silence));
+    return new ProcessGroup(rank, size, handle);
+  }
+
+  /** A group of this process, which exchanges nothing. */
+  static alone(): ProcessGroup {
+    return new ProcessGroup(0, 1, -1);
+  }
+
+  /** Whether this process is the one that writes and prints. */
+  get isFirst(): boolean {
+    return this.rank === 0;
+  }
+
+  /** Makes a tensor the sum of all ranks' tensors of its shape, float32, float64, int32 or int64. NaN on any rank is NaN on all. */
+  allReduce(tensor: Tensor): void {
+    this.inPlace(tensor, (handle) => native.allReduce(this.handle, handle));
+  }
+
+  /** (N, …) → the rows of all ranks, by rank, of which each may have a number of its own; without gradients. The caller's. */
+  allGather(rows: Tensor): Tensor {
+    return scope(() => {
+      if (this.size === 1) return rows.detach().clone();
+      const plain = onCpu(rows);
+      return new Tensor(inWords(() => native.allGather(this.handle, plain.handle))).to({
+        device: rows.device,
+      });
+    });
+  }
+
+  /** Makes a tensor that of rank 0. */
+  broadcast(tensor: Tensor): void {
+    this.inPlace(tensor, (handle) => native.broadcast(this.handle, handle));
+  }
+
+  /** Whether any rank says so. */
+  any(flag: boolean): boolean {
+    if (this.size === 1) return flag;
+    return scope(() => {
+      const count = tensor([Number(flag)], { dtype: 'int32' });
+      this.allReduce(count);
+      return count.item() > 0;
+    });
+  }
+
+  /** This rank's part of `total` images: consecutive ones, of which each rank has as many, or one more. */
+  share(total: number): BatchShare {
+    const begin = (rank: number) => Math.floor((rank * total) / this.size);
+    const from = begin(this.rank);
+    return { from, count: begin(this.rank + 1) - from, total };
+  }
+
+  /** What `value` gives at rank 0, where alone it is called; the others have it by way of JSON. */
+  broadcastObject<T>(value: () => T): T {
+    if (this.size === 1) return value();
+    const own = this.isFirst ? { value: value() } : null;
+    return scope(() => {
+      const bytes = Buffer.from(own === null ? '' : JSON.stringify(own));
+      const all = this.allGather(new Tensor(native.fromBuffer(bytes, [bytes.length], 'uint8')));
+      if (own !== null) return own.value;
+      return (JSON.parse(Buffer.from(all.toTypedArray() as Uint8Array).toString()) as { value: T }).value;
+    });
+  }
+
+  /** All ranks' numbers, by rank. */
+  gatherNumbers(own: Int32Array): Int32Array {
+    if (this.size === 1) return own;
+    return scope(() => this.allGather(tensor(own)).toTypedArray() as Int32Array);
+  }
+
+  /** Returns once all ranks have called it. */
+  barrier(): void {
+    if (this.size > 1) inWords(() => native.barrier(this.handle));
+  }
+
+  /** Goes. @param reason why the others cannot go on: a line, which they end with; by default they can */
+  leave(reason = ''): void {
+    if (this.size === 1 || this.left) return;
+    this.left = true;
+    inWords(() => native.leaveProcessGroup(this.handle, reason));
+  }
+
+  private inPlace(tensor: Tensor, collective: (handle: number) => void): void {
+    if (this.size === 1) return;
+    scope(() => {
+      const plain = onCpu(tensor);
+      inWords(() => collective(plain.handle));
+      if (plain.handle !== tensor.handle) aten.copy_(tensor.detach(), plain);
+    });
+  }
+}
+
+/** As it can be sent: the tensor itself where it is so already. */
+const onCpu = (tensor: Tensor): Tensor => tensor.detach().to({ device: 'cpu' }).contiguous();
+
+function inWords<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw new ProcessGroupError((error as Error).message);
+  }
+}
