@@ -7,7 +7,7 @@ import type { Flag } from './flags.js';
 const usual: Record<string, string> = {
   dataset: '',
   'dataset-dir': 'its folder; for folder: a subfolder for each class',
-  split: 'training classes of a folder: half, random, a file',
+  split: 'classes that train: half, random, a file',
   'val-fraction': 'share of these that choose the best epoch',
   arch: '',
   weights: 'published (fetched once), a file, or none',
