@@ -35,7 +35,7 @@ function outcome(build: Build, way: Way, dtype: 'float32' | 'float64', frozen = 
   model.to({ dtype }).train(!frozen);
   return scope(() => {
     const images = randn([4, 3, 64, 64], { generator: new Generator(3) }).to(dtype);
-    const { rows, backward } = way(model, dropout).embed(images);
+    const { rows, backward } = way(model, dropout).embed(images, images.size(0));
     backward(rows.mul(randn(rows.shape, { generator: new Generator(5) }).to(dtype)).sum());
     const named = ([name, value]: [string, Tensor]): [string, number[]] => [name, [...value.toNumbers()]];
     return {

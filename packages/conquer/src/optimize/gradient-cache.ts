@@ -39,7 +39,7 @@ export class GradientCache implements BatchEmbedder {
   embed(images: BatchImages): EmbeddedBatch {
     const { model, dropout, chunk, within } = this;
     const size = images.shape[0]!;
-    if (size <= chunk) return within.embed(images);
+    if (size <= chunk) return within.embed(images, size);
     const parts = Array.from({ length: Math.ceil(size / chunk) }, (_, i) => ({
       from: i * chunk,
       count: Math.min(chunk, size - i * chunk),
@@ -66,7 +66,7 @@ export class GradientCache implements BatchEmbedder {
         for (const part of parts) {
           scope(() => {
             dropout.setState(part.drawnFrom!);
-            const { rows, backward } = within.embed(imagesOf(part));
+            const { rows, backward } = within.embed(imagesOf(part), part.count);
             backward(rows.mul(grad.narrow(0, part.from, part.count)).sum());
           });
         }

@@ -12,6 +12,7 @@ import type { BatchImages } from '../batch-images.js';
 import type { Loss } from '../losses/loss.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { type BatchEmbedder, type EmbeddedBatch, embedWhole } from './batch-embedder.js';
+import { GradientCache } from './gradient-cache.js';
 
 /** Elements from which on a tensor is exchanged by itself: copying it to others costs more than a message. */
 const LARGE = 1 << 16;
@@ -72,26 +73,24 @@ class SharedEmbedder implements BatchEmbedder {
 
   private embedOwn(images: BatchImages, total: number): EmbeddedBatch {
     const { group, model, dropout, inner } = this;
-    if (inner === null) {
+    if (!(inner instanceof GradientCache)) {
+      // Until the end of the batch: what is computed again on the way back draws again.
       dropout.share = group.share(total);
-      try {
-        return embedWhole(model, images);
-      } finally {
-        dropout.share = null;
-      }
+      return inner?.embed(images, total) ?? embedWhole(model, images);
     }
     // The processes may have different numbers of chunks, and are to draw equally much.
     const seed = scope(() => randint(0, 2 ** 28, [1], { generator: dropout, device: dropout.device }).item());
     const goesOnFrom = dropout.state();
     dropout.seed(seed + group.rank);
-    const embedded = inner.embed(images, total);
+    const embedded = inner.embed(images);
     dropout.setState(goesOnFrom);
     return embedded;
   }
 
-  /** BatchNorm's statistics: backward reads them, so that they cannot be others before. */
+  /** Of BatchNorm's statistics: backward reads them, so that they cannot be others before. */
   finish(): void {
-    const { group, model } = this;
+    const { group, model, dropout } = this;
+    dropout.share = null;
     const trained = [...model.namedModules()].flatMap(([, module]) =>
       module instanceof nn.BatchNorm2d && module.training && !module.frozen ? [module] : [],
     );

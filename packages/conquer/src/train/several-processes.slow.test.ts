@@ -4,6 +4,7 @@ import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { ProcessGroup } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import type { ExperimentInput } from '../experiment/experiment.js';
+import { mergeExperiments } from '../experiment/merge.js';
 import { type RankedResult, runRank } from '../testing/rank-of-session.js';
 import { inRanks } from '../testing/ranks.js';
 
@@ -16,6 +17,10 @@ const kinds: Record<string, ExperimentInput> = {
     miner: { name: 'distance-weighted' },
   },
   'Proxy-Anchor': { loss: { name: 'proxy-anchor' }, optimize: { lossLearningRate: 0.01 } },
+  'activations computed again, and whole paths left out': {
+    model: { backbone: { name: 'small-resnet', widths: [8, 16], dropPath: 0.3 } },
+    train: { activationCheckpointing: true },
+  },
   'a memory, embedded by an average of the weights': {
     loss: { name: 'multi-similarity' },
     train: { crossBatchMemory: { size: 36, startStep: 2, momentum: 0.9 } },
@@ -41,7 +46,7 @@ describe.each(Object.entries(kinds))('%s', (_, kind) => {
     ['float32', 1e-4],
   ] as const)('in two processes as in one, in %s to %d', async (dtype, most) => {
     const folder = temporaryFolder();
-    const experiment = { ...kind, ...frozen };
+    const experiment = mergeExperiments(kind, frozen);
     const alone = await runRank(ProcessGroup.alone(), { run: join(folder, 'one'), experiment, dtype });
     expect(alone.error).toBe(null);
     expect(alone.steps.length).toBeGreaterThanOrEqual(20);
