@@ -1,6 +1,5 @@
 // A cell on kept features of the built-in network: one linear layer learns, all learners share the start. `node board/cells/kept.mjs FOLDER`,
 // where cell.json says what; leaves result.json.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { F, scope } from '@conquer-dml/torch';
 import { builtInParts } from '../../packages/conquer/dist/experiment/experiment.js';
@@ -31,7 +30,7 @@ const EPOCH = 50;
 const parts = { ...builtInParts, heads: [...builtInParts.heads, ...heads] };
 
 /** Of all images of a set, kept in the board's folder, and what they are features of. */
-export async function featuresOf(folder, images, imageSize = null) {
+async function featuresOf(folder, images, imageSize = null) {
   const { backbone, input, id } = await openPretrained(NETWORK);
   const network = backbone.eval();
   const seen = preprocessingFor(input, imageSize === null ? {} : { size: imageSize });
@@ -56,7 +55,7 @@ function scoresOf(rows, labels, queries = rows) {
 }
 
 /** The experiment of a cell: a start of one learner, then as the variant says. */
-export function experimentOf({ variant, seed, start, batch, dim = 512 }, photos) {
+function experimentOf({ variant, seed, start, batch, dim = 512 }, photos) {
   const base = {
     data: { batchSize: batch },
     model: { backbone: { name: NETWORK }, batchNorm: 'frozen', embeddingDim: dim, head: { name: 'linear' } },
@@ -183,7 +182,5 @@ async function run(cell) {
 }
 
 const [folder] = process.argv.slice(2);
-if (folder !== undefined && existsSync(join(folder, 'cell.json'))) {
-  const cell = readJson(join(folder, 'cell.json'));
-  writeJson(join(folder, 'result.json'), { cell, ...(await run(cell)) });
-}
+const cell = readJson(join(folder, 'cell.json'));
+writeJson(join(folder, 'result.json'), { cell, ...(await run(cell)) });

@@ -1,22 +1,14 @@
 // A cell that trains the network itself, by `conquer train` in a process of its own, until its minutes or epochs are over: killed, it goes on from the
 // run's last step. `node board/cells/network.mjs FOLDER`, where cell.json says what; leaves the run and result.json.
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mergeExperiments, readRecipe, resolveExperiment } from '../../packages/conquer/dist/index.js';
 import { splitOf } from '../data.mjs';
-import { BOARD, machine, othersHeld, PYTHON, ROOT, readJson, THREADS, writeJson } from '../places.mjs';
+import { BOARD, machine, othersHeld, ROOT, readJson, THREADS, writeJson } from '../places.mjs';
+import { startFile } from '../start-file.mjs';
 import { variantOf } from '../variants.mjs';
-
-/** The weights that both sides start from where nothing was trained before: torchvision's ResNet-18, drawn by the seed. */
-export function startFile(seed) {
-  const file = join(BOARD, 'starts', `resnet18-${seed}.pth`);
-  if (existsSync(file)) return file;
-  mkdirSync(dirname(file), { recursive: true });
-  execFileSync(PYTHON, [join(ROOT, 'board/peers/pml.py'), 'start', file, String(seed)]);
-  return file;
-}
 
 const LOSSES = {
   margin: { loss: { name: 'margin', margin: 0.2, beta: 1.2 }, miner: { name: 'distance-weighted' } },
@@ -25,7 +17,7 @@ const LOSSES = {
 };
 
 /** An experiment of settings that the peers know as well. */
-export function fromSettings(settings) {
+function fromSettings(settings) {
   const { network, loss, learningRate, embeddingMultiplier, weightDecay } = settings;
   return {
     ...LOSSES[loss],
@@ -98,7 +90,7 @@ function usedBy(pid) {
 }
 
 /** What a run's log says of each epoch: seconds of dividing and training up to its end, steps, and metrics of the test classes. */
-export function curveOf(run) {
+function curveOf(run) {
   const file = join(run, 'metrics.jsonl');
   const records = existsSync(file)
     ? readFileSync(file, 'utf8')
@@ -177,7 +169,5 @@ async function run(folder, cell) {
 }
 
 const [folder] = process.argv.slice(2);
-if (folder !== undefined && existsSync(join(folder, 'cell.json'))) {
-  const cell = readJson(join(folder, 'cell.json'));
-  writeJson(join(folder, 'result.json'), { cell, ...(await run(folder, cell)) });
-}
+const cell = readJson(join(folder, 'cell.json'));
+writeJson(join(folder, 'result.json'), { cell, ...(await run(folder, cell)) });

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { splitOf } from '../data.mjs';
 import { machine, othersHeld, PYTHON, ROOT, readJson, writeJson } from '../places.mjs';
-import { startFile } from './network.mjs';
+import { startFile } from '../start-file.mjs';
 
 const [folder] = process.argv.slice(2);
 const file = join(folder, 'cell.json');
