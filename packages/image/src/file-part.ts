@@ -15,6 +15,7 @@ const PART = /^(.*)#[^#]*&bytes=(\d{1,15}),(\d{1,10})$/s;
 
 /** The part of a file that a path names; null: it names a whole one. */
 export function partOfFile(path: string): FilePart | null {
+  if (!path.includes('#')) return null;
   const [, file, offset, length] = PART.exec(path) ?? [];
   return file === undefined ? null : { path: file, offset: Number(offset), length: Number(length) };
 }

@@ -17,6 +17,7 @@ const ROW = /^(.*)#([^#]*)&row=(\d{1,15})$/s;
 
 /** The row that a path names; null: it names none. */
 export function parquetRowOf(path: string): ParquetRow | null {
+  if (!path.includes('#')) return null;
   const [, file, column = '', row] = ROW.exec(path) ?? [];
   return file === undefined ? null : { path: file, column: column.replaceAll('%23', '#'), row: Number(row) };
 }

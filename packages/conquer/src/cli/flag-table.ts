@@ -9,6 +9,8 @@ const names: Readonly<Record<string, string>> = {
   'data.dataset/*.split': 'split',
   'data.dataset/*.trainFraction': 'train-fraction',
   'data.dataset/*.allowPartial': 'allow-partial',
+  'data.dataset/*.image': 'shard-image',
+  'data.dataset/*.label': 'shard-label',
   'data.sampler/adaptive.smallClassAction': 'small-class-action',
   'data.sampler/random.minClasses': 'min-classes',
   'data.augmentation/*.minArea': 'min-area',

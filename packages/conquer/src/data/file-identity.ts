@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs';
 import { fragmentOfImage, partOfFile } from '@conquer-dml/image';
 import { fileOfImage } from '@conquer-dml/run';
 import type { OwnInGallery } from '../own-in-gallery.js';
@@ -32,18 +32,23 @@ export async function fileIdentities(paths: readonly string[]): Promise<(FileIde
     return whole && { id: `${whole.id}${fragmentOfImage(path)}`, size: part?.length ?? whole.size };
   };
   for (let start = 0; start < paths.length; start += AT_ONCE)
-    found.push(...(await Promise.all(paths.slice(start, start + AT_ONCE).map(identityOf))));
+    for (const identity of await Promise.all(paths.slice(start, start + AT_ONCE).map(identityOf)))
+      found.push(identity);
   return found;
 }
 
-async function identityOfFile(file: string): Promise<FileIdentity | null> {
-  try {
+/** By a callback, which takes half of the processor's time of a promise: of a million files that is seconds. */
+function identityOfFile(file: string): Promise<FileIdentity | null> {
+  return new Promise((resolve) => {
     // Inodes may be larger than a double holds.
-    const { dev, ino, size } = await stat(file, { bigint: true });
-    return { id: ino === 0n ? await realpath(file) : `${dev}:${ino}`, size: Number(size) };
-  } catch {
-    return null; // read later, which says what is wrong with it
-  }
+    stat(file, { bigint: true }, (error, found) => {
+      if (error) return resolve(null); // read later, which says what is wrong with it
+      const { dev, ino } = found;
+      const size = Number(found.size);
+      if (ino !== 0n) return resolve({ id: `${dev}:${ino}`, size });
+      realpath(file, (unreal, id) => resolve(unreal ? null : { id, size }));
+    });
+  });
 }
 
 /**

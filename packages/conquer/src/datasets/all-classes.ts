@@ -8,6 +8,9 @@ export function withAllClasses(dataset: Dataset): Dataset {
   // They were divided, or not, where they were read.
   if (dataset.train.pairs && dataset.test.paths.length === 0) return dataset;
   const { name, train, validation, test, gallery, testSets = [], recallAt } = dataset;
+  const others = [validation, test, gallery, ...testSets];
+  if (others.every((split) => !split || split.paths.length === 0) && areUnique(train.classNames))
+    return { name, train, test: splitOfClasses(test.name, []), recallAt };
   refuseWithoutClasses("data.trainOn 'all'", [train, validation, test, gallery]);
   const classes = new Map<string, Set<string>>();
   const categories = new Map<string, string>();
@@ -27,3 +30,5 @@ export function withAllClasses(dataset: Dataset): Dataset {
   }));
   return { name, train: splitOfClasses(train.name, all), test: splitOfClasses(test.name, []), recallAt };
 }
+
+const areUnique = (names: readonly string[]) => new Set(names).size === names.length;

@@ -32,7 +32,7 @@ export const classSplitOptions = {
     .min(0.01)
     .max(0.99)
     .default(0.5)
-    .describe('with a random split: share of the classes to train on'),
+    .describe('of a random split: share of classes to train on'),
 };
 
 /** What these options mean. */

@@ -73,10 +73,17 @@ export interface ImageClass {
 
 /** A split of whole classes, its images class by class in the order given. */
 export function splitOfClasses(name: string, classes: readonly ImageClass[]): Split {
+  const paths = classes.flatMap((one) => one.paths);
+  const labels = new Int32Array(paths.length);
+  let at = 0;
+  for (const [label, one] of classes.entries()) {
+    labels.fill(label, at, at + one.paths.length);
+    at += one.paths.length;
+  }
   return {
     name,
-    paths: classes.flatMap(({ paths }) => paths),
-    labels: Int32Array.from(classes.flatMap(({ paths }, label) => paths.map(() => label))),
+    paths,
+    labels,
     classNames: classes.map((imageClass) => imageClass.name),
     ...categoriesOf(classes.map(({ category }) => category)),
   };

@@ -1,9 +1,9 @@
-import { join, relative, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { counted, UserError } from '@conquer-dml/run';
 import { type ClassSplit, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import type { ImageClass } from './dataset.js';
-import { type ImageTree, imageExtensions } from './image-tree.js';
+import { type ImageTree, imageExtensions, type NamedFile } from './image-tree.js';
 
 /** Classes by the part of the data set that they are for. */
 export interface FolderParts {
@@ -30,7 +30,7 @@ const partNames: Record<string, keyof FolderParts> = {
  */
 export async function readParts(
   folder: string,
-  tree: ImageTree,
+  tree: ImageTree<NamedFile>,
   split: ClassSplit,
   onWarning?: (message: string) => void,
 ): Promise<FolderParts> {
@@ -163,7 +163,11 @@ export function classFolderOf(paths: readonly string[]): (path: string) => strin
 }
 
 /** The classes of the folders in `inside`; images that lie in no class's folder, and classes without, are left out. */
-function classesOf(folder: string, { images, folders, leftOut }: ImageTree, inside: string): ImageClass[] {
+function classesOf(
+  folder: string,
+  { images, folders, leftOut }: ImageTree<NamedFile>,
+  inside: string,
+): ImageClass[] {
   const start = inside === '' ? '' : inside + sep;
   const classes = new Map<string, ImageClass>();
   for (const { path } of images) {
@@ -192,7 +196,11 @@ function tellNested(
   depth: number,
   onWarning?: (message: string) => void,
 ): void {
-  const isDeeper = (path: string) => relative(folder, path).split(sep).length > depth + 1;
+  const isDeeper = (path: string) => {
+    let at = folder.length;
+    for (let deep = 0; deep <= depth && at >= 0; deep++) at = path.indexOf(sep, at + 1);
+    return at >= 0;
+  };
   const nested = classes.flatMap(({ paths }) => paths.filter(isDeeper));
   const [first] = nested;
   if (first === undefined) return;
@@ -217,4 +225,5 @@ function refuseShared(folder: string, parts: FolderParts): void {
   }
 }
 
-const explained = ({ leftOut }: ImageTree) => (leftOut.files + leftOut.folders > 0 ? `; ${leftOut}` : '');
+const explained = ({ leftOut }: ImageTree<NamedFile>) =>
+  leftOut.files + leftOut.folders > 0 ? `; ${leftOut}` : '';

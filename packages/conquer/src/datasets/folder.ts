@@ -7,7 +7,7 @@ import { withCheckedFiles } from './checked-files.js';
 import { type ClassSplit, classSplitOf, classSplitOptions } from './class-split.js';
 import { type Dataset, type DatasetContext, splitOfClasses } from './dataset.js';
 import { readParts, refuseUntestable } from './folder-parts.js';
-import { findImages } from './image-tree.js';
+import { findImageNames } from './image-tree.js';
 
 export interface FolderOptions {
   /** The folder with a subfolder of images for each class. */
@@ -34,7 +34,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
   refuseUnknownOptions('openFolder', options, optionNames);
   const folder = resolve(options.folder);
   const { split = { kind: 'halves' }, onWarning } = options;
-  const tree = await findImages(folder);
+  const tree = await findImageNames(folder);
   const parts = await readParts(folder, tree, split, onWarning);
   if (tree.leftOut.files + tree.leftOut.folders > 0) onWarning?.(`${folder}: ${tree.leftOut}`);
   refuseUntestable(parts, folder, split.kind === 'all');

@@ -19,15 +19,18 @@ export const imageExtensions = [
   '.avif',
 ];
 
-/** An image file as it stood when the folder was read. */
-export interface ImageFile extends FileStamp {
+/** An image file by its name. */
+export interface NamedFile {
   /** Relative to the folder. */
   path: string;
 }
 
-export interface ImageTree {
+/** An image file as it stood when the folder was read. */
+export interface ImageFile extends NamedFile, FileStamp {}
+
+export interface ImageTree<Image extends NamedFile = ImageFile> {
   /** Folder by folder, names in the order of code points. */
-  images: ImageFile[];
+  images: Image[];
   /** The folders that were read, relative to the folder; its own is ''. */
   folders: string[];
   /** All other files whose names do not begin with a dot, and folders that were not entered. */
@@ -47,8 +50,24 @@ const AT_ONCE = 256;
  * @throws UserError where the folder itself is none or cannot be read
  */
 export async function findImages(folder: string): Promise<ImageTree> {
+  return await walkImages(folder, async (path, inFolder) => {
+    const stats = await stat(path);
+    return { path: inFolder, size: stats.size, modified: stats.mtimeMs };
+  });
+}
+
+/** The same without asking for each file's size and time, which takes longer than to list them. */
+export async function findImageNames(folder: string): Promise<ImageTree<NamedFile>> {
+  return await walkImages(folder, async (_, path) => ({ path }));
+}
+
+/** @param asked of an image file, that the folder lists as such or a link leads to, and its path in the folder */
+async function walkImages<Image extends NamedFile>(
+  folder: string,
+  asked: (path: string, inFolder: string) => Promise<Image>,
+): Promise<ImageTree<Image>> {
   const root = resolve(folder);
-  const tree: ImageTree = { images: [], folders: [], leftOut: new LeftOut() };
+  const tree: ImageTree<Image> = { images: [], folders: [], leftOut: new LeftOut() };
   const entered = [
     await realpath(root).catch((error: NodeJS.ErrnoException) => {
       throw unreadable(folder, error);
@@ -69,11 +88,11 @@ export async function findImages(folder: string): Promise<ImageTree> {
     const entries = found.entries.filter(({ name }) => !name.startsWith('.'));
     for (let start = 0; start < entries.length; start += AT_ONCE) {
       const some = entries.slice(start, start + AT_ONCE);
-      const looked = await Promise.all(some.map((entry) => look(join(root, inside), entry)));
+      const looked = await Promise.all(some.map((entry) => look(root, inside, entry, asked)));
       for (const [i, { name }] of some.entries()) {
         const path = join(inside, name);
         const seen = looked[i]!;
-        if (seen.kind === 'image') tree.images.push({ path, ...seen.stamp });
+        if (seen.kind === 'image') tree.images.push(seen.image);
         else if (seen.kind === 'left out') tree.leftOut.addFile(seen.as, path);
         else if (seen.target === null) await walk(path);
         else if (entered.some((other) => isWithin(seen.target!, other)))
@@ -91,24 +110,31 @@ export async function findImages(folder: string): Promise<ImageTree> {
   return tree;
 }
 
-type Seen =
-  | { kind: 'image'; stamp: FileStamp }
+type Seen<Image> =
+  | { kind: 'image'; image: Image }
   | { kind: 'left out'; as: string }
   /** `target`: where a link leads to. */
   | { kind: 'folder'; target: string | null };
 
-async function look(folder: string, { name, kind }: FolderEntry): Promise<Seen> {
+async function look<Image>(
+  root: string,
+  inside: string,
+  { name, kind }: FolderEntry,
+  asked: (path: string, inFolder: string) => Promise<Image>,
+): Promise<Seen<Image>> {
   if (kind === 'folder') return { kind: 'folder', target: null };
-  const path = join(folder, name);
+  const inFolder = join(inside, name);
+  const path = join(root, inFolder);
   try {
     const extension = extname(name).toLowerCase();
     const isImage = imageExtensions.includes(extension);
     // Of a file that is no image nothing is asked: a folder may hold many.
     if (kind === 'file' && !isImage && extension !== '') return { kind: 'left out', as: extension };
+    if (kind === 'file' && isImage) return { kind: 'image', image: await asked(path, inFolder) };
     const stats = await stat(path);
     if (stats.isDirectory()) return { kind: 'folder', target: await realpath(path) };
     if (!stats.isFile()) return { kind: 'left out', as: 'not regular' };
-    if (isImage) return { kind: 'image', stamp: { size: stats.size, modified: stats.mtimeMs } };
+    if (isImage) return { kind: 'image', image: await asked(path, inFolder) };
     if (extension !== '') return { kind: 'left out', as: extension };
     const holdsImage = await beginsAsImage(path);
     return {

@@ -16,7 +16,8 @@ export function withoutMatch(queries: Split, gallery: Split | null, own: OwnInGa
   for (const label of searched.labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
   let count = 0;
   for (const [query, label] of queries.labels.entries()) {
-    const left = itself(query).filter((position) => searched.labels[position] === label).length;
+    // Among themselves, a query leaves out itself alone.
+    const left = gallery ? itself(query).filter((position) => searched.labels[position] === label).length : 1;
     if ((sizes.get(label) ?? 0) - left <= 0) count++;
   }
   return count;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { part } from '../part.js';
 import { classSplitOf, classSplitOptions } from './class-split.js';
 import type { DatasetContext } from './dataset.js';
-import { openShards } from './shards.js';
+import { openShards, shardOptions } from './shards.js';
 
 export const parquet = part({
   name: 'parquet',
@@ -12,18 +12,7 @@ export const parquet = part({
       .string()
       .min(1)
       .describe('a folder of .parquet files, one of them, or a pattern such as train-{00..09}.parquet'),
-    image: z
-      .string()
-      .min(1)
-      .nullable()
-      .default(null)
-      .describe('the column of images; null: the one that the file says is'),
-    label: z
-      .string()
-      .min(1)
-      .nullable()
-      .default(null)
-      .describe('the column of classes; null: the one that the file says is'),
+    ...shardOptions,
     ...classSplitOptions,
   }),
   build: ({ folder, image, label, ...split }, context: DatasetContext) =>

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { counted, UserError } from '@conquer-dml/run';
+import { z } from 'zod';
 import { usualRecallAt } from '../recall-at.js';
 import { tellUnmatched } from './checked-files.js';
 import { type ClassSplit, splitClasses } from './class-split.js';
@@ -8,6 +9,24 @@ import { type Dataset, type DatasetContext, type ImageClass, splitOfClasses } fr
 import { dividedAs, type FolderParts, refuseUntestable } from './folder-parts.js';
 import { type ReadShards, readShards } from './read-shards.js';
 import type { ShardKind, ShardOptions } from './shard-files.js';
+
+/** How an experiment says what of shards is read. */
+export const shardOptions = {
+  image: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe(
+      'where a sample has several images, which it is about: the end of its name in tar (left.png), or a column',
+    ),
+  label: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('where the class stands, if not where it is usual: cls, txt or json.FIELD in tar, or a column'),
+};
 
 export interface ShardsOptions
   extends ShardOptions,

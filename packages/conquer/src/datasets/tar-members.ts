@@ -3,8 +3,10 @@ import { UserError } from '@conquer-dml/run';
 import type { ShardFile } from './shard-files.js';
 
 const BLOCK = 512;
-/** Read at a time: a header, what is small behind it, and the next header. */
-const WINDOW = 8192;
+/** Read at a time where members are small: many of them. */
+const WINDOW = 65_536;
+/** The same behind a large one: a header, and what is small behind it. */
+const FAR = 4096;
 /** Names of members, and texts of labels. */
 const MOST_TEXT = 1 << 20;
 
@@ -56,7 +58,7 @@ export function* tarMembers(shard: ShardFile): Generator<TarMember & { text: () 
         return bytes.toString('utf8');
       };
       at = offset + Math.ceil(length / BLOCK) * BLOCK;
-      if (type === 'L') long = { ...long, name: untilZero(Buffer.from(text())) };
+      if (type === 'L') long = { ...long, name: text().replace(/\0.*$/s, '') };
       else if (type === 'x') long = { ...long, ...paxRecords(text()) };
       else {
         long = {};
@@ -92,9 +94,11 @@ class ArchiveBytes {
       const bytes = Buffer.allocUnsafe(length);
       return readSync(this.descriptor, bytes, 0, length, offset) === length ? bytes : null;
     }
-    if (offset < this.start || offset + length > this.start + this.held) {
+    const end = this.start + this.held;
+    if (offset < this.start || offset + length > end) {
       this.start = offset;
-      this.held = readSync(this.descriptor, this.window, 0, WINDOW, offset);
+      const isNear = offset - end < WINDOW;
+      this.held = readSync(this.descriptor, this.window, 0, isNear ? WINDOW : Math.max(FAR, length), offset);
       if (this.held < length) return null;
     }
     return this.window.subarray(offset - this.start, offset - this.start + length);
@@ -149,16 +153,17 @@ function numberIn(header: Buffer, at: number, length: number): number {
 }
 
 function nameIn(header: Buffer): string {
-  const name = untilZero(header.subarray(0, 100));
+  const name = textIn(header, 0, 100);
   // "ustar" and a zero: POSIX. GNU's has a blank there, and other things in the place of the prefix.
   const isPosix = header[257] === 0x75 && header[261] === 0x72 && header[262] === 0;
   if (!isPosix || header[345] === 0) return name;
-  return `${untilZero(header.subarray(345, 500))}/${name}`;
+  return `${textIn(header, 345, 500)}/${name}`;
 }
 
-function untilZero(bytes: Buffer): string {
-  const end = bytes.indexOf(0);
-  return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
+/** Up to a zero. */
+function textIn(bytes: Buffer, from: number, to: number): string {
+  const end = bytes.indexOf(0, from);
+  return bytes.toString('utf8', from, end < 0 ? to : Math.min(end, to));
 }
 
 /** `27 path=…\n`, its length in bytes in front. */

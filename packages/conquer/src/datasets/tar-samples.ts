@@ -1,25 +1,22 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { filePartPath } from '@conquer-dml/image';
-import { UserError, writeFileAtomic } from '@conquer-dml/run';
-import { z } from 'zod';
+import { UserError } from '@conquer-dml/run';
 import { cacheError, cacheFolder } from '../cache-folder.js';
 import { imageExtensions } from './image-tree.js';
 import type { ShardFile, ShardImages, ShardOptions } from './shard-files.js';
 import { type TarMember, tarMembers } from './tar-members.js';
 
-const stored = z.object({
-  names: z.array(z.string()),
-  offsets: z.array(z.number()),
-  lengths: z.array(z.number()),
-  classNames: z.array(z.string()),
-  labels: z.array(z.number()),
-  withoutImage: z.number(),
-});
-
-type Stored = z.infer<typeof stored>;
+/** What the cache folder keeps of a shard. */
+interface Stored {
+  /** What stands behind the shard's own path in those of its images. */
+  members: string[];
+  classNames: string[];
+  labels: number[];
+  withoutImage: number;
+}
 
 /**
  * The images of a tar shard in webdataset's layout: files whose names are one up to the first dot are a sample. Where each lies and
@@ -33,17 +30,16 @@ export async function tarSamples(shard: ShardFile, options: ShardOptions): Promi
   const { path, size, modified } = shard;
   // Of another version, or other options, is another file.
   const key = createHash('sha256')
-    .update(JSON.stringify([1, path, options]))
+    .update(JSON.stringify([2, path, options]))
     .digest('hex')
     .slice(0, 24);
   const file = join(cacheFolder(), 'shards', `${key}.json`);
   const stamp = { size, modified };
   const known = await readStored(file, stamp);
-  const { names, offsets, lengths, ...found } = known ?? readSamples(shard, options);
-  if (!known) writeStored(file, { stamp, names, offsets, lengths, ...found });
-  const paths = names.map((name, i) =>
-    filePartPath({ path, offset: offsets[i]!, length: lengths[i]! }, name),
-  );
+  const { members, ...found } = known ?? readSamples(shard, options);
+  if (!known) writeStored(file, { stamp, members, ...found });
+  // Through JSON, as texts that are joined are kept in pieces, which take twice the room.
+  const paths: string[] = JSON.parse(JSON.stringify(members.map((member) => path + member)));
   return { paths, ...found };
 }
 
@@ -65,7 +61,7 @@ interface Sample {
 }
 
 function readSamples(shard: ShardFile, options: ShardOptions): Stored {
-  const found: Stored = { names: [], offsets: [], lengths: [], classNames: [], labels: [], withoutImage: 0 };
+  const found: Stored = { members: [], classNames: [], labels: [], withoutImage: 0 };
   const numbers = new Map<string, number>();
   const keys = new Set<string>();
   const wanted = wantedLabels(options.label);
@@ -74,9 +70,7 @@ function readSamples(shard: ShardFile, options: ShardOptions): Stored {
       found.withoutImage++;
       return;
     }
-    found.names.push(image.name);
-    found.offsets.push(image.offset);
-    found.lengths.push(image.length);
+    found.members.push(filePartPath({ path: '', ...image }, image.name));
     let number = label === null ? -1 : numbers.get(label);
     if (number === undefined) {
       number = numbers.size;
@@ -145,16 +139,31 @@ function labelIn(text: string, field: string | null, where: string): string | nu
 async function readStored(file: string, stamp: { size: number; modified: number }): Promise<Stored | null> {
   try {
     const { stamp: of, ...read } = JSON.parse(await readFile(file, 'utf8'));
-    return of.size === stamp.size && of.modified === stamp.modified ? stored.parse(read) : null;
+    return of.size === stamp.size && of.modified === stamp.modified && isStored(read) ? read : null;
   } catch {
     return null; // not there, or damaged: it is made again
   }
 }
 
+function isStored({ members, classNames, labels, withoutImage }: Stored): boolean {
+  const areTexts = (all: unknown) => Array.isArray(all) && all.every((text) => typeof text === 'string');
+  return (
+    areTexts(members) &&
+    areTexts(classNames) &&
+    Array.isArray(labels) &&
+    labels.length === members.length &&
+    labels.every((label) => label === -1 || label in classNames) &&
+    typeof withoutImage === 'number'
+  );
+}
+
 function writeStored(file: string, content: Stored & { stamp: object }): void {
   try {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileAtomic(file, JSON.stringify(content));
+    // Not waited for until it is on the disk: one that is lost or damaged is made again.
+    const temporary = `${file}.${process.pid}.part`;
+    writeFileSync(temporary, JSON.stringify(content));
+    renameSync(temporary, file);
   } catch (error) {
     throw cacheError('where the images of a shard lie', file, error);
   }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { part } from '../part.js';
 import { classSplitOf, classSplitOptions } from './class-split.js';
 import type { DatasetContext } from './dataset.js';
-import { openShards } from './shards.js';
+import { openShards, shardOptions } from './shards.js';
 
 export const webdataset = part({
   name: 'webdataset',
@@ -12,22 +12,7 @@ export const webdataset = part({
       .string()
       .min(1)
       .describe('a folder of .tar files, one of them, or a pattern such as shard-{0000..0099}.tar'),
-    image: z
-      .string()
-      .min(1)
-      .nullable()
-      .default(null)
-      .describe(
-        'which file of a sample is the image, by its name behind the key: jpg, left.png; null: the only one',
-      ),
-    label: z
-      .string()
-      .min(1)
-      .nullable()
-      .default(null)
-      .describe(
-        'where the class stands: cls, txt, json.FIELD; null: the first that is there of cls, json.label and txt',
-      ),
+    ...shardOptions,
     ...classSplitOptions,
   }),
   build: ({ folder, image, label, ...split }, context: DatasetContext) =>

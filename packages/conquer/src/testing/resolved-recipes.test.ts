@@ -234,6 +234,8 @@ const since: string[] = [
   'memory-momentum',
   'prefixes',
   'prefix-weights',
+  'shard-image',
+  'shard-label',
   'memory-size',
   'memory-start',
   'memory-weight',

@@ -74,6 +74,8 @@ export function add(program: Command): undefined {
   const eval_ = program.commands.find((command) => command.name() === 'eval')!;
   const taken = new Set(eval_.options.map((option) => option.name()));
   addFlags(eval_, builtInParts, (flag) => isOfDataset(flag) && !taken.has(flag.name));
+  // Of two data sets, where they are not as usual: the help of train has them.
+  for (const option of eval_.options) if (option.name().startsWith('shard-')) option.hideHelp();
 }
 
 /** Whether a flag says which data set, and where; a run knows its own. */
