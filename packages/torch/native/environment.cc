@@ -119,6 +119,7 @@ NAPI_MODULE_INIT() {
     conquer::register_autograd(env, exports);
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
+    conquer::register_packed_distances(env, exports);
     conquer::register_centroid_bounds(env, exports);
     conquer::register_row_map(env, exports);
     conquer::register_distance_weights(env, exports);

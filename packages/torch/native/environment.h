@@ -154,6 +154,7 @@ void register_tensor(napi_env env, napi_value exports);
 void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
+void register_packed_distances(napi_env env, napi_value exports);
 void register_centroid_bounds(napi_env env, napi_value exports);
 void register_row_map(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);

@@ -1,10 +1,7 @@
 // build: -ffp-contract=off
 // The k smallest of each row of a matrix of distances that arrives in blocks and is never there as a whole.
-//
-// A candidate is one int64: the bits of a non-negative float32, which order as the numbers do, above a 32-bit index.
-// So plain integer order is by distance and then by index. A row keeps up to `capacity` candidates; when they are
-// full, the `keep` smallest stay, and their largest is the threshold that a later distance must not exceed.
 #include "environment.h"
+#include "neighbour-candidates.h"
 #include "parallel.h"
 #include "row-products.h"
 #include "squared-distance.h"
@@ -17,50 +14,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 namespace conquer {
 namespace {
-
-int64_t key_of(float distance, int64_t index) {
-  const float positive = distance > 0 ? distance : 0;  // rounding can take the distance of equal rows below 0
-  uint32_t bits;
-  std::memcpy(&bits, &positive, sizeof bits);
-  return static_cast<int64_t>(bits) << 32 | index;
-}
-
-float distance_of(int64_t key) {
-  const uint32_t bits = static_cast<uint32_t>(key >> 32);
-  float distance;
-  std::memcpy(&distance, &bits, sizeof distance);
-  return distance;
-}
-
-int32_t index_of(int64_t key) { return static_cast<int32_t>(key & 0x7fffffff); }
-
-struct Candidates {
-  int64_t* keys;  // (rows, capacity)
-  int32_t* counts;
-  float* thresholds;
-  int64_t capacity;
-  int64_t keep;
-
-  void add(int64_t row, float distance, int64_t index) const {
-    int64_t* own = keys + row * capacity;
-    if (counts[row] == capacity) {
-      std::nth_element(own, own + keep - 1, own + capacity);
-      counts[row] = static_cast<int32_t>(keep);
-      thresholds[row] = distance_of(own[keep - 1]);
-      if (!(distance <= thresholds[row])) return;
-      if (keep == capacity) {  // the largest makes room
-        own[keep - 1] = std::min(own[keep - 1], key_of(distance, index));
-        return;
-      }
-    }
-    own[counts[row]++] = key_of(distance, index);
-  }
-};
 
 constexpr int kLanes = 8;
 
@@ -120,19 +77,6 @@ void offer_columns(const float* block, int64_t rows, int64_t columns, const Cand
       }
     }
   });
-}
-
-Candidates to_candidates(napi_env env, napi_value keys, napi_value counts, napi_value thresholds, int64_t keep) {
-  const at::Tensor& all = require(to_tensor(env, keys), "keys", at::kLong, 2);
-  const at::Tensor& how_many = require(to_tensor(env, counts), "counts", at::kInt, 1);
-  const at::Tensor& limits = require(to_tensor(env, thresholds), "thresholds", at::kFloat, 1);
-  if (how_many.size(0) != all.size(0) || limits.size(0) != all.size(0)) throw std::runtime_error("keys, counts and thresholds must have as many rows");
-  if (keep < 1 || keep > all.size(1)) throw std::runtime_error("keep must be 1 to the capacity");
-  const int32_t* const each = how_many.data_ptr<int32_t>();
-  if (!std::all_of(each, each + how_many.size(0), [&](int32_t count) { return count >= 0 && count <= all.size(1); })) {
-    throw std::runtime_error("counts must be 0 to the capacity");
-  }
-  return {all.data_ptr<int64_t>(), how_many.data_ptr<int32_t>(), limits.data_ptr<float>(), all.size(1), keep};
 }
 
 // offerDistances(block, keys, counts, thresholds, keep, firstRow, firstIndex, transposed): the rows (transposed: the
@@ -229,6 +173,7 @@ struct Settling {
   const float* query_norms;
   const float* gallery;  // (size, dimensions)
   const float* gallery_norms;
+  double largest_norm;  // of the gallery
   int64_t dimensions, size;
   double relative, absolute, scale;
   int64_t k, ordered;
@@ -269,9 +214,10 @@ class RowSettler {
       largest = std::max<double>(largest, all_.gallery_norms[index]);
     }
     wrong_ = all_.error(norm + largest);
-    // No more than this are the k. What lies within has a norm of no more than the query's and that distance.
+    // No more than this are the k. What lies within has a norm of no more than the query's and that distance, nor than any.
     const double farthest = offered(all_.k - 1) + wrong_;
-    all_.unsettled[row] = !(offered(count_ - 1) - all_.error(2 * norm + std::sqrt(farthest)) > farthest);
+    const double most = std::min(norm + std::sqrt(farthest), all_.largest_norm);
+    all_.unsettled[row] = !(offered(count_ - 1) - all_.error(norm + most) > farthest);
     settle_cuts(settle_ordered());
     return true;
   }
@@ -385,8 +331,10 @@ napi_value settle_neighbours(napi_env env, napi_callback_info info) {
     const at::Tensor indices = at::empty({rows, k}, at::kInt);
     const at::Tensor distances = at::empty({rows, k}, at::kFloat);
     const at::Tensor unsettled = at::zeros({rows}, at::kByte);
+    const float* const norms = gallery_norms.data_ptr<float>();
+    const double largest_norm = size > 0 ? *std::max_element(norms, norms + size) : 0;
     const Settling all{from, queries.data_ptr<float>(), query_norms.data_ptr<float>(), gallery.data_ptr<float>(),
-                       gallery_norms.data_ptr<float>(), dimensions, size, relative, absolute, scale, k, ordered, first_cut,
+                       gallery_norms.data_ptr<float>(), largest_norm, dimensions, size, relative, absolute, scale, k, ordered, first_cut,
                        cuts.size(0), exact, indices.data_ptr<int32_t>(), distances.data_ptr<float>(), unsettled.data_ptr<uint8_t>()};
     std::atomic<bool> wrong_index{false};
     in_parallel(rows, 16, [&](int64_t begin, int64_t end) {

@@ -94,6 +94,23 @@ export interface Native {
     keep: number,
     firstIndex: number,
   ): void;
+  packRows(rows: Handle, squares: Handle, columns: boolean): Handle | null;
+  offerPacked(
+    dimensions: number,
+    squares: Handle,
+    packed: Handle,
+    otherSquares: Handle,
+    otherPacked: Handle,
+    keys: Handle,
+    counts: Handle,
+    thresholds: Handle,
+    keep: number,
+    firstRow: number,
+    firstIndex: number,
+    transposedRow: number,
+    transposedIndex: number,
+    same: boolean,
+  ): void;
   settleNeighbours(
     keys: Handle,
     counts: Handle,

@@ -33,7 +33,7 @@ export {
 export { type DistanceDensity, distanceWeights, type OwnProducts } from './distance-weights.js';
 export type { DType } from './dtype.js';
 export { OutOfMemoryError, ProcessGroupError, TorchError } from './error.js';
-export { NeighbourCandidates, type SettledNeighbours } from './neighbours.js';
+export { NeighbourCandidates, type PackedRows, packRows, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { type GroupPlace, ProcessGroup } from './process-group.js';
 export { type BatchShare, Generator, manualSeed } from './random.js';

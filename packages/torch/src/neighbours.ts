@@ -34,6 +34,25 @@ export interface SettleOptions {
   exact: boolean;
 }
 
+/** One side of a block of distances that is never there as a whole: rows as 16-bit integers. */
+export interface PackedRows {
+  /** D */
+  dimensions: number;
+  /** (B,), |x|² */
+  squares: Tensor;
+  packed: Tensor;
+}
+
+/**
+ * Packs rows (B, D) float32 of the squared norms `squares` (B,) as the rows or the columns of a block take them.
+ *
+ * @returns null where the processor has no instructions for products of integers
+ */
+export function packRows(rows: Tensor, squares: Tensor, side: 'rows' | 'columns'): PackedRows | null {
+  const handle = attempt('packRows', () => native.packRows(rows.handle, squares.handle, side === 'columns'));
+  return handle === null ? null : { dimensions: rows.size(1), squares, packed: new Tensor(handle) };
+}
+
 /**
  * The nearest few of each row, from blocks of squared distances that are looked at once: a matrix product and a
  * selection in one pass, without the whole matrix and without a full sort. float32 on the CPU.
@@ -92,6 +111,43 @@ export class NeighbourCandidates {
         this.#thresholds.handle,
         this.#keep,
         index,
+      ),
+    );
+  }
+
+  /**
+   * Offers the squared distances of a block's rows to its columns, each wrong by some 2^-11 (√D / 32) (|x| + |y|)² (see
+   * native/integer-products.h).
+   *
+   * @param at `row` and `index` as of `offer`; `transposed`: where the columns are rows here too, and the indices of the block's
+   *   rows for them; `same`: rows and columns are the same, and none is offered to itself
+   */
+  offerPacked(
+    rows: PackedRows,
+    columns: PackedRows,
+    at: {
+      row: number;
+      index: number;
+      transposed?: { row: number; index: number } | undefined;
+      same: boolean;
+    },
+  ): void {
+    attempt('offerPacked', () =>
+      native.offerPacked(
+        rows.dimensions,
+        rows.squares.handle,
+        rows.packed.handle,
+        columns.squares.handle,
+        columns.packed.handle,
+        this.#keys.handle,
+        this.#counts.handle,
+        this.#thresholds.handle,
+        this.#keep,
+        at.row,
+        at.index,
+        at.transposed?.row ?? -1,
+        at.transposed?.index ?? 0,
+        at.same,
       ),
     );
   }

@@ -1,17 +1,18 @@
-import { aten, cat, full, NeighbourCandidates, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { aten, NeighbourCandidates, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
+import { offerAll } from './block-offers.js';
+import { asProducts, turned, type Vectors } from './block-vectors.js';
+import { chooseOffers } from './choose-offers.js';
 import { neighboursOf } from './nearest-by-rows.js';
 import { type Search, SLACK } from './nearest-candidates.js';
 import type { NearestOptions, NeighbourBlock } from './neighbours.js';
-import { centre, filterError, squaredNorms } from './product-filter.js';
+import type { FilterError } from './product-filter.js';
 
 /** Queries and gallery rows of a block of distances: 16 MB, which the processor's cache can hold. */
 const BLOCK_ROWS = 2048;
 /** Blocks of queries that are searched together in a gallery that is not theirs. */
 const QUERY_BLOCKS = 8;
-/** Rows that are centred at a time. */
-const COPIED_ROWS = 8192;
 /** Rows of the gallery from which the distance of the k-th is guessed. */
 const SAMPLE = 1024;
 /** Numbers whose differences may have to be taken, in what is not interrupted. */
@@ -47,9 +48,10 @@ export function neighboursByBlocks(
   const spare = Math.min(keep, Math.max(Math.floor(mostPlaces / part) - keep, Math.ceil(LEAST_SPARE * keep)));
   const vectors = asProducts(search);
   const expectation = Expectation.of(vectors, all.size(0), keep);
+  const offers = chooseOffers(search, vectors, { k, keep, available });
   const work = new Work(numQueries, blocksOf(all.size(0), numQueries, { part, rows, own }), onProgress);
   using candidates = new NeighbourCandidates(part, keep, available, spare);
-  const settling: Settling = { candidates, vectors, k, keep, order, cuts };
+  const settling: Settling = { candidates, vectors, error: offers.error, k, keep, order, cuts };
   for (let first = 0; first < numQueries; first += part) {
     const last = Math.min(first + part, numQueries);
     candidates.clear();
@@ -60,7 +62,10 @@ export function neighboursByBlocks(
         candidates.expect(expectation.thresholds(left), start - first);
       });
     }
-    offerAll(search, vectors, candidates, { first, last, rows, size: all.size(0), onBlock: work.next });
+    offerAll(offers, candidates, { first, last, rows, size: all.size(0), own }, () => {
+      work.next();
+      checkStop(search.stop);
+    });
     for (let start = first; start < last; start += rows) {
       const count = Math.min(rows, last - start);
       onBlock({ start, count, k, ...settle(search, settling, { first, start, count }) });
@@ -111,6 +116,7 @@ class Work {
 interface Settling extends Pick<NearestOptions, 'order'> {
   candidates: NeighbourCandidates;
   vectors: Vectors;
+  error: FilterError;
   k: number;
   keep: number;
   cuts: Tensor;
@@ -123,7 +129,7 @@ interface Settling extends Pick<NearestOptions, 'order'> {
  */
 function settle(
   search: Search,
-  { candidates, vectors, k, keep, order, cuts }: Settling,
+  { candidates, vectors, error, k, keep, order, cuts }: Settling,
   of: { first: number; start: number; count: number },
 ): Pick<NeighbourBlock, 'indices' | 'distances'> {
   const { queries, all, own, space, stop } = search;
@@ -140,7 +146,7 @@ function settle(
         gallery: all,
         queryNorms: vectors.queryNorms.narrow(0, start, count),
         galleryNorms: vectors.galleryNorms,
-        ...filterError('float32', all.size(1)),
+        ...error,
         scale: space.scale,
         k,
         ordered: order?.first ?? k,
@@ -160,64 +166,6 @@ function settle(
     });
   }
   return block;
-}
-
-/**
- * Vectors whose products are squared distances: [-2x, 1, |x|²] · [y, |y|², 1] = |x - y|², in the search's space. They are made of
- * a few rows whenever these are multiplied, which takes a hundredth of the product: of all, they would be a second copy.
- */
-interface Vectors {
-  /** (count, D + 2), [x, |x|², 1] of some queries; `turned` makes the other form of them */
-  queries(start: number, count: number): Tensor;
-  /** (count, D + 2), [y, |y|², 1] */
-  gallery(start: number, count: number): Tensor;
-  /** The same of rows at any places (int64). */
-  galleryAt(places: Tensor): Tensor;
-  /** (N,), |x| */
-  queryNorms: Tensor;
-  /** (M,), |y|; the same tensor where the queries are the gallery */
-  galleryNorms: Tensor;
-}
-
-function asProducts({ queries, all, space, own, stop }: Search): Vectors {
-  const squaresOf = (x: Tensor) => {
-    const squares = full([x.size(0), 1], 0, { dtype: x.dtype });
-    for (let start = 0; start < x.size(0); start += COPIED_ROWS) {
-      checkStop(stop);
-      scope(() => {
-        const count = Math.min(COPIED_ROWS, x.size(0) - start);
-        const centred = centre(x.narrow(0, start, count), space, 'float32');
-        squares.narrow(0, start, count).copy_(squaredNorms(centred));
-      });
-    }
-    return squares;
-  };
-  const extended = (rows: Tensor, squares: Tensor) => {
-    const result = full([rows.size(0), rows.size(1) + 2], 1, { dtype: rows.dtype });
-    scope(() => {
-      result.narrow(1, 0, rows.size(1)).copy_(centre(rows, space, 'float32'));
-      result.narrow(1, rows.size(1), 1).copy_(squares);
-    });
-    return result;
-  };
-  const gallerySquares = squaresOf(all);
-  const querySquares = own ? gallerySquares : squaresOf(queries);
-  const galleryNorms = gallerySquares.select(1, 0).sqrt();
-  return {
-    queries: (start, count) =>
-      extended(queries.narrow(0, start, count), querySquares.narrow(0, start, count)),
-    gallery: (start, count) => extended(all.narrow(0, start, count), gallerySquares.narrow(0, start, count)),
-    galleryAt: (places) => extended(all.indexSelect(0, places), gallerySquares.indexSelect(0, places)),
-    queryNorms: own ? galleryNorms : querySquares.select(1, 0).sqrt(),
-    galleryNorms,
-  };
-}
-
-/** Rows [x, |x|², 1] → [-2x, 1, |x|²]. */
-function turned(rows: Tensor): Tensor {
-  const dimensions = rows.size(1) - 2;
-  const scaled = rows.narrow(1, 0, dimensions).mul(-2);
-  return cat([scaled, rows.narrow(1, dimensions + 1, 1), rows.narrow(1, dimensions, 1)], 1);
 }
 
 /**
@@ -247,60 +195,5 @@ class Expectation {
   /** @param left (B, D + 2), turned @returns (B,) squared distances */
   thresholds(left: Tensor): Tensor {
     return aten.kthvalue(left.matmul(this.#sample.t()), this.#rank, 1)[0];
-  }
-}
-
-/** Offers the candidates of the queries first … last everything in the gallery. */
-function offerAll(
-  { own, stop }: Search,
-  { queries, gallery }: Vectors,
-  candidates: NeighbourCandidates,
-  {
-    first,
-    last,
-    rows,
-    size,
-    onBlock,
-  }: { first: number; last: number; rows: number; size: number; onBlock: () => void },
-): void {
-  const offer = (left: Tensor, right: Tensor, start: number, column: number) => {
-    checkStop(stop);
-    scope(() => {
-      const block = left.matmul(right.t());
-      if (own && start === column) aten.fill_diagonal_(block, Number.NaN);
-      candidates.offer(block, start - first, column);
-      // Columns that are queries of this part too see their rows here, and are spared the block below.
-      if (own && column > start && column < last) {
-        candidates.offer(block, column - first, start, { transposed: true });
-      }
-    });
-    onBlock();
-  };
-  const lefts = (start: number) => turned(queries(start, Math.min(rows, last - start)));
-  if (!own) {
-    // Each block of the gallery meets all queries of the part, so that it is made once for them.
-    scope(() => {
-      const parts: [number, Tensor][] = [];
-      for (let start = first; start < last; start += rows) parts.push([start, lefts(start)]);
-      for (let column = 0; column < size; column += rows)
-        scope(() => {
-          const right = gallery(column, Math.min(rows, size - column));
-          for (const [start, left] of parts) offer(left, right, start, column);
-        });
-    });
-    return;
-  }
-  for (let start = first; start < last; start += rows) {
-    scope(() => {
-      const left = lefts(start);
-      const offerColumns = (from: number, to: number) => {
-        for (let column = from; column < to; column += rows)
-          scope(() => offer(left, gallery(column, Math.min(rows, to - column)), start, column));
-      };
-      // Blocks begin where this part's blocks of queries do, so that none is half inside.
-      offerColumns(start, last);
-      offerColumns(0, first);
-      offerColumns(last, size);
-    });
   }
 }

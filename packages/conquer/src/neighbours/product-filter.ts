@@ -132,6 +132,15 @@ export function filterError(precision: Precision, dimensions: number): FilterErr
 }
 
 /**
+ * The same of products of 16-bit integers: ρ + 3/2 ρ² with ρ = 0.505 √D / 32766, and what float32 rounds on the way (packages/torch:
+ * native/integer-products.h says why).
+ */
+export function integerError(dimensions: number): FilterError {
+  const step = (0.505 * Math.sqrt(dimensions)) / 32766;
+  return { ...filterError('float32', dimensions), relative: 1.001 * (step + 1.5 * step * step) + 2 ** -20 };
+}
+
+/**
  * Σ x² over the last dimension of float64 numbers, which it overwrites.
  *
  * A plain sum depends on the order of its terms, so that equal distances with their terms in other places, as between rows

@@ -232,6 +232,25 @@ function attack(path, calls, seed) {
         block[1],
       ];
     },
+    packRows() {
+      const rows = int(40);
+      return [floats(rows, int(40)), floats(rows), int(2) === 0];
+    },
+    offerPacked() {
+      const [rows, columns, capacity, dimensions] = [1 + int(20), 1 + int(40), 1 + int(80), 1 + int(40)];
+      const packed = (count, together) => {
+        const words = Math.ceil(count / together) * together * Math.ceil(dimensions / 2);
+        return integers(Int32Array, 'int32', -(2 ** 31), 2 ** 31 - 1, words);
+      };
+      const all = rows + columns;
+      return [
+        dimensions,
+        ...[floats(rows), packed(rows, 4), floats(columns), packed(columns, 16)],
+        ...[keys(all, capacity, 50), integers(Int32Array, 'int32', 0, capacity, all), floats(all)],
+        1 + int(capacity),
+        ...[0, int(9), pick([rows, -1]), int(9), int(2) === 0],
+      ];
+    },
     settleNeighbours() {
       const [rows, capacity, dimensions, size] = [1 + int(20), 1 + int(140), int(20), 1 + int(50)];
       const keep = 1 + int(capacity);
