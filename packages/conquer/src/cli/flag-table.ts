@@ -116,6 +116,8 @@ export const trackerFlag = (tracker: string, option: string | undefined) =>
 
 const batches = [
   'imageSize',
+  'imageSizeFrom',
+  'imageSizeEpochs',
   'resize',
   'augmentation',
   'cache',

@@ -61,8 +61,11 @@ function leftOutIn(
 export interface ImageDataOptions {
   /** What the model is given of an image that nothing is drawn for: `model.view`. */
   view: Preprocessing;
-  /** What a training image goes through; by default a random crop and flip, see `trainingView`. */
-  augmented?: View | undefined;
+  /**
+   * What a training image goes through, or makes that of what the model is given, for images that are smaller at times; by
+   * default a random crop and flip, see `trainingView`.
+   */
+  augmented?: View | ((seen: Preprocessing) => View) | undefined;
   /**
    * Whether images are decoded once and kept on the disk, where the view has a `reduction`; default false: they are decoded
    * each time. What the network sees is the same.
@@ -95,7 +98,16 @@ export interface ImageDataOptions {
  */
 export async function imageData(dataset: ImageSplits, options: ImageDataOptions): Promise<TrainingData> {
   const { view, device, threads, signal, onProgress, evaluationBatch } = options;
-  const { augmented = trainingView(view), chunk = null } = options;
+  const { augmented = trainingView, chunk = null } = options;
+  const whole = typeof augmented === 'function' ? augmented(view) : augmented;
+  const viewOf = (side: number): View => {
+    if (side === view.size) return whole;
+    if (typeof augmented !== 'function')
+      throw new RangeError(
+        `expected images of ${view.size} pixels, as the view of one's own has, got ${side}`,
+      );
+    return augmented({ ...view, size: side, resize: Math.round((view.resize * side) / view.size) });
+  };
   const bad = options.bad ?? undefined;
   const packed = options.cached === true ? view.reduction : null;
   const { prefetch = packed ? 2 : 3 } = options;
@@ -138,15 +150,16 @@ export async function imageData(dataset: ImageSplits, options: ImageDataOptions)
       ...leftOutIn(test, gallery, await ownInGallery(test.paths, gallery.paths)),
     }),
     trainPaths: train.paths,
-    augmented(batches, random, done) {
+    augmented(batches, random, done, side = view.size) {
+      const { cropping, transform } = viewOf(side);
       // The loader draws a stream for each batch it reads.
       for (let batch = 0; batch < done; batch++) random.fork();
       const loader = new Loader({
-        source: new CropSource({ images: splits.train.images, cropping: augmented.cropping, threads }),
+        source: new CropSource({ images: splits.train.images, cropping, threads }),
         labels: train.labels,
         substitutes: substitutes(train),
         batches: batches.slice(done),
-        transform: augmented.transform,
+        transform,
         random,
         device,
         prefetch: prefetchTraining,

@@ -3,6 +3,19 @@ import { z } from 'zod';
 /** What an experiment says of how its images are read, besides the augmentation. */
 export const imageOptions = z.strictObject({
   imageSize: z.int().min(8).default(224).describe('side of the images that the network sees, in pixels'),
+  imageSizeFrom: z
+    .int()
+    .min(8)
+    .nullable()
+    .default(null)
+    .describe(
+      'side of the training images in the first epoch, from which it grows evenly to imageSize; evaluation sees imageSize throughout; null: imageSize',
+    ),
+  imageSizeEpochs: z
+    .int()
+    .min(1)
+    .default(50)
+    .describe('epochs after which the side of the training images has grown to imageSize'),
   resize: z
     .int()
     .min(8)

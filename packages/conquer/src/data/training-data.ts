@@ -29,8 +29,15 @@ export interface TrainingData {
   /**
    * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
    * for the others is the same whether these were read or left out.
+   *
+   * @param side of the images in pixels; default: what evaluation sees. Only where images have one
    */
-  augmented(batches: readonly Int32Array[], random: Random, done: number): AsyncIterable<Batch<BatchImages>>;
+  augmented(
+    batches: readonly Int32Array[],
+    random: Random,
+    done: number,
+    side?: number,
+  ): AsyncIterable<Batch<BatchImages>>;
   /** The images of a split in order, not augmented: all, or those of a part. */
   plain(
     split: 'train' | 'test' | 'validation' | 'gallery',

@@ -37,6 +37,7 @@ import { batchOptions, type SamplerContext } from '../samplers/batch-sampler.js'
 import type { Tracker, TrackerContext } from '../track/tracker.js';
 import type { Builder, Progress } from './builder.js';
 import { builtInParts, type Experiment } from './experiment.js';
+import { refuseGrowth } from './growing-images.js';
 import { refusePrefixes } from './prefixes.js';
 
 const missing = (path: string, own: { own: string }) =>
@@ -125,7 +126,8 @@ export async function buildImages(
     view,
     augmented:
       own.augmentation ??
-      named<AugmentationContext, View>(parts.augmentations, augmentation, view, 'data.augmentation'),
+      ((seen) =>
+        named<AugmentationContext, View>(parts.augmentations, augmentation, seen, 'data.augmentation')),
     cached,
     onProgress: (split, progress) => barOf(split)?.(progress),
     signal,
@@ -206,6 +208,7 @@ function buildUntuned(experiment: Experiment, generators: Generators, builder: B
     model.dispose();
     throw new OptionError('data.imageSize', (error as Error).message);
   }
+  refuseGrowth(data, model, own.augmentation);
   return model;
 }
 

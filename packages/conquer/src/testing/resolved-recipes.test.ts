@@ -227,6 +227,8 @@ const since: string[] = [
   'freeze-below',
   'gem-power',
   'head',
+  'image-size-epochs',
+  'image-size-from',
   'layer-decay',
   'lr-last',
   'map',

@@ -1,4 +1,5 @@
 import { type Division, type EpochRecord, StepLog, UserError } from '@conquer-dml/run';
+import { imageSizeAt } from '../data/growing-size.js';
 import { undivided } from '../divide/division.js';
 import { interleavedLength, interleaveLearners, type LearnerBatches } from '../divide/interleave.js';
 import type { ScheduledEpoch } from '../divide/schedule.js';
@@ -90,7 +91,7 @@ export class Epoch {
   async train(): Promise<TrainedEpoch> {
     const { session, epoch, plan, position, steps } = this;
     const { model, optimizer, data, run, learningRate, observer, profile, signal, step } = session.parts;
-    const { difficulty, group } = session.parts;
+    const { difficulty, group, experiment } = session.parts;
     const { fullEmbedding } = plan;
     const stopClock = session.clock.start('train');
     const { batches, augmentation } = this.draw();
@@ -106,7 +107,8 @@ export class Epoch {
     profile?.start();
     const indices = batches.map((batch) => batch.indices);
     const shares = indices.map((whole) => this.shareOf(whole));
-    for await (const batch of data.augmented(shares, augmentation, position.step)) {
+    const side = imageSizeAt(epoch, experiment.data, (each) => model.backbone.takesSide(each));
+    for await (const batch of data.augmented(shares, augmentation, position.step, side)) {
       profile?.lap('data');
       const at = position.step;
       const { learner } = batches[at]!;
