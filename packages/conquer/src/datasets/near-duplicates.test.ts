@@ -32,6 +32,6 @@ it.each([
 
 it('says what cannot be read', async () => {
   await expect(readNearDuplicates('/nowhere/pairs')).rejects.toThrow(
-    /expected lines of conquer duplicates --json/,
+    /expected lines of JSON of conquer duplicates/,
   );
 });

@@ -7,12 +7,12 @@ import { readTextFile } from './text-file.js';
 export type NearDuplicates = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * Pairs of images that are all but the same, as `conquer duplicates PHOTOS --json` prints them: a line of JSON for each.
+ * Pairs of images that are all but the same, as `conquer duplicates` prints them: a line of JSON for each.
  *
  * @throws UserError where it cannot be read, or a line is no such pair
  */
 export async function readNearDuplicates(file: string): Promise<NearDuplicates> {
-  const text = await readTextFile(file, 'lines of conquer duplicates --json');
+  const text = await readTextFile(file, 'lines of JSON of conquer duplicates');
   const all = new Map<string, Set<string>>();
   const add = (image: string, other: string) => {
     const known = all.get(image);
@@ -38,7 +38,7 @@ function pairIn(line: string, where: string): [first: string, second: string] {
   const [first, second] = [pair?.first?.path, pair?.second?.path];
   if (typeof first !== 'string' || typeof second !== 'string')
     throw new UserError(
-      `${where}: expected a pair of images with their paths, as conquer duplicates --json prints it, got ${JSON.stringify(line.slice(0, 60))}`,
+      `${where}: expected a pair of images with their paths, as a line of JSON of conquer duplicates has them, got ${JSON.stringify(line.slice(0, 60))}`,
     );
   return [resolve(first), resolve(second)];
 }
