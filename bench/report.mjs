@@ -27,18 +27,38 @@ function execute(command, args) {
   }
 }
 
-/** What the numbers were measured on and with. */
-export function describeMachine(python) {
-  const version = (name) => execute(python, ['-c', `import ${name}; print(${name}.__version__)`]);
+/** Of the processor's instructions those that decide how fast products are; on another system than Linux none are told. */
+const DECISIVE =
+  /^(avx2|fma|avx_vnni|avx512(f|_vnni|_bf16|_fp16)|amx_(tile|bf16|int8)|asimd\w*|sve2?|bf16|i8mm)$/;
+
+/** @returns {string[]} */
+export function instructionsOf() {
+  if (!existsSync('/proc/cpuinfo')) return [];
+  const [, words = ''] = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? [];
+  return words.split(/\s+/).filter((word) => DECISIVE.test(word));
+}
+
+/**
+ * What the numbers were measured on and with.
+ *
+ * @param pythons the interpreters of Debian's PyTorch and of today's; one that is not there has no versions
+ */
+export function describeMachine(pythons) {
+  const version = (name) => {
+    const found = Object.values(pythons).map((python) =>
+      execute(python, ['-c', `import ${name}; print(${name}.__version__)`]),
+    );
+    return found.filter((one) => one !== 'missing').join(' and ') || 'missing';
+  };
   const ours = "import('@conquer-dml/torch').then((t) => console.log(t.torchVersion()))";
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    instructions: instructionsOf().join(' ') || 'instructions not told',
     cores: availableParallelism(),
     memory: totalmem(),
     node: process.versions.node,
     libtorch: execute(process.execPath, ['-e', ours]),
     PyTorch: version('torch'),
-    torchvision: version('torchvision'),
     faiss: version('faiss'),
     numpy: version('numpy'),
     'scikit-learn': version('sklearn'),
@@ -54,21 +74,25 @@ const seconds = (value) => {
 
 const ratio = (value) => (value === null || value === undefined ? '–' : value.toFixed(3));
 
+const range = (spread) => (spread ? `${ratio(spread[0])} to ${ratio(spread[1])}` : '–');
+
 const verdict = ({ met, failed, wrong }) =>
   met ? 'yes' : failed ? 'failed' : wrong ? 'no: numbers differ' : 'no';
 
 /** The rows as a table for the terminal. */
 export function resultsTable(results) {
-  const header = ['', 'ours', 'peer', 'ratio', 'bar', 'met', 'limit', 'of limit'];
+  const header = ['', 'ours', 'peer', 'ratio', 'spread', 'bar', 'met', 'limit', 'of limit', 'the peer is'];
   const lines = results.map((result) => [
     result.name,
     seconds(result.oursSeconds),
     seconds(result.peerSeconds),
     ratio(result.ratio),
+    range(result.spread),
     `${result.bar}${absolute(result.name) ? ' s' : ''}`,
     verdict(result),
     seconds(result.limit?.seconds),
     result.limit && result.oursSeconds ? `${(result.oursSeconds / result.limit.seconds).toFixed(2)} ×` : '–',
+    result.peerSetting ?? '',
   ]);
   const widths = header.map((_, column) =>
     Math.max(...[header, ...lines].map((line) => line[column].length)),
@@ -84,21 +108,25 @@ const absolute = (name) => rows.find((row) => row.name === name)?.absolute === t
 export function writeReport({ about, results, growth }) {
   const kept = readJson(RESULTS) ?? { rows: {} };
   const date = new Date().toISOString().slice(0, 10);
-  const ofToday = (name) => rows.some((row) => row.name === name && row.needs !== undefined);
-  for (const result of results ?? [])
-    kept.rows[result.name] = { ...result, date, ...(ofToday(result.name) && { about }) };
-  // Rows of another PyTorch have their versions with them.
-  if (!results?.length || !results.every(({ name }) => ofToday(name))) kept.about = about;
+  // A row has its machine with it: rows are measured anew one by one.
+  for (const result of results ?? []) kept.rows[result.name] = { ...result, date, about };
+  if (results?.length) kept.about = about;
   writeFileSync(RESULTS, `${JSON.stringify(kept, null, 1)}\n`);
   if (growth) writeFileSync(GROWTH, `${JSON.stringify({ ...growth, date }, null, 1)}\n`);
   writeFileSync(DOCUMENT, document(kept, readJson(GROWTH)));
 }
 
+/** Where a row was measured, if elsewhere than the last. */
+function onAnother({ about: own }, about) {
+  if (!own || (own.cpu === about.cpu && own.instructions === about.instructions)) return '';
+  return ` (on ${own.cpu}${own.instructions ? `, ${own.instructions}` : ''})`;
+}
+
 function document({ about, rows: measured }, growth) {
-  const { cpu, cores, memory, ...versions } = about;
+  const { cpu, instructions, cores, memory, ...versions } = about;
   const done = rows.flatMap(({ name }) => (measured[name] ? [measured[name]] : []));
   const speed = done.flatMap(({ speed }) => (speed ? [speed] : []));
-  const range = (values, unit) => {
+  const between = (values, unit) => {
     const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => (value / 1e9).toFixed(0));
     return `${low === high ? low : `${low} to ${high}`} ${unit}`;
   };
@@ -108,10 +136,11 @@ function document({ about, rows: measured }, growth) {
     const bar = row.absolute ? `${row.bar} s` : row.bar.toFixed(2);
     const far = limit && oursSeconds ? `${(oursSeconds / limit.seconds).toPrecision(3)} ×` : '–';
     const cells = [
-      `${row.work}${peerSetting ? ` (peer at \`${peerSetting}\`)` : ''}`,
+      `${row.work}${peerSetting ? ` (peer at \`${peerSetting}\`)` : ''}${onAnother(result, about)}`,
       seconds(oursSeconds),
       seconds(peerSeconds),
       row.absolute ? '–' : `**${ratio(result.ratio)}**`,
+      range(result.spread),
       bar,
       verdict(result),
       limit ? `${seconds(limit.seconds)}: ${limit.what}` : '–',
@@ -124,28 +153,30 @@ function document({ about, rows: measured }, growth) {
     '# Performance',
     '',
     'Written by `npm run bench` and `node bench/growth.mjs`; do not edit. Both sides of a row do the same work on the same',
-    "inputs, by turns, in one run on one machine: ours, and PyTorch's, faiss's or scikit-learn's in Python at the best setting",
-    'found (2 threads, `OMP_WAIT_POLICY=passive`, loader workers tried at 0, 1, 2). Times are medians. They mean little on another',
-    'machine, the ratios more. The programs are in `bench/ours` and `bench/peers`. Part of the lead is that freed memory is kept, which',
-    'PyTorch does not do by itself; [what PyTorch takes when glibc is told to](LOG.md#what-memory-from-the-system-costs).',
+    "inputs, by turns, in one run on one machine: ours, and PyTorch's, faiss's or scikit-learn's in Python (2 threads,",
+    "`OMP_WAIT_POLICY=passive`). The peer is Debian's PyTorch 1.13 or PyPI's 2.13, whichever is faster in the best of its settings",
+    '(`bench/peer-settings.mjs`: eager, channels_last, torch.compile, fused Adam, [freed memory kept](LOG.md#what-memory-from-the-system-costs), onnxruntime, workers of the loader), which are tried',
+    'first. Times are medians; the ratio is the median of those of the turns, the least and largest of which stand beside it. Rows without these were',
+    'measured before that, beside PyTorch 1.13 alone. Times mean little on another machine, the ratios more. The programs are in `bench/ours` and',
+    '`bench/peers`; `npm run bench -- --row NAME` measures one row, and `--write` puts it here.',
     '',
-    `Machine: ${cpu}, ${cores} cores, ${(memory / 2 ** 30).toFixed(0)} GiB. ` +
+    `Machine: ${cpu}${instructions ? ` (${instructions})` : ''}, ${cores} cores, ${(memory / 2 ** 30).toFixed(0)} GiB. ` +
       `${Object.entries({ Node: versions.node, ...versions })
         .filter(([name]) => name !== 'node')
         .map(([name, version]) => `${name} ${version}`)
         .join(', ')}.`,
     '',
     'The limit of a row is the least it must compute or move over what this machine was measured to do beside that row: ' +
-      `matrix products of 2,048² at ${range(
+      `matrix products of 2,048² at ${between(
         speed.map(({ flops }) => flops),
         'GFLOP/s',
-      )}, copies at ${range(
+      )}, copies at ${between(
         speed.map(({ bytes }) => bytes),
         'GB/s',
       )} (float32, 2 threads).`,
     '',
-    '| work | ours | peer | ratio | bar | met | limit | ours / limit |',
-    '|---|---|---|---|---|---|---|---|',
+    '| work | ours | peer | ratio | of the turns | bar | met | limit | ours / limit |',
+    '|---|---|---|---|---|---|---|---|---|',
     ...table,
     '',
     ...(missing.length > 0 ? [`Not measured yet: ${missing.join(', ')}.`, ''] : []),

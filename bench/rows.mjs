@@ -1,20 +1,29 @@
 // The rows of the table: what is measured, what it must reach, and what the machine allows.
 
 import { emojiImages } from './emoji-images.mjs';
+import {
+  EMBEDDING,
+  EMBEDDING_BFLOAT16,
+  FAISS,
+  LOADER,
+  STEP_BFLOAT16,
+  STEP as STEP_SETTINGS,
+  TIMM,
+  TRANSFORMER,
+} from './peer-settings.mjs';
 import { photoFolder } from './photos.mjs';
 
 /**
  * @typedef {object} Row
- * @property {string} name `--only NAME`; its sides are ours/NAME.mjs and peers/NAME.py unless `side` says otherwise
+ * @property {string} name `--row NAME`; its sides are ours/NAME.mjs and peers/NAME.py unless `side` says otherwise
  * @property {string} work what the table says
  * @property {number} bar ours / peer's time, or seconds where `absolute`
  * @property {boolean} [absolute] no peer: our time in seconds is held to the bar
  * @property {string} [side] the name of both sides' files
  * @property {string[]} [args] for both sides
- * @property {string[]} [peerArgs] for the peer alone
- * @property {string} [needs] the PyTorch that the row is of, where it is another than the others' (PYTHON and LIBTORCH name it)
+ * @property {import('./peer-settings.mjs').Setting[]} [peers] what the peer is tried as; the fastest counts (AS_IT_COMES)
+ * @property {string[]} [instructions] of the processor, of which it has to have one for the row to make sense
  * @property {(make: typeof import('./data.mjs').dataFiles) => Promise<string[]>} [data] makes inputs, gives arguments
- * @property {string[][]} [peerChoices] settings of the peer as arguments; each is tried, the fastest counts
  * @property {number} [repeats] measured runs of each side, after one that warms up (3)
  * @property {boolean} [cold] no warm-up run (for long work)
  * @property {Record<string, { within: number, oneSided?: boolean }>} [agree] extras of both sides that must be
@@ -40,8 +49,8 @@ const RESNET50_224 = 8.2e9;
 const RESNET18_64 = 0.297e9;
 const DEMO_NET_32 = 18.6e6;
 
-/** Those of the rows on today's PyTorch: `PYTHON=… LIBTORCH=… npm run bench -- --only vit-small … --write`. */
-const TODAY = 'PyTorch 2.13';
+/** Of which a processor has one where bfloat16 is faster than float32. */
+const BFLOAT16 = ['avx512_bf16', 'amx_bf16', 'bf16'];
 const VIT_STEP = ['--arch', 'vit_small_patch16_224.augreg_in21k', '--batch', '8', '--size', '224'];
 
 /** @type {Row[]} */
@@ -51,6 +60,7 @@ export const rows = [
     work: 'training step, ResNet-50, batch 8, 224 px, frozen BN, 8 learners: forward, mask loss, margin loss with distance-weighted mining, backward, Adam',
     bar: 0.9,
     side: 'step',
+    peers: STEP_SETTINGS,
     args: ['--arch', 'resnet50', '--batch', '8', '--size', '224', '--learners', '8', '--bn', 'frozen'],
     limit: { flops: 8 * STEP * RESNET50_224, what: 'convolutions, three products each' },
   },
@@ -59,6 +69,7 @@ export const rows = [
     work: 'the same with trained BN',
     bar: 1,
     side: 'step',
+    peers: STEP_SETTINGS,
     args: ['--arch', 'resnet50', '--batch', '8', '--size', '224', '--learners', '8', '--bn', 'trained'],
     limit: { flops: 8 * STEP * RESNET50_224, what: 'convolutions, three products each' },
   },
@@ -67,6 +78,7 @@ export const rows = [
     work: 'training step, ResNet-18, batch 80, 64 px, 32 learners',
     bar: 0.9,
     side: 'step',
+    peers: STEP_SETTINGS,
     args: ['--arch', 'resnet18', '--batch', '80', '--size', '64', '--learners', '32', '--bn', 'trained'],
     limit: { flops: 80 * STEP * RESNET18_64, what: 'convolutions, three products each' },
   },
@@ -77,7 +89,7 @@ export const rows = [
     ['step-vit-small-bf16', VIT_STEP[1], 8, 224, 8, 'frozen', 0.85],
   ].map(([name, arch, batch, size, learners, bn, bar]) => ({
     name,
-    work: `training step in bfloat16, ${arch}, batch ${batch}, ${size} px, against autocast, channels_last and fused Adam; ${TODAY}`,
+    work: `training step in bfloat16, ${arch}, batch ${batch}, ${size} px`,
     bar,
     side: 'step',
     args: [
@@ -94,8 +106,8 @@ export const rows = [
       '--precision',
       'bfloat16',
     ],
-    peerArgs: ['--layout', 'channels_last', '--fused', 'yes'],
-    needs: TODAY,
+    peers: STEP_BFLOAT16,
+    instructions: BFLOAT16,
   })),
   {
     name: 'mask-loss',
@@ -118,11 +130,7 @@ export const rows = [
     data: async () => ['--folder', await photoFolder(512)],
     repeats: 7,
     agree: { images: { within: 0 } },
-    peerChoices: [
-      ['--workers', '0'],
-      ['--workers', '1'],
-      ['--workers', '2'],
-    ],
+    peers: LOADER,
     limit: PHOTO_BATCHES,
   },
   {
@@ -134,11 +142,7 @@ export const rows = [
     data: async () => ['--folder', await photoFolder(512)],
     repeats: 7,
     agree: { images: { within: 0 } },
-    peerChoices: [
-      ['--workers', '0'],
-      ['--workers', '1'],
-      ['--workers', '2'],
-    ],
+    peers: LOADER,
     limit: PHOTO_BATCHES,
   },
   {
@@ -149,11 +153,7 @@ export const rows = [
     args: ['--arch', 'resnet18', '--size', '64', '--images', '10000'],
     data: async () => ['--folder', await photoFolder(512)],
     agree: { images: { within: 0 } },
-    peerChoices: [
-      ['--workers', '0'],
-      ['--workers', '1'],
-      ['--workers', '2'],
-    ],
+    peers: EMBEDDING,
     repeats: 2,
     cold: true,
     limit: { flops: 10_000 * RESNET18_64, what: 'convolutions alone' },
@@ -166,17 +166,27 @@ export const rows = [
     args: ['--arch', 'resnet50', '--size', '224', '--images', '500'],
     data: async () => ['--folder', await photoFolder(512)],
     agree: { images: { within: 0 } },
-    peerChoices: [
-      ['--workers', '0'],
-      ['--workers', '1'],
-      ['--workers', '2'],
-    ],
+    peers: EMBEDDING,
     repeats: 1,
     cold: true,
     limit: { flops: 500 * RESNET50_224, what: 'convolutions alone' },
   },
   {
+    name: 'embed-resnet50-bf16',
+    work: 'the same in bfloat16',
+    bar: 1,
+    side: 'embed',
+    args: ['--arch', 'resnet50', '--size', '224', '--images', '500', '--precision', 'bfloat16'],
+    data: async () => ['--folder', await photoFolder(512)],
+    agree: { images: { within: 0 } },
+    peers: EMBEDDING_BFLOAT16,
+    instructions: BFLOAT16,
+    repeats: 2,
+    cold: true,
+  },
+  {
     name: 'recall-sop',
+    peers: FAISS,
     work: 'Recall@{1, 10, 100, 1000} + MAP@R over 60,502 × 512, every image a query, exact',
     bar: 0.65,
     side: 'recall',
@@ -192,6 +202,7 @@ export const rows = [
   },
   {
     name: 'recall-inshop',
+    peers: FAISS,
     work: 'the same with a gallery: 14,218 queries against 12,612',
     bar: 1,
     side: 'recall',
@@ -221,6 +232,7 @@ export const rows = [
   })),
   {
     name: 'kmeans',
+    peers: FAISS,
     work: 'k-means, 60,000 × 2,048, K = 32, to the same objective, against 100 iterations of faiss',
     bar: 0.5,
     args: ['--clusters', '32'],
@@ -233,8 +245,25 @@ export const rows = [
       what: `a product of all rows with 32 centroids in each of its ${iterations} iterations`,
     }),
   },
+  ...[8, 32, 128].map((clusters) => ({
+    name: `kmeans-${clusters}`,
+    peers: FAISS,
+    work: `k-means, 60,502 × 512, K = ${clusters}, 25 iterations from random rows, against 25 of faiss on all rows`,
+    bar: 0.5,
+    side: 'kmeans',
+    args: ['--clusters', `${clusters}`, '--iterations', '25'],
+    data: async (make) => ['--data', (await make('sop')).embeddings],
+    cold: true,
+    // Random starts end in other places.
+    agree: { objective: { within: 0.02, oneSided: true } },
+    limit: {
+      flops: 25 * 2 * 60_502 * 512 * clusters,
+      what: `a product of all rows with ${clusters} centroids in each iteration`,
+    },
+  })),
   {
     name: 'nmi-sop',
+    peers: FAISS,
     work: "NMI over SOP's test set: k-means with 11,316 clusters, to the same objective, against 100 iterations of faiss",
     bar: 0.35,
     args: ['--clusters', '11316'],
@@ -256,11 +285,7 @@ export const rows = [
     data: async () => ['--images', await emojiImages()],
     repeats: 1,
     cold: true,
-    peerChoices: [
-      ['--workers', '0'],
-      ['--workers', '1'],
-      ['--workers', '2'],
-    ],
+    peers: LOADER,
     limit: {
       flops: (STEP * EMOJI_TRAIN + EMOJI_TEST) * RESNET18_64,
       what: 'convolutions, of the epoch and one evaluation',
@@ -281,31 +306,27 @@ export const rows = [
       what: 'convolutions, of 10 epochs of 3 passes and 11 evaluations',
     },
   },
-  ...[
-    ['vit-small', 'eager', 'no'],
-    ['vit-small-compiled', '`torch.compile`', 'yes'],
-  ].map(([name, how, compile]) => ({
-    name,
-    work: `forward and backward, ViT-S/16, batch 8, 224 px, against timm ${how}; ${TODAY}, seconds of the processor`,
+  {
+    name: 'vit-small',
+    work: 'forward and backward, ViT-S/16, batch 8, 224 px, against timm, seconds of the processor',
     bar: 1,
     side: 'vit',
     args: VIT_STEP,
-    peerArgs: ['--compile', compile],
-    needs: TODAY,
+    peers: TRANSFORMER,
     repeats: 3,
-  })),
+  },
   ...[
     ['embed-lite0', 'tf_efficientnet_lite0.in1k', 'EfficientNet-Lite0 (the built-in network)', 50],
     ['embed-vit-small', 'vit_small_patch16_224.augreg_in21k', 'ViT-S/16', 16],
   ].map(([name, arch, network, images]) => ({
     name,
-    work: `embedding ${images} photographs (decode, bicubic resize and crop included), ${network}, against timm's transform and network; ${TODAY}, seconds of the processor`,
+    work: `embedding ${images} photographs (decode, bicubic resize and crop included), ${network}, against timm's transform and network, seconds of the processor`,
     bar: 0.9,
     side: 'embed-timm',
     args: ['--arch', arch, '--images', `${images}`],
     data: async () => ['--folder', await photoFolder(64)],
     agree: { images: { within: 0 } },
-    needs: TODAY,
+    peers: TIMM,
     repeats: 2,
     cold: true,
   })),

@@ -1,33 +1,44 @@
-// npm run bench: measures every row of rows.mjs, our side and the peer's by turns, in one run on one machine.
-//   -- --only NAME…     some rows; docs/performance.md stays as it is unless --write is given too
-//   -- --json FILE      rows of { name, oursSeconds, peerSeconds, ratio, bar, met }
+// npm run bench: measures every row of rows.mjs in one run on one machine: the peer is tried in each of its settings, and the fastest
+// of them and our side run by turns.
+//   -- --row NAME…      some rows; docs/performance.md stays as it is unless --write is given too
+//   -- --json FILE      rows of { name, oursSeconds, peerSeconds, ratio, spread, peerSetting, bar, met }
 //   -- --list           the rows' names
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine, resultsTable, writeReport } from './report.mjs';
+import { benchPython, bringBenchPeers } from '../scripts/pypi-peers.mjs';
+import { AS_IT_COMES } from './peer-settings.mjs';
+import { describeMachine, instructionsOf, resultsTable, writeReport } from './report.mjs';
 import { rows } from './rows.mjs';
-import { median, PYTHON, ROOT, startOurs, startPeer } from './sides.mjs';
+import { median, PYTHON, PYTHON_TODAY, ROOT, startOurs, startPeer } from './sides.mjs';
 
 const say = (line) => console.log(line);
 
-/** The peer at its best setting: where there is a choice each is run once, and the fastest stays. */
-async function bestPeer(side, args, choices) {
-  if (choices.length === 1)
-    return { peer: await startPeer(side, [...args, ...choices[0]]), choice: choices[0] };
+/** The peer in the setting that is the fastest in one run, after one that compiles and warms it up. */
+async function bestPeer(side, args, settings, cold) {
   let best;
-  for (const choice of choices) {
-    const peer = await startPeer(side, [...args, ...choice]);
-    const { seconds } = await peer.run();
-    say(`  peer ${choice.join(' ')}: ${seconds.toPrecision(3)} s`);
-    if (best && best.seconds <= seconds) {
-      await peer.end();
-    } else {
-      await best?.peer.end();
-      best = { peer, seconds, choice };
+  for (const setting of settings) {
+    try {
+      const peer = await startPeer(side, [...args, ...setting.args], setting);
+      if (settings.length === 1) return { peer, setting, tried: {} };
+      if (!cold || setting.args.includes('--compile')) await peer.run();
+      const { seconds } = await peer.run();
+      say(`  peer ${setting.name}: ${seconds.toPrecision(3)} s`);
+      const tried = { ...best?.tried, [setting.name]: Number(seconds.toPrecision(4)) };
+      if (best && best.seconds <= seconds) {
+        await peer.end();
+        best.tried = tried;
+      } else {
+        await best?.peer.end();
+        best = { peer, seconds, setting, tried };
+      }
+    } catch (error) {
+      // One that this machine cannot run is not the best.
+      say(`  peer ${setting.name} failed: ${error.message}`);
     }
   }
+  if (!best) throw new Error('the peer runs in none of its settings');
   return best;
 }
 
@@ -85,13 +96,12 @@ function nodeStart() {
 }
 
 async function measure(row, machine) {
-  const { name, side = name, args = [], peerArgs = [], data, repeats = 3, cold = false } = row;
-  const { peerChoices = [[]] } = row;
+  const { name, side = name, args = [], peers = AS_IT_COMES, data, repeats = 3, cold = false } = row;
   const { dataFiles } = await import('./data.mjs');
   const inputs = [...args, ...((await data?.(dataFiles)) ?? [])];
   const sides = [];
   try {
-    const best = row.absolute ? undefined : await bestPeer(side, [...inputs, ...peerArgs], peerChoices);
+    const best = row.absolute ? undefined : await bestPeer(side, inputs, peers, cold);
     const peer = best?.peer;
     if (peer) sides.push(peer);
     const ours = await startOurs(side, inputs);
@@ -112,17 +122,20 @@ async function measure(row, machine) {
 
     const oursSeconds = median(results.ours.map(({ seconds }) => seconds));
     const peerSeconds = peer ? median(results.peer.map(({ seconds }) => seconds)) : null;
-    const ratio = peer ? oursSeconds / peerSeconds : null;
+    // Of each turn, so that what slows both does not count.
+    const ratios = results.peer.map(({ seconds }, turn) => results.ours[turn].seconds / seconds);
+    const ratio = peer ? median(ratios) : null;
     const wrong = complaints(row, results.ours.at(-1), results.peer.at(-1));
     return {
       name,
       oursSeconds,
       peerSeconds,
       ratio,
+      ...(peer && { spread: [Math.min(...ratios), Math.max(...ratios)] }),
       bar: row.bar,
       met: wrong.length === 0 && (ratio ?? oursSeconds) <= row.bar,
       ...(wrong.length > 0 && { wrong }),
-      ...(best && best.choice.length > 0 && { peerSetting: best.choice.join(' ') }),
+      ...(best && { peerSetting: best.setting.name, tried: best.tried }),
       runs: { ours: results.ours.map(strip), peer: results.peer.map(strip) },
       extras: results.ours.at(-1),
       limit: limitOf(row, { flops, bytes }, results.ours.at(-1)),
@@ -138,7 +151,7 @@ const strip = ({ seconds }) => Number(seconds.toPrecision(4));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: 'string', multiple: true },
+    row: { type: 'string', multiple: true },
     json: { type: 'string' },
     write: { type: 'boolean' },
     list: { type: 'boolean' },
@@ -157,11 +170,15 @@ function setUp() {
     stdio: 'inherit',
   });
   if (status !== 0) say('the set-up is not complete, see above: rows that need what is missing will fail');
+  if (PYTHON_TODAY !== benchPython(ROOT)) return;
+  if (!existsSync(PYTHON_TODAY)) say("bringing today's PyTorch and what is compared with it: some gigabytes");
+  const failed = bringBenchPeers(ROOT, PYTHON);
+  if (failed) say(`today's PyTorch cannot be had, the peer is 1.13 alone: ${failed}`);
 }
 
 async function main() {
-  // `--only A B` gives B as a positional.
-  const only = values.only ? [...values.only, ...positionals] : undefined;
+  // `--row A B` gives B as a positional.
+  const only = values.row ? [...values.row, ...positionals] : undefined;
   const unknown = (only ?? positionals).filter((name) => !rows.some((row) => row.name === name));
   if (unknown.length > 0) {
     console.error(
@@ -171,14 +188,14 @@ async function main() {
     return;
   }
   const wanted = rows.filter(({ name }) => !only || only.includes(name));
-  // What is named for the rows of another PyTorch is there; the set-up would choose its libtorch for everything.
-  if (wanted.some(({ needs }) => needs === undefined)) setUp();
-  const about = describeMachine(PYTHON);
-  const chosen = wanted.filter(
-    ({ needs }) => needs === undefined || `PyTorch ${about.PyTorch}`.startsWith(needs),
-  );
-  for (const { name, needs } of wanted.filter((row) => !chosen.includes(row)))
-    say(`${name}: skipped, it is of ${needs}, and PYTHON has ${about.PyTorch} (see bench/rows.mjs)`);
+  setUp();
+  const about = describeMachine({ debian: PYTHON, today: PYTHON_TODAY });
+  const instructions = instructionsOf();
+  const possible = ({ instructions: some }) => !some || some.some((one) => instructions.includes(one));
+  const chosen = wanted.filter(possible);
+  for (const { name, instructions: some } of wanted.filter((row) => !possible(row)))
+    say(`${name}: skipped, this processor has none of ${some.join(', ')}`);
+  say(`${about.cpu}, ${about.cores} cores: ${about.instructions}`);
   const results = [];
   const machine = await startOurs('machine', []);
   for (const row of chosen) {
@@ -186,9 +203,11 @@ async function main() {
     try {
       const result = await measure(row, machine);
       results.push(result);
-      const { oursSeconds, peerSeconds, ratio, bar, met, wrong } = result;
+      const { oursSeconds, peerSeconds, ratio, spread, peerSetting, bar, met, wrong } = result;
       const peer =
-        peerSeconds === null ? '' : `, peer ${peerSeconds.toPrecision(3)} s, ratio ${ratio.toFixed(3)}`;
+        peerSeconds === null
+          ? ''
+          : `, peer (${peerSetting}) ${peerSeconds.toPrecision(3)} s, ratio ${ratio.toFixed(3)} (${spread.map((end) => end.toFixed(3)).join(' to ')})`;
       say(`  ours ${oursSeconds.toPrecision(3)} s${peer}, bar ${bar}: ${met ? 'met' : 'NOT MET'}`);
       for (const line of wrong ?? []) say(`  ${line}`);
     } catch (error) {
@@ -204,8 +223,8 @@ async function main() {
 
   say(`\n${resultsTable(results)}`);
   if (values.json) {
-    const kept = results.map(({ name, oursSeconds, peerSeconds, ratio, bar, met }) => {
-      return { name, oursSeconds, peerSeconds, ratio, bar, met };
+    const kept = results.map(({ name, oursSeconds, peerSeconds, ratio, spread, peerSetting, bar, met }) => {
+      return { name, oursSeconds, peerSeconds, ratio, spread, peerSetting, bar, met };
     });
     writeFileSync(values.json, `${JSON.stringify(kept, null, 2)}\n`);
   }

@@ -5,9 +5,12 @@ import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { comparedEnvironment } from '../scripts/compared-libtorchs.mjs';
+import { benchPython } from '../scripts/pypi-peers.mjs';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 export const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
+/** Of today's PyTorch: the benchmark's own environment, unless one is named. */
+export const PYTHON_TODAY = process.env.PYTHON_TODAY ?? benchPython(ROOT);
 const ENVIRONMENT = {
   ...process.env,
   ...comparedEnvironment(),
@@ -22,9 +25,10 @@ class Side {
   #errors = '';
   #name;
 
-  constructor(name, command, args) {
+  constructor(name, command, args, environment) {
     this.#name = name;
-    this.#child = spawn(command, args, { cwd: ROOT, env: ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] });
+    const env = { ...ENVIRONMENT, ...environment };
+    this.#child = spawn(command, args, { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child.on('error', (error) => {
       this.#errors += error.message;
     });
@@ -49,8 +53,8 @@ class Side {
   }
 
   /** Starts a side and waits until it is prepared. */
-  static async start(name, command, args) {
-    const side = new Side(name, command, args);
+  static async start(name, command, args, environment = {}) {
+    const side = new Side(name, command, args, environment);
     await side.#answer('ready');
     return side;
   }
@@ -75,14 +79,15 @@ export function startOurs(name, args) {
   return startFile(process.execPath, join(ROOT, 'bench/ours', `${name}.mjs`), args);
 }
 
-export function startPeer(name, args) {
-  return startFile(PYTHON, join(ROOT, 'bench/peers', `${name}.py`), args);
+/** @param {{ python?: string, environment?: Record<string, string> }} [on] what it runs on, other than the system's */
+export function startPeer(name, args, { python = PYTHON, environment } = {}) {
+  return startFile(python, join(ROOT, 'bench/peers', `${name}.py`), args, environment);
 }
 
-function startFile(command, file, args) {
+function startFile(command, file, args, environment) {
   const name = relative(ROOT, file);
   if (!existsSync(file)) throw new Error(`${name} does not exist`);
-  return Side.start(name, command, [file, ...args]);
+  return Side.start(name, command, [file, ...args], environment);
 }
 
 /** Of the times of a side's runs. */

@@ -49,6 +49,30 @@ function environment(folder, python, installs) {
 
 const named = (versions) => Object.entries(versions).map(([name, version]) => `${name}==${version}`);
 
+/** What the benchmark compares with, beside Debian's: today's PyTorch and what people embed, decode and search with on it. */
+const BENCH = {
+  torch: TORCH_VERSION,
+  torchvision: '0.28.0',
+  timm: '1.0.31',
+  'faiss-cpu': '1.15.1',
+  onnx: '1.22.0',
+  onnxruntime: '1.32.0',
+  'scikit-learn': '1.9.1',
+};
+
+/** The interpreter of the benchmark's own environment, whether or not it is there. */
+export const benchPython = (root) => join(root, '.cache/bench-peers/bin/python');
+
+/**
+ * Brings it, some gigabytes.
+ *
+ * @param {string} root of the checkout
+ * @param {string} python the system's interpreter
+ * @returns {string | null} what failed
+ */
+export const bringBenchPeers = (root, python) =>
+  environment(join(root, '.cache/bench-peers'), python, [named(BENCH)]);
+
 /** Beside the others, as it asks for another huggingface-hub; one that runs on the system's PyTorch. */
 const TRANSFORMERS = { transformers: '4.44.2' };
 

@@ -15,7 +15,7 @@ import { serve, sideArguments } from './side.mjs';
 
 const BATCH = 50;
 const THREADS = 2;
-const { folder, arch, size, images } = sideArguments();
+const { folder, arch, size, images, precision = 'float32' } = sideArguments();
 const count = Number(images);
 
 const photos = readdirSync(folder)
@@ -28,6 +28,7 @@ const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, batch) =>
   Int32Array.from({ length: Math.min(BATCH, count - batch * BATCH) }, (_, i) => batch * BATCH + i),
 );
 const model = createModel(arch, { embeddingDim: 512 });
+model.backbone.precision = precision;
 
 await serve(async () => {
   const options = { source, labels: new Int32Array(count), batches, prefetch: 3 };

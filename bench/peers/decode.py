@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from side import serve, side_arguments
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from vision import transforms
 
 BATCH = 32
 

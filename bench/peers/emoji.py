@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchvision
+from vision import torchvision
 from margin import margin_loss
 from masks import mask_loss_matrix
 from mining import DistanceWeighted
@@ -21,7 +21,7 @@ from PIL import Image
 from side import serve, side_arguments
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from vision import transforms
 
 SIZE, BATCH, PER_CLASS, DIMENSIONS = 64, 80, 4, 512
 LEARNERS, DIVIDE_EVERY, FULL_FROM = 4, 2, 8

@@ -13,10 +13,7 @@ from masks import mask_loss_loop, mask_loss_matrix
 from mining import DistanceWeighted
 from side import peak_memory, serve, side_arguments
 from torch import nn
-
-if not torch.__version__.startswith("1."):
-    import timm_alone  # noqa: F401  PyPI's torchvision may be of another build
-import torchvision  # noqa: E402
+from vision import torchvision
 
 IMAGES_PER_CLASS = 4
 
@@ -63,6 +60,8 @@ if channels_last:
     backbone.to(memory_format=torch.channels_last)
     images = images.contiguous(memory_format=torch.channels_last)
 labels = torch.arange(batch, device=device) // IMAGES_PER_CLASS
+if arguments.get("compile") == "yes":
+    backbone = torch.compile(backbone)
 learner = 0
 
 
