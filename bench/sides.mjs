@@ -84,10 +84,16 @@ export function startPeer(name, args, { python = PYTHON, environment } = {}) {
   return startFile(python, join(ROOT, 'bench/peers', `${name}.py`), args, environment);
 }
 
-function startFile(command, file, args, environment) {
+/** One of ours in a network of its own (`ip netns`). */
+export function startOursIn(network, name, args) {
+  const inside = ['netns', 'exec', network, process.execPath];
+  return startFile('ip', join(ROOT, 'bench/ours', `${name}.mjs`), args, undefined, inside);
+}
+
+function startFile(command, file, args, environment, before = []) {
   const name = relative(ROOT, file);
   if (!existsSync(file)) throw new Error(`${name} does not exist`);
-  return Side.start(name, command, [file, ...args], environment);
+  return Side.start(name, command, [...before, file, ...args], environment);
 }
 
 /** Of the times of a side's runs. */

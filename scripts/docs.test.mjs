@@ -29,7 +29,7 @@ test.each(documents())('%s: its tables are those of the program', (file) => {
 
 /** Flags of other programs, where their names stand in the same line. */
 const others =
-  /\b(npm|npx vitest|node scripts|node bench|git|pip|python train\.py|tensorboard --logdir|ssh|curl|codesign|peer at)\b/;
+  /\b(npm|torchrun|srun|npx vitest|node scripts|node bench|git|pip|python train\.py|tensorboard --logdir|ssh|curl|codesign|peer at)\b/;
 
 test.each(documents())('%s: every flag is one of the program', (file) => {
   const known = (name) => flags.has(name) || (file === 'docs/migrating.md' && old.includes(name));

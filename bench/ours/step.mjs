@@ -8,8 +8,10 @@ import {
   TrainingOptimizer,
   TrainingStep,
 } from '../../packages/conquer/dist/index.js';
+import { sharedEmbedder } from '../../packages/conquer/dist/optimize/shared-embedder.js';
 import {
   Generator,
+  ProcessGroup,
   randn,
   scope,
   setFlushDenormal,
@@ -19,8 +21,10 @@ import { peakMemory, processorSeconds, serve, sideArguments } from './side.mjs';
 
 const { arch, batch, size, learners, bn, device = 'cpu', steps = '1', deterministic } = sideArguments();
 const { precision = 'float32', checkpointing } = sideArguments();
+// Of several processes: RANK/SIZE@HOST:PORT; its own threads; classes of so many images.
+const { place, threads = '2', perClass = '4' } = sideArguments();
 const numLearners = Number(learners);
-const IMAGES_PER_CLASS = 4;
+const IMAGES_PER_CLASS = Number(perClass);
 
 // As the command line does.
 setFlushDenormal(true);
@@ -38,9 +42,19 @@ const loss = new MarginLoss().to({ device });
 const optimizer = new TrainingOptimizer(model, loss, { learningRate: 1e-5, weightDecay: 1e-4 });
 const miner = new DistanceWeightedMiner({ random: new Random(1), loss });
 model.backbone.precision = precision;
-const embedder = checkpointing === 'yes' ? new ActivationCheckpoints(model, new Generator(2)) : null;
-const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01, embedder });
-const images = randn([Number(batch), 3, Number(size), Number(size)], { generator }).to({ device });
+const [, rank, ranks, host, port] = /^(\d+)\/(\d+)@(.+):(\d+)$/.exec(place ?? '') ?? [];
+const group =
+  place === undefined
+    ? ProcessGroup.alone()
+    : ProcessGroup.join({ host, port: Number(port), rank: Number(rank), size: Number(ranks), silence: 300 });
+const dropoutGenerator = new Generator(2);
+const whole = checkpointing === 'yes' ? new ActivationCheckpoints(model, dropoutGenerator) : null;
+const embedder = sharedEmbedder(group, { model, loss, dropoutGenerator, largeBatches: { embedder: whole } });
+const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01, embedder, group });
+const { from, count } = group.share(Number(batch));
+const images = randn([Number(batch), 3, Number(size), Number(size)], { generator })
+  .narrow(0, from, count)
+  .to({ device });
 const labels = Int32Array.from({ length: Number(batch) }, (_, i) => Math.floor(i / IMAGES_PER_CLASS));
 model.train();
 
@@ -51,12 +65,15 @@ const run = () => {
   learner = (learner + 1) % numLearners;
 };
 
-await serve(() => {
-  const start = performance.now();
-  const before = processorSeconds();
-  for (let i = 0; i < Number(steps); i++) run();
-  // A card works on after the last call has returned.
-  scope(() => model.masks[0].detach().sum().item());
-  const seconds = (performance.now() - start) / 1000 / Number(steps);
-  return { seconds, processor: (processorSeconds() - before) / Number(steps), peak: peakMemory() };
-});
+await serve(
+  () => {
+    const start = performance.now();
+    const before = processorSeconds();
+    for (let i = 0; i < Number(steps); i++) run();
+    // A card works on after the last call has returned.
+    scope(() => model.masks[0].detach().sum().item());
+    const seconds = (performance.now() - start) / 1000 / Number(steps);
+    return { seconds, processor: (processorSeconds() - before) / Number(steps), peak: peakMemory() };
+  },
+  { threads: Number(threads) },
+);

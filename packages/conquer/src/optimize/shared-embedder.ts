@@ -41,6 +41,9 @@ export function sharedEmbedder(
  * rank 0's.
  */
 class SharedEmbedder implements BatchEmbedder {
+  /** Those of the batch are rank 0's already. */
+  private hasStatistics = true;
+
   /**
    * @param dropout draws all that the network leaves out by chance: of a batch at once what one process draws, of chunks another
    *   stream in each process
@@ -58,6 +61,7 @@ class SharedEmbedder implements BatchEmbedder {
     const { group } = this;
     const { from, count } = group.share(total);
     const own = this.embedOwn(images, total);
+    this.hasStatistics = false;
     const rows = group.allGather(own.rows).requiresGrad_();
     return {
       rows,
@@ -67,6 +71,7 @@ class SharedEmbedder implements BatchEmbedder {
         // A scalar whose gradient is just that of the rows.
         if (grad !== null) own.backward(own.rows.mul(grad.narrow(0, from, count)).sum());
         this.shareGradients();
+        this.shareStatistics();
       },
     };
   }
@@ -87,15 +92,20 @@ class SharedEmbedder implements BatchEmbedder {
     return embedded;
   }
 
-  /** Of BatchNorm's statistics: backward reads them, so that they cannot be others before. */
   finish(): void {
-    const { group, model, dropout } = this;
-    dropout.share = null;
+    this.dropout.share = null;
+    if (!this.hasStatistics) this.shareStatistics();
+  }
+
+  /** Of BatchNorm. Backward reads them, so that they cannot be others before; averages of the weights do afterwards. */
+  private shareStatistics(): void {
+    const { group, model } = this;
     const trained = [...model.namedModules()].flatMap(([, module]) =>
       module instanceof nn.BatchNorm2d && module.training && !module.frozen ? [module] : [],
     );
     const statistics = trained.flatMap((module) => [...module.namedBuffers()].map(([, buffer]) => buffer));
     exchange(statistics, (tensor) => group.broadcast(tensor));
+    this.hasStatistics = true;
   }
 
   private shareGradients(): void {
