@@ -55,18 +55,30 @@ export function clusterFeatures(
 
 /** Rows are one point where they all lie so near their mean, for its length. */
 const ONE_POINT = 1e-6;
+/** Rows that are looked at at once. */
+const POINT_ROWS = 4096;
 
 /** @throws UserError where there is nothing to divide */
 function refuseOnePoint(features: Tensor): void {
-  const { radius, length } = scope(() =>
-    noGrad(() => {
-      const mean = features.mean(0);
-      const radius = features.sub(mean).square().sum(1).max().sqrt().item();
-      return { radius, length: mean.square().sum().sqrt().item() };
-    }),
-  );
-  if (radius > ONE_POINT * length || features.size(0) < 2) return;
+  if (features.size(0) < 2 || !liesInOnePoint(features)) return;
   throw new UserError(
     `all ${features.size(0)} images are embedded as one point, so that there is nothing to divide: the embedding has collapsed; try a lower learning rate, or start from pretrained weights`,
+  );
+}
+
+/** Some rows at a time, until one lies apart: of a million that is known by the first ones. */
+function liesInOnePoint(features: Tensor): boolean {
+  return scope(() =>
+    noGrad(() => {
+      const mean = features.mean(0);
+      const most = ONE_POINT * mean.square().sum().sqrt().item();
+      const rows = features.size(0);
+      for (let start = 0; start < rows; start += POINT_ROWS) {
+        const some = features.narrow(0, start, Math.min(POINT_ROWS, rows - start));
+        const isApart = scope(() => some.sub(mean).square().sum(1).max().sqrt().item() > most);
+        if (isApart) return false;
+      }
+      return true;
+    }),
   );
 }

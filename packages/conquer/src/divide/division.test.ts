@@ -77,6 +77,10 @@ describe('clusterFeatures', () => {
     expect(() => clusterFeatures(ones([40, 3]), { labels }, 4, options)).toThrow(
       /^all 40 images are embedded as one point, so that there is nothing to divide: the embedding has collapsed/,
     );
+    // Those apart may be the last of many that all lie at the mean.
+    const last = Int32Array.from({ length: 4108 }, (_, at) => at % 2);
+    const rows = tensor(Array.from(last, (side, at) => [1, at < 4100 ? 0 : 2 * side - 1]));
+    expect(clusterFeatures(rows, { labels: last }, 2, options).clusters).toHaveLength(4108);
     // Two different points are two clusters at most.
     const two = tensor([...labels].map((label) => [label < 2 ? 0 : 1, 1]));
     expect(clusterFeatures(two, { labels }, 4, options).notes[0]).toMatch(
