@@ -56,7 +56,7 @@ export function placeOf(text: string): string {
 export function folderOf(text: string): string {
   if (storeAddress(text)?.kind)
     throw new UserError(
-      `${text}: expected an index in a folder, this one is in a store; conquer index PHOTOS --store ${OWN_STORE}:DIR makes one`,
+      `${text}: expected an index in a folder, this one is in a store (${OWN_STORE}:DIR is one in a folder)`,
     );
   return placeOf(text);
 }
