@@ -31,8 +31,6 @@ const KINDS = {
 
 /** Why a file may be longer than 400 lines. */
 export const REASONS = {
-  'packages/torch/native/neighbours.cc':
-    'the candidates of rows, and all that is offered to them and settles them: one structure',
   'packages/torch/src/tensor.ts':
     "the methods of a tensor, one or two lines each: one class, as in PyTorch's reference",
   'packages/torch/src/serialization/unpickler.ts':

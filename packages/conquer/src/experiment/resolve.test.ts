@@ -97,7 +97,7 @@ describe('resolveExperiment', () => {
     [
       { model: { masks: { kind: 'leaned' } } },
       'model.masks.kind',
-      /^expected one of learned, fixed, got "leaned" \(did you mean learned\?\)$/,
+      /^expected one of learned, fixed, nested, got "leaned" \(did you mean learned\?\)$/,
     ],
     [
       { model: { backbone: { name: 'small-resnet', widths: 4 } } },
