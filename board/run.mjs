@@ -37,6 +37,7 @@ export function settled(cell) {
 }
 
 let child = null;
+let stopped = false;
 async function runCell(cell) {
   const folder = folderOf(cell);
   mkdirSync(folder, { recursive: true });
@@ -51,6 +52,7 @@ async function runCell(cell) {
   });
   const code = await new Promise((done) => child.on('close', done));
   if (code === 0) return null;
+  if (stopped) return 'stopped; it goes on, or begins anew, the next time';
   const line =
     said.split('\n').findLast((text) => /^(\w*Error|conquer):/.test(text)) ??
     `its process ended with ${code ?? 'a signal'}`;
@@ -69,7 +71,6 @@ if (values.list) {
 } else {
   const until =
     performance.now() + 60_000 * (values.all ? Number.POSITIVE_INFINITY : Number(values.minutes ?? 0));
-  let stopped = false;
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => {
       stopped = true;

@@ -64,8 +64,8 @@ ProcessGroup::~ProcessGroup() {
 
 void ProcessGroup::meet_others() {
   const auto deadline = seconds_from_now(place.timeout);
-  const Socket meeting = listen_on(place.port);
-  const Socket listener = listen_on(0);
+  const Socket meeting = listen_on(place.port, place.host);
+  const Socket listener = listen_on(0, place.host);
   struct Met {
     Socket socket;
     int port = 0;
@@ -111,7 +111,7 @@ void ProcessGroup::meet_others() {
 
 void ProcessGroup::meet_at_first() {
   const auto deadline = seconds_from_now(place.timeout);
-  const Socket listener = listen_on(0);
+  const Socket listener = listen_on(0, place.host);
   Socket socket = connect_to(place.host, place.port, deadline);
   const Hello hello{kMagic, place.rank, place.size, port_of(listener), 0};
   socket.send_all(&hello, sizeof hello, deadline);

@@ -133,11 +133,13 @@ std::string Socket::peer_address() const {
   return digits;
 }
 
-Socket listen_on(int port) {
+Socket listen_on(int port, const std::string& host) {
   std::string reason = "no address";
+  const bool only_here = host == "localhost" || host.rfind("127.", 0) == 0;
   // Of both kinds where the machine has IPv6, and a socket of that kind takes both.
   for (const int family : {AF_INET6, AF_INET}) {
-    const Addresses addresses = resolve(nullptr, port, family, AI_PASSIVE);
+    if (only_here && family == AF_INET6) continue;
+    const Addresses addresses = resolve(only_here ? "127.0.0.1" : nullptr, port, family, AI_PASSIVE);
     Socket socket(::socket(family, SOCK_STREAM, 0));
     if (!socket.is_open()) continue;
     set_option(socket.descriptor(), SOL_SOCKET, SO_REUSEADDR);

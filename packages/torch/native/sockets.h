@@ -41,8 +41,8 @@ class Socket {
   int descriptor_ = -1;
 };
 
-// On all addresses of this machine. port 0: any that is free.
-Socket listen_on(int port);
+// On all addresses of this machine, or for those who know it by `host`, 127.… or localhost, on its own alone. port 0: any that is free.
+Socket listen_on(int port, const std::string& host);
 int port_of(const Socket& listener);
 
 // The next who connects. Closed: nobody did until `deadline`.

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Generator, ProcessGroup, randn, scope, tensor } from './index.js';
@@ -194,6 +195,27 @@ describe('a group of processes', () => {
       /nobody answers at 127\.0\.0\.1:\d+: Connection refused/,
     );
     expect(() => ProcessGroup.join({ ...place, rank: 2 })).toThrow(/rank: expected from 0 to 1, got 2/);
+  });
+
+  it('is heard of on this machine alone where its address is that', async () => {
+    const port = await freePort();
+    const join = `import { ProcessGroup } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url))};
+      ProcessGroup.join({ host: '127.0.0.1', port: ${port}, rank: 0, size: 2, timeout: 60 });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', join]);
+    try {
+      const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+      // 0A: listens.
+      const listening = () =>
+        ['tcp', 'tcp6']
+          .filter((kind) => existsSync(`/proc/net/${kind}`))
+          .flatMap((kind) => readFileSync(`/proc/net/${kind}`, 'utf8').split('\n'))
+          .map((line) => line.trim().split(/\s+/))
+          .filter(([, local, , state]) => local?.endsWith(end) && state === '0A')
+          .map(([, local]) => local);
+      await expect.poll(listening).toEqual([`0100007F${end}`]);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it('of one process exchanges nothing', () => {
