@@ -124,7 +124,7 @@ describe('conquer audit', () => {
 
   it('says in a line what it cannot work with', () => {
     for (const [args, message] of [
-      [['audit', 'nowhere'], /nowhere: expected images, a CSV file or a run, it is not there/],
+      [['audit', 'nowhere'], /nowhere: expected images, shards, a CSV file or a run, it is not there/],
       [
         ['audit', 'photos', '--min-similarity', '2'],
         /--min-similarity: expected a number from -1 to 1, got '2'/,
