@@ -1,4 +1,4 @@
-import { aten, empty, scope, tensor } from '@conquer-dml/torch';
+import { aten, cat, full, scope, tensor } from '@conquer-dml/torch';
 import { checkStop } from '../stop-check.js';
 import { type BlockOffers, IntegerOffers, MatrixOffers } from './block-offers.js';
 import { COPIED_ROWS, turned, type Vectors } from './block-vectors.js';
@@ -29,15 +29,16 @@ export function chooseOffers(
       { dtype: 'int64' },
     );
     const some = turned(vectors.queriesAt(places));
-    const distances = empty([TRIED, size]);
+    const nearest = full([TRIED, keep], Number.POSITIVE_INFINITY);
     for (let start = 0; start < size; start += COPIED_ROWS) {
       checkStop(stop);
       scope(() => {
-        const count = Math.min(COPIED_ROWS, size - start);
-        distances.narrow(1, start, count).copy_(some.matmul(vectors.gallery(start, count).t()));
+        const piece = vectors.gallery(start, Math.min(COPIED_ROWS, size - start));
+        const all = cat([nearest, some.matmul(piece.t())], 1);
+        nearest.copy_(aten.topk(all, keep, 1, false, true)[0]);
       });
     }
-    const [near, far] = [k, keep].map((rank) => aten.kthvalue(distances, rank, 1)[0].clamp_({ min: 0 }));
+    const [near, far] = [k, keep].map((rank) => nearest.select(1, rank - 1).clamp({ min: 0 }));
     // The farther one's norm is no more than the query's and that distance, nor than any.
     const norms = vectors.queryNorms.indexSelect(0, places);
     const together = aten.minimum(norms.add(far!.sqrt()), vectors.galleryNorms.max()).add_(norms);

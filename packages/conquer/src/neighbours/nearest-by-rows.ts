@@ -52,7 +52,9 @@ export function neighboursOf(search: Search, positions: Int32Array, k: number, p
   const block = queries.indexSelect(0, tensor(positions, { dtype: 'int64', device }));
   const centred = centre(block, space, precision);
   const squares = squaredNorms(centred);
-  const most = Math.floor(blockNumbers(device) / Math.max(count, all.size(1)));
+  // In float64, which few queries come to, a block and its copies are not to be larger than in float32.
+  const numbers = blockNumbers(device) / (precision === 'float64' ? 4 : 1);
+  const most = Math.floor(numbers / Math.max(count, all.size(1)));
   const quick = device === 'cpu' ? Math.ceil(PRODUCTS / (count * all.size(1))) : most;
   const tile = Math.max(width + 1, Math.min(most, quick));
   let best: { values: Tensor; indices: Tensor } | undefined;
