@@ -91,7 +91,10 @@ describe('what is wrong with an experiment', () => {
       { 'features-dropout': '1' },
       '--features-dropout: expected a number of at least 0 and at most 0.99, got 1',
     ],
-    [{ masks: 'leaned' }, '--masks: expected one of learned, fixed, nested, got "leaned" (did you mean learned?)'],
+    [
+      { masks: 'leaned' },
+      '--masks: expected one of learned, fixed, nested, got "leaned" (did you mean learned?)',
+    ],
     [{ 'decay-vectors': 'maybe' }, '--decay-vectors: expected yes or no, got "maybe"'],
     [{ mlflow: 'x', 'image-size': '7' }, '--image-size: expected an integer of at least 8, got 7'],
     [
