@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-/** `$BOARD`; beside the repository where it is not set. */
-export const BOARD = process.env.BOARD ?? join(dirname(ROOT), 'board');
+/** `$BOARD`; in the checkout's cache where it is not set. */
+export const BOARD = process.env.BOARD ?? join(ROOT, '.cache', 'board');
 /** A Python with torch, torchvision, timm and pytorch-metric-learning, for the peers. */
 export const PYTHON = process.env.PYTHON ?? 'python3';
 export const THREADS = Number(process.env.OMP_NUM_THREADS ?? 2);

@@ -4,7 +4,7 @@
 //   -- --all             all of them
 //   -- --list            what there is to run, and how long it takes about
 //   -- --miniature       cells of seconds instead of the plan's, and the page into the board's folder
-// What is kept lies in $BOARD (beside the repository where it is not set); $PYTHON has pytorch-metric-learning. A cell that is killed goes on, or begins
+// What is kept lies in $BOARD (.cache/board where it is not set); $PYTHON has pytorch-metric-learning. A cell that is killed goes on, or begins
 // anew, the next time.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
