@@ -1,17 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { freePort } from '@conquer-dml/testing/free-port';
 import { describe, expect, it } from 'vitest';
 import { Generator, ProcessGroup, randn, scope, tensor } from './index.js';
-
-/** A port of this machine that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 interface Rank {
   /** What its body returned, or the error's message. */

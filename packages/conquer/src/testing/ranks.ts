@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@conquer-dml/testing/free-port';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { rolldown } from 'rolldown';
 import type { RankedResult, RankedSession } from './rank-of-session.js';
@@ -24,15 +24,6 @@ async function program(): Promise<string> {
   await bundle.write({ file, format: 'esm', keepNames: true });
   await bundle.close();
   return file;
-}
-
-/** A port of this machine that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 /** Trains a session in so many processes. @returns their results by rank; null of one that was killed */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '@conquer-dml/testing/free-port';
 import { pypiPython } from '@conquer-dml/testing/python';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { PGlite } from '@electric-sql/pglite';
@@ -57,14 +57,6 @@ export async function startPostgres(): Promise<StoreServer> {
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function answering(url: string, server: ChildProcess): Promise<void> {
