@@ -21,14 +21,15 @@ const cell = (text) => /[",\\r\\n]|^\\s|\\s$/.test(text) ? '"' + text.replaceAll
 function show() {
   for (const box of boxes()) { box.checked = marks.has(box.dataset.path); box.closest('figure').classList.toggle('marked', box.checked); }
   document.getElementById('count').textContent = marks.size + (marks.size === 1 ? ' image marked' : ' images marked');
-  localStorage.setItem(key, JSON.stringify([...marks]));
 }
+// Not when the page opens: what it was told a moment ago may not have reached the browser's storage yet, and would be lost for good.
+function change() { show(); localStorage.setItem(key, JSON.stringify([...marks])); }
 document.addEventListener('change', ({ target }) => {
   if (!target.dataset.path) return;
   if (target.checked) marks.add(target.dataset.path); else marks.delete(target.dataset.path);
-  show();
+  change();
 });
-document.getElementById('none').onclick = () => { marks = new Set(); show(); };
+document.getElementById('none').onclick = () => { marks = new Set(); change(); };
 document.getElementById('save').onclick = () => {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob(['path\\n', ...[...marks].map((path) => cell(path) + '\\n')], { type: 'text/csv' }));

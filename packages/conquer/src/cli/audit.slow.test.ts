@@ -78,8 +78,16 @@ describe('conquer audit', () => {
       const { page, problems } = await openPage(browser, pathToFileURL(file).href);
       expect(await page.textContent('#count')).toBe('1 image marked');
       await page.check('input[data-path="class-4/wrong.jpg"]');
-      // What is marked outlives a reload.
-      await page.reload();
+      // What is marked outlives a reload, once the browser has stored it, which it does behind the page's back.
+      await expect
+        .poll(
+          async () => {
+            await page.reload();
+            return page.textContent('#count');
+          },
+          { timeout: 10_000 },
+        )
+        .toBe('2 images marked');
       const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
       copyFileSync(await download.path(), join(folder, 'exclude.csv'));
       expect(problems).toEqual([]);

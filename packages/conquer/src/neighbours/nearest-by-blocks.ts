@@ -18,7 +18,7 @@ const SAMPLE = 1024;
 /** Numbers whose differences may have to be taken, in what is not interrupted. */
 const SETTLED_NUMBERS = 2 ** 26;
 /** Bytes of candidates, unless told otherwise: of a million queries at once where 100 neighbours are looked for. */
-const MOST_CANDIDATE_BYTES = 1.25 * 2 ** 30;
+const MOST_CANDIDATE_BYTES = 1.5 * 2 ** 30;
 /** Of the candidates kept, the least share that has to come beyond them before the nearest are selected. */
 const LEAST_SPARE = 0.25;
 
@@ -38,7 +38,9 @@ export function neighboursByBlocks(
   const numQueries = queries.size(0);
   const rows = Math.max(1, blockSize ?? BLOCK_ROWS);
   const available = all.size(0) - (own ? 1 : 0);
-  const keep = Math.min(k + SLACK + Math.floor(k / SLACK), available);
+  const vectors = asProducts(search);
+  const least = Math.min(k + SLACK + Math.floor(k / SLACK), available);
+  const { offers, keep } = chooseOffers(search, vectors, { k, keep: least, available });
   const cuts = tensor(Int32Array.from(order?.cuts ?? []).sort());
   const mostPlaces = Math.floor(mostBytes / 8);
   const mostQueries = Math.max(rows, Math.floor(mostPlaces / Math.ceil((1 + LEAST_SPARE) * keep)));
@@ -46,9 +48,7 @@ export function neighboursByBlocks(
   const part = Math.min(numQueries, perPart);
   // All queries in one part save half of the products, which fewer places a query are worth.
   const spare = Math.min(keep, Math.max(Math.floor(mostPlaces / part) - keep, Math.ceil(LEAST_SPARE * keep)));
-  const vectors = asProducts(search);
   const expectation = Expectation.of(vectors, all.size(0), keep);
-  const offers = chooseOffers(search, vectors, { k, keep, available });
   const work = new Work(numQueries, blocksOf(all.size(0), numQueries, { part, rows, own }), onProgress);
   using candidates = new NeighbourCandidates(part, keep, available, spare);
   const settling: Settling = { candidates, vectors, error: offers.error, k, keep, order, cuts };
