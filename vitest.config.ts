@@ -29,7 +29,7 @@ export default defineConfig({
             'packages/browser/test/*.test.ts',
             'packages/native/builder/*.test.mjs',
             'scripts/**/*.test.mjs',
-            'board/**/*.test.mjs',
+            '{bench,board}/**/*.test.mjs',
           ],
           exclude: ['**/*.slow.test.{ts,mjs}', '**/node_modules/**'],
           testTimeout: 30_000,

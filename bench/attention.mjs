@@ -2,7 +2,10 @@
 // softmax, by turns in one process on two threads, in milliseconds of the processor (which others' work does not count into) and of the clock.
 // Of another libtorch: LIBTORCH=… node bench/attention.mjs
 import { F, keepFreedMemory, noGrad, randn, scope, setNumThreads, torchVersion } from '@conquer-dml/torch';
+import { commandLine } from './command-line.mjs';
 import { median } from './sides.mjs';
+
+commandLine();
 
 const SHAPE = [8, 6, 197, 64];
 const TURNS = Number(process.env.TURNS ?? 15);

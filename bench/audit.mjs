@@ -7,16 +7,16 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { audit, auditedFolder, openModel } from '../packages/conquer/dist/index.js';
 import { Random } from '../packages/conquer/dist/random.js';
+import { commandLine } from './command-line.mjs';
 import { photoFolder } from './photos.mjs';
 
 const sharp = createRequire(new URL('../packages/image/package.json', import.meta.url))('sharp');
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { classes: { type: 'string', default: '60' }, each: { type: 'string', default: '25' } },
-});
+const { values, positionals } = commandLine(
+  { classes: { type: 'number', default: 60 }, each: { type: 'number', default: 25 } },
+  ['PHOTOS'],
+);
 const random = new Random(11);
 const folder = mkdtempSync(join(tmpdir(), 'audit-'));
 const shuffled = (list) => Array.from(random.permutation(list.length), (at) => list[at]);
@@ -27,16 +27,13 @@ for (const entry of readdirSync(positionals[0], { recursive: true, withFileTypes
   const name = basename(entry.parentPath);
   found.set(name, [...(found.get(name) ?? []), join(entry.parentPath, entry.name)]);
 }
-const classes = shuffled([...found].filter(([, files]) => files.length >= 12)).slice(
-  0,
-  Number(values.classes),
-);
+const classes = shuffled([...found].filter(([, files]) => files.length >= 12)).slice(0, values.classes);
 /** Truth: of each kind the ids that it is about; an id is a path below the folder, or a class. */
 const planted = { copy: [], smaller: [], twoLabels: [], wrong: [], outlier: [], one: [], two: [] };
 const names = classes.map(([name]) => name);
 const photos = classes.flatMap(([name, files]) =>
   shuffled(files.sort())
-    .slice(0, Number(values.each))
+    .slice(0, values.each)
     .map((file, i) => ({ file, name, id: `${name}-${i}.jpg` })),
 );
 const place = ({ name, id }) => join(name, id);

@@ -7,24 +7,22 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { aten } from '@conquer-dml/torch';
 import { chromium } from 'playwright-core';
 import { exportIndex, ImageIndex } from '../packages/conquer/dist/index.js';
 import { rowsFile } from './clustered-rows.mjs';
+import { commandLine } from './command-line.mjs';
 import { photoFolder } from './photos.mjs';
 import { median, ROOT } from './sides.mjs';
 
 const DIM = 384;
-const { values } = parseArgs({
-  options: {
-    photos: { type: 'string', default: '20' },
-    turns: { type: 'string', default: '5' },
-    rows: { type: 'string', default: '20000' },
-    port: { type: 'string', default: '4283' },
-  },
+const { values } = commandLine({
+  photos: { type: 'number', default: 20 },
+  turns: { type: 'number', default: 5 },
+  rows: { type: 'number', default: 20_000 },
+  port: { type: 'number', default: 4283 },
 });
-const [photos, turns, count] = [values.photos, values.turns, values.rows].map(Number);
+const [photos, turns, count] = [values.photos, values.turns, values.rows];
 const site = mkdtempSync(join(tmpdir(), 'conquer-browser-'));
 
 symlinkSync(join(ROOT, 'node_modules'), join(site, 'node_modules'));

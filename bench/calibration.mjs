@@ -1,12 +1,14 @@
 // What a calibration states and what is so on other classes: half of an index's classes calibrate, the other half is looked at, twenty times.
-//   node bench/calibration.mjs INDEX [SPLITS]
+//   node bench/calibration.mjs INDEX [--splits 20]
 import { tensor } from '@conquer-dml/torch';
 import { observedRate } from '../packages/conquer/dist/evaluate/calibrate.js';
 import { calibrate, ImageIndex } from '../packages/conquer/dist/index.js';
 import { Random } from '../packages/conquer/dist/random.js';
+import { commandLine } from './command-line.mjs';
 import { median } from './sides.mjs';
 
-const [path, splits = '20'] = process.argv.slice(2);
+const { positionals, values } = commandLine({ splits: { type: 'number', default: 20 } }, ['INDEX']);
+const [[path], { splits }] = [positionals, values];
 const index = ImageIndex.open(path);
 const numbers = new Map();
 const labels = [];
@@ -22,7 +24,7 @@ const some = (isIn) => {
 };
 const random = new Random(1);
 const rates = new Map();
-for (let split = 0; split < Number(splits); split++) {
+for (let split = 0; split < splits; split++) {
   const half = new Set([...random.permutation(numbers.size)].slice(0, numbers.size >> 1));
   const { thresholds } = calibrate(...some((label) => half.has(label)), { seed: split });
   const others = some((label) => !half.has(label));

@@ -2,7 +2,10 @@
 // PYTHON names the Python that has torch and torchvision; libtorch best comes from there too (LIBTORCH_USE_PYTORCH=1).
 import { evaluateEmbeddings, kMeans, Random } from '../packages/conquer/dist/index.js';
 import { Generator, randn, torchVersion } from '../packages/torch/dist/index.js';
+import { commandLine } from './command-line.mjs';
 import { median, startOurs, startPeer } from './sides.mjs';
+
+commandLine();
 
 const DEVICE = 'cuda:0';
 const REPEATS = 5;

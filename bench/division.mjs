@@ -6,19 +6,17 @@
 // cluster can be learnt from, learners' numbers, images alone of their class; and of it k-means alone. faiss.Kmeans has all rows, the
 // iterations given, and one search at its end, as ours has assignments. Beside the time stands the processor's.
 import { spawnSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
+import { commandLine } from './command-line.mjs';
 import { synthesize } from './data.mjs';
 import { readEmbeddings, readLabels } from './ours/embeddings.mjs';
 
-const { values } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    rows: { type: 'string', default: '1000000' },
-    clusters: { type: 'string', default: '32' },
-    iterations: { type: 'string', default: '25' },
-  },
+const { values } = commandLine({
+  python: { type: 'string' },
+  rows: { type: 'number', default: 1_000_000 },
+  clusters: { type: 'number', default: 32 },
+  iterations: { type: 'number', default: 25 },
 });
-const [rows, clusters] = [values.rows, values.clusters].map(Number);
+const { rows, clusters } = values;
 const DIM = 128;
 
 const faiss = `
@@ -50,7 +48,7 @@ console.log(
   `${rows.toLocaleString('en-US')} × ${DIM} into ${clusters}: divided in ${shown(whole)}, k-means alone in ${shown(alone)}, ${iterations} iterations, objective ${objective.toFixed(0)}, ${peak.toFixed(2)} GiB at most`,
 );
 if (values.python !== undefined) {
-  const args = ['-c', faiss, data.embeddings, values.rows, values.clusters, values.iterations];
+  const args = ['-c', faiss, data.embeddings, ...[rows, clusters, values.iterations].map(String)];
   const { stdout, stderr, status } = spawnSync(values.python, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
   const peer = JSON.parse(stdout);

@@ -6,7 +6,6 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { RunFolder } from '@conquer-dml/run';
 import { Generator } from '@conquer-dml/torch';
 import { chromium } from 'playwright-core';
@@ -19,15 +18,13 @@ import { createBackbone } from '../packages/conquer/dist/models/create-model.js'
 import { EmbeddingModel } from '../packages/conquer/dist/models/embedding-model.js';
 import { openModel } from '../packages/conquer/dist/retrieve/open-model.js';
 import { TrainedModel } from '../packages/conquer/dist/retrieve/trained-model.js';
+import { commandLine } from './command-line.mjs';
 import { ROOT } from './sides.mjs';
 
 const GRAPHS = ['image.onnx', 'image_fp16.onnx', 'image_int8.onnx'];
 const PORT = 4284;
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { photos: { type: 'string', default: '16' } },
-});
-const count = Number(values.photos);
+const { values, positionals } = commandLine({ photos: { type: 'number', default: 16 } }, ['RUN']);
+const count = values.photos;
 const python = process.env.PYTHON ?? join(ROOT, '.cache/peers/bin/python');
 const site = mkdtempSync(join(tmpdir(), 'conquer-export-'));
 

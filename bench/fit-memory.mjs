@@ -15,12 +15,13 @@ import { openFolder } from '../packages/conquer/dist/index.js';
 import { preprocessingFor } from '../packages/conquer/dist/models/preprocessing.js';
 import { openPretrained } from '../packages/conquer/dist/models/weights/pretrained.js';
 import { Generator, randn, scope, tensor } from '../packages/torch/dist/index.js';
+import { commandLine } from './command-line.mjs';
 
 const COUNTS = (process.env.PHOTOS ?? '1000,20000').split(',').map(Number);
 const FIT = (process.env.FIT ?? '').split(' ').filter(Boolean);
 const [CLASSES, VIEWS, EMBEDDED, PORTION] = [100, 4, Number(process.env.EMBEDDED ?? 512), 512];
 const program = fileURLToPath(new URL('../packages/conquer/bin/conquer.js', import.meta.url));
-const [source] = process.argv.slice(2);
+const [source] = commandLine({}, ['[FOLDER]']).positionals;
 const { train } = await (source ? openFolder({ folder: source, split: { kind: 'all' } }) : openEmoji());
 const { backbone, input, id } = await openPretrained('tf_efficientnet_lite0.in1k');
 const { featureSize } = backbone;

@@ -13,6 +13,7 @@ import { keepFeatures } from '../packages/conquer/dist/fit/keep-features.js';
 import { fit as fitHeads, openFolder } from '../packages/conquer/dist/index.js';
 import { preprocessingFor } from '../packages/conquer/dist/models/preprocessing.js';
 import { openPretrained } from '../packages/conquer/dist/models/weights/pretrained.js';
+import { commandLine, refuse } from './command-line.mjs';
 import { PYTHON } from './sides.mjs';
 
 const HEADS = (process.env.HEADS ?? 'linear,mlp,divided').split(',');
@@ -57,8 +58,9 @@ async function peer(folder) {
   }
 }
 
-for (const argument of process.argv.slice(2)) {
+for (const argument of commandLine({}, ['NAME=FOLDER', '[…]']).positionals) {
   const [name, folder] = argument.split('=');
+  if (!folder) refuse(`expected NAME=FOLDER, got ${argument}`);
   const runs = mkdtempSync(join(tmpdir(), 'conquer-bench-runs-'));
   const report = await fitHeads(
     { dataset: { name: 'folder', folder }, views: VIEWS, splits: SPLITS, heads: HEADS },

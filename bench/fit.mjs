@@ -18,7 +18,10 @@ import {
   scope,
   setNumThreads,
 } from '../packages/torch/dist/index.js';
+import { commandLine } from './command-line.mjs';
 import { PYTHON } from './sides.mjs';
+
+commandLine();
 
 const [PHOTOS, CLASSES, VIEWS, FEATURES, BATCH, DIM] = [5000, 100, 4, 384, 128, 256];
 const STEPS = Number(process.env.STEPS ?? 1500);

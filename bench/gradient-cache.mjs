@@ -21,9 +21,11 @@ import {
   scope,
   setNumThreads,
 } from '../packages/torch/dist/index.js';
+import { commandLine } from './command-line.mjs';
 
-const [batch = 400, chunk = 50, pixels = 224] = process.argv.slice(2, 5).map(Number);
-const how = process.argv[5];
+const { values, positionals } = commandLine({ how: { type: 'string' } }, ['[BATCH]', '[CHUNK]', '[PIXELS]']);
+const [batch = 400, chunk = 50, pixels = 224] = positionals.map(Number);
+const { how } = values;
 const TURNS = Number(process.env.TURNS ?? 2);
 
 function step(bytes, model, dropout) {
@@ -65,7 +67,7 @@ function compare() {
   const found = { whole: [], chunks: [] };
   for (let turn = 0; turn < TURNS; turn++)
     for (const mode of Object.keys(found)) {
-      const args = [fileURLToPath(import.meta.url), batch, chunk, pixels, mode].map(String);
+      const args = [fileURLToPath(import.meta.url), '--how', mode, batch, chunk, pixels].map(String);
       found[mode].push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })));
     }
   console.log(`| ResNet-18, ${batch} images of ${pixels} px | peak memory | seconds, of the processor |`);

@@ -1,9 +1,12 @@
 // node bench/growth.mjs: how cost grows with learners, images and clusters, for docs/performance.md.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { commandLine } from './command-line.mjs';
 import { synthesize } from './data.mjs';
 import { describeMachine, writeReport } from './report.mjs';
 import { PYTHON, ROOT, startOurs } from './sides.mjs';
+
+commandLine();
 
 const TIMES = 4;
 const STEP = ['--arch', 'resnet18', '--batch', '80', '--size', '64', '--bn', 'trained', '--learners'];

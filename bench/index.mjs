@@ -4,22 +4,20 @@
 //   PYTHON=… node bench/index.mjs [--rows 1000000] [--folder /tmp/conquer-bench] [--turns 7] [--approximate]
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { aten } from '@conquer-dml/torch';
 import { ImageIndex } from '../packages/conquer/dist/index.js';
 import { rowsFile } from './clustered-rows.mjs';
+import { commandLine } from './command-line.mjs';
 import { median, startOurs, startPeer } from './sides.mjs';
 
 const DIM = 384;
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '1000000' },
-    folder: { type: 'string', default: '/tmp/conquer-bench' },
-    turns: { type: 'string', default: '7' },
-    approximate: { type: 'boolean', default: false },
-  },
+const { values } = commandLine({
+  rows: { type: 'number', default: 1_000_000 },
+  folder: { type: 'string', default: '/tmp/conquer-bench' },
+  turns: { type: 'number', default: 7 },
+  approximate: { type: 'boolean', default: false },
 });
-const count = Number(values.rows);
+const count = values.rows;
 const path = join(values.folder, `clustered-${count}.index`);
 const data = rowsFile(values.folder, count, DIM, 1);
 const queries = rowsFile(values.folder, 1024, DIM, 2);
@@ -88,7 +86,7 @@ async function exactly() {
   const sides = { ours: await startOurs('index', args), faiss: await startPeer('index', args) };
   const times = { sum: [], one: [], batch: [], faissOne: [], faissBatch: [] };
   let [ours, faiss] = [null, null];
-  for (let turn = 0; turn < Number(values.turns); turn++) {
+  for (let turn = 0; turn < values.turns; turn++) {
     ours = await sides.ours.run();
     faiss = await sides.faiss.run();
     for (const key of ['sum', 'one', 'batch']) times[key].push(ours[key]);
@@ -129,7 +127,7 @@ async function approximately() {
   const peers = { 'faiss HNSW': await startPeer('approximate', wanted) };
   if (process.env.HNSWLIB) peers['hnswlib-node'] = await startOurs('hnswlib', wanted);
   const taken = { ours: [], least: [], ...Object.fromEntries(Object.keys(peers).map((name) => [name, []])) };
-  for (let turn = 0; turn < Number(values.turns); turn++)
+  for (let turn = 0; turn < values.turns; turn++)
     for (const [name, side] of Object.entries({ ours, least: least.side, ...peers }))
       taken[name].push(await side.run());
   for (const side of [ours, least.side, ...Object.values(peers)]) await side.end();

@@ -15,6 +15,7 @@ import {
   setNumThreads,
   torchVersion,
 } from '../packages/torch/dist/index.js';
+import { commandLine, refuse } from './command-line.mjs';
 import { startPeer } from './lines.mjs';
 
 const DIM = 512;
@@ -75,7 +76,9 @@ const KINDS = ['seconds', 'processor'];
 const least = (times) =>
   Object.fromEntries(KINDS.map((kind) => [kind, Math.min(...times.map((one) => one[kind]))]));
 
-const wanted = process.argv.slice(2).filter((word) => word !== '--write');
+const { values, positionals: wanted } = commandLine({ write: { type: 'boolean' } }, ['[NAME…]']);
+const unknown = wanted.filter((name) => !builtInParts.losses.some((part) => part.name === name));
+if (unknown.length > 0) refuse(`no loss ${unknown.join(', ')}`);
 const lines = [];
 const print = (line) => {
   lines.push(line);
@@ -115,7 +118,7 @@ for (const kind of KINDS) {
     `${kind === 'seconds' ? 'By the clock' : 'By processor time'}: ${sorted.length} rows with a peer, median ${middle?.toFixed(2)}, worst ${worst?.toFixed(2)}.`,
   );
 }
-if (process.argv.includes('--write')) {
+if (values.write) {
   const file = new URL('../docs/losses.md', import.meta.url);
   const text = readFileSync(file, 'utf8');
   const [begin, end] = ['<!-- bench: losses -->', '<!-- end of bench -->'];

@@ -8,20 +8,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { runnerImport } from 'vite';
 import { serveDashboard } from '../packages/dashboard/dist/index.js';
+import { commandLine } from './command-line.mjs';
 import { median } from './sides.mjs';
 
-const { values } = parseArgs({
-  options: { points: { type: 'string', default: '200000' }, frames: { type: 'string', default: '60' } },
+const { values } = commandLine({
+  points: { type: 'number', default: 200_000 },
+  frames: { type: 'number', default: 60 },
 });
 const source = (path) => fileURLToPath(new URL(`../packages/${path}`, import.meta.url));
 const { module: large } = await runnerImport(source('dashboard/src/testing/large-run.ts'));
 const { module: testing } = await runnerImport(source('testing/src/browser.ts'));
 
 const folder = mkdtempSync(join(tmpdir(), 'map-frames-'));
-large.writeLargeRun(join(folder, 'large'), Number(values.points));
+large.writeLargeRun(join(folder, 'large'), values.points);
 const dashboard = await serveDashboard({ runsDir: folder, port: 0 });
 const browser = await testing.startBrowser();
 try {
@@ -40,7 +41,7 @@ try {
       const gaps = [];
       if ('${how}' === 'drag') canvas.dispatchEvent(new PointerEvent('pointerdown', at));
       let before = await new Promise(requestAnimationFrame);
-      for (let i = 0; i < ${Number(values.frames)}; i++) {
+      for (let i = 0; i < ${values.frames}; i++) {
         if ('${how}' === 'zoom') canvas.dispatchEvent(new WheelEvent('wheel', { ...at, deltaY: i % 20 < 10 ? -20 : 20 }));
         else canvas.dispatchEvent(new PointerEvent('pointermove', { ...at, clientX: at.clientX + 3 * (i % 40), clientY: at.clientY + i % 30 }));
         const now = await new Promise(requestAnimationFrame);

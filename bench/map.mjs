@@ -9,25 +9,23 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { tensor } from '@conquer-dml/torch';
 import { nearestNeighbours } from '../packages/conquer/dist/index.js';
 import { rowsFile } from './clustered-rows.mjs';
+import { commandLine } from './command-line.mjs';
 import { startOurs, startPeer } from './sides.mjs';
 
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '100000' },
-    dim: { type: 'string', default: '384' },
-    rounds: { type: 'string', default: '1' },
-    data: { type: 'string' },
-    labels: { type: 'string' },
-    ours: { type: 'boolean', default: false },
-  },
+const { values } = commandLine({
+  rows: { type: 'number', default: 100_000 },
+  dim: { type: 'number', default: 384 },
+  rounds: { type: 'number', default: 1 },
+  data: { type: 'string' },
+  labels: { type: 'string' },
+  ours: { type: 'boolean', default: false },
 });
 const [CENTRES, SEED, ASKED, K] = [2000, 2, 2000, 15];
-const dim = Number(values.dim);
-const data = values.data ?? rowsFile(join(tmpdir(), 'conquer-map'), Number(values.rows), dim, SEED);
+const { dim } = values;
+const data = values.data ?? rowsFile(join(tmpdir(), 'conquer-map'), values.rows, dim, SEED);
 const numbers = (file, Kind) => {
   const { buffer, byteOffset, byteLength } = readFileSync(file);
   return new Kind(buffer, byteOffset, byteLength / 4);
@@ -45,7 +43,7 @@ const near = nearestOf(rows, dim);
 const folder = mkdtempSync(join(tmpdir(), 'map-'));
 try {
   const sides = [['ours', startOurs], ...(values.ours ? [] : [['umap-learn', startPeer]])];
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     const took = [];
     for (const [name, start] of sides) {
       const out = join(folder, name);

@@ -10,18 +10,18 @@ import { spawnSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine, refuse } from './command-line.mjs';
 
 const KINDS = ['folder', 'csv', 'webdataset', 'parquet'];
-const { values } = parseArgs({
-  options: {
-    images: { type: 'string', default: '1000,10000,100000,1000000' },
-    kinds: { type: 'string', default: KINDS.join(',') },
-    folder: { type: 'string' },
-    json: { type: 'string' },
-    side: { type: 'string' },
-  },
+const { values } = commandLine({
+  images: { type: 'string', default: '1000,10000,100000,1000000' },
+  kinds: { type: 'string', default: KINDS.join(',') },
+  folder: { type: 'string' },
+  json: { type: 'string' },
+  side: { type: 'string' },
 });
+const unknown = values.kinds.split(',').filter((kind) => !KINDS.includes(kind));
+if (unknown.length > 0) refuse(`no kind ${unknown.join(', ')}; they are ${KINDS.join(', ')}`);
 /** Images of a class, of a shard, of a batch. */
 const [OF_CLASS, OF_SHARD, BATCH] = [20, 1000, 80];
 

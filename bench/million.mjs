@@ -10,20 +10,18 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine } from './command-line.mjs';
 
-const { values } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    rows: { type: 'string', default: '1000000' },
-    queries: { type: 'string', default: '10000' },
-    rounds: { type: 'string', default: '1' },
-    whole: { type: 'boolean', default: false },
-    side: { type: 'string' },
-    folder: { type: 'string' },
-  },
+const { values } = commandLine({
+  python: { type: 'string' },
+  rows: { type: 'number', default: 1_000_000 },
+  queries: { type: 'number', default: 10_000 },
+  rounds: { type: 'number', default: 1 },
+  whole: { type: 'boolean', default: false },
+  side: { type: 'string' },
+  folder: { type: 'string' },
 });
-const [rows, queries, rounds] = [values.rows, values.queries, values.rounds].map(Number);
+const { rows, queries, rounds } = values;
 const [DIM, OF_CLASS, K, THREADS] = [384, 10, 100, 2];
 
 const faiss = `

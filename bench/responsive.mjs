@@ -1,10 +1,11 @@
 // How late a timer of 10 ms is in the main thread: for 5 s in which nothing is done here, and while `conquer train` trains in
-// its own thread. node bench/responsive.mjs [seconds]
+// its own thread. node bench/responsive.mjs [--seconds 60]
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
+import { commandLine } from './command-line.mjs';
 
 const dist = (path) => pathToFileURL(join(import.meta.dirname, '../packages/conquer/dist', path)).href;
 const { trainInThread } = await import(dist('cli/in-thread.js'));
@@ -12,7 +13,7 @@ const { resolveExperiment } = await import(dist('experiment/resolve.js'));
 
 const CLASSES = 100;
 const PER_CLASS = 20;
-const seconds = Number(process.argv[2] ?? 60);
+const { seconds } = commandLine({ seconds: { type: 'number', default: 60 } }).values;
 const folder = mkdtempSync(join(tmpdir(), 'conquer-responsive-'));
 try {
   for (let label = 0; label < CLASSES; label++) {

@@ -1,13 +1,13 @@
 // npm run bench: measures every row of rows.mjs in one run on one machine: the peer is tried in each of its settings, and the fastest
 // of them and our side run by turns.
-//   -- --row NAME…      some rows; docs/performance.md stays as it is unless --write is given too
+//   -- [--row] NAME…   some rows; docs/performance.md stays as it is unless --write is given too
 //   -- --json FILE      rows of { name, oursSeconds, peerSeconds, ratio, spread, peerSetting, bar, met }
 //   -- --list           the rows' names
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { benchPython, bringBenchPeers } from '../scripts/pypi-peers.mjs';
+import { commandLine, refuse } from './command-line.mjs';
 import { AS_IT_COMES } from './peer-settings.mjs';
 import { describeMachine, instructionsOf, resultsTable, writeReport } from './report.mjs';
 import { rows } from './rows.mjs';
@@ -148,15 +148,15 @@ async function measure(row, machine) {
 
 const strip = ({ seconds }) => Number(seconds.toPrecision(4));
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
+const { values, positionals } = commandLine(
+  {
     row: { type: 'string', multiple: true },
     json: { type: 'string' },
     write: { type: 'boolean' },
     list: { type: 'boolean' },
   },
-});
+  ['[NAME…]'],
+);
 
 if (values.list) {
   for (const { name, work } of rows) say(`${name.padEnd(20)}${work}`);
@@ -178,16 +178,12 @@ function setUp() {
 
 async function main() {
   // `--row A B` gives B as a positional.
-  const only = values.row ? [...values.row, ...positionals] : undefined;
-  const unknown = (only ?? positionals).filter((name) => !rows.some((row) => row.name === name));
-  if (unknown.length > 0) {
-    console.error(
-      `no such row: ${unknown.join(', ')}; the rows are ${rows.map(({ name }) => name).join(', ')}`,
-    );
-    process.exitCode = 2;
-    return;
-  }
-  const wanted = rows.filter(({ name }) => !only || only.includes(name));
+  const named = [...(values.row ?? []), ...positionals];
+  const unknown = named.filter((name) => !rows.some((row) => row.name === name));
+  if (unknown.length > 0)
+    refuse(`no row ${unknown.join(', ')}; the rows are ${rows.map(({ name }) => name).join(', ')}`);
+  const only = named.length > 0;
+  const wanted = rows.filter(({ name }) => !only || named.includes(name));
   setUp();
   const about = describeMachine({ debian: PYTHON, today: PYTHON_TODAY });
   const instructions = instructionsOf();

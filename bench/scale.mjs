@@ -2,20 +2,21 @@
 // two that have half of it each and exchange nothing, and one process of two threads; by turns, the slower process's time counts.
 //   node bench/scale.mjs [ARCH BATCH PIXELS]
 //   node bench/scale.mjs ARCH BATCH PIXELS --megabits 1000 --processes 4     in networks of their own (ip netns, tc; as root)
+// A batch has 4 images a process or more, an even number.
 // What is sent by each process and step is written too: from it and the bandwidth follows what more machines take.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { commandLine, refuse } from './command-line.mjs';
 import { median, startOurs, startOursIn } from './sides.mjs';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { megabits: { type: 'string' }, processes: { type: 'string', default: '2' } },
-});
+const { values, positionals } = commandLine(
+  { megabits: { type: 'number' }, processes: { type: 'number', default: 2 } },
+  ['[ARCH]', '[BATCH]', '[PIXELS]'],
+);
 const [arch = 'resnet50', batch = '8', size = '224'] = positionals;
 const TURNS = Number(process.env.TURNS ?? 5);
 const WARM_UP = 1;
-const count = Number(values.processes);
+const count = values.processes;
 const port = 20_000 + (process.pid % 20_000);
 
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -53,6 +54,11 @@ const argsOf = (images, more) =>
     ([name, value]) => [`--${name}`, String(value)],
   );
 const share = Number(batch) / count;
+// Two classes of two: a process alone has a positive and a negative of each image.
+if (!(share >= 4 && share % 2 === 0))
+  refuse(
+    `expected a batch with an even number of images for each of ${count} processes, at least ${4 * count} in all, got ${batch}`,
+  );
 const host = networks ? '10.77.0.1' : '127.0.0.1';
 const start = (rank, args) =>
   networks ? startOursIn(networks[rank], 'step', args) : startOurs('step', args);

@@ -7,18 +7,16 @@ import { copyFileSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSy
 import { Agent, request } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine } from './command-line.mjs';
 import { photoFolder } from './photos.mjs';
 
 const CONQUER = join(import.meta.dirname, '../packages/conquer/bin/conquer.js');
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    clients: { type: 'string', default: '16' },
-    photos: { type: 'string', default: '400' },
-  },
+const { values } = commandLine({
+  seconds: { type: 'number', default: 60 },
+  clients: { type: 'number', default: 16 },
+  photos: { type: 'number', default: 400 },
 });
-const [seconds, clients, count] = [values.seconds, values.clients, values.photos].map(Number);
+const [seconds, clients, count] = [values.seconds, values.clients, values.photos];
 const folder = await photoFolder(count);
 const scratch = mkdtempSync(join(tmpdir(), 'conquer-serve-'));
 

@@ -1,9 +1,15 @@
 // The peak memory of a training step (that of bench/ours/step.mjs), the process with all that it has loaded: ours, ours with activation
 // checkpointing, and PyTorch's, each in a process of its own, one after the other in one run; and its time, of the processor:
 //   PYTHON=… node bench/step-memory.mjs [ARCH BATCH PIXELS]      of a PyTorch 2.x with torchvision, and timm for a vision transformer
+
+import { commandLine } from './command-line.mjs';
 import { startOurs, startPeer } from './sides.mjs';
 
-const [arch = 'resnet50', batch = '80', size = '224'] = process.argv.slice(2);
+const [arch = 'resnet50', batch = '80', size = '224'] = commandLine({}, [
+  '[ARCH]',
+  '[BATCH]',
+  '[PIXELS]',
+]).positionals;
 const STEPS = Number(process.env.STEPS ?? 2);
 const args = ['--arch', arch, '--batch', batch, '--size', size, '--learners', '8', '--bn', 'frozen'];
 

@@ -4,28 +4,24 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ImageIndex, StoreIndex } from 'conquer-dml';
 import { clusteredRows } from './clustered-rows.mjs';
+import { commandLine, refuse } from './command-line.mjs';
 
-const { values } = parseArgs({
-  options: {
-    store: { type: 'string' },
-    rows: { type: 'string', default: '100000' },
-    dim: { type: 'string', default: '384' },
-    queries: { type: 'string', default: '100' },
-    url: { type: 'string' },
-    write: { type: 'boolean', default: false },
-  },
+const { values } = commandLine({
+  store: { type: 'string' },
+  rows: { type: 'number', default: 100_000 },
+  dim: { type: 'number', default: 384 },
+  queries: { type: 'number', default: 100 },
+  url: { type: 'string' },
+  write: { type: 'boolean', default: false },
 });
-const { store } = values;
-const [rows, dim, queries] = [values.rows, values.dim, values.queries].map(Number);
+const { store, rows, dim, queries } = values;
 const KINDS = ['usearch', 'lancedb', 'sqlite', 'pgvector'];
 if (!KINDS.includes(store) || (store === 'pgvector') !== (values.url !== undefined)) {
-  console.error(
-    `expected --store ${KINDS.join(', ')}, the last with --url, got ${store} ${values.url ?? ''}`,
+  refuse(
+    `expected --store ${KINDS.join(', ')}, the last with --url, got ${store ?? 'none'} ${values.url ?? ''}`,
   );
-  process.exit(1);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'conquer-stores-'));

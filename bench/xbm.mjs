@@ -12,7 +12,10 @@ import {
   scope,
   setNumThreads,
 } from '../packages/torch/dist/index.js';
+import { commandLine } from './command-line.mjs';
 import { startPeer } from './lines.mjs';
+
+commandLine();
 
 const [SIZE, DIM, BATCH, CLASSES, REPEATS] = [60_000, 128, 80, 15_000, 4];
 /** Turns of each side; the fastest counts. */

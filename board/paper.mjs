@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine } from '../bench/command-line.mjs';
 import { readRecipe } from '../packages/conquer/dist/index.js';
 import { BOARD, machine, ROOT, readJson } from './places.mjs';
 
@@ -21,16 +21,16 @@ const PROGRAM = join(ROOT, 'packages/conquer/bin/conquer.js');
 
 const cut = process.argv.indexOf('--');
 const own = cut < 0 ? [] : process.argv.slice(cut + 1);
-const { values, positionals } = parseArgs({
-  args: process.argv.slice(2, cut < 0 ? undefined : cut),
-  allowPositionals: true,
-  options: {
-    rows: { type: 'string', default: '' },
+const { values, positionals } = commandLine(
+  {
+    rows: { type: 'pattern', default: '' },
     weights: { type: 'string' },
     runs: { type: 'string', default: join(BOARD, 'paper') },
     out: { type: 'string', default: join(ROOT, 'docs/paper.md') },
   },
-});
+  ['[DATA]'],
+  process.argv.slice(2, cut < 0 ? undefined : cut),
+);
 const [data] = positionals;
 const weights = values.weights === undefined ? [] : ['--weights', values.weights];
 
@@ -75,7 +75,7 @@ for (const [set, what] of Object.entries(SETS))
     const { published } = readRecipe(recipe);
     const names = Object.keys(published.metrics);
     const row = (numbers) => names.map((metric) => `${metric} ${percent(numbers[metric])}`).join(', ');
-    const why = new RegExp(values.rows).test(recipe) ? trained(recipe, run) : notAsked(run);
+    const why = values.rows.test(recipe) ? trained(recipe, run) : notAsked(run);
     if (why !== null) {
       absent.push(`- ${name} (\`${recipe}\`): ${why}`);
       lines.push(`| ${name} | – | ${row(published.metrics)} | – |`);

@@ -9,19 +9,17 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine, refuse } from '../bench/command-line.mjs';
 import { page } from './page.mjs';
 import { BOARD, folderOf, ROOT, resultOf, writeJson } from './places.mjs';
 import { miniature, plan } from './plan.mjs';
 
-const { values } = parseArgs({
-  options: {
-    cells: { type: 'string', default: '' },
-    minutes: { type: 'string' },
-    all: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-    miniature: { type: 'boolean', default: false },
-  },
+const { values } = commandLine({
+  cells: { type: 'pattern', default: '' },
+  minutes: { type: 'number' },
+  all: { type: 'boolean', default: false },
+  list: { type: 'boolean', default: false },
+  miniature: { type: 'boolean', default: false },
 });
 const cells = values.miniature ? miniature : plan;
 const byId = new Map(cells.map((cell) => [cell.id, cell]));
@@ -60,7 +58,8 @@ async function runCell(cell) {
   return line;
 }
 
-const chosen = cells.filter(({ id }) => new RegExp(values.cells).test(id));
+const chosen = cells.filter(({ id }) => values.cells.test(id));
+if (chosen.length === 0) refuse(`no cell's id has ${values.cells.source}; --list tells them`);
 const left = () => chosen.filter((cell) => resultOf(cell) === null);
 if (values.list) {
   for (const cell of chosen)
@@ -69,8 +68,7 @@ if (values.list) {
     `${left().length} of ${chosen.length} to run: about ${(left().reduce((sum, { minutesAbout }) => sum + minutesAbout, 0) / 60).toFixed(1)} h`,
   );
 } else {
-  const until =
-    performance.now() + 60_000 * (values.all ? Number.POSITIVE_INFINITY : Number(values.minutes ?? 0));
+  const until = performance.now() + 60_000 * (values.all ? Number.POSITIVE_INFINITY : (values.minutes ?? 0));
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => {
       stopped = true;
