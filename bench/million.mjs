@@ -1,7 +1,7 @@
 // A million embeddings of 384: the search of 10,000 queries beside faiss-cpu's IndexFlatL2 on the same two threads, by turns; with
 // --whole all of them evaluated (Recall@1…100, MAP@R), with its time and the memory beside the embeddings.
 //
-//   node bench/million.mjs [--python PATH] [--rows 1000000] [--queries 10000] [--rounds 1] [--whole]
+//   node bench/million.mjs [--python PATH] [--rows 1000000] [--queries 10000] [--rounds 1] [--dim 384] [--whole]
 //
 // The embeddings are drawn: rows of length 1, classes of ten around directions of their own, cosine 0.7 to these on average. The
 // interpreter needs faiss-cpu and numpy; without one, that side is left out. Beside the time stands the processor's, which other work on
@@ -17,12 +17,13 @@ const { values } = commandLine({
   rows: { type: 'number', default: 1_000_000 },
   queries: { type: 'number', default: 10_000 },
   rounds: { type: 'number', default: 1 },
+  dim: { type: 'number', default: 384 },
   whole: { type: 'boolean', default: false },
   side: { type: 'string' },
   folder: { type: 'string' },
 });
-const { rows, queries, rounds } = values;
-const [DIM, OF_CLASS, K, THREADS] = [384, 10, 100, 2];
+const { rows, queries, rounds, dim: DIM } = values;
+const [OF_CLASS, K, THREADS] = [10, 100, 2];
 
 const faiss = `
 import json, sys, time
@@ -77,7 +78,18 @@ async function main() {
 }
 
 function side(name, folder) {
-  const given = ['--side', name, '--folder', folder, '--rows', String(rows), '--queries', String(queries)];
+  const given = [
+    '--side',
+    name,
+    '--folder',
+    folder,
+    '--rows',
+    String(rows),
+    '--queries',
+    String(queries),
+    '--dim',
+    String(DIM),
+  ];
   const ran = spawnSync(process.execPath, [import.meta.filename, ...given], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -111,10 +123,13 @@ async function draw(file) {
 }
 
 async function ours(what, folder) {
-  const { Tensor: _, setNumThreads, tensor } = await import('../packages/torch/dist/index.js');
+  const { aten, setNumThreads } = await import('../packages/torch/dist/index.js');
   const { evaluateEmbeddings, nearestNeighbours } = await import('../packages/conquer/dist/index.js');
   setNumThreads(THREADS);
-  const all = read(join(folder, 'rows'), tensor);
+  // Straight into a tensor: a JavaScript array of all would be a second copy, and would be counted as there before.
+  const mapped = aten.from_file(join(folder, 'rows'), false, rows * DIM, 'float32');
+  const all = mapped.clone().view([rows, DIM]);
+  mapped.dispose();
   const gib = (name) =>
     Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 2 ** 20;
   writeFileSync('/proc/self/clear_refs', '5');
@@ -155,12 +170,4 @@ async function ours(what, folder) {
   }
   result.beside = gib('VmHWM') - before;
   console.log(JSON.stringify(result));
-}
-
-/** Straight into a tensor: a JavaScript array of all would be a second copy. */
-function read(file, tensor) {
-  const bytes = readFileSync(file);
-  return tensor(new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), {
-    shape: [bytes.length / 4 / DIM, DIM],
-  });
 }

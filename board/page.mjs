@@ -316,7 +316,7 @@ export function page(cells, { resultOf, failures = new Map() }) {
       'Emoji from random weights by the recipe `divide-emoji` (20 epochs of one learner, 8 divided), all learners at once; groceries by the recipe `photos` at 96 pixels (6 epochs and 6).',
     ),
     ...timeSection(done),
-    "The authors' own code is not among the peers: it is for PyTorch with a GPU and the faiss of its time, and its data sets are those that cannot be had without signing. What its parts compute is held by goldens ([migrating.md](migrating.md)).",
+    "The authors' own code is not among the peers: its training calls `.cuda()` and asks for the properties of a card (train.py, 2021), its networks are ResNet-50 and BN-Inception alone, and its data sets are those that cannot be had without signing. What its parts compute is held by goldens ([migrating.md](migrating.md)).",
     '',
     '## Cells not run',
     '',

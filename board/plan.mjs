@@ -23,7 +23,7 @@ const kept = Object.entries(KEPT).flatMap(([set, batch]) =>
     Object.entries({ ...variants, ...today }).map(([variant, { like }]) => ({
       id: `kept/${set}/${variant}/${seed}`,
       script: 'kept',
-      ...{ set, seed, variant, batch, start: 400, steps: 1000, minutesAbout: 2 },
+      ...{ set, seed, variant, batch, start: 400, steps: 1000, minutesAbout: 0.4 },
       ...(like && { needs: [`kept/${set}/${like}/${seed}`] }),
     })),
   ),
