@@ -1,5 +1,5 @@
 // A million embeddings of 384: the search of 10,000 queries beside faiss-cpu's IndexFlatL2 on the same two threads, by turns; with
-// --whole all of them evaluated (Recall@1…100, MAP@R), with its time and the memory beside the embeddings.
+// --whole, in the place of that, all of them evaluated (Recall@1…100, MAP@R), with its time and the memory beside the embeddings.
 //
 //   node bench/million.mjs [--python PATH] [--rows 1000000] [--queries 10000] [--rounds 1] [--dim 384] [--whole]
 //
@@ -49,7 +49,7 @@ async function main() {
   const folder = mkdtempSync(join(tmpdir(), 'million-'));
   try {
     await draw(join(folder, 'rows'));
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; !values.whole && round < rounds; round++) {
       const own = side('search', folder);
       const ownRows = new Int32Array(readFileSync(join(folder, 'ours')).buffer);
       const line = `${queries.toLocaleString('en-US')} queries, ${rows.toLocaleString('en-US')} × ${DIM}, k ${K}: ours ${own.seconds.toFixed(1)} s (${own.used.toFixed(1)} s of the processor), ${own.beside.toFixed(2)} GiB beside the embeddings`;

@@ -18,9 +18,9 @@ const SAMPLE = 1024;
 /** Numbers whose differences may have to be taken, in what is not interrupted. */
 const SETTLED_NUMBERS = 2 ** 26;
 /** Bytes of candidates, unless told otherwise: of a million queries at once where 100 neighbours are looked for. */
-const MOST_CANDIDATE_BYTES = 1.5 * 2 ** 30;
+const MOST_CANDIDATE_BYTES = 1.35 * 2 ** 30;
 /** Of the candidates kept, the least share that has to come beyond them before the nearest are selected. */
-const LEAST_SPARE = 0.25;
+const LEAST_SPARE = 0.2;
 
 /**
  * Nearest neighbours in float32 on the CPU, by blocks of queries × blocks of the gallery. Where the queries are
