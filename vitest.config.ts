@@ -8,6 +8,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     globalSetup: 'scripts/build.mjs',
+    setupFiles: [fileURLToPath(new URL('packages/testing/src/remove-temporary-folders.ts', import.meta.url))],
     maxWorkers: 2,
     // A core for each worker; OpenMP's spinning threads would steal the other's.
     env: { OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: '1' },
