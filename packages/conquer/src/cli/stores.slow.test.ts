@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { RunFolder } from '@conquer-dml/run';
@@ -116,6 +116,20 @@ describe.each(STORE_KINDS)('$kind', { timeout: 120_000 }, ({ start }) => {
     await expect(search(place('none'))).rejects.toThrow(/expected an? (index|folder|file)/);
   });
 
+  it('leaves nothing of an index whose first images cannot be read', async () => {
+    const [store, broken] = [place('broken'), join(folder, 'broken')];
+    mkdirSync(broken, { recursive: true });
+    writeFileSync(join(broken, 'a.jpg'), 'no image');
+    await expect(index({ store }, broken)).rejects.toThrow(/none of its 1 images can be read/);
+    await expect(search(store)).rejects.toThrow(/expected an? (index|folder|file)/);
+    const path = store.slice(store.indexOf(':') + 1);
+    if (!store.startsWith('pgvector:')) expect(existsSync(path)).toBe(false);
+    // One that was there stays, with what it holds.
+    await index({ store });
+    await expect(index({ store }, broken)).rejects.toThrow();
+    expect((await search(store)).matches).toHaveLength(5);
+  });
+
   it('answers a service, which changes it', async () => {
     const store = place('served');
     await index({ store });
@@ -150,6 +164,13 @@ describe.each(STORE_KINDS)('$kind', { timeout: 120_000 }, ({ start }) => {
     ]);
     expect(model.index.count).toBe(36);
   });
+});
+
+it.each(['lancedb', 'sqlite'])('makes no folders above %s', async (kind) => {
+  const missing = join(folder, 'missing');
+  const store = `${kind}:${join(missing, 'photos')}`;
+  await expect(index({ store })).rejects.toThrow(`cannot be written: there is no folder ${missing}`);
+  expect(existsSync(missing)).toBe(false);
 });
 
 it('a store takes what was embedded in shards', async () => {

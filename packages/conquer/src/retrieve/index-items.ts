@@ -15,7 +15,8 @@ import type { AnyIndex } from './any-index.js';
 import { changeIndex, changeStore, type ItemChange } from './change-items.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
-import { type KnownItems, StoreIndex } from './store-index.js';
+import type { KnownItems } from './known-items.js';
+import { StoreIndex } from './store-index.js';
 
 /** An image of an item: a file of the index's folder, or bytes or pixels of anywhere. */
 export type ImageToIndex = { path: string; stamp: FileStamp } | { image: ImageInput };

@@ -8,7 +8,6 @@ import {
   isSeenAlike,
   type NewIndexItem,
   originAt,
-  sampled,
   storedOrigin,
   UserError,
 } from '@conquer-dml/run';
@@ -17,12 +16,14 @@ import type { RowData } from '../row-data.js';
 import type { Embedder } from './embedder.js';
 import { indexThreshold, requireCalibrationOf } from './index-calibration.js';
 import type { IndexSearchOptions, OpenIndexOptions } from './index-options.js';
+import type { KnownItems } from './known-items.js';
 import { type Match, matchOfItem } from './match.js';
 import { similarityOf } from './nearest-rows.js';
 import { requireEmbedderOf } from './same-embedder.js';
 import { type BuildStoreOptions, provenWidth } from './store-recall.js';
 import { storeBatches, unitNumbers } from './store-rows.js';
 import { nearestItems } from './store-search.js';
+import { sampleOf } from './stores/sample-of.js';
 import { parsedRecord, type StoreGraph, type StoreRecord, storeRecord } from './stores/store-record.js';
 import { requiredStore } from './stores/stores.js';
 import type { StoredItem, StoreMode, VectorStore } from './stores/vector-store.js';
@@ -30,12 +31,6 @@ import type { StoredItem, StoreMode, VectorStore } from './stores/vector-store.j
 export interface StoreSearchOptions extends Omit<IndexSearchOptions, 'rerank' | 'expand'> {
   /** Only items that have this label; default: all. */
   label?: string | null | undefined;
-}
-
-/** Items of an index that can be asked for at once. */
-export interface KnownItems {
-  item(id: string): IndexItem | undefined;
-  items(): Iterable<IndexItem>;
 }
 
 /**
@@ -49,6 +44,7 @@ export class StoreIndex {
   #counts: { items: number; rows: number };
   #origin: IndexOrigin | null;
   #graph: StoreGraph | null;
+  #isNew = false;
 
   private constructor(
     private readonly store: VectorStore,
@@ -80,7 +76,7 @@ export class StoreIndex {
   }
 
   /**
-   * Opens an index to be changed; where there is none, an empty one is made.
+   * Opens an index to be changed; where there is none, or an empty one of rows of another length, an empty one is made.
    * @param dim of a new one @param origin of a new one
    * @throws UserError as `open`, or where a new one cannot hold rows of so many numbers
    */
@@ -91,13 +87,19 @@ export class StoreIndex {
   ): Promise<StoreIndex> {
     return await StoreIndex.#in(address, 'create', async (store) => {
       const text = await store.record();
-      if (text !== null) return await StoreIndex.#of(store, parsedRecord(text, store.name), undefined);
+      if (text !== null) {
+        const index = await StoreIndex.#of(store, parsedRecord(text, store.name), undefined);
+        if (index.dim === dim || index.count > 0) return index;
+        await store.drop(); // of a first filling that was ended
+      }
       if (!(Number.isSafeInteger(dim) && dim >= 1 && dim <= store.mostNumbers))
         throw new UserError(`${store.name}: expected rows of 1 to ${store.mostNumbers} numbers, got ${dim}`);
       const stored = origin && storedOrigin(origin, store.path ?? '.');
       const record = storeRecord({ dim, origin: stored, calibration: null, graph: null });
       await store.create(dim, JSON.stringify(record));
-      return await StoreIndex.#of(store, record, undefined);
+      const index = await StoreIndex.#of(store, record, undefined);
+      index.#isNew = true;
+      return index;
     });
   }
 
@@ -289,6 +291,11 @@ export class StoreIndex {
     await this.store.keep(JSON.stringify(this.#record));
   }
 
+  /** Takes away an index that was made when this was opened and holds nothing yet; any other stays. Only to be disposed then. */
+  async undoCreation(): Promise<void> {
+    if (this.#isNew && (await this.store.counts()).items === 0) await this.store.drop();
+  }
+
   /** That its images and its embedder are found elsewhere from now on. */
   async moved(origin: IndexOrigin): Promise<void> {
     this.#origin = origin;
@@ -390,11 +397,4 @@ export class StoreIndex {
 
 function plain({ first: _, ...item }: StoredItem): IndexItem {
   return item;
-}
-
-async function sampleOf(store: VectorStore) {
-  // The first ones: not so even as of an index in memory, but read in one question.
-  const items: StoredItem[] = [];
-  for await (const item of store.items()) if (items.push(item) === 1024) break;
-  return sampled(items.length, (at) => items[at]!.images).flat();
 }

@@ -132,6 +132,19 @@ describe.each(STORE_KINDS)('$kind', { timeout: 120_000 }, ({ start }) => {
     await closed(index);
   });
 
+  it('is made anew where there is an empty one of another length', async () => {
+    const address = place('empty');
+    if (address.startsWith('usearch:')) return;
+    await closed(await create(address, DIM));
+    const index = await create(address, 2 * DIM);
+    expect(index.dim).toBe(2 * DIM);
+    await index.add(rowsOf(1, 1, 2 * DIM), [{ id: 'a' }]);
+    await closed(index);
+    const there = await create(address, DIM);
+    expect([there.dim, there.count]).toEqual([2 * DIM, 1]);
+    await closed(there);
+  });
+
   it('updates, removes, and gives no more than there is', async () => {
     let index = await create(place('updates'));
     const [a, b, c, d] = rowsOf(4, 5) as [Float32Array, Float32Array, Float32Array, Float32Array];

@@ -211,10 +211,15 @@ async function indexIntoStore(
   const before = index.imageCount;
   const wasCalibrated = index.calibration !== null;
   let indexed: Indexed = { index, embedded: 0, bad: [] };
-  if (table === null) indexed = await embeddedInto(model, images, index, command);
-  else {
-    await index.requireSpaceFor(model, folder);
-    await putEmbeddings(index, table);
+  try {
+    if (table === null) indexed = await embeddedInto(model, images, index, command);
+    else {
+      await index.requireSpaceFor(model, folder);
+      await putEmbeddings(index, table);
+    }
+  } catch (error) {
+    await index.undoCreation();
+    throw error;
   }
   await calibrateAnew(index, model, { wasCalibrated, path: index.name, progress: command.progress });
   await index.save();

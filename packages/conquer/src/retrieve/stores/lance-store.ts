@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { type IndexItem, itemOfLine, takeLock, UserError, writeProblem } from '@conquer-dml/run';
 import type { Connection, Table } from '@lancedb/lancedb';
 import type { Table as ArrowTable } from 'apache-arrow';
@@ -37,18 +37,21 @@ export const lanceStore: StoreKind = {
     const uri = isRemote ? place : resolve(place);
     if (!isRemote && mode !== 'create' && !existsSync(uri))
       throw new UserError(`${uri}: expected a folder of LanceDB, there is none`);
+    if (!isRemote && !existsSync(dirname(uri)))
+      throw new UserError(`${uri} cannot be written: there is no folder ${dirname(uri)}`);
+    const isNew = !isRemote && !existsSync(uri);
     // It warns of each table that it makes; what is wrong it throws.
     process.env.LANCEDB_LOG ??= 'error';
     const lancedb = await storePackage('lancedb', INSTALL, () => import('@lancedb/lancedb'));
     const tables = await storePackage('lancedb', INSTALL, arrowTables);
     try {
-      if (!isRemote && mode === 'create') mkdirSync(uri, { recursive: true });
+      if (isNew) mkdirSync(uri);
     } catch (error) {
       throw writeProblem(uri, error);
     }
     try {
       const db = await lancedb.connect(uri, { readConsistencyInterval: 0 });
-      return new LanceStore(`lancedb:${uri}`, db, isRemote ? null : uri, lancedb.Index, tables);
+      return new LanceStore(`lancedb:${uri}`, db, isRemote ? null : uri, isNew, lancedb.Index, tables);
     } catch (error) {
       throw new UserError(`${uri} cannot be opened: ${(error as Error).message.split('\n')[0]}`);
     }
@@ -65,6 +68,7 @@ class LanceStore implements VectorStore {
     readonly name: string,
     private readonly db: Connection,
     readonly path: string | null,
+    private readonly isNew: boolean,
     private readonly index: typeof import('@lancedb/lancedb').Index,
     private readonly tables: Tables,
   ) {}
@@ -91,6 +95,12 @@ class LanceStore implements VectorStore {
     await db.createTable('rows', tables.rows(dim, [], new Float32Array(0), []), { mode: 'overwrite' });
     await db.createTable('items', tables.items([]), { mode: 'overwrite' });
     await db.createTable('record', tables.record(record), { mode: 'overwrite' });
+  }
+
+  async drop() {
+    using _ = this.lock();
+    const there = await this.db.tableNames();
+    for (const name of ['record', 'items', 'rows']) if (there.includes(name)) await this.db.dropTable(name);
   }
 
   async keep(record: string) {
@@ -249,6 +259,12 @@ class LanceStore implements VectorStore {
 
   async close() {
     this.db.close();
+    if (!this.isNew) return;
+    try {
+      rmdirSync(this.path!);
+    } catch {
+      // It holds an index now.
+    }
   }
 
   private async table(name: string): Promise<Table> {

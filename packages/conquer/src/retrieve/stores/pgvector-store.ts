@@ -123,6 +123,19 @@ class PgvectorStore implements VectorStore {
     });
   }
 
+  async drop() {
+    await this.transaction(async (client) => {
+      for (const table of ['record', 'items', 'rows'])
+        await client.query(`drop table if exists ${this.schema}.${table}`);
+      // One that others use too stays.
+      const { rows } = await client.query(
+        'select 1 from pg_class where relnamespace = $1::regnamespace limit 1',
+        [this.schema],
+      );
+      if (rows.length === 0) await client.query(`drop schema ${this.schema} restrict`);
+    });
+  }
+
   async keep(record: string) {
     await this.query(`update ${this.schema}.record set record = $1`, [record]);
   }

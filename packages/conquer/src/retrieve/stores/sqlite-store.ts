@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type IndexItem, itemLine, itemOfLine, UserError } from '@conquer-dml/run';
 import type { DatabaseSync } from '@photostructure/sqlite';
@@ -35,6 +35,7 @@ export const sqliteStore: StoreKind = {
       throw new UserError(`${path} cannot be written: there is no folder ${dirname(path)}`);
     const DatabaseClass = await storePackage('sqlite', INSTALL, databaseClass);
     const { getLoadablePath } = await storePackage('sqlite', INSTALL, () => import('sqlite-vec'));
+    const isNew = !existsSync(path);
     let db: Database | undefined;
     try {
       db = new DatabaseClass(path, { allowExtension: true, readOnly: mode === 'read' });
@@ -46,13 +47,14 @@ export const sqliteStore: StoreKind = {
       db.prepare('select count(*) from sqlite_master').get();
     } catch (error) {
       db?.close();
+      if (isNew) rmSync(path, { force: true });
       const { message } = error as Error;
       const why = /readonly/.test(message)
         ? ': it is being written, or its writer was ended, and then whoever reads it must be able to write in its folder'
         : '';
       throw new UserError(`${path} cannot be opened: ${message}${why}`);
     }
-    return new SqliteStore(path, db);
+    return new SqliteStore(path, db, isNew);
   },
 };
 
@@ -78,6 +80,7 @@ class SqliteStore implements VectorStore {
   constructor(
     readonly path: string,
     private readonly db: Database,
+    private readonly isNew: boolean,
   ) {}
 
   get name() {
@@ -93,6 +96,13 @@ class SqliteStore implements VectorStore {
     this.transaction(() => {
       this.db.exec(SCHEMA(dim));
       this.run('insert into conquer_record values (1, ?)', record);
+    });
+  }
+
+  async drop() {
+    this.transaction(() => {
+      for (const table of ['record', 'items', 'labels', 'rows'])
+        this.db.exec(`drop table if exists conquer_${table}`);
     });
   }
 
@@ -224,6 +234,9 @@ class SqliteStore implements VectorStore {
   }
 
   async close() {
+    // sqlite_sequence stays, once there was one.
+    const others = "select 1 from sqlite_master where name not like 'sqlite%'";
+    const isEmpty = this.isNew && this.get(others) === undefined;
     try {
       // Else whoever searches it would have to be able to write beside it.
       this.db.exec('pragma journal_mode = delete');
@@ -231,6 +244,7 @@ class SqliteStore implements VectorStore {
       // Somebody else has it open, or it was opened to be read.
     }
     this.db.close();
+    if (isEmpty) rmSync(this.path, { force: true });
   }
 
   private get(sql: string): Record<string, unknown> | undefined {

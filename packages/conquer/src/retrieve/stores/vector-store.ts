@@ -53,6 +53,8 @@ export interface VectorStore {
   record(): Promise<string | null>;
   /** Makes an empty index of rows of `dim` numbers. */
   create(dim: number, record: string): Promise<void>;
+  /** Takes away what `create` made, and, when it is closed, the folder or file that was made for it. */
+  drop(): Promise<void>;
   keep(record: string): Promise<void>;
   /** How many items and rows there are. */
   counts(): Promise<{ items: number; rows: number }>;
