@@ -3,4 +3,4 @@ export type * as api from './api.js';
 export { listening } from './listening.js';
 export { type ReportOptions, writeReport } from './report.js';
 export { type Dashboard, type DashboardOptions, serveDashboard } from './serve.js';
-export { thumbnail } from './thumbnails.js';
+export { type RowReader, type ThumbnailOptions, thumbnail } from './thumbnails.js';

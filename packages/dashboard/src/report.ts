@@ -19,7 +19,7 @@ import type { Retrieval, RetrievalRequest } from './retrieval.js';
 import type { Run } from './run.js';
 import { differingSettings, Runs } from './runs.js';
 import { evenly } from './thinning.js';
-import { imageFolders, liesInOneOf, thumbnail } from './thumbnails.js';
+import { imageFolders, liesInOneOf, type RowReader, thumbnail } from './thumbnails.js';
 import { withoutFolders } from './without-folders.js';
 
 // Of all runs of a report together:
@@ -43,6 +43,8 @@ export interface ReportOptions {
   out?: string | undefined;
   /** Folders, other than those of the runs' data sets, whose images may be shown. */
   dataDirs?: readonly string[] | undefined;
+  /** Reads images in Parquet files; without it they are not shown. */
+  readRow?: RowReader | undefined;
   /** Called with a line about what takes time. */
   onProgress?: ((what: string) => void) | undefined;
   /** The built page; default this package's. */
@@ -57,7 +59,7 @@ export interface ReportOptions {
  * @throws UserError when there is no run, or the file cannot be written
  */
 export async function writeReport(options: ReportOptions): Promise<{ file: string; bytes: number }> {
-  const { onProgress = () => {}, dataDirs = [], pageDir } = options;
+  const { onProgress = () => {}, dataDirs = [], readRow, pageDir } = options;
   const file = outOf(options);
   const found: { runs: Runs; run: Run }[] = [];
   for (const path of options.runs) {
@@ -84,7 +86,7 @@ export async function writeReport(options: ReportOptions): Promise<{ file: strin
   for (const { runs, run } of found) {
     const place = data.runs.length;
     const say = (what: string) => onProgress(found.length > 1 ? `${run.id}: ${what}` : what);
-    const share = { dataDirs, place, images, share: 1 / found.length, onProgress: say };
+    const share = { dataDirs, readRow, place, images, share: 1 / found.length, onProgress: say };
     data.runs.push(await reportOfRun(runs, run, share));
   }
   distinguish(data.runs.map(({ run }) => run));
@@ -126,6 +128,7 @@ function distinguish(runs: RunDetail[]): void {
 
 interface RunReportOptions {
   dataDirs: readonly string[];
+  readRow: RowReader | undefined;
   /** The run's place in the report. */
   place: number;
   /** Takes the pictures. */
@@ -138,7 +141,7 @@ interface RunReportOptions {
 async function reportOfRun(
   runs: Runs,
   run: Run,
-  { dataDirs, place, images, share, onProgress }: RunReportOptions,
+  { dataDirs, readRow, place, images, share, onProgress }: RunReportOptions,
 ): Promise<RunReport> {
   const detail = structuredClone(await run.detail());
   const report: RunReport = {
@@ -163,7 +166,7 @@ async function reportOfRun(
   report.retrieval = await heldQueries(retrieval, share);
   report.maps = await mapsOf(run, retrieval, share, onProgress);
   onProgress('making thumbnails');
-  const pictures = await heldImages(retrieval.embedding, shownImages(report), folders, share);
+  const pictures = await heldImages(retrieval.embedding, shownImages(report), { folders, readRow, share });
   for (const [key, picture] of Object.entries(pictures)) images[`${place}/${key}`] = picture;
   for (const image of shownImages(report)) {
     const key = `${image.set}/${image.index}`;
@@ -246,8 +249,7 @@ function shownImages({ retrieval, classes }: RunReport): ImageRef[] {
 async function heldImages(
   embedding: Embedding,
   shown: ImageRef[],
-  folders: readonly string[],
-  share: number,
+  { folders, readRow, share }: { folders: readonly string[]; readRow: RowReader | undefined; share: number },
 ): Promise<Record<string, string>> {
   const images: Record<string, string> = {};
   const others = Array.from(
@@ -263,7 +265,7 @@ async function heldImages(
     const some = keys.slice(at, at + 8).map(async ([key, { set, index }]) => {
       const path = embedding.imagePath(set, index);
       if (path === null || !(await liesInOneOf(path, folders))) return;
-      const picture = await thumbnail(path, THUMBNAIL, 70);
+      const picture = await thumbnail(path, THUMBNAIL, { quality: 70, readRow });
       if (picture === null) return;
       images[key] = `data:image/webp;base64,${picture.toString('base64')}`;
       bytes += images[key].length;

@@ -6,7 +6,7 @@ import { packMap } from './map-points.js';
 import type { Retrieval } from './retrieval.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
-import { imageFolders, liesInOneOf, THUMBNAIL_SIZES, thumbnail } from './thumbnails.js';
+import { imageFolders, liesInOneOf, type RowReader, THUMBNAIL_SIZES, thumbnail } from './thumbnails.js';
 
 /** A request that gets no answer. */
 class Refusal extends Error {
@@ -23,10 +23,11 @@ export interface RouteOptions {
   runs: Runs;
   /** Folders, other than their data sets', that runs' images may lie in. */
   dataDirs: readonly string[];
+  readRow?: RowReader | undefined;
 }
 
 /** The answers that api.ts lists, below `api/`. Events are the server's. */
-export function apiRoutes({ runs, dataDirs }: RouteOptions): Hono {
+export function apiRoutes({ runs, dataDirs, readRow }: RouteOptions): Hono {
   const api = new Hono();
 
   const runOf = async (context: Context): Promise<Run> => {
@@ -106,7 +107,8 @@ export function apiRoutes({ runs, dataDirs }: RouteOptions): Hono {
     if (set !== 'query' && set !== 'gallery') throw new Refusal(404, 'unknown', 'there is no such image');
     const path = embedding.imagePath(set, whole('index', context.req.param('index'), 0));
     const folders = await imageFolders(run.summary().settings, runs.parent, dataDirs);
-    const picture = path !== null && (await liesInOneOf(path, folders)) ? await thumbnail(path, size) : null;
+    const isShown = path !== null && (await liesInOneOf(path, folders));
+    const picture = isShown ? await thumbnail(path, size, { readRow }) : null;
     if (picture === null) throw new Refusal(404, 'absent', 'this image cannot be shown');
     context.header('Content-Type', 'image/webp');
     context.header('Cache-Control', 'private, max-age=3600');

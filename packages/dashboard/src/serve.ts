@@ -9,6 +9,7 @@ import { listening } from './listening.js';
 import { pageFiles } from './page-files.js';
 import { apiRoutes } from './routes.js';
 import { Runs } from './runs.js';
+import type { RowReader } from './thumbnails.js';
 
 export const DEFAULT_PORT = 4280;
 
@@ -23,6 +24,8 @@ export interface DashboardOptions {
   token?: string | undefined;
   /** Folders, other than those of the runs' data sets, whose images may be shown. */
   dataDirs?: readonly string[] | undefined;
+  /** Reads images in Parquet files; without it they are not shown. */
+  readRow?: RowReader | undefined;
   /** Milliseconds between two looks at the runs' files while a page is open; default 1000. */
   interval?: number | undefined;
   /** The built page; default this package's. */
@@ -43,7 +46,7 @@ export interface Dashboard {
  * @throws UserError when the folder is not there, the token is too short, or the address cannot be listened on
  */
 export async function serveDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const { host = '127.0.0.1', port = DEFAULT_PORT, interval = 1000, dataDirs = [] } = options;
+  const { host = '127.0.0.1', port = DEFAULT_PORT, interval = 1000, dataDirs = [], readRow } = options;
   const token = tokenFor(host, options.token);
   const events = new EventStream();
   const runs = await Runs.open(options.runsDir, (event) => events.send(event));
@@ -79,7 +82,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       return context.json({ code: 'forbidden', message: 'too many open pages' } satisfies ApiError, 503);
     return context.body(stream, 200, { 'Content-Type': 'text/event-stream' });
   });
-  app.route('/api', apiRoutes({ runs, dataDirs }));
+  app.route('/api', apiRoutes({ runs, dataDirs, readRow }));
   app.get('/*', (context) => {
     const name = context.req.path.slice(1) || 'index.html';
     const file = files.get(name);

@@ -11,10 +11,24 @@ export const THUMBNAIL_SIZES = [48, 96, 192, 384] as const;
 const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif']);
 const MAX_PIXELS = 200_000_000;
 
+/** The bytes of an image in a row of a Parquet file, by its path. */
+export type RowReader = (path: string) => Promise<Uint8Array>;
+
+export interface ThumbnailOptions {
+  /** Of WebP, 1 to 100; default 80. */
+  quality?: number;
+  /** Without one, images in Parquet files have no thumbnail. */
+  readRow?: RowReader | undefined;
+}
+
 /** A WebP of at most size × size pixels, upright, over white. null if the file is no picture. */
-export async function thumbnail(path: string, size: number, quality = 80): Promise<Buffer | null> {
+export async function thumbnail(
+  path: string,
+  size: number,
+  { quality = 80, readRow }: ThumbnailOptions = {},
+): Promise<Buffer | null> {
   try {
-    const picture = sharp(await encodedAt(path), { limitInputPixels: MAX_PIXELS, failOn: 'none' });
+    const picture = sharp(await encodedAt(path, readRow), { limitInputPixels: MAX_PIXELS, failOn: 'none' });
     const box = boxOfImage(path);
     const { format } = await picture.metadata();
     if (!FORMATS.has(format)) return null;
@@ -30,11 +44,14 @@ export async function thumbnail(path: string, size: number, quality = 80): Promi
   }
 }
 
-/** The file, or of a member of an archive its bytes. @throws Error for an image in a row of a Parquet file, which is not read here */
-async function encodedAt(path: string): Promise<string | Buffer> {
+/** The file, or of a member of an archive or a row of a Parquet file its bytes. @throws Error for a row that nobody reads */
+async function encodedAt(path: string, readRow?: RowReader): Promise<string | Uint8Array> {
   const part = partOfImage(path);
   if (part === null) return fileOfImage(path);
-  if (part === 'row') throw new Error('images in Parquet files are not read');
+  if (part === 'row') {
+    if (!readRow) throw new Error('images in Parquet files are not read');
+    return await readRow(path);
+  }
   const file = await open(fileOfImage(path));
   try {
     const length = Math.min(part.length, Math.max(0, (await file.stat()).size - part.offset));

@@ -5,14 +5,21 @@ export type { Crop } from './crop.js';
 export { type DecodeRequest, decodeImages } from './decode.js';
 export { ImageError } from './error.js';
 export { type FilePart, filePartPath, partOfFile } from './file-part.js';
-export { boxOfImage, fileOfImage, fragmentOfImage, imageBoxPath } from './image-box.js';
+export { boxOfImage, fileOfImage, fragmentOfImage, imageBoxPath, withoutBox } from './image-box.js';
 export { ImageFiles } from './image-files.js';
 export type { ImageInput, RawPixels } from './image-input.js';
 export { ImagePack } from './image-pack.js';
 export type { ImageSet, SetRequest } from './image-set.js';
 export { imageLibraries } from './libraries.js';
 export { type PackOptions, type PackProgress, packImages } from './pack.js';
-export { compressors, type ParquetRow, parquetFile, parquetRowOf, parquetRowPath } from './parquet-images.js';
+export {
+  compressors,
+  ParquetImages,
+  type ParquetRow,
+  parquetFile,
+  parquetRowOf,
+  parquetRowPath,
+} from './parquet-images.js';
 export { type ImageSize, imageSize, imageSizes, pixelLimit } from './pixels.js';
 export { ReducedImages } from './reduced-images.js';
 export type { Reduction } from './reduction.js';

@@ -11,7 +11,7 @@ import { photosDataset } from '../../datasets/photos-dataset.js';
 import { buildDataset } from '../../experiment/build.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { setUpEngine } from '../../train/engine.js';
-import { loadDashboard } from '../dashboard-module.js';
+import { loadDashboard, rowReader } from '../dashboard-module.js';
 import { modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
@@ -95,9 +95,10 @@ async function runAudit({ photos, out, output, progress, ...flags }: AuditComman
     },
   });
   const { thumbnail } = await loadDashboard();
+  const readRow = rowReader();
   mkdirSync(folder, { recursive: true });
   const files = await writeAudit(report, folder, {
-    thumbnail: async (path) => await thumbnail(path, PICTURE, 60),
+    thumbnail: async (path) => await thumbnail(path, PICTURE, { quality: 60, readRow }),
   });
   if (flags.json) output.write(`${JSON.stringify({ ...countsOf(report), files })}\n`);
   else output.write(summaryOf(report, files));

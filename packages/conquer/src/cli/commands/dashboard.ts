@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { IndexFolder, RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { folderOf } from '../../retrieve/stores/stores.js';
-import { loadDashboard, pictureFolders } from '../dashboard-module.js';
+import { loadDashboard, pictureFolders, rowReader } from '../dashboard-module.js';
 import { findRun } from '../runs.js';
 
 export function add(program: Command): undefined {
@@ -51,6 +51,7 @@ async function runDashboard(command: DashboardCommand): Promise<void> {
   const dashboard = await serveDashboard({
     runsDir,
     dataDirs: pictureFolders(),
+    readRow: rowReader(),
     ...(host !== undefined && { host }),
     ...(port !== undefined && { port: Number(port) }),
     ...(token !== undefined && { token }),

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { loadDashboard, pictureFolders } from '../dashboard-module.js';
+import { loadDashboard, pictureFolders, rowReader } from '../dashboard-module.js';
 import { requireWritable } from '../output-file.js';
 import { findRun } from '../runs.js';
 
@@ -20,6 +20,7 @@ async function runReport(runs: string[], out: string | undefined): Promise<void>
   const { file, bytes } = await writeReport({
     runs,
     dataDirs: pictureFolders(),
+    readRow: rowReader(),
     onProgress: (what) => process.stderr.write(`${what}\n`),
     ...(out !== undefined && { out }),
   });
