@@ -100,6 +100,8 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
   if (summary.best) rows.push({ name: `best (${epoch(summary.best.epoch)})`, metrics: summary.best.metrics });
   if (summary.last) rows.push({ name: `last (${epoch(summary.last.epoch)})`, metrics: summary.last.metrics });
   if (published) rows.push({ name: `published (${published.source})`, metrics: published.metrics });
+  const ofPairs = valueAt(summary.experiment, 'data.dataset.name') === 'pairs';
+  const what = ofPairs ? 'pairs' : 'classes';
   const compat = published !== null || valueAt(summary.experiment, 'compat') === 'dcesml';
   if (summary.queries === 0) {
     out.write(
@@ -108,15 +110,15 @@ export function reportSummary(summary: Summary, out: Output, published: Publishe
     );
   } else {
     out.write(
-      `\nRetrieval and clustering of unseen classes, in per cent\n${resultsTable(rows, { compat })}\n`,
+      `\n${ofPairs ? 'Verification of unseen pairs' : 'Retrieval and clustering of unseen classes'}, in per cent\n${resultsTable(rows, { compat })}\n`,
     );
   }
   if (summary.best) {
     const { chosenBy, chosenOn } = summary.best;
     out.write(
       chosenOn === 'validation'
-        ? `The best epoch was chosen by ${chosenBy} on the validation classes, which are none of these.\n`
-        : `The best epoch was chosen by ${chosenBy} on these same classes: an optimistic number (--val-fraction sets others aside).\n`,
+        ? `The best epoch was chosen by ${chosenBy} on the validation ${what}, which are none of these.\n`
+        : `The best epoch was chosen by ${chosenBy} on these same ${what}: an optimistic number (--val-fraction sets others aside).\n`,
     );
   }
   for (const verdict of [recallCannotTell(summary), didNotLearn(summary)])

@@ -49,7 +49,7 @@ export async function withoutExcluded(
     .filter((split) => split !== undefined)
     .reduce((sum, { classNames }) => sum + classNames.length, 0);
   onWarning?.(
-    `${file}: ${counted(found, 'image')} left out${whole > classes ? `, and with them ${counted(whole - classes, 'class', 'classes')}` : ''}`,
+    `${file}: ${counted(found, 'image')} left out${whole > classes ? `, and with them ${train.pairs ? counted(whole - classes, 'group') : counted(whole - classes, 'class', 'classes')}` : ''}`,
   );
   return left;
 }

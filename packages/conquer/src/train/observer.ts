@@ -4,9 +4,12 @@ import type { Experiment } from '../experiment/experiment.js';
 import { type OptionNames, refuseUnknownOptions } from '../known-options.js';
 import type { StepResult } from './step.js';
 
-interface SplitSize {
+export interface SplitSize {
   images: number;
+  /** Of images that are known to be the same, where they are known by pairs. */
   classes: number;
+  /** How many pairs are listed; not where images have classes. */
+  pairs?: number;
 }
 
 /** How large a data set is; null for a split that it does not have. */
@@ -18,9 +21,10 @@ export interface DatasetSizes {
   gallery: SplitSize | null;
 }
 
-const sizeOf = ({ paths, classNames }: Split): SplitSize => ({
+const sizeOf = ({ paths, classNames, pairs }: Split): SplitSize => ({
   images: paths.length,
   classes: classNames.length,
+  ...(pairs && { pairs: pairs.first.length }),
 });
 
 export function sizesOf({ name, train, test, validation, gallery }: Dataset): DatasetSizes {
