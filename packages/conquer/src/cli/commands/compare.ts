@@ -9,7 +9,10 @@ export function add(program: Command): undefined {
     .argument('<first>', 'a run folder')
     .argument('<second>', 'another one, tested on the same images')
     .option('--json', 'print one line of JSON')
-    .addHelpText('after', '\nExample: conquer compare runs/plain runs/divided')
+    .addHelpText(
+      'after',
+      '\nBy the neighbours that the runs kept: near-duplicates find each other, as in\nconquer eval without --duplicates.\nExample: conquer compare runs/plain runs/divided',
+    )
     .action(async (first: string, second: string, { json = false }: { json?: boolean }) => {
       const compared = await compareRuns(findRun(first), findRun(second));
       process.stdout.write(json ? `${JSON.stringify(compared)}\n` : inWords(compared));
