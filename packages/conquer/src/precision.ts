@@ -80,8 +80,13 @@ export function inPrecision(
   network: (images: Tensor) => Tensor,
 ): Tensor {
   if (precision === 'float32') return network(images);
-  const device = images.device === 'cpu' ? 'cpu' : 'cuda';
-  return scope(() => inSinglePrecision(autocast(device, precision, () => network(images))));
+  return scope(() => inSinglePrecision(castTo(precision, images, network)));
+}
+
+/** The same, of whatever type the last of the layers gives. */
+export function castTo(precision: Precision, images: Tensor, network: (images: Tensor) => Tensor): Tensor {
+  if (precision === 'float32') return network(images);
+  return autocast(images.device === 'cpu' ? 'cpu' : 'cuda', precision, () => network(images));
 }
 
 /** At least: float64 stays. */

@@ -21,6 +21,8 @@ const names: Readonly<Record<string, string>> = {
   'model.backbone/*.dropPath': 'drop-path',
   'model.head/*.neck': 'neck',
   'model.tuning/full.freezeBelow': 'freeze-below',
+  'model.tuning/full.keptViews': 'kept-views',
+  'model.tuning/full.keptGigabytes': 'kept-gigabytes',
   'model.batchNorm': 'bn',
   'model.pooling': 'features-pooling',
   'model.dropout': 'features-dropout',

@@ -27,6 +27,14 @@ export interface TrainingData {
   /** Files of the training images, to name those of a batch that goes wrong. */
   trainPaths?: readonly string[];
   /**
+   * What has to be there before the first augmented batch, once the weights are those to train with.
+   *
+   * @throws Interrupted where the training is to end
+   */
+  prepare?(): Promise<void>;
+  /** Lets go of what prepare() opened. */
+  close?(): Promise<void>;
+  /**
    * Augmented training images, batch by batch in the order asked for, without the first `done` batches; what is drawn
    * for the others is the same whether these were read or left out.
    *

@@ -229,6 +229,8 @@ const since: string[] = [
   'head',
   'image-size-epochs',
   'image-size-from',
+  'kept-gigabytes',
+  'kept-views',
   'layer-decay',
   'lr-last',
   'map',

@@ -12,6 +12,7 @@ const mayChange = [
   'train.precision',
   'train.threads',
   'train.onNan',
+  'model.tuning.keptGigabytes',
   'optimize.afterEnd',
   'optimize.courses',
   'data.dataset.folder',

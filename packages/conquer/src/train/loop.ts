@@ -32,6 +32,7 @@ async function divideAndConquer(session: Session): Promise<Summary> {
   const { schedule, optimizer, model, observer, profile, experiment, run, signal, group } = session.parts;
   observer.onStart?.();
   if (session.isNew && session.measures && experiment.evaluate.untrained) await evaluateUntrained(session);
+  if (session.firstEpoch < session.epochs) await session.parts.data.prepare?.();
   profile?.take(); // the evaluation before training is no epoch's
 
   for (let epoch = session.firstEpoch; epoch < session.epochs; epoch++) {

@@ -22,6 +22,7 @@ import { Random } from '../random.js';
 import { calibrateOn } from './calibrate-run.js';
 import { refuseOtherLearningRates, refuseOtherSettings } from './continuation.js';
 import { setUpEngine } from './engine.js';
+import { withFrozenFeatures } from './frozen-features.js';
 import { ImageDifficulty } from './image-difficulty.js';
 import { howLittleWasLearnt } from './learnt.js';
 import { runEpochs } from './loop.js';
@@ -143,7 +144,8 @@ async function trainIn(
   using trainee = await Trainee.build(experiment, dataset, { builder, goesOn });
   if (resumed) refuseOtherRun(resumed, experiment, trainee, request);
   const { view } = trainee.model;
-  const data = await buildImages(experiment, dataset, view, { bad, cached: request.cached }, builder);
+  const images = await buildImages(experiment, dataset, view, { bad, cached: request.cached }, builder);
+  const data = withFrozenFeatures(images, trainee.model, experiment, builder, group.size);
   const run = resumed ?? folder(() => RunFolder.create(path, experiment));
   requireSameWork(group, experiment, dataset);
   observer.onBegin?.({ experiment, data: sizesOf(dataset), threads: numThreads(), run: run.path });
@@ -186,7 +188,7 @@ async function trainIn(
     observer,
     group,
     profile,
-  });
+  }).finally(() => data.close?.());
   if (!group.isFirst) return summary;
   if (dataset.validation) await calibrateTrained(run, dataset.validation, experiment, builder);
   if (experiment.evaluate.map && experiment.data.trainOn !== 'all') await mapTrained(run, builder);

@@ -104,6 +104,12 @@ export abstract class Backbone extends nn.Module {
   /** What its convolutions and products are computed in; may be set at any time. Its features are float32. */
   precision: Precision = 'float32';
 
+  /**
+   * Layers of `layersByDepth()` whose output may come in the place of images: what is no batch (B, 3, H, W) goes through the others
+   * alone. 0: images only.
+   */
+  keptBelow = 0;
+
   /** Tokens that are learned beside the image's; only where `tokenShape` says how they are. */
   prompts: Prompts | null = null;
 
@@ -122,6 +128,7 @@ export abstract class Backbone extends nn.Module {
    * @throws UserError for images that cannot go through, which says what can
    */
   requireImages(shape: readonly number[]): void {
+    if (this.isKept(shape)) return;
     const [, channels, height = 0, width = 0] = shape;
     if (shape.length !== 4 || channels !== 3) {
       throw new UserError(`${this.name}: expected images (B, 3, H, W), got the shape [${shape.join(', ')}]`);
@@ -143,6 +150,23 @@ export abstract class Backbone extends nn.Module {
    * (B, featureSize), which belong to the caller.
    */
   abstract features(images: Tensor): Tensor;
+
+  /**
+   * Runs the layers from `from` up to, without, `to` of `layersByDepth()`, of which there is at least one, on what those before
+   * made (the first: on images). What they make belongs to the caller. A backbone without it runs whole only.
+   */
+  through?(x: Tensor, from: number, to: number): Tensor;
+
+  /** Images, or what the layers below `keptBelow` made of them, to the features, which belong to the caller. */
+  featuresOf(x: Tensor): Tensor {
+    if (!this.isKept(x.shape)) return this.features(x);
+    const depth = this.layersByDepth().length;
+    return this.keptBelow === depth ? x.view(x.shape) : this.through!(x, this.keptBelow, depth);
+  }
+
+  private isKept(shape: readonly number[]): boolean {
+    return this.keptBelow > 0 && !(shape.length === 4 && shape[1] === 3);
+  }
 
   /** The layers from the images to the features, in groups of one depth. */
   protected abstract layersByDepth(): readonly (readonly nn.Module[])[];
@@ -189,6 +213,13 @@ export abstract class Backbone extends nn.Module {
         if (module instanceof nn.DropPath) module.p = 0;
       }
     }
+  }
+
+  /** All tensors of the first layers, those too that stay: parameters, statistics, and what stands beside the layers. */
+  tensorsBelow(depth: number): Tensor[] {
+    const layers = this.layersByDepth().slice(0, depth).flat();
+    const buffers = layers.flatMap((layer) => [...layer.namedBuffers()].map(([, buffer]) => buffer));
+    return [...this.parametersByDepth().slice(0, depth).flat(), ...buffers];
   }
 
   /** The linear layers of a transformer's blocks, by what they are in; found by the names of timm and Hugging Face. */

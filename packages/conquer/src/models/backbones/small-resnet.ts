@@ -133,12 +133,20 @@ export class SmallResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, h, w). */
   features(images: Tensor): Tensor {
-    return inLayoutFor(images, this.training && this.dropPath > 0, (x) => {
-      const stem = scope(() => {
-        const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
-        return this.maxPool ? aten.max_pool2d(maps, [3, 3], [2, 2], [1, 1]) : maps;
-      });
-      return runStage(this.stages.flat(), stem);
+    return this.through(images, 0, this.layersByDepth().length);
+  }
+
+  override through(x: Tensor, from: number, to: number): Tensor {
+    const blocks = this.stages.flat().slice(Math.max(from - 1, 0), to - 1);
+    return inLayoutFor(x, this.training && this.dropPath > 0, (given) =>
+      runStage(blocks, from === 0 ? this.firstMaps(given) : given),
+    );
+  }
+
+  private firstMaps(x: Tensor): Tensor {
+    return scope(() => {
+      const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
+      return this.maxPool ? aten.max_pool2d(maps, [3, 3], [2, 2], [1, 1]) : maps;
     });
   }
 

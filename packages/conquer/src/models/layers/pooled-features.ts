@@ -5,7 +5,7 @@ import type { Backbone } from '../backbones/backbone.js';
 import type { GeMPooling } from '../heads/gem.js';
 
 /**
- * One vector an image of what a backbone gives: images (B, 3, H, W) to (B, F), which belong to the caller.
+ * One vector an image of what a backbone gives: images (B, 3, H, W), or what was kept of them, to (B, F), which belong to the caller.
  *
  * @param pooling of maps and tokens; a backbone that gives vectors has pooled them its own way
  * @throws UserError for images that the backbone does not take, and for another pooling than avg of vectors
@@ -17,7 +17,7 @@ export function pooledFeatures(
 ): Tensor {
   backbone.requireImages(images.shape);
   return scope(() => {
-    const features = inPrecision(backbone.precision, images, (x) => backbone.features(x));
+    const features = inPrecision(backbone.precision, images, (x) => backbone.featuresOf(x));
     return pooled(features, backbone.name, pooling);
   });
 }

@@ -77,16 +77,26 @@ abstract class MobileBackbone extends Backbone {
     this.setDropPath(dropPath);
   }
 
-  /** Images (B, 3, H, W) to the last stage's maps. */
-  protected maps(images: Tensor): Tensor {
+  /** Images (B, 3, H, W) to maps (B, featureSize, H / 32, W / 32), rounded up, or vectors (B, featureSize). */
+  features(images: Tensor): Tensor {
+    return this.through(images, 0, this.layersByDepth().length);
+  }
+
+  override through(x: Tensor, from: number, to: number): Tensor {
+    const blocks = this.blocks.flatMap((stage) => [...stage]);
     return scope(() => {
-      const stem = convolved(images, this.convStem, this.bn1, this.context.activation);
-      return runStage(
-        this.blocks.flatMap((stage) => [...stage]),
-        stem,
+      const maps = scope(() =>
+        runStage(
+          blocks.slice(Math.max(from - 1, 0), to - 1),
+          from === 0 ? convolved(x, this.convStem, this.bn1, this.context.activation) : x,
+        ),
       );
+      return to > blocks.length + 1 ? this.finished(maps) : maps;
     });
   }
+
+  /** The last stage's maps to the features. */
+  protected abstract finished(maps: Tensor): Tensor;
 
   /** The layers behind the stages. */
   protected abstract last(): nn.Module[];
@@ -112,9 +122,8 @@ export class EfficientNet extends MobileBackbone {
     this.bn2 = batchNorm(features, this.context);
   }
 
-  /** Images (B, 3, H, W) to (B, featureSize, H / 32, W / 32), rounded up. */
-  features(images: Tensor): Tensor {
-    return scope(() => convolved(this.maps(images), this.convHead, this.bn2, this.context.activation));
+  protected finished(maps: Tensor): Tensor {
+    return convolved(maps, this.convHead, this.bn2, this.context.activation);
   }
 
   protected last(): nn.Module[] {
@@ -136,10 +145,9 @@ export class MobileNetV3 extends MobileBackbone {
     this.convHead = new nn.Conv2d(channels, features, 1, { generator, device });
   }
 
-  /** Images (B, 3, H, W) to (B, featureSize). */
-  features(images: Tensor): Tensor {
+  protected finished(maps: Tensor): Tensor {
     return scope(() => {
-      const means = this.maps(images).mean([2, 3], true);
+      const means = maps.mean([2, 3], true);
       return activate(this.context.activation, this.convHead.forward(means)).flatten(1);
     });
   }

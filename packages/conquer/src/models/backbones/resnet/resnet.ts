@@ -69,12 +69,21 @@ export class ResNet extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize, H / 32, W / 32), rounded up. */
   features(images: Tensor): Tensor {
-    return inLayoutFor(images, this.training && this.dropPath > 0, (x) => {
-      const stem = scope(() =>
-        aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
-      );
-      return runStage([...this.layer1, ...this.layer2, ...this.layer3, ...this.layer4], stem);
-    });
+    return this.through(images, 0, this.layersByDepth().length);
+  }
+
+  override through(x: Tensor, from: number, to: number): Tensor {
+    const { layer1, layer2, layer3, layer4 } = this;
+    const blocks = [...layer1, ...layer2, ...layer3, ...layer4].slice(Math.max(from - 1, 0), to - 1);
+    return inLayoutFor(x, this.training && this.dropPath > 0, (given) =>
+      runStage(blocks, from === 0 ? this.stem(given) : given),
+    );
+  }
+
+  private stem(x: Tensor): Tensor {
+    return scope(() =>
+      aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
+    );
   }
 
   protected layersByDepth(): nn.Module[][] {

@@ -147,23 +147,32 @@ export class ViT extends Backbone {
 
   /** Images (B, 3, H, W) to (B, featureSize). */
   features(images: Tensor): Tensor {
+    return this.through(images, 0, this.layersByDepth().length);
+  }
+
+  /** Between the first and the last layer there are tokens (B, N, width), class token and registers first. */
+  override through(x: Tensor, from: number, to: number): Tensor {
+    const { length } = this.blocks;
     return scope(() => {
-      const pooled = this.pooled(this.tokens(images));
+      const tokens = scope(() =>
+        this.inBlocks(
+          this.blocks.slice(Math.max(from - 1, 0), to - 1),
+          from === 0 ? scope(() => this.embedded(x)) : x,
+        ),
+      );
+      if (to <= length + 1) return tokens;
+      const pooled = this.pooled(tokens);
       return this.head === null ? pooled : this.head.forward(pooled);
     });
   }
 
-  /** Images (B, 3, H, W) to the last block's tokens (B, N, width), class token and registers first, before the last norm. */
-  private tokens(images: Tensor): Tensor {
-    return scope(() => {
-      const { prompts, blocks, prefix } = this;
-      const tokens = scope(() => this.embedded(images));
-      if (prompts === null) return runStage(blocks, tokens);
-      const steps = blocks.map((block) => ({
-        forward: (x: Tensor) => checkpoint(block, (each) => block.forward(each), x),
-      }));
-      return prompts.through(steps, tokens, prefix);
-    });
+  private inBlocks(blocks: readonly Block[], tokens: Tensor): Tensor {
+    const { prompts, prefix } = this;
+    if (prompts === null) return runStage(blocks, tokens);
+    const steps = blocks.map((block) => ({
+      forward: (x: Tensor) => checkpoint(block, (each) => block.forward(each), x),
+    }));
+    return prompts.through(steps, tokens, prefix);
   }
 
   private embedded(images: Tensor): Tensor {
