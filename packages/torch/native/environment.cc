@@ -121,6 +121,7 @@ NAPI_MODULE_INIT() {
     conquer::register_neighbours(env, exports);
     conquer::register_packed_distances(env, exports);
     conquer::register_centroid_bounds(env, exports);
+    conquer::register_few_centroids(env, exports);
     conquer::register_row_map(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);

@@ -156,6 +156,7 @@ void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
 void register_packed_distances(napi_env env, napi_value exports);
 void register_centroid_bounds(napi_env env, napi_value exports);
+void register_few_centroids(napi_env env, napi_value exports);
 void register_row_map(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);

@@ -130,6 +130,22 @@ export interface Native {
   ): [Handle, Handle, Handle];
   moveBounds(before: Handle, after: Handle, nearest: Handle, upper: Handle, lower: Handle): number;
   settleBounds(rows: Handle, centroids: Handle, nearest: Handle, upper: Handle, lower: Handle): void;
+  nearestOfFew(
+    rows: Handle,
+    squares: Handle,
+    given: Handle,
+    centroids: Handle,
+    points: Handle,
+    before: Handle | null,
+    scale: number,
+    relative: number,
+    absolute: number,
+    nearest: Handle,
+    upper: Handle,
+    lower: Handle,
+  ): void;
+  addToClusters(rows: Handle, before: Handle | null, after: Handle, sums: Handle, counts: Handle): number;
+  gapsToOwn(rows: Handle, centroids: Handle, own: Handle, to: Handle): void;
   refineNeighbours(rows: Handle, around: Handle, indices: Handle, squares: Handle): void;
   layOutEpoch(
     points: Handle,

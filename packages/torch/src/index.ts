@@ -33,6 +33,13 @@ export {
 export { type DistanceDensity, distanceWeights, type OwnProducts } from './distance-weights.js';
 export type { DType } from './dtype.js';
 export { OutOfMemoryError, ProcessGroupError, TorchError } from './error.js';
+export {
+  addToClusters,
+  type CentredAndGiven,
+  type CentroidPlaces,
+  FewCentroids,
+  gapsToOwn,
+} from './few-centroids.js';
 export { NeighbourCandidates, type PackedRows, packRows, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { type GroupPlace, ProcessGroup } from './process-group.js';

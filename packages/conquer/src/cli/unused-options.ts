@@ -57,6 +57,7 @@ const uses: Record<string, Use> = {
   recluster: several,
   'cluster-seed': several,
   'cluster-by': several,
+  'cluster-sample': several,
   'cluster-layer': several,
   'mask-relu': learnedMasks,
   'mask-lambda': learnedMasks,

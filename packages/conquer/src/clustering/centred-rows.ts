@@ -1,4 +1,4 @@
-import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
+import { aten, gapsToOwn, scope, type Tensor } from '@conquer-dml/torch';
 import {
   centre,
   liesAroundOrigin,
@@ -9,9 +9,6 @@ import {
 } from '../neighbours/product-filter.js';
 import { rowBlocks } from '../neighbours/row-blocks.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
-
-/** What the start of a clustering looks at: rows, their squared norms, and any of them precisely. */
-export type SomeRows = Pick<CentredRows, 'rows' | 'squares' | 'preciseAt' | 'stop'>;
 
 /**
  * The rows of a clustering in a space of their own (see `Space`), where products lose least; and the rows as they were
@@ -81,6 +78,15 @@ export class CentredRows {
     const gaps = new Float64Array(this.count);
     scope(() => {
       const points = this.outOf(centroids);
+      if (this.precision === 'float32' && this.given.device === 'cpu') {
+        checkStop(this.stop);
+        gaps.set(
+          gapsToOwn(this.given, points, own)
+            .mul_(this.space.scale ** 2)
+            .toNumbers(),
+        );
+        return;
+      }
       for (const { start, count } of rowBlocks(gaps.length, 64 * this.rows.size(1))) {
         checkStop(this.stop);
         scope(() => {
@@ -92,17 +98,6 @@ export class CentredRows {
       }
     });
     return gaps;
-  }
-
-  /** Some of the rows alone; of these no space is looked for anew. */
-  some(which: Int32Array): SomeRows {
-    const index = tensor(which, { dtype: 'int64', device: this.rows.device });
-    return {
-      rows: this.rows.indexSelect(0, index),
-      squares: this.squares.indexSelect(0, index),
-      preciseAt: (positions) => scope(() => this.preciseAt(index.indexSelect(0, positions))),
-      stop: this.stop,
-    };
   }
 
   /** Centroids (k, D) as numbers among the rows' own. */

@@ -1,4 +1,4 @@
-import { arange, aten, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
+import { addToClusters, arange, aten, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { centre } from '../neighbours/product-filter.js';
 import { checkStop } from '../stop-check.js';
 import type { CentredRows } from './centred-rows.js';
@@ -17,7 +17,8 @@ export class ClusterSums {
   readonly #points: CentredRows;
   /** (k, D), of the rows as they were given */
   readonly #sums: Tensor;
-  readonly #counts: Float64Array;
+  /** (k,), float64 */
+  readonly #counts: Tensor;
   /** (N,) int64, of the last time; before the first time null. */
   #clusters: Tensor | null = null;
 
@@ -25,13 +26,24 @@ export class ClusterSums {
     const { rows } = points;
     this.#points = points;
     this.#sums = zeros([k, rows.size(1)], { dtype: 'float64', device: rows.device });
-    this.#counts = new Float64Array(k);
+    this.#counts = zeros([k], { dtype: 'float64', device: rows.device });
   }
 
   /** @param clusters (N,) int64 @returns how many rows changed their cluster */
   assign(clusters: Tensor): number {
     const before = this.#clusters;
-    const changed = scope(() => {
+    const { given, precision } = this.#points;
+    const changed =
+      precision === 'float32' && given.device === 'cpu'
+        ? addToClusters(given, before, clusters, this.#sums, this.#counts)
+        : this.#assign(before, clusters);
+    this.#clusters = clusters.clone();
+    before?.dispose();
+    return changed;
+  }
+
+  #assign(before: Tensor | null, clusters: Tensor): number {
+    return scope(() => {
       const { device } = clusters;
       const which = before
         ? aten.nonzero(clusters.ne(before)).select(1, 0)
@@ -49,20 +61,17 @@ export class ClusterSums {
       }
       return count;
     });
-    this.#clusters = clusters.clone();
-    before?.dispose();
-    return changed;
   }
 
   #add(clusters: Tensor, rows: Tensor, sign: number): void {
     aten.index_add_(this.#sums, 0, clusters, rows, sign);
-    for (const cluster of clusters.toNumbers())
-      this.#counts[cluster] = (this.#counts[cluster] as number) + sign;
+    this.#counts.add_(clusters.bincount(this.#counts.size(0)).mul(sign));
   }
 
   /** The clusters without rows. */
   empty(): number[] {
-    return Array.from(this.#counts.keys()).filter((cluster) => this.#counts[cluster] === 0);
+    const counts = this.#counts.toNumbers();
+    return Array.from(counts.keys()).filter((cluster) => counts[cluster] === 0);
   }
 
   /**
@@ -76,7 +85,7 @@ export class ClusterSums {
     const objective = scope(() => {
       const { scale, mean } = this.#points.space;
       const precise = centroids.to({ dtype: 'float64' });
-      const counts = tensor(this.#counts, { device: precise.device }).unsqueeze(1);
+      const counts = this.#counts.unsqueeze(1);
       const sums = this.#sums.mul(scale).sub_(counts.mul(mean));
       return total + precise.mul(counts).sub_(sums.mul_(2)).mul_(precise).sum().item();
     });
@@ -88,10 +97,7 @@ export class ClusterSums {
    * taken.
    */
   means(before: Tensor, nearest: Tensor): Tensor {
-    const counts = tensor(
-      this.#counts.map((count) => Math.max(1, count)),
-      { device: before.device },
-    );
+    const counts = this.#counts.clamp({ min: 1 });
     const { space, precision } = this.#points;
     const means = centre(this.#sums.div(counts.unsqueeze(1)), space, 'float64').to({ dtype: precision });
     const empty = this.empty();

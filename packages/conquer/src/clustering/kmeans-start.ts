@@ -2,13 +2,14 @@ import { aten, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { filterError } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop } from '../stop-check.js';
-import type { CentredRows, SomeRows } from './centred-rows.js';
+import type { CentredRows } from './centred-rows.js';
 
 /** Up to this many clusters k-means++ chooses them one by one, each the best of a few. */
 const ONE_BY_ONE = 512;
 
-/** Rows among which k-means++ chooses, at the least and for each cluster: more of them cost a pass each, and change little. */
+/** Rows among which a start is looked for, at the least and for each cluster: more of them cost a pass each, and change little. */
 const SAMPLE = { least: 20_480, perCluster: 256 };
+export const startRows = (k: number) => Math.max(SAMPLE.least, SAMPLE.perCluster * k);
 
 /** A squared distance of fewer times its own error than this is looked at again, so many at a time. */
 const ROUGH = 4;
@@ -21,17 +22,9 @@ export function randomStart(rows: Tensor, k: number, random: Random): Tensor {
 
 /**
  * k-means++ (Arthur and Vassilvitskii 2007), greedy: of 2 + ln k draws the one that lowers the objective most. Beyond
- * 512 clusters each of 512 rounds draws several at once and keeps them all. Of more than 20,480 rows, and 256 for each
- * cluster, it looks at a random part.
+ * 512 clusters each of 512 rounds draws several at once and keeps them all.
  */
 export function plusPlusStart(points: CentredRows, k: number, random: Random): Tensor {
-  const sample = Math.max(SAMPLE.least, SAMPLE.perCluster * k);
-  if (points.count <= sample) return chooseAmong(points, k, random);
-  const sampled = points.some(random.choice(points.count, sample));
-  return chooseAmong(sampled, k, random);
-}
-
-function chooseAmong(points: SomeRows, k: number, random: Random): Tensor {
   const { rows } = points;
   const trials = 2 + Math.floor(Math.log(k));
   const perRound = Math.ceil(k / ONE_BY_ONE);
@@ -59,7 +52,7 @@ function chooseAmong(points: SomeRows, k: number, random: Random): Tensor {
 }
 
 /** Squared distances of all rows to some of them: (N, some). Those that products say little of come from the differences. */
-function squaredGaps(points: SomeRows, some: readonly number[]): Tensor {
+function squaredGaps(points: CentredRows, some: readonly number[]): Tensor {
   const { rows, squares } = points;
   const index = tensor(Int32Array.from(some), { dtype: 'int64', device: rows.device });
   const centres = rows.indexSelect(0, index);

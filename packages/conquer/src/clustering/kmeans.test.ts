@@ -4,8 +4,10 @@ import {
   Generator,
   liveTensors,
   manualSeed,
+  numThreads,
   ones,
   randn,
+  setNumThreads,
   type Tensor,
   tensor,
   zeros,
@@ -155,5 +157,55 @@ describe('kMeans', () => {
     ).toEqual(centres);
     expect(new Set(assignments).size).toBe(5);
     expect(objective).toBeCloseTo(near.square().sum().item(), -1);
+  });
+
+  it.each([1, 8, 9, 40, 257])('takes every row into account, and gives the means, of %i clusters', (k) => {
+    const x = randn([1500, 21], { generator: new Generator(2) });
+    const run = (rows: Tensor) => kMeans(rows, k, { random: new Random(1), init: 'random', tolerance: 0 });
+    const [found, wanted] = [run(x), run(x.to({ dtype: 'float64' }))];
+    expect(Math.abs(found.objective / wanted.objective - 1)).toBeLessThan(1e-2);
+    const own = tensor(found.assignments, { dtype: 'int64' });
+    const sums = zeros([k, 21], { dtype: 'float64' }).indexAdd_(0, own, x.to({ dtype: 'float64' }));
+    const means = sums.div(own.bincount(k).to({ dtype: 'float64' }).unsqueeze(1));
+    expect(means.sub(found.centroids).abs().max().item()).toBeLessThan(1e-6);
+  });
+
+  it('is the same for any number of threads', () => {
+    const x = randn([5000, 70], { generator: new Generator(3) });
+    const before = numThreads();
+    const results = [1, 2, 3].map((threads) => {
+      setNumThreads(threads);
+      const { assignments, centroids, iterations } = kMeans(x, 12, { random: new Random(4) });
+      return { assignments: [...assignments], centroids: [...centroids.toNumbers()], iterations };
+    });
+    setNumThreads(before);
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
+  });
+
+  it('looks for centroids among a sample, and puts all rows to the nearest of them', () => {
+    const x = randn([4000, 6], { generator: new Generator(7) });
+    const run = (sample: number | null) => kMeans(x, 10, { random: new Random(1), sample });
+    const [all, some] = [run(null), run(20)];
+    const gaps = x.unsqueeze(1).sub(some.centroids).square().sum(2);
+    expect([...some.assignments]).toEqual([...gaps.argmin(1).toNumbers()]);
+    expect(some.objective).toBeCloseTo(gaps.amin(1).sum().item(), 0);
+    // Means of 20 rows each are none of all.
+    expect(some.objective).toBeGreaterThan(1.005 * all.objective);
+    expect(some.objective).toBeLessThan(1.1 * all.objective);
+    // As many rows as there are: all of them.
+    expect([...run(400).assignments]).toEqual([...all.assignments]);
+  });
+
+  it('begins over all rows where it ended over a part of many', () => {
+    const x = randn([60_000, 4], { generator: new Generator(8) });
+    const plus = kMeans(x, 20, { random: new Random(1), maxIterations: 1 });
+    const random = kMeans(x, 20, { random: new Random(1), maxIterations: 1, init: 'random' });
+    const best = kMeans(x, 20, { random: new Random(1) });
+    expect(best.objective).toBeLessThanOrEqual(plus.objective);
+    expect(plus.objective).toBeLessThan(random.objective);
+    // What one round over all rows leaves to win, of what the part has found already.
+    expect(plus.objective).toBeLessThan(1.02 * best.objective);
+    expect(random.objective).toBeGreaterThan(1.05 * best.objective);
   });
 });

@@ -1,11 +1,12 @@
-import { noGrad, scope, type Tensor } from '@conquer-dml/torch';
+import { noGrad, scope, type Tensor, tensor } from '@conquer-dml/torch';
 import { centre } from '../neighbours/product-filter.js';
 import type { Random } from '../random.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
 import { CentredRows } from './centred-rows.js';
 import { ClusterSums } from './cluster-sums.js';
 import { ElkanCentroids } from './elkan-centroids.js';
-import { plusPlusStart, randomStart } from './kmeans-start.js';
+import { FewNearestCentroids } from './few-centroids.js';
+import { plusPlusStart, randomStart, startRows } from './kmeans-start.js';
 import { NearestCentroids } from './nearest-centroids.js';
 
 export interface KMeansOptions {
@@ -22,6 +23,11 @@ export interface KMeansOptions {
   tolerance?: number;
   /** Start from these centroids (k, D) instead of `init`; they stay as they are. */
   centroids?: Tensor;
+  /**
+   * Look for the centroids among so many random rows for each, where there are more, and put the others to the nearest;
+   * default null: among all rows.
+   */
+  sample?: number | null;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
@@ -54,32 +60,61 @@ export function kMeans(x: Tensor, k: number, options: KMeansOptions): KMeansResu
 }
 
 function iterations(x: Tensor, k: number, options: KMeansOptions): KMeansResult {
-  const { random, maxIterations = 100, init = 'k-means++', tolerance = 1e-5, stop } = options;
+  const { random, sample = null, maxIterations = 100, stop } = options;
+  if (sample !== null && x.size(0) > sample * k) {
+    const found = kMeans(someRows(x, sample * k, random), k, { ...options, sample: null });
+    const all = iterations(x, k, { random, stop, centroids: found.centroids, maxIterations: 0 });
+    return { ...all, iterations: found.iterations };
+  }
   const points = new CentredRows(x, options.centroids ?? null, stop);
-  const { space, precision } = points;
-  const started: Tensor = options.centroids
-    ? centre(options.centroids.detach().to({ device: x.device }), space, precision)
-    : init === 'random'
-      ? randomStart(points.rows, k, random)
-      : plusPlusStart(points, k, random);
-  let centroids = points.representable(started);
-  const clusters = ElkanCentroids.fits(points, k)
-    ? new ElkanCentroids(points, k)
-    : new NearestCentroids(points);
-  const sums = new ClusterSums(points, k);
+  const { space } = points;
+  const start = points.representable(startOf(points, k, options));
+  const clusters = nearestOf(points, k);
+  clusters.assignAll(start);
+  const moved = maxIterations > 0 ? lloyd(points, clusters, start, options) : { centroids: start, rounds: 0 };
+  const { centroids, rounds } = moved;
+  const gaps = points.squaredGaps(centroids, clusters.nearest);
+  return {
+    assignments: Int32Array.from(clusters.nearest.toNumbers()),
+    centroids: points.outOf(centroids),
+    objective: sum(gaps) / space.scale ** 2,
+    iterations: rounds,
+  };
+}
+
+/**
+ * Where the centroids begin, (k, D) in the rows' space. Of many rows k-means++ looks at a random part, and k-means is done with
+ * that part first: rounds over all rows begin near their end.
+ */
+function startOf(points: CentredRows, k: number, options: KMeansOptions): Tensor {
+  const { random, init = 'k-means++', centroids, tolerance = 1e-5, stop } = options;
+  const { space, precision, given } = points;
+  const within = (some: Tensor) => centre(some.detach().to({ device: given.device }), space, precision);
+  if (centroids) return within(centroids);
+  if (init === 'random') return randomStart(points.rows, k, random);
+  const sample = startRows(k);
+  if (points.count <= sample) return plusPlusStart(points, k, random);
+  const part = kMeans(someRows(given, sample, random), k, { random, stop, tolerance });
+  return within(part.centroids);
+}
+
+/** Rounds of new centroids, from those that the rows are assigned to. */
+function lloyd(points: CentredRows, clusters: Clusters, start: Tensor, options: KMeansOptions) {
+  const { maxIterations = 100, tolerance = 1e-5, stop } = options;
+  const sums = new ClusterSums(points, start.size(0));
   const objectiveOf = (of: Tensor) =>
     sums.objective(of, points.total) ?? sum(points.squaredGaps(of, clusters.nearest));
-  clusters.assignAll(centroids);
   sums.assign(clusters.nearest);
+  let centroids = start;
   let objective = objectiveOf(centroids);
-  let iterations = 0;
-  while (iterations < maxIterations) {
+  let rounds = 0;
+  while (rounds < maxIterations) {
     checkStop(stop);
     const before: Tensor = centroids;
     centroids = scope(() => points.representable(sums.means(before, clusters.nearest)));
     clusters.follow(before, centroids);
     before.dispose();
-    iterations++;
+    rounds++;
     const changed = sums.assign(clusters.nearest);
     const nextObjective = objectiveOf(centroids);
     const gained = objective - nextObjective;
@@ -87,14 +122,20 @@ function iterations(x: Tensor, k: number, options: KMeansOptions): KMeansResult 
     // Nothing changes any more even where a cluster is empty: there are fewer distinct rows than clusters.
     if (changed === 0 || (gained <= tolerance * objective && sums.empty().length === 0)) break;
   }
-  const gaps = points.squaredGaps(centroids, clusters.nearest);
-  const assignments = Int32Array.from(clusters.nearest.toNumbers());
-  return {
-    assignments,
-    centroids: points.outOf(centroids),
-    objective: sum(gaps) / space.scale ** 2,
-    iterations,
-  };
+  return { centroids, rounds };
+}
+
+type Clusters = FewNearestCentroids | ElkanCentroids | NearestCentroids;
+
+function nearestOf(points: CentredRows, k: number): Clusters {
+  if (FewNearestCentroids.fits(points, k)) return new FewNearestCentroids(points);
+  if (ElkanCentroids.fits(points, k)) return new ElkanCentroids(points, k);
+  return new NearestCentroids(points);
+}
+
+function someRows(rows: Tensor, count: number, random: Random): Tensor {
+  const which = tensor(random.choice(rows.size(0), count), { dtype: 'int64', device: rows.device });
+  return rows.detach().indexSelect(0, which);
 }
 
 function sum(numbers: Float64Array): number {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { hardRows } from '../testing/hard-rows.js';
 import { CentredRows } from './centred-rows.js';
 import { ElkanCentroids } from './elkan-centroids.js';
+import { FewNearestCentroids } from './few-centroids.js';
 import { NearestCentroids } from './nearest-centroids.js';
 
 /** By differences in float64, of equally near ones the first. */
@@ -19,6 +20,7 @@ describe('each row has its nearest centroid wherever these move', () => {
     for (const [way, Way] of [
       ['few bounds', NearestCentroids],
       ['all bounds', ElkanCentroids],
+      ['one pass', FewNearestCentroids],
     ] as const) {
       it(`${way}: ${name}`, () => {
         for (const [count, dimensions, k] of [

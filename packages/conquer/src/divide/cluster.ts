@@ -21,6 +21,8 @@ export interface ClusterOptions {
   trials?: number;
   /** (numClusters, F) to start the first try from. */
   centroids?: Tensor | null;
+  /** Rows for each cluster among which k-means looks for them; default null: all. */
+  sample?: number | null;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
@@ -35,14 +37,14 @@ export function clusterFeatures(
   features: Tensor,
   images: TrainedImages,
   numClusters: number,
-  { random, trials = CLUSTERING_TRIALS, centroids = null, stop }: ClusterOptions,
+  { random, trials = CLUSTERING_TRIALS, centroids = null, sample = null, stop }: ClusterOptions,
 ): Clustered {
   if (numClusters === 1) return { clusters: new Int32Array(images.labels.length), notes: [] };
   refuseOnePoint(features);
   let clusters: Int32Array = new Int32Array(0);
   for (let trial = 0; trial < trials; trial++) {
     const start = trial === 0 && centroids !== null ? { centroids } : {};
-    const result = kMeans(features, numClusters, { random, stop, ...start });
+    const result = kMeans(features, numClusters, { random, sample, stop, ...start });
     result.centroids.dispose();
     clusters = result.assignments;
     if (enoughToTrain(clusters, images, numClusters)) return { clusters, notes: [] };

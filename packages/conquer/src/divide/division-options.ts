@@ -20,6 +20,15 @@ export const divisionOptions = z.strictObject({
     .describe(
       'cluster images, or whole classes by the mean of their features: all images of a class to one learner',
     ),
+  // 256, which is faiss's, leave the objective a little higher: docs/LOG.md has the numbers.
+  clusterSample: z
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe(
+      'find the clusters among so many random images for each of them, and put the others to the nearest; null: among all',
+    ),
 });
 
 /** What is clustered: see `divisionOptions`. */

@@ -234,6 +234,22 @@ describe('divide', () => {
     }
   });
 
+  it('finds the clusters among a sample of the images, and puts all of them to one', () => {
+    manualSeed(7);
+    const { features, labels, group } = groups();
+    const common = { features, labels, previous: null, numClusters: 4, epoch: 0 };
+    const { clusters, sizes } = divide({ ...common, clusterSample: 10, random: new Random(2) });
+    expect(sizes).toEqual([30, 30, 30, 30]);
+    expect(new Set(group.map((of, image) => 4 * of + (clusters[image] as number))).size).toBe(4);
+    // One image for each cluster cannot know the groups every time.
+    const few = Array.from({ length: 20 }, (_, seed) =>
+      clusterFeatures(features, { labels }, 4, { random: new Random(seed), trials: 1, sample: 1 }),
+    );
+    expect(
+      few.some(({ clusters: found }) => new Set(group.map((of, i) => 4 * of + found[i]!)).size > 4),
+    ).toBe(true);
+  });
+
   it('starts anew where the number of clusters changed, or one is empty', () => {
     manualSeed(6);
     const { features, labels } = groups();

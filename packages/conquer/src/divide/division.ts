@@ -58,10 +58,11 @@ export function divide(options: DivideOptions): Division {
 function division(options: DivideOptions): Division {
   const { labels, pairs, previous, epoch, random, compat, stop } = options;
   const images = { labels, pairs };
-  const { clustering, recluster, clusterBy } = withDefaults('divide', divisionOptions, {
+  const { clustering, recluster, clusterBy, clusterSample } = withDefaults('divide', divisionOptions, {
     clustering: options.clustering,
     recluster: options.recluster,
     clusterBy: options.clusterBy,
+    clusterSample: options.clusterSample,
   });
   const notes: string[] = [];
   let numClusters = options.numClusters ?? previous?.numClusters ?? 1;
@@ -74,7 +75,8 @@ function division(options: DivideOptions): Division {
   const known = previous?.numClusters === numClusters ? previous.clusters : null;
   const adaptive = clustering === 'adaptive-centroids' && known !== null;
   const centroids = adaptive ? clusterMeans(features, known, numClusters) : null;
-  const clustered = clusterFeatures(features, images, numClusters, { random, centroids, stop });
+  const how = { random, sample: clusterSample, stop };
+  const clustered = clusterFeatures(features, images, numClusters, { ...how, centroids });
   notes.push(...clustered.notes);
   let clusters = clustered.clusters;
   if (recluster === 'random') {
@@ -89,7 +91,7 @@ function division(options: DivideOptions): Division {
     moved = clusters.reduce((n, cluster, i) => n + Number(known[i] !== -1 && known[i] !== cluster), 0);
   }
   while (numClusters < numLearners) {
-    const split = splitClusters(features, clusters, images, numClusters, { random, stop });
+    const split = splitClusters(features, clusters, images, numClusters, how);
     clusters = split.clusters;
     notes.push(...split.notes);
     numClusters *= 2;

@@ -155,7 +155,7 @@ function redivided(
   }: { plan: ScheduledEpoch; division: Division; epoch: number; random: Random },
 ): Division {
   if (plan.numLearners === 1) return undivided(train.labels, epoch);
-  const { clusterLayer, clusterSeed, clustering, recluster, clusterBy } = experiment.divide;
+  const { clusterLayer, clusterSeed, clustering, recluster, clusterBy, clusterSample } = experiment.divide;
   using features = embedded(model, kept, train.photos, clusterLayer);
   return divide({
     features,
@@ -163,7 +163,7 @@ function redivided(
     previous: division,
     numClusters: plan.numClusters,
     numLearners: plan.numLearners,
-    ...{ clusterBy, clustering, recluster, epoch },
+    ...{ clusterBy, clusterSample, clustering, recluster, epoch },
     random: clusterSeed === null ? random : new Random(clusterSeed),
     stop: signal,
   });

@@ -219,6 +219,7 @@ const since: string[] = [
   'activation-checkpointing',
   'chunk',
   'clip-norm',
+  'cluster-sample',
   'drop-path',
   'ema-decay',
   'ema-warmup',

@@ -19,7 +19,7 @@ export async function redivide(
   plan: ScheduledEpoch,
 ): Promise<{ divide: number }> {
   const { experiment, model, data, random, run, signal, profile, observer, group } = session.parts;
-  const { clusterLayer, clusterSeed, clustering, recluster, clusterBy } = experiment.divide;
+  const { clusterLayer, clusterSeed, clustering, recluster, clusterBy, clusterSample } = experiment.divide;
   const { trainLabels } = data;
   const total = trainLabels.length;
   const pairs = data.pairs?.train;
@@ -45,6 +45,7 @@ export async function redivide(
         numClusters: plan.numClusters,
         numLearners: plan.numLearners,
         clusterBy,
+        clusterSample,
         clustering,
         recluster,
         epoch,

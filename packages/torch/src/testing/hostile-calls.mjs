@@ -281,6 +281,31 @@ function attack(path, calls, seed) {
       const [rows, centroids, dimensions] = [1 + int(200), 1 + int(9), int(40)];
       return [floats(rows, dimensions), floats(centroids, dimensions), ...bounds(rows, centroids)];
     },
+    nearestOfFew() {
+      const [rows, k, dimensions] = [1 + int(200), 1 + int(20), int(40)];
+      const [nearest] = bounds(rows, k);
+      const [all, places] = [
+        [rows, dimensions],
+        [k, dimensions],
+      ];
+      return [
+        ...[floats(...all), floats(rows), floats(...all), floats(...places), floats(...places)],
+        pick([null, floats(...places)]),
+        ...[1, 1e-6, 1e-6, nearest, floats(rows), floats(rows)],
+      ];
+    },
+    addToClusters() {
+      const [rows, k, dimensions] = [1 + int(200), 1 + int(9), int(40)];
+      const [which] = bounds(rows, k);
+      const sums = own(native.fromBuffer(new Float64Array(k * dimensions), [k, dimensions], 'float64'));
+      const counts = own(native.fromBuffer(new Float64Array(k), [k], 'float64'));
+      return [floats(rows, dimensions), pick([null, bounds(rows, k)[0]]), which, sums, counts];
+    },
+    gapsToOwn() {
+      const [rows, k, dimensions] = [1 + int(200), 1 + int(9), int(40)];
+      const to = own(native.fromBuffer(new Float64Array(rows), [rows], 'float64'));
+      return [floats(rows, dimensions), floats(k, dimensions), bounds(rows, k)[0], to];
+    },
     refineNeighbours() {
       const [rows, width, k] = [1 + int(40), 1 + int(9), 1 + int(9)];
       const near = (columns) => integers(Int32Array, 'int32', -1, rows - 1, rows, columns);
