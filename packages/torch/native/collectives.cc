@@ -1,7 +1,7 @@
 // What processes that train together exchange, around their ring: sums, rows, and what one of them has. Every sum is made in
 // one order, so that all ranks have the same bits.
-#include "environment.h"
-#include "process-group.h"
+#include "collectives.h"
+
 
 #include <ATen/Functions.h>
 
@@ -25,29 +25,6 @@ std::string shape_of(const at::Tensor& tensor, bool any_rows) {
     words += (dim == 0 ? "" : ", ") + (dim == 0 && any_rows ? std::string("*") : std::to_string(tensor.size(dim)));
   }
   return "(" + words + ")";
-}
-
-// All ranks call the same with the same dtype and shape: nobody would notice else, but by numbers that make no sense.
-// @returns the first size of each rank's tensor
-std::vector<int64_t> agree(ProcessGroup& group, const std::string& call, const at::Tensor* tensor, bool any_rows = false) {
-  Brought own{};
-  std::string words = call;
-  if (tensor != nullptr) words += std::string(" of ") + dtype_name(tensor->scalar_type()) + " " + shape_of(*tensor, any_rows);
-  std::strncpy(own.words, words.c_str(), sizeof own.words - 1);
-  own.rows = tensor != nullptr && tensor->dim() > 0 ? tensor->size(0) : 1;
-  const std::vector<char> all = group.gather(&own, sizeof own);
-  std::vector<int64_t> rows;
-  Brought first{}, other{};
-  std::memcpy(&first, all.data(), sizeof first);
-  for (int rank = 0; rank < group.place.size; ++rank) {
-    std::memcpy(&other, all.data() + sizeof other * static_cast<size_t>(rank), sizeof other);
-    if (std::strncmp(first.words, other.words, sizeof first.words) != 0) {
-      throw std::runtime_error("the processes do not do the same: rank 0 " + std::string(first.words) + ", rank " +
-                               std::to_string(rank) + " " + std::string(other.words));
-    }
-    rows.push_back(other.rows);
-  }
-  return rows;
 }
 
 const at::Tensor& plain(const at::Tensor& tensor) {
@@ -84,14 +61,52 @@ void sum(ProcessGroup& group, Number* data, size_t count) {
   }
 }
 
-ProcessGroup& group_of(napi_env env, napi_value value) {
+}  // namespace
+
+std::vector<int64_t> agree(ProcessGroup& group, const std::string& call, const at::Tensor* tensor, bool any_rows) {
+  Brought own{};
+  std::string words = call;
+  if (tensor != nullptr) words += std::string(" of ") + dtype_name(tensor->scalar_type()) + " " + shape_of(*tensor, any_rows);
+  std::strncpy(own.words, words.c_str(), sizeof own.words - 1);
+  own.rows = tensor != nullptr && tensor->dim() > 0 ? tensor->size(0) : 1;
+  const std::vector<char> all = group.gather(&own, sizeof own);
+  std::vector<int64_t> rows;
+  Brought first{}, other{};
+  std::memcpy(&first, all.data(), sizeof first);
+  for (int rank = 0; rank < group.place.size; ++rank) {
+    std::memcpy(&other, all.data() + sizeof other * static_cast<size_t>(rank), sizeof other);
+    if (std::strncmp(first.words, other.words, sizeof first.words) != 0) {
+      throw std::runtime_error("the processes do not do the same: rank 0 " + std::string(first.words) + ", rank " +
+                               std::to_string(rank) + " " + std::string(other.words));
+    }
+    rows.push_back(other.rows);
+  }
+  return rows;
+}
+
+void sum_over_ranks(ProcessGroup& group, const at::Tensor& tensor) {
+  const size_t count = static_cast<size_t>(tensor.numel());
+  switch (tensor.scalar_type()) {
+    case at::kFloat: return sum(group, tensor.data_ptr<float>(), count);
+    case at::kDouble: return sum(group, tensor.data_ptr<double>(), count);
+    case at::kInt: return sum(group, tensor.data_ptr<int32_t>(), count);
+    case at::kLong: return sum(group, tensor.data_ptr<int64_t>(), count);
+    default: throw std::runtime_error(std::string("expected float32, float64, int32 or int64, got ") + dtype_name(tensor.scalar_type()));
+  }
+}
+
+ProcessGroup& group_of(napi_env env, napi_value value, bool while_summing) {
   auto& groups = Environment::of(env).groups;
   const int64_t at = to_integer(env, value, 0, int64_t{1} << 30, "group");
   if (static_cast<size_t>(at) >= groups.size() || groups[static_cast<size_t>(at)] == nullptr) {
     throw std::runtime_error("the process has left the group");
   }
-  return *groups[static_cast<size_t>(at)];
+  ProcessGroup& group = *groups[static_cast<size_t>(at)];
+  if (group.gradients != nullptr && !while_summing) throw std::runtime_error("gradients are being summed");
+  return group;
 }
+
+namespace {
 
 // joinProcessGroup(host, port, rank, size, timeout, silence) → the group. Waits for all ranks; times in seconds.
 napi_value join(napi_env env, napi_callback_info info) {
@@ -117,7 +132,10 @@ napi_value join(napi_env env, napi_callback_info info) {
 napi_value leave(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
-    group_of(env, arguments[0]).leave(to_string(env, arguments[1], "reason"));
+    const std::string reason = to_string(env, arguments[1], "reason");
+    ProcessGroup& group = group_of(env, arguments[0], true);
+    group.gradients.reset();
+    group.leave(reason);
     Environment::of(env).groups[static_cast<size_t>(to_double(env, arguments[0], "group"))].reset();
     return undefined(env);
   });
@@ -130,16 +148,8 @@ napi_value all_reduce(napi_env env, napi_callback_info info) {
     ProcessGroup& group = group_of(env, arguments[0]);
     const at::Tensor& tensor = plain(to_tensor(env, arguments[1]));
     FlushDenormals flush(Environment::of(env));
-    const size_t count = static_cast<size_t>(tensor.numel());
-    const at::ScalarType type = tensor.scalar_type();
-    if (type != at::kFloat && type != at::kDouble && type != at::kInt && type != at::kLong) {
-      throw std::runtime_error(std::string("expected float32, float64, int32 or int64, got ") + dtype_name(type));
-    }
     agree(group, "allReduce", &tensor);
-    if (type == at::kFloat) sum(group, tensor.data_ptr<float>(), count);
-    if (type == at::kDouble) sum(group, tensor.data_ptr<double>(), count);
-    if (type == at::kInt) sum(group, tensor.data_ptr<int32_t>(), count);
-    if (type == at::kLong) sum(group, tensor.data_ptr<int64_t>(), count);
+    sum_over_ranks(group, tensor);
     return undefined(env);
   });
 }

@@ -132,6 +132,7 @@ NAPI_MODULE_INIT() {
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
     conquer::register_collectives(env, exports);
+    conquer::register_gradient_sums(env, exports);
     conquer::register_batched_products();
     return exports;
   });

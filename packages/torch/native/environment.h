@@ -167,6 +167,7 @@ void register_softmax_mean(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
 void register_blocked_layout(napi_env env, napi_value exports);
 void register_collectives(napi_env env, napi_value exports);
+void register_gradient_sums(napi_env env, napi_value exports);
 void register_batched_products();  // which are libtorch's own operators
 
 }  // namespace conquer

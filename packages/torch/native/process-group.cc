@@ -221,6 +221,7 @@ void ProcessGroup::throw_lost(const std::string& otherwise) {
 
 void ProcessGroup::exchange(const void* out, size_t out_bytes, void* in, size_t in_bytes,
                             const std::function<void(size_t)>& received) {
+  if (gives_up_) throw std::runtime_error("an exchange was given up before, and the others wait for its rest");
   auto deadline = seconds_from_now(place.timeout);
   for (size_t sent = 0, got = 0; sent < out_bytes || got < in_bytes;) {
     const size_t before = sent + got;
@@ -240,6 +241,7 @@ void ProcessGroup::exchange(const void* out, size_t out_bytes, void* in, size_t 
       continue;
     }
     if (has_failed_) throw_lost("");
+    if (gives_up_) throw std::runtime_error("the exchange was given up");
     pollfd waited[2] = {{to_next_.descriptor(), static_cast<short>(sent < out_bytes ? POLLOUT : 0), 0},
                         {from_previous_.descriptor(), static_cast<short>(got < in_bytes ? POLLIN : 0), 0}};
     if (sent == out_bytes) waited[0].fd = -1;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -13,6 +14,8 @@
 #include "sockets.h"
 
 namespace conquer {
+
+class GradientSums;
 
 struct GroupPlace {
   std::string host;  // of rank 0
@@ -40,6 +43,9 @@ class ProcessGroup {
 
   // What every rank gives, `bytes` of each, by rank.
   std::vector<char> gather(const void* own, size_t bytes);
+
+  // Ends the exchange that is under way in another thread; after that none is possible.
+  void give_up() { gives_up_ = true; }
 
   // Goes: in peace, or where there is a reason, so that the others end with it.
   void leave(const std::string& reason);
@@ -72,8 +78,12 @@ class ProcessGroup {
   std::mutex mutex_;     // of lines_ and failure_
   std::string failure_;  // set once
   std::atomic<bool> has_failed_{false};
+  std::atomic<bool> gives_up_{false};
   std::atomic<bool> ends_{false};
   std::thread watcher_;
+
+ public:
+  std::shared_ptr<GradientSums> gradients;  // while they are summed, in a thread that uses all of the above
 };
 
 }  // namespace conquer

@@ -209,6 +209,8 @@ export interface Native {
   allGather(group: number, tensor: Handle): Handle;
   broadcast(group: number, tensor: Handle): void;
   barrier(group: number): void;
+  beginGradientSums(group: number, parameters: Handle[]): void;
+  endGradientSums(group: number, whole: boolean): void;
 
   setNumThreads(count: number): void;
   setDefaultNumThreads(count: number): void;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { freePort } from '@conquer-dml/testing/free-port';
+import { startRanks } from '@conquer-dml/testing/ranks';
 import { describe, expect, it } from 'vitest';
 import { Generator, ProcessGroup, randn, scope, tensor } from './index.js';
 
@@ -13,8 +14,7 @@ interface Rank {
 
 /** Runs a function body in so many processes, each with its `group`. @returns what they say by rank; null of one that was killed */
 async function inRanks(size: number, body: string): Promise<(Rank | null)[]> {
-  const port = await freePort();
-  const source = (rank: number) => `
+  const source = (rank: number, port: number) => `
     import * as torch from ${JSON.stringify(new URL('../dist/index.js', import.meta.url))};
     const { ProcessGroup, tensor, randn, zeros, Generator } = torch;
     const place = { host: '127.0.0.1', port: ${port}, rank: ${rank}, size: ${size}, timeout: 60, silence: 3 };
@@ -29,27 +29,9 @@ async function inRanks(size: number, body: string): Promise<(Rank | null)[]> {
     }
     process.stdout.write(JSON.stringify({ says, took: performance.now() - start }));
   `;
-  return await Promise.all(
-    Array.from({ length: size }, (_, rank) => {
-      const child = spawn(process.execPath, ['--input-type=module', '-e', source(rank)]);
-      let [stdout, stderr] = ['', ''];
-      child.stdout.on('data', (chunk) => {
-        stdout += chunk;
-        // One that stands still would stay.
-        if (stdout === 'stopped') setTimeout(() => child.kill('SIGKILL'), 15_000);
-      });
-      child.stderr.on('data', (chunk) => {
-        stderr += chunk;
-      });
-      return new Promise<Rank | null>((done, failed) =>
-        child.on('close', (code, signal) => {
-          if (signal === 'SIGKILL') done(null);
-          else if (code === 0) done(JSON.parse(stdout));
-          else failed(new Error(`rank ${rank} ended with ${code}: ${stderr}`));
-        }),
-      );
-    }),
-  );
+  return await startRanks(size, {
+    argsOf: (rank, port) => ['--input-type=module', '-e', source(rank, port)],
+  });
 }
 
 const said = (ranks: (Rank | null)[]) => ranks.map((rank) => rank?.says);
@@ -173,6 +155,76 @@ describe('a group of processes', () => {
         expect(result!.says).toBe(`ProcessGroupError: rank ${lost} of 4 ${words}`);
         expect(result!.took).toBeLessThan(30_000);
       }
+    }
+  });
+
+  const network = `
+    const { nn, F } = torch;
+    const learning = (seed, ...shape) => randn(shape, { generator: new Generator(seed), dtype: 'float64' }).requiresGrad_();
+    // Several buckets, of which the last parameters' are first; the third has its gradient on rank 1 alone, the fourth nowhere.
+    const parameters = [learning(1, 5, 700), learning(2, 900, 700), learning(3, 700), learning(4, 3), learning(5, 900, 900), learning(6, 4)];
+    const [a, b, c, , d, e] = parameters;
+    const x = randn([3 + group.rank, 5], { generator: new Generator(10 + group.rank), dtype: 'float64' });
+    const total = () => {
+      const wide = x.matmul(a);
+      const hidden = (group.rank === 1 ? wide.mul(c) : wide).matmul(b.t()).tanh().matmul(d);
+      return hidden.square().sum().add(e.sum());
+    };
+    const gradients = () => parameters.map(({ grad }) => grad === null ? null : [grad.abs().sum().item(), grad.shape, grad.stride?.()]);`;
+
+  it.each([2, 3])('of %i sums gradients while others are computed, as afterwards', async (size) => {
+    const body = `${network}
+      group.sumGradients(parameters, () => total().backward());
+      const overlapped = parameters.map(({ grad }) => grad?.detach().clone() ?? null);
+      for (const each of parameters) each.grad = null;
+      total().backward();
+      const own = parameters.map(({ grad }) => grad !== null);
+      const after = parameters.map((each) => {
+        const sum = each.grad ?? torch.zerosLike(each.detach());
+        group.allReduce(sum);
+        return sum;
+      });
+      const apart = overlapped.map((sum, i) => sum === null ? null : sum.sub(after[i]).abs().max().item() / (after[i].abs().max().item()));
+      return [own, apart, overlapped.map((sum) => sum === null ? null : [...sum.reshape([-1]).narrow(0, 0, 3).toNumbers()])];`;
+    const ranks = said(await inRanks(size, body)) as [boolean[], (number | null)[], unknown][];
+    for (const [rank, [own, apart, sums]] of ranks.entries()) {
+      expect(own).toEqual([true, true, rank === 1, false, true, true]);
+      expect(apart[3]).toBe(null);
+      for (const [i, value] of apart.entries()) if (i !== 3) expect(value).toBeLessThan(1e-13);
+      expect(sums).toEqual(ranks[0]![2]);
+    }
+  });
+
+  it('says on all ranks whose parameters are others, and takes no second pass', async () => {
+    const others = `${network}
+      if (group.rank === 1) parameters.reverse();
+      group.sumGradients(parameters, () => total().backward());`;
+    for (const words of said(await inRanks(2, others)))
+      expect(words).toMatch(
+        /^ProcessGroupError: the processes do not do the same: rank 0 sumGradients of 6 parameters \(\d+\), rank 1 sum/,
+      );
+    const twice = `${network}
+      group.sumGradients(parameters, () => { total().backward(); total().backward(); });`;
+    for (const words of said(await inRanks(2, twice)))
+      expect(words).toMatch(
+        /^TorchError: .*expected one backward pass, got a second gradient of a parameter/,
+      );
+  });
+
+  it.each([
+    [
+      'is lost in the middle of a pass',
+      "process.kill(process.pid, 'SIGKILL')",
+      'was lost: its process ended',
+    ],
+    ['fails in the middle of one', "group.leave('no memory'); throw new Error('gone')", 'ended: no memory'],
+  ])('names the rank that %s', async (_, how, words) => {
+    const body = `${network}
+      group.sumGradients(parameters, () => { if (group.rank === 1) { ${how} } total().backward(); });`;
+    const ranks = await inRanks(3, body);
+    for (const rank of [0, 2]) {
+      expect(ranks[rank]!.says).toBe(`ProcessGroupError: rank 1 of 3 ${words}`);
+      expect(ranks[rank]!.took).toBeLessThan(30_000);
     }
   });
 

@@ -68,6 +68,37 @@ export class ProcessGroup {
     });
   }
 
+  /**
+   * Makes parameters' gradients the sums over all ranks, which already go around, in buckets, while `pass` computes others, as those of
+   * DistributedDataParallel. The last parameters are expected to be the first to have theirs.
+   *
+   * A parameter without a gradient on some ranks counts as 0 there; one that has none on any has none afterwards.
+   *
+   * @param parameters float32 or float64, that learn; on all ranks the same
+   * @param pass one backward pass, the last that gives them gradients; default: they have them
+   * @throws what `pass` throws, after which the group can but be left
+   */
+  sumGradients(parameters: readonly Tensor[], pass: () => void = () => {}): void {
+    if (this.size === 1) {
+      pass();
+      return;
+    }
+    const end = (whole: boolean) => inWords(() => native.endGradientSums(this.handle, whole));
+    inWords(() =>
+      native.beginGradientSums(
+        this.handle,
+        parameters.map(({ handle }) => handle),
+      ),
+    );
+    try {
+      pass();
+    } catch (error) {
+      end(false); // throws where that is why
+      throw error;
+    }
+    end(true);
+  }
+
   /** Makes a tensor that of rank 0. */
   broadcast(tensor: Tensor): void {
     this.inPlace(tensor, (handle) => native.broadcast(this.handle, handle));
@@ -99,6 +130,21 @@ export class ProcessGroup {
       const all = this.allGather(new Tensor(native.fromBuffer(bytes, [bytes.length], 'uint8')));
       if (own !== null) return own.value;
       return (JSON.parse(Buffer.from(all.toTypedArray() as Uint8Array).toString()) as { value: T }).value;
+    });
+  }
+
+  /** What every rank gives, by rank; by way of JSON. */
+  gatherObjects<T>(own: T): T[] {
+    if (this.size === 1) return [own];
+    return scope(() => {
+      // JSON of one line each.
+      const bytes = Buffer.from(`${JSON.stringify([own])}\n`);
+      const all = this.allGather(new Tensor(native.fromBuffer(bytes, [bytes.length], 'uint8')));
+      const lines = Buffer.from(all.toTypedArray() as Uint8Array)
+        .toString()
+        .trimEnd()
+        .split('\n');
+      return lines.map((line) => (JSON.parse(line) as [T])[0]);
     });
   }
 

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer-dml/run';
 import { writeDiscs } from '@conquer-dml/testing/pictures';
 import { conquer } from '@conquer-dml/testing/program';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
-import { beforeAll, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { drawnExperiment, drawnRun } from '../testing/saved-run.js';
 import { outcome, smallRun } from '../testing/small-run.js';
 
 // The program as it is installed.
@@ -79,4 +80,59 @@ it('says what stands in the way of a process in one line', async () => {
   expect(half.code).toBe(2);
   expect(half.stderr).toBe('conquer: MASTER_ADDR: expected the machine of rank 0, got nothing\n');
   expect(execFileSync('ls', [join(folder, 'runs')], { encoding: 'utf8' })).not.toContain('half');
+});
+
+describe('an index', () => {
+  /** Of an index, its files, without the names that are drawn. */
+  const filesIn = (path: string) => {
+    const drawn = /\b[0-9a-f]{16}\b/g;
+    return Object.fromEntries(
+      readdirSync(path)
+        .sort()
+        .map((name) => [
+          name.replace(drawn, ''),
+          name.endsWith('.json')
+            ? readFileSync(join(path, name), 'utf8').replace(drawn, '')
+            : readFileSync(join(path, name), 'base64'),
+        ]),
+    );
+  };
+  const index = (out: string, ...more: string[]) =>
+    conquer(['index', 'runs/drawn', 'images', '--out', out, '--threads', '1', ...more], { folder });
+  // Two batches of images, of which each process has one, and each meets one that cannot be read.
+  const broken = ['class-03/3.svg', 'class-12/1.svg'];
+  beforeAll(() => {
+    drawnRun(join(folder, 'runs', 'drawn'), drawnExperiment());
+    for (const name of broken) writeFileSync(join(folder, 'images', name), 'no image');
+  });
+
+  it('of two processes is that of one, byte for byte, and says once what is left out', async () => {
+    const one = await index('one.index');
+    const two = await index('two.index', '--nproc', '2');
+    expect([one.code, two.code], two.stderr).toEqual([0, 0]);
+    expect(filesIn(join(folder, 'two.index'))).toEqual(filesIn(join(folder, 'one.index')));
+    const warnings = ({ stderr }: { stderr: string }) =>
+      stderr.split(/[\r\n]+/).filter((line) => line.includes('warning'));
+    expect(warnings(two)).toEqual(warnings(one));
+    for (const name of broken) expect(two.stderr.split(name)).toHaveLength(2);
+    // Nothing is left to embed.
+    const again = await index('two.index', '--nproc', '2', '--json');
+    expect(JSON.parse(again.stdout)).toMatchObject({ images: 126, embedded: 0, leftOut: 2 });
+  });
+
+  it('ends in the words of one process where an image cannot be read', async () => {
+    const fails = ['--on-bad-image', 'fail'];
+    const one = await index('none.index', ...fails);
+    const two = await index('none.index', ...fails, '--nproc', '2');
+    const last = ({ code, stderr }: { code: number | null; stderr: string }) => [
+      code,
+      stderr
+        .trim()
+        .split(/[\r\n]+/)
+        .at(-1),
+    ];
+    expect(last(two)).toEqual(last(one));
+    expect(last(one)[1]).toMatch(/^conquer: cannot read the image .*class-03\/3\.svg/);
+    expect(existsSync(join(folder, 'none.index'))).toBe(false);
+  });
 });

@@ -7,7 +7,7 @@ import { Loader, type LoaderOptions } from './loader.js';
 import { evaluationView } from './view.js';
 
 /** Images embedded at a time, wherever that is: more are no faster on a processor, and take more memory. */
-const BATCH = 64;
+export const BATCH = 64;
 
 /** Images as a network is given them, reduced where its view says so, whether or not they are decoded once and kept. */
 export function imagesAsSeen(images: readonly ImageInput[], { reduction }: Preprocessing): ImageSet {

@@ -7,9 +7,16 @@ import { inSinglePrecision } from '../precision.js';
 export interface EmbeddedBatch {
   /** (B, D), float32 or float64, neither under a mask nor scaled; it belongs to the scope around. */
   rows: Tensor;
-  /** Adds the gradients of `total`, a scalar of `rows`, to all parameters. Once. */
-  backward(total: Tensor): void;
+  /**
+   * Adds the gradients of `total`, a scalar of `rows`, to all parameters. Once.
+   *
+   * @param last is given the backward pass after which they are whole, to run it; not called where there is no one such pass
+   */
+  backward(total: Tensor, last?: RunPass): void;
 }
+
+/** Runs a backward pass. */
+export type RunPass = (pass: () => void) => void;
 
 /** How a batch goes through the network: at once, or in parts that need less memory. */
 export interface BatchEmbedder {
@@ -22,8 +29,10 @@ export interface BatchEmbedder {
   finish?(): void;
 }
 
+const run: RunPass = (pass) => pass();
+
 /** At once. */
 export function embedWhole(model: EmbeddingModel, images: BatchImages): EmbeddedBatch {
   const rows = inSinglePrecision(model.unmasked(images.narrow(0, 0, images.shape[0]!)));
-  return { rows, backward: (total) => total.backward() };
+  return { rows, backward: (total, last = run) => last(() => total.backward()) };
 }

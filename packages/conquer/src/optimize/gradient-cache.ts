@@ -58,7 +58,7 @@ export class GradientCache implements BatchEmbedder {
     ).requiresGrad_();
     return {
       rows,
-      backward: (total) => {
+      backward: (total, last) => {
         total.backward();
         const { grad } = rows;
         if (grad === null) return;
@@ -67,7 +67,8 @@ export class GradientCache implements BatchEmbedder {
           scope(() => {
             dropout.setState(part.drawnFrom!);
             const { rows, backward } = within.embed(imagesOf(part), part.count);
-            backward(rows.mul(grad.narrow(0, part.from, part.count)).sum());
+            const ofRows = rows.mul(grad.narrow(0, part.from, part.count)).sum();
+            backward(ofRows, part === parts.at(-1) ? last : undefined);
           });
         }
         dropout.setState(goesOnFrom);

@@ -69,8 +69,8 @@ class SharedEmbedder implements BatchEmbedder {
         gradientOf.backward();
         const { grad } = rows;
         // A scalar whose gradient is just that of the rows.
-        if (grad !== null) own.backward(own.rows.mul(grad.narrow(0, from, count)).sum());
-        this.shareGradients();
+        if (grad !== null) this.sumGradients(own, own.rows.mul(grad.narrow(0, from, count)).sum());
+        this.shareGradientsAlike();
         this.shareStatistics();
       },
     };
@@ -108,14 +108,28 @@ class SharedEmbedder implements BatchEmbedder {
     this.hasStatistics = true;
   }
 
-  private shareGradients(): void {
-    const { group, model, loss } = this;
-    const { masks } = model.parameterGroups();
-    const alike = new Set([...masks, ...loss.parameters()]);
-    const gradients = (of: Tensor[]) => of.flatMap(({ grad }) => grad ?? []);
-    const network = model.parameters().filter((parameter) => !alike.has(parameter));
-    exchange(gradients(network), (tensor) => group.allReduce(tensor));
-    exchange(gradients([...alike]), (tensor) => group.broadcast(tensor));
+  /** Of the network, whose gradients go around while others are computed, where all come of one pass. */
+  private sumGradients(own: EmbeddedBatch, total: Tensor): void {
+    const { group, model } = this;
+    const alike = new Set(this.alike());
+    const network = model.parameters().filter((each) => each.requiresGrad && !alike.has(each));
+    let areSummed = false;
+    own.backward(total, (pass) => {
+      areSummed = true;
+      group.sumGradients(network, pass);
+    });
+    if (!areSummed) group.sumGradients(network);
+  }
+
+  private shareGradientsAlike(): void {
+    const gradients = this.alike().flatMap(({ grad }) => grad ?? []);
+    exchange(gradients, (tensor) => this.group.broadcast(tensor));
+  }
+
+  /** What every process computes the same gradients of. */
+  private alike(): Tensor[] {
+    const { model, loss } = this;
+    return [...new Set([...model.parameterGroups().masks, ...loss.parameters()])];
   }
 }
 

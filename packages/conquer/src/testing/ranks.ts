@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '@conquer-dml/testing/free-port';
+import { startRanks } from '@conquer-dml/testing/ranks';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import { rolldown } from 'rolldown';
 import type { RankedResult, RankedSession } from './rank-of-session.js';
@@ -29,27 +28,7 @@ async function program(): Promise<string> {
 /** Trains a session in so many processes. @returns their results by rank; null of one that was killed */
 export async function inRanks(size: number, session: RankedSession): Promise<(RankedResult | null)[]> {
   built ??= program();
-  const [file, port] = [await built, await freePort()];
-  const folder = temporaryFolder();
-  return await Promise.all(
-    Array.from({ length: size }, (_, rank) => {
-      const place = { RANK: `${rank}`, WORLD_SIZE: `${size}`, MASTER_PORT: `${port}` };
-      const env = { ...process.env, ...place, CONQUER_RANKED_SESSION: JSON.stringify(session) };
-      const child = spawn(process.execPath, [file], { env, cwd: folder });
-      let [stdout, stderr] = ['', ''];
-      child.stdout.on('data', (chunk) => {
-        stdout += chunk;
-      });
-      child.stderr.on('data', (chunk) => {
-        stderr += chunk;
-      });
-      return new Promise<RankedResult | null>((done, failed) =>
-        child.on('close', (code, signal) => {
-          if (signal === 'SIGKILL') done(null);
-          else if (code === 0) done(JSON.parse(stdout) as RankedResult);
-          else failed(new Error(`rank ${rank} ended with ${code}: ${stderr}`));
-        }),
-      );
-    }),
-  );
+  const file = await built;
+  const env = { CONQUER_RANKED_SESSION: JSON.stringify(session) };
+  return await startRanks<RankedResult>(size, { argsOf: () => [file], env, folder: temporaryFolder() });
 }

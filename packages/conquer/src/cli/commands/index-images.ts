@@ -1,5 +1,7 @@
 import { basename, dirname, join, resolve } from 'node:path';
+import { Writable } from 'node:stream';
 import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
+import { type GroupPlace, ProcessGroup } from '@conquer-dml/torch';
 import { type Command, Option } from 'commander';
 import { folderOfImages } from '../../datasets/found-images.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
@@ -8,6 +10,8 @@ import { isPretrained } from '../../models/weights/pretrained.js';
 import type { AskedPrecision } from '../../precision.js';
 import type { AnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
+import type { Embedder } from '../../retrieve/embedder.js';
+import { embedForFirst, endEmbedding, GroupEmbedder } from '../../retrieve/group-embedder.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { indexCsv } from '../../retrieve/index-csv.js';
 import { isEmbeddingFile, putEmbeddings, readEmbeddings } from '../../retrieve/index-embeddings.js';
@@ -20,12 +24,16 @@ import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
+import { groupPlace, ownDevice } from '../group-place.js';
+import { launch } from '../launch.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
 import { requireWritableFolder } from '../output-file.js';
 import { type Output, progressBar } from '../terminal.js';
 import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
+import { wholeNumberOf } from '../whole-number.js';
 
 interface IndexFlags extends EmbeddingFlags {
+  nproc?: number;
   out?: string;
   store?: string;
   datasetDir?: string;
@@ -50,6 +58,9 @@ export function add(program: Command): undefined {
       'the index, a folder (default: FOLDER.index in the run folder, beside the checkpoint, or here)',
     )
     .option('--store <store>', `a database for it: ${STORE_EXAMPLES}`)
+    .option('--nproc <n>', 'embed in so many processes of this machine', (text) =>
+      wholeNumberOf('--nproc', text, { most: 1024 }),
+    )
     // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
     .addOption(new Option('--dataset-dir <path>').hideHelp())
     .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp());
@@ -57,25 +68,32 @@ export function add(program: Command): undefined {
   embeddingFlags(command)
     .addHelpText(
       'after',
-      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; others\nare the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index photos --model facebook/dinov2-small\n         conquer index runs/demo products.csv --out shop.index',
+      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; others\nare the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index runs/demo products.csv --out shop.index',
     )
     .action(async (paths: string[], options: IndexFlags) => {
+      const place = groupPlace(process.env);
+      if (place === null && options.nproc !== undefined && options.nproc > 1)
+        return await launch(options.nproc);
+      const isFirst = place === null || place.rank === 0;
+      const progress: Output = isFirst ? process.stderr : new Writable({ write: (_, __, done) => done() });
       const { folder, model: named } = modelAndFolder(paths, options.model);
       const { out: file, model: _, threads, json = false, datasetDir, cache, ...flags } = options;
-      const { prefix, flips, crops, ...others } = flags;
-      const note = (text: string) => void process.stderr.write(`note: ${text}\n`);
+      const { prefix, flips, crops, device, nproc: _nproc, ...others } = flags;
+      const note = (text: string) => void progress.write(`note: ${text}\n`);
       if (datasetDir !== undefined)
         note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
       if (cache !== undefined) note('--cache has no effect: an index reads each image once');
       await runIndex({
-        run: modelNamed(named, process.stderr),
+        run: modelNamed(named, progress),
         folder,
         file,
         ...others,
+        device: device && ownDevice(device, process.env),
+        place,
         testTime: testTimeFlags({ prefix, flips, crops }),
         threads: threads === undefined ? null : threadsOf(threads),
         json,
-        progress: process.stderr,
+        progress,
         out: process.stdout,
       });
     });
@@ -128,6 +146,8 @@ export interface IndexCommand {
   onBadImage: 'skip' | 'fail';
   /** How the model is used, beside what it was trained with; the index says it, and its searches do the same. */
   testTime?: Partial<TestTimeOptions> | undefined;
+  /** Among the processes that embed together, of which rank 0 writes and prints; null or left out: alone. */
+  place?: GroupPlace | null | undefined;
   json: boolean;
   /** Takes progress and warnings. */
   progress: Output;
@@ -151,7 +171,42 @@ interface Images {
 
 /** Embeds the images of a folder, or of a CSV file; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  const { run, checkpoint, device, precision, plugin, arch, revision, threads, progress } = command;
+  // First of all, so that the others hear of what fails.
+  const group = command.place ? ProcessGroup.join(command.place) : ProcessGroup.alone();
+  try {
+    if (!group.isFirst) await embedForIndex(group, command);
+    else {
+      let hasFailed = true;
+      try {
+        await indexIn(group, command);
+        hasFailed = false;
+      } finally {
+        endEmbedding(group, hasFailed);
+      }
+    }
+  } catch (error) {
+    group.leave((error as Error).message.split('\n')[0]);
+    throw error;
+  }
+  group.leave();
+}
+
+/** Has part in it as another process than rank 0, which says what fails. */
+async function embedForIndex(group: ProcessGroup, command: IndexCommand): Promise<void> {
+  const { threads, device } = command;
+  namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
+  using model = await modelOfCommand(command);
+  const { hasFailed } = await embedForFirst(group, model, { threads: threads ?? undefined });
+  if (hasFailed) process.exitCode = 2;
+}
+
+const modelOfCommand = (command: IndexCommand): Promise<TrainedModel> => {
+  const { run, checkpoint, device, precision, plugin, arch, revision, testTime, progress } = command;
+  return modelOf(run, { checkpoint, device, precision, plugin, arch, revision, testTime, progress });
+};
+
+async function indexIn(group: ProcessGroup, command: IndexCommand): Promise<void> {
+  const { run, device, threads, progress } = command;
   const store = command.store === undefined ? null : storeOf(command.store);
   if (store !== null && command.file !== undefined)
     throw new UserError(
@@ -165,12 +220,11 @@ export async function runIndex(command: IndexCommand): Promise<void> {
   const file = given ?? join(folderOf(run), `${name}.index`);
   if (given !== undefined) requireWritableFolder('--out', file);
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
-  const { testTime } = command;
-  using model = await modelOf(run, {
-    ...{ checkpoint, device, precision, plugin, arch, revision, testTime, progress },
-  });
+  using model = await modelOfCommand(command);
+  const embedder = group.size === 1 ? model : new GroupEmbedder(model, group);
+  const embed: Embed = (previous) => embeddedInto(embedder, images, previous, command);
   if (store !== null && store.kind !== null)
-    return await indexIntoStore(command.store!, model, images, command);
+    return await indexIntoStore(command.store!, model, images, embed, command);
   if (given === undefined) requireWritableFolder('the index', file);
   const isNew = !new IndexFolder(file).exists();
   const next = {
@@ -189,7 +243,7 @@ export async function runIndex(command: IndexCommand): Promise<void> {
     throw new UserError(`${file} is ${lost}: name another one for this with --out, or delete that one`);
   const before = previous?.imageCount ?? 0;
   const wasCalibrated = previous?.calibration != null;
-  const indexed = await embeddedInto(model, images, previous, command);
+  const indexed = await embed(previous);
   const { index } = indexed;
   await calibrateAnew(index, model, { wasCalibrated, path: file, progress });
   index.save(file, { lock });
@@ -202,6 +256,7 @@ async function indexIntoStore(
   address: string,
   model: TrainedModel,
   images: Images,
+  embed: Embed,
   command: IndexCommand,
 ): Promise<void> {
   const { path } = images;
@@ -212,7 +267,7 @@ async function indexIntoStore(
   const wasCalibrated = index.calibration !== null;
   let indexed: Indexed = { index, embedded: 0, bad: [] };
   try {
-    if (table === null) indexed = await embeddedInto(model, images, index, command);
+    if (table === null) indexed = await embed(index);
     else {
       await index.requireSpaceFor(model, folder);
       await putEmbeddings(index, table);
@@ -226,10 +281,15 @@ async function indexIntoStore(
   report(command, index.name, before, indexed);
 }
 
+/** Embeds what an index does not have. */
+type Embed = <Index extends AnyIndex>(
+  previous: Index | null,
+) => Promise<IndexedFolder<Index> | IndexedItems<Index>>;
+
 type Indexed = IndexedFolder<AnyIndex> | IndexedItems<AnyIndex>;
 
 async function embeddedInto<Index extends AnyIndex>(
-  model: TrainedModel,
+  embedder: Embedder,
   { path, isCsv }: Images,
   previous: Index | null,
   { onBadImage, threads, progress }: IndexCommand,
@@ -241,7 +301,7 @@ async function embeddedInto<Index extends AnyIndex>(
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   };
-  return isCsv ? await indexCsv(model, path, options) : await indexFolder(model, path, options);
+  return isCsv ? await indexCsv(embedder, path, options) : await indexFolder(embedder, path, options);
 }
 
 /** Gives an index what its model knows of similarities, and says where that it has fits no more. */
