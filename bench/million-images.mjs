@@ -1,29 +1,45 @@
 // A million images as folders, a list, tar shards or Parquet: how long it takes to list and check them, to draw an epoch of batches, to go on
-// in the middle of one, and the memory of it all; and how that grows.
+// in the middle of one, and the memory of it all; beside them Recall@1 of as many embeddings of 128, and their division into 32 clusters;
+// and how all that grows.
 //
-//   node bench/million-images.mjs [--images 1000,10000,100000,1000000] [--kinds folder,csv,webdataset,parquet] [--folder DIR] [--json FILE]
+//   node bench/million-images.mjs [--images 1000,10000,100000,1000000] [--kinds folder,csv,webdataset,parquet,recall,division] [--folder DIR] [--write]
 //
+// --write keeps the figures in bench/million-images.json, beside those of other sizes and kinds that are there, and draws all of it:
+// docs/million-images.svg.
 // The images are drawn: JPEGs of 8×8 pixels, each with a comment of its own, 20 of a class. They stay in DIR (by default a temporary
 // folder that is removed). Each kind is measured in a process of its own, twice: a shard's first listing is kept for the next.
 // Beside the time stands the processor's, which other work on the machine changes less.
 import { spawnSync } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commandLine, refuse } from './command-line.mjs';
+import { logPlots } from './log-plot.mjs';
 
-const KINDS = ['folder', 'csv', 'webdataset', 'parquet'];
+const KINDS = ['folder', 'csv', 'webdataset', 'parquet', 'recall', 'division'];
+/** Of embeddings that are drawn: nothing is on the disk. */
+const isDrawn = (kind) => kind === 'recall' || kind === 'division';
 const { values } = commandLine({
   images: { type: 'string', default: '1000,10000,100000,1000000' },
   kinds: { type: 'string', default: KINDS.join(',') },
   folder: { type: 'string' },
-  json: { type: 'string' },
+  write: { type: 'boolean', default: false },
   side: { type: 'string' },
 });
 const unknown = values.kinds.split(',').filter((kind) => !KINDS.includes(kind));
 if (unknown.length > 0) refuse(`no kind ${unknown.join(', ')}; they are ${KINDS.join(', ')}`);
 /** Images of a class, of a shard, of a batch. */
 const [OF_CLASS, OF_SHARD, BATCH] = [20, 1000, 80];
+/** Of an embedding, and clusters that they are divided into. */
+const [DIM, CLUSTERS] = [128, 32];
 
 async function main() {
   const folder = values.folder ?? mkdtempSync(join(tmpdir(), 'million-images-'));
@@ -31,6 +47,14 @@ async function main() {
   try {
     for (const count of values.images.split(',').map(Number)) {
       for (const kind of values.kinds.split(',')) {
+        if (isDrawn(kind)) {
+          const row = { kind, count, when: 'first', ...side(kind, String(count)) };
+          rows.push(row);
+          console.log(
+            `${kind} of ${count.toLocaleString('en-US')} × ${DIM}: ${row.seconds.toFixed(2)} s (${row.used.toFixed(2)} s of the processor), ${row.mebibytes.toFixed(0)} MiB at most, of which ${row.before.toFixed(0)} are the program and the rows`,
+          );
+          continue;
+        }
         const at = join(folder, `${kind === 'csv' ? 'folder' : kind}-${count}`);
         if (!existsSync(at)) await write[kind](at, count);
         const cache = mkdtempSync(join(tmpdir(), 'million-images-cache-'));
@@ -47,30 +71,92 @@ async function main() {
   } finally {
     if (values.folder === undefined) rmSync(folder, { recursive: true, force: true });
   }
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(rows, null, 1)}\n`);
+  if (values.write) keep(rows);
 }
 
 function side(kind, folder, cache) {
   const args = [process.argv[1], '--side', kind, '--folder', folder];
   const { stdout, stderr, status } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
-    env: { ...process.env, CONQUER_CACHE: cache },
+    env: { ...process.env, ...(cache && { CONQUER_CACHE: cache }) },
   });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
+const peak = () => process.resourceUsage().maxRSS / 1024;
+
+async function timed(work) {
+  const [start, used] = [performance.now(), process.cpuUsage()];
+  const value = await work();
+  const { user, system } = process.cpuUsage(used);
+  return { value, seconds: (performance.now() - start) / 1000, used: (user + system) / 1e6 };
+}
+
+/** What was measured before, but for what was measured again; and the plot of it all. */
+function keep(rows) {
+  const path = new URL('./million-images.json', import.meta.url);
+  const before = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : [];
+  const isAgain = (old) =>
+    rows.some((row) => ['kind', 'count', 'when'].every((key) => row[key] === old[key]));
+  const all = [...before.filter((old) => !isAgain(old)), ...rows].sort(
+    (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || a.count - b.count,
+  );
+  writeFileSync(path, `${JSON.stringify(all, null, 1)}\n`);
+  const panel = (title, y, value) => ({
+    ...{ title, x: 'images', y },
+    series: KINDS.map((kind) => ({
+      name: kind,
+      points: all
+        .filter((row) => row.kind === kind && row.when === 'first')
+        .map((row) => ({ x: row.count, y: value(row) })),
+    })).filter(({ points }) => points.length > 0),
+  });
+  const plot = logPlots('Time and memory of an image against the number of images, both axes logarithmic', [
+    panel(
+      'Processor time, listing and an epoch’s batches',
+      'microseconds an image',
+      ({ count, used, listUsed, sampleUsed }) => (1e6 * (used ?? listUsed + sampleUsed)) / count,
+    ),
+    panel(
+      'Most memory, with the program',
+      'KiB an image',
+      ({ count, mebibytes }) => (1024 * mebibytes) / count,
+    ),
+  ]);
+  writeFileSync(new URL('../docs/million-images.svg', import.meta.url), plot);
+}
+
+/** Of rows of length 1, classes of 20 around directions of their own. */
+async function measureRows(kind, count) {
+  const { F, manualSeed, noGrad, randn, scope, setNumThreads } = await import('@conquer-dml/torch');
+  const { divide, evaluateEmbeddings, Random } = await import('conquer-dml');
+  setNumThreads(2);
+  manualSeed(1);
+  const features = scope(() =>
+    noGrad(() => {
+      const centres = randn([count / OF_CLASS, 1, DIM]);
+      return F.normalize(randn([count / OF_CLASS, OF_CLASS, DIM]).add(centres), { dim: 2 }).reshape([
+        count,
+        DIM,
+      ]);
+    }),
+  );
+  const labels = Int32Array.from({ length: count }, (_, i) => Math.floor(i / OF_CLASS));
+  const before = peak();
+  const given = { features, labels, previous: null, numClusters: CLUSTERS, epoch: 0, random: new Random(1) };
+  const { seconds, used } = await timed(() =>
+    kind === 'division'
+      ? divide(given)
+      : evaluateEmbeddings(features, labels, { recallAt: [1], metrics: ['usual'], nmi: false }),
+  );
+  return { seconds, used, mebibytes: peak(), before };
+}
+
 async function measure(kind, folder) {
   const { openDataset, AdaptiveClassBalancedSampler, Random } = await import('conquer-dml');
   const { ImageFiles } = await import('@conquer-dml/image');
-  const peak = () => process.resourceUsage().maxRSS / 1024;
   const before = peak();
-  const timed = async (work) => {
-    const [start, used] = [performance.now(), process.cpuUsage()];
-    const value = await work();
-    const { user, system } = process.cpuUsage(used);
-    return { value, seconds: (performance.now() - start) / 1000, used: (user + system) / 1e6 };
-  };
   const list = await timed(() =>
     openDataset(kind, {
       ...(kind === 'csv' ? { file: join(folder, 'list.csv') } : { folder }),
@@ -98,6 +184,7 @@ async function measure(kind, folder) {
     list: list.seconds,
     listUsed: list.used,
     sample: sample.seconds,
+    sampleUsed: sample.used,
     resume: resume.seconds,
     mebibytes,
     before,
@@ -181,4 +268,9 @@ const write = {
 };
 
 if (values.side === undefined) await main();
-else console.log(JSON.stringify(await measure(values.side, values.folder)));
+else {
+  const measured = isDrawn(values.side)
+    ? measureRows(values.side, Number(values.folder))
+    : measure(values.side, values.folder);
+  console.log(JSON.stringify(await measured));
+}

@@ -35,6 +35,7 @@ NAPI_MODULE_INIT() {
   using namespace conquer;
   return guarded(env, [&] {
     keep_with(env, std::make_unique<Environment>(env));
+    register_file_ids(env, exports);
     register_sizes(env, exports);
     register_files(env, exports);
     register_pixels(env, exports);

@@ -46,6 +46,7 @@ size_t to_threads(napi_env env, napi_value value);
 double to_job(napi_env env, napi_value value);
 
 // One registration function a file.
+void register_file_ids(napi_env env, napi_value exports);
 void register_sizes(napi_env env, napi_value exports);
 void register_files(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);

@@ -9,10 +9,17 @@ export const outcome = { open: 0, done: 1, other: 2, damaged: 3, short: 4 } as c
 export type AddonImage = string | readonly [path: string, offset: number, length: number] | Uint8Array;
 
 /**
- * The addon in native/; what each array holds is said beside the functions there, in sizes, files, pixels and
- * warp-images.cc. Throws TypeErrors; rejects where an array was transferred or resized meanwhile.
+ * The addon in native/; what each array holds is said beside the functions there, in file-ids, sizes, files, pixels
+ * and warp-images.cc. Throws TypeErrors; rejects where an array was transferred or resized meanwhile.
  */
 interface Native {
+  fileIds(
+    paths: readonly string[],
+    ids: Int32Array,
+    sizes: Float64Array,
+    threads: number,
+    job: number,
+  ): Promise<void>;
   imageSizes(
     images: readonly AddonImage[],
     sizes: Int32Array,

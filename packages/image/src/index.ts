@@ -4,6 +4,7 @@ export { buildBinding, findBindings } from './build.js';
 export type { Crop } from './crop.js';
 export { type DecodeRequest, decodeImages } from './decode.js';
 export { ImageError } from './error.js';
+export { fileIds } from './file-ids.js';
 export { type FilePart, filePartPath, partOfFile } from './file-part.js';
 export { boxOfImage, fileOfImage, fragmentOfImage, imageBoxPath, withoutBox } from './image-box.js';
 export { ImageFiles } from './image-files.js';

@@ -1,54 +1,42 @@
-import { realpath, stat } from 'node:fs';
-import { fragmentOfImage, partOfFile } from '@conquer-dml/image';
-import { fileOfImage } from '@conquer-dml/run';
+import { realpath } from 'node:fs/promises';
+import { fileIds, fileOfImage, partOfFile } from '@conquer-dml/image';
 import type { OwnInGallery } from '../own-in-gallery.js';
+import { numberRows } from './number-rows.js';
 
-/** Which file a path leads to. */
-export interface FileIdentity {
-  /** The same for two paths of one file, or of one box in it: device and inode, or where there are none the path without links. */
-  id: string;
-  /** Bytes. */
-  size: number;
+/** Which files N paths lead to. */
+export interface FileIdentities {
+  /**
+   * (N,) numbers from 0 in the order in which files first come, the same for two paths of one file, or of one box in it: by device and
+   * inode, or where there are none by the path without links. -1 where there is none that can be asked for; reading it says why.
+   */
+  files: Int32Array;
+  /** (N,) in bytes. */
+  sizes: Float64Array;
 }
 
-/** Files asked for at once. */
-const AT_ONCE = 256;
-
-/** The files that paths lead to, through links of either kind; null where there is none that can be asked for. */
-export async function fileIdentities(paths: readonly string[]): Promise<(FileIdentity | null)[]> {
-  const found: (FileIdentity | null)[] = [];
-  // Of a file of many images it is asked once for all.
-  const shared = new Map<string, Promise<FileIdentity | null>>();
-  const identityOf = async (path: string): Promise<FileIdentity | null> => {
-    const file = fileOfImage(path);
-    if (file === path) return await identityOfFile(file);
-    let asked = shared.get(file);
-    if (!asked) {
-      asked = identityOfFile(file);
-      shared.set(file, asked);
+/** The files that paths lead to, through links of either kind. */
+export async function fileIdentities(paths: readonly string[]): Promise<FileIdentities> {
+  const leadTo = paths.map((path) => (path.includes('#') ? fileOfImage(path) : path));
+  const { ids, sizes } = await fileIds(leadTo);
+  // Device and inode, and a number of what else tells two apart, where something does.
+  const rows = new Int32Array(5 * paths.length);
+  const texts = new Map([['', 0]]);
+  for (const [i, path] of paths.entries()) {
+    if (sizes[i]! < 0) continue;
+    for (let at = 0; at < 4; at++) rows[5 * i + at] = ids[4 * i + at]!;
+    const file = leadTo[i]!;
+    const hasInode = ids[4 * i + 2] !== 0 || ids[4 * i + 3] !== 0;
+    if (hasInode && file === path) continue;
+    const real = hasInode ? '' : await realpath(file).catch(() => null);
+    if (real === null) sizes[i] = -1;
+    else {
+      const text = `${real}${path.slice(file.length)}`;
+      if (!texts.has(text)) texts.set(text, texts.size);
+      rows[5 * i + 4] = texts.get(text)!;
+      sizes[i] = partOfFile(path)?.length ?? sizes[i]!;
     }
-    const whole = await asked;
-    const part = partOfFile(path);
-    return whole && { id: `${whole.id}${fragmentOfImage(path)}`, size: part?.length ?? whole.size };
-  };
-  for (let start = 0; start < paths.length; start += AT_ONCE)
-    for (const identity of await Promise.all(paths.slice(start, start + AT_ONCE).map(identityOf)))
-      found.push(identity);
-  return found;
-}
-
-/** By a callback, which takes half of the processor's time of a promise: of a million files that is seconds. */
-function identityOfFile(file: string): Promise<FileIdentity | null> {
-  return new Promise((resolve) => {
-    // Inodes may be larger than a double holds.
-    stat(file, { bigint: true }, (error, found) => {
-      if (error) return resolve(null); // read later, which says what is wrong with it
-      const { dev, ino } = found;
-      const size = Number(found.size);
-      if (ino !== 0n) return resolve({ id: `${dev}:${ino}`, size });
-      realpath(file, (unreal, id) => resolve(unreal ? null : { id, size }));
-    });
-  });
+  }
+  return { files: numberRows(rows, 5, (i) => sizes[i]! >= 0), sizes };
 }
 
 /**
@@ -59,16 +47,18 @@ export async function ownInGallery(
   queries: readonly string[],
   gallery: readonly string[],
 ): Promise<OwnInGallery> {
-  const places = new Map<string, number[]>();
-  for (const [position, identity] of (await fileIdentities(gallery)).entries()) {
-    if (identity === null) continue;
-    const known = places.get(identity.id);
+  const { files } = await fileIdentities([...gallery, ...queries]);
+  const asked = new Set(files.subarray(gallery.length));
+  const places = new Map<number, number[]>();
+  for (const [position, file] of files.subarray(0, gallery.length).entries()) {
+    if (file < 0 || !asked.has(file)) continue;
+    const known = places.get(file);
     if (known) known.push(position);
-    else places.set(identity.id, [position]);
+    else places.set(file, [position]);
   }
   const own = new Map<number, readonly number[]>();
-  for (const [query, identity] of (await fileIdentities(queries)).entries()) {
-    const found = identity && places.get(identity.id);
+  for (const [query, file] of files.subarray(gallery.length).entries()) {
+    const found = places.get(file);
     if (found) own.set(query, found);
   }
   return own;

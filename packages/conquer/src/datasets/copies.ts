@@ -4,12 +4,6 @@ import { open } from 'node:fs/promises';
 import { fragmentOfImage } from '@conquer-dml/image';
 import { fileOfImage, partOfImage } from '@conquer-dml/run';
 
-/** A file by a path, and its size in bytes. */
-export interface SizedFile {
-  path: string;
-  size: number;
-}
-
 /** Files of which another has the same size, and bytes to read of them, beyond which nothing is compared. */
 export const MOST_COMPARED = { files: 20_000, bytes: 2 ** 30 };
 
@@ -21,28 +15,33 @@ const AT_ONCE = 32;
 /**
  * Files of equal bytes, or the same boxes in such. Only those of equal size are read at all, and to the end only those that also end alike.
  *
- * @param files distinct; empty ones are no copies of each other
+ * @param paths of N distinct files; empty ones are no copies of each other
+ * @param sizes (N,) in bytes
  * @returns groups of two or more, by positions; null where there is too much to read, see MOST_COMPARED
  */
-export async function findCopies(files: readonly SizedFile[]): Promise<number[][] | null> {
-  const bySize = groups(
-    [...files.keys()],
-    (i) => `${files[i]!.size}${fragmentOfImage(files[i]!.path)}`,
-  ).filter(([i]) => files[i!]!.size > 0);
-  const candidates = bySize.flat();
-  if (candidates.length > MOST_COMPARED.files) return null;
-  const tails = await hashes(candidates, (i) => tailOf(files[i]!));
-  const alike = groups(
-    candidates,
-    (i) => `${files[i]!.size} ${tails.get(i)} ${fragmentOfImage(files[i]!.path)}`,
-  );
-  const long = alike.flat().filter((i) => files[i]!.size > TAIL);
-  if (long.reduce((bytes, i) => bytes + files[i]!.size, 0) > MOST_COMPARED.bytes) return null;
-  const wholes = await hashes(long, (i) => wholeOf(files[i]!));
-  return groups(
-    alike.flat(),
-    (i) => `${files[i]!.size} ${tails.get(i)} ${wholes.get(i)} ${fragmentOfImage(files[i]!.path)}`,
-  );
+export async function findCopies(
+  paths: readonly string[],
+  sizes: ArrayLike<number>,
+): Promise<number[][] | null> {
+  // A number alone where it is enough: a million files have a million sizes.
+  const fragmentOf = (i: number) => (paths[i]!.includes('#') ? fragmentOfImage(paths[i]!) : '');
+  const sizeOf = (i: number) => {
+    const fragment = fragmentOf(i);
+    return fragment === '' ? sizes[i]! : `${sizes[i]}${fragment}`;
+  };
+  const counts = new Map<number | string, number>();
+  for (const i of paths.keys()) counts.set(sizeOf(i), (counts.get(sizeOf(i)) ?? 0) + 1);
+  const ofSize = [...paths.keys()].filter((i) => sizes[i]! > 0 && counts.get(sizeOf(i))! > 1);
+  if (ofSize.length > MOST_COMPARED.files) return null;
+  // Size by size, as the files are read.
+  const candidates = groups(ofSize, sizeOf).flat();
+  const tails = await hashes(candidates, (i) => tailOf(paths[i]!, sizes[i]!));
+  const endOf = (i: number) => `${sizes[i]} ${tails.get(i)} ${fragmentOf(i)}`;
+  const alike = groups(candidates, endOf).flat();
+  const long = alike.filter((i) => sizes[i]! > TAIL);
+  if (long.reduce((bytes, i) => bytes + sizes[i]!, 0) > MOST_COMPARED.bytes) return null;
+  const wholes = await hashes(long, (i) => wholeOf(paths[i]!, sizes[i]!));
+  return groups(alike, (i) => `${endOf(i)} ${wholes.get(i)}`);
 }
 
 /** Positions of one key together, where there are at least two; in their order. */
@@ -71,7 +70,7 @@ async function hashes(
   return found;
 }
 
-async function tailOf({ path, size }: SizedFile): Promise<string> {
+async function tailOf(path: string, size: number): Promise<string> {
   const file = await open(fileOfImage(path));
   try {
     const tail = Buffer.alloc(Math.min(TAIL, size));
@@ -82,7 +81,7 @@ async function tailOf({ path, size }: SizedFile): Promise<string> {
   }
 }
 
-async function wholeOf({ path, size }: SizedFile): Promise<string> {
+async function wholeOf(path: string, size: number): Promise<string> {
   const hash = createHash('sha256');
   const start = startOf(path);
   for await (const chunk of createReadStream(fileOfImage(path), { start, end: start + size - 1 }))

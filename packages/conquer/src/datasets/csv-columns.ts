@@ -41,12 +41,16 @@ export interface CsvImage {
  * @param file as messages name it
  * @throws UserError for a column of another name or a cell that cannot be, with its line
  */
-export function csvImages(rows: readonly CsvRow[], file: string): CsvImage[] {
-  const names = rows[0]?.cells.map((cell) => cell.toLowerCase()) ?? [];
-  if (isPlain(names)) return rows.slice(1).map((row) => plainImage(row));
-  if (!names.includes('path')) return rows.map((row) => plainImage(row));
-  const columns = columnsOf(names, rows[0]!, file);
-  return rows.slice(1).map((row) => namedImage(row, columns, file));
+export function* csvImages(rows: Iterable<CsvRow>, file: string): Generator<CsvImage> {
+  let columns: Map<Column, number> | null = null;
+  let isFirst = true;
+  for (const row of rows) {
+    const names = isFirst ? row.cells.map((cell) => cell.toLowerCase()) : [];
+    const isHead = isFirst && names.includes('path');
+    isFirst = false;
+    if (isHead && !isPlain(names)) columns = columnsOf(names, row, file);
+    if (!isHead) yield columns ? namedImage(row, columns, file) : plainImage(row);
+  }
 }
 
 /** `path,label[,split[,…]]`, whose last column may be called anything. */

@@ -5,6 +5,7 @@ import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCsv } from './csv.js';
+import { parseCsv } from './csv-rows.js';
 
 let folder: string;
 beforeEach(() => {
@@ -300,4 +301,21 @@ describe('columns by name', () => {
   ])('refuses %s', async (_, text, message) => {
     expect(await problem(text)).toMatch(message);
   });
+});
+
+it('rows of plain cells are parted as those with quotes or CRLF are', async () => {
+  const rows = [' a , b', 'c,,', ',', '', 'd', 'e,f,g,', 'h,i'];
+  const plain = parseCsv(rows.join('\n'), 'x');
+  expect(plain.map(({ cells, line }) => [line, cells])).toEqual([
+    [1, ['a', 'b']],
+    [2, ['c', '', '']],
+    [5, ['d']],
+    [6, ['e', 'f', 'g', '']],
+    [7, ['h', 'i']],
+  ]);
+  expect(parseCsv(rows.join('\r\n'), 'x')).toEqual(plain);
+  expect(parseCsv(`${rows.join('\n')}\n`, 'x')).toEqual(plain);
+  const [quoted, ...others] = parseCsv(`"q\nr",s\n${rows.join('\n')}`, 'x');
+  expect(quoted).toEqual({ cells: ['q\nr', 's'], line: 1 });
+  expect(others).toEqual(plain.map(({ cells, line }) => ({ cells, line: line + 2 })));
 });

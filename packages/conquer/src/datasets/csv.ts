@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { part } from '../part.js';
@@ -8,15 +8,15 @@ import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from '
 import { byCodePoint } from './code-point-order.js';
 import { type CsvImage, csvImages } from './csv-columns.js';
 import { csvFile } from './csv-file.js';
-import { parseCsv, partedOtherwise } from './csv-rows.js';
+import { csvRows, partedOtherwise } from './csv-rows.js';
 import { type Dataset, type DatasetContext, withLabelSets } from './dataset.js';
 import {
   allIds,
   allowPartialOption,
   Distribution,
   type DistributionOptions,
-  isInside,
   type ListedImage,
+  pathInside,
   sortedIds,
 } from './distribution.js';
 import { readTextFile } from './text-file.js';
@@ -87,21 +87,31 @@ interface CsvListed extends ListedImage<string> {
 }
 
 async function readImages(file: string, split: ClassSplit): Promise<Record<PartName, CsvListed[]>> {
-  const images = csvImages(parseCsv(await readTextFile(file, 'a CSV file'), file), file);
-  return images.some(({ split, role }) => split !== '' || role !== '')
-    ? readDivided(images, file, split)
-    : await divide(images, file, split);
+  const text = await readTextFile(file, 'a CSV file');
+  // Read twice, as what a million rows say is kept in less than the rows.
+  const images = () => csvImages(csvRows(text, file), file);
+  let divided = false;
+  for (const { split, role } of images()) divided ||= split !== '' || role !== '';
+  return divided ? readDivided(images(), file, split) : await divide(images(), file, split);
 }
 
-function listed({ path, labels, category, row }: CsvImage, file: string): CsvListed {
-  const [id = '', ...others] = labels;
-  const more = others.length > 0 && { ids: labels };
-  return { path: imagePath(path, row, file), id, line: row.line, category, ...more };
+/** @param names of classes: one text of each for all of its images */
+function listed(
+  { path, labels, category, row }: CsvImage,
+  file: string,
+  names: Map<string, string>,
+): CsvListed {
+  const [id = ''] = labels;
+  if (!names.has(id)) names.set(id, id);
+  const image: CsvListed = { path: imagePath(path, row, file), id: names.get(id)!, line: row.line };
+  if (category !== undefined) image.category = category;
+  if (labels.length > 1) image.ids = labels;
+  return image;
 }
 
 /** Rows that say themselves what trains. */
 function readDivided(
-  rows: readonly CsvImage[],
+  rows: Iterable<CsvImage>,
   file: string,
   split: ClassSplit,
 ): Record<PartName, CsvListed[]> {
@@ -111,6 +121,7 @@ function readDivided(
     );
   }
   const images: Record<PartName, CsvListed[]> = { train: [], test: [], query: [], gallery: [] };
+  const names = new Map<string, string>();
   for (const image of rows) {
     const { path, labels, role } = image;
     // Queries and galleries are of the test.
@@ -119,7 +130,7 @@ function readDivided(
     if (path === '' || labels.length === 0 || !fits)
       throw unexpected(image, file, 'path,label,train or path,label,test[,query|gallery|both]');
     const parts = role === 'both' ? (['query', 'gallery'] as const) : [(role || half) as PartName];
-    for (const part of parts) images[part].push(listed(image, file));
+    for (const part of parts) images[part].push(listed(image, file, names));
   }
   return images;
 }
@@ -128,11 +139,12 @@ const roles = ['', 'query', 'gallery', 'both'];
 
 /** Rows of `path,label`: whole classes train or test. */
 async function divide(
-  rows: readonly CsvImage[],
+  rows: Iterable<CsvImage>,
   file: string,
   split: ClassSplit,
 ): Promise<Record<PartName, CsvListed[]>> {
   const classes = new Map<string, CsvListed[]>();
+  const names = new Map<string, string>();
   for (const image of rows) {
     const { path, labels } = image;
     const [id] = labels;
@@ -143,8 +155,8 @@ async function divide(
         `${file}, line ${image.row.line}: an image of several labels belongs to no one class that could be divided: say in a column split what trains`,
       );
     const known = classes.get(id);
-    if (known) known.push(listed(image, file));
-    else classes.set(id, [listed(image, file)]);
+    if (known) known.push(listed(image, file, names));
+    else classes.set(id, [listed(image, file, names)]);
   }
   const sorted = [...classes.keys()]
     .sort(byCodePoint)
@@ -160,7 +172,8 @@ function unexpected({ row }: CsvImage, file: string, expected: string): UserErro
 }
 
 function imagePath(path: string, { line }: { line: number }, file: string): string {
-  if (isInside(path)) return join(dirname(file), path);
+  const inside = pathInside(dirname(file), path);
+  if (inside !== null) return inside;
   throw new UserError(
     `${file}, line ${line}: expected a path inside ${dirname(file)}, ${JSON.stringify(path)} leads outside`,
   );

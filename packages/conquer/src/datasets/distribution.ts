@@ -191,7 +191,8 @@ export class Distribution {
     const there: ListedImage<Id>[] = [];
     let first: string | null = null;
     for (const image of images) {
-      if (await this.#isThere(image.path)) there.push(image);
+      const found = this.#isThere(image.path);
+      if (found === true || (await found)) there.push(image);
       else first ??= image.path;
     }
     if (first !== null) {
@@ -285,20 +286,20 @@ export class Distribution {
     return await withCheckedFiles({ ...dataset, folder: this.folder }, { source, published, onWarning });
   }
 
-  /** Also refuses links that lead outside of where the data set really lies. */
-  async #isThere(path: string): Promise<boolean> {
-    const folder = dirname(fileOfImage(path));
-    let listing = this.#listings.get(folder);
-    if (!listing) {
-      const { entries } = await folderEntries(folder).catch(() => ({ entries: [] }));
-      if (entries.length > 0) await this.#checkLink(folder);
-      listing = new Map(entries.map(({ name, kind }) => [name, kind === 'link']));
-      this.#listings.set(folder, listing);
-    }
-    const file = fileOfImage(path);
-    const isLink = listing.get(file.slice(folder.length + 1));
-    if (isLink) await this.#checkLink(file);
-    return isLink !== undefined;
+  /** Also refuses links that lead outside of where the data set really lies. A promise only where something has to be looked up. */
+  #isThere(path: string): boolean | Promise<boolean> {
+    const file = path.includes('#') ? fileOfImage(path) : path;
+    const folder = dirname(file);
+    const isLink = this.#listings.get(folder)?.get(file.slice(folder.length + 1));
+    if (isLink === false) return true;
+    if (isLink) return this.#checkLink(file).then(() => true);
+    return this.#listings.has(folder) ? false : this.#list(folder).then(() => this.#isThere(path));
+  }
+
+  async #list(folder: string): Promise<void> {
+    const { entries } = await folderEntries(folder).catch(() => ({ entries: [] }));
+    if (entries.length > 0) await this.#checkLink(folder);
+    this.#listings.set(folder, new Map(entries.map(({ name, kind }) => [name, kind === 'link'])));
   }
 
   async #checkLink(path: string): Promise<void> {
@@ -343,6 +344,19 @@ export function isInside(listed: string): boolean {
   }
   return depth > 0;
 }
+
+/**
+ * A path by one relative to a folder; null where that is not `isInside`. To look at each part takes a second of a million.
+ *
+ * @param folder absolute, without . or .. in it
+ */
+export function pathInside(folder: string, listed: string): string | null {
+  if (PLAIN.test(listed) && folder !== sep) return `${folder}${sep}${listed}`;
+  return isInside(listed) ? join(folder, listed) : null;
+}
+
+/** Of no empty part and none that begins with a dot: there is nothing to be resolved. */
+const PLAIN = /^[^/\\.:\0][^/\\:\0]*(?:\/[^/\\.:\0][^/\\:\0]*)*$/;
 
 /** All classes of an image. */
 export const allIds = <Id>({ id, ids = [id] }: ListedImage<Id>): readonly Id[] => ids;

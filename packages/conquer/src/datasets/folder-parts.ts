@@ -3,7 +3,7 @@ import { counted, UserError } from '@conquer-dml/run';
 import { type ClassSplit, splitClasses } from './class-split.js';
 import { byCodePoint } from './code-point-order.js';
 import type { ImageClass } from './dataset.js';
-import { type ImageTree, imageExtensions, type NamedFile } from './image-tree.js';
+import { type ImagesOfFolder, type ImageTree, imageExtensions } from './image-tree.js';
 
 /** Classes by the part of the data set that they are for. */
 export interface FolderParts {
@@ -30,13 +30,13 @@ const partNames: Record<string, keyof FolderParts> = {
  */
 export async function readParts(
   folder: string,
-  tree: ImageTree<NamedFile>,
+  tree: ImageTree<ImagesOfFolder>,
   split: ClassSplit,
   onWarning?: (message: string) => void,
 ): Promise<FolderParts> {
-  const paths = tree.images.map(({ path }) => path.split(sep));
-  const folders = [...new Set(paths.flatMap(([top, ...rest]) => (rest.length > 0 ? [top as string] : [])))];
-  const parts = partFolders(folders, paths);
+  const insides = tree.images.map(({ inside }) => inside);
+  const folders = namesAt(insides, 0);
+  const parts = partFolders(folders, insides);
   if (!parts) {
     const classes = classesOf(folder, tree, '');
     if (classes.length === 0) {
@@ -45,10 +45,10 @@ export async function readParts(
       );
     }
     const [only] = classes;
-    const inner = new Set(paths.flatMap(([, name, ...rest]) => (rest.length > 0 ? [name] : [])));
-    if (classes.length === 1 && only && inner.size > 1) {
+    const inner = namesAt(insides, 1);
+    if (classes.length === 1 && only && inner.length > 1) {
       throw new UserError(
-        `${folder}: expected a subfolder of images for each class, found only ${only.name}; if its ${inner.size} folders are the classes, give ${join(folder, only.name)}`,
+        `${folder}: expected a subfolder of images for each class, found only ${only.name}; if its ${inner.length} folders are the classes, give ${join(folder, only.name)}`,
       );
     }
     tellNested(classes, folder, 1, onWarning);
@@ -56,10 +56,12 @@ export async function readParts(
   }
 
   for (const name of folders.filter((folder) => !parts.has(folder)))
-    for (const { path } of tree.images)
-      if (path.startsWith(name + sep))
-        tree.leftOut.addFile(`beside ${[...parts.keys()].join(' and ')}`, path);
-  for (const { path } of tree.images) if (!path.includes(sep)) tree.leftOut.addFile('loose', path);
+    for (const { inside, names } of tree.images)
+      if (isIn(inside, name))
+        for (const file of names)
+          tree.leftOut.addFile(`beside ${[...parts.keys()].join(' and ')}`, join(inside, file));
+  for (const { inside, names } of tree.images)
+    if (inside === '') for (const file of names) tree.leftOut.addFile('loose', file);
   const found: FolderParts = { train: [], validation: [], test: [] };
   for (const [name, part] of parts) found[part] = classesOf(folder, tree, name);
   const names = [...parts.keys()].map((name) => `${name}${sep}`).join(' and ');
@@ -133,15 +135,15 @@ const allOf = ({ train, validation, test }: FolderParts): ImageClass[] => [...tr
 export const partOf = (name: string): keyof FolderParts | null =>
   Object.hasOwn(partNames, name.toLowerCase()) ? partNames[name.toLowerCase()]! : null;
 
-/** The folders that stand for parts, or null where the subfolders are classes. */
+/** The folders that stand for parts, or null where the subfolders are classes. @param insides the folders that hold images */
 function partFolders(
   folders: readonly string[],
-  paths: readonly (readonly string[])[],
+  insides: readonly string[],
 ): Map<string, keyof FolderParts> | null {
   const parts = new Map<string, keyof FolderParts>();
   for (const name of folders) {
     const part = partOf(name);
-    if (part && paths.some(([top, ...rest]) => top === name && rest.length > 1)) parts.set(name, part);
+    if (part && insides.some((inside) => inside.startsWith(name + sep))) parts.set(name, part);
   }
   const kinds = new Set(parts.values());
   return kinds.size === parts.size && kinds.has('train') && kinds.size > 1 ? parts : null;
@@ -154,32 +156,40 @@ function partFolders(
  * @returns by path; null where they are in no class folders: one lies beside them, or there is one folder only
  */
 export function classFolderOf(paths: readonly string[]): (path: string) => string | null {
-  const split = paths.map((path) => path.split(sep));
-  const folders = [...new Set(split.map(([top]) => top!))];
-  const parts = partFolders(folders, split);
-  const depth = parts ? 1 : 0;
-  if (folders.length < 2 || split.some((names) => names.length < depth + 2)) return () => null;
+  const insides = [...new Set(paths.map((path) => path.slice(0, Math.max(0, path.lastIndexOf(sep)))))];
+  const folders = namesAt(insides, 0);
+  const depth = partFolders(folders, insides) ? 1 : 0;
+  const beside = insides.some((inside) => inside === '' || inside.split(sep).length < depth + 1);
+  if (folders.length < 2 || beside) return () => null;
   return (path) => path.split(sep)[depth] ?? null;
 }
+
+/** The names that the paths of folders have at a depth, the outermost at 0, each once. */
+function namesAt(insides: readonly string[], depth: number): string[] {
+  return [...new Set(insides.flatMap((inside) => inside.split(sep)[depth] || []))];
+}
+
+const isIn = (inside: string, folder: string) => inside === folder || inside.startsWith(folder + sep);
 
 /** The classes of the folders in `inside`; images that lie in no class's folder, and classes without, are left out. */
 function classesOf(
   folder: string,
-  { images, folders, leftOut }: ImageTree<NamedFile>,
+  { images, folders, leftOut }: ImageTree<ImagesOfFolder>,
   inside: string,
 ): ImageClass[] {
   const start = inside === '' ? '' : inside + sep;
   const classes = new Map<string, ImageClass>();
-  for (const { path } of images) {
-    if (!path.startsWith(start)) continue;
-    const [name = '', ...rest] = path.slice(start.length).split(sep);
-    if (rest.length === 0) {
-      leftOut.addFile('loose', path);
+  for (const { inside: folderOfImages, names } of images) {
+    if (folderOfImages === inside) {
+      for (const file of names) leftOut.addFile('loose', join(inside, file));
       continue;
     }
-    const known = classes.get(name);
-    if (known) known.paths.push(join(folder, path));
-    else classes.set(name, { name, paths: [join(folder, path)] });
+    if (!folderOfImages.startsWith(start)) continue;
+    const [name = ''] = folderOfImages.slice(start.length).split(sep);
+    const known = classes.get(name) ?? { name, paths: [] };
+    classes.set(name, known);
+    const before = join(folder, folderOfImages, sep);
+    for (const file of names) known.paths.push(before + file);
   }
   for (const path of folders) {
     const name = path.slice(start.length);
@@ -225,5 +235,5 @@ function refuseShared(folder: string, parts: FolderParts): void {
   }
 }
 
-const explained = ({ leftOut }: ImageTree<NamedFile>) =>
+const explained = ({ leftOut }: ImageTree<ImagesOfFolder>) =>
   leftOut.files + leftOut.folders > 0 ? `; ${leftOut}` : '';

@@ -19,18 +19,22 @@ export const imageExtensions = [
   '.avif',
 ];
 
-/** An image file by its name. */
-export interface NamedFile {
+/** An image file as it stood when the folder was read. */
+export interface ImageFile extends FileStamp {
   /** Relative to the folder. */
   path: string;
 }
 
-/** An image file as it stood when the folder was read. */
-export interface ImageFile extends NamedFile, FileStamp {}
+/** Images of one folder, one after the other. */
+export interface ImagesOfFolder {
+  /** Relative to the folder that was asked for; its own is ''. */
+  inside: string;
+  names: string[];
+}
 
-export interface ImageTree<Image extends NamedFile = ImageFile> {
-  /** Folder by folder, names in the order of code points. */
-  images: Image[];
+export interface ImageTree<Images = ImageFile> {
+  /** Folder by folder, names in the order of code points; what lies in a folder comes at the place of its name. */
+  images: Images[];
   /** The folders that were read, relative to the folder; its own is ''. */
   folders: string[];
   /** All other files whose names do not begin with a dot, and folders that were not entered. */
@@ -50,24 +54,43 @@ const AT_ONCE = 256;
  * @throws UserError where the folder itself is none or cannot be read
  */
 export async function findImages(folder: string): Promise<ImageTree> {
-  return await walkImages(folder, async (path, inFolder) => {
-    const stats = await stat(path);
-    return { path: inFolder, size: stats.size, modified: stats.mtimeMs };
-  });
-}
-
-/** The same without asking for each file's size and time, which takes longer than to list them. */
-export async function findImageNames(folder: string): Promise<ImageTree<NamedFile>> {
-  return await walkImages(folder, async (_, path) => ({ path }));
-}
-
-/** @param asked of an image file, that the folder lists as such or a link leads to, and its path in the folder */
-async function walkImages<Image extends NamedFile>(
-  folder: string,
-  asked: (path: string, inFolder: string) => Promise<Image>,
-): Promise<ImageTree<Image>> {
   const root = resolve(folder);
-  const tree: ImageTree<Image> = { images: [], folders: [], leftOut: new LeftOut() };
+  return await walkImages<ImageFile, ImageFile>(
+    folder,
+    async (path) => {
+      const stats = await stat(join(root, path));
+      return { kind: 'image', image: { path, size: stats.size, modified: stats.mtimeMs } };
+    },
+    (images, image) => images.push(image),
+  );
+}
+
+/** Their names alone, without asking for each file's size and time, which takes longer than to list them. */
+export async function findImageNames(folder: string): Promise<ImageTree<ImagesOfFolder>> {
+  return await walkImages<ImagesOfFolder, null>(
+    folder,
+    () => aName,
+    (images, _, inside, name) => {
+      const last = images.at(-1);
+      if (last?.inside === inside) last.names.push(name);
+      else images.push({ inside, names: [name] });
+    },
+  );
+}
+
+const aName = { kind: 'image', image: null } as const;
+
+/**
+ * @param asked of an image file, that the folder lists as such or a link leads to, by its path in the folder
+ * @param add puts it to the others
+ */
+async function walkImages<Images, Image>(
+  folder: string,
+  asked: (path: string) => Look<Image>,
+  add: (images: Images[], image: Image, inside: string, name: string) => void,
+): Promise<ImageTree<Images>> {
+  const root = resolve(folder);
+  const tree: ImageTree<Images> = { images: [], folders: [], leftOut: new LeftOut() };
   const entered = [
     await realpath(root).catch((error: NodeJS.ErrnoException) => {
       throw unreadable(folder, error);
@@ -88,12 +111,16 @@ async function walkImages<Image extends NamedFile>(
     const entries = found.entries.filter(({ name }) => !name.startsWith('.'));
     for (let start = 0; start < entries.length; start += AT_ONCE) {
       const some = entries.slice(start, start + AT_ONCE);
-      const looked = await Promise.all(some.map((entry) => look(root, inside, entry, asked)));
+      const looked = some.map((entry) => look(root, inside, entry, asked));
       for (const [i, { name }] of some.entries()) {
-        const path = join(inside, name);
-        const seen = looked[i]!;
-        if (seen.kind === 'image') tree.images.push(seen.image);
-        else if (seen.kind === 'left out') tree.leftOut.addFile(seen.as, path);
+        const one = looked[i]!;
+        const seen = one instanceof Promise ? await one : one;
+        if (seen.kind === 'image') {
+          add(tree.images, seen.image, inside, name);
+          continue;
+        }
+        const path = within(inside, name);
+        if (seen.kind === 'left out') tree.leftOut.addFile(seen.as, path);
         else if (seen.target === null) await walk(path);
         else if (entered.some((other) => isWithin(seen.target!, other)))
           tree.leftOut.addFolder('linked to what is read anyway', path);
@@ -116,33 +143,24 @@ type Seen<Image> =
   /** `target`: where a link leads to. */
   | { kind: 'folder'; target: string | null };
 
-async function look<Image>(
+/** Where the folder's own list says all, no promise: of a million files they take seconds. */
+type Look<Image> = Seen<Image> | Promise<Seen<Image>>;
+
+function look<Image>(
   root: string,
   inside: string,
   { name, kind }: FolderEntry,
-  asked: (path: string, inFolder: string) => Promise<Image>,
-): Promise<Seen<Image>> {
+  asked: (path: string) => Look<Image>,
+): Look<Image> {
   if (kind === 'folder') return { kind: 'folder', target: null };
-  const inFolder = join(inside, name);
-  const path = join(root, inFolder);
-  try {
-    const extension = extname(name).toLowerCase();
-    const isImage = imageExtensions.includes(extension);
-    // Of a file that is no image nothing is asked: a folder may hold many.
-    if (kind === 'file' && !isImage && extension !== '') return { kind: 'left out', as: extension };
-    if (kind === 'file' && isImage) return { kind: 'image', image: await asked(path, inFolder) };
-    const stats = await stat(path);
-    if (stats.isDirectory()) return { kind: 'folder', target: await realpath(path) };
-    if (!stats.isFile()) return { kind: 'left out', as: 'not regular' };
-    if (isImage) return { kind: 'image', image: await asked(path, inFolder) };
-    if (extension !== '') return { kind: 'left out', as: extension };
-    const holdsImage = await beginsAsImage(path);
-    return {
-      kind: 'left out',
-      as: holdsImage ? 'without an extension though an image' : 'without an extension',
-    };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+  const extension = extname(name).toLowerCase();
+  const isImage = imageExtensions.includes(extension);
+  // Of a file that is no image nothing is asked: a folder may hold many.
+  if (kind === 'file' && !isImage && extension !== '') return { kind: 'left out', as: extension };
+  const ask = () => asked(within(inside, name));
+  const seen = kind === 'file' && isImage ? ask() : follow(join(root, inside, name), extension, isImage, ask);
+  if (!(seen instanceof Promise)) return seen;
+  return seen.catch(({ code }: NodeJS.ErrnoException) => {
     const as =
       kind === 'link' && (code === 'ENOENT' || code === 'ELOOP')
         ? 'linked to nothing'
@@ -150,7 +168,26 @@ async function look<Image>(
           ? 'gone meanwhile'
           : 'unreadable';
     return { kind: 'left out', as };
-  }
+  });
+}
+
+/** What a link leads to, or a file is that has no extension. */
+async function follow<Image>(
+  path: string,
+  extension: string,
+  isImage: boolean,
+  asked: () => Look<Image>,
+): Promise<Seen<Image>> {
+  const stats = await stat(path);
+  if (stats.isDirectory()) return { kind: 'folder', target: await realpath(path) };
+  if (!stats.isFile()) return { kind: 'left out', as: 'not regular' };
+  if (isImage) return await asked();
+  if (extension !== '') return { kind: 'left out', as: extension };
+  const holdsImage = await beginsAsImage(path);
+  return {
+    kind: 'left out',
+    as: holdsImage ? 'without an extension though an image' : 'without an extension',
+  };
 }
 
 /** How image files begin: JPEG, PNG, GIF, TIFF (both byte orders), BMP; RIFF is WebP's, `ftyp` AVIF's and HEIC's. */
@@ -166,6 +203,9 @@ async function beginsAsImage(path: string): Promise<boolean> {
     await file.close();
   }
 }
+
+/** A name in a folder, '' being the tree's own. `join` would look at all parts again. */
+const within = (inside: string, name: string) => (inside === '' ? name : `${inside}${sep}${name}`);
 
 const isWithin = (path: string, folder: string) => path === folder || path.startsWith(join(folder, sep));
 

@@ -81,12 +81,13 @@ async function distinctPairs(
   warn: (text: string) => void,
 ): Promise<ListedPair[]> {
   const paths = [...new Set(listed.flatMap(({ first, second }) => [first, second]))];
-  const names = new Map<string, string>();
+  const { files } = await fileIdentities(paths);
+  const names: string[] = [];
   const nameOf = new Map<string, string>();
-  for (const [at, identity] of (await fileIdentities(paths)).entries()) {
-    const [path, id] = [paths[at]!, identity?.id ?? paths[at]!];
-    if (!names.has(id)) names.set(id, path);
-    nameOf.set(path, names.get(id)!);
+  for (const [at, path] of paths.entries()) {
+    const file = files[at]!;
+    if (file >= 0) names[file] ??= path;
+    nameOf.set(path, names[file] ?? path);
   }
   const known = new Map<string, ListedPair>();
   let again = 0;

@@ -47,14 +47,9 @@ export async function withoutRepeatedFiles(
   const { train, validation, test, gallery, testSets = [] } = dataset;
   const splits = [train, validation, test, gallery].filter((split) => split !== undefined);
   const files = await filesOf(splits);
-  const found = classified(
-    dataset,
-    [...files.values()].map(({ places }) => places),
-  );
-  for (const other of testSets.filter((split) => split !== test)) {
-    const shared = [...(await filesOf([train, other])).values()].map(({ places }) => places);
-    found.across.push(...classified(dataset, shared).across);
-  }
+  const found = classified(dataset, files.repeated);
+  for (const other of testSets.filter((split) => split !== test))
+    found.across.push(...classified(dataset, (await filesOf([train, other])).repeated).across);
   const { across, twoLabels, again, own } = found;
   const roleIn = (place: Place) => roleOf(dataset, place);
   const complain = (message: string) => {
@@ -81,26 +76,52 @@ export async function withoutRepeatedFiles(
     );
   }
   if (published) return dataset;
-  await tellCopies(dataset, [...files.values()], source, onWarning);
+  await tellCopies(dataset, files, source, onWarning);
   return dropAgain(dataset, again);
 }
 
-async function filesOf(
-  splits: readonly Split[],
-): Promise<Map<string, { path: string; size: number; places: Place[] }>> {
-  const files = new Map<string, { path: string; size: number; places: Place[] }>();
-  for (const split of splits) {
-    for (const [index, identity] of (await fileIdentities(split.paths)).entries()) {
-      if (identity === null) continue;
-      const known = files.get(identity.id);
-      if (known) known.places.push({ split, index });
-      else {
-        const path = split.paths[index]!;
-        files.set(identity.id, { path, size: identity.size, places: [{ split, index }] });
-      }
+/** The distinct files of splits. */
+interface ListedFiles {
+  /** Each by the name that comes first. */
+  paths: string[];
+  /** In bytes. */
+  sizes: number[];
+  /** All places of a file. */
+  placesOf(file: number): Place[];
+  /** Those of each file that stands at more than one. */
+  repeated: Place[][];
+}
+
+async function filesOf(splits: readonly Split[]): Promise<ListedFiles> {
+  const all = splits.flatMap((split) => split.paths);
+  const { files, sizes } = await fileIdentities(all);
+  const placeOf = (at: number): Place => {
+    let index = at;
+    for (const split of splits) {
+      if (index < split.paths.length) return { split, index };
+      index -= split.paths.length;
     }
+    throw new RangeError(`there is no place ${at}`);
+  };
+  const found = { paths: [] as string[], sizes: [] as number[] };
+  const firsts: number[] = [];
+  // Of most files there is one place: it has no list of its own.
+  const others = new Map<number, number[]>();
+  for (const [at, file] of files.entries()) {
+    if (file < 0) continue;
+    if (file === firsts.length) {
+      firsts.push(at);
+      found.paths.push(all[at]!);
+      found.sizes.push(sizes[at]!);
+      continue;
+    }
+    const known = others.get(file);
+    if (known) known.push(at);
+    else others.set(file, [at]);
   }
-  return files;
+  const placesOf = (file: number) => [firsts[file]!, ...(others.get(file) ?? [])].map(placeOf);
+  const repeated = [...others.keys()].sort((a, b) => a - b).map(placesOf);
+  return { ...found, placesOf, repeated };
 }
 
 /** Queries and gallery are one role: they are tested together. */
@@ -126,11 +147,11 @@ function classified(dataset: Dataset, groups: readonly Place[][]): Repeated {
 
 async function tellCopies(
   dataset: Dataset,
-  files: readonly { path: string; size: number; places: Place[] }[],
+  { paths, sizes, placesOf }: ListedFiles,
   source: string,
   onWarning?: (message: string) => void,
 ): Promise<void> {
-  const copies = await findCopies(files);
+  const copies = await findCopies(paths, sizes);
   if (copies === null) {
     onWarning?.(
       `${source}: exact copies were not looked for: too many images have the size of another (more than ${MOST_COMPARED.files.toLocaleString('en-US')}, or ${MOST_COMPARED.bytes / 2 ** 30} GiB of them)`,
@@ -140,7 +161,7 @@ async function tellCopies(
   const roleIn = (place: Place) => roleOf(dataset, place);
   const { across, twoLabels, again, own } = classified(
     dataset,
-    copies.map((group) => group.flatMap((i) => files[i]!.places)),
+    copies.map((group) => group.flatMap(placesOf)),
   );
   const each = [
     across.length > 0 &&
