@@ -8,6 +8,7 @@ import {
   TrainingOptimizer,
   TrainingStep,
 } from '../../packages/conquer/dist/index.js';
+import { embedWhole } from '../../packages/conquer/dist/optimize/batch-embedder.js';
 import { sharedEmbedder } from '../../packages/conquer/dist/optimize/shared-embedder.js';
 import {
   Generator,
@@ -21,8 +22,9 @@ import { peakMemory, processorSeconds, serve, sideArguments } from './side.mjs';
 
 const { arch, batch, size, learners, bn, device = 'cpu', steps = '1', deterministic } = sideArguments();
 const { precision = 'float32', checkpointing } = sideArguments();
-// Of several processes: RANK/SIZE@HOST:PORT; its own threads; classes of so many images.
-const { place, threads = '2', perClass = '4' } = sideArguments();
+// Of several processes: RANK/SIZE@HOST:PORT; whether gradients go around while others are computed; its own threads; classes of so
+// many images.
+const { place, overlap = 'yes', threads = '2', perClass = '4' } = sideArguments();
 const numLearners = Number(learners);
 const IMAGES_PER_CLASS = Number(perClass);
 
@@ -48,8 +50,16 @@ const group =
     ? ProcessGroup.alone()
     : ProcessGroup.join({ host, port: Number(port), rank: Number(rank), size: Number(ranks), silence: 300 });
 const dropoutGenerator = new Generator(2);
+/** Says of no pass that gradients are whole after it, so that they go around when all is over. */
+const afterwards = {
+  embed: (images) => {
+    const { rows, backward } = embedWhole(model, images);
+    return { rows, backward: (total) => backward(total) };
+  },
+};
 const whole = checkpointing === 'yes' ? new ActivationCheckpoints(model, dropoutGenerator) : null;
-const embedder = sharedEmbedder(group, { model, loss, dropoutGenerator, largeBatches: { embedder: whole } });
+const inner = overlap === 'no' ? afterwards : whole;
+const embedder = sharedEmbedder(group, { model, loss, dropoutGenerator, largeBatches: { embedder: inner } });
 const step = new TrainingStep({ model, loss, miner, optimizer, maskLambda: 0.01, embedder, group });
 const { from, count } = group.share(Number(batch));
 const images = randn([Number(batch), 3, Number(size), Number(size)], { generator })
