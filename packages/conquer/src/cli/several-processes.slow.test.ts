@@ -114,7 +114,7 @@ describe('an index', () => {
     const warnings = ({ stderr }: { stderr: string }) =>
       stderr.split(/[\r\n]+/).filter((line) => line.includes('warning'));
     expect(warnings(two)).toEqual(warnings(one));
-    for (const name of broken) expect(two.stderr.split(name)).toHaveLength(2);
+    for (const name of broken) expect(two.stderr.split(name)).toHaveLength(one.stderr.split(name).length);
     // Nothing is left to embed.
     const again = await index('two.index', '--nproc', '2', '--json');
     expect(JSON.parse(again.stdout)).toMatchObject({ images: 126, embedded: 0, leftOut: 2 });
