@@ -76,16 +76,8 @@ const OPERATORS = [
 
 /** Calls everything with anything. */
 function attack(path, calls, seed) {
-  const native = { ...createRequire(import.meta.url)(path) };
+  const native = createRequire(import.meta.url)(path);
   const int = numbers(seed);
-  // Processes that never come are not waited for, nor looked for elsewhere.
-  const join = native.joinProcessGroup;
-  native.joinProcessGroup = (host, port, rank, size, timeout, silence) => {
-    const near = typeof host === 'string' ? '127.0.0.1' : host;
-    return join(near, port, rank, size, typeof timeout === 'number' ? Math.min(timeout, 0.01) : timeout, silence);
-  };
-  /** Of one process each. */
-  const groups = [];
   const pick = (items) => items[int(items.length)];
   const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3], [0, 3], [2, 0, 4], [3, 12, 12]];
   const alive = [];
@@ -200,7 +192,6 @@ function attack(path, calls, seed) {
     const data = Kind.from({ length: size }, () => (Kind === BigInt64Array ? BigInt(number()) : number()));
     return own(native.fromBuffer(data, shape, dtype));
   };
-  const group = () => (groups.length > 0 ? pick(groups) : 0);
   const made = [];
   const own = (handle) => {
     made.push(handle);
@@ -376,34 +367,6 @@ function attack(path, calls, seed) {
     },
     copyFromBuffer() {
       return [floats(8), new Float32Array(1 + int(8)), 4 * int(9)];
-    },
-    joinProcessGroup() {
-      groups.push(native.joinProcessGroup('127.0.0.1', 0, 0, 1, 1, 1));
-      return ['127.0.0.1', int(65536), 0, 1, 1, 1];
-    },
-    leaveProcessGroup() {
-      return [groups.length > 5 ? groups.shift() : group(), pick(['', 'no memory', 'x'.repeat(5000)])];
-    },
-    allReduce() {
-      return [group(), pick([floats(int(3), 4), integers(BigInt64Array, 'int64', 0, 9, int(5))])];
-    },
-    allGather() {
-      return [group(), floats(int(3), 4)];
-    },
-    broadcast() {
-      return [group(), floats(int(3), 4)];
-    },
-    barrier() {
-      return [group()];
-    },
-    beginGradientSums() {
-      const parameters = [floats(2, 3), floats(int(4)), floats()];
-      for (const handle of parameters) if (int(9) > 0) native.setRequiresGrad(handle, true);
-      if (int(2) === 0) native.setGradient(parameters[0], floats(2, 3));
-      return [group(), parameters];
-    },
-    endGradientSums() {
-      return [group(), int(3) > 0];
     },
   };
   const detach = (array) => structuredClone(array.buffer, { transfer: [array.buffer] });
