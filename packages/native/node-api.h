@@ -120,6 +120,12 @@ inline int64_t to_int64(napi_env env, napi_value value, const char* what) {
   return static_cast<int64_t>(number);
 }
 
+inline bool is_null(napi_env env, napi_value value) {
+  napi_valuetype type;
+  check(napi_typeof(env, value, &type), "cannot read an argument");
+  return type == napi_null;
+}
+
 // A whole number from `least` to `most`.
 inline int64_t to_integer(napi_env env, napi_value value, int64_t least, int64_t most, const char* what) {
   const int64_t number = to_int64(env, value, what);

@@ -81,7 +81,8 @@ export function compileFlags(name, includeDirs, own) {
 }
 
 export const linkFlags = (libDir, libraries) => [
-  ...(MACOS ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared']),
+  // A worker's addon is closed with it where no other has it, under threads that it keeps: on Linux it stays.
+  ...(MACOS ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-z,nodelete']),
   `-L${libDir}`,
   ...libraries,
 ];

@@ -3,8 +3,15 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/Functions.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
 #include <torch/version.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace conquer {
 namespace {
@@ -16,6 +23,55 @@ napi_value backward(napi_env env, napi_callback_info info) {
     FlushDenormals flush(Environment::of(env));
     torch::autograd::backward(to_tensor_list(env, arguments[0], "outputs"), to_tensor_list(env, arguments[1], "gradients"),
                               to_bool(env, arguments[2], "retainGraph"));
+    return undefined(env);
+  });
+}
+
+// Empties a tensor, for whoever has it.
+void empty_in_place(const at::Tensor& tensor) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor tiny = tensor.is_mkldnn() ? at::ones({1}).to_mkldnn() : at::empty({0}, tensor.options());
+  if (at::_has_compatible_shallow_copy_type(tensor, tiny)) tensor.unsafeGetTensorImpl()->shallow_copy_from(tiny.getIntrusivePtr());
+}
+
+// Behind the first function of a backward pass: what this was given, and what is differentiated, it alone needs, unless it hands them on.
+class EmptyAfterFirst : public torch::autograd::FunctionPostHook {
+ public:
+  explicit EmptyAfterFirst(std::vector<const at::Tensor*> tensors) : tensors_(std::move(tensors)) {}
+  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs, const torch::autograd::variable_list&) override {
+    for (const at::Tensor* tensor : tensors_) {
+      bool is_handed_on = false;
+      for (const at::Tensor& output : outputs) is_handed_on = is_handed_on || output.is_same(*tensor);
+      if (!is_handed_on) empty_in_place(*tensor);
+    }
+    tensors_.clear();
+    return outputs;
+  }
+
+ private:
+  std::vector<const at::Tensor*> tensors_;
+};
+
+// backwardAndEmpty(output, gradient): once, and as soon as nothing needs them any more both are emptied, of which no caller could free the
+// memory before the end.
+napi_value backward_and_empty(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<2> arguments(env, info);
+    FlushDenormals flush(Environment::of(env));
+    const at::Tensor output = to_tensor(env, arguments[0]), gradient = to_tensor(env, arguments[1]);
+    const auto function = output.grad_fn();  // of another kind of pointer in each version
+    if (function == nullptr) {
+      torch::autograd::backward({output}, {gradient});
+      return undefined(env);
+    }
+    const auto hook = function->add_post_hook(std::make_unique<EmptyAfterFirst>(std::vector<const at::Tensor*>{&output, &gradient}));
+    try {
+      torch::autograd::backward({output}, {gradient});
+    } catch (...) {
+      function->del_post_hook(hook);
+      throw;
+    }
+    function->del_post_hook(hook);
     return undefined(env);
   });
 }
@@ -45,9 +101,7 @@ napi_value set_gradient(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments<2> arguments(env, info);
     at::Tensor& tensor = to_tensor(env, arguments[0]);
-    napi_valuetype type;
-    check(napi_typeof(env, arguments[1], &type), "cannot read the gradient");
-    if (type == napi_null) {
+    if (is_null(env, arguments[1])) {
       tensor.mutable_grad() = at::Tensor();
       return undefined(env);
     }
@@ -115,6 +169,7 @@ napi_value set_autocast(napi_env env, napi_callback_info info) {
 
 void register_autograd(napi_env env, napi_value exports) {
   define(env, exports, "backward", backward);
+  define(env, exports, "backwardAndEmpty", backward_and_empty);
   define(env, exports, "grad", grad);
   define(env, exports, "gradient", gradient);
   define(env, exports, "setGradient", set_gradient);

@@ -3,6 +3,7 @@
 // oneDNN's own make a NaN a zero, or the smallest number: a network with a spoilt weight, or whose activations have
 // overflowed, would give embeddings that look sound. So libtorch's kernels for such tensors are replaced here, below
 // autograd: what calls them, and their gradients, stay as they are.
+#include "clamp-kernel.h"
 #include "environment.h"
 
 #include <ATen/Functions.h>
@@ -67,14 +68,36 @@ at::Tensor flat(const at::Tensor& blocked) {
   return at::from_blob(memory.data, {memory.bytes / static_cast<int64_t>(blocked.element_size())}, options);
 }
 
+// Maps that one processor has changed by the time that another has woken: of a single image most of them.
+constexpr int64_t kAlone = 1 << 18;
+
+bool clamp_alone(const at::Tensor& numbers, double min, double max) {
+  if (numbers.numel() > kAlone || numbers.scalar_type() != at::kFloat) return false;
+  clamp(numbers.data_ptr<float>(), numbers.numel(), static_cast<float>(min), static_cast<float>(max));
+  return true;
+}
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 at::Tensor& relu_in_place(at::Tensor& blocked) {
-  flat(blocked).relu_();
+  at::Tensor numbers = flat(blocked);
+  if (!clamp_alone(numbers, 0, kInfinity)) numbers.relu_();
   return blocked;
 }
 
 at::Tensor relu(const at::Tensor& blocked) {
   at::Tensor result = blocked.clone();
   return relu_in_place(result);
+}
+
+// Between the channels lie zeros, which have to stay: a convolution reads them.
+at::Tensor& clamp_in_place(at::Tensor& blocked, const c10::optional<at::Scalar>& min, const c10::optional<at::Scalar>& max) {
+  if ((min && min->toDouble() > 0) || (max && max->toDouble() < 0)) {
+    throw std::runtime_error("in the blocked layout numbers can be clamped to a range that has 0 in it");
+  }
+  at::Tensor numbers = flat(blocked);
+  if (!clamp_alone(numbers, min ? min->toDouble() : -kInfinity, max ? max->toDouble() : kInfinity)) numbers.clamp_(min, max);
+  return blocked;
 }
 
 at::Tensor max_pool2d(const at::Tensor& blocked, at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -86,7 +109,7 @@ at::Tensor max_pool2d(const at::Tensor& blocked, at::IntArrayRef kernel_size, at
   if (std::isfinite(flat(blocked).sum().item<double>())) return pool(blocked);
   // oneDNN never finds NaN, and begins at the smallest number: so others stand for what is not finite meanwhile. The
   // result has to be oneDNN's own, as it holds what the gradient needs.
-  constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const double largest = blocked.scalar_type() == at::kFloat ? std::numeric_limits<float>::max()
                                                              : static_cast<double>(std::numeric_limits<c10::BFloat16>::max());
   at::Tensor input = blocked.clone();
@@ -126,6 +149,7 @@ bool replace_kernels() {
   static torch::Library library(torch::Library::IMPL, "aten", c10::DispatchKey::MkldnnCPU, __FILE__, __LINE__);
   library.impl("relu", relu);
   library.impl("relu_", relu_in_place);
+  library.impl("clamp_", clamp_in_place);
   library.impl("mkldnn_max_pool2d", max_pool2d);
   return true;
 }

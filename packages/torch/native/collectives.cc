@@ -108,10 +108,22 @@ ProcessGroup& group_of(napi_env env, napi_value value, bool while_summing) {
 
 namespace {
 
-// joinProcessGroup(host, port, rank, size, timeout, silence) → the group. Waits for all ranks; times in seconds.
+// Handles of one call among many in an entry.
+struct HandleScope {
+  explicit HandleScope(napi_env of) : env(of) { check(napi_open_handle_scope(env, &scope), "cannot open a scope of handles"); }
+  ~HandleScope() {
+    if (napi_close_handle_scope(env, scope) != napi_ok) return;  // it fails only where none is open
+  }
+  HandleScope(const HandleScope&) = delete;
+  const napi_env env;
+  napi_handle_scope scope = nullptr;
+};
+
+// joinProcessGroup(host, port, rank, size, timeout, silence, onWaiting) → the group. Waits for all ranks; times in seconds. onWaiting is
+// told of whom it waits for, some times a second; where it gives true, the waiting ends with an error.
 napi_value join(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    Arguments<6> arguments(env, info);
+    Arguments<7> arguments(env, info);
     GroupPlace place;
     place.host = to_string(env, arguments[0], "host");
     place.port = static_cast<int>(to_integer(env, arguments[1], 0, 65535, "port"));
@@ -123,7 +135,16 @@ napi_value join(napi_env env, napi_callback_info info) {
       throw std::invalid_argument("expected times above 0 and below 1e8 seconds");
     }
     auto& groups = Environment::of(env).groups;
-    groups.push_back(std::make_shared<ProcessGroup>(std::move(place)));
+    const auto waiting = [&](const std::string& whom) {
+      const HandleScope scope(env);
+      const napi_value given = from_string(env, whom);
+      napi_value answer;
+      bool ends = false;
+      check(napi_call_function(env, undefined(env), arguments[6], 1, &given, &answer), "onWaiting failed");
+      check(napi_get_value_bool(env, answer, &ends), "onWaiting gave no boolean");
+      if (ends) throw std::runtime_error("the waiting was given up");
+    };
+    groups.push_back(std::make_shared<ProcessGroup>(std::move(place), waiting));
     return from_double(env, static_cast<double>(groups.size() - 1));
   });
 }
@@ -150,6 +171,7 @@ napi_value all_reduce(napi_env env, napi_callback_info info) {
     FlushDenormals flush(Environment::of(env));
     agree(group, "allReduce", &tensor);
     sum_over_ranks(group, tensor);
+    tensor.unsafeGetTensorImpl()->bump_version();
     return undefined(env);
   });
 }
@@ -204,6 +226,7 @@ napi_value broadcast(napi_env env, napi_callback_info info) {
       from += sends ? out : std::min(kPiece, all - from);
       have += in;
     }
+    tensor.unsafeGetTensorImpl()->bump_version();
     return undefined(env);
   });
 }

@@ -4,16 +4,10 @@
 // faster; and -fno-associative-math, as max(1 - d²/4, 1e-12) would else become 1 - min(d²/4, 1 - 1e-12). Nothing
 // here may be NaN or infinite. No header of libtorch is included, whose inline functions must not be compiled that way.
 #include "distance-weights-kernel.h"
+#include "for-each-processor.h"
 
 #include <cmath>
 #include <vector>
-
-// For newer processors too, chosen when loaded.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 
 namespace conquer {
 namespace {

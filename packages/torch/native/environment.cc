@@ -122,6 +122,7 @@ NAPI_MODULE_INIT() {
     conquer::register_packed_distances(env, exports);
     conquer::register_centroid_bounds(env, exports);
     conquer::register_few_centroids(env, exports);
+    conquer::register_row_graph(env, exports);
     conquer::register_row_map(env, exports);
     conquer::register_distance_weights(env, exports);
     conquer::register_adam(env, exports);
@@ -131,6 +132,8 @@ NAPI_MODULE_INIT() {
     conquer::register_softmax_mean(env, exports);
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
+    conquer::register_convolution(env, exports);
+    conquer::register_gelu(env, exports);
     conquer::register_collectives(env, exports);
     conquer::register_gradient_sums(env, exports);
     conquer::register_batched_products();

@@ -157,6 +157,7 @@ void register_neighbours(napi_env env, napi_value exports);
 void register_packed_distances(napi_env env, napi_value exports);
 void register_centroid_bounds(napi_env env, napi_value exports);
 void register_few_centroids(napi_env env, napi_value exports);
+void register_row_graph(napi_env env, napi_value exports);
 void register_row_map(napi_env env, napi_value exports);
 void register_distance_weights(napi_env env, napi_value exports);
 void register_adam(napi_env env, napi_value exports);
@@ -166,6 +167,8 @@ void register_self_products(napi_env env, napi_value exports);
 void register_softmax_mean(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
 void register_blocked_layout(napi_env env, napi_value exports);
+void register_convolution(napi_env env, napi_value exports);
+void register_gelu(napi_env env, napi_value exports);
 void register_collectives(napi_env env, napi_value exports);
 void register_gradient_sums(napi_env env, napi_value exports);
 void register_batched_products();  // which are libtorch's own operators

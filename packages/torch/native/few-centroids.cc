@@ -115,12 +115,6 @@ void assign(const Rows& rows, int64_t begin, int64_t end, const Centroids& to, c
   }
 }
 
-bool is_null(napi_env env, napi_value value) {
-  napi_valuetype type;
-  check(napi_typeof(env, value, &type), "cannot read an argument");
-  return type == napi_null;
-}
-
 void require_places(const int64_t* places, int64_t count, int64_t centroids, const char* what) {
   if (!std::all_of(places, places + count, [&](int64_t j) { return j >= 0 && j < centroids; })) {
     throw std::runtime_error(std::string(what) + " must be 0 to the number of centroids less 1");

@@ -20,6 +20,14 @@ std::vector<int64_t> part_strides(const at::Tensor& parameter) {
   return at::detail::defaultStrides(parameter.sizes());
 }
 
+// What is summed gets as much memory as a parameter has numbers: an expanded one has any number of them, and one on 'meta' none.
+void require_memory(const at::Tensor& parameter) {
+  const size_t there = parameter.is_meta() ? 0 : parameter.storage().nbytes() / parameter.element_size();
+  if (static_cast<size_t>(parameter.numel()) <= there) return;
+  throw std::runtime_error("expected parameters whose numbers each have memory of their own, got one of " + std::to_string(parameter.numel()) +
+                           " numbers in memory of " + std::to_string(there));
+}
+
 class AfterAccumulation : public torch::autograd::FunctionPostHook {
  public:
   AfterAccumulation(GradientSums& sums, size_t at) : sums_(sums), at_(at) {}
@@ -43,6 +51,7 @@ GradientSums::GradientSums(ProcessGroup& group, std::vector<at::Tensor> paramete
     if ((type != at::kFloat && type != at::kDouble) || parameter.layout() != at::kStrided || !parameter.is_leaf() || !parameter.requires_grad()) {
       throw std::runtime_error(std::string("expected parameters that learn, of float32 or float64, got ") + dtype_name(type));
     }
+    require_memory(parameter);
     slots_.push_back({std::move(parameter), nullptr, 0, 0, 0});
   }
   lay_out();

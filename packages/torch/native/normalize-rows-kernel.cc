@@ -3,15 +3,9 @@
 // Sums in any order, so that they are computed in vectors; NaN and infinity are what they are. No header of libtorch is
 // included, whose inline functions must not be compiled that way.
 #include "normalize-rows-kernel.h"
+#include "for-each-processor.h"
 
 #include <cmath>
-
-// For newer processors too, chosen when loaded.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 
 namespace conquer {
 namespace {

@@ -18,6 +18,7 @@ constexpr uint64_t kMagic = 0x31'72'65'75'71'6e'6f'63;  // "conquer1"
 constexpr double kBeat = 2;                            // seconds between signs of life
 constexpr double kNaming = 3;                          // seconds in which rank 0 says who is gone
 constexpr size_t kWords = 400;                         // of a reason
+constexpr size_t kRanks = 40;                          // of a list of ranks, in characters
 
 struct Hello {
   uint64_t magic;
@@ -45,11 +46,11 @@ std::string name_of(int rank, int size) { return "rank " + std::to_string(rank) 
 
 }  // namespace
 
-ProcessGroup::ProcessGroup(GroupPlace given) : place(std::move(given)) {
+ProcessGroup::ProcessGroup(GroupPlace given, const Waiting& waiting) : place(std::move(given)) {
   if (place.size == 1) return;
   try {
-    if (place.rank == 0) meet_others();
-    else meet_at_first();
+    if (place.rank == 0) meet_others(waiting);
+    else meet_at_first(waiting);
   } catch (const std::exception& error) {
     throw std::runtime_error(name_of(place.rank, place.size) + " did not meet the others at " + place.host + ":" +
                              std::to_string(place.port) + ": " + error.what());
@@ -62,7 +63,7 @@ ProcessGroup::~ProcessGroup() {
   if (watcher_.joinable()) watcher_.join();
 }
 
-void ProcessGroup::meet_others() {
+void ProcessGroup::meet_others(const Waiting& waiting) {
   const auto deadline = seconds_from_now(place.timeout);
   const Socket meeting = listen_on(place.port, place.host);
   const Socket listener = listen_on(0, place.host);
@@ -74,7 +75,18 @@ void ProcessGroup::meet_others() {
   std::vector<Met> met(static_cast<size_t>(place.size));
   met[0].port = port_of(listener);
   for (int missing = place.size - 1; missing > 0;) {
-    Socket socket = accept_from(meeting, deadline);
+    Socket socket = accept_from(meeting, deadline, [&] {
+      std::string ranks;
+      for (int rank = 1; rank < place.size; ++rank) {
+        if (met[static_cast<size_t>(rank)].socket.is_open()) continue;
+        if (ranks.size() > kRanks) {
+          ranks += ", …";
+          break;
+        }
+        ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
+      }
+      waiting((missing == 1 ? "rank " : "ranks ") + ranks + " of " + std::to_string(place.size));
+    });
     if (!socket.is_open()) throw std::runtime_error(std::to_string(place.size - missing) + " of " + std::to_string(place.size) + " processes came in time");
     Hello hello{};
     try {
@@ -106,31 +118,32 @@ void ProcessGroup::meet_others() {
   for (int rank = 1; rank < place.size; ++rank) {
     lines_.push_back({rank, std::move(met[static_cast<size_t>(rank)].socket), "", Clock::now()});
   }
-  join_ring(listener, next_host, next_port, token, deadline);
+  join_ring(listener, next_host, next_port, token, deadline, waiting);
 }
 
-void ProcessGroup::meet_at_first() {
+void ProcessGroup::meet_at_first(const Waiting& waiting) {
   const auto deadline = seconds_from_now(place.timeout);
   const Socket listener = listen_on(0, place.host);
-  Socket socket = connect_to(place.host, place.port, deadline);
+  Socket socket = connect_to(place.host, place.port, deadline, [&] { waiting(name_of(0, place.size)); });
   const Hello hello{kMagic, place.rank, place.size, port_of(listener), 0};
   socket.send_all(&hello, sizeof hello, deadline);
+  wait_to_receive(socket, deadline, [&] { waiting("others that rank 0 waits for"); });
   Welcome welcome{};
   socket.receive_all(&welcome, sizeof welcome, deadline);
   welcome.next_host[sizeof welcome.next_host - 1] = '\0';
   lines_.push_back({0, std::move(socket), "", Clock::now()});
   // Whom rank 0 knows as itself, others know as they know rank 0.
   const std::string next_host = welcome.next_is_near != 0 ? place.host : welcome.next_host;
-  join_ring(listener, next_host, welcome.next_port, welcome.token, deadline);
+  join_ring(listener, next_host, welcome.next_port, welcome.token, deadline, waiting);
 }
 
 void ProcessGroup::join_ring(const Socket& listener, const std::string& next_host, int next_port, uint64_t token,
-                             Clock::time_point deadline) {
-  to_next_ = connect_to(next_host, next_port, deadline);
+                             Clock::time_point deadline, const Waiting& waiting) {
+  to_next_ = connect_to(next_host, next_port, deadline, [&] { waiting(name_of(next(), place.size)); });
   const RingHello own{kMagic, token, place.rank, 0};
   to_next_.send_all(&own, sizeof own, deadline);
   while (!from_previous_.is_open()) {
-    Socket socket = accept_from(listener, deadline);
+    Socket socket = accept_from(listener, deadline, [&] { waiting(name_of(previous(), place.size)); });
     if (!socket.is_open()) throw std::runtime_error(name_of(previous(), place.size) + " did not come in time");
     RingHello hello{};
     try {

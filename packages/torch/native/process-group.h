@@ -28,8 +28,11 @@ struct GroupPlace {
 
 class ProcessGroup {
  public:
+  // Told some times a second, while others are waited for, of whom. It ends the waiting by an exception.
+  using Waiting = std::function<void(const std::string& whom)>;
+
   // Waits for all the others.
-  explicit ProcessGroup(GroupPlace place);
+  ProcessGroup(GroupPlace place, const Waiting& waiting);
   // The others take a process for lost that has not left.
   ~ProcessGroup();
   ProcessGroup(const ProcessGroup&) = delete;
@@ -63,9 +66,10 @@ class ProcessGroup {
     bool has_left = false;
   };
 
-  void meet_others();
-  void meet_at_first();
-  void join_ring(const Socket& listener, const std::string& next_host, int next_port, uint64_t token, Clock::time_point deadline);
+  void meet_others(const Waiting& waiting);
+  void meet_at_first(const Waiting& waiting);
+  void join_ring(const Socket& listener, const std::string& next_host, int next_port, uint64_t token, Clock::time_point deadline,
+                 const Waiting& waiting);
   void watch();
   void hear(Line& line);
   void say(Line& line, char kind, int rank, const std::string& words = "");

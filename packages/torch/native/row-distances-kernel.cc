@@ -3,18 +3,15 @@
 // Sums in any order, so that they are computed in vectors; NaN and infinity are what they are. No header of libtorch is
 // included, whose inline functions must not be compiled that way.
 #include "row-distances-kernel.h"
+#include "for-each-processor.h"
 
 #include <cmath>
 
-// For newer processors too, chosen when loaded.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
-
 namespace conquer {
 namespace {
+
+// Numbers of float32 in a line of the cache.
+constexpr int64_t kLine = 16;
 
 template <typename T>
 inline __attribute__((always_inline)) void forward(const RowPairs<T>& pairs, int64_t begin, int64_t end, T least_square, T* __restrict distances) {
@@ -64,6 +61,25 @@ void row_distances(const RowPairs<float>& pairs, int64_t begin, int64_t end, dou
 FOR_EACH_PROCESSOR
 void row_distances(const RowPairs<double>& pairs, int64_t begin, int64_t end, double least_square, double* distances) {
   forward<double>(pairs, begin, end, least_square, distances);
+}
+
+FOR_EACH_PROCESSOR
+void exact_row_distances(const RowPairs<float>& pairs, int64_t count, float* distances) {
+  const int64_t columns = pairs.columns;
+  for (int64_t pair = 0; pair < count; ++pair) {
+    const float* const x = pairs.x + pairs.from[pair] * columns;
+    const float* const y = pairs.y + pairs.to[pair] * columns;
+    if (pair + 1 < count) {
+      const float* const next = pairs.y + pairs.to[pair + 1] * columns;
+      for (int64_t i = 0; i < columns; i += kLine) __builtin_prefetch(next + i);
+    }
+    double square = 0;
+    for (int64_t i = 0; i < columns; ++i) {
+      const double difference = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      square += difference * difference;
+    }
+    distances[pair] = static_cast<float>(std::sqrt(square));
+  }
 }
 
 FOR_EACH_PROCESSOR

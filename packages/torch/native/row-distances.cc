@@ -94,8 +94,31 @@ napi_value row_distances_of(napi_env env, napi_callback_info info) {
   });
 }
 
+// exactRowDistances(x (A, D), y (N, D), from Int32Array (P,), to Int32Array (P,)) → (P,), float32 on the CPU, contiguous; no gradient.
+napi_value exact_row_distances_of(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<4> arguments(env, info);
+    const at::Tensor& x = to_tensor(env, arguments[0]);
+    const at::Tensor& y = to_tensor(env, arguments[1]);
+    require_rows(x, "x");
+    require_rows(y, "y");
+    if (x.dim() != 2 || y.dim() != 2 || x.size(1) != y.size(1) || x.scalar_type() != at::kFloat || y.scalar_type() != at::kFloat) {
+      throw std::runtime_error("x and y must be (A, D) and (N, D) of float32");
+    }
+    const std::vector<int32_t> from = rows_of(env, arguments[2], "from", x.size(0)), to = rows_of(env, arguments[3], "to", y.size(0));
+    if (from.size() != to.size()) throw std::runtime_error("from and to must be of one length");
+    const int64_t count = static_cast<int64_t>(from.size());
+    const at::Tensor distances = at::empty({count}, at::kFloat);
+    exact_row_distances({x.data_ptr<float>(), y.data_ptr<float>(), from.data(), to.data(), x.size(1), 0}, count, distances.data_ptr<float>());
+    return from_tensor(env, distances);
+  });
+}
+
 }  // namespace
 
-void register_row_distances(napi_env env, napi_value exports) { define(env, exports, "rowDistances", row_distances_of); }
+void register_row_distances(napi_env env, napi_value exports) {
+  define(env, exports, "rowDistances", row_distances_of);
+  define(env, exports, "exactRowDistances", exact_row_distances_of);
+}
 
 }  // namespace conquer

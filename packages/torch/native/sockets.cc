@@ -22,6 +22,8 @@
 namespace conquer {
 namespace {
 
+constexpr double kTurn = 0.25;  // seconds
+
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<long long>(left, 0, 1 << 30));
@@ -36,6 +38,15 @@ bool wait_for(int descriptor, short events, Clock::time_point deadline) {
     if (ready == 0) return false;
     if (errno != EINTR) throw std::runtime_error(std::string("poll: ") + std::strerror(errno));
   }
+}
+
+// The same with turns meanwhile.
+bool wait_for(int descriptor, short events, Clock::time_point deadline, const Turn& turn) {
+  while (!wait_for(descriptor, events, std::min(deadline, seconds_from_now(kTurn)))) {
+    if (Clock::now() >= deadline) return false;
+    turn();
+  }
+  return true;
 }
 
 void set_option(int descriptor, int level, int name) {
@@ -58,13 +69,13 @@ Addresses resolve(const char* host, int port, int family, int flags) {
 }
 
 // One attempt. @returns what went wrong, or nothing
-std::string connect_once(Socket& socket, const addrinfo& to, Clock::time_point deadline) {
+std::string connect_once(Socket& socket, const addrinfo& to, Clock::time_point deadline, const Turn& turn) {
   socket = Socket(::socket(to.ai_family, to.ai_socktype, to.ai_protocol));
   if (!socket.is_open()) return std::strerror(errno);
   if (connect(socket.descriptor(), to.ai_addr, to.ai_addrlen) == 0) return "";
   if (errno != EINPROGRESS) return std::strerror(errno);
   // A machine that does not answer at all is asked again, too: it may still be starting.
-  if (!wait_for(socket.descriptor(), POLLOUT, std::min(deadline, seconds_from_now(5)))) return "no answer";
+  if (!wait_for(socket.descriptor(), POLLOUT, std::min(deadline, seconds_from_now(5)), turn)) return "no answer";
   int error = 0;
   socklen_t length = sizeof error;
   getsockopt(socket.descriptor(), SOL_SOCKET, SO_ERROR, &error, &length);
@@ -163,30 +174,39 @@ int port_of(const Socket& listener) {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-Socket accept_from(const Socket& listener, Clock::time_point deadline) {
-  while (wait_for(listener.descriptor(), POLLIN, deadline)) {
+Socket accept_from(const Socket& listener, Clock::time_point deadline, const Turn& turn) {
+  while (wait_for(listener.descriptor(), POLLIN, deadline, turn)) {
     Socket socket(accept(listener.descriptor(), nullptr, nullptr));
     if (socket.is_open()) return socket;
   }
   return Socket();
 }
 
-Socket connect_to(const std::string& host, int port, Clock::time_point deadline) {
+Socket connect_to(const std::string& host, int port, Clock::time_point deadline, const Turn& turn) {
   std::string reason = "no time";
+  auto next_turn = seconds_from_now(kTurn);
   while (Clock::now() < deadline) {
+    Addresses addresses(nullptr, &freeaddrinfo);
     try {
-      const Addresses addresses = resolve(host.c_str(), port, AF_UNSPEC, 0);
-      for (const addrinfo* to = addresses.get(); to != nullptr; to = to->ai_next) {
-        Socket socket;
-        reason = connect_once(socket, *to, deadline);
-        if (reason.empty()) return socket;
-      }
+      addresses = resolve(host.c_str(), port, AF_UNSPEC, 0);
     } catch (const std::exception& error) {
       reason = error.what();  // names of machines that are being started are not known at once
     }
+    for (const addrinfo* to = addresses.get(); to != nullptr; to = to->ai_next) {
+      Socket socket;
+      reason = connect_once(socket, *to, deadline, turn);
+      if (reason.empty()) return socket;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    if (Clock::now() < next_turn) continue;
+    turn();
+    next_turn = seconds_from_now(kTurn);
   }
   throw std::runtime_error("nobody answers at " + host + ":" + std::to_string(port) + ": " + reason);
+}
+
+void wait_to_receive(const Socket& socket, Clock::time_point deadline, const Turn& turn) {
+  static_cast<void>(wait_for(socket.descriptor(), POLLIN, deadline, turn));
 }
 
 bool is_loopback(const std::string& address) {

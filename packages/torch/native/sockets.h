@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 
 namespace conquer {
@@ -12,6 +13,9 @@ using Clock = std::chrono::steady_clock;
 inline Clock::time_point seconds_from_now(double seconds) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
+
+// Called some times a second by what waits long for others. It ends the waiting by an exception.
+using Turn = std::function<void()>;
 
 // An open socket; nothing is written into it later than at once (TCP_NODELAY). Every failure is a std::runtime_error.
 class Socket {
@@ -46,10 +50,13 @@ Socket listen_on(int port, const std::string& host);
 int port_of(const Socket& listener);
 
 // The next who connects. Closed: nobody did until `deadline`.
-Socket accept_from(const Socket& listener, Clock::time_point deadline);
+Socket accept_from(const Socket& listener, Clock::time_point deadline, const Turn& turn);
 
 // Tries until somebody listens there. @throws where nobody does until `deadline`, with the last reason
-Socket connect_to(const std::string& host, int port, Clock::time_point deadline);
+Socket connect_to(const std::string& host, int port, Clock::time_point deadline, const Turn& turn);
+
+// Returns once there is something to be received, the other side is gone, or it is `deadline`.
+void wait_to_receive(const Socket& socket, Clock::time_point deadline, const Turn& turn);
 
 bool is_loopback(const std::string& address);
 

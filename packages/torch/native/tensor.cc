@@ -5,10 +5,23 @@
 #include <ATen/MemoryOverlap.h>
 
 #include <cstring>
+#include <iomanip>
+#include <sstream>
 
 namespace conquer {
 
 namespace {
+
+// What a tensor would need, before it is asked for: any number of bytes, so that it is a double, which is exact as far as memory goes.
+double bytes_of(const std::vector<int64_t>& shape, size_t element_size) {
+  double bytes = static_cast<double>(element_size);
+  for (const int64_t size : shape) {
+    if (size == 0) return 0;
+    if (size < 0) throw std::runtime_error("a shape has sizes of 0 or more, got " + std::to_string(size));
+    bytes *= static_cast<double>(size);
+  }
+  return bytes;
+}
 
 // fromBuffer(typedArray, shape, dtype) → a new CPU tensor that holds a copy.
 napi_value from_buffer(napi_env env, napi_callback_info info) {
@@ -16,12 +29,14 @@ napi_value from_buffer(napi_env env, napi_callback_info info) {
     Arguments<3> arguments(env, info);
     const auto shape = to_int64_list(env, arguments[1], "shape");
     const auto dtype = to_scalar_type(env, arguments[2]);
-    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
     const HostView view(env, arguments[0], "the buffer");  // last: reading the shape may run getters
-    if (tensor.nbytes() != view.bytes) {
-      throw std::runtime_error("the buffer has " + std::to_string(view.bytes) + " bytes, the shape and dtype need " +
-                               std::to_string(tensor.nbytes()));
+    const double needed = bytes_of(shape, c10::elementSize(dtype));
+    if (needed != static_cast<double>(view.bytes)) {
+      std::ostringstream bytes;
+      bytes << std::fixed << std::setprecision(0) << needed;
+      throw std::runtime_error("the buffer has " + std::to_string(view.bytes) + " bytes, the shape and dtype need " + bytes.str());
     }
+    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
     if (view.bytes > 0) std::memcpy(tensor.data_ptr(), view.data, view.bytes);
     return from_tensor(env, std::move(tensor));
   });
@@ -40,6 +55,7 @@ napi_value copy_from_buffer(napi_env env, napi_callback_info info) {
                                " do not fit a tensor of " + std::to_string(tensor.nbytes()) + " bytes");
     }
     if (view.bytes > 0) std::memcpy(static_cast<char*>(tensor.data_ptr()) + offset, view.data, view.bytes);
+    tensor.unsafeGetTensorImpl()->bump_version();
     return undefined(env);
   });
 }
@@ -112,6 +128,34 @@ napi_value leave_to_collector(napi_env env, napi_callback_info info) {
   });
 }
 
+// stateOf(handles) → a number that stands for these tensors with what is in them now: another one as soon as one of them is another
+// tensor, has other memory or was changed in place.
+napi_value state_of(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const napi_value list = Arguments<1>(env, info)[0];
+    uint32_t count;
+    check(napi_get_array_length(env, list, &count), "expected an array of tensors");
+    auto& tensors = Environment::of(env).tensors;
+    uint64_t state = count;
+    const auto mix = [&](uint64_t value) {  // splitmix64's, a bijection of each value
+      state = (state ^ value) + 0x9e3779b97f4a7c15;
+      state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9;
+      state = (state ^ (state >> 27)) * 0x94d049bb133111eb;
+      state ^= state >> 31;
+    };
+    for (uint32_t i = 0; i < count; ++i) {
+      napi_value item;
+      check(napi_get_element(env, list, i, &item), "cannot read the list of tensors");
+      const double handle = to_double(env, item, "a tensor handle");
+      const at::Tensor& tensor = tensors.at(handle);
+      mix(static_cast<uint64_t>(handle));  // never given twice
+      mix(static_cast<uint64_t>(tensor._version()));
+      mix(tensor.has_storage() ? reinterpret_cast<uint64_t>(tensor.data_ptr()) : 0);
+    }
+    return from_double(env, static_cast<double>(state >> 11));
+  });
+}
+
 napi_value live_tensors(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_double(env, static_cast<double>(Environment::of(env).tensors.live())); });
 }
@@ -129,6 +173,7 @@ void register_tensor(napi_env env, napi_value exports) {
   define(env, exports, "item", item);
   define(env, exports, "leaveToCollector", leave_to_collector);
   define(env, exports, "dispose", dispose);
+  define(env, exports, "stateOf", state_of);
   define(env, exports, "liveTensors", live_tensors);
 }
 

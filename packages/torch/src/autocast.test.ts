@@ -120,13 +120,12 @@ describe('autocast', () => {
     using x = images();
     const rows = () => noGrad(() => autocast('cpu', 'bfloat16', () => network.forward(x)));
     using apartly = rows();
-    nn.keepFolded(network, true);
+    using _ = network.keepDerived();
     for (let i = 0; i < 2; i++) {
       using kept = rows();
       expect(kept.to('float32').tolist()).toEqual(apartly.to('float32').tolist());
     }
-    expect(network.bn.folded?.weight.dtype).toBe('bfloat16');
-    nn.keepFolded(network, false);
+    expect(network.bn.folded.kept?.weight.dtype).toBe('bfloat16');
   });
 
   it('leaves float64, and what is recorded, as they are', () => {

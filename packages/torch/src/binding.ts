@@ -54,9 +54,11 @@ export interface Native {
   item(tensor: Handle): number;
   dispose(tensor: Handle): void;
   leaveToCollector(tensor: Handle): void;
+  stateOf(tensors: Handle[]): number;
   liveTensors(): number;
 
   backward(outputs: Handle[], gradients: Handle[], retainGraph: boolean): void;
+  backwardAndEmpty(output: Handle, gradient: Handle): void;
   grad(outputs: Handle[], inputs: Handle[], gradients: Handle[], allowUnused: boolean): (Handle | null)[];
   gradient(tensor: Handle): Handle | null;
   setGradient(tensor: Handle, gradient: Handle | null): void;
@@ -146,6 +148,8 @@ export interface Native {
   ): void;
   addToClusters(rows: Handle, before: Handle | null, after: Handle, sums: Handle, counts: Handle): number;
   gapsToOwn(rows: Handle, centroids: Handle, own: Handle, to: Handle): void;
+  rowGraphNodes(file: Handle): Handle;
+  rowGraphNearest(file: Handle, nodes: Handle, queries: Handle, width: number, keys: number): Handle;
   refineNeighbours(rows: Handle, around: Handle, indices: Handle, squares: Handle): void;
   layOutEpoch(
     points: Handle,
@@ -191,6 +195,7 @@ export interface Native {
     shift: number,
     leastSquare: number,
   ): Handle;
+  exactRowDistances(x: Handle, y: Handle, from: Int32Array, to: Int32Array): Handle;
   selfProducts(x: Handle): Handle;
   softmaxMean(x: Handle, temperature: number): Handle;
   imagesFromPixels(pixels: Handle): Handle;
@@ -203,6 +208,7 @@ export interface Native {
     size: number,
     timeout: number,
     silence: number,
+    onWaiting: (whom: string) => boolean,
   ): number;
   leaveProcessGroup(group: number, reason: string): void;
   allReduce(group: number, tensor: Handle): void;
@@ -218,6 +224,19 @@ export interface Native {
   setFlushDenormal(enabled: boolean): boolean;
   keepFreedMemory(): boolean;
   useDeterministicAlgorithms(enabled: boolean): void;
+  packConvolution(weight: Handle, depthwise: boolean): Handle;
+  convolve(
+    x: Handle,
+    packed: Handle,
+    bias: Handle,
+    residual: Handle | null,
+    geometry: readonly number[],
+    min: number,
+    max: number,
+  ): Handle;
+  gelu(x: Handle): Handle;
+  packsProducts(): boolean;
+  packedLinear(x: Handle, packed: Handle, bias: Handle): Handle;
   hasBlockedLayout(): boolean;
   isBlocked(tensor: Handle): boolean;
   cudaDeviceCount(): number;

@@ -47,7 +47,7 @@ class Network extends nn.Module {
   forward(images: Tensor): Tensor {
     return scope(() => {
       let x = this.stem.forward(images);
-      for (const block of this.blocks) x = checkpoint(block, (each) => block.forward(each), x);
+      for (const block of this.blocks) x = checkpoint([block], (each) => block.forward(each), x);
       return this.head.forward(x.mean([2, 3]));
     });
   }

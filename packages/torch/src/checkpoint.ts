@@ -1,5 +1,7 @@
 import { autocast, autocastDtype, enableGrad, gradEnabled, noGrad } from './autograd.js';
+import { native } from './binding.js';
 import type { DType } from './dtype.js';
+import { attempt } from './error.js';
 import type { Module } from './nn/module.js';
 import type { Generator } from './random.js';
 import { scope } from './scope.js';
@@ -43,14 +45,20 @@ function released(x: Tensor): Tensor {
  * Runs a part of a network. Within `Checkpoints.forward` its inside is not kept for backward, but computed again there, as
  * torch.utils.checkpoint does; elsewhere it just runs.
  *
- * @param part whose parameters `run` uses
+ * @param parts whose parameters `run` uses
  * @param run x and the others to a new tensor; it must give the same when it is called again
  * @param others that it needs, and that take no gradient
  */
-export function checkpoint(part: Module, run: Run, x: Tensor, others: readonly Tensor[] = []): Tensor {
-  const learns = x.requiresGrad || part.parameters().some(({ requiresGrad }) => requiresGrad);
-  if (taking === null || !gradEnabled() || !learns) return run(x, ...others);
-  return taking.take(run, x, others);
+export function checkpoint(
+  parts: readonly Module[],
+  run: Run,
+  x: Tensor,
+  others: readonly Tensor[] = [],
+): Tensor {
+  if (taking === null || !gradEnabled()) return run(x, ...others);
+  const learns =
+    x.requiresGrad || parts.some((part) => part.parameters().some(({ requiresGrad }) => requiresGrad));
+  return learns ? taking.take(run, x, others) : run(x, ...others);
 }
 
 /**
@@ -122,7 +130,7 @@ export class Checkpoints {
       const again = () => enableGrad(() => run(from, ...others));
       const device = x.device === 'cpu' ? 'cpu' : 'cuda';
       const made = dtype === null ? again() : autocast(device, dtype, again);
-      made.backward(grad);
+      attempt('backward', () => native.backwardAndEmpty(made.handle, grad.handle));
       const given = from.grad;
       if (given === null) return;
       // What another segment gave takes the gradient as it is: backward() would copy it.

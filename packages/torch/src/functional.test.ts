@@ -1,6 +1,19 @@
 import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { describe, expect, it } from 'vitest';
-import { aten, F, Generator, ones, rand, randint, randn, type Tensor, tensor, zeros } from './index.js';
+import {
+  aten,
+  F,
+  Generator,
+  linspace,
+  noGrad,
+  ones,
+  rand,
+  randint,
+  randn,
+  type Tensor,
+  tensor,
+  zeros,
+} from './index.js';
 
 const generator = new Generator(6);
 const options = { generator, dtype: 'float64' } as const;
@@ -217,5 +230,30 @@ describe('functional', () => {
       "argument 'weight': expected a number for each of 14 channels, got the shape [13]",
     );
     expect(() => call(ones([14]), ones([0]))).toThrow("argument 'running_mean': expected a number for each");
+  });
+});
+
+describe('gelu without gradients, by a kernel of our own', () => {
+  const gelu = (x: Tensor) => noGrad(() => F.fastGelu(x));
+
+  it.each([1, 7, 5000, 100_000])('is x Φ(x) to rounding, of %i numbers', (count) => {
+    const x = linspace(-9, 9, count);
+    const far = gelu(x)
+      .to('float64')
+      .sub(F.gelu(x.to('float64')))
+      .abs();
+    expect(far.max().item()).toBeLessThan(1e-6);
+  });
+
+  it('goes on to the ends as the operator does', () => {
+    const x = tensor([-Infinity, -1e30, -100, -0, 0, 100, 1e30, Infinity, Number.NaN]);
+    const wanted = [Number.NaN, 0, 0, 0, 0, 100, Math.fround(1e30), Infinity, Number.NaN];
+    expect([...gelu(x).toNumbers()].map(Math.abs)).toEqual(wanted);
+    expect(gelu(zeros([2, 0])).shape).toEqual([2, 0]);
+  });
+
+  it('takes numbers as they lie', () => {
+    const x = randn([6, 8], { generator });
+    expect([...gelu(x.t()).toNumbers()]).toEqual([...gelu(x).t().toNumbers()]);
   });
 });

@@ -40,12 +40,13 @@ export {
   FewCentroids,
   gapsToOwn,
 } from './few-centroids.js';
+export { MappedGraph } from './mapped-graph.js';
 export { NeighbourCandidates, type PackedRows, packRows, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
-export { type GroupPlace, ProcessGroup } from './process-group.js';
+export { type GroupPlace, ProcessGroup, type Waiting } from './process-group.js';
 export { type BatchShare, Generator, manualSeed } from './random.js';
 export { type OperatorCall, recordOperators } from './recording.js';
-export { type RowDistanceOptions, rowDistances } from './row-distances.js';
+export { exactRowDistances, type RowDistanceOptions, rowDistances } from './row-distances.js';
 export { type LayOutStep, layOutEpoch, type PointEdges, refineNeighbours } from './row-map.js';
 export { rowProducts } from './row-products.js';
 export {

@@ -4,9 +4,11 @@ import * as init from './nn/init.js';
 
 export { ReLU, type ReLUOptions } from './nn/activation.js';
 export { BatchNorm2d, type BatchNormOptions } from './nn/batch-norm.js';
-export { inBlockedLayout } from './nn/blocked-layout.js';
+export { channelsLast, inBlockedLayout } from './nn/blocked-layout.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv.js';
-export { convBatchNorm, keepFolded } from './nn/conv-batch-norm.js';
+export { convBatchNorm } from './nn/conv-batch-norm.js';
+export type { ConvBatchNormOptions, Zeros } from './nn/conv-batch-norm-options.js';
+export { Derived } from './nn/derived.js';
 export { DropPath, dropPathRates } from './nn/drop-path.js';
 export { Dropout, type DropoutOptions } from './nn/dropout.js';
 export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';

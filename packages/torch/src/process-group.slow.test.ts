@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { freePort } from '@conquer-dml/testing/free-port';
 import { startRanks } from '@conquer-dml/testing/ranks';
 import { describe, expect, it } from 'vitest';
-import { Generator, ProcessGroup, randn, scope, tensor } from './index.js';
+import { native } from './binding.js';
+import { Generator, ProcessGroup, randn, scope, tensor, type Waiting } from './index.js';
 
 interface Rank {
   /** What its body returned, or the error's message. */
@@ -242,6 +243,49 @@ describe('a group of processes', () => {
     expect(() => ProcessGroup.join({ ...place, rank: 2 })).toThrow(/rank: expected from 0 to 1, got 2/);
   });
 
+  it('tells of whom it waits, until that throws', async () => {
+    const port = await freePort();
+    const place = { host: '127.0.0.1', port, size: 4, timeout: 60 };
+    for (const [rank, whom] of [
+      [0, 'ranks 1, 2, 3 of 4'],
+      [2, 'rank 0 of 4'],
+    ] as const) {
+      const told: Waiting[] = [];
+      const join = () =>
+        ProcessGroup.join({ ...place, rank }, (waiting) => {
+          told.push(waiting);
+          if (told.length === 3) throw new RangeError('enough');
+        });
+      expect(join).toThrow(new RangeError('enough'));
+      expect(told.map((waiting) => [waiting.whom, waiting.timeout])).toEqual(Array(3).fill([whom, 60]));
+      expect(told[2]!.seconds).toBeGreaterThan(told[0]!.seconds);
+      expect(told[2]!.seconds).toBeLessThan(10);
+    }
+    const few: Promise<unknown>[] = [];
+    const source = (
+      rank: number,
+    ) => `import { ProcessGroup } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url))};
+      const told = new Set();
+      let since = 0;
+      try {
+        ProcessGroup.join({ host: '127.0.0.1', port: ${port}, rank: ${rank}, size: 3, timeout: 60 }, ({ whom }) => {
+          told.add(whom);
+          if (told.has(${rank === 0 ? "'rank 2 of 3'" : "'others that rank 0 waits for'"}) && ++since > ${rank === 0 ? 8 : 1e9}) throw new Error('enough');
+        });
+      } catch (error) {
+        process.stdout.write(JSON.stringify([[...told].at(-1), error.message]));
+      }`;
+    for (const rank of [0, 1]) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', source(rank)]);
+      few.push(child.stdout.toArray().then((chunks) => JSON.parse(Buffer.concat(chunks).toString())));
+    }
+    const [first, second] = (await Promise.all(few)) as [string[], string[]];
+    expect(first).toEqual(['rank 2 of 3', 'enough']);
+    // One that is there hears at once that rank 0 is gone.
+    expect(second[0]).toBe('others that rank 0 waits for');
+    expect(second[1]).toMatch(/^rank 1 of 3 did not meet the others at .*: the connection was closed$/);
+  });
+
   it('is heard of on this machine alone where its address is that', async () => {
     const port = await freePort();
     const join = `import { ProcessGroup } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url))};
@@ -272,4 +316,15 @@ describe('a group of processes', () => {
     expect(group.broadcastObject(() => 5)).toBe(5);
     expect(group.share(7)).toEqual({ from: 0, count: 7, total: 7 });
   });
+});
+
+it('gradients are summed only of parameters whose numbers have memory, as much as the sums are going to need', () => {
+  const group = native.joinProcessGroup('127.0.0.1', 0, 0, 1, 1, 1, () => false);
+  const wide = tensor([1])
+    .expand([2 ** 24, 2 ** 24])
+    .requiresGrad_();
+  expect(() => native.beginGradientSums(group, [wide.handle])).toThrow(
+    'got one of 281474976710656 numbers in memory of 1',
+  );
+  native.leaveProcessGroup(group, '');
 });

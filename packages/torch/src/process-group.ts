@@ -20,6 +20,16 @@ export interface GroupPlace {
   silence?: number | undefined;
 }
 
+/** What is told while others are waited for. */
+export interface Waiting {
+  /** In words: `rank 0 of 2`. */
+  whom: string;
+  /** Since the waiting began. */
+  seconds: number;
+  /** At which it ends. */
+  timeout: number;
+}
+
 /**
  * Processes that train together, over TCP: torch.distributed with a process group, whose collectives block. All ranks have the
  * same bits afterwards: sums are made in one order. What every rank calls, with which dtype and shape, is compared first.
@@ -36,10 +46,32 @@ export class ProcessGroup {
     private readonly handle: number,
   ) {}
 
-  /** Waits for all others. @throws ProcessGroupError where they do not come, or two have the same rank */
-  static join({ host, port, rank, size, timeout = 1800, silence = 30 }: GroupPlace): ProcessGroup {
-    const handle = inWords(() => native.joinProcessGroup(host, port, rank, size, timeout, silence));
-    return new ProcessGroup(rank, size, handle);
+  /**
+   * Waits for all others.
+   *
+   * @param onWaiting told some times a second until they are there; what it throws ends the waiting, and is thrown
+   * @throws ProcessGroupError where they do not come, or two have the same rank
+   */
+  static join(
+    { host, port, rank, size, timeout = 1800, silence = 30 }: GroupPlace,
+    onWaiting: (waiting: Waiting) => void = () => {},
+  ): ProcessGroup {
+    const begun = performance.now();
+    let thrown: { error: unknown } | null = null;
+    const tell = (whom: string) => {
+      try {
+        onWaiting({ whom, seconds: (performance.now() - begun) / 1000, timeout });
+      } catch (error) {
+        thrown = { error };
+      }
+      return thrown !== null;
+    };
+    try {
+      const handle = inWords(() => native.joinProcessGroup(host, port, rank, size, timeout, silence, tell));
+      return new ProcessGroup(rank, size, handle);
+    } catch (error) {
+      throw (thrown as { error: unknown } | null)?.error ?? error;
+    }
   }
 
   /** A group of this process, which exchanges nothing. */

@@ -1,9 +1,9 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { grad } from './autograd.js';
 import { randn, tensor } from './creation.js';
 import { TorchError } from './error.js';
 import { Generator } from './random.js';
-import { rowDistances } from './row-distances.js';
+import { exactRowDistances, rowDistances } from './row-distances.js';
 import { aten, type Tensor } from './tensor.js';
 
 const generator = new Generator(1);
@@ -65,4 +65,26 @@ it('refuses rows that there are not', () => {
   for (const row of [-1, 3])
     expect(() => rowDistances(x, x, Int32Array.of(0), Int32Array.of(row))).toThrow(TorchError);
   expect(() => rowDistances(x, x, Int32Array.of(0, 1), Int32Array.of(1))).toThrow(/one length/);
+});
+
+describe('exact distances', () => {
+  it('are those of float64, rounded once', () => {
+    const [x, y] = [randn([5, 300], { generator }), randn([5, 300], { generator })];
+    const [a, b] = [x, y].map((rows) => rows.to({ dtype: 'float64' })) as [Tensor, Tensor];
+    const wanted = rowsOf(a, from).sub(rowsOf(b, to)).square().sum(1).sqrt().toNumbers();
+    // A sum in another order may round to the number beside it.
+    for (const [i, distance] of exactRowDistances(x, y, from, to).entries())
+      expect(Math.abs(distance / wanted[i]! - 1)).toBeLessThan(1.2e-7);
+    expect([...exactRowDistances(x, x, Int32Array.of(3), Int32Array.of(3))]).toEqual([0]);
+    expect(exactRowDistances(x, y, new Int32Array(0), new Int32Array(0))).toHaveLength(0);
+  });
+
+  it('refuses other rows', () => {
+    const x = randn([3, 2], { generator });
+    for (const row of [-1, 3])
+      expect(() => exactRowDistances(x, x, Int32Array.of(0), Int32Array.of(row))).toThrow(TorchError);
+    expect(() => exactRowDistances(x, x, Int32Array.of(0, 1), Int32Array.of(1))).toThrow(/one length/);
+    for (const y of [x.to({ dtype: 'float64' }), randn([3, 3], { generator }), x.t()])
+      expect(() => exactRowDistances(x, y, Int32Array.of(0), Int32Array.of(0))).toThrow(TorchError);
+  });
 });

@@ -41,3 +41,18 @@ export function rowDistances(
     return differences.square().sum(1).add(leastSquare).sqrt();
   });
 }
+
+/**
+ * Euclidean distances of listed pairs of rows, (A, D), (N, D) → (P,), each sum in float64; no gradient. Few pairs of a y that is long, as the
+ * candidates of a search: nothing of it is copied.
+ *
+ * @param x float32 on the CPU, contiguous, and so y
+ * @throws TorchError for others, and for rows that there are not
+ */
+export function exactRowDistances(x: Tensor, y: Tensor, from: Int32Array, to: Int32Array): Float32Array {
+  return scope(() => {
+    const [a, b] = [x.handle, y.handle];
+    const distances = attempt('exactRowDistances', () => native.exactRowDistances(a, b, from, to));
+    return new Tensor(distances).toTypedArray() as Float32Array;
+  });
+}

@@ -269,3 +269,13 @@ describe('host memory', () => {
     ).toEqual([0, 0]);
   });
 });
+
+it('a buffer that does not fill a shape is refused before memory for the shape is asked for', () => {
+  const refused = (shape: number[]) => () => native.fromBuffer(new Float32Array(1), shape, 'float32');
+  expect(refused([2 ** 24, 2 ** 24])).toThrow(
+    'the buffer has 4 bytes, the shape and dtype need 1125899906842624',
+  );
+  expect(refused([2 ** 52, 2 ** 52, 2 ** 52])).toThrow('the buffer has 4 bytes');
+  expect(refused([2, 0])).toThrow('the buffer has 4 bytes, the shape and dtype need 0');
+  expect(refused([-1, -1])).toThrow('a shape has sizes of 0 or more, got -1');
+});

@@ -50,11 +50,15 @@ describe.runIf(process.platform === 'linux')('where no more threads can be start
     const program = `torch.setNumThreads(4);
       const rows = 512, columns = 2000, keep = 8;
       const block = torch.rand([rows, columns]);
+      const [convolution, norm] = [new torch.nn.Conv2d(64, 64, 1, { bias: false }), new torch.nn.BatchNorm2d(64).eval()];
+      norm.keepDerived();
+      const maps = torch.rand([2, 64, 40, 40]);
       const work = () => {
         const candidates = new torch.NeighbourCandidates(rows, keep, columns);
         candidates.offer(block, 0, 0);
         const pixels = torch.imagesFromPixels(torch.full([64, 200, 200, 3], 7, { dtype: 'uint8' }));
-        return [pixels.sum().item(), candidates.offer(block, 0, 0)];
+        const embedded = torch.noGrad(() => torch.nn.convBatchNorm(maps, convolution, norm));
+        return [pixels.sum().item(), candidates.offer(block, 0, 0), [...embedded.toNumbers()]];
       };
       const expected = work();
       few('${n}');

@@ -4,6 +4,7 @@ import { ones, zeros } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { batchNorm } from '../functional.js';
 import type { Tensor } from '../tensor.js';
+import { Derived } from './derived.js';
 import type { FoldedConvolution } from './folded-convolution.js';
 import { buffer, Module, parameter } from './module.js';
 
@@ -46,10 +47,8 @@ export class BatchNorm2d extends Module {
   readonly momentum: number | null;
   /** As the option; may be set at any time. */
   frozen: boolean;
-  /** @internal See keepFolded(). */
-  keepsFolded = false;
-  /** @internal */
-  folded: FoldedConvolution | null = null;
+  /** @internal The convolution in front of it that does its work too. */
+  readonly folded = new Derived<FoldedConvolution>();
 
   constructor(
     readonly numFeatures: number,

@@ -56,6 +56,7 @@ describe('inBlockedLayout', () => {
   const channels = [3, 8, 12, 16, 40]; // oneDNN lays 8 or 16 together, and fills the rest with zeros
   it.each(channels)('keeps what is not finite as the plain layout does, of %i channels', (channels) => {
     const layers: [string, (x: Tensor) => Tensor][] = [
+      ['clamp_', (x) => aten.clamp_(x.clone(), 0, 6)],
       ['relu', (x) => aten.relu(x)],
       ['relu_', (x) => aten.relu_(x.clone())],
       ['max_pool2d 3', (x) => aten.max_pool2d(x, [3, 3], [2, 2], [1, 1])],

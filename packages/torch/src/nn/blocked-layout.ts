@@ -33,3 +33,17 @@ export function inBlockedLayout(x: Tensor, network: (x: Tensor) => Tensor): Tens
     return aten.to_dense(maps);
   });
 }
+
+/**
+ * Maps (B, C, H, W) whose channels lie together in memory, on the CPU; elsewhere x itself. What follows takes the layout over: for convolutions of each
+ * channel by itself, which are slow in the plain one and unknown to oneDNN's blocked one.
+ */
+export function channelsLast(x: Tensor): Tensor {
+  if (isRecording() || x.device !== 'cpu') return x;
+  const last = aten.contiguous(x, 'channels_last');
+  const [, channels = 0, height, width] = x.shape;
+  // Of one pixel it is both layouts, and what follows would go by the plain one.
+  return height === 1 && width === 1 && channels > 0
+    ? aten.as_strided(last, x.shape, [channels, 1, channels, channels])
+    : last;
+}

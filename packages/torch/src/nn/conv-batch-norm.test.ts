@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { liveTensors, nn, noGrad, rand, randn, scope, type Tensor } from '../index.js';
+import { aten, liveTensors, nn, noGrad, rand, randn, scope, type Tensor } from '../index.js';
 
 interface Pair {
   convolution: nn.Conv2d;
@@ -36,6 +36,8 @@ function outcome({ convolution, norm }: Pair, x: Tensor, forward: (x: Tensor) =>
   });
 }
 
+const difference = (a: Tensor, b: Tensor) => scope(() => a.sub(b).abs().max().item());
+
 const randnLike = (x: Tensor) => x.detach().mul(12.9898).sin();
 
 describe('convBatchNorm', () => {
@@ -71,7 +73,7 @@ describe('convBatchNorm', () => {
     expect(both.norm.numBatchesTracked.item()).toBe(1);
   });
 
-  it('folds anew at each call, unless told to keep; with gradients always', () => {
+  it('folds anew where it is not kept, with gradients always, and after a change', () => {
     const { convolution, norm } = pair();
     const block = new nn.Sequential(convolution, norm);
     const x = randn([1, 4, 5, 5], { dtype: 'float64' });
@@ -80,14 +82,19 @@ describe('convBatchNorm', () => {
     const live = liveTensors();
     const first = value();
     expect(withGradient()).toBe(first);
-    nn.keepFolded(block, true);
-    expect(value()).toBe(first);
-    expect(liveTensors()).toBe(live + 2);
-    noGrad(() => norm.bias?.add_(1));
-    expect(value()).toBe(first);
-    expect(withGradient()).not.toBe(first);
-    nn.keepFolded(block, false);
-    expect(value()).not.toBe(first);
+    {
+      using _ = block.keepDerived();
+      expect(value()).toBe(first);
+      const kept = norm.folded.kept;
+      expect(value()).toBe(first);
+      expect(norm.folded.kept).toBe(kept);
+      expect(liveTensors()).toBe(live + 2);
+      noGrad(() => norm.bias?.add_(1));
+      const second = value();
+      expect(second).not.toBe(first);
+      expect(withGradient()).toBe(second);
+      expect(liveTensors()).toBe(live + 2);
+    }
     expect(liveTensors()).toBe(live);
   });
 
@@ -99,12 +106,47 @@ describe('convBatchNorm', () => {
     const x = randn([2, 16, 9, 7]);
     const value = () =>
       noGrad(() => nn.inBlockedLayout(x, (input) => nn.convBatchNorm(input, convolution, norm))).tolist();
-    const fresh = value();
-    nn.keepFolded(norm, true);
+    const plain = () => noGrad(() => nn.convBatchNorm(x, convolution, norm));
+    const [fresh, freshPlain] = [value(), plain()];
+    using _ = norm.keepDerived();
     expect(value()).toEqual(fresh);
     expect(value()).toEqual(fresh);
-    nn.keepFolded(norm, false);
+    // The plain layout has another form of the weight, and takes turns with it.
+    expect(difference(plain(), freshPlain)).toBeLessThan(1e-5);
+    expect(plain().strides).toEqual([24 * 20, 1, 24 * 4, 24]);
+    expect(value()).toEqual(fresh);
   });
+
+  it.each([
+    [3, 2, { top: 0, bottom: 1, left: 0, right: 1 }],
+    [3, 2, { top: 1, bottom: 1, left: 0, right: 1 }],
+    [5, 2, { top: 1, bottom: 2, left: 2, right: 2 }],
+    [5, 1, { top: 2, bottom: 2, left: 2, right: 2 }],
+  ])(
+    'puts zeros around maps, a kernel of %i, stride %i, %o, also where it is kept',
+    (kernel, stride, zeros) => {
+      for (const groups of [1, 16]) {
+        const convolution = new nn.Conv2d(16, 16, kernel, { stride, groups, bias: false });
+        const norm = new nn.BatchNorm2d(16);
+        noGrad(() => norm.runningMean.copy_(randn([16])));
+        norm.eval();
+        const x = randn([2, 16, 12, 9]);
+        const fresh = noGrad(() => nn.convBatchNorm(x, convolution, norm, { zeros }));
+        const { top, bottom, left, right } = zeros;
+        const padded = aten.constant_pad_nd(x, [left, right, top, bottom]);
+        expect(difference(norm.forward(convolution.forward(padded)).detach(), fresh)).toBeLessThan(1e-5);
+        using _ = norm.keepDerived();
+        const kept = (input: Tensor) => noGrad(() => nn.convBatchNorm(input, convolution, norm, { zeros }));
+        expect(difference(kept(x), fresh)).toBeLessThan(1e-5);
+        expect(
+          difference(
+            noGrad(() => nn.inBlockedLayout(x, kept)),
+            fresh,
+          ),
+        ).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it('leaves only its result', () => {
     for (const frozen of [true, false]) {

@@ -1,12 +1,13 @@
 import { autocastDtype, gradEnabled, noGrad } from '../autograd.js';
 import { native } from '../binding.js';
-import { castWeight, conv2d, pair } from '../functional.js';
+import { type Conv2dOptions, castWeight, conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
-import { BatchNorm2d } from './batch-norm.js';
+import type { BatchNorm2d } from './batch-norm.js';
 import type { Conv2d } from './conv.js';
+import type { ConvBatchNormOptions, Zeros } from './conv-batch-norm-options.js';
 import type { FoldedConvolution } from './folded-convolution.js';
-import type { Module } from './module.js';
+import { packed, packedConvolution, suitsPacked } from './packed-convolution.js';
 
 /**
  * Convolution, then BatchNorm. With fixed statistics (frozen, or outside training) the two are one convolution,
@@ -16,21 +17,91 @@ import type { Module } from './module.js';
  * which spares a pass over the maps, and in training the copy of them that BatchNorm's gradient needs. The folding is
  * part of the graph, so weight, γ and β get the same gradients. Results differ from the two layers' by rounding.
  */
-export function convBatchNorm(x: Tensor, convolution: Conv2d, norm: BatchNorm2d): Tensor {
-  if (norm.training && !norm.frozen) {
-    const maps = convolution.forward(x);
-    const normalized = norm.forward(maps);
-    maps.dispose();
-    return normalized;
-  }
-  if (norm.keepsFolded && !gradEnabled()) {
-    norm.folded ??= kept(scope(() => forLayoutOf(x, fold(convolution, norm), convolution)));
-    return conv2d(x, norm.folded.weight, norm.folded.bias, convolution.options);
+export function convBatchNorm(
+  x: Tensor,
+  convolution: Conv2d,
+  norm: BatchNorm2d,
+  { zeros = null, added = null, activation = null }: ConvBatchNormOptions = {},
+): Tensor {
+  const keeps = norm.folded.isWanted && (!norm.training || norm.frozen);
+  if (keeps && suitsPacked(x, convolution)) {
+    const folded = norm.folded.of(sourcesOf(convolution, norm), 'packed', () =>
+      packed(fold(convolution, norm), convolution),
+    );
+    return packedConvolution(x, folded, convolution, { zeros, added, activation });
   }
   return scope(() => {
-    const { weight, bias } = fold(convolution, norm);
-    return conv2d(x, weight, bias, convolution.options);
+    const maps = keeps ? byKept(x, convolution, norm, zeros) : byOperators(x, convolution, norm, zeros);
+    const sum = added === null ? maps : maps.add_(added);
+    if (activation === null) return sum;
+    if (activation === 'relu') return sum.relu_();
+    // Its gradient needs what it was given.
+    return gradEnabled() ? sum.clamp({ min: 0, max: 6 }) : aten.clamp_(sum, 0, 6);
   });
+}
+
+function byOperators(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {
+  return scope(() => {
+    const { top = 0, bottom = 0, left = 0, right = 0 } = zeros ?? {};
+    const padded = zeros === null ? x : aten.constant_pad_nd(x, [left, right, top, bottom]);
+    if (norm.training && !norm.frozen) return norm.forward(convolution.forward(padded));
+    const { weight, bias } = fold(convolution, norm);
+    return conv2d(padded, weight, bias, convolution.options);
+  });
+}
+
+/** A kernel with a row of zeros in front reaches as far up as down: then the convolution adds the zeros itself. */
+function byKept(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {
+  const { options } = convolution;
+  const rows = zeros === null ? 0 : zeros.bottom - zeros.top;
+  const columns = zeros === null ? 0 : zeros.right - zeros.left;
+  const padding = zeros === null ? pair(options.padding ?? 0) : ([zeros.bottom, zeros.right] as const);
+  const layout = layoutFor(x);
+  const { weight, bias } = norm.folded.of(
+    sourcesOf(convolution, norm),
+    `${layout} ${rows} ${columns}`,
+    () => {
+      const folded = fold(convolution, norm);
+      const grown =
+        rows + columns > 0 ? aten.constant_pad_nd(folded.weight, [columns, 0, rows, 0]) : folded.weight;
+      return inLayout(layout, x, { weight: grown, bias: folded.bias }, { ...options, padding });
+    },
+  );
+  return conv2d(x, weight, bias, { ...options, padding });
+}
+
+/** The count of batches among them: statistics are moved by an operator that does not say that it changes them. */
+const sourcesOf = (convolution: Conv2d, norm: BatchNorm2d) => [
+  ...[convolution.weight, convolution.bias, norm.weight, norm.bias],
+  ...[norm.runningMean, norm.runningVar, norm.numBatchesTracked],
+];
+
+/**
+ * What is kept is as its convolution computes with it: as autocast casts it; in oneDNN's blocked layout; else on a CPU channels_last,
+ * which its output takes over, and those that follow, so that no convolution copies its maps into a layout of its own and back.
+ */
+function layoutFor(x: Tensor): string {
+  const cast = autocastDtype(x.device);
+  if (cast !== null) return cast;
+  if (native.isBlocked(x.handle)) return 'blocked';
+  return x.device === 'cpu' && x.dtype === 'float32' ? 'channels_last' : 'plain';
+}
+
+function inLayout(
+  layout: string,
+  x: Tensor,
+  { weight, bias }: FoldedConvolution,
+  { padding = 0, stride = 1, dilation = 1, groups = 1 }: Conv2dOptions,
+): FoldedConvolution {
+  const dtype = weight.dtype === 'float64' ? null : autocastDtype(x.device);
+  if (dtype !== null) return { weight: castWeight(x, weight), bias: bias.to(dtype) };
+  if (layout === 'channels_last') return { weight: aten.contiguous(weight, layout), bias };
+  if (layout !== 'blocked') return { weight, bias };
+  const blocked = aten.to_mkldnn(weight);
+  return {
+    weight: aten.mkldnn_reorder_conv2d_weight(blocked, pair(padding), pair(stride), pair(dilation), groups),
+    bias,
+  };
 }
 
 function fold(convolution: Conv2d, norm: BatchNorm2d): FoldedConvolution {
@@ -41,39 +112,4 @@ function fold(convolution: Conv2d, norm: BatchNorm2d): FoldedConvolution {
     const bias = norm.bias === null ? shift.mul(scale) : aten.addcmul(norm.bias, shift, scale);
     return { weight: convolution.weight.mul(scale.view([-1, 1, 1, 1])), bias };
   });
-}
-
-/** As oneDNN reads it where x is blocked, or as autocast does: it would be copied there for every batch. */
-function forLayoutOf(x: Tensor, folded: FoldedConvolution, { options }: Conv2d): FoldedConvolution {
-  const dtype = autocastDtype(x.device);
-  if (dtype !== null && folded.weight.dtype !== 'float64')
-    return { weight: castWeight(x, folded.weight), bias: folded.bias.to(dtype) };
-  if (!native.isBlocked(x.handle)) return folded;
-  const { padding = 0, stride = 1, dilation = 1, groups = 1 } = options;
-  const weight = aten.mkldnn_reorder_conv2d_weight(
-    aten.to_mkldnn(folded.weight),
-    pair(padding),
-    pair(stride),
-    pair(dilation),
-    groups,
-  );
-  return { weight, bias: folded.bias };
-}
-
-function kept({ weight, bias }: FoldedConvolution): FoldedConvolution {
-  return { weight: weight.keep(), bias: bias.keep() };
-}
-
-/**
- * Lets the BatchNorms below `module` keep their folded convolutions from batch to batch, or (false) forget them. Kept
- * ones are used without gradients only. Nothing in the module may change meanwhile, nor the layout of what it is given.
- */
-export function keepFolded(module: Module, keep: boolean): void {
-  for (const [, each] of module.namedModules()) {
-    if (!(each instanceof BatchNorm2d)) continue;
-    each.keepsFolded = keep;
-    each.folded?.weight.dispose();
-    each.folded?.bias.dispose();
-    each.folded = null;
-  }
 }

@@ -1,7 +1,15 @@
+import { autocastDtype } from '../autograd.js';
 import { empty } from '../creation.js';
 import type { DType } from '../dtype.js';
-import { type Conv2dOptions as ConvolutionOptions, conv2d, pair, type Size2d } from '../functional.js';
+import {
+  type Conv2dOptions as ConvolutionOptions,
+  castWeight,
+  conv2d,
+  pair,
+  type Size2d,
+} from '../functional.js';
 import type { Tensor } from '../tensor.js';
+import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
 import { Module, parameter } from './module.js';
 
@@ -25,6 +33,8 @@ export class Conv2d extends Module {
   bias: Tensor | null;
   readonly kernelSize: [number, number];
   readonly options: ConvolutionOptions;
+  /** @internal The weight as autocast computes with it. */
+  readonly cast = new Derived<Tensor>();
 
   /** @throws RangeError if `groups` does not divide the channels */
   constructor(
@@ -57,6 +67,9 @@ export class Conv2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias, this.options);
+    const { weight, cast } = this;
+    const dtype = cast.isWanted && weight.dtype !== 'float64' ? autocastDtype(x.device) : null;
+    const used = dtype === null ? weight : cast.of([weight], dtype, () => castWeight(x, weight));
+    return conv2d(x, used, this.bias, this.options);
   }
 }

@@ -24,9 +24,14 @@ export class DropPath extends Module {
     this.generator = generator;
   }
 
+  /** Whether images are drawn at present. */
+  get drops(): boolean {
+    return this.training && this.p > 0;
+  }
+
   forward(x: Tensor): Tensor {
     const keep = 1 - this.p;
-    if (!this.training || keep === 1) return x;
+    if (!this.drops) return x;
     return scope(() => {
       const each = [x.size(0), ...x.shape.slice(1).map(() => 1)];
       const noise = noGrad(() => bernoulli(each, keep, this.generator, x).div_(keep));

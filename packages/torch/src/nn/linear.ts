@@ -1,10 +1,14 @@
+import { autocastDtype } from '../autograd.js';
 import { empty } from '../creation.js';
 import type { DType } from '../dtype.js';
 import { linear } from '../functional.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
+import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
+import { LowRank } from './low-rank.js';
 import { Module, parameter } from './module.js';
+import { packedLinear, packedWeights, suitsPackedLinear } from './packed-linear.js';
 import type { Layer } from './sequential.js';
 
 export interface LinearOptions extends InitOptions {
@@ -15,6 +19,8 @@ export interface LinearOptions extends InitOptions {
   dtype?: DType;
   device?: string;
 }
+
+type ReadyWeights = { weight: Tensor; bias: Tensor | null };
 
 /**
  * x (..., inFeatures) → x·weightᵀ + bias (..., outFeatures), as torch.nn.Linear, from whose default
@@ -27,6 +33,8 @@ export class Linear extends Module {
   bias: Tensor | null;
   /** What it gives for x is added, where there is one: a LowRank. */
   adapter: Layer | null = null;
+  /** @internal What the adapter learnt added, and in the order in which our kernels read it, or cast as autocast would at each call. */
+  readonly ready = new Derived<ReadyWeights>();
 
   constructor(
     readonly inFeatures: number,
@@ -41,7 +49,30 @@ export class Linear extends Module {
 
   forward(x: Tensor): Tensor {
     const { adapter } = this;
+    const ready = this.ready.isWanted ? this.#ready(x) : null;
+    if (ready !== null) return ready;
     if (adapter === null) return linear(x, this.weight, this.bias);
     return scope(() => linear(x, this.weight, this.bias).add(adapter.forward(x)));
+  }
+
+  /** By what is kept in the place of weight and bias; null: they themselves are used, and what stands beside them. */
+  #ready(x: Tensor): Tensor | null {
+    const { adapter, weight, bias } = this;
+    const learnt = adapter instanceof LowRank && !adapter.training ? adapter : null;
+    if (adapter !== learnt) return null;
+    const sources = [weight, bias, learnt?.loraA ?? null, learnt?.loraB ?? null];
+    const merged = () => learnt?.mergedInto(weight) ?? weight;
+    if (suitsPackedLinear(x, weight)) {
+      const kept = this.ready.of(sources, 'packed', () => packedWeights(merged(), bias));
+      return packedLinear(x, kept.weight, kept.bias!);
+    }
+    const dtype = weight.dtype === 'float64' ? null : autocastDtype(x.device);
+    if (learnt === null && dtype === null) return null;
+    const used = dtype ?? weight.dtype;
+    const kept = this.ready.of(sources, used, () => ({
+      weight: merged().to(used),
+      bias: bias?.to(used) ?? null,
+    }));
+    return linear(x, kept.weight, kept.bias);
   }
 }

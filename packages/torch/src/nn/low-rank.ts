@@ -4,7 +4,6 @@ import type { Generator } from '../random.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { default_ } from './init.js';
-import type { Linear } from './linear.js';
 import { Module, parameter } from './module.js';
 
 export interface LowRankOptions {
@@ -35,7 +34,7 @@ export class LowRank extends Module {
 
   /** Of the layer's sizes, dtype and device; put it at `layer.adapter`. */
   constructor(
-    { inFeatures, outFeatures, weight }: Linear,
+    { inFeatures, outFeatures, weight }: { inFeatures: number; outFeatures: number; weight: Tensor },
     { rank, alpha = rank, dropout = 0, generator = null, dropoutGenerator = null }: LowRankOptions,
   ) {
     super();
@@ -46,6 +45,11 @@ export class LowRank extends Module {
     this.scale = alpha / rank;
     this.dropout = dropout;
     this.dropoutGenerator = dropoutGenerator;
+  }
+
+  /** The layer's weight with what was learnt added: one product does for both, without dropout. It belongs to the caller. */
+  mergedInto(weight: Tensor): Tensor {
+    return scope(() => weight.add(this.loraB.matmul(this.loraA).mul(this.scale)));
   }
 
   /** x (..., inFeatures) → (..., outFeatures), which belongs to the caller. */

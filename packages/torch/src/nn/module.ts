@@ -1,6 +1,7 @@
 import { noGrad } from '../autograd.js';
 import type { DType } from '../dtype.js';
 import { aten, Tensor } from '../tensor.js';
+import { Derived } from './derived.js';
 
 interface Role {
   kind: 'parameter' | 'buffer';
@@ -46,9 +47,17 @@ export interface LoadResult {
   unexpected: string[];
 }
 
+/** Of the fields that there are, as walks ask for them again and again. */
+const pytorchNames = new Map<string, string>();
+
 /** runningMean → running_mean; names without capitals stay. */
 function pytorchName(field: string): string {
-  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  let name = pytorchNames.get(field);
+  if (name === undefined) {
+    name = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    pytorchNames.set(field, name);
+  }
+  return name;
 }
 
 function join(prefix: string, name: string): string {
@@ -77,6 +86,7 @@ function* walk(module: Module, name: string, seen: Set<Module>): Generator<[stri
  * - a tensor marked by `parameter()` or `buffer()` is a parameter or buffer,
  * - a Module is a child,
  * - an array holds any of these, named 0, 1, ...
+ * - a Derived is what it makes of its weights, which it may keep
  *
  * Other fields, `#private` ones among them, are not looked at. The name in state dicts is the field's with
  * capitals turned to underscores (`runningMean` is `running_mean`), joined by dots: `layer1.0.conv1.weight`.
@@ -173,6 +183,7 @@ export abstract class Module {
         `The state dict does not fit ${this.constructor.name}, nothing was loaded: ${wrong.join('; ')}`,
       );
     }
+    this.#forgetDerived();
     noGrad(() => {
       for (const [target, source] of copies) {
         if (typeof source === 'number') target.fill_(source);
@@ -182,10 +193,39 @@ export abstract class Module {
     return { missing, unexpected: [...unexpected] };
   }
 
-  /** Sets `training` here and in all modules below. */
+  /** Sets `training` here and in all modules below. In training nothing stays that was made of weights (keepDerived()). */
   train(mode = true): this {
     for (const [, module] of this.namedModules()) module.training = mode;
+    if (mode) this.#forgetDerived();
     return this;
+  }
+
+  /**
+   * Lets this module and those below keep what they make of their weights alone (folded BatchNorms, weights in another dtype, resampled
+   * positions) from call to call. It is used without gradients only, and made anew when weights have changed, the layout or the
+   * dtype. It takes the memory of the weights once more. Several may ask for it; it is freed when the last of them ends, or with the
+   * module.
+   *
+   * @returns what ends it when it is disposed, once
+   */
+  keepDerived(): Disposable {
+    let kept = [...this.#derived()];
+    for (const each of kept) each.keep();
+    return {
+      [Symbol.dispose]: () => {
+        for (const each of kept) each.release();
+        kept = [];
+      },
+    };
+  }
+
+  *#derived(): Generator<Derived<Tensor>> {
+    for (const [, module] of this.namedModules())
+      for (const value of Object.values(module)) if (value instanceof Derived) yield value;
+  }
+
+  #forgetDerived(): void {
+    for (const each of this.#derived()) each.forget();
   }
 
   /** train(false). */
@@ -201,6 +241,7 @@ export abstract class Module {
 
   /** Moves all parameters and buffers; a dtype converts the floating-point ones only. They stay the same tensors. */
   to({ dtype, device }: { dtype?: DType; device?: string }): this {
+    this.#forgetDerived();
     noGrad(() => {
       for (const [, tensor] of this.#namedTensors(null)) {
         const target = { dtype: tensor.dtype.includes('float') ? dtype : undefined, device };
@@ -221,6 +262,7 @@ export abstract class Module {
 
   /** Frees all parameters and buffers; the module is of no use after it. */
   dispose(): void {
+    this.#forgetDerived();
     for (const [, tensor] of this.#namedTensors(null)) tensor.dispose();
   }
 

@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { graphFile } from './graph-file.mjs';
 
 /** mulberry32: 0 … n - 1. */
 function numbers(seed) {
@@ -76,8 +77,23 @@ const OPERATORS = [
 
 /** Calls everything with anything. */
 function attack(path, calls, seed) {
-  const native = createRequire(import.meta.url)(path);
+  const native = { ...createRequire(import.meta.url)(path) };
   const int = numbers(seed);
+  // Processes that never come are not waited for, nor looked for elsewhere.
+  const join = native.joinProcessGroup;
+  native.joinProcessGroup = (host, port, rank, size, timeout, ...others) => {
+    const near = typeof host === 'string' ? '127.0.0.1' : host;
+    return join(
+      near,
+      port,
+      rank,
+      size,
+      typeof timeout === 'number' ? Math.min(timeout, 0.01) : timeout,
+      ...others,
+    );
+  };
+  /** Of one process each. */
+  const groups = [];
   const pick = (items) => items[int(items.length)];
   const shapes = [[], [0], [1], [2, 3], [3, 2], [1, 2, 4, 4], [2, 2, 3, 3], [0, 3], [2, 0, 4], [3, 12, 12]];
   const alive = [];
@@ -192,6 +208,7 @@ function attack(path, calls, seed) {
     const data = Kind.from({ length: size }, () => (Kind === BigInt64Array ? BigInt(number()) : number()));
     return own(native.fromBuffer(data, shape, dtype));
   };
+  const group = () => (groups.length > 0 ? pick(groups) : 0);
   const made = [];
   const own = (handle) => {
     made.push(handle);
@@ -272,6 +289,22 @@ function attack(path, calls, seed) {
         int(2) === 0,
       ];
     },
+    rowGraphNearest() {
+      const [rows, dimensions] = [1 + int(6), 1 + int(40)];
+      const row = () => Array.from({ length: dimensions }, () => int(256) - 128);
+      const list = (most) => Array.from({ length: int(most + 1) }, () => int(rows + int(2)));
+      const bytes = graphFile({
+        rows: Array.from({ length: rows }, row),
+        nodes: Array.from({ length: rows }, () => ({
+          layers: int(3) === 0 ? [list(4), list(2)] : [list(4)],
+        })),
+        entry: int(rows),
+      });
+      for (let wrong = int(4); wrong > 0; wrong--) bytes[int(bytes.length)] = int(256);
+      const file = own(native.fromBuffer(bytes, [bytes.length], 'uint8'));
+      const starts = integers(BigInt64Array, 'int64', -1, bytes.length, rows);
+      return [file, starts, floats(int(4), dimensions), int(rows + 2)];
+    },
     moveBounds() {
       const [centroids, dimensions] = [1 + int(9), int(40)];
       const moving = [floats(centroids, dimensions), floats(centroids, dimensions)];
@@ -334,6 +367,29 @@ function attack(path, calls, seed) {
       const density = [-126, -62.5, 0.25, 1e-4, 0];
       return [floats(rows, columns), squares, labels(rows), labels(columns), far, weights, ...density];
     },
+    packConvolution() {
+      const each = int(2) === 0;
+      return [floats(8 * int(4), each ? 1 : int(9), int(4), pick([1, 3, 5])), each];
+    },
+    convolve() {
+      const [each, outputs, kernel] = [int(2) === 0, 8 * (1 + int(4)), pick([1, 3, 5, 0])];
+      const [height, width] = [int(12), int(12)];
+      const channels = each ? outputs : 1 + int(9);
+      const packed = each ? floats(kernel, kernel, outputs) : floats(outputs, kernel, kernel, channels);
+      const added = int(2) === 0 ? null : floats(2, outputs, height, width);
+      const geometry = Array.from({ length: 6 }, (_, i) =>
+        i < 2 ? pick([1, 2, 0]) : pick([0, 1, kernel >> 1]),
+      );
+      return [
+        floats(2, channels, height, width),
+        packed,
+        floats(outputs),
+        added,
+        geometry,
+        0,
+        pick([6, Infinity]),
+      ];
+    },
     normalizeRows() {
       return [floats(int(5), int(9)), pick([1e-12, 0, Number.NaN, -1])];
     },
@@ -367,6 +423,38 @@ function attack(path, calls, seed) {
     },
     copyFromBuffer() {
       return [floats(8), new Float32Array(1 + int(8)), 4 * int(9)];
+    },
+    joinProcessGroup() {
+      groups.push(native.joinProcessGroup('127.0.0.1', 0, 0, 1, 1, 1, () => false));
+      const [size, onWaiting] = [
+        1 + int(3),
+        pick([() => false, () => true, () => 'later', () => group(), null]),
+      ];
+      return ['127.0.0.1', int(65536), int(size), size, 1, 1, onWaiting];
+    },
+    leaveProcessGroup() {
+      return [groups.length > 5 ? groups.shift() : group(), pick(['', 'no memory', 'x'.repeat(5000)])];
+    },
+    allReduce() {
+      return [group(), pick([floats(int(3), 4), integers(BigInt64Array, 'int64', 0, 9, int(5))])];
+    },
+    allGather() {
+      return [group(), floats(int(3), 4)];
+    },
+    broadcast() {
+      return [group(), floats(int(3), 4)];
+    },
+    barrier() {
+      return [group()];
+    },
+    beginGradientSums() {
+      const parameters = [floats(2, 3), floats(int(4)), floats()];
+      for (const handle of parameters) if (int(9) > 0) native.setRequiresGrad(handle, true);
+      if (int(2) === 0) native.setGradient(parameters[0], floats(2, 3));
+      return [group(), parameters];
+    },
+    endGradientSums() {
+      return [group(), int(3) > 0];
     },
   };
   const detach = (array) => structuredClone(array.buffer, { transfer: [array.buffer] });
