@@ -27,6 +27,13 @@ export {
   indexContents,
   indexTexts,
 } from './image-index/earlier-index.js';
+export {
+  areCopies,
+  type EqualRows,
+  type GraphCopies,
+  readCopies,
+  writeCopies,
+} from './image-index/graph-copies.js';
 export { type GraphRecord, graphOf } from './image-index/graph-record.js';
 export {
   givenFolder,

@@ -94,12 +94,7 @@ export class RunFolder extends RunFiles {
    * @throws UserError when another process has it
    */
   lock(): () => void {
-    let unlock: () => void;
-    try {
-      unlock = takeLock(this.lockFile, this.path);
-    } catch (error) {
-      throw error instanceof UserError ? error : writeProblem(this.lockFile, error);
-    }
+    const unlock = takeLock(this.lockFile, this.path);
     for (const folder of [this.path, join(this.path, 'checkpoints')]) removeLeftOvers(folder);
     return unlock;
   }

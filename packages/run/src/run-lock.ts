@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { UserError } from './error.js';
+import { writeProblem } from './disk/write.js';
+import { isSystemError, UserError } from './error.js';
 
 /** running.json: the process that trains the run; the file goes when it ends. */
 export interface RunningProcess {
@@ -60,9 +61,17 @@ export function refuseIfRunning(file: string, name: string, doing = 'is being tr
  * process left behind is taken over.
  *
  * @param doing what a process that has it does, in words; default that it trains
- * @throws UserError when a living process has it
+ * @throws UserError when a living process has it, or nothing can be written there
  */
 export function takeLock(file: string, run: string, doing?: string): () => void {
+  try {
+    return taken(file, run, doing);
+  } catch (error) {
+    throw isSystemError(error) ? writeProblem(file, error) : error;
+  }
+}
+
+function taken(file: string, run: string, doing?: string): () => void {
   const started = startOf(process.pid);
   const own: RunningProcess = {
     pid: process.pid,

@@ -13,6 +13,9 @@ import {
 import { dirname, join } from 'node:path';
 import { UserError } from '../error.js';
 
+/** What to do where nothing can be written: what only reads goes on without. */
+const ELSEWHERE = '; copy what is there to a place that can be written, or name another one';
+
 /** Why a file could not be written, in words. */
 export function writeProblem(path: string, error: unknown): UserError {
   const { code, message } = error as NodeJS.ErrnoException;
@@ -20,9 +23,9 @@ export function writeProblem(path: string, error: unknown): UserError {
     ENOSPC: 'the disk is full',
     EDQUOT: 'the disk quota is used up',
     EFBIG: 'it would be larger than this process may write (ulimit -f)',
-    EROFS: 'the disk is read-only',
-    EACCES: 'there is no permission',
-    EPERM: 'there is no permission',
+    EROFS: `the disk is read-only${ELSEWHERE}`,
+    EACCES: `there is no permission${ELSEWHERE}`,
+    EPERM: `there is no permission${ELSEWHERE}`,
     ENOENT: `the folder ${dirname(path)} is gone`,
   };
   return new UserError(`${path} cannot be written: ${reasons[code ?? ''] ?? message}`);

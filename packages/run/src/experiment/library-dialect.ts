@@ -74,6 +74,8 @@ export function libraryDialect(old: Fields): StoredExperiment {
     divide: given({
       numLearners: old['num-learners'],
       modEpoch: old['mod-epoch'],
+      // There was no other.
+      divideFrom: 0,
       maskLambda: old['mask-lambda'],
     }),
     optimize: given({

@@ -16,7 +16,7 @@ import { sha256OfFile } from '../disk/sha256.js';
 import { writeFileAtomic, writeProblem } from '../disk/write.js';
 import { UserError } from '../error.js';
 import { takeLock } from '../run-lock.js';
-import { graphOf } from './graph-record.js';
+import { filesOfGraph, graphOf } from './graph-record.js';
 import { type IndexManifest, isOwnFile, manifestFault, type SegmentRecord } from './index-manifest.js';
 
 const MANIFEST = 'manifest.json';
@@ -145,22 +145,25 @@ export class IndexFolder {
   /** Reads all of it. @throws UserError where a file is not what was written */
   check(): void {
     const { segments, graph } = this.manifest();
-    const made = graphOf(graph);
-    if (made !== null && sha256Of(this.file(made.file)) !== made.sha256)
-      throw this.damaged(`${made.file} is not what was written`);
     for (const { name, sha256 } of segments) {
       for (const [kind, wanted] of Object.entries(sha256)) {
         const file = `${name}.${kind}`;
         if (sha256Of(this.file(file)) !== wanted) throw this.damaged(`${file} is not what was written`);
       }
     }
+    const made = graphOf(graph);
+    for (const { file, sha256 } of made === null ? [] : filesOfGraph(made))
+      if (sha256Of(this.file(file)) !== sha256)
+        throw new UserError(
+          `${this.path}: its graph is damaged, ${file} is not what was written; all else is whole: build the graph anew, or search exactly`,
+        );
   }
 
   /** Removes an index's files that the manifest does not name. */
   sweep(manifest: IndexManifest): void {
     const named = new Set(manifest.segments.flatMap(filesOf));
     const graph = graphOf(manifest.graph);
-    if (graph !== null) named.add(graph.file);
+    for (const { file } of graph === null ? [] : filesOfGraph(graph)) named.add(file);
     for (const name of readdirSync(this.path))
       if ((isOwnFile(name) && !named.has(name)) || this.#isLeftOfLock(name))
         rmSync(this.file(name), { force: true });

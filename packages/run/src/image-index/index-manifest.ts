@@ -47,7 +47,7 @@ const isTextOrNull = (value: unknown) => value === null || typeof value === 'str
 
 /** Names of files that are an index's own: others are left alone. */
 export const isOwnFile = (name: string): boolean =>
-  /^[0-9a-f]{16}(\.rows|\.items|\.table|\.removed|\.graph)$/.test(name) ||
+  /^[0-9a-f]{16}(\.rows|\.items|\.table|\.removed|\.graph|\.copies)$/.test(name) ||
   /^manifest\.json\.[0-9a-f]+\.tmp$/.test(name);
 
 /** @returns what is wrong with it, in words; null where it is one */

@@ -12,6 +12,8 @@ import { SegmentFile } from './segment-file.js';
 
 /** Lines that are read at a time by `items`. */
 const LINES = 4096;
+/** Places whose lines' beginnings are kept once one of them was asked for: a search asks for some, anywhere. */
+const PAGE = 512;
 /** Characters of lines that are written at a time. */
 const WRITTEN = 1 << 20;
 
@@ -70,6 +72,8 @@ export class StoredItems implements ItemTable {
   readonly #lines: number;
   readonly #table: number;
   readonly #at: ReturnType<typeof layout>;
+  /** Of the table, by their number: 8 bytes an item at the most. */
+  readonly #pages = new Map<number, Float64Array>();
 
   /**
    * @param path of the segment, without an extension
@@ -93,8 +97,15 @@ export class StoredItems implements ItemTable {
   }
 
   item(place: number): IndexItem {
-    const [start = 0, end = 0] = this.#starts(place, 2);
-    return this.#itemOf(bytesOf(this.#lines, start, end - start).toString('utf8'));
+    const page = Math.floor(place / PAGE);
+    let starts = this.#pages.get(page);
+    if (starts === undefined) {
+      // One more, where the last of them ends.
+      starts = this.#starts(page * PAGE, Math.min(PAGE, this.count - page * PAGE) + 1);
+      this.#pages.set(page, starts);
+    }
+    const [start = 0, end = 0] = starts.subarray(place % PAGE);
+    return this.#itemOf(textOf(this.#lines, start, end - start));
   }
 
   #itemOf(line: string): IndexItem {
@@ -152,14 +163,25 @@ export class StoredItems implements ItemTable {
   }
 }
 
+/** What short texts are read into: a search reads a line of each item that it found. */
+const scratch = Buffer.alloc(4096);
+
+function textOf(file: number, start: number, length: number): string {
+  const bytes = length >= 0 && length <= scratch.length ? scratch.subarray(0, length) : null;
+  return (bytes ? read(file, start, bytes) : bytesOf(file, start, length)).toString('utf8');
+}
+
 /** In a buffer of their own. @throws DamagedFile where the file ends before */
 function bytesOf(file: number, start: number, length: number): Buffer {
   if (!(length >= 0 && length < 2 ** 31)) throw new DamagedFile('its items are not where its table says');
-  const bytes = Buffer.from(new ArrayBuffer(length));
-  for (let done = 0; done < length; ) {
-    const read = readSync(file, bytes, done, length - done, start + done);
-    if (read === 0) throw new DamagedFile('its items are cut off');
-    done += read;
+  return read(file, start, Buffer.from(new ArrayBuffer(length)));
+}
+
+function read(file: number, start: number, bytes: Buffer): Buffer {
+  for (let done = 0; done < bytes.length; ) {
+    const some = readSync(file, bytes, done, bytes.length - done, start + done);
+    if (some === 0) throw new DamagedFile('its items are cut off');
+    done += some;
   }
   return bytes;
 }
