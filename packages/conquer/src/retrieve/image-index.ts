@@ -1,6 +1,5 @@
 import {
   type Calibration,
-  type GraphRecord,
   IndexFolder,
   type IndexItem,
   type IndexOrigin,
@@ -19,7 +18,7 @@ import { joinedRows, type RowRun, rowsAt, unitRowsOf } from './index-rows.js';
 import { IndexSegment, joinedSegment } from './index-segment.js';
 import { blocksOf, type IndexBlock, inFolder, type Match, matchOf } from './match.js';
 import { refinedRows } from './refine.js';
-import type { BuildGraphOptions } from './row-graph.js';
+import type { BuildGraphOptions, GraphFacts } from './row-graph.js';
 import { requireEmbedderOf, requireSameOrigin } from './same-embedder.js';
 import {
   type IndexHome,
@@ -139,7 +138,7 @@ export class ImageIndex {
   }
 
   /** How its graph was made, and how well it finds; null: there is none. */
-  get graph(): Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment'> | null {
+  get graph(): GraphFacts | null {
     return this.#segments.find(({ graph }) => graph !== null)?.graph ?? null;
   }
 

@@ -5,7 +5,7 @@ import { fileOfImage, type Json, UserError } from '@conquer-dml/run';
 import { refuseBoxesOutside } from '../datasets/boxes.js';
 import { csvBox } from '../datasets/csv-columns.js';
 import { type CsvRow, parseCsv, partedOtherwise } from '../datasets/csv-rows.js';
-import { isInside } from '../datasets/distribution.js';
+import { isInside } from '../datasets/path-inside.js';
 import { readTextFile } from '../datasets/text-file.js';
 import type { AnyIndex } from './any-index.js';
 import type { Embedder } from './embedder.js';

@@ -26,6 +26,8 @@ export interface IndexedFolder<Index extends AnyIndex = ImageIndex> {
   index: Index;
   /** Images that were embedded now; the others were in the previous index. */
   embedded: number;
+  /** Of these, those whose rows were there from an interrupted call. */
+  kept: number;
   /** Images of the previous index that are gone. */
   removed: number;
   /** What lies in the folder and is not in the index. */
@@ -82,7 +84,7 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
   for (const { images } of items.values())
     images.sort((a, b) => (known.get(a.path)?.place ?? 0) - (known.get(b.path)?.place ?? 0));
   const paths = [...items.values()].flatMap(({ images }) => images.map(({ path }) => path));
-  const { index, embedded, bad } = await indexItems(embedder, folder, [...items.values()], {
+  const { index, embedded, kept, bad } = await indexItems(embedder, folder, [...items.values()], {
     ...options,
     previous,
   });
@@ -90,5 +92,11 @@ export async function indexFolder<Index extends AnyIndex = ImageIndex>(
   if (bad.length === paths.length) {
     throw new UserError(`${folder}: none of its ${there.size} images can be read`);
   }
-  return { index, embedded, removed: [...known.keys()].filter((name) => !there.has(name)).length, leftOut };
+  return {
+    index,
+    embedded,
+    kept,
+    removed: [...known.keys()].filter((name) => !there.has(name)).length,
+    leftOut,
+  };
 }

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ImageInput } from '@conquer-dml/image';
 import {
   type FileStamp,
@@ -9,10 +9,10 @@ import {
   isSeenAlike,
   type Json,
 } from '@conquer-dml/run';
-import { type Tensor, tensor } from '@conquer-dml/torch';
-import { requireFiniteRows } from '../evaluate/finite-rows.js';
+import { tensor } from '@conquer-dml/torch';
 import type { AnyIndex } from './any-index.js';
 import { changeIndex, changeStore, type ItemChange } from './change-items.js';
+import { embedInPortions, type PortionOptions } from './embed-in-portions.js';
 import type { Embedder } from './embedder.js';
 import { ImageIndex } from './image-index.js';
 import type { KnownItems } from './known-items.js';
@@ -29,23 +29,14 @@ export interface ItemToIndex {
   images: readonly ImageToIndex[];
 }
 
-export interface IndexItemsOptions<Index extends AnyIndex = ImageIndex> {
+/** The progress is of images that are new or changed. Whoever has saved the index removes `keepIn`. */
+export interface IndexItemsOptions<Index extends AnyIndex = ImageIndex> extends PortionOptions {
   /**
    * An index of the same folder, wherever it lay then, by the same embedder: it is changed into what is wanted now, and of its
    * images those that have not changed are not embedded again. One of another folder or embedder is not used, and stays as it is;
    * one in a store is refused then, as nothing else is there to be filled.
    */
   previous?: Index | null;
-  /** Images that cannot be read are left out (default), or end it. */
-  onBadImage?: 'skip' | 'fail';
-  /** Threads that decode; default one a core. */
-  threads?: number | undefined;
-  /** Ends the work early; a previous index is as it was then. */
-  signal?: AbortSignal | undefined;
-  /** Images that were embedded or left out so far, of so many that are new or changed. */
-  onProgress?: (progress: { done: number; total: number }) => void;
-  /** Told of images that cannot be read and are left out, a line each. */
-  onWarning?: (message: string) => void;
 }
 
 export interface IndexedItems<Index extends AnyIndex = ImageIndex> {
@@ -53,6 +44,8 @@ export interface IndexedItems<Index extends AnyIndex = ImageIndex> {
   index: Index;
   /** Images that were embedded now; the others were in the previous index. */
   embedded: number;
+  /** Of these, those whose rows were there from an interrupted call. */
+  kept: number;
   /** Places, among all images in their order, of those that could not be read. */
   bad: readonly number[];
 }
@@ -101,7 +94,6 @@ export async function indexItems<Index extends AnyIndex = ImageIndex>(
   items: readonly ItemToIndex[],
   options: IndexItemsOptions<Index> = {},
 ): Promise<IndexedItems<Index>> {
-  const { onBadImage = 'skip', threads, signal, onProgress, onWarning } = options;
   const before = await usable(options.previous, embedder, folder);
   const known = await knownItems(before);
   const wanted = items.flatMap((item, at) => {
@@ -109,26 +101,18 @@ export async function indexItems<Index extends AnyIndex = ImageIndex>(
     return item.images.map((image, place) => ({ at, image, old: was ? oldPlace(was, image, place) : -1 }));
   });
   const fresh = wanted.flatMap((one, place) => (one.old < 0 ? [{ ...one, place }] : []));
-  const bad = new Set<number>();
-  const made =
-    fresh.length === 0
-      ? new Float32Array(0)
-      : await embedder.embed(
-          fresh.map(({ image }) => ('image' in image ? image.image : join(folder, image.path))),
-          {
-            threads,
-            signal,
-            onProgress: (done) => onProgress?.({ done: done + bad.size, total: fresh.length }),
-            ...(onBadImage === 'skip' && {
-              onBad: (error, at) => {
-                bad.add(fresh[at]!.place);
-                onWarning?.(`${error.message}; it is left out`);
-              },
-            }),
-          },
-        );
-  using embedded = rowsOf(made, fresh.length - bad.size, embedder.dim);
-  if (fresh.length > 0) onProgress?.({ done: fresh.length, total: fresh.length });
+  const at = resolve(folder);
+  const made = await embedInPortions(
+    embedder,
+    fresh.map(({ image }) => {
+      if ('image' in image) return { image: image.image, file: null };
+      const path = join(at, image.path);
+      return { image: path, file: { path, stamp: image.stamp } };
+    }),
+    options,
+  );
+  const bad = new Set([...made.bad].map((n) => fresh[n]!.place));
+  using embedded = tensor(made.rows, { shape: [fresh.length - bad.size, embedder.dim] }).keep();
   const rowAt = new Map(
     fresh.filter(({ place }) => !bad.has(place)).map(({ place }, row) => [place, row] as const),
   );
@@ -160,7 +144,7 @@ export async function indexItems<Index extends AnyIndex = ImageIndex>(
     if (!kept.has(id) && images.some(({ path }) => isInFolder(path))) gone.push(id);
 
   const origin = originOf(embedder, folder);
-  const counts = { embedded: fresh.length - bad.size, bad: [...bad] };
+  const counts = { embedded: fresh.length - bad.size, kept: made.kept, bad: [...bad] };
   if (before instanceof StoreIndex) {
     await before.moved(origin);
     await changeStore(before, { changes, gone, embedded });
@@ -183,22 +167,6 @@ function oldPlace(was: IndexItem, image: ImageToIndex, place: number): number {
 
 const imageOf = (image: ImageToIndex): IndexedImage =>
   'image' in image ? { path: null, stamp: null } : { path: image.path, stamp: image.stamp };
-
-/** What an embedder gave, which may be code of one's own. */
-function rowsOf(made: Float32Array, count: number, dim: number): Tensor {
-  if (!(made instanceof Float32Array) || made.length !== count * dim)
-    throw new TypeError(
-      `the embedder: expected a Float32Array of ${count} rows of ${dim} numbers for ${count} images, got ${made instanceof Float32Array ? `${made.length} numbers` : typeof made}`,
-    );
-  const rows = tensor(made, { shape: [count, dim] }).keep();
-  try {
-    requireFiniteRows(rows, (row) => `image ${row + 1} of those that were embedded`);
-    return rows;
-  } catch (error) {
-    rows.dispose();
-    throw error;
-  }
-}
 
 /** Whether an image is one of the index's folder: not of an item without a file, or that came with an index of another folder. */
 export const isInFolder = (path: string | null): path is string =>

@@ -18,37 +18,39 @@ export function unitRowsOf(what: string, rows: Tensor, nameOf: (row: number) => 
   return scope(() =>
     noGrad(() => {
       const [count, dim] = rows.shape as [number, number];
-      const made = empty([count, dim]);
-      const given = rows.detach();
-      for (let start = 0; start < count; start += ROWS) {
-        scope(() => {
-          const some = Math.min(ROWS, count - start);
-          const own = given.narrow(0, start, some).to('cpu').to({ dtype: 'float32' }).contiguous();
-          // Of float32 numbers no square overflows or vanishes in float64.
-          const lengths = aten.linalg_vector_norm(own, 2, [1], true, 'float64');
-          const numbers = lengths.toTypedArray() as Float64Array;
-          for (const [row, length] of numbers.entries()) {
-            if (Number.isFinite(length) && length > 0) continue;
-            const problem = length === 0 ? 'zero, which has no direction' : 'not of finite float32 numbers';
-            throw new RangeError(`${what}: ${nameOf(start + row)} is ${problem}`);
-          }
-          const isUnit = numbers.every((length) => Math.abs(length * length - 1) <= UNIT_ERROR / 2);
-          const into = made.narrow(0, start, some);
-          if (isUnit) into.copy_(own);
-          else {
-            const off = lengths
-              .square()
-              .sub(1)
-              .abs()
-              .le(UNIT_ERROR / 2);
-            const divided = own.to({ dtype: 'float64' }).div(lengths).to({ dtype: 'float32' });
-            into.copy_(aten.where$self(off, own, divided));
-          }
+      const given = rows.requiresGrad ? rows.detach() : rows;
+      const unit = (start: number, some: number) => {
+        const part = some === count ? given : given.narrow(0, start, some);
+        const numbers = part.dtype === 'float32' ? part : part.to({ dtype: 'float32' });
+        const own = numbers.toTypedArray() as Float32Array;
+        toUnit(own, dim, (row, problem) => {
+          throw new RangeError(`${what}: ${nameOf(start + row)} is ${problem}`);
         });
+        return tensor(own, { shape: [some, dim] });
+      };
+      if (count <= ROWS) return unit(0, count);
+      const made = empty([count, dim]);
+      for (let start = 0; start < count; start += ROWS) {
+        const some = Math.min(ROWS, count - start);
+        scope(() => made.narrow(0, start, some).copy_(unit(start, some)));
       }
       return made;
     }),
   );
+}
+
+/** Brings rows to length 1 where they lie. In JavaScript: of a single query a call into libtorch for each step takes longer than the steps. */
+function toUnit(numbers: Float32Array, dim: number, refuse: (row: number, problem: string) => never): void {
+  for (let from = 0; from < numbers.length; from += dim) {
+    // Of float32 numbers no square overflows or vanishes in float64.
+    let squares = 0;
+    for (let i = from; i < from + dim; i++) squares += numbers[i]! * numbers[i]!;
+    if (squares === 0) refuse(from / dim, 'zero, which has no direction');
+    if (!Number.isFinite(squares)) refuse(from / dim, 'not of finite float32 numbers');
+    if (Math.abs(squares - 1) <= UNIT_ERROR / 2) continue;
+    const length = Math.sqrt(squares);
+    for (let i = from; i < from + dim; i++) numbers[i] = numbers[i]! / length;
+  }
 }
 
 /** Rows of a file of nothing else, mapped into memory: read when they are looked at. They belong to the caller. */

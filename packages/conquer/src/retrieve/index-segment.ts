@@ -9,13 +9,14 @@ import {
   SegmentFile,
   type SegmentRecord,
   StoredItems,
+  writeCopies,
   writeItems,
 } from '@conquer-dml/run';
 import type { Tensor } from '@conquer-dml/torch';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { UnitGallery } from '../neighbours/unit-gallery.js';
 import { joinedRows, mapRows, type RowRun, writeRows } from './index-rows.js';
-import { type BuildGraphOptions, RowGraph } from './row-graph.js';
+import { type BuildGraphOptions, type GraphFacts, RowGraph } from './row-graph.js';
 
 /** A part of an index: items and rows that stay as they are, some of them removed. */
 export class IndexSegment {
@@ -149,22 +150,37 @@ export class IndexSegment {
     return hidden;
   }
 
-  /** The nearest rows of those that are there, see `UnitGallery`; by the graph, where there is one, `RowGraph`. */
+  /**
+   * The nearest rows of those that are there, see `UnitGallery`; by the graph, where there is one, `RowGraph`. A query of which the graph finds
+   * too few is searched exactly.
+   */
   nearest(queries: Tensor, k: number, approximate = false): Neighbours {
-    if (approximate && this.#graph !== null) {
-      this.#graph =
-        this.#graph instanceof RowGraph
-          ? this.#graph
-          : RowGraph.open(this.#graph.file, this.#graph.record, this.rows);
-      const isThere = (row: number) => this.#removedItems === 0 || this.has(this.table.placeOfRow(row));
-      return this.#graph.nearest(queries, k, this.rows, isThere);
+    if (!approximate || this.#graph === null) return this.#exact(queries, k);
+    this.#graph =
+      this.#graph instanceof RowGraph
+        ? this.#graph
+        : RowGraph.open(this.#graph.file, this.#graph.record, this.rows);
+    const isThere = (row: number) => this.#removedItems === 0 || this.has(this.table.placeOfRow(row));
+    const found = this.#graph.nearest(queries, k, this.rows, isThere);
+    const last = Math.min(found.k, this.rowCount) - 1;
+    for (let query = 0; query * found.k < found.indices.length; query++) {
+      const at = query * found.k;
+      if (last < 0 || found.indices[at + last] !== -1) continue;
+      using own = queries.narrow(0, query, 1);
+      const exact = this.#exact(own, found.k);
+      found.indices.set(exact.indices, at);
+      found.distances.set(exact.distances, at);
     }
+    return found;
+  }
+
+  #exact(queries: Tensor, k: number): Neighbours {
     this.#gallery ??= new UnitGallery(this.rows, this.#hidden());
     return this.#gallery.nearest(queries, k);
   }
 
   /** How its graph was made; null: there is none. */
-  get graph() {
+  get graph(): GraphFacts | null {
     return this.#graph instanceof RowGraph ? this.#graph.shape : (this.#graph?.record ?? null);
   }
 
@@ -175,7 +191,9 @@ export class IndexSegment {
     for (const { start, count } of this.runs())
       for (let row = start; row < start + count; row++) places[at++] = row;
     const exact = (queries: Tensor, k: number) => this.nearest(queries, k);
-    this.#graph = RowGraph.build({ rows: this.rows, places, exact }, options);
+    const built = RowGraph.build({ rows: this.rows, places, exact }, options);
+    this.#forgetGraph();
+    this.#graph = built;
   }
 
   /**
@@ -187,17 +205,24 @@ export class IndexSegment {
   keptGraph(folder: IndexFolder, segment: string, isThere: boolean): GraphRecord | null {
     if (this.#graph === null || (!isThere && this.#removedItems > 0)) return null;
     if (!(this.#graph instanceof RowGraph)) {
-      if (isThere) return this.#graph.record;
+      if (isThere) return withCopiesApart(folder, this.#graph.record);
       this.#graph = RowGraph.open(this.#graph.file, this.#graph.record, this.rows);
     }
-    if (isThere && this.#graph.record !== null) return this.#graph.record;
+    if (isThere && this.#graph.record !== null) return withCopiesApart(folder, this.#graph.record);
     const file = `${folder.newName()}.graph`;
-    return { ...this.#graph.shape, file, ...this.#graph.save(folder.file(file)), segment };
+    const saved = this.#graph.save(folder.file(file));
+    return withCopiesApart(folder, { ...this.#graph.shape, file, ...saved, segment });
   }
 
   /** That its graph is in a folder from now on. */
   graphIn(folder: IndexFolder, record: GraphRecord): void {
+    this.#forgetGraph();
     this.#graph = { file: folder.file(record.file), record };
+  }
+
+  #forgetGraph(): void {
+    if (this.#graph instanceof RowGraph) this.#graph.dispose();
+    this.#graph = null;
   }
 
   /** Its record as it is now, what is removed of it written beside it. */
@@ -213,9 +238,19 @@ export class IndexSegment {
   dispose(): void {
     this.#gallery?.dispose();
     this.#gallery = null;
+    this.#forgetGraph();
     this.rows.dispose();
     this.table.close();
   }
+}
+
+/** The record of a graph whose equal rows, where it has some, are listed in a file of their own: a manifest is written again with each change. */
+function withCopiesApart(folder: IndexFolder, record: GraphRecord): GraphRecord {
+  const { copies = [], ...others } = record;
+  if ('file' in copies) return record;
+  if (copies.length === 0) return others;
+  const file = `${folder.newName()}.copies`;
+  return { ...others, copies: { file, ...writeCopies(folder.file(file), copies) } };
 }
 
 /** Writes what is there of some segments as one into a folder. */

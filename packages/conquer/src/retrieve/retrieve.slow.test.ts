@@ -253,8 +253,8 @@ describe('an index', () => {
     using model = await openModel(damaged);
     const buffers = new Map(model.model.namedBuffers());
     buffers.get('layer2.0.bn2.running_var')?.fill_(-1);
-    const before = liveTensors();
     await expect(indexFolder(model, images)).rejects.toThrow(UserError);
+    const before = liveTensors(); // with what the model keeps of its weights once it has embedded
     await expect(indexFolder(model, images)).rejects.toThrow(
       /^the embeddings of 12 of 12 images are NaN or infinite \(.*class-0\/0\.svg, .* and others\): the weights are damaged/,
     );

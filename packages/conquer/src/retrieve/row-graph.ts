@@ -1,31 +1,44 @@
-import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import { type GraphRecord, sha256OfFile, UserError, writeProblem } from '@conquer-dml/run';
-import { noGrad, numThreads, scope, type Tensor } from '@conquer-dml/torch';
-import type { BatchMatches, Index as Graph, Matches } from 'usearch';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type EqualRows, type GraphRecord, SegmentFile, UserError } from '@conquer-dml/run';
+import { exactRowDistances, MappedGraph, scope, type Tensor, TorchError } from '@conquer-dml/torch';
+import type { Index as Graph } from 'usearch';
 import type { Neighbours } from '../neighbours/neighbours.js';
 import { checkStop, type StopCheck } from '../stop-check.js';
+import { heldOut, nearestWithout, shareFound } from './graph-proof.js';
 import { rowsAt } from './index-rows.js';
+import { copiesBeside, rowCopies } from './row-copies.js';
 
 /** Rows that are added, or looked at, at a time. */
 const ROWS = 8192;
 /** Queries that are asked at a time. */
 const QUERIES = 256;
+/** Bytes of a graph that are written at a time. */
+const WRITTEN = 1 << 24;
 /** Candidates that are asked for, from few to many, until enough is found. */
-export const WIDTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096];
+export const WIDTHS = [
+  16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 1024, 2048, 4096,
+];
 /**
  * How rows are kept in the graph, neighbours of a row, and candidates while it is built; where the first does not do, the second. Of 8 bits
- * the graph's own cosines are off by some 0.003, which is enough to find candidates, in half the time that 16 bits take.
+ * the graph's own cosines are off by some 0.003, which is enough to find candidates, in half the time that 16 bits take. With 16 neighbours
+ * a million rows want five times the candidates of a search.
  */
 const SHAPES = [
-  { scalar: 'i8', connectivity: 16, expansion: 128 },
+  { scalar: 'i8', connectivity: 32, expansion: 128 },
   { scalar: 'f16', connectivity: 32, expansion: 256 },
 ] as const;
+/** Of rows of length 1 the cosine, without their lengths computed anew. */
+const METRIC = 'ip';
+/** How many times more candidates are asked for at most where too few of them are there. */
+const MOST_WIDER = 65;
 /** Candidates beyond k whose exact similarity is looked at: the graph's own order is nearly right. */
 export const CLOSE = 16;
-/** Beyond k, for held out rows among the nearest. */
+/** Beyond k, for held out rows among the nearest, and for copies of the query. */
 const MORE = 32;
+const MOST_COPIES = 4096;
 /** Standard errors by which the share that is found has to be above the wanted one: with 95 % of certainty it is. */
 export const CERTAIN = 1.645;
 
@@ -34,7 +47,7 @@ export interface BuildGraphOptions {
   recall?: number | undefined;
   /** How many nearest that is about; default 10. */
   k?: number | undefined;
-  /** By so many queries; default 256. */
+  /** By so many queries; default 1024, of few rows a quarter of them. */
   queries?: number | undefined;
   /** Threads; default one a core. */
   threads?: number | undefined;
@@ -52,96 +65,122 @@ export interface GraphRows {
   exact: (queries: Tensor, k: number) => Neighbours;
 }
 
-type Scalar = GraphRecord['scalar'];
-export type GraphShape = Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment'>;
+/** How a graph was made, and how well it finds. */
+export type GraphFacts = Omit<GraphRecord, 'file' | 'bytes' | 'sha256' | 'segment' | 'copies'>;
+
+export interface GraphShape extends GraphFacts {
+  /** None where left out. */
+  copies?: readonly EqualRows[];
+}
 
 /**
- * A graph over rows (HNSW, Malkov and Yashunin 2016, by usearch) for searches that look at few of them. It only names candidates: their
- * similarity is computed from the float32 rows, as in an exact search. Its keys are the places of rows; ids it does not know.
+ * A graph over rows (HNSW, Malkov and Yashunin 2016) for searches that look at few of them: usearch builds it, its file is what is searched.
+ * It only names candidates: their similarity is computed from the float32 rows, as in an exact search. Its keys are the places of rows; ids
+ * it does not know.
  */
 export class RowGraph {
+  /** By the one that is in the graph. */
+  private readonly copies: ReadonlyMap<number, EqualRows>;
+  /** Rows that can be found. */
+  private readonly count: number;
+
   private constructor(
     readonly shape: GraphShape,
-    private readonly graph: Graph,
-    /** Of the file that it was opened from; null: it is in memory alone. */
+    private readonly graph: MappedGraph,
+    /** Of the file that it was opened from; null: it has no name yet. */
     readonly record: GraphRecord | null = null,
-  ) {}
+    private readonly file: string | null = null,
+  ) {
+    const { rows, copies = [] } = shape;
+    this.copies = new Map(copies.map((equal) => [equal[0]!, equal]));
+    this.count = copies.reduce((sum, equal) => sum + equal.length - 1, rows);
+  }
 
   /**
    * Builds a graph and asks it for the nearest of rows that are held out, beside an exact search: the least number of candidates is kept
-   * that finds enough with 95 % of certainty; where none does, it is built with more neighbours a row, of 16 bits.
+   * that finds enough with 95 % of certainty; where none does, it is built of 16 bits. Of copies of a row the first is in the graph for all of
+   * them: they would lead to each other alone.
    *
    * @throws UserError where usearch is not installed, or no graph finds enough; RangeError for a recall that is not above 0 and at most 1
    */
   static build(of: GraphRows, options: BuildGraphOptions = {}): RowGraph {
-    const { recall: wanted = 0.99, k = 10, queries: count = 256 } = options;
+    const { recall: wanted = 0.99, k = 10, queries: count = 1024 } = options;
     if (!(wanted > 0 && wanted <= 1))
       throw new RangeError(`a graph: expected a recall above 0 and at most 1, got ${wanted}`);
     const dim = of.rows.size(1);
-    const { held, others } = heldOut(of.places, count);
+    const groups = rowCopies(of.rows, of.places);
+    const copies = [...groups.values()];
+    const later = new Set(copies.flatMap((equal) => equal.slice(1)));
+    const distinct = of.places.filter((place) => !later.has(place));
+    const { held, others } = heldOut(distinct, count);
     using queries = rowsAt(of.rows, [...held]);
-    const exact = nearestWithout(of.exact(queries, k + MORE), k, new Set(held));
+    // A row that is held out is so with its copies.
+    const without = new Set([...held].flatMap((place) => groups.get(place) ?? place));
+    const most = Math.min(MOST_COPIES, Math.max(...[...held].map((place) => groups.get(place)?.length ?? 1)));
+    const exact = nearestWithout(of.exact(queries, k + MORE + most), k, without);
     let best = 0;
     for (const { scalar, connectivity, expansion } of SHAPES) {
-      const graph = emptyGraph(dim, scalar, connectivity, expansion);
-      fill(graph, of.rows, others, options);
+      const graph = emptyGraph({ dim, metric: METRIC, scalar, connectivity }, expansion);
+      const filling = { rows: of.rows, scale: scalar === 'i8' ? scaleOf(of.rows, of.places) : null };
+      fill(graph, filling, others, options);
+      using proven = mapped(graph);
       for (const width of WIDTHS) {
         const made = {
-          ...({ dim, metric: 'cos', scalar, connectivity, width } as const),
-          ...{ rows: others.length, k, queries: held.length },
+          ...({ dim, metric: METRIC, scalar, connectivity, width } as const),
+          ...{ rows: others.length, k, queries: held.length, ...(copies.length > 0 && { copies }) },
         };
-        const found = new RowGraph({ ...made, recall: 0 }, graph).nearest(queries, k, of.rows, () => true);
+        const found = new RowGraph({ ...made, recall: 0 }, proven).nearest(queries, k, of.rows, () => true);
         const { recall, error } = shareFound(found, exact);
-        best = Math.max(best, recall);
-        if (recall - CERTAIN * error >= wanted) {
-          fill(graph, of.rows, held, { ...options, onProgress: undefined });
-          return new RowGraph({ ...made, rows: of.places.length, recall }, graph);
+        const least = recall - CERTAIN * error;
+        best = Math.max(best, least);
+        if (least >= wanted) {
+          fill(graph, filling, held, { ...options, onProgress: undefined });
+          return new RowGraph({ ...made, rows: distinct.length, recall }, mapped(graph));
         }
-        if (width >= of.places.length) break;
+        if (width >= others.length) break;
       }
     }
     throw new UserError(
-      `a graph of these rows finds ${best.toFixed(3)} of the ${k} nearest, expected ${wanted}: search them exactly`,
+      `a graph of these rows finds ${best.toFixed(3)} of the ${k} nearest with 95 % of certainty, expected ${wanted}: search them exactly`,
     );
   }
 
   /**
    * Opens a graph by memory map, and sees whether it is what its record says.
-   * @throws UserError where it is not, or usearch is not installed
+   * @throws UserError where it is not
    */
   static open(file: string, record: GraphRecord, rows: Tensor): RowGraph {
-    const { dim, scalar, connectivity, rows: count } = record;
-    const graph = emptyGraph(dim, scalar, connectivity, 0);
-    const fault = (problem: string) =>
-      new UserError(`${file} is damaged: ${problem}; build the graph anew, or search exactly`);
-    if (statSync(file, { throwIfNoEntry: false })?.size !== record.bytes)
+    const { dim, scalar, rows: count, bytes } = record;
+    const fault = (problem: string) => damaged(file, problem);
+    if (statSync(file, { throwIfNoEntry: false })?.size !== bytes)
       throw fault('it is not as long as it was written');
+    let graph: MappedGraph;
     try {
-      graph.view(file);
+      graph = new MappedGraph(file, bytes);
     } catch (error) {
       throw fault((error as Error).message);
     }
-    // usearch takes what the file says, and not what it was asked for.
-    const [dims, size] = [Number(graph.dimensions()), Number(graph.size())];
-    if (
-      dims !== dim ||
-      size !== count ||
-      dim !== rows.size(1) ||
-      Number(graph.connectivity()) !== connectivity
-    )
-      throw fault(`expected ${count} rows of ${dim} numbers, it holds ${size} of ${dims}`);
-    return new RowGraph(record, graph, record);
+    const rowBytes = scalar === 'i8' ? dim : 2 * dim;
+    const fits = graph.rows === count && graph.rowBytes === rowBytes && dim === rows.size(1);
+    const copies = copiesBeside(file, record, rows.size(0));
+    if (fits && copies !== null) return new RowGraph({ ...record, copies }, graph, record, file);
+    graph.dispose();
+    if (fits) throw fault('the list of equal rows beside it is not what was written');
+    throw fault(`expected ${count} rows of ${rowBytes} bytes, it holds ${graph.rows} of ${graph.rowBytes}`);
   }
 
   /** Writes it under a name that no file has. @returns what is to be known of the file */
   save(file: string): Pick<GraphRecord, 'bytes' | 'sha256'> {
-    try {
-      this.graph.save(file);
-      sync(file);
-    } catch (error) {
-      throw writeProblem(file, error);
-    }
-    return { bytes: statSync(file).size, sha256: sha256OfFile(file) };
+    const { bytes } = this.graph;
+    using to = new SegmentFile(file);
+    for (let done = 0; done < bytes; done += WRITTEN)
+      to.write(this.graph.read(done, Math.min(WRITTEN, bytes - done)));
+    return { bytes, sha256: to.end() };
+  }
+
+  /** Unmaps its file. */
+  dispose(): void {
+    this.graph.dispose();
   }
 
   /**
@@ -149,27 +188,33 @@ export class RowGraph {
    * @param rows that it was built of
    * @param isThere whether a row has not been removed since
    * @returns nearest first, by the exact distances of the candidates; of equally near ones the lower first. Where a query has fewer than
-   *   k neighbours that were found, the places behind them are −1, their distances infinite.
+   *   k neighbours that were found, as where many rows were removed, the places behind them are −1, their distances infinite.
+   * @throws UserError where the file turns out to be damaged
    */
   nearest(queries: Tensor, k: number, rows: Tensor, isThere: (row: number) => boolean): Neighbours {
-    const { dim, rows: all } = this.shape;
-    const wide = Math.min(k, all);
+    const wide = Math.min(k, this.count);
     const count = queries.size(0);
     const indices = new Int32Array(count * wide).fill(-1);
     const distances = new Float32Array(count * wide).fill(Number.POSITIVE_INFINITY);
-    const numbers = queries.toTypedArray() as Float32Array;
     for (let start = 0; start < count; start += QUERIES) {
-      const block = numbers.subarray(start * dim, (start + QUERIES) * dim);
-      const candidates = this.candidates(block, wide, isThere);
-      const near = scope(() => noGrad(() => rowsAt(rows, candidates.flat()).toTypedArray() as Float32Array));
-      let at = 0;
+      const some = count <= QUERIES ? queries : queries.narrow(0, start, Math.min(QUERIES, count - start));
+      const candidates = this.candidates(some, wide, { places: rows.size(0), isThere });
+      const to = Int32Array.from(candidates.flat());
+      const from = new Int32Array(to.length);
+      let done = 0;
+      for (const [query, { length }] of candidates.entries()) {
+        from.fill(query, done, done + length);
+        done += length;
+      }
+      const exact = exactRowDistances(some, rows, from, to);
+      if (some !== queries) some.dispose();
+      done = 0;
       for (const [query, places] of candidates.entries()) {
-        const own = block.subarray(query * dim, (query + 1) * dim);
-        const found = measured(own, places, near.subarray(at * dim, (at + places.length) * dim));
-        at += places.length;
-        for (const [i, { row, distance }] of found.slice(0, wide).entries()) {
-          indices[(start + query) * wide + i] = row;
-          distances[(start + query) * wide + i] = distance;
+        const found = nearestFirst(places, exact.subarray(done, done + places.length));
+        done += places.length;
+        for (let i = 0; i < Math.min(wide, found.length); i++) {
+          indices[(start + query) * wide + i] = found[i]!.row;
+          distances[(start + query) * wide + i] = found[i]!.distance;
         }
       }
     }
@@ -177,92 +222,100 @@ export class RowGraph {
   }
 
   /** Of each query rows that are there, k or more where there are so many, nearest first by the graph's own distances. */
-  private candidates(queries: Float32Array, k: number, isThere: (row: number) => boolean): number[][] {
-    const { dim, rows: all, width, k: proven } = this.shape;
+  private candidates(
+    queries: Tensor,
+    k: number,
+    { places, isThere }: { places: number; isThere: (row: number) => boolean },
+  ): number[][] {
+    const { rows: all, width, k: proven } = this.shape;
     const close = k + CLOSE;
-    const count = queries.length / dim;
     // What was proven of so many nearest is taken in proportion for more.
     const asked = Math.min(all, Math.max(width, k, Math.ceil((width * k) / proven)));
-    const threads = count === 1 ? 1 : Math.min(numThreads(), availableParallelism());
-    const { keys, counts } = search(this.graph, queries, asked, threads);
-    return Array.from({ length: count }, (_, query) => {
-      let found = keysThere(keys, query * asked, counts[query]!, close, isThere);
+    const keys = this.keys(queries, asked, places);
+    return Array.from({ length: queries.size(0) }, (_, query) => {
+      let found = this.placesThere(keys.subarray(query * asked, (query + 1) * asked), close, isThere);
       // Where many were removed, of this query alone.
-      const own = queries.subarray(query * dim, (query + 1) * dim);
-      for (let more = 4 * asked; found.length < k && more < 4 * all; more *= 4) {
-        const again = search(this.graph, own, Math.min(more, all), 1);
-        found = keysThere(again.keys, 0, again.counts[0]!, close, isThere);
+      for (let more = 4 * asked; found.length < k && more < MOST_WIDER * asked && more < 4 * all; more *= 4) {
+        using own = queries.narrow(0, query, 1);
+        found = this.placesThere(this.keys(own, Math.min(more, all), places), close, isThere);
       }
       return found;
     });
   }
-}
 
-/** As usearch answers for several queries: `wanted` keys each, of which `counts` say how many were found. */
-function search(graph: Graph, queries: Float32Array, wanted: number, threads: number) {
-  // Whatever its types say, it looks at how many queries there are.
-  const found = graph.search(queries, wanted, threads) as Matches | BatchMatches;
-  const { keys } = found;
-  // A key is 64 bits, the lower half first; places have no more than 31. As BigInts each would be an object.
-  const low = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
-  const counts = 'counts' in found ? Array.from(found.counts, Number) : [keys.length];
-  return { keys: low, counts };
-}
-
-/** The first `most` of some keys that are there. */
-function keysThere(
-  keys: Uint32Array,
-  start: number,
-  count: number,
-  most: number,
-  isThere: (row: number) => boolean,
-): number[] {
-  const found: number[] = [];
-  for (let at = start; at < start + count && found.length < most; at++) {
-    const row = keys[2 * at]!;
-    if (isThere(row)) found.push(row);
-  }
-  return found;
-}
-
-/** Exact distances, nearest first. @param near (places.length × D), the rows at these places */
-export function measured(query: Float32Array, places: readonly number[], near: Float32Array) {
-  const dim = query.length;
-  const found = places.map((row, at) => {
-    let sum = 0;
-    for (let i = 0, from = at * dim; i < dim; i++) {
-      const difference = query[i]! - near[from + i]!;
-      sum += difference * difference;
+  /** The first `most` of some keys, and of their copies, that are there. */
+  private placesThere(keys: Int32Array, most: number, isThere: (row: number) => boolean): number[] {
+    const found: number[] = [];
+    for (let at = 0; at < keys.length && keys[at]! >= 0 && found.length < most; at++) {
+      const equal = this.copies.get(keys[at]!);
+      if (equal !== undefined) found.push(...equal.filter(isThere).slice(0, most - found.length));
+      else if (isThere(keys[at]!)) found.push(keys[at]!);
     }
-    return { row, distance: Math.fround(Math.sqrt(sum)) };
-  });
+    return found;
+  }
+
+  /** Q × width of so many places, −1 behind the last. */
+  private keys(queries: Tensor, width: number, places: number): Int32Array {
+    try {
+      return this.graph.nearest(queries, width, places);
+    } catch (error) {
+      if (error instanceof TorchError && this.file !== null) throw damaged(this.file, error.message);
+      throw error;
+    }
+  }
+}
+
+const damaged = (file: string, problem: string) =>
+  new UserError(`${file} is damaged: ${problem}; build the graph anew, or search exactly`);
+
+/** A graph that was built, from now on in a file that has no name any more. */
+function mapped(graph: Graph): MappedGraph {
+  let folder: string | null = null;
+  try {
+    folder = mkdtempSync(join(tmpdir(), 'conquer-graph-'));
+    const file = join(folder, 'rows.graph');
+    graph.save(file);
+    return new MappedGraph(file, statSync(file).size);
+  } catch (error) {
+    throw new UserError(
+      `a graph that is built cannot be written into the system's folder of temporary files, ${tmpdir()} (${(error as Error).message}): make room there, or name another one that can be written, TMPDIR`,
+    );
+  } finally {
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Rows by their distances; of equally near ones the lower first. */
+export function nearestFirst(rows: readonly number[], distances: Float32Array) {
+  const found = rows.map((row, at) => ({ row, distance: distances[at]! }));
   return found.sort((a, b) => a.distance - b.distance || a.row - b.row);
 }
 
-/** Queries as they come: rows that the graph does not hold while it is asked for them. Of few rows a quarter at most. */
-function heldOut(places: Int32Array, count: number) {
-  const some = Math.max(1, Math.min(count, places.length >> 2));
-  const step = places.length / some;
-  const held = Int32Array.from({ length: some }, (_, i) => places[Math.floor(i * step)]!);
-  const isHeld = new Set(held);
-  const others = places.filter((place) => !isHeld.has(place));
-  // Of a single row.
-  return { held, others: others.length > 0 ? others : held };
+/** What a graph is filled with. `scale`: of rows that it keeps in 8 bits, by which their numbers become whole ones. */
+interface Filling {
+  rows: Tensor;
+  scale: number | null;
 }
 
-/** The distance of the k-th nearest of each query that is not held out; of fewer, of the last. */
-function nearestWithout({ k: width, indices, distances }: Neighbours, k: number, held: ReadonlySet<number>) {
-  return Array.from({ length: indices.length / width }, (_, query) => {
-    const left = distances
-      .subarray(query * width, (query + 1) * width)
-      .filter((_, at) => !held.has(indices[query * width + at]!));
-    return { count: Math.min(k, left.length), last: left[Math.min(k, left.length) - 1] ?? 0 };
-  });
+/** The largest number becomes 127: usearch itself would take 127 for the length of a row, whose numbers are then a few units each. */
+function scaleOf(rows: Tensor, places: Int32Array): number {
+  let most = 0;
+  for (let start = 0; start < places.length; start += ROWS)
+    most = scope(() =>
+      Math.max(
+        most,
+        rowsAt(rows, [...places.subarray(start, start + ROWS)])
+          .abs()
+          .max()
+          .item(),
+      ),
+    );
+  return 127 / most;
 }
 
 function fill(
   graph: Graph,
-  rows: Tensor,
+  { rows, scale }: Filling,
   places: Int32Array,
   { threads = 0, onProgress, stop }: BuildGraphOptions,
 ): void {
@@ -270,43 +323,20 @@ function fill(
     checkStop(stop);
     const some = places.subarray(start, start + ROWS);
     const missing = some.filter((place) => !graph.contains(BigInt(place)));
-    const numbers = scope(() => rowsAt(rows, [...missing]).toTypedArray() as Float32Array);
-    if (missing.length > 0) graph.add(BigUint64Array.from(missing, BigInt), numbers, threads);
+    const numbers = scope(() => {
+      const wanted = rowsAt(rows, [...missing]);
+      if (scale === null) return wanted.toTypedArray() as Float32Array;
+      return wanted.mul(scale).round().to({ dtype: 'int8' }).toTypedArray() as Int8Array;
+    });
+    if (missing.length > 0) graph.add(BigUint64Array.from(missing, BigInt), numbers as never, threads);
     onProgress?.({ done: start + some.length, total: places.length });
   }
 }
 
-function emptyGraph(dim: number, scalar: Scalar, connectivity: number, expansion: number): Graph {
-  return new (usearch().Index)(configOf(dim, scalar, connectivity, expansion));
-}
+type EmptyShape = Pick<GraphRecord, 'dim' | 'metric' | 'scalar' | 'connectivity'>;
 
-/** The share of the nearest that was found, and its standard error over the queries. */
-function shareFound(found: Neighbours, exact: readonly { count: number; last: number }[]) {
-  const shares = exact.flatMap(({ count, last }, query) => {
-    const distances = found.distances.subarray(query * found.k, query * found.k + count);
-    // By distance: of many copies of a row any will do.
-    const same = distances.filter((distance) => distance <= last * (1 + 1e-6)).length;
-    return count === 0 ? [] : [same / count];
-  });
-  return meanShare(shares);
-}
-
-/** The mean of some shares, and its standard error. */
-export function meanShare(shares: readonly number[]) {
-  const n = shares.length;
-  if (n === 0) return { recall: 1, error: 0 };
-  const recall = shares.reduce((sum, share) => sum + share, 0) / n;
-  const squares = shares.reduce((sum, share) => sum + (share - recall) ** 2, 0);
-  return { recall, error: Math.sqrt(squares) / n };
-}
-
-function sync(file: string): void {
-  const opened = openSync(file, 'r+');
-  try {
-    fsyncSync(opened);
-  } finally {
-    closeSync(opened);
-  }
+function emptyGraph(shape: EmptyShape, expansion: number): Graph {
+  return new (usearch().Index)(configOf(shape, expansion));
 }
 
 type Usearch = typeof import('usearch');
@@ -319,16 +349,16 @@ function usearch(): Usearch {
     return loaded;
   } catch (error) {
     throw new UserError(
-      `approximate searches need the package usearch, which cannot be loaded (${(error as Error).message.split('\n')[0]}): npm install usearch, or search exactly`,
+      `a graph for approximate searches is built by the package usearch, which cannot be loaded (${(error as Error).message.split('\n')[0]}): npm install usearch, or search exactly`,
     );
   }
 }
 
-function configOf(dimensions: number, scalar: Scalar, connectivity: number, expansion: number) {
+function configOf({ dim, metric, scalar, connectivity }: EmptyShape, expansion: number) {
   // Its types want its enumerations, whose values these are.
   return {
-    dimensions,
-    metric: 'cos',
+    dimensions: dim,
+    metric,
     quantization: scalar,
     connectivity,
     expansion_add: expansion,

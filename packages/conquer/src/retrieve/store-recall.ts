@@ -1,5 +1,6 @@
 import { UserError } from '@conquer-dml/run';
-import { CERTAIN, CLOSE, meanShare, WIDTHS } from './row-graph.js';
+import { meanShare } from './graph-proof.js';
+import { CERTAIN, CLOSE, WIDTHS } from './row-graph.js';
 import { exactDistances } from './store-search.js';
 import type { StoreGraph } from './stores/store-record.js';
 import type { VectorStore } from './stores/vector-store.js';

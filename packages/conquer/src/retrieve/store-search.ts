@@ -1,4 +1,4 @@
-import { CLOSE, measured } from './row-graph.js';
+import { CLOSE, nearestFirst } from './row-graph.js';
 import type { StoreGraph } from './stores/store-record.js';
 import type { NearRow, StoredItem, VectorStore } from './stores/vector-store.js';
 
@@ -58,10 +58,13 @@ async function itemsOf(
 
 /** Nearest first, by the distances of the rows themselves. */
 export function exactDistances(query: Float32Array, near: readonly NearRow[]) {
-  const numbers = new Float32Array(near.length * query.length);
-  for (const [at, { row }] of near.entries()) numbers.set(row, at * query.length);
+  const distances = Float32Array.from(near, ({ row }) => {
+    let sum = 0;
+    for (let i = 0; i < row.length; i++) sum += (query[i]! - row[i]!) ** 2;
+    return Math.sqrt(sum);
+  });
   const keys = near.map(({ key }) => key);
-  return measured(query, keys, numbers).map(({ row: key, distance }) => ({ key, distance }));
+  return nearestFirst(keys, distances).map(({ row: key, distance }) => ({ key, distance }));
 }
 
 function firstOfItems(found: readonly FoundItem[]): FoundItem[] {

@@ -20,6 +20,7 @@ export class TrainedModel implements Embedder {
   readonly id: string;
   readonly source: string;
   readonly checkpoint: 'best' | 'last' | null;
+  private readonly derived: Disposable;
 
   /** @param model trained, in evaluation mode, on `device`; close() frees it */
   constructor(
@@ -30,6 +31,8 @@ export class TrainedModel implements Embedder {
     this.id = id;
     this.source = source;
     this.checkpoint = checkpoint;
+    // Photographs come one by one, too.
+    this.derived = model.keepDerived();
   }
 
   /**
@@ -102,6 +105,7 @@ export class TrainedModel implements Embedder {
 
   /** Frees the network. */
   close(): void {
+    this.derived[Symbol.dispose]();
     this.model.dispose();
   }
 

@@ -9,7 +9,8 @@ import { VERSION } from '../version.js';
 import type { ServeLimits } from './limits.js';
 import { PAGE } from './page.js';
 import { Problem } from './problem.js';
-import { routesWith } from './routes.js';
+import { cameAs, requestMistake } from './request-mistake.js';
+import { parametersOf, routesWith } from './routes.js';
 import type { ServiceClient } from './service-client.js';
 import type { ServiceMetrics } from './service-metrics.js';
 import { uploadOf } from './uploads.js';
@@ -40,13 +41,18 @@ const DESCRIPTION = 'Images in, embeddings and what is most like them out. Error
 export function appOf(options: AppOptions): OpenAPIHono<{ Bindings: HttpBindings }> {
   const { client, metrics, limits, token, host } = options;
   const routes = routesWith(limits);
+  const known = Object.values(routes);
   const app = new OpenAPIHono<{ Bindings: HttpBindings }>({
-    defaultHook: (result) => {
-      if (!result.success) throw new Problem(400, mistakeIn(result.target, result.error.issues));
+    defaultHook: (result, { req }) => {
+      if (result.success) return;
+      const { target, data, error } = result as typeof result & { data?: unknown };
+      const route = known.find(
+        ({ method, path }) => method === req.method.toLowerCase() && matches(path, req.path),
+      );
+      throw new Problem(400, requestMistake(target, data, error.issues, parametersOf(route)));
     },
   });
 
-  const known = Object.values(routes);
   const methodsOf = (actual: string): string[] => {
     const own = known.flatMap(({ method, path }) => (matches(path, actual) ? [method.toUpperCase()] : []));
     return OTHERS.has(actual) ? ['GET'] : own;
@@ -169,6 +175,8 @@ export function appOf(options: AppOptions): OpenAPIHono<{ Bindings: HttpBindings
     const allowed = methodsOf(path);
     if (allowed.length === 0)
       return answer(context, new Problem(404, `there is no ${path}: /openapi.json says what there is`));
+    if (allowed.includes(method))
+      return answer(context, new Problem(404, `there is no ${path}: write each / of an id as %2F`));
     context.header('Allow', allowed.join(', '));
     return answer(context, new Problem(405, `${path} takes ${allowed.join(' and ')}, got ${method}`));
   });
@@ -193,11 +201,12 @@ function requireIndex({ info }: ServiceClient): void {
 /** What an item is, of the fields of a form. @throws Problem 400 */
 function itemOf(fields: ReadonlyMap<string, string>): { id: string; labels: string[]; payload: Json } {
   const id = fields.get('id') ?? '';
-  if (id === '' || id.includes('\0')) throw new Problem(400, 'expected a field id, the name of the item');
+  if (id === '' || id.includes('\0'))
+    throw new Problem(400, `expected a field id, the name of the item, got ${cameAs(fields.get('id'))}`);
   const labels = fields.get('labels') ?? '';
   const listed = labels.startsWith('[') ? parsed('labels', labels) : labels === '' ? [] : [labels];
   if (!Array.isArray(listed) || !listed.every((each) => typeof each === 'string' && each !== ''))
-    throw new Problem(400, 'expected as labels a text, or a JSON list of texts');
+    throw new Problem(400, `expected as labels a text, or a JSON list of texts, got ${cameAs(labels)}`);
   const payload = fields.get('payload');
   return { id, labels: listed, payload: payload === undefined ? null : parsed('payload', payload) };
 }
@@ -206,16 +215,13 @@ function parsed(name: string, text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
-    throw new Problem(400, `the field ${name} is no JSON: ${(error as Error).message}`);
+    throw new Problem(
+      400,
+      `the field ${name} is no JSON: ${(error as Error).message}; expected JSON, got ${cameAs(text)}`,
+    );
   }
 }
 
 /** A route's path with its parameters, {id}, filled. */
 const matches = (path: string, actual: string) =>
   path.includes('{') ? actual.startsWith(path.slice(0, path.indexOf('{'))) : path === actual;
-
-function mistakeIn(target: string, issues: readonly { path: PropertyKey[]; message: string }[]): string {
-  const [issue] = issues;
-  const where = issue?.path.map(String).join('.');
-  return `${target === 'query' ? 'the query' : 'the path'}${where ? `'s ${where}` : ''}: ${issue?.message ?? 'not as described'}`;
-}

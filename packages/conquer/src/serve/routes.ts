@@ -175,3 +175,9 @@ export function routesWith({ images }: Pick<ServeLimits, 'images'>) {
     }),
   };
 }
+
+/** Names of the parameters of a route's query. */
+export function parametersOf(route: object | undefined): string[] {
+  const { request } = (route ?? {}) as { request?: { query?: z.ZodObject } };
+  return Object.keys(request?.query?.shape ?? {});
+}

@@ -32,6 +32,10 @@ export const lanceStore: StoreKind = {
   name: 'lancedb',
   place: 'DIR',
   help: 'a folder of LanceDB',
+  own: (place) => ({
+    check: `it has no checksums; conquer items lancedb:${place} reads all items`,
+    compact: 'building its graph compacts it too',
+  }),
   async open(place, mode) {
     const isRemote = /^[a-z0-9+]+:\/\//.test(place);
     const uri = isRemote ? place : resolve(place);

@@ -26,6 +26,10 @@ export const pgvectorStore: StoreKind = {
   name: 'pgvector',
   place: 'URL',
   help: 'PostgreSQL with pgvector: postgres://USER@HOST/DATABASE#SCHEMA',
+  own: () => ({
+    check: "PostgreSQL's pg_amcheck checks its database",
+    compact: 'VACUUM in PostgreSQL compacts it',
+  }),
   async open(place) {
     const { url, schema, name } = addressOf(place);
     const { default: pg } = await storePackage('pgvector', 'npm install pg', () => import('pg'));

@@ -27,6 +27,10 @@ export const sqliteStore: StoreKind = {
   name: 'sqlite',
   place: 'FILE',
   help: 'a file of SQLite, by sqlite-vec',
+  own: (file) => ({
+    check: `sqlite3 ${file} 'pragma integrity_check' checks it`,
+    compact: `sqlite3 ${file} vacuum compacts it`,
+  }),
   async open(place, mode) {
     const path = resolve(place);
     if (mode !== 'create' && !existsSync(path))
@@ -36,6 +40,8 @@ export const sqliteStore: StoreKind = {
     const DatabaseClass = await storePackage('sqlite', INSTALL, databaseClass);
     const { getLoadablePath } = await storePackage('sqlite', INSTALL, () => import('sqlite-vec'));
     const isNew = !existsSync(path);
+    // Beside a file that was removed while somebody had it open; SQLite would read them as the new one's: "disk I/O error".
+    if (isNew) for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
     let db: Database | undefined;
     try {
       db = new DatabaseClass(path, { allowExtension: true, readOnly: mode === 'read' });
@@ -49,10 +55,15 @@ export const sqliteStore: StoreKind = {
       db?.close();
       if (isNew) rmSync(path, { force: true });
       const { message } = error as Error;
-      const why = /readonly/.test(message)
-        ? ': it is being written, or its writer was ended, and then whoever reads it must be able to write in its folder'
-        : '';
-      throw new UserError(`${path} cannot be opened: ${message}${why}`);
+      if (!/readonly|read-only|unable to open/.test(message))
+        throw new UserError(`${path} cannot be opened: ${message}`);
+      const why =
+        mode === 'read'
+          ? 'it is being written, or its writer was ended, and then whoever reads it must be able to write in its folder'
+          : 'it and its folder must be such that they can be written';
+      throw new UserError(
+        `${path} cannot be opened: ${message}: ${why}; copy it to a place that can be written`,
+      );
     }
     return new SqliteStore(path, db, isNew);
   },
@@ -243,6 +254,7 @@ class SqliteStore implements VectorStore {
     } catch {
       // Somebody else has it open, or it was opened to be read.
     }
+    // Where Node has no SQLite of its own, the file stays open until the statements are collected.
     this.db.close();
     if (isEmpty) rmSync(this.path, { force: true });
   }

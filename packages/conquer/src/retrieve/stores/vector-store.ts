@@ -84,6 +84,8 @@ export interface StoreKind {
   /** What stands behind `name:`, for messages. */
   place: string;
   help: string;
+  /** Its own ways to what is for an index in a folder alone, in words. */
+  own: (place: string) => { check: string; compact: string };
   /**
    * @param mode 'create': it is made where it is not there
    * @throws UserError where its package is not installed, or it cannot be reached
