@@ -28,6 +28,8 @@ export interface KMeansOptions {
    * default null: among all rows.
    */
   sample?: number | null;
+  /** Told after each round of new centroids over all rows, how many there were. */
+  onRound?: ((rounds: number) => void) | undefined;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
@@ -100,7 +102,7 @@ function startOf(points: CentredRows, k: number, options: KMeansOptions): Tensor
 
 /** Rounds of new centroids, from those that the rows are assigned to. */
 function lloyd(points: CentredRows, clusters: Clusters, start: Tensor, options: KMeansOptions) {
-  const { maxIterations = 100, tolerance = 1e-5, stop } = options;
+  const { maxIterations = 100, tolerance = 1e-5, onRound, stop } = options;
   const sums = new ClusterSums(points, start.size(0));
   const objectiveOf = (of: Tensor) =>
     sums.objective(of, points.total) ?? sum(points.squaredGaps(of, clusters.nearest));
@@ -115,6 +117,7 @@ function lloyd(points: CentredRows, clusters: Clusters, start: Tensor, options: 
     clusters.follow(before, centroids);
     before.dispose();
     rounds++;
+    onRound?.(rounds);
     const changed = sums.assign(clusters.nearest);
     const nextObjective = objectiveOf(centroids);
     const gained = objective - nextObjective;

@@ -8,7 +8,6 @@ export const scheduleOptions = z.strictObject({
   numLearners: z
     .int()
     .min(1)
-    .default(4)
     .describe('learners in the end (bottom-up: in the beginning), a power of two; 1: no division'),
   hierarchy: z
     .enum(['top-down', 'bottom-up', 'none'])
@@ -16,7 +15,6 @@ export const scheduleOptions = z.strictObject({
     .describe('double the learners from few on, halve them down to one, or have all throughout'),
   startLearners: z.int().min(1).max(2).default(1).describe('top-down: learners in the beginning'),
   modEpoch: z.int().min(1).default(2).describe('redivide every so many epochs, counted from divideFrom'),
-  // Division pays from a well-trained start, and costs from a weak one (docs/results.md).
   divideFrom: z
     .int()
     .min(0)
@@ -75,7 +73,7 @@ export class DivisionSchedule {
   private readonly asDcesml: boolean;
 
   /** @throws UserError if a number is out of its range, or the options contradict each other */
-  constructor({ compat, ...options }: ScheduleOptions = {}) {
+  constructor({ compat, ...options }: ScheduleOptions) {
     this.options = withDefaults('DivisionSchedule', scheduleOptions, options);
     const { numLearners, modEpoch, modEpochFreeze, forceFullEmbeddingEpoch } = this.options;
     this.fullEmbeddingFrom = forceFullEmbeddingEpoch ?? Number.POSITIVE_INFINITY;

@@ -43,6 +43,7 @@ type Data = NonNullable<ExperimentInput['data']>;
 const sized = (data: Data): ExperimentInput => ({
   data: { dataset: { name: 'folder', folder: images }, imageSize: 32, resize: 40, ...data },
   model: { backbone: { name: 'small-resnet', widths: [4] }, embeddingDim: 8 },
+  divide: { numLearners: 1 },
 });
 
 /** As a network of the experiment sees them. */

@@ -27,11 +27,13 @@ import {
 import type { ExperimentInput } from './experiment.js';
 import { mergeExperiments } from './merge.js';
 import { resolveExperiment } from './resolve.js';
+import { withDivision } from './settle-division.js';
 
 const small: ExperimentInput = {
   model: { backbone: { name: 'small-resnet', widths: [4, 8] }, embeddingDim: 16 },
 };
-const experimentOf = (...layers: ExperimentInput[]) => resolveExperiment(mergeExperiments(small, ...layers));
+const experimentOf = (...layers: ExperimentInput[]) =>
+  withDivision(resolveExperiment(mergeExperiments(small, ...layers)), { numLearners: 4, divideFrom: 0 });
 const generators = () => ({ generator: new Generator(1), dropoutGenerator: new Generator(1) });
 
 const lossOf = (...layers: ExperimentInput[]) => buildLoss(experimentOf(...layers), 3, new Generator(0), {});

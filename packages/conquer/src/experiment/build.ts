@@ -11,6 +11,7 @@ import type { Dataset } from '../datasets/dataset.js';
 import { LeftOut } from '../datasets/left-out.js';
 import type { LearnerBatches } from '../divide/interleave.js';
 import { DivisionSchedule, scheduleOptions } from '../divide/schedule.js';
+import { settled } from '../divide/usual-division.js';
 import type { Loss, LossContext } from '../losses/loss.js';
 import { PrefixLoss } from '../losses/prefix.js';
 import { SumLoss } from '../losses/sum.js';
@@ -138,9 +139,9 @@ export async function buildImages(
   });
 }
 
-/** When to divide. @throws OptionError for numbers that contradict each other */
+/** When to divide, of an experiment whose division is settled. @throws OptionError for numbers that contradict each other */
 export function buildSchedule({ divide, compat }: Experiment): DivisionSchedule {
-  return new DivisionSchedule({ ...pick(divide, scheduleOptions.shape), compat });
+  return new DivisionSchedule({ ...pick(divide, scheduleOptions.shape), ...settled(divide), compat });
 }
 
 /** What draws the first weights, and the dropout. */
@@ -191,7 +192,7 @@ function buildUntuned(experiment: Experiment, generators: Generators, builder: B
     head: named<unknown, HeadBuilder>(parts.heads, section.head, null, 'model.head'),
     reading: readingOf(experiment, builder),
     startLearners: numLearners,
-    numLearners: divide.numLearners,
+    numLearners: settled(divide).numLearners,
   });
   let model: EmbeddingModel;
   try {
@@ -339,7 +340,7 @@ export function buildLearningRates({
     ...optimize,
     learningRate: optimize.learningRate!,
     epochs: train.epochs,
-    divideFrom: divide.divideFrom,
+    divideFrom: settled(divide).divideFrom,
   });
 }
 

@@ -7,7 +7,7 @@ import { dataOptions } from '../datasets/data.js';
 import type { DatasetPart } from '../datasets/dataset.js';
 import { datasets } from '../datasets/datasets.js';
 import { divisionOptions } from '../divide/division-options.js';
-import { scheduleOptions } from '../divide/schedule.js';
+import { openScheduleOptions } from '../divide/usual-division.js';
 import { choosingMetrics } from '../evaluate/metrics.js';
 import { crossBatchMemoryOptions } from '../losses/cross-batch-memory.js';
 import type { LossPart } from '../losses/loss.js';
@@ -138,7 +138,7 @@ const schemaOf = (parts: Parts) =>
       .or(ownPart)
       .prefault({ name: 'distance-weighted' })
       .describe('which tuples of a batch train, for a loss that takes tuples'),
-    divide: scheduleOptions
+    divide: openScheduleOptions
       .extend(divisionOptions.shape)
       .extend({
         clusterSeed: z

@@ -24,7 +24,7 @@ export function refusePrefixes({ model, divide }: Experiment, ownLoss?: Loss | u
       `expected each once, and fewer dimensions than the embedding has (${embeddingDim}), got ${wrong}`,
     );
   if (prefixes.length === 0) return;
-  if (masks.kind === 'fixed' && divide.numLearners > 1)
+  if (masks.kind === 'fixed' && divide.numLearners !== 1)
     throw new OptionError(
       'model.prefixes',
       "fixed masks give each learner dimensions of its own, so that a prefix has none of some learners': take model.masks.kind 'learned', or one learner",

@@ -27,7 +27,10 @@ afterEach(async () => {
 
 const build = (model: ExperimentInput['model']) =>
   buildModel(
-    resolveExperiment({ model: { embeddingDim: 8, weights: 'published', ...model } }),
+    resolveExperiment({
+      model: { embeddingDim: 8, weights: 'published', ...model },
+      divide: { numLearners: 1 },
+    }),
     { generator: new Generator(1), dropoutGenerator: new Generator(2) },
     {},
   );

@@ -23,8 +23,8 @@ it.runIf(process.platform === 'linux')(
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(few.peak).toBeLessThan(1e9);
-    // 1.4 was measured; with features of a view outside of the tensor of all as well it is 2.4.
-    expect(many.peak - few.peak).toBeLessThan(2 * (many.features - few.features));
+    // 2.0 to 2.2 was measured, of a smaller peak with few; features that are held twice add 1.
+    expect(many.peak - few.peak).toBeLessThan(2.6 * (many.features - few.features));
   },
   240_000,
 );

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DIVIDED_FROM } from '../divide/usual-division.js';
 import { headRecipes } from './head-recipes.js';
 
 /** What a fit does beside its data, network and heads. */
@@ -32,8 +33,11 @@ export const fitOptions = z.strictObject({
   heads: z
     .array(z.string().min(1))
     .min(1)
-    .default(headRecipes.map(({ name }) => name))
-    .describe(`heads to try: ${headRecipes.map(({ name }) => name).join(', ')}`),
+    .nullable()
+    .default(null)
+    .describe(
+      `heads to try: ${headRecipes.map(({ name }) => name).join(', ')}; null: these, divided of ${DIVIDED_FROM} classes and more`,
+    ),
   choose: z
     .string()
     .min(1)

@@ -20,7 +20,7 @@ import { chooseHead, chosenInEach, whetherNetworkPays } from './choose-head.js';
 import { type ClassSplit, splitClasses } from './class-splits.js';
 import { EPOCH_STEPS, fitOptions } from './fit-options.js';
 import { type CurvePoint, type FitReport, type HeadResult, spreadOf } from './fit-report.js';
-import { type HeadRecipe, headDefaults, headRecipes } from './head-recipes.js';
+import { type HeadRecipe, headDefaults, headRecipes, isTried, settledHead } from './head-recipes.js';
 import type { Score } from './head-training.js';
 import { keepFeatures } from './keep-features.js';
 import { KeptResults } from './kept-results.js';
@@ -76,10 +76,10 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     fitOptions,
     given,
   );
-  const recipes = recipesOf(heads ?? headRecipes.map(({ name }) => name));
-  if (choose !== null && !recipes.some(({ name }) => name === choose))
+  const known = recipesOf(heads ?? headRecipes.map(({ name }) => name));
+  if (choose !== null && !known.some(({ name }) => name === choose))
     throw new UserError(
-      `fit: expected to choose one of the heads that are tried (${recipes.map(({ name }) => name).join(', ')}), got '${choose}'`,
+      `fit: expected to choose one of the heads that are tried (${known.map(({ name }) => name).join(', ')}), got '${choose}'`,
     );
   if (RunFolder.exists(path) && RunFolder.open(path).summary()?.status === 'finished')
     throw new UserError(`there is a run in ${path} already: choose another name`);
@@ -101,6 +101,8 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
       'fit: expected whole photos of one label each, got boxes in photos, or several labels of one',
     );
   splitClasses(pairedClasses(dataset.train.labels), 0);
+  const classes = new Set(dataset.train.labels).size;
+  const recipes = known.filter((recipe) => heads || recipe.name === choose || isTried(recipe, classes));
   const name = modelNameOf(model);
   const { backbone, input, id } = await openPretrained(name, {
     ...(onNote && { onNote }),
@@ -136,7 +138,9 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     evaluate: { untrained: false },
   };
   const experimentOf = (recipe: HeadRecipe): Experiment =>
-    resolveExperiment(withAbsolutePaths(mergeExperiments(base, headDefaults, recipe.experiment, over)));
+    settledHead(
+      resolveExperiment(withAbsolutePaths(mergeExperiments(base, headDefaults, recipe.experiment, over))),
+    );
   const { labels } = dataset.train;
   const drawn = Array.from({ length: splits }, (_, at) => splitClasses(pairedClasses(labels, kept.bad), at));
   const trials: HeadTrials = {

@@ -1,4 +1,6 @@
-import type { ExperimentInput } from '../experiment/experiment.js';
+import { divisionPays } from '../divide/usual-division.js';
+import type { Experiment, ExperimentInput } from '../experiment/experiment.js';
+import { withDivision } from '../experiment/settle-division.js';
 
 /** A head that a fit tries: how it is made and trained, as an experiment has it. */
 export interface HeadRecipe {
@@ -47,3 +49,14 @@ export const headRecipes: readonly HeadRecipe[] = [
     experiment: { model: { head: { name: 'linear' } }, divide: divided },
   },
 ];
+
+/** How a head divides that does not say when: not before the first division of the divided head. */
+export const settledHead = (experiment: Experiment): Experiment => {
+  const { numLearners } = experiment.divide;
+  const divideFrom = (numLearners ?? 1) > 1 ? MOD_EPOCH : 0;
+  return withDivision(experiment, { numLearners: 1, divideFrom });
+};
+
+/** Whether a head is tried of so many classes where none is named; the run in the end trains on them all. */
+export const isTried = ({ name }: HeadRecipe, classes: number): boolean =>
+  name !== 'divided' || divisionPays(classes);

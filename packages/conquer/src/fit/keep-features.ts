@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Preprocessing } from '@conquer-dml/run';
 import { UserError } from '@conquer-dml/run';
-import { nn, noGrad, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
+import { noGrad, scope, type Tensor, tensor, zeros } from '@conquer-dml/torch';
 import { cacheFolder } from '../cache-folder.js';
 import { requireFiniteRows } from '../evaluate/finite-rows.js';
 import type { Backbone } from '../models/backbones/backbone.js';
@@ -181,8 +181,8 @@ async function embedPortion(
   const hashes: string[] = [];
   const values: Float32Array[] = [];
   let ahead = batches[0] && read(batches[0]);
+  using _ = backbone.keepDerived();
   try {
-    nn.keepFolded(backbone, true);
     for (const [i, batch] of batches.entries()) {
       const { images, places } = await ahead!;
       const next = batches[i + 1];
@@ -204,7 +204,6 @@ async function embedPortion(
     checkStop(signal); // what reads the photos ends by an error of its own
     throw error;
   } finally {
-    nn.keepFolded(backbone, false);
     const left = await ahead?.catch(() => null);
     if (left && !left.images.disposed) left.images.dispose();
   }

@@ -79,10 +79,7 @@ export class AdaptiveClassBalancedSampler implements BatchSampler {
 
   *[Symbol.iterator](): Generator<Int32Array> {
     const decks = this.subset.classes.map((positions) => new Deck(positions, this.random));
-    const others = new Deck(
-      Int32Array.from(this.subset.classes.flatMap((positions) => [...positions])),
-      this.random,
-    );
+    const others = new Deck(joined(this.subset.classes), this.random);
     for (let batch = 0; batch < this.length; batch++) {
       const images: number[] = [];
       // The first `larger` of the chosen classes give one image more.
@@ -120,6 +117,16 @@ export class AdaptiveClassBalancedSampler implements BatchSampler {
     // A subset smaller than the batch: all of it is in the batch, and then some of it again.
     images.push(...others.deal(this.size - images.length));
   }
+}
+
+function joined(classes: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(classes.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const positions of classes) {
+    all.set(positions, at);
+    at += positions.length;
+  }
+  return all;
 }
 
 export const adaptive = part({

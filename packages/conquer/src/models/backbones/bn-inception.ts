@@ -121,7 +121,7 @@ export class BNInception extends Backbone {
     this.requireImages(images.shape);
     return scope(() => {
       let maps = scope(() => {
-        const stem = halve(this.unit('conv1_7x7_s2', images));
+        const stem = halve(this.unit('conv1_7x7_s2', nn.channelsLast(images)));
         return halve(this.unit('conv2_3x3', this.unit('conv2_3x3_reduce', stem)));
       });
       for (const block of blocks) {

@@ -145,7 +145,7 @@ export class SmallResNet extends Backbone {
 
   private firstMaps(x: Tensor): Tensor {
     return scope(() => {
-      const maps = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
+      const maps = nn.convBatchNorm(x, this.conv1, this.bn1, { activation: 'relu' });
       return this.maxPool ? aten.max_pool2d(maps, [3, 3], [2, 2], [1, 1]) : maps;
     });
   }

@@ -1,7 +1,7 @@
 import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
 import type { BackboneContext } from '../backbones/backbone.js';
 import type { BlockPlan } from '../backbones/efficientnet/efficientnet-plan.js';
-import { type Activation, activate } from './activation.js';
+import { type Activation, activate, activateInPlace } from './activation.js';
 
 /** What all blocks of a network have in common. */
 export interface BlockContext extends Partial<BackboneContext> {
@@ -45,9 +45,9 @@ export class PaddedConv extends nn.Conv2d {
     if (!skipInit) nn.init.normal_(this.weight, 0, std, { generator });
   }
 
-  /** Images with the zeros that the convolution does not add itself; x where it adds all. */
-  padded(x: Tensor): Tensor {
-    if (!this.same) return x;
+  /** The zeros around x that the convolution does not add itself; null: it adds all. */
+  zerosAround(x: Tensor): nn.Zeros | null {
+    if (!this.same) return null;
     const parity = { even: 0, odd: 1 };
     const lacking = (given: number) => {
       const side = this.paddedAs === null ? given : this.stride * this.size + parity[this.paddedAs];
@@ -55,26 +55,36 @@ export class PaddedConv extends nn.Conv2d {
     };
     const [height, width] = [x.size(2), x.size(3)].map(lacking) as [number, number];
     const before = (pixels: number) => Math.floor(pixels / 2);
-    return aten.constant_pad_nd(x, [
-      before(width),
-      width - before(width),
-      before(height),
-      height - before(height),
-    ]);
+    const [top, left] = [before(height), before(width)];
+    return { top, bottom: height - top, left, right: width - left };
   }
 }
 
-/** Convolution and BatchNorm, and the activation where there is one. */
+/** Convolution and BatchNorm, and what follows: what is added, and the activation where there is one. */
 export function convolved(
   x: Tensor,
   convolution: PaddedConv,
   norm: nn.BatchNorm2d,
   activation: Activation | null,
+  added: Tensor | null = null,
 ): Tensor {
-  return scope(() => {
-    const maps = nn.convBatchNorm(convolution.padded(x), convolution, norm);
-    return activation === null ? maps : activate(activation, maps);
-  });
+  const zeros = convolution.zerosAround(x);
+  if (activation === null || activation === 'relu' || activation === 'relu6')
+    return nn.convBatchNorm(x, convolution, norm, { zeros, added, activation });
+  return scope(() => activateInPlace(activation, nn.convBatchNorm(x, convolution, norm, { zeros, added })));
+}
+
+/** The last convolution of a block, with its shortcut from x where it has one. */
+function closed(
+  inner: Tensor,
+  convolution: PaddedConv,
+  norm: nn.BatchNorm2d,
+  dropPath: nn.DropPath | null,
+  x: Tensor,
+): Tensor {
+  if (dropPath === null) return convolved(inner, convolution, norm, null);
+  if (!dropPath.drops) return convolved(inner, convolution, norm, null, x);
+  return scope(() => dropPath.forward(convolved(inner, convolution, norm, null)).add_(x));
 }
 
 export const batchNorm = (channels: number, { frozenBatchNorm: frozen = false, eps, device }: BlockContext) =>
@@ -144,8 +154,7 @@ export class DepthwiseSeparable extends nn.Module {
     return scope(() => {
       const each = convolved(x, this.convDw, this.bn1, this.activation);
       const gated = this.se === null ? each : this.se.forward(each);
-      const output = convolved(gated, this.convPw, this.bn2, null);
-      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
+      return closed(gated, this.convPw, this.bn2, this.dropPath, x);
     });
   }
 }
@@ -187,8 +196,7 @@ export class InvertedResidual extends nn.Module {
       const each = convolved(wide, this.convDw, this.bn2, this.activation);
       wide.dispose();
       const gated = this.se === null ? each : this.se.forward(each);
-      const output = convolved(gated, this.convPwl, this.bn3, null);
-      return this.dropPath === null ? output : this.dropPath.forward(output).add_(x);
+      return closed(gated, this.convPwl, this.bn3, this.dropPath, x);
     });
   }
 }

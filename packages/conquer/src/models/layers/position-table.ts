@@ -1,4 +1,5 @@
-import { cat, F, scope, type Tensor } from '@conquer-dml/torch';
+import type { nn, Tensor } from '@conquer-dml/torch';
+import { cat, F } from '@conquer-dml/torch';
 
 export interface PositionGrid {
   /** Tokens at the front that lie nowhere in the image: class and registers. */
@@ -16,11 +17,15 @@ export interface PositionGrid {
 
 /**
  * Learned positions (1, prefix + from rows · columns, C) for images of another size: (1, prefix + to rows · columns, C). The table
- * itself where nothing changes; what is new belongs to the caller's scope.
+ * itself where nothing changes; what is new belongs to the caller's scope, or is kept in `kept` for the next images of that size.
  */
-export function resamplePositions(table: Tensor, { prefix, from, to, antialias }: PositionGrid): Tensor {
+export function resamplePositions(
+  table: Tensor,
+  { prefix, from, to, antialias }: PositionGrid,
+  kept: nn.Derived<Tensor>,
+): Tensor {
   if (from[0] === to[0] && from[1] === to[1]) return table;
-  return scope(() => {
+  return kept.of([table], `${to}`, () => {
     const [, tokens = 0, width = 0] = table.shape;
     const grid = table
       .narrow(1, prefix, tokens - prefix)

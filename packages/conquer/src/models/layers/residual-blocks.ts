@@ -63,9 +63,8 @@ export class BasicBlock extends nn.Module {
   /** @param x (B, inChannels, h, w) */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const inner = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
-      const output = this.dropPath.forward(nn.convBatchNorm(inner, this.conv2, this.bn2));
-      return output.add_(this.identity(x)).relu_();
+      const inner = nn.convBatchNorm(x, this.conv1, this.bn1, relu);
+      return withShortcut(this.dropPath, inner, this.conv2, this.bn2, this.identity(x));
     });
   }
 
@@ -107,12 +106,29 @@ export class Bottleneck extends nn.Module {
   /** @param x (B, inChannels, h, w) */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      const reduced = nn.convBatchNorm(x, this.conv1, this.bn1).relu_();
-      const inner = nn.convBatchNorm(reduced, this.conv2, this.bn2).relu_();
-      const output = this.dropPath.forward(nn.convBatchNorm(inner, this.conv3, this.bn3));
-      return output.add_(this.downsample === null ? x : this.downsample.forward(x)).relu_();
+      const reduced = nn.convBatchNorm(x, this.conv1, this.bn1, relu);
+      const inner = nn.convBatchNorm(reduced, this.conv2, this.bn2, relu);
+      const shortcut = this.downsample === null ? x : this.downsample.forward(x);
+      return withShortcut(this.dropPath, inner, this.conv3, this.bn3, shortcut);
     });
   }
+}
+
+const relu = { activation: 'relu' } as const;
+
+/** A block's last convolution, what drop path leaves of it, the shortcut, ReLU. */
+function withShortcut(
+  dropPath: nn.DropPath,
+  x: Tensor,
+  convolution: nn.Conv2d,
+  norm: nn.BatchNorm2d,
+  added: Tensor,
+): Tensor {
+  if (!dropPath.drops) return nn.convBatchNorm(x, convolution, norm, { ...relu, added });
+  return dropPath
+    .forward(nn.convBatchNorm(x, convolution, norm))
+    .add_(added)
+    .relu_();
 }
 
 const dropPathOf = ({ dropPath = 0, dropoutGenerator }: BlockOptions) =>
@@ -146,10 +162,22 @@ export function inLayoutFor(images: Tensor, dropsPath: boolean, network: (x: Ten
  * Runs x through a stage, block by block. What one block hands to the next is freed as soon as the next is done:
  * autograd keeps what backward needs.
  */
-export function runStage(blocks: readonly nn.Layer[], x: Tensor): Tensor {
+export const runStage = (blocks: readonly nn.Layer[], x: Tensor): Tensor =>
+  runGroups(
+    blocks.map((block) => [block]),
+    x,
+  );
+
+/** The same, of blocks whose insides are computed again together where activations are not kept, so that less lies between them. */
+export const runGroups = (groups: readonly (readonly nn.Layer[])[], x: Tensor): Tensor =>
+  inTurn(groups, x, (group, given) =>
+    checkpoint(group, (each) => inTurn(group, each, (block, input) => block.forward(input)), given),
+  );
+
+function inTurn<Part>(parts: readonly Part[], x: Tensor, run: (part: Part, x: Tensor) => Tensor): Tensor {
   let current = x;
-  for (const block of blocks) {
-    const next = checkpoint(block, (each) => block.forward(each), current);
+  for (const part of parts) {
+    const next = run(part, current);
     if (current !== x) current.dispose();
     current = next;
   }

@@ -1,4 +1,4 @@
-import { Generator, liveTensors, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { Generator, liveTensors, noGrad, randn, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import { describe, expect, it } from 'vitest';
 import { createBackbone, type ModelName } from '../../create-model.js';
 import { imageNet } from '../../weights/published.js';
@@ -34,6 +34,29 @@ describe('EfficientNet', () => {
       expect(liveTensors()).toBe(live + 1);
     }
   });
+
+  it.each(['efficientnet-lite', 'mobilenetv2', 'efficientnet'] as const)(
+    'gives the same where it keeps what it folds, in whatever layout, and NaN where a weight is: %s',
+    (kind) => {
+      for (const tensorflow of [true, false])
+        for (const side of [33, 48]) {
+          using backbone = network({ kind, width: 0.25, depth: 0.3, tensorflow });
+          backbone.eval();
+          using images = randn([2, 3, side, side + 5], { generator: new Generator(3) });
+          const features = () => noGrad(() => backbone.features(images));
+          using fresh = features();
+          using _ = backbone.keepDerived();
+          for (let i = 0; i < 2; i++) {
+            using kept = features();
+            const largest = fresh.abs().max().item();
+            expect(kept.sub(fresh).abs().max().item()).toBeLessThan(1e-5 * largest);
+          }
+          noGrad(() => backbone.convStem.weight.narrow(0, 0, 1).fill_(Number.NaN));
+          using spoilt = features();
+          expect(spoilt.sum().item()).toBeNaN();
+        }
+    },
+  );
 
   it('takes the names of the first conversions, which count the blocks through', () =>
     scope(() => {

@@ -85,13 +85,14 @@ abstract class MobileBackbone extends Backbone {
   override through(x: Tensor, from: number, to: number): Tensor {
     const blocks = this.blocks.flatMap((stage) => [...stage]);
     return scope(() => {
-      const maps = scope(() =>
-        runStage(
+      const maps = scope(() => {
+        const given = nn.channelsLast(x);
+        return runStage(
           blocks.slice(Math.max(from - 1, 0), to - 1),
-          from === 0 ? convolved(x, this.convStem, this.bn1, this.context.activation) : x,
-        ),
-      );
-      return to > blocks.length + 1 ? this.finished(maps) : maps;
+          from === 0 ? convolved(given, this.convStem, this.bn1, this.context.activation) : given,
+        );
+      });
+      return to > blocks.length + 1 ? this.finished(nn.channelsLast(maps)) : maps;
     });
   }
 

@@ -137,6 +137,7 @@ export class Eva extends Backbone {
   readonly attnPool: AttentionPool | null;
   readonly fcNorm: nn.LayerNorm | null;
   private readonly prefix: number;
+  private readonly resampled = new nn.Derived<Tensor>();
 
   constructor(
     readonly name: string,
@@ -193,9 +194,11 @@ export class Eva extends Backbone {
       if (this.posEmbed !== null) {
         const side = Math.floor(size / patch);
         x = x.add(
-          resamplePositions(this.posEmbed, {
-            ...{ prefix: this.prefix, from: [side, side], to: [rows, columns], antialias: true },
-          }),
+          resamplePositions(
+            this.posEmbed,
+            { prefix: this.prefix, from: [side, side], to: [rows, columns], antialias: true },
+            this.resampled,
+          ),
         );
       }
       if (this.normPre !== null) x = this.normPre.forward(x);
@@ -205,7 +208,7 @@ export class Eva extends Backbone {
       const { sin, cos } = ropeTables(rope, [rows, columns], head);
       const blocks = this.blocks.map((block) => ({
         forward: (tokens: Tensor) =>
-          checkpoint(block, (each, ...[s, c]) => block.run(each, { sin: s!, cos: c! }), tokens, [sin, cos]),
+          checkpoint([block], (each, ...[s, c]) => block.run(each, { sin: s!, cos: c! }), tokens, [sin, cos]),
       }));
       if (prompts !== null) return prompts.through(blocks, x, prefix);
       for (const block of blocks) {

@@ -1,7 +1,7 @@
-import { aten, nn, scope, type Tensor } from '@conquer-dml/torch';
+import { aten, checkpoint, nn, scope, type Tensor } from '@conquer-dml/torch';
 import { z } from 'zod';
 import { type InputFormat, imageNetInput } from '../../input-format.js';
-import { BasicBlock, Bottleneck, convolution, inLayoutFor, runStage } from '../../layers/residual-blocks.js';
+import { BasicBlock, Bottleneck, convolution, inLayoutFor, runGroups } from '../../layers/residual-blocks.js';
 import type { Naming } from '../../weights/naming.js';
 import type { PublishedWeights } from '../../weights/published-weights.js';
 import type { TransformersForm } from '../../weights/transformers-form.js';
@@ -10,6 +10,10 @@ import { family } from '../family.js';
 import { resnetNaming } from './resnet-naming.js';
 import { type ResNetName, type ResNetShape, resnets, resnetTransformersForm } from './resnet-shape.js';
 import { resnetWeights } from './resnet-weights.js';
+
+/** What lies between blocks of a layer takes as much room as is inside of one: where activations are not kept, pairs need the least. */
+const inPairs = (blocks: readonly nn.Layer[]): nn.Layer[][] =>
+  Array.from({ length: Math.ceil(blocks.length / 2) }, (_, i) => blocks.slice(2 * i, 2 * i + 2));
 
 /**
  * A ResNet without its last layer, with torchvision's parameter names and initialisation: convolutions Kaiming
@@ -73,17 +77,24 @@ export class ResNet extends Backbone {
   }
 
   override through(x: Tensor, from: number, to: number): Tensor {
-    const { layer1, layer2, layer3, layer4 } = this;
-    const blocks = [...layer1, ...layer2, ...layer3, ...layer4].slice(Math.max(from - 1, 0), to - 1);
+    let first = 1;
+    const groups = [this.layer1, this.layer2, this.layer3, this.layer4].flatMap((layer) => {
+      const within = layer.slice(Math.max(from - first, 0), Math.max(to - first, 0));
+      first += layer.length;
+      return inPairs(within);
+    });
     return inLayoutFor(x, this.training && this.dropPath > 0, (given) =>
-      runStage(blocks, from === 0 ? this.stem(given) : given),
+      runGroups(groups, from === 0 ? this.stem(given) : given),
     );
   }
 
-  private stem(x: Tensor): Tensor {
-    return scope(() =>
-      aten.max_pool2d(nn.convBatchNorm(x, this.conv1, this.bn1).relu_(), [3, 3], [2, 2], [1, 1]),
-    );
+  private stem(images: Tensor): Tensor {
+    const { conv1, bn1 } = this;
+    const run = (x: Tensor) =>
+      scope(() =>
+        aten.max_pool2d(nn.convBatchNorm(x, conv1, bn1, { activation: 'relu' }), [3, 3], [2, 2], [1, 1]),
+      );
+    return checkpoint([conv1, bn1], run, images);
   }
 
   protected layersByDepth(): nn.Module[][] {

@@ -3,6 +3,7 @@ import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import {
   Generator,
   liveTensors,
+  nn,
   noGrad,
   randn,
   scope,
@@ -118,13 +119,14 @@ it('resamples positions as the family does: PyTorch 2.13 gives 0.8672 with antia
     // The nearest of twice as many places lies a quarter of a place away.
     const table = zeros([1, 2 + 14 * 14, 1], { dtype: 'float64' });
     table.narrow(1, 2 + 7 * 14 + 7, 1).fill_(1);
+    const kept = new nn.Derived<Tensor>();
     const largest = (antialias: boolean) =>
-      resamplePositions(table, { prefix: 2, from: [14, 14], to: [28, 28], antialias })
+      resamplePositions(table, { prefix: 2, from: [14, 14], to: [28, 28], antialias }, kept)
         .max()
         .item() ** 0.5;
     expect(largest(true)).toBeCloseTo(0.8672, 4);
     expect(largest(false)).toBeCloseTo(0.8789, 4);
-    const same = resamplePositions(table, { prefix: 2, from: [14, 14], to: [14, 14], antialias: true });
+    const same = resamplePositions(table, { prefix: 2, from: [14, 14], to: [14, 14], antialias: true }, kept);
     expect(same).toBe(table);
   });
 });

@@ -101,6 +101,7 @@ export class ViT extends Backbone {
   readonly attnPool: AttentionPool | null;
   readonly head: nn.Linear | null;
   private readonly prefix: number;
+  private readonly resampled = new nn.Derived<Tensor>();
 
   constructor(
     readonly name: string,
@@ -170,7 +171,7 @@ export class ViT extends Backbone {
     const { prompts, prefix } = this;
     if (prompts === null) return runStage(blocks, tokens);
     const steps = blocks.map((block) => ({
-      forward: (x: Tensor) => checkpoint(block, (each) => block.forward(each), x),
+      forward: (x: Tensor) => checkpoint([block], (each) => block.forward(each), x),
     }));
     return prompts.through(steps, tokens, prefix);
   }
@@ -180,12 +181,16 @@ export class ViT extends Backbone {
     const maps = this.patchEmbed.forward(images);
     const [batch = 0, , rows = 0, columns = 0] = maps.shape;
     const side = Math.floor(size / patch);
-    const positions = resamplePositions(this.posEmbed, {
-      prefix: prefixPositions ? this.prefix : 0,
-      from: [side, side],
-      to: [rows, columns],
-      antialias,
-    });
+    const positions = resamplePositions(
+      this.posEmbed,
+      {
+        prefix: prefixPositions ? this.prefix : 0,
+        from: [side, side],
+        to: [rows, columns],
+        antialias,
+      },
+      this.resampled,
+    );
     const patches = maps.flatten(2).transpose(1, 2);
     const front = [this.clsToken, this.regToken].flatMap((token) =>
       token === null ? [] : [token.expand([batch, -1, -1])],
