@@ -75,6 +75,8 @@ const small = [
     '1e-3',
     '--num-learners',
     '2',
+    '--divide-from',
+    '0',
     '--mod-epoch',
     '1',
     '--force-full-embedding-epoch',

@@ -1,5 +1,12 @@
 import { UserError } from '@conquer-dml/run';
+import type { ExperimentInput } from '../experiment/experiment.js';
 import type { Flag } from './flags.js';
+
+/** What goes without saying where there are old flags: weights of ImageNet whatever they say, and division from the first epoch on. */
+export const asAuthors: ExperimentInput = {
+  model: { weights: 'imagenet' },
+  divide: { numLearners: 4, divideFrom: 0 },
+};
 
 /** The settings that an old flag's value stands for; [] where it has no effect here. */
 type Meaning = (value: string) => [name: string, value: string][];

@@ -1,9 +1,10 @@
 import { counted, valueAt } from '@conquer-dml/run';
 import type { Split } from '../datasets/dataset.js';
-import { buildDataset } from '../experiment/build.js';
+import { buildDataset, buildSchedule } from '../experiment/build.js';
 import type { Experiment, ExperimentInput, Parts } from '../experiment/experiment.js';
-import { flagValue } from './fill.js';
-import { type Flag, shownValue } from './flags.js';
+import { settleDivision } from '../experiment/settle-division.js';
+import { flagValue, withFlags } from './fill.js';
+import { type Flag, flagsOf, shownValue } from './flags.js';
 import { type Output, progressBar } from './terminal.js';
 
 /** A line for each flag that means anything in the experiment: its value, and where it is from. */
@@ -28,7 +29,7 @@ export function describeExperiment(
   return lines.join('');
 }
 
-/** What the data set of an experiment holds, a line a split. */
+/** What the data set of an experiment holds, a line a split, and what follows from it. */
 export async function describeDataset(experiment: Experiment, parts: Parts, out: Output): Promise<string> {
   const dataset = await buildDataset(experiment, {
     parts,
@@ -38,8 +39,12 @@ export async function describeDataset(experiment: Experiment, parts: Parts, out:
   const line = ({ name, paths, classNames }: Split) =>
     `${dataset.name}, ${name}: ${counted(paths.length, 'image')} of ${counted(classNames.length, 'class', 'classes')}\n`;
   const { train, test, validation, gallery, testSets = [test] } = dataset;
+  const { experiment: whole, why } = settleDivision(experiment, train, null);
+  // What training would refuse.
+  buildSchedule(whole);
   return [train, ...(validation ? [validation] : []), ...testSets, ...(gallery ? [gallery] : [])]
     .filter(({ paths }) => paths.length > 0)
     .map(line)
+    .concat(why === null ? [] : `${withFlags(why, flagsOf(parts))}\n`)
     .join('');
 }

@@ -18,6 +18,14 @@ it('reads what torchrun and srun say', () => {
   expect(groupPlace({ ...srun, ...torchrun, RANK: '2' })).toEqual({ ...place, rank: 2 });
 });
 
+it('waits as long as it is told', () => {
+  expect(groupPlace({ ...torchrun, CONQUER_GROUP_TIMEOUT: '90.5' })).toEqual({ ...place, timeout: 90.5 });
+  for (const text of ['', '0', 'long'])
+    expect(() => groupPlace({ ...torchrun, CONQUER_GROUP_TIMEOUT: text })).toThrow(
+      `CONQUER_GROUP_TIMEOUT: expected seconds above 0, got '${text}'`,
+    );
+});
+
 it('says what is missing or cannot be', () => {
   expect(() => groupPlace({ ...torchrun, WORLD_SIZE: undefined })).toThrow(/^WORLD_SIZE: .*got nothing/);
   expect(() => groupPlace({ ...torchrun, RANK: '4' })).toThrow(/^RANK: expected .* from 0 to 3, got 4/);

@@ -66,6 +66,10 @@ describe('help', () => {
     [['train', '--recipe', 'cuub'], /did you mean cub\?/],
     [['train', '--help', 'los'], /did you mean loss\?/],
     [['train', '--json', '--dry-run', '--dataset', 'emoji'], /exclude each other/],
+    [
+      ['train', '--dry-run', '--resume', 'runs/none'],
+      /--dry-run tells what a new run would do: .*runs.none.config\.json/,
+    ],
     [['train', '--recipe', 'demo', '--mlflow', 'nowhere'], /expected an address/],
     [['sync', 'runs/none'], /sync with what\?/],
     [['search', 'none.safetensors', 'x.png', '--top', '0'], /--top: expected a whole number/],

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer-dml/run';
+import { canMount } from '@conquer-dml/testing/can-mount';
 import { writeDiscs } from '@conquer-dml/testing/pictures';
 import { conquer, type Ended, type ProgramOptions } from '@conquer-dml/testing/program';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -131,23 +132,14 @@ describe('SIGINT and SIGTERM', () => {
 
 describe('the disk', () => {
   /** A disk of its own in memory, where this user may make one. */
-  const canMount = (() => {
-    const place = temporaryFolder();
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', place], { stdio: 'ignore' });
-      execFileSync('umount', [place]);
-      return true;
-    } catch {
-      return false;
-    }
-  })();
-  if (!canMount) process.stderr.write('SKIPPED: full and read-only disks: only root can mount one\n');
+  const mounts = canMount();
+  if (!mounts) process.stderr.write('SKIPPED: full and read-only disks: only root can mount one\n');
   const mount = (options: string) =>
     execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', join(folder, 'disk')]);
   const onDisk = (name: string, options: Partial<ProgramOptions> = {}) =>
     run(name, options, '--runs-dir', 'disk');
 
-  it.runIf(canMount).each([16, 120, 300, 420, 600])('full after %d KB', async (size) => {
+  it.runIf(mounts).each([16, 120, 300, 420, 600])('full after %d KB', async (size) => {
     mkdirSync(join(folder, 'disk'), { recursive: true });
     mount(`size=${size}k`);
     try {
@@ -165,7 +157,7 @@ describe('the disk', () => {
     }
   });
 
-  it.runIf(canMount)('read-only, from the start and under way', async () => {
+  it.runIf(mounts)('read-only, from the start and under way', async () => {
     mkdirSync(join(folder, 'disk'), { recursive: true });
     mount('size=50m,ro');
     // Busy while the run has a file open for writing.

@@ -14,7 +14,7 @@ const run = (...args: string[]) => conquer(args, { folder });
 
 const small =
   '--dataset folder --dataset-dir images --arch small-resnet --widths 4,8 --image-size 16 --resize 20 --embedding-dim 8 ' +
-  '--num-learners 2 --mod-epoch 1 --batch-size 12 --samples-per-class 3 --threads 1 --epochs 1';
+  '--num-learners 2 --mod-epoch 1 --divide-from 0 --batch-size 12 --samples-per-class 3 --threads 1 --epochs 1';
 const words = small.split(' ');
 
 /** One line for a person, and code 2. */

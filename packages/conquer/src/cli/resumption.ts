@@ -1,4 +1,5 @@
 import { UserError } from '@conquer-dml/run';
+import { settled } from '../divide/usual-division.js';
 import type { Experiment, Parts } from '../experiment/experiment.js';
 import { withEpochs } from '../optimize/more-epochs.js';
 import { flagsOf } from './flags.js';
@@ -57,7 +58,7 @@ export function resumption(
       ...optimize,
       learningRate: optimize.learningRate!,
       epochs: train.epochs,
-      divideFrom: divide.divideFrom,
+      divideFrom: settled(divide).divideFrom,
     },
     asked.train.epochs,
     after === undefined ? null : asked.optimize.afterEnd,

@@ -169,6 +169,11 @@ it('searches an index again: re-ranked, expanded, of an augmented gallery', asyn
     for (const [id, similarity] of of(plain)) expect(of(matches).get(id)).toBeCloseTo(similarity, 6);
   }
   expect(await search('--expand', 'both,4,1')).toHaveLength(60);
+  const apart = await run('search', 'shop.index', 'photos/7-0.png', '--expand', 'gallery', '--approximate');
+  expect(apart.code).toBe(2);
+  expect(apart.stderr).toMatch(
+    /^conquer: --expand: expected queries beside --approximate, got gallery; .* leave out one of them$/m,
+  );
   const joint = await run('search', 'shop.index', 'photos/7-0.png', '--expand', 'joint');
   expect([joint.code, joint.stderr]).toEqual([2, expect.stringMatching(/expected queries, gallery or both/)]);
 });

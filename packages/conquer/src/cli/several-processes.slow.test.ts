@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunFolder } from '@conquer-dml/run';
+import { freePort } from '@conquer-dml/testing/free-port';
 import { writeDiscs } from '@conquer-dml/testing/pictures';
 import { conquer } from '@conquer-dml/testing/program';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -43,6 +44,31 @@ it('trains in two processes that it starts itself as in one, and prints once', a
   expect(existsSync(join(folder, 'runs', 'two', 'running.json'))).toBe(false);
 });
 
+it('evaluates in two processes as in one, a run or any model, and prints once', async () => {
+  const trained = await conquer(train('evaluated'), { folder });
+  expect(trained.code, trained.stderr).toBe(0);
+  const dataset = ['--dataset', 'folder', '--dataset-dir', 'images'];
+  for (const what of [
+    [join('runs', 'evaluated'), '--tables', 'tables'],
+    ['--model', join('runs', 'evaluated'), ...dataset],
+  ]) {
+    const evaluate = async (...more: string[]) => {
+      const { code, stdout, stderr } = await conquer(['eval', ...what, ...more, '--json'], { folder });
+      expect(code, stderr).toBe(0);
+      expect(stdout.trim().split('\n')).toHaveLength(1);
+      return (JSON.parse(stdout) as { metrics: Record<string, number> }).metrics;
+    };
+    const one = await evaluate('--threads', '1');
+    const two = await evaluate('--threads', '1', '--nproc', '2');
+    expect(Object.keys(two)).toEqual(Object.keys(one));
+    expect(Object.keys(one)).toContain('MAP@R');
+    for (const [name, value] of Object.entries(one)) expect(two[name], name).toBeCloseTo(value, 6);
+  }
+  const nowhere = await conquer(['eval', 'nowhere', '--nproc', '2'], { folder });
+  expect(nowhere.code).toBe(2);
+  expect(nowhere.stderr.trim().split('\n').at(-1)).toMatch(/^conquer: .*nowhere/);
+});
+
 it('ends within a minute where a process is lost, names it, and goes on', async () => {
   const whole = await conquer(train('whole', '--nproc', '2'), { folder });
   expect(whole.code, whole.stderr).toBe(0);
@@ -66,7 +92,74 @@ it('ends within a minute where a process is lost, names it, and goes on', async 
   expect(outcome(join(folder, 'runs', 'lost'))).toEqual(outcome(join(folder, 'runs', 'whole')));
 });
 
+it('says of whom it waits, and ends at once by a signal, or when it is time', async () => {
+  drawnRun(join(folder, 'waiting'), drawnExperiment());
+  const port = await freePort();
+  const env = (timeout: string) =>
+    `export RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=${port} CONQUER_GROUP_TIMEOUT=${timeout}`;
+  for (const args of [train('nobody'), ['index', 'waiting', 'images']]) {
+    let stopped = 0;
+    const ended = await conquer(args, {
+      folder,
+      before: env('900'),
+      onOutput: (text, child) => {
+        if (stopped > 0 || !text.includes('waits')) return;
+        stopped = performance.now();
+        child.kill('SIGINT');
+      },
+    });
+    expect(performance.now() - stopped).toBeLessThan(5000);
+    expect(ended.signal === 'SIGINT' || ended.code === 130, ended.stderr).toBe(true);
+    expect(ended.stderr).toContain(
+      `note: rank 1 of 2 waits at 127.0.0.1:${port} for rank 0 of 2, 900 s at most (CONQUER_GROUP_TIMEOUT sets it); Ctrl-C ends it\n`,
+    );
+    const late = await conquer(args, { folder, before: env('1.5') });
+    expect(late.code).toBe(2);
+    expect(late.stderr.trim().split('\n').at(-1)).toMatch(
+      /^conquer: rank 1 of 2 did not meet the others at .*: nobody answers at .*: Connection refused$/,
+    );
+  }
+});
+
+const isThere = (pid: number) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+it('ends its processes where the one that started them is killed, and by signals as one process does', async () => {
+  let below: number[] = [];
+  const killed = await conquer(train('alone', '--epochs', '50', '--nproc', '2'), {
+    folder,
+    onOutput: (text, child) => {
+      if (below.length > 0 || !text.includes('epoch  2/50')) return;
+      below = processesBelow(child.pid!);
+      child.kill('SIGKILL');
+    },
+  });
+  expect(killed.signal).toBe('SIGKILL');
+  expect(below).toHaveLength(2);
+  await expect.poll(() => below.filter(isThere), { timeout: 60_000, interval: 200 }).toEqual([]);
+  const stopped = await conquer(['index', join('runs', 'alone'), 'images', '--nproc', '2'], {
+    folder,
+    onStart: (child) => setTimeout(() => child.kill('SIGINT'), 1500),
+  });
+  expect(stopped.code, stopped.stderr).toBe(130);
+  expect(stopped.stderr).not.toContain('rank');
+});
+
 it('says what stands in the way of a process in one line', async () => {
+  const many = await conquer(train('many', '--nproc', '1000'), { folder });
+  expect(many.code).toBe(2);
+  expect(many.stderr).toMatch(
+    /^conquer: --nproc: expected at most \d+ processes on the \d+ cores of this machine, got 1000$/m,
+  );
+});
+
+it('says what stands in the way of one of the processes in one line', async () => {
   const missing = await conquer(['train', ...smallRun, '--dataset-dir', 'nowhere', '--nproc', '2'], {
     folder,
   });
@@ -134,5 +227,33 @@ describe('an index', () => {
     expect(last(two)).toEqual(last(one));
     expect(last(one)[1]).toMatch(/^conquer: cannot read the image .*class-03\/3\.svg/);
     expect(existsSync(join(folder, 'none.index'))).toBe(false);
+  });
+
+  it('says how to go on where a process is lost', async () => {
+    writeDiscs(join(folder, 'many'), 140);
+    const command = ['index', 'runs/drawn', 'many', '--out', 'lost.index', '--nproc', '2', '--json'];
+    const partial = join(folder, 'lost.index.partial');
+    const lost = await conquer(command, {
+      folder,
+      onStart: (child) => {
+        const watch = setInterval(() => {
+          if (!existsSync(partial) || !readdirSync(partial).some((name) => name.endsWith('.safetensors')))
+            return;
+          clearInterval(watch);
+          process.kill(processesBelow(child.pid!)[1]!, 'SIGKILL');
+        }, 2);
+        child.once('exit', () => clearInterval(watch));
+      },
+    });
+    expect(lost.code).toBe(2);
+    expect(lost.stderr.trim().split('\n').at(-1)).toBe(
+      'conquer: rank 1 of 2 was lost: its process ended; the same command goes on where it was',
+    );
+    const { code, stdout, stderr } = await conquer(command, { folder });
+    expect(code, stderr).toBe(0);
+    const { images, kept } = JSON.parse(stdout) as { images: number; kept: number };
+    expect(images).toBe(16 * 140);
+    expect(kept).toBeGreaterThanOrEqual(1024);
+    expect(kept).toBeLessThan(images);
   });
 });

@@ -1,3 +1,4 @@
+import { Interrupted } from '../interrupted.js';
 import type { Output } from './terminal.js';
 
 const CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -25,5 +26,20 @@ export class StopSignals {
 
   [Symbol.dispose](): void {
     for (const name of signals) process.off(name, this.onSignal);
+  }
+}
+
+/**
+ * Does work that these signals end early, and that the same command goes on with.
+ *
+ * @throws Interrupted that says so
+ */
+export async function stoppable<T>(out: Output, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  using stop = new StopSignals(out);
+  try {
+    return await work(stop.signal);
+  } catch (error) {
+    if (error instanceof Interrupted) throw new Interrupted('stopped; the same command goes on where it was');
+    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream';
 import type { Division, EpochRecord } from '@conquer-dml/run';
 import { Presets, SingleBar } from 'cli-progress';
 import type { TrainObserver } from '../train/observer.js';
@@ -269,3 +270,7 @@ export function progressBar(out: Output, what: string): (progress: { done: numbe
     }
   };
 }
+
+/** Where the first of several processes says how far it is; the others say nothing. */
+export const outputOf = (isFirst: boolean): Output =>
+  isFirst ? process.stderr : new Writable({ write: (_, __, done) => done() });

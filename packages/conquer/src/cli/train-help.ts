@@ -12,7 +12,7 @@ const usual: Record<string, string> = {
   arch: '',
   weights: 'published (fetched once), a file, or none',
   'embedding-dim': 'dimensions of the embedding',
-  'num-learners': 'learners in the end; 1: no division',
+  'num-learners': 'learners; 1: no division [by the number of classes]',
   'mod-epoch': 'redivide every so many epochs',
   loss: '',
   miner: 'which tuples of a batch train',

@@ -17,6 +17,7 @@ import type { JsonLines } from './json-lines.js';
 import { type ResultRow, resultsTable } from './results.js';
 import { StopSignals } from './stop-signals.js';
 import { type Output, TerminalObserver } from './terminal.js';
+import { unusedOptions } from './unused-options.js';
 
 export interface RunRequest {
   experiment: Experiment;
@@ -33,6 +34,8 @@ export interface RunRequest {
   plugins?: readonly string[];
   /** Among the processes that train together, of which rank 0 prints and tells trackers; null: alone. */
   place?: GroupPlace | null;
+  /** Flags that were given, of which some may turn out to do nothing once the data are known. */
+  given?: readonly string[] | undefined;
   /** Told what happens, for programs. */
   events?: JsonLines | undefined;
   out: Output;
@@ -54,6 +57,7 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
     plugins = [],
     parts = builtInParts,
     place = null,
+    given = [],
     events,
     out,
   } = request;
@@ -63,9 +67,15 @@ export async function runTraining(request: RunRequest): Promise<Summary> {
   const isFirst = place === null || place.rank === 0;
   const trackers = !isFirst ? [] : buildTrackers(experiment, { parts });
   const followers = new Followers(trackers, (message) => terminal.onWarning(message));
+  // What does nothing whatever the data are was said before.
+  const known = unusedOptions(experiment, given, parts);
   try {
     const begun: TrainObserver = {
-      onBegin: (info) => void out.write(announcement(info.experiment, { ...info, path })),
+      onBegin(info) {
+        out.write(announcement(info.experiment, { ...info, path }));
+        for (const text of unusedOptions(info.experiment, given, parts))
+          if (!known.includes(text)) terminal.onWarning(text);
+      },
     };
     const summary = await trainInThread(
       { experiment, path, resume, cached, profile, plugins, place },

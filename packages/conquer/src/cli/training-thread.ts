@@ -1,11 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { type GroupPlace, ProcessGroup } from '@conquer-dml/torch';
+import type { GroupPlace, ProcessGroup } from '@conquer-dml/torch';
 import { type CarriedError, carried } from '../carried-error.js';
 import type { Experiment } from '../experiment/experiment.js';
 import { builtInParts } from '../experiment/experiment.js';
 import { withPlugins } from '../experiment/plugin.js';
 import { observerCalls, type TrainObserver } from '../train/observer.js';
 import { trainRun } from '../train/train.js';
+import { inGroup } from './group-place.js';
 import { sharedSignal } from './shared-signal.js';
 
 /** What a thread is to train. Plain data. */
@@ -38,9 +39,9 @@ const observer = Object.fromEntries(
 try {
   const parts = await withPlugins(builtInParts, plugins);
   const signal = sharedSignal(stop, port);
-  const group = place === null ? ProcessGroup.alone() : ProcessGroup.join(place);
-  say({ summary: await trainRun(experiment, { ...request, run: path, parts, observer, group, signal }) });
-  group.leave();
+  const train = async (group: ProcessGroup) =>
+    say({ summary: await trainRun(experiment, { ...request, run: path, parts, observer, group, signal }) });
+  await inGroup(place, train, { stop: signal });
 } catch (error) {
   say({ error: carried(error) });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { builtInParts, type ExperimentInput } from '../experiment/experiment.js';
 import { readRecipe } from '../experiment/recipe.js';
 import { resolveExperiment } from '../experiment/resolve.js';
+import { withDivision } from '../experiment/settle-division.js';
 import { fillExperiment } from './fill.js';
 import { flagsOf } from './flags.js';
 import { refuseUnused, unusedOptions } from './unused-options.js';
@@ -71,6 +72,16 @@ describe('options that would do nothing', () => {
       for (const loss of by) expect(flag.help).toContain(loss);
     },
   );
+
+  it('of a division that the data decide, do something until it is decided', () => {
+    const given = { 'divide-from': 0, clustering: 'kmeans', 'start-learners': 2 };
+    expect(unused(given)).toEqual([]);
+    const open = resolveExperiment({});
+    const learners = (numLearners: number) =>
+      unusedOptions(withDivision(open, { numLearners, divideFrom: 0 }), Object.keys(given), builtInParts);
+    expect(learners(4)).toEqual([]);
+    expect(learners(1)).toHaveLength(3);
+  });
 
   it('may stand in a recipe, but not on the command line', () => {
     const { experiment } = readRecipe('demo');

@@ -20,7 +20,8 @@ const isMined = (experiment: Experiment, parts: Parts) => {
     .some((loss) => ('mined' in loss && loss.mined) || ('weighed' in loss && loss.weighed));
   return told || lossesIn(experiment, parts).some((loss) => loss?.usesTuples !== false);
 };
-const several: Use = [({ divide }) => divide.numLearners > 1, '--num-learners of 2 or more'];
+/** Where it is open the data decide: then it is asked once more when they are known. */
+const several: Use = [({ divide }) => divide.numLearners !== 1, '--num-learners of 2 or more'];
 const learnedMasks: Use = [({ model }) => model.masks.kind === 'learned', '--masks learned'];
 const measured: Use = [({ data }) => data.trainOn !== 'all', 'classes to test on, not --train-on all'];
 

@@ -10,7 +10,7 @@ export async function refuseBoxesOutside(
   images: readonly { path: string; line: number }[],
   file: string,
 ): Promise<void> {
-  const boxed = images.filter(({ path }) => boxOfImage(path) !== null);
+  const boxed = images.filter(({ path }) => path.includes('#') && boxOfImage(path) !== null);
   const files = [...new Set(boxed.map(({ path }) => fileOfImage(path)))];
   const found = await imageSizes(files, { onBad: () => {} });
   const sizes = new Map(files.map((path, at) => [path, found[at]!]));

@@ -11,14 +11,14 @@ import { csvFile } from './csv-file.js';
 import { csvRows, partedOtherwise } from './csv-rows.js';
 import { type Dataset, type DatasetContext, withLabelSets } from './dataset.js';
 import {
-  allIds,
   allowPartialOption,
+  classesOf,
   Distribution,
   type DistributionOptions,
   type ListedImage,
-  pathInside,
   sortedIds,
 } from './distribution.js';
+import { pathInside } from './path-inside.js';
 import { readTextFile } from './text-file.js';
 
 const parts = ['train', 'test', 'query', 'gallery'] as const;
@@ -51,18 +51,19 @@ export async function openCsv(options: CsvOptions): Promise<Dataset> {
   if (images.test.length > 0 && images.query.length + images.gallery.length > 0) {
     throw new UserError(`${file}: expected query or gallery in each test line or in none, found both`);
   }
-  const inTrain = new Set(train.flatMap(allIds));
-  const shared = [...test, ...gallery].flatMap(allIds).find((id) => inTrain.has(id));
+  const inTrain = classesOf(train);
+  const tested = [...test, ...gallery];
+  const shared = [...classesOf(tested)].find((id) => inTrain.has(id));
   if (shared !== undefined) {
     throw new UserError(
       `${file}: the class ${JSON.stringify(shared)} is in train and in test; retrieval is tested on classes that were not trained on`,
     );
   }
-  const searched = sortedIds([...test, ...gallery]);
-  const several = [...train, ...test, ...gallery].some(({ ids }) => ids);
+  const searched = sortedIds(tested);
+  const several = [train, tested].some((images) => images.some(({ ids }) => ids));
   const split = (name: string, some: readonly ListedImage<string>[], classes?: readonly string[]) => {
     // A class may be in the gallery alone.
-    const described = classes ? [...test, ...gallery] : some;
+    const described = classes ? tested : some;
     const listed = data.split(name, some, classes, String, described);
     return several ? withLabelSets(listed) : listed;
   };
@@ -87,13 +88,22 @@ interface CsvListed extends ListedImage<string> {
 }
 
 async function readImages(file: string, split: ClassSplit): Promise<Record<PartName, CsvListed[]>> {
-  const text = await readTextFile(file, 'a CSV file');
-  // Read twice, as what a million rows say is kept in less than the rows.
-  const images = () => csvImages(csvRows(text, file), file);
-  let divided = false;
-  for (const { split, role } of images()) divided ||= split !== '' || role !== '';
-  return divided ? readDivided(images(), file, split) : await divide(images(), file, split);
+  // Row by row: what a million rows say is kept in less than the rows.
+  const rows = csvImages(csvRows(await readTextFile(file, 'a CSV file'), file), file);
+  const first = rows.next();
+  if (first.done) return await divide([], file, split);
+  const all = startingWith(first.value, rows);
+  return saysSplit(first.value) ? readDivided(all, file, split) : await divide(all, file, split);
 }
+
+function* startingWith<T>(first: T, others: Iterable<T>): Generator<T> {
+  yield first;
+  yield* others;
+}
+
+const saysSplit = ({ split, role }: CsvImage) => split !== '' || role !== '';
+
+const DIVIDED = 'path,label,train or path,label,test[,query|gallery|both]';
 
 /** @param names of classes: one text of each for all of its images */
 function listed(
@@ -127,8 +137,7 @@ function readDivided(
     // Queries and galleries are of the test.
     const half = image.split === '' && role !== '' ? 'test' : image.split;
     const fits = half === 'train' ? role === '' : half === 'test' && roles.includes(role);
-    if (path === '' || labels.length === 0 || !fits)
-      throw unexpected(image, file, 'path,label,train or path,label,test[,query|gallery|both]');
+    if (path === '' || labels.length === 0 || !fits) throw unexpected(image, file, DIVIDED);
     const parts = role === 'both' ? (['query', 'gallery'] as const) : [(role || half) as PartName];
     for (const part of parts) images[part].push(listed(image, file, names));
   }
@@ -145,10 +154,13 @@ async function divide(
 ): Promise<Record<PartName, CsvListed[]>> {
   const classes = new Map<string, CsvListed[]>();
   const names = new Map<string, string>();
+  let first: CsvImage | null = null;
   for (const image of rows) {
+    first ??= image;
+    if (saysSplit(image)) throw unexpected(first, file, DIVIDED);
     const { path, labels } = image;
     const [id] = labels;
-    if (path === '' || id === undefined || image.role !== '')
+    if (path === '' || id === undefined)
       throw unexpected(image, file, 'path,label[,train|test[,query|gallery|both]]');
     if (labels.length > 1)
       throw new UserError(
@@ -187,6 +199,8 @@ export const csv = part({
     ...classSplitOptions,
     ...allowPartialOption,
   }),
-  build: ({ file, allowPartial, ...split }, context: DatasetContext) =>
-    openCsv({ file, allowPartial, split: classSplitOf(split, context), onWarning: context.onWarning }),
+  build: ({ file, allowPartial, ...split }, context: DatasetContext) => {
+    const { excluded, onWarning } = context;
+    return openCsv({ file, allowPartial, split: classSplitOf(split, context), excluded, onWarning });
+  },
 });

@@ -5,7 +5,7 @@ import { withDefaultsAt } from '../part.js';
 import { withClassRatio } from './class-ratio.js';
 import type { Dataset, DatasetContext } from './dataset.js';
 import type { datasets } from './datasets.js';
-import { withoutExcluded } from './excluded.js';
+import { readExcluded, withoutExcluded } from './excluded.js';
 import { openNamed } from './open.js';
 import { withValidation } from './validation.js';
 
@@ -57,7 +57,12 @@ export async function openData(
       `${validationFraction} of the classes would be set aside, and data.trainOn 'all' trains on every class: leave one of them out`,
     );
   }
-  const whole = await openNamed(named, { ...context, everyClass }, 'data.dataset');
-  const dataset = exclude === null ? whole : await withoutExcluded(whole, exclude, context.onWarning);
+  const excluded = exclude === null ? null : await readExcluded(exclude);
+  const whole = await openNamed(
+    named,
+    { ...context, everyClass, excluded: excluded?.listed },
+    'data.dataset',
+  );
+  const dataset = excluded === null ? whole : withoutExcluded(whole, excluded, context.onWarning);
   return withValidation(withClassRatio(dataset, classRatio), validationFraction, context.onWarning);
 }

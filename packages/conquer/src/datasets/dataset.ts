@@ -51,6 +51,8 @@ export interface DatasetContext {
   seed: number;
   /** Every class trains, and the test set is empty. */
   everyClass: boolean;
+  /** Images that are left out afterwards, absolute or relative to the data set's folder: nothing is said of copies of them. */
+  excluded?: readonly string[] | undefined;
   /** Called while something is prepared that will be there the next time. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Told of what is left out or deviates, a line each. */

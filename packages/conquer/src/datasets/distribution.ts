@@ -1,5 +1,7 @@
-import { access, readdir, readFile, realpath } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { setImmediate as eventLoop } from 'node:timers/promises';
 import { counted, fileOfImage, UserError } from '@conquer-dml/run';
 import { z } from 'zod';
 import { OptionError } from '../option-error.js';
@@ -7,8 +9,9 @@ import { type ArchiveNames, archiveFolder } from './archive-folder.js';
 import { withCheckedFiles } from './checked-files.js';
 import { byCodePoint } from './code-point-order.js';
 import { categoriesOf, type Dataset, labelsOf, type Split } from './dataset.js';
-import { type FolderEntry, folderEntries } from './folder-entries.js';
+import { type FolderEntry, folderEntries, linksAmong } from './folder-entries.js';
 import { withoutMatch } from './matches.js';
+import { isInside } from './path-inside.js';
 import { decodeLines } from './text-file.js';
 
 /** How the readers of published data sets are called. */
@@ -19,6 +22,8 @@ export interface DistributionOptions {
    * Take what is there of the data set, with a warning, instead of refusing what is not whole. Default false.
    */
   allowPartial?: boolean | undefined;
+  /** Images that are left out afterwards, see `DatasetContext`. */
+  excluded?: readonly string[] | undefined;
   /** Told of what deviates from the published data set, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
@@ -50,6 +55,9 @@ export interface ListedImage<Id> {
 /** A published number to check. */
 export type SizeCheck = [what: string, found: number, expected: number];
 
+/** Folders listed before signals and others have a turn. */
+const LISTED_AT_ONCE = 64;
+
 const number = (n: number) => n.toLocaleString('en-US');
 
 /** A published data set on the disk, in the layout it is distributed in: finds files and says what is missing. */
@@ -59,7 +67,7 @@ export class Distribution {
   readonly folder: string;
   readonly allowPartial: boolean;
   readonly #hint: string;
-  readonly #onWarning: ((message: string) => void) | undefined;
+  readonly #options: Omit<DistributionOptions, 'folder'>;
   /** The entries of folders, and whether they are links. */
   readonly #listings = new Map<string, Map<string, boolean>>();
   readonly #imageFolders: readonly string[];
@@ -86,7 +94,7 @@ export class Distribution {
     this.allowPartial = options.allowPartial === true;
     this.#hint = hint;
     this.#imageFolders = imageFolders;
-    this.#onWarning = options.onWarning;
+    this.#options = options;
   }
 
   /**
@@ -114,7 +122,7 @@ export class Distribution {
   }
 
   warn(what: string): void {
-    this.#onWarning?.(`${this.name}: ${what}`);
+    this.#options.onWarning?.(`${this.name}: ${what}`);
   }
 
   /** Refuses, or with `allowPartial` warns. */
@@ -267,7 +275,8 @@ export class Distribution {
     }: { source?: string; published?: boolean; tested?: boolean; trained?: boolean } = {},
   ): Promise<Dataset> {
     const { train, test, gallery, testSets = [] } = dataset;
-    const onWarning = this.#onWarning;
+    const { onWarning, excluded } = this.#options;
+    this.#listings.clear(); // a million names, which what follows has no use for
     for (const split of [train, test, ...testSets]) {
       if (split === test && !tested && test.labels.length === 0) continue;
       if (split === train && !trained) continue;
@@ -283,7 +292,8 @@ export class Distribution {
         );
       }
     }
-    return await withCheckedFiles({ ...dataset, folder: this.folder }, { source, published, onWarning });
+    const options = { source, published, excluded, onWarning };
+    return await withCheckedFiles({ ...dataset, folder: this.folder }, options);
   }
 
   /** Also refuses links that lead outside of where the data set really lies. A promise only where something has to be looked up. */
@@ -292,24 +302,26 @@ export class Distribution {
     const folder = dirname(file);
     const isLink = this.#listings.get(folder)?.get(file.slice(folder.length + 1));
     if (isLink === false) return true;
-    if (isLink) return this.#checkLink(file).then(() => true);
+    if (isLink) {
+      this.#checkLink(file);
+      return true;
+    }
     return this.#listings.has(folder) ? false : this.#list(folder).then(() => this.#isThere(path));
   }
 
   async #list(folder: string): Promise<void> {
-    const { entries } = await folderEntries(folder).catch(() => ({ entries: [] }));
-    if (entries.length > 0) await this.#checkLink(folder);
-    this.#listings.set(folder, new Map(entries.map(({ name, kind }) => [name, kind === 'link'])));
+    const links = await linksAmong(folder).catch(() => new Map<string, boolean>());
+    if (links.size > 0) this.#checkLink(folder);
+    this.#listings.set(folder, links);
+    if (this.#listings.size % LISTED_AT_ONCE === 0) await eventLoop();
   }
 
-  async #checkLink(path: string): Promise<void> {
-    const real = (of: string) => realpath(of).catch(() => null); // of a broken link nothing is read
-    const target = await real(path);
-    if (target === null) return;
-    if (this.#roots === null) {
-      const folders = ['.', ...this.#imageFolders].map((folder) => real(join(this.folder, folder)));
-      this.#roots = (await Promise.all(folders)).filter((root) => root !== null);
-    }
+  #checkLink(path: string): void {
+    const target = realPath(path);
+    if (target === null) return; // of a broken link nothing is read
+    this.#roots ??= ['.', ...this.#imageFolders]
+      .map((folder) => realPath(join(this.folder, folder)))
+      .filter((root) => root !== null);
     if (this.#roots.some((root) => target === root || target.startsWith(join(root, sep)))) return;
     throw this.error(
       `${path} is a link to ${target}, outside of ${this.folder}: copy it there, or link the whole folder`,
@@ -333,37 +345,30 @@ export class Distribution {
   }
 }
 
-/** Whether a listed path leads to something inside the folder it is relative to, and is never outside on its way. */
-export function isInside(listed: string): boolean {
-  if (/^([/\\]|[a-z]:)/i.test(listed) || listed.includes('\0')) return false;
-  let depth = 0;
-  for (const part of listed.split(/[/\\]/)) {
-    if (part === '..') depth--;
-    else if (part !== '' && part !== '.') depth++;
-    if (depth < 0) return false;
+/** Without links; null where there is nothing. */
+function realPath(path: string): string | null {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return null;
   }
-  return depth > 0;
 }
-
-/**
- * A path by one relative to a folder; null where that is not `isInside`. To look at each part takes a second of a million.
- *
- * @param folder absolute, without . or .. in it
- */
-export function pathInside(folder: string, listed: string): string | null {
-  if (PLAIN.test(listed) && folder !== sep) return `${folder}${sep}${listed}`;
-  return isInside(listed) ? join(folder, listed) : null;
-}
-
-/** Of no empty part and none that begins with a dot: there is nothing to be resolved. */
-const PLAIN = /^[^/\\.:\0][^/\\:\0]*(?:\/[^/\\.:\0][^/\\:\0]*)*$/;
 
 /** All classes of an image. */
-export const allIds = <Id>({ id, ids = [id] }: ListedImage<Id>): readonly Id[] => ids;
+const allIds = <Id>({ id, ids = [id] }: ListedImage<Id>): readonly Id[] => ids;
+
+/** Each class that occurs, in the order in which they first do. A list of each image's would be a million lists. */
+export function classesOf<Id>(images: readonly ListedImage<Id>[]): Set<Id> {
+  const found = new Set<Id>();
+  for (const { id, ids } of images)
+    if (ids) for (const one of ids) found.add(one);
+    else found.add(id);
+  return found;
+}
 
 /** The classes that occur, sorted: numbers by size, names by code point. */
 export function sortedIds<Id extends number | string>(images: readonly ListedImage<Id>[]): Id[] {
-  return [...new Set(images.flatMap(allIds))].sort((a, b) =>
+  return [...classesOf(images)].sort((a, b) =>
     typeof a === 'number' && typeof b === 'number' ? a - b : byCodePoint(String(a), String(b)),
   );
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
 import sharp from 'sharp';
@@ -43,6 +43,25 @@ describe('data.exclude', () => {
     expect(dataset.train.paths.map((path) => path.slice(folder.length + 1))).toEqual(['a/2.png', 'b/0.png']);
     expect(dataset.test.paths).toHaveLength(5);
     expect(warnings.at(-1)).toBe(`${exclude}: 5 images left out`);
+  });
+
+  it('hears nothing of copies of what it leaves out, and of others as ever', async () => {
+    for (const [from, to] of [
+      ['a/0.png', 'c/copy.png'],
+      ['b/1.png', 'd/copy.png'],
+    ])
+      copyFileSync(join(folder, from!), join(folder, to!));
+    const copies = (warnings: readonly string[]) => warnings.filter((text) => text.includes('exact copies'));
+    try {
+      expect(copies((await opened('path\na/1.png\n')).warnings)[0]).toMatch(
+        /2 images have exact copies: 2 in/,
+      );
+      const one = copies((await opened(`path\n${join(folder, 'c/copy.png')}\n`)).warnings);
+      expect(one[0]).toMatch(/1 image has exact copies: 1 in training and in test, the first .*b\/1\.png/);
+      expect(copies((await opened('path\na/0.png\nd/copy.png\n')).warnings)).toEqual([]);
+    } finally {
+      for (const copy of ['c/copy.png', 'd/copy.png']) rmSync(join(folder, copy));
+    }
   });
 
   it('numbers the classes that are left anew', async () => {

@@ -1,28 +1,44 @@
 import { resolve } from 'node:path';
 import { commonFolder, counted, UserError } from '@conquer-dml/run';
-import { pairsAmong } from '../image-pairs.js';
 import { parseCsv, partedOtherwise } from './csv-rows.js';
 import type { Dataset, Split } from './dataset.js';
+import { splitAt } from './split-at.js';
 import { readTextFile } from './text-file.js';
+
+/** Images that are to be left out of a data set. */
+export interface ExcludedImages {
+  /** The file that lists them, as messages name it. */
+  file: string;
+  /** As it names them: absolute, or relative to the data set's folder. */
+  listed: readonly string[];
+}
+
+/**
+ * @param file a CSV file with a column `path`, as `conquer audit` writes it
+ * @throws UserError where it cannot be read or has no such column
+ */
+export const readExcluded = async (file: string): Promise<ExcludedImages> => ({
+  file,
+  listed: await pathsIn(file),
+});
 
 /**
  * The data set without some of its images; a class without images is no class any more.
  *
- * @param file a CSV file with a column `path`, absolute or relative to the data set's folder, as `conquer audit` writes it
- * @throws UserError where it cannot be read, has no such column, or names no image of the data set
+ * @throws UserError where none of them is an image of the data set
  */
-export async function withoutExcluded(
+export function withoutExcluded(
   dataset: Dataset,
-  file: string,
+  { file, listed }: ExcludedImages,
   onWarning?: (message: string) => void,
-): Promise<Dataset> {
+): Dataset {
   const { train, validation, test, gallery, testSets } = dataset;
   const splits = [train, validation, test, gallery, ...(testSets ?? [])].filter(
     (split) => split !== undefined,
   );
   const all = splits.flatMap(({ paths }) => paths);
   const folder = dataset.folder ?? commonFolder(all) ?? '/';
-  const excluded = new Set((await pathsIn(file)).map((path) => resolve(folder, path)));
+  const excluded = new Set(listed.map((path) => resolve(folder, path)));
   const there = new Set(all);
   const found = [...excluded].filter((path) => there.has(path)).length;
   if (excluded.size > 0 && found === 0)
@@ -72,18 +88,8 @@ const keptOf = ({ paths }: Split, excluded: ReadonlySet<string>): number[] =>
   [...paths.keys()].filter((place) => !excluded.has(paths[place]!));
 
 /** Classes keep their numbers, those without images too. */
-function keepingClasses(split: Split, excluded: ReadonlySet<string>): Split {
-  const kept = keptOf(split, excluded);
-  const { labelSets, cameras, pairs } = split;
-  return {
-    ...split,
-    paths: kept.map((place) => split.paths[place]!),
-    labels: Int32Array.from(kept, (place) => split.labels[place]!),
-    ...(labelSets && { labelSets: kept.map((place) => labelSets[place]!) }),
-    ...(cameras && { cameras: Int32Array.from(kept, (place) => cameras[place]!) }),
-    ...(pairs && { pairs: pairsAmong(pairs, kept) }),
-  };
-}
+const keepingClasses = (split: Split, excluded: ReadonlySet<string>): Split =>
+  splitAt(split, keptOf(split, excluded));
 
 /** A split without some of its images, and the pairs that these are in; its classes are those that are left, numbered anew. */
 export function withoutPaths(split: Split, excluded: ReadonlySet<string>): Split {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { type Dirent, type PathLike, promises } from 'node:fs';
+import { type Dirent, type PathLike, promises, readdirSync } from 'node:fs';
 import { byCodePoint } from './code-point-order.js';
 
 /** What a folder holds under a name; a link is not followed. `other`: a socket, a pipe, a device. */
@@ -41,6 +41,24 @@ export async function folderEntries(folder: string): Promise<FolderEntries> {
     }
   const byName = (a: FolderEntry, b: FolderEntry) => byCodePoint(a.name, b.name);
   return { entries: entries.sort(byName), notUtf8: notUtf8.sort(byName) };
+}
+
+/**
+ * The names in a folder, and whether each is a link; in no order. At once: a promise for each of many small folders takes three times as
+ * long as to read it.
+ *
+ * @throws the file system's error where the folder cannot be read
+ */
+export async function linksAmong(folder: string): Promise<Map<string, boolean>> {
+  const links = new Map<string, boolean>();
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.name.includes('\ufffd')) {
+      const { entries } = await folderEntries(folder);
+      return new Map(entries.map(({ name, kind }) => [name, kind === 'link']));
+    }
+    links.set(entry.name, entry.isSymbolicLink());
+  }
+  return links;
 }
 
 function kindOf(entry: Pick<Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink'>): FolderEntry['kind'] {

@@ -14,12 +14,19 @@ export interface FolderOptions {
   folder: string;
   /** Default `halves`. */
   split?: ClassSplit | undefined;
+  /** Images that are left out afterwards, see `DatasetContext`. */
+  excluded?: readonly string[] | undefined;
   /** Told of what is left out, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
 /** All of its options. */
-const optionNames: OptionNames<FolderOptions> = { folder: true, split: true, onWarning: true };
+const optionNames: OptionNames<FolderOptions> = {
+  folder: true,
+  split: true,
+  excluded: true,
+  onWarning: true,
+};
 
 /**
  * Images of one's own: a class per subfolder, whose image files (by extension, in it and in the folders in it) are its
@@ -33,7 +40,7 @@ const optionNames: OptionNames<FolderOptions> = { folder: true, split: true, onW
 export async function openFolder(options: FolderOptions): Promise<Dataset> {
   refuseUnknownOptions('openFolder', options, optionNames);
   const folder = resolve(options.folder);
-  const { split = { kind: 'halves' }, onWarning } = options;
+  const { split = { kind: 'halves' }, excluded, onWarning } = options;
   const tree = await findImageNames(folder);
   const parts = await readParts(folder, tree, split, onWarning);
   if (tree.leftOut.files + tree.leftOut.folders > 0) onWarning?.(`${folder}: ${tree.leftOut}`);
@@ -46,7 +53,7 @@ export async function openFolder(options: FolderOptions): Promise<Dataset> {
     test: splitOfClasses('test', parts.test),
     recallAt: usualRecallAt,
   };
-  return await withCheckedFiles(dataset, { source: folder, onWarning });
+  return await withCheckedFiles(dataset, { source: folder, excluded, onWarning });
 }
 
 export const folder = part({
@@ -56,6 +63,8 @@ export const folder = part({
     folder: z.string().min(1).describe('the folder with a subfolder of images for each class'),
     ...classSplitOptions,
   }),
-  build: ({ folder, ...split }, context: DatasetContext) =>
-    openFolder({ folder, split: classSplitOf(split, context), onWarning: context.onWarning }),
+  build: ({ folder, ...split }, context: DatasetContext) => {
+    const { excluded, onWarning } = context;
+    return openFolder({ folder, split: classSplitOf(split, context), excluded, onWarning });
+  },
 });

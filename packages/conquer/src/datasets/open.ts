@@ -28,8 +28,8 @@ export async function openDataset<Name extends DatasetName>(
     ? [options?: OpenDatasetOptions<Name>]
     : [options: OpenDatasetOptions<Name>]
 ): Promise<Dataset> {
-  const { seed = 1, everyClass = false, onProgress, onWarning, ...options } = given ?? {};
-  return await openNamed({ ...options, name }, { seed, everyClass, onProgress, onWarning }, '');
+  const { seed = 1, everyClass = false, excluded, onProgress, onWarning, ...options } = given ?? {};
+  return await openNamed({ ...options, name }, { seed, everyClass, excluded, onProgress, onWarning }, '');
 }
 
 /** @param path where the data set stands in an experiment, for errors */

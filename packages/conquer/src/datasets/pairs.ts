@@ -10,8 +10,9 @@ import { type ClassSplit, classSplitOf, classSplitOptions, splitClasses } from '
 import { byCodePoint } from './code-point-order.js';
 import { csvFile } from './csv-file.js';
 import type { Dataset, DatasetContext, Split } from './dataset.js';
-import { allowPartialOption, Distribution, type DistributionOptions, isInside } from './distribution.js';
+import { allowPartialOption, Distribution, type DistributionOptions } from './distribution.js';
 import { type ListedPair, readPairs } from './pair-rows.js';
+import { isInside } from './path-inside.js';
 
 export interface PairsOptions extends Omit<DistributionOptions, 'folder'> {
   /** The file, or a folder with one `.csv` in it. */

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ownInGallery } from '../data/file-identity.js';
 import { openCsv } from './csv.js';
 import { openFolder } from './folder.js';
+import { withoutRepeatedFiles } from './repeated-files.js';
 
 let folder: string;
 let warnings: string[];
@@ -86,6 +87,34 @@ describe('a file that is listed more than once', () => {
       /1 file is listed for training and for test, the first .*a\/1\.jpg \(train, a\) and .*d\/3\.jpg \(test, d\)/,
     );
   });
+});
+
+it('a file that counts once takes its labels, camera and pairs along, and no others', async () => {
+  const paths = ['c.png', 'a.png', 'd.png', 'A-hard.png', 'e.png'].map((name) => join(folder, name));
+  const split = (name: string, some: string[]) => ({
+    name,
+    paths: some,
+    labels: Int32Array.from(some, (_, i) => (i === 4 ? 1 : 0)),
+    classNames: ['x', 'y'],
+    labelSets: some.map((_, i) => Int32Array.of(i === 4 ? 1 : 0)),
+    cameras: Int32Array.from(some.keys()),
+    pairs: {
+      first: Int32Array.of(0, 3, 2),
+      second: Int32Array.of(1, 4, 4),
+      same: Uint8Array.of(1, 1, 0),
+    },
+  });
+  const dataset = { name: 'x', folder, train: split('train', paths), test: split('test', []), recallAt: [1] };
+  const { train } = await withoutRepeatedFiles(dataset, { source: 'x' });
+  expect(names(train.paths)).toEqual(['c.png', 'a.png', 'd.png', 'e.png']);
+  expect([...train.labels]).toEqual([0, 0, 0, 1]);
+  expect(train.labelSets?.map((set) => [...set])).toEqual([[0], [0], [0], [1]]);
+  expect([...train.cameras!]).toEqual([0, 1, 2, 4]);
+  const { first, second, same } = train.pairs!;
+  expect([...same].map((answer, i) => [first[i], second[i], answer])).toEqual([
+    [0, 1, 1],
+    [2, 3, 0],
+  ]);
 });
 
 it('counts exact copies, and leaves them', async () => {

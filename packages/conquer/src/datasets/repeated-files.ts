@@ -1,7 +1,9 @@
+import { resolve } from 'node:path';
 import { counted, UserError } from '@conquer-dml/run';
 import { fileIdentities } from '../data/file-identity.js';
 import { findCopies, MOST_COMPARED } from './copies.js';
 import type { Dataset, Split } from './dataset.js';
+import { splitAt } from './split-at.js';
 
 export interface RepeatedFilesOptions {
   /** What lists the images, as messages name it. */
@@ -11,6 +13,8 @@ export interface RepeatedFilesOptions {
    * and copies are not looked for. Default false.
    */
   published?: boolean;
+  /** Images that are left out afterwards, see `DatasetContext`: what they are copies of is as if they were not there. */
+  excluded?: readonly string[] | undefined;
   /** Told of what is left out or deviates, a line each. */
   onWarning?: ((message: string) => void) | undefined;
 }
@@ -42,7 +46,7 @@ interface Repeated {
  */
 export async function withoutRepeatedFiles(
   dataset: Dataset,
-  { source, published = false, onWarning }: RepeatedFilesOptions,
+  { source, published = false, excluded = [], onWarning }: RepeatedFilesOptions,
 ): Promise<Dataset> {
   const { train, validation, test, gallery, testSets = [] } = dataset;
   const splits = [train, validation, test, gallery].filter((split) => split !== undefined);
@@ -76,7 +80,8 @@ export async function withoutRepeatedFiles(
     );
   }
   if (published) return dataset;
-  await tellCopies(dataset, files, source, onWarning);
+  const left = new Set(excluded.map((path) => resolve(dataset.folder ?? '/', path)));
+  await tellCopies(dataset, { ...files, isLeftOut: (place) => left.has(pathOf(place)) }, source, onWarning);
   return dropAgain(dataset, again);
 }
 
@@ -107,7 +112,8 @@ async function filesOf(splits: readonly Split[]): Promise<ListedFiles> {
   const firsts: number[] = [];
   // Of most files there is one place: it has no list of its own.
   const others = new Map<number, number[]>();
-  for (const [at, file] of files.entries()) {
+  for (let at = 0; at < files.length; at++) {
+    const file = files[at]!;
     if (file < 0) continue;
     if (file === firsts.length) {
       firsts.push(at);
@@ -147,22 +153,24 @@ function classified(dataset: Dataset, groups: readonly Place[][]): Repeated {
 
 async function tellCopies(
   dataset: Dataset,
-  { paths, sizes, placesOf }: ListedFiles,
+  { paths, sizes, placesOf, isLeftOut }: ListedFiles & { isLeftOut: (place: Place) => boolean },
   source: string,
   onWarning?: (message: string) => void,
 ): Promise<void> {
-  const copies = await findCopies(paths, sizes);
-  if (copies === null) {
+  const found = await findCopies(paths, sizes);
+  if (found === null) {
     onWarning?.(
       `${source}: exact copies were not looked for: too many images have the size of another (more than ${MOST_COMPARED.files.toLocaleString('en-US')}, or ${MOST_COMPARED.bytes / 2 ** 30} GiB of them)`,
     );
     return;
   }
   const roleIn = (place: Place) => roleOf(dataset, place);
-  const { across, twoLabels, again, own } = classified(
-    dataset,
-    copies.map((group) => group.flatMap(placesOf)),
-  );
+  const copies = found
+    .map((group) => group.map((file) => placesOf(file).filter((place) => !isLeftOut(place))))
+    .map((group) => group.filter((places) => places.length > 0))
+    .filter((group) => group.length > 1)
+    .map((group) => group.flat());
+  const { across, twoLabels, again, own } = classified(dataset, copies);
   const each = [
     across.length > 0 &&
       `${across.length} in training and in ${rolesOf(dataset, across)}, ${example(across, roleIn)}`,
@@ -190,16 +198,11 @@ function dropAgain(dataset: Dataset, again: readonly Place[][]): Dataset {
       seen.add(split);
     }
   }
-  const kept = (split: Split): Split => {
-    const { labelSets } = split;
-    const stays = (index: number) => !dropped.get(split)?.has(index);
-    return {
-      ...split,
-      paths: split.paths.filter((_, index) => stays(index)),
-      labels: split.labels.filter((_, index) => stays(index)),
-      ...(labelSets && { labelSets: labelSets.filter((_, index) => stays(index)) }),
-    };
-  };
+  const kept = (split: Split): Split =>
+    splitAt(
+      split,
+      [...split.paths.keys()].filter((index) => !dropped.get(split)?.has(index)),
+    );
   const { train, validation, test, gallery } = dataset;
   return {
     ...dataset,

@@ -80,6 +80,12 @@ it('sets groups of pairs aside, whole, and says how many pairs are across', () =
   expect(validation!.name).toBe('validation');
 });
 
+it('counts groups where there are pairs', () => {
+  expect(() => withValidation(ofPairs('ab+ cd+ ef+ gh+ ac- eg-'), 0.1)).toThrow(
+    'validate on 0 of 4 training groups and train on 4',
+  );
+});
+
 it('refuses to validate on pairs of one kind', () => {
   expect(() => withValidation(ofPairs('ab+ cd+ ef+ gh+ ac- eg-'), 0.5)).toThrow(
     /0\.5 would train on \d same and \d different pairs and validate on \d same and \d different: both need both kinds/,

@@ -33,20 +33,21 @@ export function withValidation(
   onWarning?: (message: string) => void,
 ): Dataset {
   if (fraction === 0) return dataset;
+  const { train } = dataset;
+  const what = train.pairs ? 'groups' : 'classes';
   if (dataset.validation) {
     throw new OptionError(
       'data.validationFraction',
-      `got ${fraction}, but the data set has classes to choose the best epoch on already, ${dataset.validation.classNames.length} of them; leave it out`,
+      `got ${fraction}, but the data set has ${what} to choose the best epoch on already, ${dataset.validation.classNames.length} of them; leave it out`,
     );
   }
-  const { train } = dataset;
   if (!train.pairs) refuseWithoutClasses('data.validationFraction', [train]);
   const classes = train.classNames.length;
   const count = Math.round(classes * fraction);
   if (count < 2 || classes - count < 2) {
     throw new OptionError(
       'data.validationFraction',
-      `${fraction} would validate on ${count} of ${classes} training classes and train on ${classes - count}: both need at least 2`,
+      `${fraction} would validate on ${count} of ${classes} training ${what} and train on ${classes - count}: both need at least 2`,
     );
   }
   const aside = new Set(new Random(0).permutation(classes).subarray(0, count));

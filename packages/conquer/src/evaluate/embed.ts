@@ -1,4 +1,4 @@
-import { cat, nn, noGrad, ProcessGroup, scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { cat, noGrad, ProcessGroup, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import type { EmbeddingNetwork, EmbedOptions } from '../models/embedding-network.js';
 import { inWords } from '../out-of-memory.js';
 import { checkStop } from '../stop-check.js';
@@ -25,8 +25,8 @@ export interface EmbedImagesOptions extends EmbedOptions {
 }
 
 /**
- * Embeds images in evaluation mode, without gradients. The model must not change meanwhile: every BatchNorm is folded
- * into its convolution once.
+ * Embeds images in evaluation mode, without gradients. What is made of the weights alone, as every BatchNorm folded into its
+ * convolution, is made once, and kept beyond the call where the model keeps it (`keepDerived()`).
  *
  * @param batches images (B, 3, H, W) in the order of the split; each batch is disposed
  * @returns (N, D) or (N, F) on the model's device; it belongs to the caller
@@ -45,9 +45,9 @@ export async function embedImages(
   const training = model.training;
   const parts: Tensor[] = [];
   let done = 0;
+  using _ = model.keepDerived();
   try {
     model.eval();
-    nn.keepFolded(model, true);
     for await (const { images } of batches) {
       const part = embedBatch(model, images, layer, embed);
       parts.push(part.keep());
@@ -70,8 +70,7 @@ export async function embedImages(
   } finally {
     for (const part of parts) part.dispose();
     profile?.addEmbedding((performance.now() - start) / 1000);
-    nn.keepFolded(model, false);
-    model.train(training);
+    if (training) model.train();
   }
 }
 

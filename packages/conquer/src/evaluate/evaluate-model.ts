@@ -16,7 +16,15 @@ export interface EvaluateModelOptions
     Pick<EmbedImagesOptions, 'profile' | 'group'>,
     Pick<
       EvaluateOptions,
-      'recallAt' | 'nmi' | 'extended' | 'metrics' | 'prefixes' | 'rerank' | 'expand' | 'onQuery'
+      | 'recallAt'
+      | 'nmi'
+      | 'extended'
+      | 'metrics'
+      | 'prefixes'
+      | 'rerank'
+      | 'expand'
+      | 'onQuery'
+      | 'onClustering'
     > {
   /** The loss's, where it has one (`Loss.ball`): searches go by distances in it. null: by the angle. */
   ball?: Ball | null | undefined;

@@ -265,6 +265,28 @@ describe('evaluateEmbeddings', () => {
     expect(searched.MAP).not.toBeCloseTo(more.MAP as number, 4);
   });
 
+  it('says how far searching and clustering are, to the end of both', () => {
+    const labels = Int32Array.from({ length: 60 }, (_, i) => i % 12);
+    const [searched, rounds]: [number[], number[]] = [[], []];
+    using embeddings = randn([60, 4], { generator: new Generator(1) });
+    evaluateEmbeddings(embeddings, labels, {
+      blockSize: 20,
+      nmi: { seeds: [0, 1], maxIterations: 50 },
+      onProgress: ({ done, total }) => searched.push(done / total),
+      onClustering: ({ done, total }) => {
+        expect(total).toBe(100);
+        rounds.push(done);
+      },
+    });
+    expect(searched.at(-1)).toBe(1);
+    expect(rounds[0]).toBe(0);
+    expect(rounds.slice(1, 3)).toEqual([1, 2]);
+    const second = rounds.indexOf(50);
+    expect(rounds.slice(second, second + 3)).toEqual([50, 51, 52]);
+    expect(rounds.at(-1)).toBe(100);
+    expect(rounds).toEqual(rounds.toSorted((a, b) => a - b));
+  });
+
   it('keeps no tensor and refuses embeddings that are not finite', () => {
     const x = randn([30, 3]);
     const labels = Int32Array.from({ length: 30 }, (_, i) => i % 5);

@@ -82,6 +82,8 @@ export interface EvaluateOptions {
   onQuery?: ((query: number, values: Readonly<Record<string, number>> | null) => void) | undefined;
   /** Told while the nearest are looked for, as so many queries of all. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+  /** Told after each round of a k-means, as so many of the most that all of them have; one that ends early has had all of its own. */
+  onClustering?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Ends the work, with Interrupted. */
   stop?: StopCheck | undefined;
 }
@@ -109,6 +111,7 @@ const optionNames: OptionNames<EvaluateOptions> = {
   expand: true,
   onQuery: true,
   onProgress: true,
+  onClustering: true,
   stop: true,
 };
 
@@ -232,9 +235,14 @@ function measure(embeddings: Tensor, labels: Int32Array, options: MeasureOptions
     const every = gallery ? together(embeddings, gallery.embeddings, only) : embeddings;
     const ofClusters = wanted.flatMap(({ metric }) => (metric.of === 'clusters' ? [metric] : []));
     if (nmi && ofClusters.length > 0) {
-      const clusterings = nmi.seeds.map((seed) =>
-        cluster(every, everyLabel, seed, { maxIterations: nmi.maxIterations, stop }),
-      );
+      const { seeds, maxIterations = 100 } = nmi;
+      const tell = (done: number) => options.onClustering?.({ done, total: seeds.length * maxIterations });
+      const clusterings = seeds.map((seed, i) => {
+        const onRound = (rounds: number) => tell(i * maxIterations + rounds);
+        tell(i * maxIterations);
+        return cluster(every, everyLabel, seed, { maxIterations, onRound, stop });
+      });
+      tell(seeds.length * maxIterations);
       for (const metric of ofClusters) {
         checkStop(stop);
         const measured = clusterings.map((clustering) => metric.measure(everyLabel, clustering));
@@ -316,7 +324,7 @@ function cluster(
   embeddings: Tensor,
   labels: Int32Array,
   seed: number,
-  options: Pick<KMeansOptions, 'maxIterations' | 'stop'>,
+  options: Pick<KMeansOptions, 'maxIterations' | 'onRound' | 'stop'>,
 ): Clustering {
   const found = kMeans(embeddings, new Set(labels).size, { ...options, random: new Random(seed) });
   found.centroids.dispose();

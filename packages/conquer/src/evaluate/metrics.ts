@@ -94,14 +94,17 @@ export function wantedMetrics(wanted: readonly string[], recallAt: readonly numb
   });
 }
 
-/** The metric of a name in results, and the number in it; undefined for a standard deviation, or one of an earlier version. */
+/**
+ * The metric of a name in results, and the number in it: how many nearest, from 1 on, or a share, of which neither nothing nor all says
+ * anything. undefined for a standard deviation, or one of an earlier version.
+ */
 export function metricNamed(name: string): WantedMetric | undefined {
   const [, text] = /@\D*(\d+(?:\.\d+)?)/.exec(name) ?? [];
   const numbers = text === undefined ? [] : [Number(text)];
   for (const metric of known) {
     const at = metric.at === undefined || metric.at.length === 0 ? [] : numbers;
     const isK = metric.of === 'search';
-    if (!at.every((value) => (isK ? Number.isInteger(value) && value >= 1 : value >= 0 && value <= 1)))
+    if (!at.every((value) => (isK ? Number.isInteger(value) && value >= 1 : value > 0 && value < 1)))
       continue;
     if (metric.names(at).includes(name)) return { metric, at };
   }
@@ -113,7 +116,7 @@ function unknownMetric(name: string, recallAt: readonly number[]): UserError {
   return new UserError(
     `unknown metric '${name}'${didYouMean(name, [...groupsOfMetrics, ...names])}: expected usual, all, or some of ${known
       .flatMap((metric) => namesOf(metric, [1]))
-      .join(', ')}, with other numbers too`,
+      .join(', ')}, with other numbers too: of nearest from 1 on, of a share above 0 and below 1`,
   );
 }
 

@@ -23,13 +23,18 @@ export interface OpenSet {
  *
  * @param embeddings (N, D) of length 1
  * @param labels (N,)
+ * @param falseAlarms shares of the unknown queries
  * @returns null where no class has two images, or there is one class alone
+ * @throws RangeError for a share of none or all of them, by which nothing is told from anything
  */
 export function openSet(
   embeddings: Tensor,
   labels: Int32Array,
   { falseAlarms = [0.1, 0.01], seed = 0 }: { falseAlarms?: readonly number[]; seed?: number } = {},
 ): OpenSet | null {
+  const wrong = falseAlarms.find((rate) => !(rate > 0 && rate < 1));
+  if (wrong !== undefined)
+    throw new RangeError(`an open set: expected rates of false alarms above 0 and below 1, got ${wrong}`);
   const random = new Random(seed);
   const members = new Map<number, number[]>();
   for (const [row, label] of labels.entries()) members.set(label, [...(members.get(label) ?? []), row]);

@@ -187,7 +187,11 @@ it('a name that there is not is refused with the nearest', () => {
   expect(wrong('mINPP')).toThrow(/unknown metric 'mINPP' \(did you mean mINP\?\): expected usual, all/);
   expect(wrong('R@0')).toThrow(/unknown metric 'R@0'/);
   expect(wrong('P@1.5')).toThrow(/unknown metric/);
-  expect(wrong('FNMR@FMR7')).toThrow(/unknown metric/);
+  // Of shares, none and all are told of too: nothing is known by them.
+  for (const name of ['FNMR@FMR', 'DIR@FAR', 'PCF@'])
+    for (const share of [0, 1, 7])
+      expect(wrong(`${name}${share}`)).toThrow(/unknown metric .* of a share above 0 and below 1$/);
+  expect(wrong('DIR@FAR0.0')).toThrow(/unknown metric/);
 });
 
 it('re-ranked and expanded, nothing is kept, and classes far apart are found', () => {

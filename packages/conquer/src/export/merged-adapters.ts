@@ -12,7 +12,7 @@ export async function withMergedAdapters<T>(network: nn.Module, body: () => Prom
     merged.push({ layer, adapter, weight });
     layer.weight = noGrad(() =>
       scope(() =>
-        nn.parameter(weight.add(adapter.loraB.matmul(adapter.loraA).mul(adapter.scale)), {
+        nn.parameter(adapter.mergedInto(weight), {
           requiresGrad: weight.requiresGrad,
         }),
       ),

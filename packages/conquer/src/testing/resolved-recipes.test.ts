@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { experimentOf } from '@conquer-dml/run';
 import { describe, expect, it } from 'vitest';
-import { translateDcesmlFlags } from '../cli/dcesml-flags.js';
+import { asAuthors, translateDcesmlFlags } from '../cli/dcesml-flags.js';
 import { fillExperiment } from '../cli/fill.js';
 import { type Flag, flagsOf } from '../cli/flags.js';
+import { usualDivision } from '../divide/usual-division.js';
 import { builtInParts, type Experiment, type ExperimentInput } from '../experiment/experiment.js';
 import { readRecipe, recipeNames } from '../experiment/recipe.js';
 import { resolveExperiment } from '../experiment/resolve.js';
+import { withDivision } from '../experiment/settle-division.js';
 import { usualBounds } from '../mining-bounds.js';
 
 // What the recipes, the flags and the authors' flags came to before settings became one nested description, frozen: a default
@@ -43,7 +45,12 @@ const PLACES = ['name', 'runs-dir'];
  * first was the sum of --beta and --margin, which are none of theirs; by default that is what they say themselves.
  */
 function comparable(input: ExperimentInput): Experiment {
-  const experiment = resolveExperiment(input);
+  const open = resolveExperiment(input);
+  // As a run of it settles what it leaves open.
+  const experiment = withDivision(
+    open,
+    usualDivision(open.divide, { classes: 0, epochs: open.train.epochs }),
+  );
   const { loss, miner } = experiment;
   const asked: Record<string, unknown> = { ...miner };
   const isMarginLoss = 'name' in loss && loss.name === 'margin';
@@ -95,7 +102,7 @@ describe("the authors' flags", () => {
       if (!PLACES.includes(name)) given[name] = text;
     }
     // What does nothing there does nothing here.
-    const now = fillExperiment({ model: { weights: 'imagenet' } }, given, flags, () => {});
+    const now = fillExperiment(asAuthors, given, flags, () => {});
     // These were for pretrained weights whatever there was, and could not train others.
     const atRandom: Settings = settings.weights === 'none' ? { bn: 'trained', lr: 0.001 } : {};
     expect(comparable(now)).toEqual(before({ ...settings, ...atRandom }));
@@ -188,8 +195,9 @@ describe('the flags that there were', () => {
         if (!isTruth) expect(flag.choices).toEqual(expect.arrayContaining(spec.choices));
         expect(Object.keys(flag.words)).toEqual(expect.arrayContaining(Object.keys(spec.aliases ?? {})));
       }
-      // These depend on another field now, where nothing is said: with weights and image size as they were, they are as they were.
-      const depends = ['bn', 'lr', 'resize'];
+      // These depend on another field or the data now, where nothing is said: with weights, image size and learners as they were, they are
+      // as they were.
+      const depends = ['bn', 'lr', 'resize', 'num-learners', 'divide-from'];
       expect(flag.default).toBe(
         spec.default === null || depends.includes(name) ? null : String(spec.default),
       );
@@ -205,7 +213,14 @@ describe('the flags that there were', () => {
       Object.entries(frozen.flags).map(([flag, spec]) => [flag, spec.default]),
     );
     for (const value of valuesOf(name, frozen.flags[name]!)) {
-      const asked: Settings = { weights: 'imagenet', dataset: 'emoji', ...beside, [name]: value };
+      const learners: Settings = { 'num-learners': 4, 'divide-from': 0 };
+      const asked: Settings = {
+        weights: 'imagenet',
+        dataset: 'emoji',
+        ...learners,
+        ...beside,
+        [name]: value,
+      };
       if (!String(asked.dataset).startsWith('emoji')) asked['dataset-dir'] ??= '/data';
       const texts = Object.fromEntries(Object.entries(asked).map(([flag, text]) => [flag, String(text)]));
       expect(comparable(fill({}, texts)), String(value)).toEqual(before({ ...defaults, ...asked }));

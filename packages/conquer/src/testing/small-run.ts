@@ -24,6 +24,7 @@ export const smallRun = Object.entries({
   'ema-decay': '0.95',
   'drop-path': '0.2',
   'num-learners': '4',
+  'divide-from': '0',
   'mod-epoch': '1',
   'force-full-embedding-epoch': '3',
   'passes-per-epoch': '3',

@@ -87,7 +87,7 @@ export function imagesData(): TrainingData {
 const small: ExperimentInput = {
   data: { imageSize: SIZE, batchSize: 12, samplesPerClass: 3, sampler: { name: 'adaptive' } },
   model: { backbone: { name: 'small-resnet', widths: [8, 16] }, embeddingDim: 16, dropout: 0.1 },
-  divide: { numLearners: 4, modEpoch: 1, forceFullEmbeddingEpoch: 4, maskLambda: 0.1 },
+  divide: { numLearners: 4, divideFrom: 0, modEpoch: 1, forceFullEmbeddingEpoch: 4, maskLambda: 0.1 },
   optimize: { learningRate: 3e-3, lossLearningRate: 1e-3, maskLearningRateMultiplier: 3 },
 };
 

@@ -1,4 +1,5 @@
 import { type Metrics, UserError } from '@conquer-dml/run';
+import type { ProcessGroup } from '@conquer-dml/torch';
 import type { Dataset, Split } from '../datasets/dataset.js';
 import { type NearDuplicates, placesOfDuplicates } from '../datasets/near-duplicates.js';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
@@ -31,6 +32,8 @@ export interface EvaluateNetworkOptions extends Builder {
   onTables?: ((set: string, tables: EvaluationTables) => void) | undefined;
   /** Keep decoded images on the disk; by default as the experiment has it. */
   cached?: boolean | undefined;
+  /** Processes that each embed a share of the images. The first searches and measures, is told of it, and tells the others. */
+  group?: ProcessGroup | undefined;
 }
 
 /** What a network is worth on the test sets of a data set. */
@@ -44,7 +47,7 @@ export interface EvaluatedSets {
 /** NMI alone says little: of as many classes as images it is high by chance, which AMI takes off. */
 export const evaluatedMetrics: readonly string[] = ['usual', 'AMI', 'k-means'];
 
-/** Queries whose search takes long enough to be told of. */
+/** Images whose search and clustering take long enough to be told of. */
 const MANY = 50_000;
 
 /** Of NMI. */
@@ -70,6 +73,7 @@ export async function evaluateNetwork(
     testTime = {},
     onTables,
     cached,
+    group,
     ...builder
   } = options;
   const model = atTestTime(network, testTime);
@@ -82,7 +86,7 @@ export async function evaluateNetwork(
   const bad = await buildBadImages(experiment, dataset, builder);
   const evaluate = async (test: Split): Promise<Metrics> => {
     const data = await buildImages(experiment, { ...dataset, test }, model.view, { bad, cached }, builder);
-    const collected = onTables ? new TablesOf(test) : null;
+    const collected = onTables && (group?.isFirst ?? true) ? new TablesOf(test) : null;
     const evaluated = await evaluateModel(model, data, {
       recallAt: dataset.recallAt,
       ball,
@@ -93,9 +97,13 @@ export async function evaluateNetwork(
       nearDuplicates: nearDuplicates && leftOutOf(test, dataset.gallery ?? test, nearDuplicates),
       prefixes: prefixes ?? experiment.model.prefixes.filter((size) => size <= model.embeddingDim),
       onProgress: builder.onPreparation?.(`embedding ${test.name}`),
-      ...(test.paths.length > MANY && { onSearch: builder.onPreparation?.(`searching ${test.name}`) }),
+      ...(test.paths.length > MANY && {
+        onSearch: builder.onPreparation?.(`searching ${test.name}`),
+        onClustering: builder.onPreparation?.(`clustering ${test.name}, rounds of k-means`),
+      }),
       ...(collected && { onQuery: collected.onQuery, onDistances: collected.onDistances }),
       signal: builder.signal,
+      ...(group && { group }),
     });
     try {
       if (collected) onTables?.(test.name, collected.tables(evaluated, builder.signal));

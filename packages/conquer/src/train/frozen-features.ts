@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileOfImage } from '@conquer-dml/run';
-import { nn, noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
+import { noGrad, scope, type Tensor, zeros } from '@conquer-dml/torch';
 import type { BatchImages } from '../batch-images.js';
 import { cacheFolder } from '../cache-folder.js';
 import { InOrderBatches } from '../data/in-order.js';
@@ -105,24 +105,20 @@ export function frozenFeatures(
   async function* computed(view: number) {
     const batches = [...new InOrderBatches(count, BATCH)];
     let done = view * count;
-    nn.keepFolded(backbone, true);
-    try {
-      for await (const { images, indices } of data.augmented(batches, new Random(view), 0)) {
-        try {
-          const rows = noGrad(() =>
-            scope(() => firstLayers(backbone, images.narrow(0, 0, images.shape[0]!), depth)),
-          ).keep();
-          yield { rows, indices };
-          rows.dispose();
-        } finally {
-          images.dispose();
-        }
-        done += indices.length;
-        onProgress?.({ done, total: views * count });
-        checkStop(signal);
+    using _ = backbone.keepDerived();
+    for await (const { images, indices } of data.augmented(batches, new Random(view), 0)) {
+      try {
+        const rows = noGrad(() =>
+          scope(() => firstLayers(backbone, images.narrow(0, 0, images.shape[0]!), depth)),
+        ).keep();
+        yield { rows, indices };
+        rows.dispose();
+      } finally {
+        images.dispose();
       }
-    } finally {
-      nn.keepFolded(backbone, false);
+      done += indices.length;
+      onProgress?.({ done, total: views * count });
+      checkStop(signal);
     }
   }
 

@@ -7,36 +7,40 @@ import { refuseOtherMetric } from '../evaluate/metrics.js';
 import { buildDataset, buildSchedule } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import { builtInParts, type Experiment } from '../experiment/experiment.js';
+import { type Settled, settleDivision, withDivision } from '../experiment/settle-division.js';
 import { OptionError } from '../option-error.js';
 import { refuseBatchBeyondMemory } from './batch-memory.js';
 import { refuseOtherDataset } from './continuation.js';
 
 /**
- * Opens an experiment's data set, and sees to it that the two fit together, before anything is decoded or built.
+ * Opens an experiment's data set, settles what it decides of the experiment, and sees to it that the two fit together, before anything is
+ * decoded or built.
  *
  * @param resumed the run that goes on, which knows its data set
  * @throws UserError for data that cannot work, or are not those of the run
  */
 export async function prepareDataset(
-  experiment: Experiment,
+  open: Experiment,
   builder: Builder,
   resumed: RunFolder | null,
-): Promise<Dataset> {
-  const { data, divide, train, evaluate } = experiment;
-  warnOfThreads(experiment, builder);
+): Promise<Settled & { dataset: Dataset }> {
+  const { data, divide, train, evaluate } = open;
+  warnOfThreads(open, builder);
   refuseBatchBeyondMemory(data.batchSize, data.imageSize, train.device, train.gradientCache?.chunk ?? null);
-  const schedule = buildSchedule(experiment);
-  const dataset = await buildDataset(experiment, builder);
+  // Numbers that contradict each other are refused before the data are read.
+  buildSchedule(withDivision(open, { numLearners: 1, divideFrom: 0 }));
+  const dataset = await buildDataset(open, builder);
   if (dataset.train.paths.length === 0)
     throw new UserError(
       `the data set ${dataset.name} has nothing to train on, only images to test: conquer eval measures on them`,
     );
   refuseSeenClasses(dataset);
   if (resumed) refuseOtherDataset(resumed.path, { record: resumed.dataset() }, recordOf(dataset));
+  const settled = settleDivision(open, dataset.train, resumed);
   // A run that goes on was let in before.
   if (!resumed?.hasCheckpoint)
     refuseTooManyClusters(
-      schedule.mostClusters(train.epochs),
+      buildSchedule(settled.experiment).mostClusters(train.epochs),
       dataset.train.labels,
       divide.clusterBy,
       dataset.train.pairs,
@@ -49,7 +53,7 @@ export async function prepareDataset(
     builder.onWarning?.(
       `data.batchSize ${data.batchSize} is more than the ${images} training images: batches repeat images`,
     );
-  return dataset;
+  return { ...settled, dataset };
 }
 
 /** @throws OptionError for a sampler that draws what the data set has not */

@@ -4,6 +4,7 @@ import { Generator } from '@conquer-dml/torch';
 import { buildNetwork } from '../experiment/build.js';
 import type { Builder } from '../experiment/builder.js';
 import type { Experiment } from '../experiment/experiment.js';
+import { withDivision } from '../experiment/settle-division.js';
 import type { EmbeddingModel } from '../models/embedding-model.js';
 import { otherThanRecorded } from '../models/network-record.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from './checkpoint.js';
@@ -71,9 +72,10 @@ export function trainedNetwork(
 ): EmbeddingModel {
   const { device } = experiment.train;
   const generators = { generator: new Generator(0), dropoutGenerator: new Generator(0, device) };
-  const model = buildNetwork(experiment, generators, builder);
+  const { numLearners } = saved.state;
+  const model = buildNetwork(withDivision(experiment, { numLearners, divideFrom: 0 }), generators, builder);
   try {
-    model.setNumLearners(saved.state.numLearners);
+    model.setNumLearners(numLearners);
     model.loadStateDict(saved.model);
     const { network } = saved.state;
     const other = network ? otherThanRecorded(network, model) : null;

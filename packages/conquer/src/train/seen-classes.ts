@@ -16,6 +16,7 @@ export function seenClassesWarning(weights: string, { test, validation, gallery 
   const tested = new Set([test, validation, gallery].flatMap((split) => split?.classNames ?? []));
   const seen = [...tested].filter((name) => trained.has(name));
   if (seen.length === 0) return null;
+  const what = test.pairs ? 'groups' : 'classes';
   const more = seen.length > 3 ? ', …' : '';
-  return `${seen.length} of the ${tested.size} classes to test on are called as classes that ${path} was trained on, whose weights this run starts with (${seen.slice(0, 3).join(', ')}${more}): where they are the same they are not unseen, and the metrics are too good`;
+  return `${seen.length} of the ${tested.size} ${what} to test on are called as ${what} that ${path} was trained on, whose weights this run starts with (${seen.slice(0, 3).join(', ')}${more}): where they are the same they are not unseen, and the metrics are too good`;
 }

@@ -1,5 +1,5 @@
 import { RunFolder, type Summary, UserError } from '@conquer-dml/run';
-import { numThreads, ProcessGroup, ProcessGroupError } from '@conquer-dml/torch';
+import { numThreads, ProcessGroup } from '@conquer-dml/torch';
 import type { Split } from '../datasets/dataset.js';
 import { withAbsolutePaths } from '../experiment/absolute-paths.js';
 import {
@@ -25,6 +25,7 @@ import { setUpEngine } from './engine.js';
 import { withFrozenFeatures } from './frozen-features.js';
 import { ImageDifficulty } from './image-difficulty.js';
 import { howLittleWasLearnt } from './learnt.js';
+import { leaveOnFailure } from './leave-on-failure.js';
 import { runEpochs } from './loop.js';
 import { refuseUnknownCalls, sizesOf, type TrainObserver } from './observer.js';
 import { prepareDataset } from './prepare-dataset.js';
@@ -99,13 +100,7 @@ export async function train(given: ExperimentWithOwnParts, request: TrainRequest
 export async function trainRun(given: ExperimentWithOwnParts, request: TrainRequest): Promise<Summary> {
   refuseUnknownOptions('train', request, requestNames);
   const { group = ProcessGroup.alone() } = request;
-  try {
-    return await trainIn(group, given, request);
-  } catch (error) {
-    const isOurs = !(error instanceof Interrupted) && !(error instanceof ProcessGroupError);
-    group.leave(isOurs ? (error as Error).message.split('\n')[0] : '');
-    throw error;
-  }
+  return await leaveOnFailure(group, () => trainIn(group, given, request));
 }
 
 async function trainIn(
@@ -116,12 +111,12 @@ async function trainIn(
   const { run: path, resume = false, parts, observer = {}, signal } = request;
   refuseUnknownCalls(observer);
   const { experiment: input, own } = separateOwnParts(given);
-  const experiment = resolveExperiment(withAbsolutePaths(input), parts);
-  if (group.isFirst && !resume && RunFolder.exists(path)) RunFolder.create(path, experiment); // refuses, before the data are read
+  const open = resolveExperiment(withAbsolutePaths(input), parts);
+  if (group.isFirst && !resume && RunFolder.exists(path)) RunFolder.create(path, open); // refuses, before the data are read
   using lock = new RunLock();
   const folder = (open: () => RunFolder) => (group.isFirst ? lock.take(open()) : RunFolder.follow(path));
   const resumed = resume ? folder(() => RunFolder.open(path)) : null;
-  setUpEngine(experiment);
+  setUpEngine(open);
   const builder: Builder = {
     ...(parts && { parts }),
     own,
@@ -130,7 +125,8 @@ async function trainIn(
     onPreparation: (what) => (progress) => observer.onPreparation?.({ what, ...progress }),
     ...(signal && { signal }),
   };
-  const dataset = await prepareDataset(experiment, builder, resumed);
+  const { experiment, why, dataset } = await prepareDataset(open, builder, resumed);
+  const learningRate = request.learningRateFactor ?? buildLearningRates(experiment);
   const measuresDifficulty = usesDifficulty(experiment, builder);
   const difficulty = measuresDifficulty ? new ImageDifficulty(dataset.train.paths.length) : undefined;
   const { categories, labels, pairs } = dataset.train;
@@ -149,6 +145,7 @@ async function trainIn(
   const run = resumed ?? folder(() => RunFolder.create(path, experiment));
   requireSameWork(group, experiment, dataset);
   observer.onBegin?.({ experiment, data: sizesOf(dataset), threads: numThreads(), run: run.path });
+  if (why !== null) builder.onNote?.(why);
   const profile = request.profile ? new Profile() : undefined;
   const { model, loss, miner, optimizer, average, largeBatches, random, dropoutGenerator } = trainee;
   const { memory, encoder } = largeBatches;
@@ -178,7 +175,7 @@ async function trainIn(
     difficulty,
     data,
     experiment,
-    learningRate: request.learningRateFactor ?? buildLearningRates(experiment),
+    learningRate,
     random,
     generator: dropoutGenerator,
     run,

@@ -10,6 +10,7 @@ import { namingFlags } from '../fill.js';
 import { modelNamed, modelOf } from '../model-of.js';
 import { requireWritable } from '../output-file.js';
 import { shardOfJob } from '../shard-of-job.js';
+import { stoppable } from '../stop-signals.js';
 import { progressBar } from '../terminal.js';
 import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
 import { wholeNumberOf } from '../whole-number.js';
@@ -77,11 +78,13 @@ async function runEmbed(folder: string | undefined, options: EmbedFlags): Promis
   using model = await modelOf(named, {
     ...{ checkpoint, ...where, plugin, arch, revision, testTime, progress },
   });
-  const { file, images, kept, leftOut } = await embedFolder(model, folder, {
-    ...{ out, shard, onBadImage, threads, batchSize },
-    onProgress: progressBar(progress, 'embedding'),
-    onWarning: (message) => void progress.write(`warning: ${message}\n`),
-  });
+  const { file, images, kept, leftOut } = await stoppable(progress, (signal) =>
+    embedFolder(model, folder, {
+      ...{ out, shard, onBadImage, threads, batchSize, signal },
+      onProgress: progressBar(progress, 'embedding'),
+      onWarning: (message) => void progress.write(`warning: ${message}\n`),
+    }),
+  );
   if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
   const before = kept > 0 ? `, ${kept} of them before it was interrupted` : '';
   const line = `${file}: ${images} images, ${model.dim} numbers each${before}\n`;

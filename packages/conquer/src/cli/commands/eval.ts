@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { RunFolder, UserError, valueAt } from '@conquer-dml/run';
+import type { ProcessGroup } from '@conquer-dml/torch';
 import { type Command, Option } from 'commander';
 import { readNearDuplicates } from '../../datasets/near-duplicates.js';
 import type { Metric } from '../../evaluate/metric.js';
@@ -14,13 +15,15 @@ import { precisionOption } from '../embedding-flags.js';
 import { isMistake } from '../failure.js';
 import { fillExperiment, namingFlags, withFlags } from '../fill.js';
 import { type Flag, flagsOf } from '../flags.js';
+import { inGroup, ownDevice } from '../group-place.js';
+import { inProcesses, nprocOption } from '../launch.js';
 import { modelOf } from '../model-of.js';
 import { type ResultRow, resultsTable } from '../results.js';
 import { movable } from '../resumption.js';
 import { type RetrievalOptions, retrievalOf } from '../retrieval-flags.js';
 import { findRun, findRuns } from '../runs.js';
 import { cachedOf, storedExperiment } from '../stored.js';
-import { progressBar } from '../terminal.js';
+import { type Output, outputOf, progressBar } from '../terminal.js';
 import { addFlags, givenFlags, partsOf } from '../train-flags.js';
 import { writeTables } from '../write-tables.js';
 
@@ -39,6 +42,7 @@ interface EvalFlags {
   crops?: string;
   tables?: string;
   plugin?: string;
+  nproc?: number;
   json?: boolean;
 }
 
@@ -68,23 +72,43 @@ export function add(program: Command): undefined {
     .option('--crops <n>', '5: the mean of the centre and the corners [1]')
     .option('--tables <folder>', 'write CSV files: by class, distances of pairs')
     .option('--plugin <file>', 'parts of your own that the run was trained with')
+    .addOption(nprocOption('embed'))
     .option('--json', 'print a line of JSON for each run')
     .addHelpText('after', '\nExample: conquer eval --model NAME --dataset cub --dataset-dir DIR')
-    .action(printEvaluations);
+    .action(evaluate);
   const eval_ = program.commands.find((command) => command.name() === 'eval')!;
   const taken = new Set(eval_.options.map((option) => option.name()));
   addFlags(eval_, builtInParts, (flag) => isOfDataset(flag) && !taken.has(flag.name));
-  // Of two data sets, where they are not as usual: the help of train has them.
-  for (const option of eval_.options) if (option.name().startsWith('shard-')) option.hideHelp();
+  // Of few data sets, where they are not as usual: the help of train has them.
+  for (const option of eval_.options)
+    if (option.name().startsWith('shard-') || option.name() === 'split') option.hideHelp();
 }
 
 /** Whether a flag says which data set, and where; a run knows its own. */
 const isOfDataset = ({ targets }: Flag) => targets.some(({ path }) => path === 'data.dataset');
 
-async function printEvaluations(paths: string[], options: EvalFlags, command: Command): Promise<void> {
-  if (options.model !== undefined) return await printModel(options.model, paths, options, command);
+/** How the processes of an evaluation stand together, and where it says how far it is: the first alone says it. */
+interface Together {
+  group: ProcessGroup;
+  out: Output;
+}
+
+async function evaluate(paths: string[], options: EvalFlags, command: Command): Promise<void> {
+  const print = options.model === undefined ? printEvaluations : printModel;
+  const part = (group: ProcessGroup) =>
+    print(paths, options, command, { group, out: outputOf(group.isFirst) });
+  await inProcesses(options.nproc, (place) => inGroup(place, part));
+}
+
+async function printEvaluations(
+  paths: string[],
+  options: EvalFlags,
+  command: Command,
+  together: Together,
+): Promise<void> {
   if (paths.length === 0) throw new UserError('eval: expected run folders, or --model and --dataset');
   const { checkpoint, plugin, json } = options;
+  const { isFirst } = together.group;
   const retrieval = await retrievalFrom(options);
   const given = givenFlags(command, [...movable, 'split', 'cache']);
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
@@ -94,24 +118,24 @@ async function printEvaluations(paths: string[], options: EvalFlags, command: Co
     let result: EvaluatedRun;
     try {
       const onTables = tablesInto(options.tables, run);
-      result = await evaluateOne(run, { checkpoint, retrieval, onTables, given, parts });
+      result = await evaluateOne(run, { checkpoint, retrieval, onTables, given, parts, together });
     } catch (error) {
       // One of a folder does not hide the others.
       if (named || !(await isMistake(error))) throw error;
       const { message } = error as Error;
       failures.push(`${run}: ${message}`);
-      process.stderr.write(`warning: ${run} is left out: ${message}\n`);
+      together.out.write(`warning: ${run} is left out: ${message}\n`);
       continue;
     }
     const name = `${run}, ${checkpoint} (epoch ${result.epoch + 1})`;
     const sets = Object.entries(result.testSets ?? {});
     if (sets.length === 0) rows.push({ name, metrics: result.metrics });
     for (const [set, metrics] of sets) rows.push({ name: `${name}, ${set}`, metrics });
-    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    if (json && isFirst) process.stdout.write(`${JSON.stringify(result)}\n`);
   }
   if (rows.length === 0)
     throw new UserError(`none of ${failures.length} runs can be evaluated: ${failures[0]}`);
-  if (!json) printTable(rows, retrieval);
+  if (!json && isFirst) printTable(rows, retrieval);
 }
 
 function printTable(
@@ -150,16 +174,16 @@ function printTable(
 
 /** Any model on any data set. */
 async function printModel(
-  name: string,
   paths: readonly string[],
   options: EvalFlags & { device?: string; precision?: AskedPrecision },
   command: Command,
+  { group, out }: Together,
 ): Promise<void> {
-  const { json = false, arch, revision, checkpoint, plugin, device, precision } = options;
+  const { model: name = '', json = false, arch, revision, checkpoint, plugin, precision } = options;
+  const device = options.device && ownDevice(options.device, process.env);
   const retrieval = await retrievalFrom(options);
   if (paths.length > 0)
     throw new UserError(`eval: expected either run folders or --model, got both (${paths[0]})`);
-  const out = process.stderr;
   const parts = await partsOf(plugin === undefined ? [] : ['--plugin', plugin]);
   const flags = flagsOf(parts);
   const own = ['threads', 'device', 'precision', 'cache', 'on-bad-image'];
@@ -180,11 +204,13 @@ async function printModel(
       ...retrieval,
       onTables: tablesInto(options.tables, source),
       parts,
+      group,
       onPreparation: (what) => progressBar(out, what),
       onWarning: (text) => void out.write(`warning: ${withFlags(text, flags)}\n`),
     });
     return { model: source, ...evaluated };
   }, flags);
+  if (!group.isFirst) return;
   if (json) {
     process.stdout.write(`${JSON.stringify(result)}\n`);
     return;
@@ -221,13 +247,16 @@ interface Evaluation {
   retrieval: Retrieval;
   given: Readonly<Record<string, string>>;
   parts: Awaited<ReturnType<typeof partsOf>>;
+  together: Together;
 }
 
 async function evaluateOne(path: string, evaluation: Evaluation): Promise<EvaluatedRun> {
-  const { checkpoint, retrieval, onTables, given, parts } = evaluation;
-  const out = process.stderr;
+  const { checkpoint, retrieval, onTables, given, parts, together } = evaluation;
+  const { group, out } = together;
   const note = (text: string) => void out.write(`note: ${text}\n`);
-  const { cache, 'dataset-dir': folder, ...others } = given;
+  const { cache, 'dataset-dir': folder, ...asked } = given;
+  const { device } = asked;
+  const others = device === undefined ? asked : { ...asked, device: ownDevice(device, process.env) };
   // No flag of the experiment says where a data set of one's own lies now.
   const isOwn = valueAt(RunFolder.open(path).experiment(), 'data.dataset.own') !== undefined;
   const moved = isOwn || folder === undefined ? others : { ...others, 'dataset-dir': folder };
@@ -241,6 +270,7 @@ async function evaluateOne(path: string, evaluation: Evaluation): Promise<Evalua
         ...retrieval,
         onTables,
         parts,
+        group,
         ...(cached !== undefined && { cached }),
         ...(folder !== undefined && { folder }),
         onPreparation: (what) => progressBar(out, what),

@@ -3,16 +3,16 @@ import { basename, extname, join, resolve } from 'node:path';
 import { RunFolder, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { photosDataset } from '../../datasets/photos-dataset.js';
+import { DIVIDED_FROM } from '../../divide/usual-division.js';
 import type { ExperimentInput } from '../../experiment/experiment.js';
 import { fit } from '../../fit/fit.js';
 import { fitOptions } from '../../fit/fit-options.js';
 import { headRecipes } from '../../fit/head-recipes.js';
-import { Interrupted } from '../../interrupted.js';
 import { OptionError } from '../../option-error.js';
 import { namingFlags } from '../fill.js';
 import { fitAdvice, fitTable } from '../fit-table.js';
 import { modelNamed } from '../model-of.js';
-import { StopSignals } from '../stop-signals.js';
+import { stoppable } from '../stop-signals.js';
 import { requireNameOfRun } from '../train.js';
 import { WorkBar } from '../work-bar.js';
 
@@ -53,7 +53,7 @@ export function add(program: Command): undefined {
     .option('--runs-dir <text>', 'folder of the run folders', 'runs')
     .option(
       '--heads <names>',
-      `heads to try, commas between: ${headRecipes.map(({ name, help }) => `${name} (${help})`).join('; ')} [all]`,
+      `heads to try, commas between: ${headRecipes.map(({ name, help }) => `${name} (${help})`).join('; ')} [all; divided from ${DIVIDED_FROM} classes on]`,
     )
     .option('--loss <name>', 'loss of all heads [multi-similarity]')
     .option('--miner <name>', 'miner of a loss that takes tuples [distance-weighted]')
@@ -93,15 +93,14 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
   const line = (kind: string) => (text: string) => void out.write(`${kind}: ${text}\n`);
   if (RunFolder.exists(path) && RunFolder.open(path).summary()?.status === 'finished')
     throw new UserError(`there is a run in ${path} already: choose another name (--name)`);
-  using stop = new StopSignals(out);
   const bars = new Map<string, WorkBar>();
   const barOf = (what: string, unit: string) => {
     const bar = bars.get(what) ?? new WorkBar(out, unit);
     bars.set(what, bar);
     return bar;
   };
-  try {
-    const report = await namingFlags(() =>
+  const report = await stoppable(out, (signal) =>
+    namingFlags(() =>
       fit(
         {
           dataset: { ...dataset, ...(csv && flags.allowPartial && { allowPartial: true }) },
@@ -118,7 +117,7 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
         },
         {
           run: path,
-          signal: stop.signal,
+          signal,
           ...(flags.threads !== undefined && { threads: numberOf('threads', flags.threads) }),
           observer: {
             onPreparation: ({ what, done, total }) => barOf(what, 'done').tell(what, done, total),
@@ -133,16 +132,13 @@ async function runFit(photos: string, flags: FitFlags): Promise<void> {
           throw new UserError(`--${dashed(error.path)}: ${error.problem}`);
         throw error;
       }),
+    ),
+  );
+  if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else
+    process.stdout.write(
+      `${fitTable(report)}\n${fitAdvice(report, { photos, dataset: dataset.name, allowPartial: flags.allowPartial })}`,
     );
-    if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else
-      process.stdout.write(
-        `${fitTable(report)}\n${fitAdvice(report, { photos, dataset: dataset.name, allowPartial: flags.allowPartial })}`,
-      );
-  } catch (error) {
-    if (error instanceof Interrupted) throw new Interrupted('stopped; the same command goes on where it was');
-    throw error;
-  }
 }
 
 /** What the flags put over every head. */

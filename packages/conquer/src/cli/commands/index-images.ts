@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
-import { Writable } from 'node:stream';
 import { IndexFolder, UserError, whatWouldBeLost } from '@conquer-dml/run';
-import { type GroupPlace, ProcessGroup } from '@conquer-dml/torch';
+import type { GroupPlace, ProcessGroup } from '@conquer-dml/torch';
 import { type Command, Option } from 'commander';
+import { cacheFolder } from '../../cache-folder.js';
 import { folderOfImages } from '../../datasets/found-images.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import type { TestTimeOptions } from '../../models/test-time.js';
@@ -10,6 +11,7 @@ import { isPretrained } from '../../models/weights/pretrained.js';
 import type { AskedPrecision } from '../../precision.js';
 import type { AnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
+import { removeKeptRows } from '../../retrieve/embed-in-portions.js';
 import type { Embedder } from '../../retrieve/embedder.js';
 import { embedForFirst, endEmbedding, GroupEmbedder } from '../../retrieve/group-embedder.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
@@ -24,13 +26,13 @@ import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { type EmbeddingFlags, embeddingFlags, modelFlags } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
-import { groupPlace, ownDevice } from '../group-place.js';
-import { launch } from '../launch.js';
+import { inGroup, ownDevice } from '../group-place.js';
+import { inProcesses, nprocOption } from '../launch.js';
 import { isFile, modelNamed, modelOf } from '../model-of.js';
 import { requireWritableFolder } from '../output-file.js';
-import { type Output, progressBar } from '../terminal.js';
+import { stoppable } from '../stop-signals.js';
+import { type Output, outputOf, progressBar } from '../terminal.js';
 import { addTestTimeFlags, testTimeFlags } from '../test-time-flags.js';
-import { wholeNumberOf } from '../whole-number.js';
 
 interface IndexFlags extends EmbeddingFlags {
   nproc?: number;
@@ -58,9 +60,7 @@ export function add(program: Command): undefined {
       'the index, a folder (default: FOLDER.index in the run folder, beside the checkpoint, or here)',
     )
     .option('--store <store>', `a database for it: ${STORE_EXAMPLES}`)
-    .option('--nproc <n>', 'embed in so many processes of this machine', (text) =>
-      wholeNumberOf('--nproc', text, { most: 1024 }),
-    )
+    .addOption(nprocOption('embed'))
     // As train and eval have them, for who gives all three the same; an index has no use for them, and says so.
     .addOption(new Option('--dataset-dir <path>').hideHelp())
     .addOption(new Option('--cache <name>').choices(['yes', 'no']).hideHelp());
@@ -68,35 +68,40 @@ export function add(program: Command): undefined {
   embeddingFlags(command)
     .addHelpText(
       'after',
-      '\nImages that have not changed since the last time are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; others\nare the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index runs/demo products.csv --out shop.index',
+      '\nInterrupted, it goes on; images that have not changed are not embedded again.\nA CSV file names its columns in its first line: path[,id][,label][,…]; others\nare the payload, and rows of one id images of one item.\nExample: conquer index runs/demo photos\n         conquer index runs/demo products.csv --out shop.index',
     )
     .action(async (paths: string[], options: IndexFlags) => {
-      const place = groupPlace(process.env);
-      if (place === null && options.nproc !== undefined && options.nproc > 1)
-        return await launch(options.nproc);
-      const isFirst = place === null || place.rank === 0;
-      const progress: Output = isFirst ? process.stderr : new Writable({ write: (_, __, done) => done() });
-      const { folder, model: named } = modelAndFolder(paths, options.model);
-      const { out: file, model: _, threads, json = false, datasetDir, cache, ...flags } = options;
-      const { prefix, flips, crops, device, nproc: _nproc, ...others } = flags;
-      const note = (text: string) => void progress.write(`note: ${text}\n`);
-      if (datasetDir !== undefined)
-        note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
-      if (cache !== undefined) note('--cache has no effect: an index reads each image once');
-      await runIndex({
-        run: modelNamed(named, progress),
-        folder,
-        file,
-        ...others,
-        device: device && ownDevice(device, process.env),
-        place,
-        testTime: testTimeFlags({ prefix, flips, crops }),
-        threads: threads === undefined ? null : threadsOf(threads),
-        json,
-        progress,
-        out: process.stdout,
-      });
+      await inProcesses(options.nproc, (place) => indexGiven(paths, options, place));
     });
+}
+
+/** What the flags say, as one process of those that embed together. */
+async function indexGiven(
+  paths: readonly string[],
+  options: IndexFlags,
+  place: GroupPlace | null,
+): Promise<void> {
+  const isFirst = place === null || place.rank === 0;
+  const progress = outputOf(isFirst);
+  const { folder, model: named } = modelAndFolder(paths, options.model);
+  const { out: file, model: _, threads, json = false, datasetDir, cache, ...flags } = options;
+  const { prefix, flips, crops, device, nproc: _nproc, ...others } = flags;
+  const note = (text: string) => void progress.write(`note: ${text}\n`);
+  if (datasetDir !== undefined) note(`--dataset-dir has no effect: an index is of the images in ${folder}`);
+  if (cache !== undefined) note('--cache has no effect: an index reads each image once');
+  await runIndex({
+    run: modelNamed(named, progress),
+    folder,
+    file,
+    ...others,
+    device: device && ownDevice(device, process.env),
+    place,
+    testTime: testTimeFlags({ prefix, flips, crops }),
+    threads: threads === undefined ? null : threadsOf(threads),
+    json,
+    progress,
+    out: process.stdout,
+  });
 }
 
 /** @throws UserError that names the flag */
@@ -171,24 +176,20 @@ interface Images {
 
 /** Embeds the images of a folder, or of a CSV file; those that an index of it has already are taken from there. */
 export async function runIndex(command: IndexCommand): Promise<void> {
-  // First of all, so that the others hear of what fails.
-  const group = command.place ? ProcessGroup.join(command.place) : ProcessGroup.alone();
-  try {
-    if (!group.isFirst) await embedForIndex(group, command);
-    else {
-      let hasFailed = true;
-      try {
-        await indexIn(group, command);
-        hasFailed = false;
-      } finally {
-        endEmbedding(group, hasFailed);
-      }
+  const work = async (group: ProcessGroup) => {
+    // Of several, the others end at a signal too, and rank 0 hears that they are gone.
+    if (group.size === 1)
+      return await stoppable(command.progress, (signal) => indexIn(group, command, signal));
+    if (!group.isFirst) return await embedForIndex(group, command);
+    let hasFailed = true;
+    try {
+      await indexIn(group, command);
+      hasFailed = false;
+    } finally {
+      endEmbedding(group, hasFailed);
     }
-  } catch (error) {
-    group.leave((error as Error).message.split('\n')[0]);
-    throw error;
-  }
-  group.leave();
+  };
+  await inGroup(command.place ?? null, work, { goOn: 'the same command goes on where it was' });
 }
 
 /** Has part in it as another process than rank 0, which says what fails. */
@@ -205,7 +206,7 @@ const modelOfCommand = (command: IndexCommand): Promise<TrainedModel> => {
   return modelOf(run, { checkpoint, device, precision, plugin, arch, revision, testTime, progress });
 };
 
-async function indexIn(group: ProcessGroup, command: IndexCommand): Promise<void> {
+async function indexIn(group: ProcessGroup, command: IndexCommand, signal?: AbortSignal): Promise<void> {
   const { run, device, threads, progress } = command;
   const store = command.store === undefined ? null : storeOf(command.store);
   if (store !== null && command.file !== undefined)
@@ -222,9 +223,10 @@ async function indexIn(group: ProcessGroup, command: IndexCommand): Promise<void
   namingFlags(() => setUpEngine({ train: { threads, device: device ?? 'cpu' } }));
   using model = await modelOfCommand(command);
   const embedder = group.size === 1 ? model : new GroupEmbedder(model, group);
-  const embed: Embed = (previous) => embeddedInto(embedder, images, previous, command);
+  const keepIn = store?.kind == null ? `${resolve(file)}.partial` : partialOf(command.store!);
+  const embed: Embed = (previous) => embeddedInto(embedder, images, previous, { ...command, keepIn, signal });
   if (store !== null && store.kind !== null)
-    return await indexIntoStore(command.store!, model, images, embed, command);
+    return await indexIntoStore(command.store!, model, images, embed, keepIn, command);
   if (given === undefined) requireWritableFolder('the index', file);
   const isNew = !new IndexFolder(file).exists();
   const next = {
@@ -247,6 +249,7 @@ async function indexIn(group: ProcessGroup, command: IndexCommand): Promise<void
   const { index } = indexed;
   await calibrateAnew(index, model, { wasCalibrated, path: file, progress });
   index.save(file, { lock });
+  removeKeptRows(keepIn);
   report(command, file, before, indexed);
   if (index !== previous) index.dispose();
 }
@@ -257,6 +260,7 @@ async function indexIntoStore(
   model: TrainedModel,
   images: Images,
   embed: Embed,
+  keepIn: string,
   command: IndexCommand,
 ): Promise<void> {
   const { path } = images;
@@ -265,7 +269,7 @@ async function indexIntoStore(
   await using index = await StoreIndex.openOrCreate(address, model.dim, originOf(model, folder));
   const before = index.imageCount;
   const wasCalibrated = index.calibration !== null;
-  let indexed: Indexed = { index, embedded: 0, bad: [] };
+  let indexed: Indexed = { index, embedded: 0, kept: 0, bad: [] };
   try {
     if (table === null) indexed = await embed(index);
     else {
@@ -278,7 +282,14 @@ async function indexIntoStore(
   }
   await calibrateAnew(index, model, { wasCalibrated, path: index.name, progress: command.progress });
   await index.save();
+  removeKeptRows(keepIn);
   report(command, index.name, before, indexed);
+}
+
+/** Where rows for a store wait until all are there: it may be no folder that something could lie beside. */
+function partialOf(address: string): string {
+  const name = createHash('sha256').update(`${process.cwd()}\0${address}`).digest('hex').slice(0, 32);
+  return join(cacheFolder(), 'partial', name);
 }
 
 /** Embeds what an index does not have. */
@@ -292,11 +303,19 @@ async function embeddedInto<Index extends AnyIndex>(
   embedder: Embedder,
   { path, isCsv }: Images,
   previous: Index | null,
-  { onBadImage, threads, progress }: IndexCommand,
+  {
+    onBadImage,
+    threads,
+    progress,
+    keepIn,
+    signal,
+  }: IndexCommand & { keepIn: string; signal?: AbortSignal | undefined },
 ): Promise<IndexedFolder<Index> | IndexedItems<Index>> {
   const options: IndexFolderOptions<Index> = {
     previous,
+    keepIn,
     onBadImage,
+    signal,
     threads: threads ?? undefined,
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
@@ -320,21 +339,22 @@ async function calibrateAnew(
 }
 
 function report({ json, out, progress }: IndexCommand, path: string, before: number, indexed: Indexed): void {
-  const { index, embedded } = indexed;
+  const { index, embedded, kept } = indexed;
   const { count, imageCount } = index;
   const leftOut = 'leftOut' in indexed ? indexed.leftOut : null;
   if (leftOut && leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
   const left = leftOut?.files ?? ('bad' in indexed ? indexed.bad.length : 0);
   const removed = 'removed' in indexed ? indexed.removed : Math.max(0, before + embedded - imageCount);
   if (json) {
-    const counts = { items: count, images: imageCount, embedded, removed, leftOut: left };
+    const counts = { items: count, images: imageCount, embedded, kept, removed, leftOut: left };
     out.write(`${JSON.stringify({ index: path, ...counts })}\n`);
     return;
   }
+  const earlier = kept > 0 ? ` (${kept} before it was interrupted)` : '';
   const gone = removed > 0 ? `, ${removed} removed` : '';
   const items = count === imageCount ? '' : ` of ${count} items`;
   out.write(
-    `${path}: ${imageCount} images${items}, ${embedded} of them embedded now${gone}\n` +
+    `${path}: ${imageCount} images${items}, ${embedded} of them embedded now${earlier}${gone}\n` +
       `search it: npx conquer search ${path} IMAGE\n`,
   );
 }

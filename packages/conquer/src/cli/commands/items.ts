@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { type Json, UserError } from '@conquer-dml/run';
+import { counted, type Json, UserError } from '@conquer-dml/run';
 import type { Command } from 'commander';
 import { testTimeOf } from '../../models/test-time.js';
 import type { AskedPrecision } from '../../precision.js';
@@ -78,10 +78,18 @@ export async function runItems(command: ItemsCommand): Promise<void> {
       throw new UserError(`--${name}: expected --add with it, the images of an item`);
   if (command.label?.includes('')) throw new UserError('--label: expected a text, got an empty one');
   const writes = images ?? remove ?? merge ?? (compact || graph || undefined);
-  const isStore = storeAddress(path)?.kind != null;
+  const store = storeAddress(path);
+  const isStore = store?.kind != null;
   const ofOwn = (['merge', 'compact', 'check'] as const).find((name) => command[name] !== undefined);
-  if (isStore && ofOwn !== undefined)
-    throw new UserError(`--${ofOwn}: expected an index in a folder of its own, got one in a store`);
+  if (store?.kind && ofOwn !== undefined) {
+    const instead =
+      ofOwn === 'merge'
+        ? 'add its images with --add, or a folder of them with conquer index --store'
+        : store.kind.own(store.place)[ofOwn];
+    throw new UserError(
+      `--${ofOwn}: expected an index in a folder of its own, got one in a store; ${instead}`,
+    );
+  }
   if (check) {
     ImageIndex.check(path);
     out.write(`${path}: whole\n`);
@@ -120,8 +128,10 @@ export async function runItems(command: ItemsCommand): Promise<void> {
     out.write('it compares all rows, or has too few for a graph: all searches are exact\n');
   else if (graph) {
     const { recall, k, queries } = index.graph!;
+    // Graphs of the same rows differ by a few tenths.
+    const least = Math.min(99, Math.floor(100 * recall));
     out.write(
-      `its graph finds ${(100 * recall).toFixed(1)} % of the ${k} nearest of ${queries} queries: conquer search --approximate\n`,
+      `its graph finds ${least} % or more of the ${k} nearest, seen in ${counted(queries, 'query', 'queries')}: conquer search --approximate\n`,
     );
   }
 }

@@ -127,6 +127,10 @@ export async function runSearch(command: SearchCommand): Promise<number> {
     throw new UserError(
       '--expand: expected queries, gallery or both; joint expands all queries together, which is for conquer eval',
     );
+  if (approximate && expand && expand.what !== 'queries')
+    throw new UserError(
+      `--expand: expected queries beside --approximate, got ${expand.what}; a gallery that is expanded has no graph: leave out one of them`,
+    );
   namingFlags(() => setUpEngine({ train: { device } }));
   await using index = await openAnyIndex(file, { folder });
   const refined = rerank ? '--rerank' : expand ? '--expand' : null;

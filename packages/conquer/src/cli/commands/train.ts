@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { RunFolder, UserError } from '@conquer-dml/run';
+import type { GroupPlace } from '@conquer-dml/torch';
 import type { Command } from 'commander';
 import { withAbsolutePaths } from '../../experiment/absolute-paths.js';
 import type { Experiment, ExperimentInput, Parts } from '../../experiment/experiment.js';
@@ -9,22 +9,22 @@ import { readRecipe } from '../../experiment/recipe.js';
 import { resolveExperiment } from '../../experiment/resolve.js';
 import { dataAndNetworkOf } from '../../fit/network-data.js';
 import { longNames, withDashes } from '../dashes.js';
-import { translateDcesmlFlags } from '../dcesml-flags.js';
+import { asAuthors, translateDcesmlFlags } from '../dcesml-flags.js';
 import { describeDataset, describeExperiment } from '../describe.js';
 import { experimentFile } from '../experiment-file.js';
 import { fillExperiment, namingFlags } from '../fill.js';
 import type { Flag } from '../flags.js';
 import { flatRecipes } from '../flat-recipes.js';
-import { groupPlace, ownDevice } from '../group-place.js';
+import { ownDevice } from '../group-place.js';
 import { JsonLines } from '../json-lines.js';
-import { launch } from '../launch.js';
+import { inProcesses, nprocOption } from '../launch.js';
 import { resumption } from '../resumption.js';
 import { findRun } from '../runs.js';
+import { outputOf } from '../terminal.js';
 import { reportFiles, reportSummary, requireNameOfRun, runTraining } from '../train.js';
 import { addFlags, givenFlags, partsOf } from '../train-flags.js';
 import { chooseHelp, trainHelpFooter } from '../train-help.js';
 import { refuseUnused, unusedOptions } from '../unused-options.js';
-import { wholeNumberOf } from '../whole-number.js';
 
 interface TrainFlags {
   recipe?: string;
@@ -65,9 +65,7 @@ export async function add(program: Command, typed: readonly string[]): Promise<s
       file,
     ])
     .option('--profile', "print and log where each epoch's time goes")
-    .option('--nproc <n>', 'train in so many processes of this machine', (text) =>
-      wholeNumberOf('--nproc', text, { most: 1024 }),
-    )
+    .addOption(nprocOption('train'))
     .option('--dry-run', 'print all settings and what the data set holds')
     .option('--print-experiment', 'print the experiment as JSON, and end')
     .option('--json', 'print lines of JSON; text for people on stderr');
@@ -98,23 +96,27 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
     throw new UserError(`${exclude.map(([name]) => `--${name}`).join(' and ')} exclude each other`);
   if (from !== undefined && (resume ?? file) !== undefined)
     throw new UserError(`--from and --${resume === undefined ? 'experiment' : 'resume'} exclude each other`);
+  if (resume !== undefined && options.dryRun)
+    throw new UserError(
+      `--dry-run tells what a new run would do: of a run that goes on its config.json does, ${join(resume, 'config.json')}`,
+    );
   if (json && options.dryRun) throw new UserError('--json and --dry-run exclude each other');
 
   const { profile = false, plugin = [] } = options;
-  const how = { profile, plugin, json, nproc: options.nproc };
+  const how = { profile, plugin, json };
+  const train = (experiment: Experiment, training: Training) =>
+    inProcesses(options.nproc, (place) => trainAndReport(experiment, training, parts, place));
   await namingFlags(async () => {
     if (resume !== undefined) {
       const path = findRun(resume);
       const { experiment, cached } = resumption(path, given, parts, note);
-      return await trainAndReport(experiment, { ...how, path, resume: true, cached }, parts);
+      return await train(experiment, { ...how, path, resume: true, cached });
     }
     const { experiment: base, published } =
       recipe !== undefined
         ? readRecipe(recipe, flatRecipes(flags))
         : { experiment: file === undefined ? {} : experimentFile(file), published: null };
-    // The authors' code starts from ImageNet weights whatever its flags say.
-    const asOld: ExperimentInput =
-      recipe === undefined && oldFlags.length > 0 ? { model: { weights: 'imagenet' } } : {};
+    const asOld: ExperimentInput = recipe === undefined && oldFlags.length > 0 ? asAuthors : {};
     const ofRun = from === undefined ? {} : dataAndNetworkOf(RunFolder.open(findRun(from)));
     const below = mergeExperiments(asOld, base, ofRun);
     const unused: string[] = [];
@@ -136,7 +138,7 @@ async function runTrain(command: Command, options: TrainFlags, asked: Asked): Pr
     }
     if (options.name !== undefined) requireNameOfRun(options.name);
     const path = join(options.runsDir, options.name ?? defaultName(experiment));
-    await trainAndReport(experiment, { ...how, path, published }, parts);
+    await train(experiment, { ...how, path, published, given: Object.keys(given) });
   }, flags);
 }
 
@@ -146,16 +148,27 @@ interface Training {
   cached?: boolean | undefined;
   profile?: boolean;
   json?: boolean;
-  nproc?: number | undefined;
   plugin?: string[];
   published?: ReturnType<typeof readRecipe>['published'];
+  given?: readonly string[];
 }
 
-async function trainAndReport(experiment: Experiment, training: Training, parts: Parts): Promise<void> {
-  const { path, resume = false, cached, profile = false, json = false, plugin = [], published } = training;
-  const place = groupPlace(process.env);
-  if (place === null && training.nproc !== undefined && training.nproc > 1)
-    return await launch(training.nproc);
+async function trainAndReport(
+  experiment: Experiment,
+  training: Training,
+  parts: Parts,
+  place: GroupPlace | null,
+): Promise<void> {
+  const {
+    path,
+    resume = false,
+    cached,
+    profile = false,
+    json = false,
+    plugin = [],
+    published,
+    given,
+  } = training;
   const isFirst = place === null || place.rank === 0;
   const summary = await runTraining({
     experiment: {
@@ -169,8 +182,9 @@ async function trainAndReport(experiment: Experiment, training: Training, parts:
     plugins: plugin,
     parts,
     place,
+    given,
     events: json && isFirst ? new JsonLines(process.stdout, path) : undefined,
-    out: isFirst ? process.stderr : new Writable({ write: (_, __, done) => done() }),
+    out: outputOf(isFirst),
   });
   if (!isFirst) return;
   const out = json ? process.stderr : process.stdout;
