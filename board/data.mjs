@@ -81,6 +81,9 @@ export const sets = {
         .map((path) => ({ path, label: relative(stamps, dirname(path)) }));
     },
   },
+  'emoji-800': { what: '800 of these emoji', from: 'as emoji', images: () => emoji(400) },
+  'emoji-400': { what: '400 of these emoji', from: 'as emoji', images: () => emoji(200) },
+  'emoji-80': { what: '80 of these emoji', from: 'as emoji', images: () => emoji(40) },
   miniature: { what: 'emoji of 24 classes, to try the board', from: 'as emoji', images: () => emoji(12) },
 };
 

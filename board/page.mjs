@@ -1,7 +1,7 @@
 // docs/board.md of the cells' results.
 import { sets } from './data.mjs';
 import { mean, paired, standardError } from './statistics.mjs';
-import { today, variants } from './variants.mjs';
+import { less, today, variants } from './variants.mjs';
 
 const BUDGETS = [1, 5, 30];
 /** Cores held by other work, from which on seconds say little. */
@@ -85,13 +85,47 @@ function divisionSection(done, kind, title, about) {
     const frozen = [...done.values()].flatMap(({ cell, frozen }) =>
       cell.id.startsWith(`${kind}/${set}/one/`) && frozen ? [frozen] : [],
     );
+    const sizes = [...done.values()].flatMap(({ cell, train }) =>
+      cell.id.startsWith(`${kind}/${set}/`) && train ? [train] : [],
+    );
+    const of = (name) => mean(sizes.map((size) => size[name])).toFixed(0);
+    const learns = sizes.length === 0 ? [] : [`${of('classes')} classes of ${of('images')} images train.`];
     const start =
       frozen.length === 0
         ? ''
         : `The frozen features: R@1 ${spread(frozen.map((scores) => scores['R@1']))}, MAP@R ${spread(frozen.map((scores) => scores['MAP@R']))}.`;
-    lines.push(`### ${set}: ${sets[set].what}`, '', ...(start ? [start, ''] : []), ...table(HEADER, rows));
+    const said = [...learns, ...(start ? [start] : [])].join(' ');
+    lines.push(`### ${set}: ${sets[set].what}`, '', ...(said ? [said, ''] : []), ...table(HEADER, rows));
   }
-  return [...lines, ...startFaults(done, kind), verdict(done, kind, names), ''];
+  return [
+    ...lines,
+    ...startFaults(done, kind),
+    verdict(done, kind, names),
+    '',
+    ...byClasses(done, kind, names),
+  ];
+}
+
+/** What four learners bring, by how many classes train. */
+function byClasses(done, kind, names) {
+  const rows = names.flatMap((set) => {
+    const sizes = [...done.values()].flatMap(({ cell, train }) =>
+      cell.id.startsWith(`${kind}/${set}/`) && train ? [train.classes] : [],
+    );
+    const [one, four, sixteen] = ['one', 'four', 'sixteen'].map((name) =>
+      mapAtR(bySeed(done, `${kind}/${set}/${name}`)),
+    );
+    const found = paired(four, one);
+    if (sizes.length === 0 || found === null) return [];
+    return [[mean(sizes), set, gain(found), gain(paired(sixteen, one))]];
+  });
+  if (rows.length < 2) return [];
+  const sorted = rows.sort(([a], [b]) => a - b).map(([classes, ...cells]) => [classes.toFixed(0), ...cells]);
+  return [
+    'By how many classes train, of which a batch of 128 has 32 (of 32 images 8):',
+    '',
+    ...table(['classes', 'set', '4 learners above one, MAP@R', '16'], sorted),
+  ];
 }
 
 /** Variants of a seed that did not begin alike: then what is shown is no difference of the variants. */
@@ -177,8 +211,8 @@ function extraRows(done, path) {
 const variantName = (name) => (variants[name] ?? today[name]).what;
 
 const SIDES = {
-  conquer: 'conquer, best of its search',
-  'conquer-as-pml': "conquer at pml's best setting",
+  conquer: 'conquer, the same setting',
+  'conquer-averaged': 'conquer, the same setting, its weights averaged (`--ema-decay 0.999`)',
   pml: 'pytorch-metric-learning, best of its search',
   'pml-example': 'pytorch-metric-learning, its example',
   fit: "`conquer fit`, the photos' way through the network included",
@@ -191,16 +225,46 @@ export function within(curve, seconds) {
 }
 
 /** Seconds after which a curve has this MAP@R for the first time; null: never. */
-export const secondsTo = (curve, quality) =>
-  curve.find((point) => point['MAP@R'] >= quality)?.seconds ?? null;
+export const secondsTo = (curve, quality, metric = 'MAP@R') =>
+  curve.find((point) => point[metric] >= quality)?.seconds ?? null;
+
+/** Less arithmetic: how soon each has what the whole network has at its end. */
+function lessSection(done) {
+  const lines = [
+    '## Less arithmetic',
+    '',
+    'Groceries by the recipe `photos` at 96 pixels, one learner, 8 epochs. Seconds are all that passed but evaluation, preparations included. The last two columns: after what share of its time each has the R@1 and the MAP@R that the whole network has at its end.',
+    '',
+  ];
+  const path = 'less/groceries';
+  const whole = bySeed(done, `${path}/whole`);
+  const rows = Object.entries(less).flatMap(([name, { what }]) => {
+    const some = bySeed(done, `${path}/${name}`);
+    if (some.size === 0) return [];
+    const all = [...some.values()];
+    return [
+      [
+        what,
+        all.length,
+        ...['R@1', 'MAP@R'].map((metric) => spread(all.map(({ scores }) => scores[metric]))),
+        secondsOf(some),
+        mean(all.map(({ processorSeconds }) => processorSeconds)).toFixed(0),
+        ...['R@1', 'MAP@R'].map((metric) => (name === 'whole' ? '' : ratioOf(some, whole, metric))),
+      ],
+    ];
+  });
+  if (rows.length === 0) return [...lines, 'No cell was run yet.', ''];
+  const header = ['', 'seeds', 'R@1', 'MAP@R', 'seconds', 'of the processor', 'to its R@1', 'to its MAP@R'];
+  return [...lines, ...table(header, rows)];
+}
 
 function timeSection(done) {
   const rows = [...new Set([...done.keys()].flatMap((id) => /^time\/[^/]+/.exec(id) ?? []))];
   const lines = [
     '## Time to quality',
     '',
-    'R@1 / MAP@R of unseen classes after so many minutes of training (and of dividing; evaluation, and decoding images once, are not counted on either side), at a constant rate: one run of 30 minutes is read three times. Both sides begin from the same weights of the network and see the same images, reduced and',
-    "kept in memory or on the disk. A search tries six settings for five minutes on classes of the training half. The last column: the seconds after which the mean over seeds of conquer, at the peer's own setting, has the MAP@R that the peer has at its end, over the peer's seconds.",
+    'R@1 / MAP@R of unseen classes after so many minutes of training (and of dividing; evaluation, and decoding images once, are not counted on either side), at a constant rate: one run of 30 minutes is read three times, other seeds have five minutes. Both sides begin from the same weights of the network and see the same images, reduced and',
+    "kept in memory or on the disk. The peer's search tries six settings for a minute each on classes of the training half; conquer has none of its own and takes the best of them. The peer runs as it is fastest here: channels_last, freed memory kept. The last column: the mean over seeds of the seconds after which conquer has the MAP@R that the peer has at its end, over the peer's to it.",
     '',
   ];
   if (rows.length === 0) return [...lines, 'No cell was run yet.', ''];
@@ -220,7 +284,7 @@ function timeSection(done) {
       const end = `${spread(all.map(({ scores }) => scores['R@1']))} / ${spread(all.map(({ scores }) => scores['MAP@R']))} after ${secondsOf(some)} s`;
       const memory = `${(Math.max(...all.map(({ memory: bytes }) => bytes)) / 2 ** 30).toFixed(1)}`;
       return [
-        [SIDES[side], all.length, ...at, end, memory, side === 'conquer-as-pml' ? ratioOf(some, peer) : ''],
+        [SIDES[side], all.length, ...at, end, memory, side.startsWith('conquer') ? ratioOf(some, peer) : ''],
       ];
     });
     const header = [
@@ -236,15 +300,15 @@ function timeSection(done) {
   return lines;
 }
 
-/** The mean over seeds of the seconds to the peer's last MAP@R, over the peer's. */
-function ratioOf(ours, peer) {
+/** The mean over seeds of the seconds to the peer's last MAP@R, over the peer's to it. */
+function ratioOf(ours, peer, metric = 'MAP@R') {
   const ratios = [...ours].flatMap(([seed, { curve }]) => {
     const theirs = peer.get(seed);
     if (!theirs) return [];
-    const taken = secondsTo(curve, theirs.scores['MAP@R']);
-    return [
-      taken === null ? null : taken / (secondsTo(theirs.curve, theirs.scores['MAP@R']) ?? theirs.seconds),
-    ];
+    const [taken, itself] = [curve, theirs.curve].map((each) =>
+      secondsTo(each, theirs.scores[metric], metric),
+    );
+    return [taken === null ? null : taken / (itself ?? theirs.seconds)];
   });
   if (ratios.length === 0) return '–';
   return ratios.includes(null)
@@ -289,6 +353,8 @@ export function page(cells, { resultOf, failures = new Map() }) {
     'Written by `npm run board` from the folders of its cells; do not edit. Each cell is a training from one seed, which draws the classes (half of them train, the others test) and all that is drawn in training; ± is the standard error of the mean over seeds, p that of a paired t test over seeds. In per cent.',
     'Rows that do not help stay.',
     '',
+    '![For each set, what several learners have above one in MAP@R, with the standard error; and MAP@R against minutes of training beside pytorch-metric-learning](images/board.svg)',
+    '',
     `Machine: ${machines.join('; ') || 'none yet'}${dates.length > 0 ? ` (${dates.length > 1 ? `${dates[0]} to ${dates.at(-1)}` : dates[0]})` : ''}. Seconds are wall-clock, of two threads; "crowded" where other work held more than half a core on average, so that they say little. Peak memory is of the whole process.`,
     '',
     '```',
@@ -315,6 +381,7 @@ export function page(cells, { resultOf, failures = new Map() }) {
       'Division of the network',
       'Emoji from random weights by the recipe `divide-emoji` (20 epochs of one learner, 8 divided), all learners at once; groceries by the recipe `photos` at 96 pixels (6 epochs and 6).',
     ),
+    ...lessSection(done),
     ...timeSection(done),
     "The authors' own code is not among the peers: its training calls `.cuda()` and asks for the properties of a card (train.py, 2021), its networks are ResNet-50 and BN-Inception alone, and its data sets are those that cannot be had without signing. What its parts compute is held by goldens ([migrating.md](migrating.md)).",
     '',

@@ -39,6 +39,23 @@ it('says by how much a variant is above, paired by seed, and which cells were no
   expect(text).toContain(`${plan.length - 4} of ${plan.length} cells`);
 });
 
+it('shows what learners bring by how many classes train', () => {
+  const classes = { 'emoji-80': 39, emoji: 820 };
+  const found = page(plan, {
+    resultOf: (cell) => {
+      const [, set, variant] = cell.id.split('/');
+      if (!cell.id.startsWith('kept/') || !classes[set] || !['one', 'four'].includes(variant)) return null;
+      const more = set === 'emoji' ? 0.01 : -0.02;
+      return {
+        ...result(cell, variant === 'four' ? 0.3 + more : 0.3),
+        train: { classes: classes[set], images: 1000 },
+      };
+    },
+  });
+  const rows = found.split('\n').filter((line) => /^\| (39|820) \|/.test(line));
+  expect(rows).toEqual(['| 39 | emoji-80 | -2.00 ± 0.00 | – |', '| 820 | emoji | +1.00 ± 0.00 | – |']);
+});
+
 it('says where variants of a seed did not begin alike, and what failed', () => {
   const some = ({ id }) => (/^kept\/stamps\/(one|four)\/1$/.test(id) ? 0.5 : null);
   const startOf = ({ id }) => (id.includes('/one/') ? 0.3 : 0.31);

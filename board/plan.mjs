@@ -1,5 +1,5 @@
 // The board's cells, as data: what each trains, on what, from which seed. A cell's folder is named by its id; `needs` are cells that it goes by.
-import { today, variants } from './variants.mjs';
+import { less, today, variants } from './variants.mjs';
 
 const SEEDS = [1, 2, 3, 4, 5];
 /** Photographs of 96 pixels, and drawings of 64, so that two cores see some in a minute. */
@@ -16,11 +16,14 @@ const NETWORKS = {
 const RATES = { scratch: [3e-4, 1e-3, 3e-3], imagenet: [3e-5, 1e-4, 3e-4] };
 /** Images a batch on kept features: less than a learner of four has. */
 const KEPT = { emoji: 128, groceries: 128, omniglot: 128, stamps: 32 };
+/** The same drawings with fewer classes: whether it is their number that division goes by. */
+const FEWER = { 'emoji-800': 128, 'emoji-400': 128, 'emoji-80': 32 };
+const learners = Object.fromEntries(['one', 'four', 'sixteen'].map((name) => [name, variants[name]]));
 
 /** Division on kept features: cheap, so that every set and seed has every cell. */
-const kept = Object.entries(KEPT).flatMap(([set, batch]) =>
+const kept = Object.entries({ ...KEPT, ...FEWER }).flatMap(([set, batch]) =>
   SEEDS.flatMap((seed) =>
-    Object.entries({ ...variants, ...today }).map(([variant, { like }]) => ({
+    Object.entries(set in FEWER ? learners : { ...variants, ...today }).map(([variant, { like }]) => ({
       id: `kept/${set}/${variant}/${seed}`,
       script: 'kept',
       ...{ set, seed, variant, batch, start: 400, steps: 1000, minutesAbout: 0.4 },
@@ -34,6 +37,9 @@ const trained = {
   emoji: { recipe: 'divide-emoji', base: { divide: { hierarchy: 'none' } }, minutesAbout: 4 },
   groceries: {
     recipe: 'photos',
+    // Each is a quarter of an hour.
+    names: ['one', 'four', 'classes'],
+    seeds: SEEDS.slice(0, 3),
     base: {
       data: { imageSize: 96, resize: 110, cache: true, batchSize: 64 },
       divide: { hierarchy: 'none', divideFrom: 6, modEpoch: 1 },
@@ -42,15 +48,31 @@ const trained = {
     minutesAbout: 15,
   },
 };
-const network = Object.entries(trained).flatMap(([set, { minutesAbout, ...how }]) =>
-  SEEDS.flatMap((seed) =>
-    Object.entries(variants).map(([variant, { like }]) => ({
+const network = Object.entries(trained).flatMap(([set, { names, seeds = SEEDS, minutesAbout, ...how }]) =>
+  seeds.flatMap((seed) =>
+    (names ?? Object.keys(variants)).map((variant) => ({
       id: `network/${set}/${variant}/${seed}`,
       script: 'network',
       ...{ set, seed, variant, ...how, minutesAbout },
-      ...(like && { needs: [like, 'one'].map((name) => `network/${set}/${name}/${seed}`) }),
+      ...(variants[variant].like && {
+        needs: [variants[variant].like, 'one'].map((name) => `network/${set}/${name}/${seed}`),
+      }),
     })),
   ),
+);
+
+/** Less arithmetic to the same quality, on photographs. */
+const lessWork = SEEDS.slice(0, 2).flatMap((seed) =>
+  Object.keys(less).map((variant) => ({
+    id: `less/groceries/${variant}/${seed}`,
+    script: 'network',
+    ...{ set: 'groceries', seed, variant, recipe: 'photos', clock: 'all', minutesAbout: 5 },
+    base: {
+      data: { imageSize: 96, resize: 110, cache: true, batchSize: 64 },
+      divide: { numLearners: 1 },
+      train: { epochs: 8 },
+    },
+  })),
 );
 
 /** Settings of pytorch-metric-learning's own example (MetricLossOnly), on the row's network. */
@@ -60,17 +82,18 @@ const example = {
 };
 const rows = [
   ['emoji', 'scratch'],
-  ['emoji', 'imagenet'],
   ['groceries', 'imagenet'],
   ['omniglot', 'scratch'],
-  ['omniglot', 'imagenet'],
   ['stamps', 'imagenet'],
 ];
 const common = { batch: 64, perClass: 4, dim: 256, weightDecay: 1e-4 };
 /** Where a batch of 64 has more classes than the search trains on. */
 const smaller = { stamps: { batch: 32 } };
 
-/** Time to quality: a search of six points a side, of five minutes each, on classes of the training half; then 30 minutes by the best of them. */
+/**
+ * Time to quality: the peer's search of six points, of a minute each, on classes of the training half; then by the best of them both sides train, 30
+ * minutes from the first seed, and five from two others. conquer has no search of its own.
+ */
 const time = rows.flatMap(([set, start]) => {
   const at = `time/${set}-${start}`;
   const points = ['margin', 'multi-similarity'].flatMap((loss) =>
@@ -82,51 +105,29 @@ const time = rows.flatMap(([set, start]) => {
       learningRate,
     })),
   );
-  const searches = ['conquer', 'pml'].flatMap((side) =>
-    points.map((settings) => ({
-      id: `${at}/search-${side}/${settings.loss}-${settings.learningRate}`,
-      script: side === 'pml' ? 'peer' : 'network',
-      ...{ set, seed: 1, search: true, settings, minutes: 5, minutesAbout: 7 },
-    })),
-  );
-  const idsOf = (side) => searches.flatMap(({ id }) => (id.startsWith(`${at}/search-${side}/`) ? [id] : []));
-  const long = { minutes: 30, minutesAbout: 38 };
-  const runs = SEEDS.slice(0, 3).flatMap((seed) => [
-    {
-      id: `${at}/conquer/${seed}`,
-      script: 'network',
-      set,
-      seed,
-      bestOf: 'conquer',
-      needs: idsOf('conquer'),
-      ...long,
-    },
-    {
-      id: `${at}/conquer-as-pml/${seed}`,
-      script: 'network',
-      set,
-      seed,
-      bestOf: 'pml',
-      needs: idsOf('pml'),
-      ...long,
-    },
-    { id: `${at}/pml/${seed}`, script: 'peer', set, seed, bestOf: 'pml', needs: idsOf('pml'), ...long },
-    {
-      id: `${at}/pml-example/${seed}`,
-      script: 'peer',
-      set,
-      seed,
-      settings: { ...NETWORKS[start], ...example },
-      ...long,
-    },
-    ...(start === 'imagenet'
-      ? [{ id: `${at}/fit/${seed}`, script: 'fit', set, seed, minutesAbout: 10 }]
-      : []),
-  ]);
+  const searches = points.map((settings) => ({
+    id: `${at}/search-pml/${settings.loss}-${settings.learningRate}`,
+    script: 'peer',
+    ...{ set, seed: 1, search: true, settings, minutes: 1, minutesAbout: 2 },
+  }));
+  const best = { bestOf: 'pml', needs: searches.map(({ id }) => id) };
+  const runs = SEEDS.slice(0, 3).flatMap((seed) => {
+    const long = seed === 1 ? { minutes: 30, minutesAbout: 36 } : { minutes: 5, minutesAbout: 7 };
+    const cell = (side, script, how) => ({ id: `${at}/${side}/${seed}`, script, set, seed, ...how, ...long });
+    return [
+      cell('pml', 'peer', best),
+      cell('conquer', 'network', best),
+      cell('conquer-averaged', 'network', { ...best, but: { average: true } }),
+      cell('pml-example', 'peer', { settings: { ...NETWORKS[start], ...example } }),
+      ...(start === 'imagenet'
+        ? [{ id: `${at}/fit/${seed}`, script: 'fit', set, seed, minutesAbout: 10 }]
+        : []),
+    ];
+  });
   return [...searches, ...runs];
 });
 
-export const plan = [...kept, ...network, ...time];
+export const plan = [...kept, ...network, ...lessWork, ...time];
 
 /** The same kinds of cells, each of seconds: what the board's test runs from one end to the other. */
 const tiny = { set: 'miniature', minutesAbout: 0.2 };
@@ -160,19 +161,19 @@ export const miniature = [
       train: { epochs: 3 },
     },
   })),
-  ...['conquer', 'pml'].flatMap((side) => [
-    {
-      id: `time/miniature-scratch/search-${side}/margin-0.001`,
-      script: side === 'pml' ? 'peer' : 'network',
-      ...{ ...tiny, seed: 1, search: true, settings: tinySettings, minutes: 0.02 },
-    },
-    {
+  {
+    id: 'time/miniature-scratch/search-pml/margin-0.001',
+    script: 'peer',
+    ...{ ...tiny, seed: 1, search: true, settings: tinySettings, minutes: 0.02 },
+  },
+  ...Object.entries({ pml: {}, conquer: {}, 'conquer-averaged': { but: { average: true } } }).map(
+    ([side, how]) => ({
       id: `time/miniature-scratch/${side}/1`,
       script: side === 'pml' ? 'peer' : 'network',
-      ...{ ...tiny, seed: 1, bestOf: side, minutes: 0.05 },
-      needs: [`time/miniature-scratch/search-${side}/margin-0.001`],
-    },
-  ]),
+      ...{ ...tiny, seed: 1, bestOf: 'pml', minutes: 0.05, ...how },
+      needs: ['time/miniature-scratch/search-pml/margin-0.001'],
+    }),
+  ),
   {
     id: 'time/miniature-scratch/fit/1',
     script: 'fit',

@@ -10,6 +10,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, refuse } from '../bench/command-line.mjs';
+import { figure } from './figure.mjs';
 import { page } from './page.mjs';
 import { BOARD, folderOf, ROOT, resultOf, writeJson } from './places.mjs';
 import { miniature, plan } from './plan.mjs';
@@ -31,7 +32,7 @@ export function settled(cell) {
   if (cell.bestOf === undefined) return cell;
   const best = results.reduce((one, other) => (other.scores['MAP@R'] > one.scores['MAP@R'] ? other : one));
   const { startFile: _, ...settings } = best.cell.settings;
-  return { ...cell, settings };
+  return { ...cell, settings: { ...settings, ...cell.but } };
 }
 
 let child = null;
@@ -89,6 +90,10 @@ if (values.list) {
     cells.map((cell) => [cell.id, failureOf(cell)]).filter(([, failure]) => failure !== null),
   );
   writeFileSync(file, page(cells, { resultOf, failures }));
+  const results = cells.flatMap((cell) => [resultOf(cell)].flatMap((result) => result ?? []));
+  const drawn = figure(new Map(results.map((result) => [result.cell.id, result])));
+  const picture = join(values.miniature ? BOARD : join(ROOT, 'docs/images'), 'board.svg');
+  if (drawn !== null) writeFileSync(picture, drawn);
   console.log(file);
 }
 

@@ -48,4 +48,21 @@ export const today = {
   },
 };
 
-export const variantOf = (name) => variants[name] ?? today[name];
+/** Less arithmetic, of one learner: the network's first half as it came, images that grow, and both. */
+const half = { name: 'full', freezeBelow: 8 };
+const growing = { imageSizeFrom: 64, imageSizeEpochs: 6 };
+export const less = {
+  whole: { what: 'the whole network, images of 96 pixels', experiment: {} },
+  growing: { what: 'images grow from 64 pixels', experiment: { data: growing } },
+  half: { what: '8 of its 18 layers as they came', experiment: { model: { tuning: half } } },
+  both: {
+    what: '8 of its 18 layers as they came, images grow',
+    experiment: { data: growing, model: { tuning: half } },
+  },
+  kept: {
+    what: '8 of its 18 layers as they came, what they make of 8 views kept',
+    experiment: { model: { tuning: { ...half, keptViews: 8 } } },
+  },
+};
+
+export const variantOf = (name) => variants[name] ?? today[name] ?? less[name];

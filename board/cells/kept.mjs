@@ -89,7 +89,10 @@ async function run(cell) {
   const experiment = experimentOf(cell, train.photos.length);
   const starts = experiment.divide.divideFrom;
   const most = variant.distilled ? Math.round((3 * cell.steps) / 4) : cell.steps;
-  const until = variant.like ? readJson(join(BOARD, 'cells', cell.needs[0], 'result.json')).seconds : null;
+  // Of the processor, which other work on the machine does not stretch.
+  const until = variant.like
+    ? readJson(join(BOARD, 'cells', cell.needs[0], 'result.json')).processorSeconds
+    : null;
 
   let [steps, seconds, mark] = [0, 0, performance.now()];
   let division = null;
@@ -101,6 +104,10 @@ async function run(cell) {
       return found;
     });
   const cpu = process.cpuUsage();
+  const used = () => {
+    const { user, system } = process.cpuUsage(cpu);
+    return (user + system) / 1e6;
+  };
   const model = await trainHead({
     ...{ experiment, kept, network, train, parts },
     onDivision: (next) => {
@@ -111,7 +118,7 @@ async function run(cell) {
     },
     onEpoch: (epoch, trained) => {
       seconds += (performance.now() - mark) / 1000;
-      const ended = until === null ? steps >= most : seconds >= until;
+      const ended = until === null ? steps >= most : used() >= until;
       // At the end of the start too, which is to be the same in all variants.
       if (ended || epoch % LOOK === LOOK - 1 || epoch === starts - 1) look(trained);
       if (epoch === starts - 1) curve.at(-1).start = true;
@@ -162,14 +169,14 @@ async function run(cell) {
       );
     }
   });
-  const { user, system } = process.cpuUsage(cpu);
-  const processorSeconds = (user + system) / 1e6;
+  const processorSeconds = used();
   const { seconds: _, steps: __, start: ___, ...scores } = curve.at(-1);
   const memory = process.resourceUsage().maxRSS * 1024;
   kept[Symbol.dispose]();
   return {
     scores,
     frozen,
+    train: { classes: new Set(train.labels).size, images: train.photos.length },
     extras,
     curve,
     steps,

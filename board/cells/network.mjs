@@ -1,7 +1,7 @@
 // A cell that trains the network itself, by `conquer train` in a process of its own, until its minutes or epochs are over: killed, it goes on from the
 // run's last step. `node board/cells/network.mjs FOLDER`, where cell.json says what; leaves the run and result.json.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mergeExperiments, readRecipe, resolveExperiment } from '../../packages/conquer/dist/index.js';
@@ -36,6 +36,7 @@ function fromSettings(settings) {
     optimize: {
       ...{ optimizer: { name: 'adam' }, learningRate, weightDecay, lossLearningRate: 0 },
       embeddingLearningRateMultiplier: embeddingMultiplier,
+      ...(settings.average && { ema: { decay: 0.999, warmup: true } }),
     },
   };
 }
@@ -69,7 +70,8 @@ async function experimentOf(cell) {
   const [other, alone] = cell.needs.map((id) => readJson(join(BOARD, 'cells', id, 'result.json')));
   const { divideFrom } = resolved.divide;
   const after = resolved.train.epochs - divideFrom;
-  const epochs = divideFrom + Math.max(1, Math.round((after * other.seconds) / alone.seconds));
+  const epochs =
+    divideFrom + Math.max(1, Math.round((after * other.processorSeconds) / alone.processorSeconds));
   return { ...resolved, train: { ...resolved.train, epochs } };
 }
 
@@ -89,17 +91,17 @@ function usedBy(pid) {
   }
 }
 
+function epochsOf(run) {
+  const file = join(run, 'metrics.jsonl');
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
+
 /** What a run's log says of each epoch: seconds of dividing and training up to its end, steps, and metrics of the test classes. */
 function curveOf(run) {
-  const file = join(run, 'metrics.jsonl');
-  const records = existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : [];
   let [seconds, steps] = [0, 0];
-  return records.map(({ epoch, metrics, seconds: took, steps: some = 0 }) => {
+  return epochsOf(run).map(({ epoch, metrics, seconds: took, steps: some = 0 }) => {
     seconds += (took.divide ?? 0) + (took.train ?? 0);
     steps += some;
     return {
@@ -114,9 +116,25 @@ function curveOf(run) {
   });
 }
 
+/** The same with the seconds since the process began, without those of evaluation. @param passed up to each epoch's end */
+function byTheClock(run, passed) {
+  let evaluated = 0;
+  const evaluations = epochsOf(run).map(({ seconds }) => (evaluated += seconds.evaluate ?? 0));
+  // The first is of the network as it comes, before an epoch.
+  const first = evaluations.length - passed.length;
+  return curveOf(run).flatMap((point, at) =>
+    at < first ? [] : [{ ...point, seconds: passed[at - first] - evaluations[at] }],
+  );
+}
+
 async function run(folder, cell) {
   const before = machine();
   const path = join(folder, 'run');
+  // Of all that passes but evaluation, what is prepared before the first epoch too: a run that goes on would not know.
+  const counts = cell.clock === 'all';
+  if (counts) rmSync(path, { recursive: true, force: true });
+  const began = performance.now();
+  const passed = [];
   const file = join(folder, 'experiment.json');
   if (!existsSync(file)) writeJson(file, await experimentOf(cell));
   const budget = cell.minutes === undefined ? Number.POSITIVE_INFINITY : 60 * cell.minutes;
@@ -148,6 +166,7 @@ async function run(folder, cell) {
         };
         writeJson(join(folder, 'used.json'), used);
       }
+      if (JSON.parse(line).event === 'epoch') passed.push((performance.now() - began) / 1000);
       if (enough || JSON.parse(line).event !== 'epoch' || secondsNow() < budget) return;
       enough = true;
       child.kill('SIGTERM');
@@ -155,7 +174,7 @@ async function run(folder, cell) {
     const code = await new Promise((done) => child.on('close', done));
     if (code !== 0 && !enough) throw new Error(said.trim().split('\n').at(-1));
   }
-  const curve = curveOf(path);
+  const curve = counts ? byTheClock(path, passed) : curveOf(path);
   const { seconds, steps, epoch: _, ...scores } = curve.at(-1);
   return {
     scores,

@@ -1,6 +1,7 @@
 // A cell of a peer, by its own code in Python. `node board/cells/peer.mjs FOLDER`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { KEPT } from '../../bench/peer-settings.mjs';
 import { splitOf } from '../data.mjs';
 import { machine, othersHeld, PYTHON, ROOT, readJson, writeJson } from '../places.mjs';
 import { startFile } from '../start-file.mjs';
@@ -17,6 +18,7 @@ const settings = {
 writeJson(file, { ...cell, settings, csv: cell.search ? search : csv });
 const { status, stderr, error } = spawnSync(PYTHON, [join(ROOT, 'board/peers/pml.py'), folder], {
   encoding: 'utf8',
+  env: { ...process.env, ...KEPT },
 });
 if (status !== 0) throw error ?? new Error(stderr.trim().split('\n').at(-1));
 const result = readJson(join(folder, 'result.json'));

@@ -115,6 +115,7 @@ def main(folder):
     plain = transforms.Compose([transforms.CenterCrop(size), *finish])
     train, test = (Images(cell["csv"], part, resize) for part in ("train", "test"))
     head = nn.Linear(width, settings["dim"])
+    trunk.to(memory_format=torch.channels_last)
     loss, miner = loss_of(settings, settings["dim"], len(set(train.labels)))
     rate, decay = settings["learningRate"], settings["weightDecay"]
     optimizer = torch.optim.Adam(
@@ -145,7 +146,7 @@ def main(folder):
         with torch.no_grad():
             for start in range(0, len(test.images), 64):
                 batch = torch.stack([plain(image) for image in test.images[start : start + 64]])
-                parts.append(normalize(head(trunk(batch))))
+                parts.append(normalize(head(trunk(batch.to(memory_format=torch.channels_last)))))
         curve.append({"seconds": seconds, "steps": steps, **scores(torch.cat(parts), test_labels)})
 
     if not curve:
@@ -160,7 +161,7 @@ def main(folder):
         order = list(iter(sampler))
         for at in range(0, len(order) - settings["batch"] + 1, settings["batch"]):
             places = [int(place) for place in order[at : at + settings["batch"]]]
-            images = torch.stack([augmented(train.images[place]) for place in places])
+            images = torch.stack([augmented(train.images[place]) for place in places]).to(memory_format=torch.channels_last)
             embeddings = normalize(head(trunk(images)))
             of_batch = labels[places]
             value = loss(embeddings, of_batch, miner(embeddings, of_batch))
