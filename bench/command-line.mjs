@@ -1,5 +1,5 @@
 // The command line of a script that a person starts: `--help` prints the comment that the script begins with.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -7,7 +7,11 @@ import { parseArgs } from 'node:util';
 const READERS = {
   number: { what: 'a number above 0', read: (text) => (Number(text) > 0 ? Number(text) : undefined) },
   pattern: { what: 'a regular expression', read: patternOf },
+  file: { what: 'a file that is there', read: (text) => (kindOf(text) === 'file' ? text : undefined) },
 };
+
+/** What is given without an option under these names is a folder that is there; `NAME=FOLDER` behind its name. */
+const FOLDERS = /\b(FOLDER|PHOTOS|INDEX|RUN)\b/;
 
 /**
  * Ends the process where something else was given than is expected.
@@ -39,6 +43,12 @@ export function commandLine(options = {}, names = [], args = process.argv.slice(
   const most = names.at(-1)?.endsWith('…]') ? Number.POSITIVE_INFINITY : names.length;
   if (positionals.length < least || positionals.length > most)
     refuse(`expected ${names.join(' ') || 'options alone'}, got ${positionals.join(' ') || 'nothing'}`);
+  for (const [place, text] of positionals.entries()) {
+    const name = names[Math.min(place, names.length - 1)].startsWith('[…') ? names.at(-2) : names[place];
+    const path = name?.includes('=') ? text.slice(text.indexOf('=') + 1) : text;
+    if (FOLDERS.test(name) && kindOf(path) !== 'folder')
+      refuse(`${name}: expected a folder that is there, got '${path}'`);
+  }
   for (const [name, text] of Object.entries(values)) {
     const reader = READERS[options[name].type];
     if (!reader) continue;
@@ -46,6 +56,12 @@ export function commandLine(options = {}, names = [], args = process.argv.slice(
     if (values[name] === undefined) refuse(`--${name}: expected ${reader.what}, got '${text}'`);
   }
   return { values, positionals };
+}
+
+/** @returns {'file' | 'folder' | null} what lies at a path */
+function kindOf(path) {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found ? (found.isDirectory() ? 'folder' : 'file') : null;
 }
 
 function patternOf(text) {

@@ -32,6 +32,14 @@ it.each([
     ['resnet18', '8', '64', '--processes', '4'],
     'expected a batch with an even number of images for each of 4 processes, at least 16 in all, got 8',
   ],
+  ['bench/audit.mjs', ['no/photos'], "PHOTOS: expected a folder that is there, got 'no/photos'"],
+  ['bench/fit-memory.mjs', ['README.md'], "[FOLDER]: expected a folder that is there, got 'README.md'"],
+  [
+    'bench/fit-photos.mjs',
+    ['ours=bench', 'mine=no/photos'],
+    "NAME=FOLDER: expected a folder that is there, got 'no/photos'",
+  ],
+  ['bench/map.mjs', ['--data', 'no.npy'], "--data: expected a file that is there, got 'no.npy'"],
   ['board/run.mjs', ['--cells', '('], "--cells: expected a regular expression, got '('"],
 ])('%s %j is told in a line', (script, args, why) => {
   const { status, stdout, stderr } = run(script, ...args);

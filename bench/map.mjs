@@ -19,8 +19,8 @@ const { values } = commandLine({
   rows: { type: 'number', default: 100_000 },
   dim: { type: 'number', default: 384 },
   rounds: { type: 'number', default: 1 },
-  data: { type: 'string' },
-  labels: { type: 'string' },
+  data: { type: 'file' },
+  labels: { type: 'file' },
   ours: { type: 'boolean', default: false },
 });
 const [CENTRES, SEED, ASKED, K] = [2000, 2, 2000, 15];

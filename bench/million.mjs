@@ -1,7 +1,9 @@
 // A million embeddings of 384: the search of 10,000 queries beside faiss-cpu's IndexFlatL2 on the same two threads, by turns; with
-// --whole, in the place of that, all of them evaluated (Recall@1…100, MAP@R), with its time and the memory beside the embeddings.
+// --whole, in the place of that, all of them (or --queries) evaluated: Recall@1…100 and MAP@R, or --metrics, with its time, the time left
+// meanwhile, and the memory beside the embeddings.
 //
-//   node bench/million.mjs [--python PATH] [--rows 1000000] [--queries 10000] [--rounds 1] [--dim 384] [--whole]
+//   node bench/million.mjs [--python PATH] [--rows 1000000] [--queries 10000] [--rounds 1] [--dim 384]
+//   node bench/million.mjs --whole [--metrics R@1] [--rows 1000000] [--queries N] [--dim 384]
 //
 // The embeddings are drawn: rows of length 1, classes of ten around directions of their own, cosine 0.7 to these on average. The
 // interpreter needs faiss-cpu and numpy; without one, that side is left out. Beside the time stands the processor's, which other work on
@@ -10,19 +12,21 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandLine } from './command-line.mjs';
+import { commandLine, refuse } from './command-line.mjs';
 
 const { values } = commandLine({
   python: { type: 'string' },
   rows: { type: 'number', default: 1_000_000 },
-  queries: { type: 'number', default: 10_000 },
+  queries: { type: 'number' },
   rounds: { type: 'number', default: 1 },
   dim: { type: 'number', default: 384 },
   whole: { type: 'boolean', default: false },
+  metrics: { type: 'string', default: 'usual' },
   side: { type: 'string' },
   folder: { type: 'string' },
 });
-const { rows, queries, rounds, dim: DIM } = values;
+const { rows, queries = values.whole ? rows : 10_000, rounds, dim: DIM, metrics } = values;
+if (queries > rows) refuse(`--queries: expected at most the ${rows} rows, got ${queries}`);
 const [OF_CLASS, K, THREADS] = [10, 100, 2];
 
 const faiss = `
@@ -89,6 +93,9 @@ function side(name, folder) {
     String(queries),
     '--dim',
     String(DIM),
+    '--metrics',
+    metrics,
+    ...(values.whole ? ['--whole'] : []),
   ];
   const ran = spawnSync(process.execPath, [import.meta.filename, ...given], {
     encoding: 'utf8',
@@ -125,6 +132,7 @@ async function draw(file) {
 async function ours(what, folder) {
   const { aten, setNumThreads } = await import('../packages/torch/dist/index.js');
   const { evaluateEmbeddings, nearestNeighbours } = await import('../packages/conquer/dist/index.js');
+  const { progressBar } = await import('../packages/conquer/dist/cli/terminal.js');
   setNumThreads(THREADS);
   // Straight into a tensor: a JavaScript array of all would be a second copy, and would be counted as there before.
   const mapped = aten.from_file(join(folder, 'rows'), false, rows * DIM, 'float32');
@@ -148,23 +156,16 @@ async function ours(what, folder) {
     result.used = used();
     writeFileSync(join(folder, 'ours'), found.indices);
   } else {
-    let told = 0;
-    result.metrics = evaluateEmbeddings(
-      all,
-      Int32Array.from({ length: rows }, (_, i) => Math.floor(i / OF_CLASS)),
-      {
-        recallAt: Array.from({ length: K }, (_, k) => k + 1),
-        metrics: ['usual'],
-        nmi: false,
-        onProgress: ({ done, total }) => {
-          if (seconds() < told + 60 || done === 0) return;
-          told = seconds();
-          console.error(
-            `${((100 * done) / total).toFixed(1)} %, ${((seconds() * (total - done)) / done / 60).toFixed(0)} minutes left`,
-          );
-        },
-      },
-    );
+    const labels = Int32Array.from({ length: rows }, (_, i) => Math.floor(i / OF_CLASS));
+    const own = new Map(Array.from({ length: queries }, (_, row) => [row, [row]]));
+    const isAll = queries === rows;
+    result.metrics = evaluateEmbeddings(all.narrow(0, 0, queries), labels.subarray(0, queries), {
+      ...(!isAll && { gallery: { embeddings: all, labels, own } }),
+      recallAt: Array.from({ length: K }, (_, k) => k + 1),
+      metrics: metrics.split(','),
+      nmi: false,
+      onProgress: progressBar(process.stderr, 'searching'),
+    });
     result.seconds = seconds();
     result.used = used();
   }

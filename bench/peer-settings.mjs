@@ -10,7 +10,7 @@ import { PYTHON, PYTHON_TODAY } from './sides.mjs';
  */
 
 /** glibc gives no freed memory back to the system, as conquer's own does not. */
-const KEPT = {
+export const KEPT = {
   GLIBC_TUNABLES: 'glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=10000000000',
 };
 
@@ -89,6 +89,21 @@ export const EMBEDDING = [
 export const EMBEDDING_BFLOAT16 = EMBEDDING.filter(
   ({ python, args }) => python === PYTHON_TODAY && !args.includes('onnxruntime'),
 );
+
+/** Of a network that is given batches of one size. */
+export const NETWORK = [
+  today('eager', [], KEPT),
+  today('channels_last', LAST, KEPT),
+  today('torch.compile, frozen', COMPILED, { ...KEPT, TORCHINDUCTOR_FREEZING: '1' }),
+  today('torch.compile, frozen, channels_last', [...COMPILED, ...LAST], {
+    ...KEPT,
+    TORCHINDUCTOR_FREEZING: '1',
+  }),
+  today('onnxruntime', ['--engine', 'onnxruntime']),
+];
+
+/** The same in bfloat16. */
+export const NETWORK_BFLOAT16 = NETWORK.filter(({ args }) => !args.includes('onnxruntime'));
 
 /** Of timm, which the system's PyTorch is too old for. */
 export const TIMM = [today('')];

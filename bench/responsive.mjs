@@ -30,7 +30,7 @@ try {
   const experiment = resolveExperiment({
     data: { dataset: { name: 'folder', folder: join(folder, 'images') }, imageSize: 56, batchSize: 40 },
     model: { backbone: { name: 'resnet18' }, weights: null, batchNorm: 'trained' },
-    divide: { numLearners: 4 },
+    divide: { numLearners: 4, divideFrom: 0 },
     train: { epochs: 1000 },
   });
   const late = { idle: [], begin: [], divide: [], evaluate: [], steps: [] };

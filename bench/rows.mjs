@@ -1,11 +1,14 @@
 // The rows of the table: what is measured, what it must reach, and what the machine allows.
 
 import { emojiImages } from './emoji-images.mjs';
+import { imageNumbers, NETWORKS, networkFile } from './networks.mjs';
 import {
   EMBEDDING,
   EMBEDDING_BFLOAT16,
   FAISS,
   LOADER,
+  NETWORK,
+  NETWORK_BFLOAT16,
   STEP_BFLOAT16,
   STEP as STEP_SETTINGS,
   TIMM,
@@ -21,6 +24,7 @@ import { photoFolder } from './photos.mjs';
  * @property {boolean} [absolute] no peer: our time in seconds is held to the bar
  * @property {string} [side] the name of both sides' files
  * @property {string[]} [args] for both sides
+ * @property {string[]} [ours] arguments of our side beside them
  * @property {import('./peer-settings.mjs').Setting[]} [peers] what the peer is tried as; the fastest counts (AS_IT_COMES)
  * @property {string[]} [instructions] of the processor, of which it has to have one for the row to make sense
  * @property {(make: typeof import('./data.mjs').dataFiles) => Promise<string[]>} [data] makes inputs, gives arguments
@@ -52,6 +56,44 @@ const DEMO_NET_32 = 18.6e6;
 /** Of which a processor has one where bfloat16 is faster than float32. */
 const BFLOAT16 = ['avx512_bf16', 'amx_bf16', 'bf16'];
 const VIT_STEP = ['--arch', 'vit_small_patch16_224.augreg_in21k', '--batch', '8', '--size', '224'];
+
+/** Embedding without decoding, of a network that stays open. @returns {Row} */
+function networkRow(key, batch, kind) {
+  const { arch, size, work } = NETWORKS[key];
+  const how = { float32: '', bf16: ' in bfloat16', int8: ' in 8 bits by onnxruntime-node, against float32' };
+  const extra = { float32: [], bf16: ['--precision', 'bfloat16'], int8: [] };
+  return {
+    name: `network-${key}${kind === 'float32' ? '' : `-${kind}`}-${batch}`,
+    work: `embedding a batch of ${batch} without decoding${how[kind]}, ${work} at ${size} px`,
+    bar: 1,
+    side: 'embed-network',
+    args: [
+      '--arch',
+      arch,
+      '--size',
+      `${size}`,
+      '--batch',
+      `${batch}`,
+      '--turns',
+      `${{ 1: 15, 8: 5, 32: 2 }[batch]}`,
+      ...extra[kind],
+    ],
+    ours: kind === 'int8' ? ['--engine', 'int8'] : [],
+    data: async () => [
+      ...['--weights', await networkFile(arch), '--numbers', await imageNumbers(32, size)],
+      ...['--photos', await photoFolder(64)],
+    ],
+    peers: kind === 'bf16' ? NETWORK_BFLOAT16 : NETWORK,
+    ...(kind === 'bf16' && { instructions: BFLOAT16 }),
+    // Of 8 bits the numbers are others: docs/export.md says what that costs.
+    ...(kind === 'float32' && { agree: { check: { within: 1e-3 } } }),
+    repeats: 3,
+  };
+}
+
+const networkRows = ['float32', 'bf16', 'int8'].flatMap((kind) =>
+  Object.keys(NETWORKS).flatMap((key) => [1, 8, 32].map((batch) => networkRow(key, batch, kind))),
+);
 
 /** @type {Row[]} */
 export const rows = [
@@ -330,6 +372,7 @@ export const rows = [
     repeats: 2,
     cold: true,
   })),
+  ...networkRows,
   {
     name: 'start-help',
     work: 'start: conquer --help',

@@ -104,7 +104,7 @@ async function measure(row, machine) {
     const best = row.absolute ? undefined : await bestPeer(side, inputs, peers, cold);
     const peer = best?.peer;
     if (peer) sides.push(peer);
-    const ours = await startOurs(side, inputs);
+    const ours = await startOurs(side, [...inputs, ...(row.ours ?? [])]);
     sides.push(ours);
     if (!cold) {
       await ours.run();

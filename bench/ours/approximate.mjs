@@ -4,7 +4,7 @@ import { scope, tensor } from '@conquer-dml/torch';
 import { ImageIndex } from '../../packages/conquer/dist/index.js';
 import { serve, sideArguments } from './side.mjs';
 
-const COUNT = 200;
+const COUNT = 1000;
 const { index: path, queries: file, dim } = sideArguments();
 const width = Number(dim);
 const bytes = readFileSync(file);
@@ -14,7 +14,7 @@ const exact = scope(() => index.search(queries.narrow(0, 0, COUNT), 10)).map(
   (matches) => new Set(matches.map(({ id }) => id)),
 );
 
-await serve(() => {
+const work = () => {
   const found = [];
   const cpu = process.cpuUsage();
   const start = performance.now();
@@ -26,4 +26,7 @@ await serve(() => {
   const { user, system } = process.cpuUsage(cpu);
   const same = found.flatMap((matches, at) => matches.filter(({ id }) => exact[at].has(id)));
   return { seconds, processor: (user + system) / 1e6 / COUNT, recall: same.length / (10 * COUNT) };
-});
+};
+// As a service that has answered for a while: JavaScript is compiled by then.
+for (let turn = 0; turn < 3; turn++) work();
+await serve(work);

@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { scope, tensor } from '@conquer-dml/torch';
 import { ImageIndex } from '../../packages/conquer/dist/index.js';
+import { WIDTHS } from '../candidates.mjs';
 import { serve, sideArguments } from './side.mjs';
 
-const COUNT = 200;
+const COUNT = 1000;
 const { index: path, data, queries: file, dim, recall: wanted } = sideArguments();
 const width = Number(dim);
 const read = (name) => {
@@ -29,11 +30,10 @@ index.dispose();
 const found = () => queries.map((query) => graph.searchKnn(query, 10).neighbors);
 const recallOf = (all) =>
   all.flatMap((rows, at) => rows.filter((row) => exact[at].has(row))).length / (10 * COUNT);
-let ef = 16;
-for (; ef < 4096; ef *= 2) {
-  graph.setEf(ef);
-  if (recallOf(found()) >= Number(wanted)) break;
-}
+const ef = WIDTHS.find((candidates) => {
+  graph.setEf(candidates);
+  return candidates === WIDTHS.at(-1) || recallOf(found()) >= Number(wanted);
+});
 
 await serve(() => {
   const cpu = process.cpuUsage();
@@ -41,5 +41,5 @@ await serve(() => {
   const all = found();
   const seconds = (performance.now() - start) / 1000 / COUNT;
   const { user, system } = process.cpuUsage(cpu);
-  return { seconds, processor: (user + system) / 1e6 / COUNT, recall: recallOf(all), ef };
+  return { seconds, processor: (user + system) / 1e6 / COUNT, recall: recallOf(all), width: ef };
 });
