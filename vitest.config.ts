@@ -36,6 +36,7 @@ export default defineConfig({
           testTimeout: 30_000,
           // A worker keeps the modules it has loaded: importing them anew for each of some 200 files took longer than the tests.
           isolate: false,
+          setupFiles: [fileURLToPath(new URL('packages/testing/src/collect-garbage.ts', import.meta.url))],
           unstubEnvs: true,
           unstubGlobals: true,
         },
