@@ -163,7 +163,8 @@ function describeWith(message: string | null, name: string, tests: () => void): 
     return;
   }
   process.stderr.write(`SKIPPED: ${name}: ${message}\n`);
-  describe.skip(name, tests);
+  // Their block is not run, which may ask the peer already.
+  describe.skip(name, () => it('is compared with a peer in Python', () => {}));
 }
 
 function indent(code: string): string {

@@ -91,8 +91,9 @@ describeWithPyPI('the weights in timm', ['timm', 'torch', 'safetensors', 'numpy'
     }
     const got = runPython<[Tensor, Tensor][]>(inTimm, { exported, images }, pypiPython);
     for (const [i, [name, features, rows]] of wanted.entries()) {
-      expect(apart(features, got[i]![0]) / features.abs().max().item(), name).toBeLessThan(1e-5);
-      expect(apart(rows, got[i]![1]), name).toBeLessThan(1e-5);
+      // Two orders of summing float32 through 50 layers; which differ by the processor's vectors.
+      expect(apart(features, got[i]![0]) / features.abs().max().item(), name).toBeLessThan(5e-5);
+      expect(apart(rows, got[i]![1]), name).toBeLessThan(2e-5);
     }
   });
 });
