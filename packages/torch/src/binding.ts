@@ -234,6 +234,20 @@ export interface Native {
     min: number,
     max: number,
   ): Handle;
+  trainsInBfloat16(): boolean;
+  bfloat16Convolution(
+    x: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    gamma: Handle | null,
+    beta: Handle | null,
+    mean: Handle | null,
+    variance: Handle | null,
+    eps: number,
+    residual: Handle | null,
+    relu: boolean,
+    geometry: readonly number[],
+  ): Handle;
   gelu(x: Handle): Handle;
   packsProducts(): boolean;
   packedLinear(x: Handle, packed: Handle, bias: Handle): Handle;

@@ -4,6 +4,7 @@ import { type Conv2dOptions, castWeight, conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
+import { bfloat16Convolution, suitsBfloat16Convolution } from './bfloat16-convolution.js';
 import type { Conv2d } from './conv.js';
 import type { ConvBatchNormOptions, Zeros } from './conv-batch-norm-options.js';
 import type { FoldedConvolution } from './folded-convolution.js';
@@ -23,12 +24,22 @@ export function convBatchNorm(
   norm: BatchNorm2d,
   { zeros = null, added = null, activation = null }: ConvBatchNormOptions = {},
 ): Tensor {
-  const keeps = norm.folded.isWanted && (!norm.training || norm.frozen);
+  const isFixed = !norm.training || norm.frozen;
+  const keeps = norm.folded.isWanted && isFixed;
   if (keeps && suitsPacked(x, convolution)) {
     const folded = norm.folded.of(sourcesOf(convolution, norm), 'packed', () =>
       packed(fold(convolution, norm), convolution),
     );
     return packedConvolution(x, folded, convolution, { zeros, added, activation });
+  }
+  if (
+    !keeps &&
+    isFixed &&
+    zeros === null &&
+    activation !== 'relu6' &&
+    suitsBfloat16Convolution(x, convolution)
+  ) {
+    return inOneCall(x, convolution, norm, { added, activation });
   }
   return scope(() => {
     const maps = keeps ? byKept(x, convolution, norm, zeros) : byOperators(x, convolution, norm, zeros);
@@ -37,6 +48,21 @@ export function convBatchNorm(
     if (activation === 'relu') return sum.relu_();
     // Its gradient needs what it was given.
     return gradEnabled() ? sum.clamp({ min: 0, max: 6 }) : aten.clamp_(sum, 0, 6);
+  });
+}
+
+function inOneCall(
+  x: Tensor,
+  convolution: Conv2d,
+  norm: BatchNorm2d,
+  { added = null, activation = null }: ConvBatchNormOptions,
+): Tensor {
+  const relu = activation === 'relu';
+  if (added === null || added.dtype === 'bfloat16')
+    return bfloat16Convolution(x, convolution, { norm, added, relu });
+  return scope(() => {
+    const sum = bfloat16Convolution(x, convolution, { norm }).add(added);
+    return relu ? sum.relu_() : sum;
   });
 }
 

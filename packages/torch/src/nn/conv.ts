@@ -9,6 +9,7 @@ import {
   type Size2d,
 } from '../functional.js';
 import type { Tensor } from '../tensor.js';
+import { bfloat16Convolution, suitsBfloat16Convolution } from './bfloat16-convolution.js';
 import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
 import { Module, parameter } from './module.js';
@@ -68,6 +69,7 @@ export class Conv2d extends Module {
 
   forward(x: Tensor): Tensor {
     const { weight, cast } = this;
+    if (!cast.isWanted && suitsBfloat16Convolution(x, this)) return bfloat16Convolution(x, this);
     const dtype = cast.isWanted && weight.dtype !== 'float64' ? autocastDtype(x.device) : null;
     const used = dtype === null ? weight : cast.of([weight], dtype, () => castWeight(x, weight));
     return conv2d(x, used, this.bias, this.options);

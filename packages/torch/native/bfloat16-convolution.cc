@@ -1,0 +1,306 @@
+// Convolutions in bfloat16 for training, with what lies around them, for JavaScript: the statistics of a frozen BatchNorm, a shortcut's sum and
+// ReLU. By operators each of these passes over the maps or the weights, and the weights' gradients, which oneDNN sums slower than it convolves, are
+// rounded to bfloat16 and copied twice. Here they are summed in float32.
+#include "bfloat16-kernel.h"
+#include "environment.h"
+#include "thread-pool.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace conquer {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr auto kLast = at::MemoryFormat::ChannelsLast;
+// Numbers that one thread has done by the time that another has woken.
+constexpr int64_t kAlone = 1 << 15;
+// So many sums of a map's rows, put together in their order: the same bits whatever the threads.
+constexpr int64_t kSums = 16;
+
+uint16_t* halves(const at::Tensor& tensor) { return reinterpret_cast<uint16_t*>(tensor.data_ptr<c10::BFloat16>()); }
+
+const float* floats(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
+
+// body(begin, end) of 0..count in pieces that are multiples of `unit`.
+template <typename F>
+void in_pieces(int64_t count, int64_t pieces, int64_t unit, const F& body) {
+  const int64_t size = ((count + pieces - 1) / pieces + unit - 1) / unit * unit;
+  on_kept_threads((count + size - 1) / size, [&](int64_t i) { body(i * size, std::min(count, (i + 1) * size)); });
+}
+
+int64_t pieces_of(int64_t numbers) { return std::max<int64_t>(1, std::min<int64_t>(numbers / kAlone, 4 * at::get_num_threads())); }
+
+struct Geometry {
+  std::vector<int64_t> stride, padding, dilation;
+  int64_t groups;
+};
+
+// Where the row of x lies that a tap of a window sees; zeros where that is beside the maps.
+class Windows {
+ public:
+  Windows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gradient, const Geometry& by)
+      : x_(halves(x)), height_(x.size(2)), width_(x.size(3)), channels_(x.size(1)), out_height_(gradient.size(2)), out_width_(gradient.size(3)),
+        kernel_width_(weight.size(3)), by_(by), zeros_(static_cast<size_t>(x.size(1)), 0) {}
+
+  // Of outputs [begin, begin + count), the last of which is followed by zeros if they are odd.
+  void rows(int64_t begin, int64_t count, int64_t tap, const uint16_t** to) const {
+    const int64_t ky = tap / kernel_width_ * by_.dilation[0] - by_.padding[0], kx = tap % kernel_width_ * by_.dilation[1] - by_.padding[1];
+    int64_t column = begin % out_width_, row = begin / out_width_ % out_height_, image = begin / out_width_ / out_height_;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t y = row * by_.stride[0] + ky, x = column * by_.stride[1] + kx;
+      const bool is_inside = y >= 0 && y < height_ && x >= 0 && x < width_;
+      to[i] = is_inside ? x_ + ((image * height_ + y) * width_ + x) * channels_ : zeros_.data();
+      if (++column < out_width_) continue;
+      column = 0;
+      if (++row < out_height_) continue;
+      row = 0;
+      ++image;
+    }
+    if (count % 2 == 1) to[count] = zeros_.data();
+  }
+
+ private:
+  const uint16_t* const x_;
+  const int64_t height_, width_, channels_, out_height_, out_width_, kernel_width_;
+  const Geometry& by_;
+  const std::vector<uint16_t> zeros_;
+};
+
+// The weights' gradient (outputs, taps, inputs) in float32: of each tap the product of the maps' gradient with what the tap sees.
+at::Tensor gradient_by_taps(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gradient, const Geometry& by) {
+  using bfloat16::ProductOfRows;
+  using bfloat16::Range;
+  const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3);
+  const int64_t count = gradient.numel() / outputs, threads = at::get_num_threads();
+  // Threads share the channels, of which each has to have some; what is left of them the rows.
+  constexpr int64_t kChannelsEach = 64;
+  const bool splits_outputs = outputs >= inputs;
+  const int64_t channels = splits_outputs ? outputs : inputs;
+  const int64_t parts = std::max<int64_t>(1, std::min(threads, channels / kChannelsEach));
+  const int64_t shares = std::max<int64_t>(1, std::min(threads / parts, count / ProductOfRows::kMostRows));
+  const int64_t unit = bfloat16::kChannels, size = ((channels + parts - 1) / parts + unit - 1) / unit * unit;
+  const int64_t share = ((count + shares - 1) / shares + 1) / 2 * 2;
+  const at::Tensor sums = at::empty({shares, outputs, taps, inputs}, at::kFloat);
+  const Windows windows(x, weight, gradient, by);
+  const uint16_t* const maps = halves(gradient);
+  const std::vector<uint16_t> zeros(static_cast<size_t>(outputs), 0);
+  on_kept_threads(parts * shares, [&](int64_t piece) {
+    const int64_t from = piece % parts * size, to = std::min(channels, from + size);
+    if (from >= to) return;
+    const Range a = splits_outputs ? Range{from, to} : Range{0, outputs}, b = splits_outputs ? Range{0, inputs} : Range{from, to};
+    const int64_t begin = piece / parts * share, end = std::min(count, begin + share);
+    float* const own = sums.data_ptr<float>() + piece / parts * outputs * taps * inputs + a.begin * taps * inputs + b.begin;
+    ProductOfRows product(a, b);
+    std::vector<const uint16_t*> of_a(ProductOfRows::kMostRows + 1), of_b(ProductOfRows::kMostRows + 1);
+    for (int64_t row = begin; row < end; row += ProductOfRows::kMostRows) {
+      const int64_t some = std::min(ProductOfRows::kMostRows, end - row), even = (some + 1) / 2 * 2;
+      for (int64_t i = 0; i < even; ++i) of_a[static_cast<size_t>(i)] = i < some ? maps + (row + i) * outputs : zeros.data();
+      product.take(of_a.data(), even);
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        windows.rows(row, some, tap, of_b.data());
+        product.add(of_b.data(), even, row == begin, own + tap * inputs, taps * inputs);
+      }
+    }
+  });
+  return shares == 1 ? sums[0] : sums.sum(0);
+}
+
+// What an autograd function takes in place of an undefined tensor.
+using Maybe = c10::optional<at::Tensor>;
+
+struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
+  // gamma, beta, mean, variance: a frozen BatchNorm's, or all undefined; residual: undefined, or bfloat16 in the output's shape, channels_last.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const Maybe& given_bias, const Maybe& given_gamma,
+                            const Maybe& given_beta, const Maybe& given_mean, const Maybe& given_variance, double eps, const Maybe& added, bool relu,
+                            const Geometry& by) {
+    const auto of = [](const Maybe& given) { return given ? *given : at::Tensor(); };
+    const at::Tensor bias = of(given_bias), gamma = of(given_gamma), beta = of(given_beta), mean = of(given_mean), variance = of(given_variance);
+    const at::Tensor residual = of(added);
+    const at::Tensor half = x.to(at::kBFloat16).contiguous(kLast);
+    const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3);
+    at::Tensor root, scale, shift = bias;
+    if (mean.defined()) {
+      root = variance.add(eps).rsqrt();
+      scale = gamma.defined() ? gamma.mul(root) : root;
+      const at::Tensor centre = bias.defined() ? bias.sub(mean) : mean.neg();
+      shift = beta.defined() ? at::addcmul(beta, centre, scale) : centre.mul(scale);
+    }
+    at::Tensor folded = at::empty(weight.sizes(), weight.options().dtype(at::kBFloat16).memory_format(kLast));
+    const at::Tensor plain = weight.contiguous();
+    in_pieces(outputs, pieces_of(weight.numel()), 1, [&](int64_t begin, int64_t end) {
+      bfloat16::fold_weights(floats(plain), floats(scale), begin, end, inputs, taps, halves(folded));
+    });
+    at::Tensor y = at::convolution(half, folded, shift.defined() ? shift.to(at::kBFloat16) : shift, by.stride, by.padding, by.dilation, false, {0, 0},
+                                   by.groups);
+    y = y.contiguous(kLast);
+    if (relu) {
+      const uint16_t* const others = residual.defined() ? halves(residual) : nullptr;
+      in_pieces(y.numel(), pieces_of(y.numel()), 64, [&](int64_t begin, int64_t end) {
+        bfloat16::add_and_relu(halves(y) + begin, others == nullptr ? nullptr : others + begin, end - begin);
+      });
+    } else if (residual.defined()) {
+      y.add_(residual);
+    }
+    context->save_for_backward({half, plain, folded, bias, mean, root, scale, relu ? y : at::Tensor()});
+    context->saved_data["stride"] = by.stride;
+    context->saved_data["padding"] = by.padding;
+    context->saved_data["dilation"] = by.dilation;
+    context->saved_data["groups"] = by.groups;
+    context->saved_data["float"] = x.scalar_type() == at::kFloat;
+    std::vector<bool> wanted;
+    for (const at::Tensor* each : {&x, &weight, &bias, &gamma, &beta, &residual}) wanted.push_back(each->defined() && each->requires_grad());
+    context->saved_data["wanted"] = std::vector<int64_t>(wanted.begin(), wanted.end());
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &folded = saved[2], &bias = saved[3], &mean = saved[4], &root = saved[5], &scale = saved[6];
+    const at::Tensor& y = saved[7];
+    const std::vector<int64_t> wanted = context->saved_data["wanted"].toIntVector();
+    const Geometry by{context->saved_data["stride"].toIntVector(), context->saved_data["padding"].toIntVector(),
+                      context->saved_data["dilation"].toIntVector(), context->saved_data["groups"].toInt()};
+    const bool of_shift = wanted[2] != 0 || wanted[3] != 0 || wanted[4] != 0;
+    at::Tensor gradient = gradients[0].to(at::kBFloat16).contiguous(kLast);
+    const auto [masked, sums] = of_finish(gradient, y, of_shift);
+    at::Tensor of_x, of_weight, of_scale;
+    if (wanted[0] != 0) {
+      of_x = std::get<0>(at::convolution_backward(masked, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
+                                                  {true, false, false}));
+      if (context->saved_data["float"].toBool()) of_x = of_x.to(at::kFloat);
+    }
+    if (wanted[1] != 0 || wanted[3] != 0) std::tie(of_weight, of_scale) = of_weights(x, weight, folded, scale, masked, by);
+    // y = conv(x, w · scale) + (beta + (bias - mean) · scale)
+    const at::Tensor centre = !mean.defined() ? at::Tensor() : bias.defined() ? bias.sub(mean) : mean.neg();
+    at::Tensor of_gamma, of_bias;
+    if (wanted[3] != 0) of_gamma = of_scale.add(sums.mul(centre)).mul(root);
+    if (wanted[2] != 0) of_bias = scale.defined() ? sums.mul(scale) : sums;
+    const at::Tensor none;
+    return {of_x,  wanted[1] != 0 ? of_weight : none, of_bias, of_gamma, wanted[4] != 0 ? sums : none, none, none, none,
+            wanted[5] != 0 ? masked : none, none, none};
+  }
+
+ private:
+  // The gradient where y is above 0 (everywhere, of no y), and its sums over each channel where they are asked for.
+  static std::pair<at::Tensor, at::Tensor> of_finish(const at::Tensor& gradient, const at::Tensor& y, bool with_sums) {
+    if (!y.defined() && !with_sums) return {gradient, {}};
+    const int64_t channels = gradient.size(1), rows = gradient.numel() / std::max<int64_t>(1, channels);
+    const at::Tensor masked = y.defined() ? at::empty_like(gradient) : gradient;
+    const at::Tensor sums = with_sums ? at::zeros({kSums, channels}, at::kFloat) : at::Tensor();
+    const int64_t size = (rows + kSums - 1) / kSums;
+    on_kept_threads(kSums, [&](int64_t i) {
+      const int64_t begin = std::min(rows, i * size), end = std::min(rows, begin + size);
+      bfloat16::gradient_of_relu(halves(gradient) + begin * channels, y.defined() ? halves(y) + begin * channels : nullptr, end - begin, channels,
+                                 y.defined() ? halves(masked) + begin * channels : nullptr,
+                                 with_sums ? sums.data_ptr<float>() + i * channels : nullptr);
+    });
+    return {masked, with_sums ? sums.sum(0) : at::Tensor()};
+  }
+
+  // Of the weights, and of the numbers that they were multiplied by (undefined where there are none).
+  static std::pair<at::Tensor, at::Tensor> of_weights(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& folded, const at::Tensor& scale,
+                                                      const at::Tensor& gradient, const Geometry& by) {
+    const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3);
+    const bool by_rows = by.groups == 1 && inputs % bfloat16::kChannels == 0 && outputs % bfloat16::kChannels == 0;
+    at::Tensor sums = by_rows ? gradient_by_taps(x, weight, gradient, by)
+                              : std::get<1>(at::convolution_backward(gradient, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0},
+                                                                     by.groups, {false, true, false}))
+                                    .permute({0, 2, 3, 1})
+                                    .to(at::kFloat)
+                                    .contiguous();
+    const at::Tensor of_weight = at::empty_like(weight);
+    const at::Tensor of_scale = scale.defined() ? at::empty({outputs}, at::kFloat) : at::Tensor();
+    in_pieces(outputs, pieces_of(weight.numel()), 1, [&](int64_t begin, int64_t end) {
+      bfloat16::unfold_gradient(floats(sums), floats(weight), floats(scale), begin, end, inputs, taps, of_weight.data_ptr<float>(),
+                                scale.defined() ? of_scale.data_ptr<float>() : nullptr);
+    });
+    return {of_weight, of_scale};
+  }
+};
+
+void expect(bool fits, const char* what) {
+  if (!fits) throw std::runtime_error(std::string("a convolution in bfloat16: ") + what);
+}
+
+bool is_plain(const at::Tensor& tensor, at::ScalarType type, int64_t dims) {
+  return tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg() && tensor.scalar_type() == type && tensor.dim() == dims;
+}
+
+// A number for each output, or undefined.
+at::Tensor to_numbers(napi_env env, napi_value value, int64_t outputs, const char* what) {
+  if (is_null(env, value)) return {};
+  const at::Tensor numbers = to_tensor(env, value);
+  expect(is_plain(numbers, at::kFloat, 1) && numbers.size(0) == outputs, what);
+  return numbers.contiguous();
+}
+
+// trainsInBfloat16() → whether bfloat16Convolution() is for this processor.
+napi_value trains_in_bfloat16(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return from_bool(env, bfloat16::is_fast()); });
+}
+
+// bfloat16Convolution(x (B, I, H, W) float32 or bfloat16, weight (O, I / groups, kH, kW), bias, gamma, beta, mean, variance: (O) or null, eps,
+// residual (B, O, H', W') bfloat16 or null, relu, [strides, zeros, dilations, groups]) → (B, O, H', W') bfloat16, channels_last, with gradients:
+// relu(BatchNorm(convolution) + residual), of the statistics mean and variance, where these are given.
+napi_value bfloat16_convolution(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<11> arguments(env, info);
+    expect(bfloat16::is_fast(), "this processor has no fast instructions for it");
+    const at::Tensor& x = to_tensor(env, arguments[0]);
+    const at::Tensor& weight = to_tensor(env, arguments[1]);
+    expect(is_plain(x, at::kFloat, 4) || is_plain(x, at::kBFloat16, 4), "the maps must be float32 or bfloat16 with 4 dimensions on the CPU");
+    expect(is_plain(weight, at::kFloat, 4) && weight.numel() > 0, "the weight must be float32 with 4 dimensions on the CPU");
+    const int64_t outputs = weight.size(0);
+    const std::vector<int64_t> given = to_int64_list(env, arguments[10], "strides, zeros, dilations and groups");
+    expect(given.size() == 7, "expected two strides, counts of zeros and dilations each, and the groups");
+    constexpr int64_t kMost = 1 << 20;
+    for (size_t i = 0; i < given.size(); ++i) {
+      expect(given[i] >= (i == 2 || i == 3 ? 0 : 1) && given[i] < kMost, "strides, dilations and groups must be 1 to 1,048,575, zeros 0 to as many");
+    }
+    const Geometry by{{given[0], given[1]}, {given[2], given[3]}, {given[4], given[5]}, given[6]};
+    expect(outputs % bfloat16::kChannels == 0 && outputs % by.groups == 0, "the output's channels must be a multiple of 32, and of the groups");
+    expect(x.numel() > 0 && x.size(1) / by.groups == weight.size(1) && x.size(1) % by.groups == 0, "the maps' channels must be the weights'");
+    std::vector<int64_t> shape{x.size(0), outputs};
+    for (size_t i = 0; i < 2; ++i) {
+      const int64_t kernel = weight.size(static_cast<int64_t>(i) + 2), side = x.size(static_cast<int64_t>(i) + 2);
+      expect(kernel < kMost && side < kMost, "the maps and the kernel must be below 1,048,576 pixels a side");
+      const int64_t room = side + 2 * by.padding[i] - by.dilation[i] * (kernel - 1) - 1;
+      expect(room >= 0, "the kernel must fit into the maps and their zeros");
+      shape.push_back(room / by.stride[i] + 1);
+    }
+    const at::Tensor bias = to_numbers(env, arguments[2], outputs, "the bias must be float32, a number for each output");
+    const at::Tensor gamma = to_numbers(env, arguments[3], outputs, "gamma must be float32, a number for each output");
+    const at::Tensor beta = to_numbers(env, arguments[4], outputs, "beta must be float32, a number for each output");
+    const at::Tensor mean = to_numbers(env, arguments[5], outputs, "the mean must be float32, a number for each output");
+    const at::Tensor variance = to_numbers(env, arguments[6], outputs, "the variance must be float32, a number for each output");
+    expect(mean.defined() == variance.defined() && (mean.defined() || (!gamma.defined() && !beta.defined())),
+           "mean and variance belong together, gamma and beta to them");
+    at::Tensor residual;
+    if (!is_null(env, arguments[8])) {
+      const at::Tensor& added = to_tensor(env, arguments[8]);
+      expect(is_plain(added, at::kBFloat16, 4) && added.sizes() == at::IntArrayRef(shape), "what is added must be bfloat16 in the output's shape");
+      residual = added.contiguous(kLast);
+    }
+    FlushDenormals flush(Environment::of(env));
+    const auto maybe = [](const at::Tensor& tensor) { return tensor.defined() ? Maybe(tensor) : Maybe(); };
+    return from_tensor(env, HalfConvolution::apply(x, weight, maybe(bias), maybe(gamma), maybe(beta), maybe(mean), maybe(variance),
+                                                   to_double(env, arguments[7], "eps"), maybe(residual), to_bool(env, arguments[9], "relu"), by));
+  });
+}
+
+}  // namespace
+
+void register_bfloat16_convolution(napi_env env, napi_value exports) {
+  define(env, exports, "trainsInBfloat16", trains_in_bfloat16);
+  define(env, exports, "bfloat16Convolution", bfloat16_convolution);
+}
+
+}  // namespace conquer

@@ -1,0 +1,226 @@
+// build: -O3 -fno-trapping-math
+#include "bfloat16-kernel.h"
+
+#include <cstring>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own header
+
+#define WITH_BFLOAT16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace conquer {
+namespace bfloat16 {
+namespace {
+
+// A tile of sums: as many channels of a, and of b (two vectors).
+constexpr int64_t kTileRows = 8;
+constexpr int64_t kTileColumns = 32;
+
+WITH_BFLOAT16 inline __m512 widen(__m256i half) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)); }
+
+WITH_BFLOAT16 inline __m256i narrow(__m512 numbers) { return (__m256i)_mm512_cvtneps_pbh(numbers); }
+
+WITH_BFLOAT16 inline __m256i load(const uint16_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+
+WITH_BFLOAT16 inline void store(uint16_t* to, __m256i half) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half); }
+
+WITH_BFLOAT16 inline __mmask16 first_lanes(int64_t count) { return count >= 16 ? 0xffff : static_cast<__mmask16>((1u << count) - 1); }
+
+WITH_BFLOAT16 inline __m512i multiples_of(int64_t number) {
+  return _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(static_cast<int>(number)));
+}
+
+// Every taps-th number, `apart` being the multiples of taps; of other lanes 0.
+WITH_BFLOAT16 inline __m512 gather(const float* from, int64_t taps, __m512i apart, __mmask16 some) {
+  return taps == 1 ? _mm512_maskz_loadu_ps(some, from) : _mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, apart, from, 4);
+}
+
+// The number of each lane of both rows' pairs, of the first or the second sixteen.
+WITH_BFLOAT16 inline __m512i lanes_of_pairs(bool second) {
+  alignas(64) uint16_t lanes[32];
+  for (int i = 0; i < 16; ++i) {
+    lanes[2 * i] = static_cast<uint16_t>((second ? 16 : 0) + i);
+    lanes[2 * i + 1] = static_cast<uint16_t>(lanes[2 * i] + 32);
+  }
+  return _mm512_load_si512(lanes);
+}
+
+
+// a in panels of kTileRows channels: (panel, pair, channel).
+WITH_BFLOAT16 void pack_a(const uint16_t* const* rows, int64_t pairs, Range range, uint32_t* to) {
+  const __m512i low = lanes_of_pairs(false), high = lanes_of_pairs(true);
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    const uint16_t *const one = rows[2 * pair] + range.begin, *const other = rows[2 * pair + 1] + range.begin;
+    for (int64_t channel = 0; channel < range.size(); channel += kChannels) {
+      const __m512i x = _mm512_loadu_si512(one + channel), y = _mm512_loadu_si512(other + channel);
+      const __m512i first = _mm512_permutex2var_epi16(x, low, y), second = _mm512_permutex2var_epi16(x, high, y);
+      uint32_t* const panel = to + channel * pairs + pair * kTileRows;
+      const int64_t next = kTileRows * pairs;
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel), _mm512_castsi512_si256(first));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel + next), _mm512_extracti64x4_epi64(first, 1));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel + 2 * next), _mm512_castsi512_si256(second));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel + 3 * next), _mm512_extracti64x4_epi64(second, 1));
+    }
+  }
+}
+
+// b in panels of kTileColumns channels: (panel, pair, channel).
+WITH_BFLOAT16 void pack_b(const uint16_t* const* rows, int64_t pairs, Range range, uint32_t* to) {
+  const __m512i low = lanes_of_pairs(false), high = lanes_of_pairs(true);
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    const uint16_t *const one = rows[2 * pair] + range.begin, *const other = rows[2 * pair + 1] + range.begin;
+    for (int64_t channel = 0; channel < range.size(); channel += kTileColumns) {
+      const __m512i x = _mm512_loadu_si512(one + channel), y = _mm512_loadu_si512(other + channel);
+      uint32_t* const panel = to + channel * pairs + pair * kTileColumns;
+      _mm512_storeu_si512(panel, _mm512_permutex2var_epi16(x, low, y));
+      _mm512_storeu_si512(panel + 16, _mm512_permutex2var_epi16(x, high, y));
+    }
+  }
+}
+
+WITH_BFLOAT16 void tile(const uint32_t* a, const uint32_t* b, int64_t pairs, bool first, float* sums, int64_t apart) {
+  __m512 of[kTileRows][2];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTileRows; ++i) {
+    of[i][0] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * apart);
+    of[i][1] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * apart + 16);
+  }
+  for (int64_t pair = 0; pair < pairs; ++pair, a += kTileRows, b += kTileColumns) {
+    const __m512bh low = (__m512bh)_mm512_loadu_si512(b), high = (__m512bh)_mm512_loadu_si512(b + 16);
+#pragma GCC unroll 8
+    for (int i = 0; i < kTileRows; ++i) {
+      const __m512bh factor = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[i]));
+      of[i][0] = _mm512_dpbf16_ps(of[i][0], factor, low);
+      of[i][1] = _mm512_dpbf16_ps(of[i][1], factor, high);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTileRows; ++i) {
+    _mm512_storeu_ps(sums + i * apart, of[i][0]);
+    _mm512_storeu_ps(sums + i * apart + 16, of[i][1]);
+  }
+}
+
+}  // namespace
+
+bool is_fast() {
+  __builtin_cpu_init();
+  static const bool fast = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512dq") && !__builtin_cpu_supports("amx-bf16");
+  return fast;
+}
+
+WITH_BFLOAT16 void fold_weights(const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, uint16_t* to) {
+  const __m512i apart = multiples_of(taps);
+  for (int64_t output = begin; output < end; ++output) {
+    const __m512 by = _mm512_set1_ps(scale == nullptr ? 1 : scale[output]);
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const float* const from = weight + output * inputs * taps + tap;
+      uint16_t* const row = to + (output * taps + tap) * inputs;
+      for (int64_t input = 0; input < inputs; input += 16) {
+        const __mmask16 some = first_lanes(inputs - input);
+        _mm256_mask_storeu_epi16(row + input, some, narrow(_mm512_mul_ps(gather(from + input * taps, taps, apart, some), by)));
+      }
+    }
+  }
+}
+
+WITH_BFLOAT16 void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t count) {
+  const __m512 zero = _mm512_setzero_ps();
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    __m512 sum = widen(load(y + i));
+    if (residual != nullptr) sum = _mm512_add_ps(sum, widen(load(residual + i)));
+    store(y + i, narrow(_mm512_max_ps(zero, sum)));  // of a NaN the second operand
+  }
+  if (i == count) return;
+  const __mmask16 rest = first_lanes(count - i);
+  __m512 sum = widen(_mm256_maskz_loadu_epi16(rest, y + i));
+  if (residual != nullptr) sum = _mm512_add_ps(sum, widen(_mm256_maskz_loadu_epi16(rest, residual + i)));
+  _mm256_mask_storeu_epi16(y + i, rest, narrow(_mm512_max_ps(zero, sum)));
+}
+
+WITH_BFLOAT16 void gradient_of_relu(const uint16_t* gradient, const uint16_t* y, int64_t rows, int64_t channels, uint16_t* to, float* sums) {
+  const __m512i not_sign = _mm512_set1_epi16(0x7fff);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t channel = 0; channel < channels; channel += kChannels) {
+      const int64_t at = row * channels + channel;
+      __m512i numbers = _mm512_loadu_si512(gradient + at);
+      // What a ReLU gives is above 0, 0 or NaN.
+      if (y != nullptr) numbers = _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(_mm512_loadu_si512(y + at), not_sign), numbers);
+      if (to != nullptr) _mm512_storeu_si512(to + at, numbers);
+      if (sums == nullptr) continue;
+      const __m512 low = widen(_mm512_castsi512_si256(numbers)), high = widen(_mm512_extracti64x4_epi64(numbers, 1));
+      _mm512_storeu_ps(sums + channel, _mm512_add_ps(_mm512_loadu_ps(sums + channel), low));
+      _mm512_storeu_ps(sums + channel + 16, _mm512_add_ps(_mm512_loadu_ps(sums + channel + 16), high));
+    }
+  }
+}
+
+// Not vectors, which would be filled with zeros first.
+ProductOfRows::ProductOfRows(Range a, Range b)
+    : a_(a), b_(b), packed_a_(new uint32_t[kMostRows / 2 * a.size()]), packed_b_(new uint32_t[kMostRows / 2 * b.size()]) {}
+
+ProductOfRows::~ProductOfRows() {
+  delete[] packed_a_;
+  delete[] packed_b_;
+}
+
+void ProductOfRows::take(const uint16_t* const* a, int64_t rows) { pack_a(a, rows / 2, a_, packed_a_); }
+
+void ProductOfRows::add(const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart) {
+  const int64_t pairs = rows / 2;
+  pack_b(b, pairs, b_, packed_b_);
+  for (int64_t column = 0; column < b_.size(); column += kTileColumns) {
+    for (int64_t row = 0; row < a_.size(); row += kTileRows) {
+      tile(packed_a_ + row * pairs, packed_b_ + column * pairs, pairs, first, sums + row * apart + column, apart);
+    }
+  }
+}
+
+WITH_BFLOAT16 void unfold_gradient(const float* gradient, const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs,
+                                   int64_t taps, float* to, float* of_scale) {
+  const __m512i apart = multiples_of(taps);
+  for (int64_t output = begin; output < end; ++output) {
+    const __m512 by = _mm512_set1_ps(scale == nullptr ? 1 : scale[output]);
+    __m512 dot = _mm512_setzero_ps();
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const float* const from = gradient + (output * taps + tap) * inputs;
+      const int64_t place = output * inputs * taps + tap;
+      for (int64_t input = 0; input < inputs; input += 16) {
+        const __mmask16 some = first_lanes(inputs - input);
+        const __m512 numbers = _mm512_maskz_loadu_ps(some, from + input);
+        if (scale != nullptr) dot = _mm512_fmadd_ps(numbers, gather(weight + place + input * taps, taps, apart, some), dot);
+        float* const result = to + place + input * taps;
+        const __m512 scaled = _mm512_mul_ps(numbers, by);
+        taps == 1 ? _mm512_mask_storeu_ps(result, some, scaled) : _mm512_mask_i32scatter_ps(result, some, apart, scaled, 4);
+      }
+    }
+    if (scale != nullptr) of_scale[output] = _mm512_reduce_add_ps(dot);
+  }
+}
+
+}  // namespace bfloat16
+}  // namespace conquer
+
+#else
+
+namespace conquer {
+namespace bfloat16 {
+
+bool is_fast() { return false; }
+void fold_weights(const float*, const float*, int64_t, int64_t, int64_t, int64_t, uint16_t*) {}
+void add_and_relu(uint16_t*, const uint16_t*, int64_t) {}
+void gradient_of_relu(const uint16_t*, const uint16_t*, int64_t, int64_t, uint16_t*, float*) {}
+ProductOfRows::ProductOfRows(Range a, Range b) : a_(a), b_(b), packed_a_(nullptr), packed_b_(nullptr) {}
+ProductOfRows::~ProductOfRows() {}
+void ProductOfRows::take(const uint16_t* const*, int64_t) {}
+void ProductOfRows::add(const uint16_t* const*, int64_t, bool, float*, int64_t) {}
+void unfold_gradient(const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*) {}
+
+}  // namespace bfloat16
+}  // namespace conquer
+
+#endif

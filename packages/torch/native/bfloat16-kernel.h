@@ -1,0 +1,57 @@
+// What a convolution in bfloat16 needs beside oneDNN's products, on maps whose channels lie together: plain numbers, no libtorch. A bfloat16 is
+// the upper half of a float32. For processors with instructions for it; elsewhere nothing of this may be called.
+#pragma once
+
+#include <cstdint>
+
+namespace conquer {
+namespace bfloat16 {
+
+// Of how many channels a map's row has to be a multiple.
+constexpr int64_t kChannels = 32;
+
+// Whether the processor has the instructions, and no faster ones of whole tiles (AMX), which oneDNN uses.
+bool is_fast();
+
+// Weights (outputs, inputs, taps) · scale (outputs; null: 1) → (outputs, taps, inputs), of outputs [begin, end).
+void fold_weights(const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, uint16_t* to);
+
+// y = max(y + residual, 0); no residual where it is null. NaN stays NaN.
+void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t count);
+
+// Of each channel of `rows` gradients, those where y is above 0 (null: all) → `to` (null: nowhere), their sums added to `sums` (null: nowhere).
+void gradient_of_relu(const uint16_t* gradient, const uint16_t* y, int64_t rows, int64_t channels, uint16_t* to, float* sums);
+
+// A range of channels: begin and end are multiples of kChannels.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+
+// Σ over rows of a[row] b[row]ᵀ, of these channels of a and b: take() some rows of a, then add() as many of b, of several such b's by turns. Rows are
+// even in number.
+class ProductOfRows {
+ public:
+  static constexpr int64_t kMostRows = 512;
+  ProductOfRows(Range a, Range b);
+  ~ProductOfRows();
+  ProductOfRows(const ProductOfRows&) = delete;
+
+  void take(const uint16_t* const* a, int64_t rows);
+  // Into sums (a's channels, apart), `sums` being where the first of a and of b belongs; `first`: what was in them does not count.
+  void add(const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart);
+
+ private:
+  const Range a_, b_;
+  uint32_t* const packed_a_;
+  uint32_t* const packed_b_;
+};
+
+// Of the gradient (outputs, taps, inputs) of folded weights, outputs [begin, end): the weights' own (outputs, inputs, taps) · scale, and for each output
+// the sum of gradient · weight, which is its scale's. Without a scale (null) that is left out.
+void unfold_gradient(const float* gradient, const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, float* to,
+                     float* of_scale);
+
+}  // namespace bfloat16
+}  // namespace conquer
