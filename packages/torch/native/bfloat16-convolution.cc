@@ -113,6 +113,33 @@ at::Tensor gradient_by_taps(const at::Tensor& x, const at::Tensor& weight, const
   return shares == 1 ? sums[0] : sums.sum(0);
 }
 
+// A window of one pixel without zeros around is a product of rows, with what follows in the same pass.
+bool is_product(const at::Tensor& weight, const Geometry& by) {
+  return by.groups == 1 && weight.size(2) == 1 && weight.size(3) == 1 && by.padding[0] == 0 && by.padding[1] == 0 &&
+         weight.size(0) % bfloat16::kChannels == 0 && weight.size(1) % bfloat16::kChannels == 0;
+}
+
+// (rows, columns) in y's memory: the rows that rows(begin, count, to) tells, times packed weights.
+template <typename Rows>
+void in_products(int64_t count, int64_t depth, int64_t columns, const at::Tensor& packed, const bfloat16::Finish& finish, const Rows& rows, uint16_t* y) {
+  constexpr int64_t kChunk = 12 * bfloat16::kRows;
+  const int64_t chunks = (count + kChunk - 1) / kChunk, panels = columns / bfloat16::kChannels;
+  // Columns in groups where there are few rows, so that no thread waits long for another's last piece.
+  const int64_t wanted = std::max<int64_t>(1, std::min(panels, (8 * at::get_num_threads() + chunks - 1) / chunks));
+  const int64_t group = (panels + wanted - 1) / wanted, groups = (panels + group - 1) / group;
+  const uint32_t* const weights = reinterpret_cast<const uint32_t*>(packed.data_ptr<int32_t>());
+  on_kept_threads(chunks * groups, [&](int64_t piece) {
+    const int64_t begin = piece / groups * kChunk, some = std::min(kChunk, count - begin);
+    const int64_t first = piece % groups * group * bfloat16::kChannels, last = std::min(columns, first + group * bfloat16::kChannels);
+    const uint16_t* of[kChunk + 1];
+    rows(begin, some, of);
+    for (int64_t i = some; i < kChunk; ++i) of[i] = of[0];
+    bfloat16::Finish own = finish;
+    if (own.residual != nullptr) own.residual += begin * columns;
+    bfloat16::product(of, some, depth, weights, first, last, own, columns, y + begin * columns);
+  });
+}
+
 // What an autograd function takes in place of an undefined tensor.
 using Maybe = c10::optional<at::Tensor>;
 
@@ -138,17 +165,7 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
     in_pieces(outputs, pieces_of(weight.numel()), 1, [&](int64_t begin, int64_t end) {
       bfloat16::fold_weights(floats(plain), floats(scale), begin, end, inputs, taps, halves(folded));
     });
-    at::Tensor y = at::convolution(half, folded, shift.defined() ? shift.to(at::kBFloat16) : shift, by.stride, by.padding, by.dilation, false, {0, 0},
-                                   by.groups);
-    y = y.contiguous(kLast);
-    if (relu) {
-      const uint16_t* const others = residual.defined() ? halves(residual) : nullptr;
-      in_pieces(y.numel(), pieces_of(y.numel()), 64, [&](int64_t begin, int64_t end) {
-        bfloat16::add_and_relu(halves(y) + begin, others == nullptr ? nullptr : others + begin, end - begin);
-      });
-    } else if (residual.defined()) {
-      y.add_(residual);
-    }
+    const at::Tensor y = is_product(weight, by) ? by_product(half, folded, shift, residual, relu, by) : by_operator(half, folded, shift, residual, relu, by);
     context->save_for_backward({half, plain, folded, bias, mean, root, scale, relu ? y : at::Tensor()});
     context->saved_data["stride"] = by.stride;
     context->saved_data["padding"] = by.padding;
@@ -173,8 +190,10 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
     const auto [masked, sums] = of_finish(gradient, y, of_shift);
     at::Tensor of_x, of_weight, of_scale;
     if (wanted[0] != 0) {
-      of_x = std::get<0>(at::convolution_backward(masked, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
-                                                  {true, false, false}));
+      const bool by_rows = is_product(weight, by) && by.stride[0] == 1 && by.stride[1] == 1;
+      of_x = by_rows ? of_product(masked, folded)
+                     : std::get<0>(at::convolution_backward(masked, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
+                                                            {true, false, false}));
       if (context->saved_data["float"].toBool()) of_x = of_x.to(at::kFloat);
     }
     if (wanted[1] != 0 || wanted[3] != 0) std::tie(of_weight, of_scale) = of_weights(x, weight, folded, scale, masked, by);
@@ -189,6 +208,53 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
   }
 
  private:
+  static at::Tensor by_operator(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
+                                const Geometry& by) {
+    const at::Tensor half_bias = bias.defined() ? bias.to(at::kBFloat16) : at::Tensor();
+    const at::Tensor y = at::convolution(x, weight, half_bias, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups).contiguous(kLast);
+    if (!relu && residual.defined()) y.add_(residual);
+    if (!relu) return y;
+    const uint16_t* const others = residual.defined() ? halves(residual) : nullptr;
+    in_pieces(y.numel(), pieces_of(y.numel()), 64, [&](int64_t begin, int64_t end) {
+      bfloat16::add_and_relu(halves(y) + begin, others == nullptr ? nullptr : others + begin, end - begin);
+    });
+    return y;
+  }
+
+  static at::Tensor by_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
+                               const Geometry& by) {
+    const int64_t outputs = weight.size(0), inputs = weight.size(1);
+    const at::Tensor packed = at::empty({outputs, inputs / 2}, at::kInt);
+    in_pieces(outputs, pieces_of(weight.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
+      bfloat16::pack_columns(halves(weight), inputs, begin, end, reinterpret_cast<uint32_t*>(packed.data_ptr<int32_t>()));
+    });
+    const int64_t height = (x.size(2) - 1) / by.stride[0] + 1, width = (x.size(3) - 1) / by.stride[1] + 1;
+    const at::Tensor y = at::empty({x.size(0), outputs, height, width}, x.options().memory_format(kLast));
+    const at::Tensor numbers = bias.defined() ? bias.contiguous() : bias;
+    const bfloat16::Finish finish{floats(numbers), residual.defined() ? halves(residual) : nullptr, relu};
+    const Windows windows(x, weight, y, by);
+    in_products(x.size(0) * height * width, inputs, outputs, packed, finish,
+                [&](int64_t begin, int64_t count, const uint16_t** to) { windows.rows(begin, count, 0, to); }, halves(y));
+    return y;
+  }
+
+  // Of the maps, through a product of rows.
+  static at::Tensor of_product(const at::Tensor& gradient, const at::Tensor& weight) {
+    const int64_t outputs = weight.size(0), inputs = weight.size(1);
+    const at::Tensor packed = at::empty({inputs, outputs / 2}, at::kInt);
+    in_pieces(inputs, pieces_of(weight.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
+      bfloat16::pack_rows(halves(weight), outputs, inputs, begin, end, reinterpret_cast<uint32_t*>(packed.data_ptr<int32_t>()));
+    });
+    const at::Tensor of_x = at::empty({gradient.size(0), inputs, gradient.size(2), gradient.size(3)}, gradient.options().memory_format(kLast));
+    const uint16_t* const rows = halves(gradient);
+    in_products(gradient.numel() / outputs, outputs, inputs, packed, {nullptr, nullptr, false},
+                [&](int64_t begin, int64_t count, const uint16_t** to) {
+                  for (int64_t i = 0; i < count; ++i) to[i] = rows + (begin + i) * outputs;
+                },
+                halves(of_x));
+    return of_x;
+  }
+
   // The gradient where y is above 0 (everywhere, of no y), and its sums over each channel where they are asked for.
   static std::pair<at::Tensor, at::Tensor> of_finish(const at::Tensor& gradient, const at::Tensor& y, bool with_sums) {
     if (!y.defined() && !with_sums) return {gradient, {}};

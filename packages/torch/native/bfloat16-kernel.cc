@@ -103,6 +103,41 @@ WITH_BFLOAT16 void tile(const uint32_t* a, const uint32_t* b, int64_t pairs, boo
   }
 }
 
+// kRows rows times a panel of kTileColumns columns.
+WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t column, const Finish& finish,
+                                int64_t apart, uint16_t* y) {
+  const uint32_t* from[kRows];
+  __m512 of[kRows][2];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    from[i] = reinterpret_cast<const uint32_t*>(rows[i]);
+    of[i][0] = of[i][1] = _mm512_setzero_ps();
+  }
+  for (int64_t pair = 0; pair < pairs; ++pair, panel += kTileColumns) {
+    const __m512bh low = (__m512bh)_mm512_loadu_si512(panel), high = (__m512bh)_mm512_loadu_si512(panel + 16);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      const __m512bh factor = (__m512bh)_mm512_set1_epi32(static_cast<int>(from[i][pair]));
+      of[i][0] = _mm512_dpbf16_ps(of[i][0], factor, low);
+      of[i][1] = _mm512_dpbf16_ps(of[i][1], factor, high);
+    }
+  }
+  const __m512 zero = _mm512_setzero_ps();
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= count) continue;
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      const int64_t at = i * apart + column + half * 16;
+      __m512 sum = of[i][half];
+      if (finish.bias != nullptr) sum = _mm512_add_ps(sum, _mm512_loadu_ps(finish.bias + column + half * 16));
+      if (finish.residual != nullptr) sum = _mm512_add_ps(sum, widen(load(finish.residual + at)));
+      if (finish.relu) sum = _mm512_max_ps(zero, sum);
+      store(y + at, narrow(sum));
+    }
+  }
+}
+
 }  // namespace
 
 bool is_fast() {
@@ -180,6 +215,38 @@ void ProductOfRows::add(const uint16_t* const* b, int64_t rows, bool first, floa
   }
 }
 
+WITH_BFLOAT16 void pack_columns(const uint16_t* weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to) {
+  const __m512i apart = multiples_of(kTileColumns);
+  for (int64_t column = begin; column < end; ++column) {
+    const uint32_t* const from = reinterpret_cast<const uint32_t*>(weight + column * depth);
+    uint32_t* const panel = to + column / kTileColumns * kTileColumns * (depth / 2) + column % kTileColumns;
+    for (int64_t pair = 0; pair < depth / 2; pair += 16) _mm512_i32scatter_epi32(panel + pair * kTileColumns, apart, _mm512_loadu_si512(from + pair), 4);
+  }
+}
+
+WITH_BFLOAT16 void pack_rows(const uint16_t* weight, int64_t depth, int64_t columns, int64_t begin, int64_t end, uint32_t* to) {
+  const __m512i low = lanes_of_pairs(false), high = lanes_of_pairs(true);
+  for (int64_t column = begin; column < end; column += kTileColumns) {
+    uint32_t* const panel = to + column * (depth / 2);
+    for (int64_t pair = 0; pair < depth / 2; ++pair) {
+      const uint16_t* const one = weight + 2 * pair * columns + column;
+      const __m512i x = _mm512_loadu_si512(one), y = _mm512_loadu_si512(one + columns);
+      _mm512_storeu_si512(panel + pair * kTileColumns, _mm512_permutex2var_epi16(x, low, y));
+      _mm512_storeu_si512(panel + pair * kTileColumns + 16, _mm512_permutex2var_epi16(x, high, y));
+    }
+  }
+}
+
+void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish,
+             int64_t apart, uint16_t* y) {
+  for (int64_t column = begin; column < end; column += kTileColumns) {
+    for (int64_t row = 0; row < count; row += kRows) {
+      const Finish own{finish.bias, finish.residual == nullptr ? nullptr : finish.residual + row * apart, finish.relu};
+      tile_of_rows(rows + row, count - row, depth / 2, packed + column * (depth / 2), column, own, apart, y + row * apart);
+    }
+  }
+}
+
 WITH_BFLOAT16 void unfold_gradient(const float* gradient, const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs,
                                    int64_t taps, float* to, float* of_scale) {
   const __m512i apart = multiples_of(taps);
@@ -219,6 +286,9 @@ ProductOfRows::~ProductOfRows() {}
 void ProductOfRows::take(const uint16_t* const*, int64_t) {}
 void ProductOfRows::add(const uint16_t* const*, int64_t, bool, float*, int64_t) {}
 void unfold_gradient(const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*) {}
+void pack_columns(const uint16_t*, int64_t, int64_t, int64_t, uint32_t*) {}
+void pack_rows(const uint16_t*, int64_t, int64_t, int64_t, int64_t, uint32_t*) {}
+void product(const uint16_t* const*, int64_t, int64_t, const uint32_t*, int64_t, int64_t, const Finish&, int64_t, uint16_t*) {}
 
 }  // namespace bfloat16
 }  // namespace conquer

@@ -48,6 +48,25 @@ class ProductOfRows {
   uint32_t* const packed_b_;
 };
 
+// What becomes of each sum of a product: the column's bias (null: none) and the residual (null: none) are added, what is below 0 is made 0 where relu is
+// asked for. NaN stays NaN.
+struct Finish {
+  const float* bias;
+  const uint16_t* residual;
+  bool relu;
+};
+
+// Weights (columns, depth) in the order in which product() reads them, of columns [begin, end), multiples of kChannels.
+void pack_columns(const uint16_t* weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
+// The same of weights (depth, columns), the depth even.
+void pack_rows(const uint16_t* weight, int64_t depth, int64_t columns, int64_t begin, int64_t end, uint32_t* to);
+
+// Columns [begin, end) of the product of rows with packed weights: `count` rows, `depth` numbers of each, begin where `rows` says, which goes on to a
+// multiple of kRows with any of them. y and the residual, of the first row and column 0, are `apart` from row to row.
+constexpr int64_t kRows = 8;
+void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish,
+             int64_t apart, uint16_t* y);
+
 // Of the gradient (outputs, taps, inputs) of folded weights, outputs [begin, end): the weights' own (outputs, inputs, taps) · scale, and for each output
 // the sum of gradient · weight, which is its scale's. Without a scale (null) that is left out.
 void unfold_gradient(const float* gradient, const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, float* to,
