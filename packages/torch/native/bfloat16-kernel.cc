@@ -203,10 +203,9 @@ ProductOfRows::~ProductOfRows() {
   delete[] packed_b_;
 }
 
-void ProductOfRows::take(const uint16_t* const* a, int64_t rows) { pack_a(a, rows / 2, a_, packed_a_); }
-
-void ProductOfRows::add(const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart) {
+void ProductOfRows::add(const uint16_t* const* a, const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart) {
   const int64_t pairs = rows / 2;
+  pack_a(a, pairs, a_, packed_a_);
   pack_b(b, pairs, b_, packed_b_);
   for (int64_t column = 0; column < b_.size(); column += kTileColumns) {
     for (int64_t row = 0; row < a_.size(); row += kTileRows) {
@@ -283,8 +282,7 @@ void add_and_relu(uint16_t*, const uint16_t*, int64_t) {}
 void gradient_of_relu(const uint16_t*, const uint16_t*, int64_t, int64_t, uint16_t*, float*) {}
 ProductOfRows::ProductOfRows(Range a, Range b) : a_(a), b_(b), packed_a_(nullptr), packed_b_(nullptr) {}
 ProductOfRows::~ProductOfRows() {}
-void ProductOfRows::take(const uint16_t* const*, int64_t) {}
-void ProductOfRows::add(const uint16_t* const*, int64_t, bool, float*, int64_t) {}
+void ProductOfRows::add(const uint16_t* const*, const uint16_t* const*, int64_t, bool, float*, int64_t) {}
 void unfold_gradient(const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*) {}
 void pack_columns(const uint16_t*, int64_t, int64_t, int64_t, uint32_t*) {}
 void pack_rows(const uint16_t*, int64_t, int64_t, int64_t, int64_t, uint32_t*) {}

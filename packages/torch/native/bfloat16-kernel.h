@@ -29,8 +29,7 @@ struct Range {
 };
 
 
-// Σ over rows of a[row] b[row]ᵀ, of these channels of a and b: take() some rows of a, then add() as many of b, of several such b's by turns. Rows are
-// even in number.
+// Σ over rows of a[row] b[row]ᵀ, of these channels of a and b. Rows are even in number.
 class ProductOfRows {
  public:
   static constexpr int64_t kMostRows = 512;
@@ -38,9 +37,8 @@ class ProductOfRows {
   ~ProductOfRows();
   ProductOfRows(const ProductOfRows&) = delete;
 
-  void take(const uint16_t* const* a, int64_t rows);
   // Into sums (a's channels, apart), `sums` being where the first of a and of b belongs; `first`: what was in them does not count.
-  void add(const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart);
+  void add(const uint16_t* const* a, const uint16_t* const* b, int64_t rows, bool first, float* sums, int64_t apart);
 
  private:
   const Range a_, b_;

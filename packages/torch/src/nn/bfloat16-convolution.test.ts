@@ -154,8 +154,8 @@ describe.skipIf(!native.trainsInBfloat16())('convolutions in bfloat16 on this pr
       const exact = exactly(x, { convolution, norm }, added, y, gradient, relu);
       expect(apart(y, exact.rows)).toBeLessThan(4e-3);
       expect(got[0]!.dtype).toBe('bfloat16');
-      // Sums in float32, but where libtorch makes them: of groups, and of what are no 32 channels.
-      const weights = from % 32 === 0 && shape.groups === undefined ? 1e-5 : 5e-3;
+      // Sums in float32, but where libtorch makes them: of groups.
+      const weights = shape.groups === undefined ? 1e-5 : 5e-3;
       for (const [i, each] of exact.gradients.entries())
         expect(apart(got[i]!, each), `gradient ${i}`).toBeLessThan(i === 0 ? 5e-3 : weights);
       if (added === null) return;
