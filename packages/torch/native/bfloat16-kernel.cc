@@ -1,5 +1,6 @@
 // build: -O3 -fno-trapping-math
 #include "bfloat16-kernel.h"
+#include "error-function.h"
 
 #include <cstring>
 
@@ -138,6 +139,35 @@ WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int6
   }
 }
 
+template <int kCount>
+WITH_BFLOAT16 inline __m512 polynomial(const float (&coefficients)[kCount], __m512 t) {
+  __m512 sum = _mm512_set1_ps(coefficients[0]);
+#pragma GCC unroll 8
+  for (int i = 1; i < kCount; ++i) sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(coefficients[i]));
+  return sum;
+}
+
+// Φ(x)
+WITH_BFLOAT16 inline __m512 normal_distribution(__m512 x) {
+  using namespace error_function;
+  const __m512 one = _mm512_set1_ps(1), limit = _mm512_set1_ps(kOne);
+  const __m512 z = _mm512_mul_ps(x, _mm512_set1_ps(0.70710678118654752f));
+  const __m512 t = _mm512_mul_ps(z, z);
+  __m512 value = _mm512_div_ps(_mm512_mul_ps(z, polynomial(kNumerator, t)), polynomial(kDenominator, t));
+  value = _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(z, limit, _CMP_GT_OQ), one);
+  value = _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(z, _mm512_sub_ps(_mm512_setzero_ps(), limit), _CMP_LT_OQ), _mm512_set1_ps(-1));
+  return _mm512_mul_ps(_mm512_set1_ps(0.5f), _mm512_add_ps(one, value));
+}
+
+// e^t of t ≤ 0, to some 1e-6: a power of 2, and a polynomial of what is left of the exponent.
+WITH_BFLOAT16 inline __m512 exponential(__m512 t) {
+  // 2^x from -1/2 to 1/2.
+  constexpr float kPower[] = {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f};
+  const __m512 exponent = _mm512_mul_ps(t, _mm512_set1_ps(1.44269504088896341f));
+  const __m512 whole = _mm512_roundscale_ps(exponent, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm512_scalef_ps(polynomial(kPower, _mm512_sub_ps(exponent, whole)), whole);
+}
+
 }  // namespace
 
 bool is_fast() {
@@ -175,6 +205,26 @@ WITH_BFLOAT16 void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t c
   __m512 sum = widen(_mm256_maskz_loadu_epi16(rest, y + i));
   if (residual != nullptr) sum = _mm512_add_ps(sum, widen(_mm256_maskz_loadu_epi16(rest, residual + i)));
   _mm256_mask_storeu_epi16(y + i, rest, narrow(_mm512_max_ps(zero, sum)));
+}
+
+WITH_BFLOAT16 void gelu(const uint16_t* x, int64_t count, uint16_t* y) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 some = first_lanes(count - i);
+    const __m512 numbers = widen(_mm256_maskz_loadu_epi16(some, x + i));
+    _mm256_mask_storeu_epi16(y + i, some, narrow(_mm512_mul_ps(numbers, normal_distribution(numbers))));
+  }
+}
+
+WITH_BFLOAT16 void gradient_of_gelu(const uint16_t* gradient, const uint16_t* x, int64_t count, uint16_t* to) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 some = first_lanes(count - i);
+    const __m512 numbers = widen(_mm256_maskz_loadu_epi16(some, x + i));
+    // x times the density, which is 0 long before its square overflows.
+    const __m512 near = _mm512_min_ps(_mm512_set1_ps(20), _mm512_max_ps(_mm512_set1_ps(-20), numbers));
+    const __m512 density = _mm512_mul_ps(exponential(_mm512_mul_ps(_mm512_mul_ps(near, near), _mm512_set1_ps(-0.5f))), _mm512_set1_ps(0.39894228040143268f));
+    const __m512 slope = _mm512_fmadd_ps(near, density, normal_distribution(numbers));
+    _mm256_mask_storeu_epi16(to + i, some, narrow(_mm512_mul_ps(slope, widen(_mm256_maskz_loadu_epi16(some, gradient + i)))));
+  }
 }
 
 WITH_BFLOAT16 void gradient_of_relu(const uint16_t* gradient, const uint16_t* y, int64_t rows, int64_t channels, uint16_t* to, float* sums) {
@@ -279,6 +329,8 @@ namespace bfloat16 {
 bool is_fast() { return false; }
 void fold_weights(const float*, const float*, int64_t, int64_t, int64_t, int64_t, uint16_t*) {}
 void add_and_relu(uint16_t*, const uint16_t*, int64_t) {}
+void gelu(const uint16_t*, int64_t, uint16_t*) {}
+void gradient_of_gelu(const uint16_t*, const uint16_t*, int64_t, uint16_t*) {}
 void gradient_of_relu(const uint16_t*, const uint16_t*, int64_t, int64_t, uint16_t*, float*) {}
 ProductOfRows::ProductOfRows(Range a, Range b) : a_(a), b_(b), packed_a_(nullptr), packed_b_(nullptr) {}
 ProductOfRows::~ProductOfRows() {}

@@ -19,6 +19,10 @@ void fold_weights(const float* weight, const float* scale, int64_t begin, int64_
 // y = max(y + residual, 0); no residual where it is null. NaN stays NaN.
 void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t count);
 
+// y = x Φ(x), Φ the normal distribution's function; and the gradient by x.
+void gelu(const uint16_t* x, int64_t count, uint16_t* y);
+void gradient_of_gelu(const uint16_t* gradient, const uint16_t* x, int64_t count, uint16_t* to);
+
 // Of each channel of `rows` gradients, those where y is above 0 (null: all) → `to` (null: nowhere), their sums added to `sums` (null: nowhere).
 void gradient_of_relu(const uint16_t* gradient, const uint16_t* y, int64_t rows, int64_t channels, uint16_t* to, float* sums);
 

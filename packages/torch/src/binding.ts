@@ -249,6 +249,7 @@ export interface Native {
     geometry: readonly number[],
   ): Handle;
   gelu(x: Handle): Handle;
+  bfloat16Gelu(x: Handle): Handle;
   packsProducts(): boolean;
   packedLinear(x: Handle, packed: Handle, bias: Handle): Handle;
   hasBlockedLayout(): boolean;

@@ -1,15 +1,19 @@
 import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { describe, expect, it } from 'vitest';
+import { native } from './binding.js';
 import {
   aten,
+  cat,
   F,
   Generator,
+  grad,
   linspace,
   noGrad,
   ones,
   rand,
   randint,
   randn,
+  scope,
   type Tensor,
   tensor,
   zeros,
@@ -230,6 +234,39 @@ describe('functional', () => {
       "argument 'weight': expected a number for each of 14 channels, got the shape [13]",
     );
     expect(() => call(ones([14]), ones([0]))).toThrow("argument 'running_mean': expected a number for each");
+  });
+});
+
+describe.skipIf(!native.trainsInBfloat16())('gelu in bfloat16, by a kernel of our own', () => {
+  it('has the values and gradients of the operator, rounded once', () => {
+    scope(() => {
+      const x = cat([linspace(-9, 9, 4001), tensor([0, -0, 30, -30, 1e30, -1e30, 1e-30])])
+        .to('bfloat16')
+        .requiresGrad_();
+      const y = F.gelu(x);
+      const gradient = randn(x.shape, { generator: new Generator(4) }).to('bfloat16');
+      const [of] = grad(y, [x], [gradient]);
+      const wide = x.detach().to('float64').requiresGrad_();
+      const exact = F.gelu(wide);
+      const [wanted] = grad(exact, [wide], [gradient.to('float64')]);
+      // Half of the last of eight bits, and what is left of tails that float32 ends.
+      for (const [got, true_] of [
+        [y, exact],
+        [of!, wanted!],
+      ] as const) {
+        const [off, size] = [got.to('float64').sub(true_).abs(), true_.abs()];
+        expect(
+          off
+            .sub(size.mul(2 ** -8))
+            .max()
+            .item(),
+        ).toBeLessThan(1e-6);
+      }
+    });
+  });
+
+  it('keeps NaN', () => {
+    expect(F.gelu(tensor([Number.NaN, 1]).to('bfloat16')).toNumbers()[0]).toBeNaN();
   });
 });
 

@@ -95,7 +95,10 @@ export function relu(x: Tensor): Tensor {
 
 /** x · Φ(x), or with approximate 'tanh' its approximation by a tanh. */
 export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
-  return aten.gelu(x, approximate);
+  const isOurs = approximate === 'none' && x.device === 'cpu' && x.dtype === 'bfloat16' && !isRecording();
+  return isOurs && native.trainsInBfloat16()
+    ? new Tensor(native.bfloat16Gelu(x.handle))
+    : aten.gelu(x, approximate);
 }
 
 /**

@@ -176,6 +176,24 @@ describe.skipIf(!native.trainsInBfloat16())('convolutions in bfloat16 on this pr
     });
   });
 
+  it.each([[[7, 64]], [[2, 5, 3, 64]], [[64]]])('are linear layers in training: %j', (shape) => {
+    const layer = new nn.Linear(64, 96, { generator });
+    scope(() => {
+      const x = randn(shape, { generator }).requiresGrad_();
+      const y = autocast('cpu', 'bfloat16', () => layer.forward(x));
+      const gradient = randn(y.shape, { generator }).to('bfloat16');
+      const got = grad(y, [x, layer.weight, layer.bias!], [gradient]);
+      const wide = [x, layer.weight, layer.bias!].map((each) => each.detach().to('float64').requiresGrad_());
+      const straight = (tensor: Tensor) => tensor.add(rounded(tensor).sub(tensor).detach());
+      const exact = F.linear(straight(wide[0]!), straight(wide[1]!), wide[2]!);
+      const wanted = grad(exact, wide, [gradient.to('float64')]);
+      expect(y.dtype).toBe('bfloat16');
+      expect(apart(y, exact)).toBeLessThan(4e-3);
+      for (const [i, each] of wanted.entries())
+        expect(apart(got[i]!, each)).toBeLessThan(i === 0 ? 5e-3 : 1e-5);
+    });
+  });
+
   it('have the same bits at each call, and on other numbers of threads the same to rounding', () => {
     const { convolution, norm } = layers({ name: '', from: 64, to: 32, kernel: 3, padding: 1 });
     const x = randn([40, 64, 12, 12], { generator });

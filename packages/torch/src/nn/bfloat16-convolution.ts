@@ -1,7 +1,8 @@
-import { autocastDtype, gradEnabled } from '../autograd.js';
+import { autocastDtype } from '../autograd.js';
 import { native } from '../binding.js';
 import { type Conv2dOptions, pair } from '../functional.js';
 import { isRecording } from '../recording.js';
+import { scope } from '../scope.js';
 import { Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
 
@@ -15,10 +16,12 @@ interface Convolution {
   readonly options: Conv2dOptions;
 }
 
-/** Whether it is one of them. */
-export function suitsBfloat16Convolution(x: Tensor, { weight, bias }: Convolution): boolean {
+/** Whether it is one of them, or a linear layer, whose weight is (O, I). */
+export function suitsBfloat16Convolution(
+  x: Tensor,
+  { weight, bias }: Pick<Convolution, 'weight' | 'bias'>,
+): boolean {
   return (
-    gradEnabled() &&
     x.device === 'cpu' &&
     autocastDtype(x.device) === 'bfloat16' &&
     !isRecording() &&
@@ -61,4 +64,17 @@ export function bfloat16Convolution(
       [...pair(stride), ...pair(padding), ...pair(dilation), groups],
     ),
   );
+}
+
+/** x (..., I), weight (O, I), bias (O) → (..., O) in bfloat16: a convolution of one pixel's windows. */
+export function bfloat16Linear(x: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+  const [outputs = 0, inputs = 0] = weight.shape;
+  return scope(() => {
+    const rows = bfloat16Convolution(x.reshape([-1, inputs, 1, 1]), {
+      weight: weight.view([outputs, inputs, 1, 1]),
+      bias,
+      options: {},
+    });
+    return rows.reshape([...x.shape.slice(0, -1), outputs]);
+  });
 }

@@ -4,6 +4,7 @@ import type { DType } from '../dtype.js';
 import { linear } from '../functional.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
+import { bfloat16Linear, suitsBfloat16Convolution } from './bfloat16-convolution.js';
 import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
 import { LowRank } from './low-rank.js';
@@ -51,8 +52,15 @@ export class Linear extends Module {
     const { adapter } = this;
     const ready = this.ready.isWanted ? this.#ready(x) : null;
     if (ready !== null) return ready;
-    if (adapter === null) return linear(x, this.weight, this.bias);
-    return scope(() => linear(x, this.weight, this.bias).add(adapter.forward(x)));
+    if (adapter === null) return this.#product(x);
+    return scope(() => this.#product(x).add(adapter.forward(x)));
+  }
+
+  #product(x: Tensor): Tensor {
+    const { weight, bias } = this;
+    const suits =
+      weight.size(1) % 32 === 0 && x.shape.at(-1) === weight.size(1) && suitsBfloat16Convolution(x, this);
+    return suits ? bfloat16Linear(x, weight, bias) : linear(x, weight, bias);
   }
 
   /** By what is kept in the place of weight and bias; null: they themselves are used, and what stands beside them. */
