@@ -46,9 +46,9 @@ struct Geometry {
 // Where the row of x lies that a tap of a window sees.
 class Windows {
  public:
-  Windows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& outputs, const Geometry& by)
+  Windows(const at::Tensor& x, at::IntArrayRef kernel, const at::Tensor& outputs, const Geometry& by)
       : x_(halves(x)), height_(x.size(2)), width_(x.size(3)), channels_(x.size(1)), out_height_(outputs.size(2)), out_width_(outputs.size(3)),
-        kernel_height_(weight.size(2)), kernel_width_(weight.size(3)), by_(by) {}
+        kernel_height_(kernel[0]), kernel_width_(kernel[1]), by_(by) {}
 
   // seen(i, row of x) of outputs begin + i, i below `count`, of which the tap sees one: others see zeros beside the maps.
   template <typename Seen>
@@ -114,7 +114,7 @@ at::Tensor gradient_by_taps(const at::Tensor& x, const at::Tensor& weight, const
   const int64_t unit = bfloat16::kChannels, size = ((channels + parts - 1) / parts + unit - 1) / unit * unit;
   const int64_t share = ((count + shares - 1) / shares + 1) / 2 * 2;
   const at::Tensor sums = at::empty({shares, outputs, taps, inputs}, at::kFloat);
-  const Windows windows(x, weight, gradient, by);
+  const Windows windows(x, weight.sizes().slice(2), gradient, by);
   const uint16_t* const maps = halves(gradient);
   const std::vector<uint16_t> zeros(static_cast<size_t>(std::max(outputs, inputs)), 0);
   on_kept_threads(parts * shares, [&](int64_t piece) {
@@ -153,7 +153,7 @@ at::Tensor gradient_by_windows(const at::Tensor& x, const at::Tensor& weight, co
   const int64_t shares = std::max<int64_t>(1, std::min({int64_t{at::get_num_threads()}, count / ProductOfRows::kMostRows, int64_t{128}}));
   const int64_t share = ((count + shares - 1) / shares + 1) / 2 * 2;
   const at::Tensor sums = at::empty({shares, outputs, width}, at::kFloat);
-  const Windows windows(x, weight, gradient, by);
+  const Windows windows(x, weight.sizes().slice(2), gradient, by);
   const uint16_t* const maps = halves(gradient);
   const std::vector<uint16_t> zeros(static_cast<size_t>(outputs), 0);
   on_kept_threads(shares, [&](int64_t piece) {
@@ -201,6 +201,46 @@ void in_products(int64_t count, int64_t depth, int64_t columns, const at::Tensor
   });
 }
 
+// The convolution of bfloat16 maps, channels_last, by libtorch's operator, and what follows.
+at::Tensor by_operator(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
+                       const Geometry& by) {
+  const at::Tensor half_bias = bias.defined() ? bias.to(at::kBFloat16) : at::Tensor();
+  const at::Tensor y = at::convolution(x, weight, half_bias, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups).contiguous(kLast);
+  if (!relu && residual.defined()) y.add_(residual);
+  if (!relu) return y;
+  const uint16_t* const others = residual.defined() ? halves(residual) : nullptr;
+  in_pieces(y.numel(), pieces_of(y.numel()), 64, [&](int64_t begin, int64_t end) {
+    bfloat16::add_and_relu(halves(y) + begin, others == nullptr ? nullptr : others + begin, end - begin);
+  });
+  return y;
+}
+
+// Folded weights (O, I, 1, 1) as by_product() takes them.
+at::Tensor packed(const at::Tensor& folded) {
+  const int64_t outputs = folded.size(0), inputs = folded.size(1);
+  const at::Tensor result = at::empty({outputs, inputs / 2}, at::kInt);
+  in_pieces(outputs, pieces_of(folded.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
+    bfloat16::pack_columns(halves(folded), inputs, begin, end, reinterpret_cast<uint32_t*>(result.data_ptr<int32_t>()));
+  });
+  return result;
+}
+
+at::Tensor by_product(const at::Tensor& x, const at::Tensor& packed_weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
+                      const Geometry& by) {
+  const int64_t outputs = packed_weight.size(0), inputs = x.size(1);
+  const int64_t height = (x.size(2) - 1) / by.stride[0] + 1, width = (x.size(3) - 1) / by.stride[1] + 1;
+  const at::Tensor y = at::empty({x.size(0), outputs, height, width}, x.options().memory_format(kLast));
+  const at::Tensor numbers = bias.defined() ? bias.contiguous() : bias;
+  const bfloat16::Finish finish{floats(numbers), residual.defined() ? halves(residual) : nullptr, relu};
+  const Windows windows(x, {1, 1}, y, by);
+  in_products(x.size(0) * height * width, inputs, outputs, packed_weight, finish,
+              [&](int64_t begin, int64_t count, const uint16_t** to) {
+                windows.rows(begin, count, 0, [&](int64_t i, const uint16_t* row) { to[i] = row; });
+              },
+              halves(y));
+  return y;
+}
+
 // What an autograd function takes in place of an undefined tensor.
 using Maybe = c10::optional<at::Tensor>;
 
@@ -226,7 +266,8 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
     in_pieces(outputs, pieces_of(weight.numel()), 1, [&](int64_t begin, int64_t end) {
       bfloat16::fold_weights(floats(plain), floats(scale), begin, end, inputs, taps, halves(folded));
     });
-    const at::Tensor y = is_product(weight, by) ? by_product(half, folded, shift, residual, relu, by) : by_operator(half, folded, shift, residual, relu, by);
+    const at::Tensor y = is_product(weight, by) ? by_product(half, packed(folded), shift, residual, relu, by)
+                                                 : by_operator(half, folded, shift, residual, relu, by);
     context->save_for_backward({half, plain, folded, bias, mean, root, scale, relu ? y : at::Tensor()});
     context->saved_data["stride"] = by.stride;
     context->saved_data["padding"] = by.padding;
@@ -269,39 +310,6 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
   }
 
  private:
-  static at::Tensor by_operator(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
-                                const Geometry& by) {
-    const at::Tensor half_bias = bias.defined() ? bias.to(at::kBFloat16) : at::Tensor();
-    const at::Tensor y = at::convolution(x, weight, half_bias, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups).contiguous(kLast);
-    if (!relu && residual.defined()) y.add_(residual);
-    if (!relu) return y;
-    const uint16_t* const others = residual.defined() ? halves(residual) : nullptr;
-    in_pieces(y.numel(), pieces_of(y.numel()), 64, [&](int64_t begin, int64_t end) {
-      bfloat16::add_and_relu(halves(y) + begin, others == nullptr ? nullptr : others + begin, end - begin);
-    });
-    return y;
-  }
-
-  static at::Tensor by_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual, bool relu,
-                               const Geometry& by) {
-    const int64_t outputs = weight.size(0), inputs = weight.size(1);
-    const at::Tensor packed = at::empty({outputs, inputs / 2}, at::kInt);
-    in_pieces(outputs, pieces_of(weight.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
-      bfloat16::pack_columns(halves(weight), inputs, begin, end, reinterpret_cast<uint32_t*>(packed.data_ptr<int32_t>()));
-    });
-    const int64_t height = (x.size(2) - 1) / by.stride[0] + 1, width = (x.size(3) - 1) / by.stride[1] + 1;
-    const at::Tensor y = at::empty({x.size(0), outputs, height, width}, x.options().memory_format(kLast));
-    const at::Tensor numbers = bias.defined() ? bias.contiguous() : bias;
-    const bfloat16::Finish finish{floats(numbers), residual.defined() ? halves(residual) : nullptr, relu};
-    const Windows windows(x, weight, y, by);
-    in_products(x.size(0) * height * width, inputs, outputs, packed, finish,
-                [&](int64_t begin, int64_t count, const uint16_t** to) {
-                  windows.rows(begin, count, 0, [&](int64_t i, const uint16_t* row) { to[i] = row; });
-                },
-                halves(y));
-    return y;
-  }
-
   // Of the maps, through a product of rows.
   static at::Tensor of_product(const at::Tensor& gradient, const at::Tensor& weight) {
     const int64_t outputs = weight.size(0), inputs = weight.size(1);
@@ -357,6 +365,8 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
   }
 };
 
+constexpr int64_t kMost = 1 << 20;
+
 void expect(bool fits, const char* what) {
   if (!fits) throw std::runtime_error(std::string("a convolution in bfloat16: ") + what);
 }
@@ -373,6 +383,39 @@ at::Tensor to_numbers(napi_env env, napi_value value, int64_t outputs, const cha
   return numbers.contiguous();
 }
 
+// [strides, zeros, dilations, groups]
+Geometry to_geometry(napi_env env, napi_value value) {
+  const std::vector<int64_t> given = to_int64_list(env, value, "strides, zeros, dilations and groups");
+  expect(given.size() == 7, "expected two strides, counts of zeros and dilations each, and the groups");
+  for (size_t i = 0; i < given.size(); ++i) {
+    expect(given[i] >= (i == 2 || i == 3 ? 0 : 1) && given[i] < kMost, "strides, dilations and groups must be 1 to 1,048,575, zeros 0 to as many");
+  }
+  return {{given[0], given[1]}, {given[2], given[3]}, {given[4], given[5]}, given[6]};
+}
+
+// Of maps and weights of these sizes, (O, I / groups, kH, kW), if there are any.
+std::vector<int64_t> shape_of_outputs(const at::Tensor& x, at::IntArrayRef weight, const Geometry& by) {
+  expect(is_plain(x, at::kFloat, 4) || is_plain(x, at::kBFloat16, 4), "the maps must be float32 or bfloat16 with 4 dimensions on the CPU");
+  expect(weight[0] % bfloat16::kChannels == 0 && weight[0] % by.groups == 0, "the output's channels must be a multiple of 32, and of the groups");
+  expect(x.numel() > 0 && x.size(1) / by.groups == weight[1] && x.size(1) % by.groups == 0, "the maps' channels must be the weights'");
+  std::vector<int64_t> shape{x.size(0), weight[0]};
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t kernel = weight[i + 2], side = x.size(static_cast<int64_t>(i) + 2);
+    expect(kernel < kMost && side < kMost, "the maps and the kernel must be below 1,048,576 pixels a side");
+    const int64_t room = side + 2 * by.padding[i] - by.dilation[i] * (kernel - 1) - 1;
+    expect(room >= 0, "the kernel must fit into the maps and their zeros");
+    shape.push_back(room / by.stride[i] + 1);
+  }
+  return shape;
+}
+
+at::Tensor to_residual(napi_env env, napi_value value, const std::vector<int64_t>& shape) {
+  if (is_null(env, value)) return {};
+  const at::Tensor& added = to_tensor(env, value);
+  expect(is_plain(added, at::kBFloat16, 4) && added.sizes() == at::IntArrayRef(shape), "what is added must be bfloat16 in the output's shape");
+  return added.contiguous(kLast);
+}
+
 // trainsInBfloat16() → whether bfloat16Convolution() is for this processor.
 napi_value trains_in_bfloat16(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_bool(env, bfloat16::is_fast()); });
@@ -387,26 +430,10 @@ napi_value bfloat16_convolution(napi_env env, napi_callback_info info) {
     expect(bfloat16::is_fast(), "this processor has no fast instructions for it");
     const at::Tensor& x = to_tensor(env, arguments[0]);
     const at::Tensor& weight = to_tensor(env, arguments[1]);
-    expect(is_plain(x, at::kFloat, 4) || is_plain(x, at::kBFloat16, 4), "the maps must be float32 or bfloat16 with 4 dimensions on the CPU");
     expect(is_plain(weight, at::kFloat, 4) && weight.numel() > 0, "the weight must be float32 with 4 dimensions on the CPU");
     const int64_t outputs = weight.size(0);
-    const std::vector<int64_t> given = to_int64_list(env, arguments[10], "strides, zeros, dilations and groups");
-    expect(given.size() == 7, "expected two strides, counts of zeros and dilations each, and the groups");
-    constexpr int64_t kMost = 1 << 20;
-    for (size_t i = 0; i < given.size(); ++i) {
-      expect(given[i] >= (i == 2 || i == 3 ? 0 : 1) && given[i] < kMost, "strides, dilations and groups must be 1 to 1,048,575, zeros 0 to as many");
-    }
-    const Geometry by{{given[0], given[1]}, {given[2], given[3]}, {given[4], given[5]}, given[6]};
-    expect(outputs % bfloat16::kChannels == 0 && outputs % by.groups == 0, "the output's channels must be a multiple of 32, and of the groups");
-    expect(x.numel() > 0 && x.size(1) / by.groups == weight.size(1) && x.size(1) % by.groups == 0, "the maps' channels must be the weights'");
-    std::vector<int64_t> shape{x.size(0), outputs};
-    for (size_t i = 0; i < 2; ++i) {
-      const int64_t kernel = weight.size(static_cast<int64_t>(i) + 2), side = x.size(static_cast<int64_t>(i) + 2);
-      expect(kernel < kMost && side < kMost, "the maps and the kernel must be below 1,048,576 pixels a side");
-      const int64_t room = side + 2 * by.padding[i] - by.dilation[i] * (kernel - 1) - 1;
-      expect(room >= 0, "the kernel must fit into the maps and their zeros");
-      shape.push_back(room / by.stride[i] + 1);
-    }
+    const Geometry by = to_geometry(env, arguments[10]);
+    const std::vector<int64_t> shape = shape_of_outputs(x, weight.sizes(), by);
     const at::Tensor bias = to_numbers(env, arguments[2], outputs, "the bias must be float32, a number for each output");
     const at::Tensor gamma = to_numbers(env, arguments[3], outputs, "gamma must be float32, a number for each output");
     const at::Tensor beta = to_numbers(env, arguments[4], outputs, "beta must be float32, a number for each output");
@@ -414,16 +441,46 @@ napi_value bfloat16_convolution(napi_env env, napi_callback_info info) {
     const at::Tensor variance = to_numbers(env, arguments[6], outputs, "the variance must be float32, a number for each output");
     expect(mean.defined() == variance.defined() && (mean.defined() || (!gamma.defined() && !beta.defined())),
            "mean and variance belong together, gamma and beta to them");
-    at::Tensor residual;
-    if (!is_null(env, arguments[8])) {
-      const at::Tensor& added = to_tensor(env, arguments[8]);
-      expect(is_plain(added, at::kBFloat16, 4) && added.sizes() == at::IntArrayRef(shape), "what is added must be bfloat16 in the output's shape");
-      residual = added.contiguous(kLast);
-    }
+    const at::Tensor residual = to_residual(env, arguments[8], shape);
     FlushDenormals flush(Environment::of(env));
     const auto maybe = [](const at::Tensor& tensor) { return tensor.defined() ? Maybe(tensor) : Maybe(); };
     return from_tensor(env, HalfConvolution::apply(x, weight, maybe(bias), maybe(gamma), maybe(beta), maybe(mean), maybe(variance),
                                                    to_double(env, arguments[7], "eps"), maybe(residual), to_bool(env, arguments[9], "relu"), by));
+  });
+}
+
+// packBfloat16Product(weight (O, I, 1, 1) float32) → as convolveInBfloat16() takes it, of windows of one pixel.
+napi_value pack_product(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const at::Tensor weight = to_tensor(env, Arguments<1>(env, info)[0]).detach();
+    expect(bfloat16::is_fast(), "this processor has no fast instructions for it");
+    expect(is_plain(weight, at::kFloat, 4) && weight.numel() > 0 && is_product(weight, {{1, 1}, {0, 0}, {1, 1}, 1}),
+           "packed weights must be float32 (O, I, 1, 1), O and I multiples of 32");
+    return from_tensor(env, packed(weight.to(at::kBFloat16).contiguous(kLast)));
+  });
+}
+
+// convolveInBfloat16(x, weight bfloat16 (O, I / groups, kH, kW) or packed, bias (O) float32, residual or null, relu, geometry) → as bfloat16Convolution(),
+// without gradients.
+napi_value convolve_in_bfloat16(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments<6> arguments(env, info);
+    expect(bfloat16::is_fast(), "this processor has no fast instructions for it");
+    const at::Tensor x = to_tensor(env, arguments[0]).detach(), weight = to_tensor(env, arguments[1]).detach();
+    const Geometry by = to_geometry(env, arguments[5]);
+    const bool is_packed = is_plain(weight, at::kInt, 2) && weight.is_contiguous();
+    expect(is_packed || (is_plain(weight, at::kBFloat16, 4) && weight.numel() > 0), "the weight must be bfloat16 with 4 dimensions on the CPU, or packed");
+    const std::vector<int64_t> sizes = is_packed ? std::vector<int64_t>{weight.size(0), 2 * weight.size(1), 1, 1} : weight.sizes().vec();
+    expect(!is_packed || (sizes[1] > 0 && sizes[1] % bfloat16::kChannels == 0 && by.padding[0] == 0 && by.padding[1] == 0 && by.groups == 1),
+           "packed weights are of windows of one pixel without zeros");
+    const std::vector<int64_t> shape = shape_of_outputs(x, sizes, by);
+    const at::Tensor bias = to_numbers(env, arguments[2], sizes[0], "the bias must be float32, a number for each output");
+    const at::Tensor residual = to_residual(env, arguments[3], shape);
+    const bool relu = to_bool(env, arguments[4], "relu");
+    FlushDenormals flush(Environment::of(env));
+    const at::NoGradGuard no_grad;
+    const at::Tensor half = x.to(at::kBFloat16).contiguous(kLast);
+    return from_tensor(env, is_packed ? by_product(half, weight, bias, residual, relu, by) : by_operator(half, weight, bias, residual, relu, by));
   });
 }
 
@@ -432,6 +489,8 @@ napi_value bfloat16_convolution(napi_env env, napi_callback_info info) {
 void register_bfloat16_convolution(napi_env env, napi_value exports) {
   define(env, exports, "trainsInBfloat16", trains_in_bfloat16);
   define(env, exports, "bfloat16Convolution", bfloat16_convolution);
+  define(env, exports, "packBfloat16Product", pack_product);
+  define(env, exports, "convolveInBfloat16", convolve_in_bfloat16);
 }
 
 }  // namespace conquer

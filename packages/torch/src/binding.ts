@@ -248,6 +248,15 @@ export interface Native {
     relu: boolean,
     geometry: readonly number[],
   ): Handle;
+  packBfloat16Product(weight: Handle): Handle;
+  convolveInBfloat16(
+    x: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    residual: Handle | null,
+    relu: boolean,
+    geometry: readonly number[],
+  ): Handle;
   gelu(x: Handle): Handle;
   bfloat16Gelu(x: Handle): Handle;
   packsProducts(): boolean;

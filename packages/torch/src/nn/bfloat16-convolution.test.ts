@@ -220,6 +220,36 @@ describe.skipIf(!native.trainsInBfloat16())('convolutions in bfloat16 on this pr
     }
   });
 
+  it.each(shapes.map((shape) => [shape.name, shape] as const))(
+    'give what is kept for inference: %s',
+    (_, shape) => {
+      const { images = 3, side = [9, 10], from } = shape;
+      const { convolution, norm } = layers(shape);
+      const both = new nn.Sequential(convolution, norm).eval();
+      scope(() => {
+        const x = randn([images, from, ...side], { generator });
+        const run = (options: nn.ConvBatchNormOptions) =>
+          noGrad(() => autocast('cpu', 'bfloat16', () => nn.convBatchNorm(x, convolution, norm, options)));
+        const added = randn(run({}).shape, { generator });
+        for (const options of [
+          {},
+          { activation: 'relu' },
+          { activation: 'relu', added: added.to('bfloat16') },
+          { added },
+        ] as const) {
+          const once = run(options);
+          const keeper = both.keepDerived();
+          const kept = [run(options), run(options)];
+          keeper[Symbol.dispose]();
+          expect(kept[0]!.dtype).toBe(once.dtype);
+          expect(kept[1]!.toNumbers()).toEqual(kept[0]!.toNumbers());
+          // Folded in float32 by both.
+          expect(apart(kept[0]!, once.to('float64'))).toBeLessThan(1e-3);
+        }
+      });
+    },
+  );
+
   it('keep NaN, and leave out of backward what has no gradient', () => {
     const { convolution, norm } = layers({ name: '', from: 32, to: 32, kernel: 1 });
     scope(() => {

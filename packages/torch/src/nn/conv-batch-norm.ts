@@ -4,7 +4,12 @@ import { type Conv2dOptions, castWeight, conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
-import { bfloat16Convolution, suitsBfloat16Convolution } from './bfloat16-convolution.js';
+import {
+  bfloat16Convolution,
+  bfloat16Weight,
+  keptBfloat16Convolution,
+  suitsBfloat16Convolution,
+} from './bfloat16-convolution.js';
 import type { Conv2d } from './conv.js';
 import type { ConvBatchNormOptions, Zeros } from './conv-batch-norm-options.js';
 import type { FoldedConvolution } from './folded-convolution.js';
@@ -32,14 +37,10 @@ export function convBatchNorm(
     );
     return packedConvolution(x, folded, convolution, { zeros, added, activation });
   }
-  if (
-    !keeps &&
-    isFixed &&
-    zeros === null &&
-    activation !== 'relu6' &&
-    suitsBfloat16Convolution(x, convolution)
-  ) {
-    return inOneCall(x, convolution, norm, { added, activation });
+  if (isFixed && zeros === null && activation !== 'relu6' && suitsBfloat16Convolution(x, convolution)) {
+    return keeps
+      ? byKeptBfloat16(x, convolution, norm, { added, activation })
+      : inBfloat16(x, convolution, norm, { added, activation });
   }
   return scope(() => {
     const maps = keeps ? byKept(x, convolution, norm, zeros) : byOperators(x, convolution, norm, zeros);
@@ -51,17 +52,42 @@ export function convBatchNorm(
   });
 }
 
-function inOneCall(
+function inBfloat16(
   x: Tensor,
   convolution: Conv2d,
   norm: BatchNorm2d,
   { added = null, activation = null }: ConvBatchNormOptions,
 ): Tensor {
+  return withAdded(added, activation, (fitting, relu) =>
+    bfloat16Convolution(x, convolution, { norm, added: fitting, relu }),
+  );
+}
+
+function byKeptBfloat16(
+  x: Tensor,
+  convolution: Conv2d,
+  norm: BatchNorm2d,
+  { added = null, activation = null }: ConvBatchNormOptions,
+): Tensor {
+  const folded = norm.folded.of(sourcesOf(convolution, norm), 'bfloat16 kernels', () => {
+    const { weight, bias } = fold(convolution, norm);
+    return { weight: bfloat16Weight(weight, convolution.options), bias };
+  });
+  return withAdded(added, activation, (fitting, relu) =>
+    keptBfloat16Convolution(x, folded, convolution.options, { added: fitting, relu }),
+  );
+}
+
+/** What is added is part of the convolution if it is bfloat16; a sum with float32 is float32, as PyTorch's is. */
+function withAdded(
+  added: Tensor | null,
+  activation: ConvBatchNormOptions['activation'],
+  convolve: (added: Tensor | null, relu: boolean) => Tensor,
+): Tensor {
   const relu = activation === 'relu';
-  if (added === null || added.dtype === 'bfloat16')
-    return bfloat16Convolution(x, convolution, { norm, added, relu });
+  if (added === null || added.dtype === 'bfloat16') return convolve(added, relu);
   return scope(() => {
-    const sum = bfloat16Convolution(x, convolution, { norm }).add(added);
+    const sum = convolve(null, false).add(added);
     return relu ? sum.relu_() : sum;
   });
 }

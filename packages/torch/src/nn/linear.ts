@@ -4,7 +4,12 @@ import type { DType } from '../dtype.js';
 import { linear } from '../functional.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
-import { bfloat16Linear, suitsBfloat16Convolution } from './bfloat16-convolution.js';
+import {
+  bfloat16Linear,
+  bfloat16Weight,
+  keptBfloat16Linear,
+  suitsBfloat16Convolution,
+} from './bfloat16-convolution.js';
 import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
 import { LowRank } from './low-rank.js';
@@ -52,15 +57,8 @@ export class Linear extends Module {
     const { adapter } = this;
     const ready = this.ready.isWanted ? this.#ready(x) : null;
     if (ready !== null) return ready;
-    if (adapter === null) return this.#product(x);
-    return scope(() => this.#product(x).add(adapter.forward(x)));
-  }
-
-  #product(x: Tensor): Tensor {
-    const { weight, bias } = this;
-    const suits =
-      weight.size(1) % 32 === 0 && x.shape.at(-1) === weight.size(1) && suitsBfloat16Convolution(x, this);
-    return suits ? bfloat16Linear(x, weight, bias) : linear(x, weight, bias);
+    if (adapter === null) return product(this, x);
+    return scope(() => product(this, x).add(adapter.forward(x)));
   }
 
   /** By what is kept in the place of weight and bias; null: they themselves are used, and what stands beside them. */
@@ -74,6 +72,13 @@ export class Linear extends Module {
       const kept = this.ready.of(sources, 'packed', () => packedWeights(merged(), bias));
       return packedLinear(x, kept.weight, kept.bias!);
     }
+    if (isBfloat16Product(this, x)) {
+      const kept = this.ready.of(sources, 'bfloat16 kernels', () => ({
+        weight: bfloat16Weight(merged().view([...weight.shape, 1, 1]), {}),
+        bias: bias?.detach().clone() ?? null,
+      }));
+      return keptBfloat16Linear(x, kept.weight, kept.bias);
+    }
     const dtype = weight.dtype === 'float64' ? null : autocastDtype(x.device);
     if (learnt === null && dtype === null) return null;
     const used = dtype ?? weight.dtype;
@@ -84,3 +89,13 @@ export class Linear extends Module {
     return linear(x, kept.weight, kept.bias);
   }
 }
+
+function product(layer: Linear, x: Tensor): Tensor {
+  const { weight, bias } = layer;
+  return isBfloat16Product(layer, x) ? bfloat16Linear(x, weight, bias) : linear(x, weight, bias);
+}
+
+const isBfloat16Product = ({ weight, bias }: Linear, x: Tensor): boolean =>
+  weight.size(1) % 32 === 0 &&
+  x.shape.at(-1) === weight.size(1) &&
+  suitsBfloat16Convolution(x, { weight, bias });
