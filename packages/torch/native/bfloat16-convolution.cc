@@ -220,7 +220,7 @@ at::Tensor packed(const at::Tensor& folded) {
   const int64_t outputs = folded.size(0), inputs = folded.size(1);
   const at::Tensor result = at::empty({outputs, inputs / 2}, at::kInt);
   in_pieces(outputs, pieces_of(folded.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
-    bfloat16::pack_columns(halves(folded), inputs, begin, end, reinterpret_cast<uint32_t*>(result.data_ptr<int32_t>()));
+    bfloat16::pack_columns({halves(folded), inputs, outputs}, inputs, begin, end, reinterpret_cast<uint32_t*>(result.data_ptr<int32_t>()));
   });
   return result;
 }
@@ -315,7 +315,7 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
     const int64_t outputs = weight.size(0), inputs = weight.size(1);
     const at::Tensor packed = at::empty({inputs, outputs / 2}, at::kInt);
     in_pieces(inputs, pieces_of(weight.numel()), bfloat16::kChannels, [&](int64_t begin, int64_t end) {
-      bfloat16::pack_rows(halves(weight), outputs, inputs, begin, end, reinterpret_cast<uint32_t*>(packed.data_ptr<int32_t>()));
+      bfloat16::pack_rows({halves(weight), inputs, outputs}, outputs, begin, end, reinterpret_cast<uint32_t*>(packed.data_ptr<int32_t>()));
     });
     const at::Tensor of_x = at::empty({gradient.size(0), inputs, gradient.size(2), gradient.size(3)}, gradient.options().memory_format(kLast));
     const uint16_t* const rows = halves(gradient);

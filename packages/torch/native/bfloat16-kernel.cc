@@ -2,12 +2,15 @@
 #include "bfloat16-kernel.h"
 #include "error-function.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own header
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"  // of GCC 12's own header
 
 #define WITH_BFLOAT16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
@@ -105,10 +108,8 @@ WITH_BFLOAT16 void tile(const uint32_t* a, const uint32_t* b, int64_t pairs, boo
 }
 
 // kRows rows times a panel of kTileColumns columns.
-WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t column, const Finish& finish,
-                                int64_t apart, uint16_t* y) {
+WITH_BFLOAT16 inline __attribute__((always_inline)) void sums_of_rows(const uint16_t* const* rows, int64_t pairs, const uint32_t* panel, __m512 (&of)[kRows][2]) {
   const uint32_t* from[kRows];
-  __m512 of[kRows][2];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
     from[i] = reinterpret_cast<const uint32_t*>(rows[i]);
@@ -123,6 +124,12 @@ WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int6
       of[i][1] = _mm512_dpbf16_ps(of[i][1], factor, high);
     }
   }
+}
+
+WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t column, const Finish& finish,
+                                int64_t apart, uint16_t* y) {
+  __m512 of[kRows][2];
+  sums_of_rows(rows, pairs, panel, of);
   const __m512 zero = _mm512_setzero_ps();
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
@@ -136,6 +143,17 @@ WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int6
       if (finish.relu) sum = _mm512_max_ps(zero, sum);
       store(y + at, narrow(sum));
     }
+  }
+}
+
+WITH_BFLOAT16 void tile_of_floats(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t apart, float* y) {
+  __m512 of[kRows][2];
+  sums_of_rows(rows, pairs, panel, of);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= count) continue;
+    _mm512_storeu_ps(y + i * apart, of[i][0]);
+    _mm512_storeu_ps(y + i * apart + 16, of[i][1]);
   }
 }
 
@@ -163,7 +181,8 @@ WITH_BFLOAT16 inline __m512 normal_distribution(__m512 x) {
 WITH_BFLOAT16 inline __m512 exponential(__m512 t) {
   // 2^x from -1/2 to 1/2.
   constexpr float kPower[] = {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f};
-  const __m512 exponent = _mm512_mul_ps(t, _mm512_set1_ps(1.44269504088896341f));
+  const __m512 near = _mm512_max_ps(_mm512_set1_ps(-200), t);  // of a NaN the second operand
+  const __m512 exponent = _mm512_mul_ps(near, _mm512_set1_ps(1.44269504088896341f));
   const __m512 whole = _mm512_roundscale_ps(exponent, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   return _mm512_scalef_ps(polynomial(kPower, _mm512_sub_ps(exponent, whole)), whole);
 }
@@ -264,22 +283,26 @@ void ProductOfRows::add(const uint16_t* const* a, const uint16_t* const* b, int6
   }
 }
 
-WITH_BFLOAT16 void pack_columns(const uint16_t* weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to) {
+WITH_BFLOAT16 void pack_columns(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to) {
   const __m512i apart = multiples_of(kTileColumns);
   for (int64_t column = begin; column < end; ++column) {
-    const uint32_t* const from = reinterpret_cast<const uint32_t*>(weight + column * depth);
+    const uint16_t* const from = weight.numbers + column * weight.apart;
     uint32_t* const panel = to + column / kTileColumns * kTileColumns * (depth / 2) + column % kTileColumns;
-    for (int64_t pair = 0; pair < depth / 2; pair += 16) _mm512_i32scatter_epi32(panel + pair * kTileColumns, apart, _mm512_loadu_si512(from + pair), 4);
+    for (int64_t pair = 0; pair < depth / 2; pair += 16) {
+      const __m512i numbers = column < weight.rows ? _mm512_loadu_si512(from + 2 * pair) : _mm512_setzero_si512();
+      _mm512_i32scatter_epi32(panel + pair * kTileColumns, apart, numbers, 4);
+    }
   }
 }
 
-WITH_BFLOAT16 void pack_rows(const uint16_t* weight, int64_t depth, int64_t columns, int64_t begin, int64_t end, uint32_t* to) {
+WITH_BFLOAT16 void pack_rows(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to) {
   const __m512i low = lanes_of_pairs(false), high = lanes_of_pairs(true);
   for (int64_t column = begin; column < end; column += kTileColumns) {
     uint32_t* const panel = to + column * (depth / 2);
     for (int64_t pair = 0; pair < depth / 2; ++pair) {
-      const uint16_t* const one = weight + 2 * pair * columns + column;
-      const __m512i x = _mm512_loadu_si512(one), y = _mm512_loadu_si512(one + columns);
+      const uint16_t* const one = weight.numbers + 2 * pair * weight.apart + column;
+      const __m512i x = 2 * pair < weight.rows ? _mm512_loadu_si512(one) : _mm512_setzero_si512();
+      const __m512i y = 2 * pair + 1 < weight.rows ? _mm512_loadu_si512(one + weight.apart) : _mm512_setzero_si512();
       _mm512_storeu_si512(panel + pair * kTileColumns, _mm512_permutex2var_epi16(x, low, y));
       _mm512_storeu_si512(panel + pair * kTileColumns + 16, _mm512_permutex2var_epi16(x, high, y));
     }
@@ -293,6 +316,73 @@ void product(const uint16_t* const* rows, int64_t count, int64_t depth, const ui
       const Finish own{finish.bias, finish.residual == nullptr ? nullptr : finish.residual + row * apart, finish.relu};
       tile_of_rows(rows + row, count - row, depth / 2, packed + column * (depth / 2), column, own, apart, y + row * apart);
     }
+  }
+}
+
+void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t columns, float* y) {
+  for (int64_t column = 0; column < columns; column += kTileColumns) {
+    for (int64_t row = 0; row < count; row += kRows) {
+      tile_of_floats(rows + row, count - row, depth / 2, packed + column * (depth / 2), columns, y + row * columns + column);
+    }
+  }
+}
+
+WITH_BFLOAT16 void softmax(const float* scores, int64_t count, int64_t some, int64_t apart, float scale, uint16_t* to, float* logarithms) {
+  const __m512 by = _mm512_set1_ps(scale);
+  for (int64_t row = 0; row < count; ++row, scores += apart, to += apart) {
+    __m512 most = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+    for (int64_t i = 0; i < some; i += 16) {
+      const __mmask16 lanes = first_lanes(some - i);
+      most = _mm512_mask_max_ps(most, lanes, most, _mm512_maskz_loadu_ps(lanes, scores + i));
+    }
+    const float largest = _mm512_reduce_max_ps(most);
+    __m512 sums = _mm512_setzero_ps();
+    for (int64_t i = 0; i < some; i += 16) {
+      const __mmask16 lanes = first_lanes(some - i);
+      const __m512 below = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, scores + i), _mm512_set1_ps(largest));
+      sums = _mm512_mask_add_ps(sums, lanes, sums, exponential(_mm512_mul_ps(below, by)));
+    }
+    const float sum = _mm512_reduce_add_ps(sums);
+    logarithms[row] = largest * scale + std::log(sum);
+    const __m512 share = _mm512_set1_ps(1 / sum);
+    for (int64_t i = 0; i < apart; i += 16) {
+      const __mmask16 lanes = i < some ? first_lanes(some - i) : static_cast<__mmask16>(0);
+      const __m512 below = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, scores + i), _mm512_set1_ps(largest));
+      store(to + i, narrow(_mm512_maskz_mul_ps(lanes, exponential(_mm512_mul_ps(below, by)), share)));
+    }
+  }
+}
+
+WITH_BFLOAT16 void gradient_of_softmax(const float* scores, const float* products, int64_t count, int64_t some, int64_t apart, float scale,
+                                       const float* logarithms, const float* means, uint16_t* weights, uint16_t* gradients) {
+  const __m512 by = _mm512_set1_ps(scale);
+  for (int64_t row = 0; row < count; ++row) {
+    const __m512 logarithm = _mm512_set1_ps(logarithms[row]), mean = _mm512_set1_ps(means[row]);
+    for (int64_t i = 0; i < apart; i += 16) {
+      const int64_t at = row * apart + i;
+      const __mmask16 lanes = i < some ? first_lanes(some - i) : static_cast<__mmask16>(0);
+      const __m512 score = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, scores + at), by);
+      const __m512 weight = _mm512_maskz_mov_ps(lanes, exponential(_mm512_sub_ps(score, logarithm)));
+      store(weights + at, narrow(weight));
+      const __m512 apart_from_mean = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, products + at), mean);
+      store(gradients + at, narrow(_mm512_maskz_mul_ps(lanes, _mm512_mul_ps(weight, by), apart_from_mean)));
+    }
+  }
+}
+
+WITH_BFLOAT16 float dot(const uint16_t* a, const uint16_t* b, int64_t count) {
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 some = first_lanes(count - i);
+    sum = _mm512_fmadd_ps(widen(_mm256_maskz_loadu_epi16(some, a + i)), widen(_mm256_maskz_loadu_epi16(some, b + i)), sum);
+  }
+  return _mm512_reduce_add_ps(sum);
+}
+
+WITH_BFLOAT16 void round_all(const float* from, int64_t count, uint16_t* to) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 some = first_lanes(count - i);
+    _mm256_mask_storeu_epi16(to + i, some, narrow(_mm512_maskz_loadu_ps(some, from + i)));
   }
 }
 
@@ -336,8 +426,13 @@ ProductOfRows::ProductOfRows(Range a, Range b) : a_(a), b_(b), packed_a_(nullptr
 ProductOfRows::~ProductOfRows() {}
 void ProductOfRows::add(const uint16_t* const*, const uint16_t* const*, int64_t, bool, float*, int64_t) {}
 void unfold_gradient(const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*) {}
-void pack_columns(const uint16_t*, int64_t, int64_t, int64_t, uint32_t*) {}
-void pack_rows(const uint16_t*, int64_t, int64_t, int64_t, int64_t, uint32_t*) {}
+void pack_columns(const Matrix&, int64_t, int64_t, int64_t, uint32_t*) {}
+void pack_rows(const Matrix&, int64_t, int64_t, int64_t, uint32_t*) {}
+void product(const uint16_t* const*, int64_t, int64_t, const uint32_t*, int64_t, float*) {}
+void softmax(const float*, int64_t, int64_t, int64_t, float, uint16_t*, float*) {}
+void gradient_of_softmax(const float*, const float*, int64_t, int64_t, int64_t, float, const float*, const float*, uint16_t*, uint16_t*) {}
+float dot(const uint16_t*, const uint16_t*, int64_t) { return 0; }
+void round_all(const float*, int64_t, uint16_t*) {}
 void product(const uint16_t* const*, int64_t, int64_t, const uint32_t*, int64_t, int64_t, const Finish&, int64_t, uint16_t*) {}
 
 }  // namespace bfloat16

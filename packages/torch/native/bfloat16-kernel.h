@@ -58,16 +58,38 @@ struct Finish {
   bool relu;
 };
 
-// Weights (columns, depth) in the order in which product() reads them, of columns [begin, end), multiples of kChannels.
-void pack_columns(const uint16_t* weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
+// Rows of numbers, so far apart, of which there are so many: those behind them count as zeros.
+struct Matrix {
+  const uint16_t* numbers;
+  int64_t apart, rows;
+};
+
+// Weights (columns, depth) in the order in which product() reads them, of columns [begin, end), multiples of kChannels, as the depth is.
+void pack_columns(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
 // The same of weights (depth, columns), the depth even.
-void pack_rows(const uint16_t* weight, int64_t depth, int64_t columns, int64_t begin, int64_t end, uint32_t* to);
+void pack_rows(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
 
 // Columns [begin, end) of the product of rows with packed weights: `count` rows, `depth` numbers of each, begin where `rows` says, which goes on to a
 // multiple of kRows with any of them. y and the residual, of the first row and column 0, are `apart` from row to row.
 constexpr int64_t kRows = 8;
 void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish,
              int64_t apart, uint16_t* y);
+
+// The same of all columns, in float32, without what follows.
+void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t columns, float* y);
+
+// Of each of `count` rows of scores, `apart` numbers long, of which `some` count: e^(scale · score) / its sum over the row, zeros behind, and the logarithm
+// of the sum.
+void softmax(const float* scores, int64_t count, int64_t some, int64_t apart, float scale, uint16_t* to, float* logarithms);
+
+// Of the same rows again, and the products of the gradients of what they weigh with the values: the weights, and the scores' gradients
+// scale · weight · (product - mean), `means` being those of each row's products by its weights.
+void gradient_of_softmax(const float* scores, const float* products, int64_t count, int64_t some, int64_t apart, float scale, const float* logarithms,
+                         const float* means, uint16_t* weights, uint16_t* gradients);
+
+// Σ a b, and numbers rounded.
+float dot(const uint16_t* a, const uint16_t* b, int64_t count);
+void round_all(const float* from, int64_t count, uint16_t* to);
 
 // Of the gradient (outputs, taps, inputs) of folded weights, outputs [begin, end): the weights' own (outputs, inputs, taps) · scale, and for each output
 // the sum of gradient · weight, which is its scale's. Without a scale (null) that is left out.

@@ -133,6 +133,7 @@ NAPI_MODULE_INIT() {
     conquer::register_pixels(env, exports);
     conquer::register_blocked_layout(env, exports);
     conquer::register_convolution(env, exports);
+    conquer::register_bfloat16_attention(env, exports);
     conquer::register_bfloat16_convolution(env, exports);
     conquer::register_gelu(env, exports);
     conquer::register_collectives(env, exports);

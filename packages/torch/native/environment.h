@@ -168,6 +168,7 @@ void register_softmax_mean(napi_env env, napi_value exports);
 void register_pixels(napi_env env, napi_value exports);
 void register_blocked_layout(napi_env env, napi_value exports);
 void register_convolution(napi_env env, napi_value exports);
+void register_bfloat16_attention(napi_env env, napi_value exports);
 void register_bfloat16_convolution(napi_env env, napi_value exports);
 void register_gelu(napi_env env, napi_value exports);
 void register_collectives(napi_env env, napi_value exports);

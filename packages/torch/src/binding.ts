@@ -259,6 +259,7 @@ export interface Native {
   ): Handle;
   gelu(x: Handle): Handle;
   bfloat16Gelu(x: Handle): Handle;
+  bfloat16Attention(qkv: Handle, heads: number): Handle;
   packsProducts(): boolean;
   packedLinear(x: Handle, packed: Handle, bias: Handle): Handle;
   hasBlockedLayout(): boolean;

@@ -270,6 +270,73 @@ describe.skipIf(!native.trainsInBfloat16())('gelu in bfloat16, by a kernel of ou
   });
 });
 
+describe('attention of tokens among themselves', () => {
+  const exactly = (qkv: Tensor, heads: number, gradient: Tensor) =>
+    scope(() => {
+      const wide = qkv.detach().to('float64').requiresGrad_();
+      const y = F.selfAttention(wide, heads);
+      return { y, of: grad(y, [wide], [gradient.to('float64')])[0]! };
+    });
+  const apart = (a: Tensor, b: Tensor) => scope(() => a.to('float64').sub(b).norm().item() / b.norm().item());
+
+  it('is scaled products of queries and keys that weigh the values', () => {
+    const qkv = randn([2, 5, 3 * 2 * 4], options);
+    const part = (i: number) =>
+      qkv
+        .narrow(-1, i * 8, 8)
+        .reshape([2, 5, 2, 4])
+        .transpose(1, 2);
+    const wanted = F.softmax(part(0).matmul(part(1).transpose(-2, -1)).div(2), -1)
+      .matmul(part(2))
+      .transpose(1, 2);
+    expect(apart(F.selfAttention(qkv, 2), wanted.reshape([2, 5, 8]))).toBeLessThan(1e-12);
+    expect(() => F.selfAttention(qkv, 5)).toThrow(
+      'selfAttention: expected (B, N, 3 · 5 · d), got the shape [2, 5, 24]',
+    );
+  });
+
+  it.skipIf(!native.trainsInBfloat16()).each([
+    [2, 197, 6, 64],
+    [1, 1, 1, 32],
+    [3, 33, 2, 96],
+    [1, 300, 3, 32],
+    [2, 64, 2, 64],
+  ])(
+    'in bfloat16 by a kernel of our own: %i images of %i tokens, %i heads of %i',
+    (batch, tokens, heads, size) => {
+      scope(() => {
+        const qkv = randn([batch, tokens, 3 * heads * size], { generator })
+          .to('bfloat16')
+          .requiresGrad_();
+        const y = F.selfAttention(qkv, heads);
+        const gradient = randn(y.shape, { generator }).to('bfloat16');
+        const [of] = grad(y, [qkv], [gradient]);
+        const exact = exactly(qkv, heads, gradient);
+        expect(y.dtype).toBe('bfloat16');
+        expect(apart(y, exact.y)).toBeLessThan(5e-3);
+        expect(apart(of!, exact.of)).toBeLessThan(8e-3);
+        // By rows that are no whole ones of memory, and again.
+        const wide = cat([qkv, qkv], -1).narrow(-1, 0, qkv.size(-1));
+        expect(F.selfAttention(wide, heads).toNumbers()).toEqual(y.toNumbers());
+      });
+    },
+  );
+
+  it.skipIf(!native.trainsInBfloat16())(
+    'looks at what is far above all else, and keeps NaN to its image',
+    () => {
+      scope(() => {
+        const qkv = randn([2, 9, 96], { generator }).mul(40).to('bfloat16');
+        noGrad(() => qkv.select(0, 1).select(0, 3).fill_(Number.NaN));
+        const y = F.selfAttention(qkv, 1);
+        const exact = F.selfAttention(qkv.to('float64'), 1);
+        expect(apart(y.select(0, 0), exact.select(0, 0))).toBeLessThan(5e-3);
+        expect(y.select(0, 1).toNumbers().every(Number.isNaN)).toBe(true);
+      });
+    },
+  );
+});
+
 describe('gelu without gradients, by a kernel of our own', () => {
   const gelu = (x: Tensor) => noGrad(() => F.fastGelu(x));
 

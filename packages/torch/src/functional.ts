@@ -164,6 +164,34 @@ export function scaledDotProductAttention(
   });
 }
 
+/**
+ * Attention of tokens among themselves: qkv (B, N, 3 · heads · d), queries, keys and values of all heads one behind the other, → (B, N, heads · d).
+ * @throws RangeError if they do not divide into these heads
+ */
+export function selfAttention(qkv: Tensor, heads: number): Tensor {
+  const [batch = 0, tokens = 0, all = 0] = qkv.shape;
+  const width = all / 3;
+  const size = width / heads;
+  if (qkv.ndim !== 3 || !Number.isInteger(size)) {
+    throw new RangeError(
+      `selfAttention: expected (B, N, 3 · ${heads} · d), got the shape [${qkv.shape.join(', ')}]`,
+    );
+  }
+  const isOurs = qkv.device === 'cpu' && qkv.dtype === 'bfloat16' && size % 32 === 0 && qkv.numel() > 0;
+  if (isOurs && !isRecording() && native.trainsInBfloat16())
+    return new Tensor(native.bfloat16Attention(qkv.handle, heads));
+  return scope(() => {
+    const part = (i: number) =>
+      qkv
+        .narrow(-1, i * width, width)
+        .reshape([batch, tokens, heads, size])
+        .transpose(1, 2);
+    return scaledDotProductAttention(part(0), part(1), part(2))
+      .transpose(1, 2)
+      .reshape([batch, tokens, width]);
+  });
+}
+
 export interface MaxPool2dOptions {
   /** The kernel's size when left out. */
   stride?: Size2d;

@@ -34,11 +34,6 @@ export class Attention extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    return scope(() => {
-      const width = x.shape.at(-1) as number;
-      const qkv = this.qkv.forward(x);
-      const part = (i: number) => splitHeads(qkv.narrow(-1, i * width, width), this.heads);
-      return this.proj.forward(joinHeads(F.scaledDotProductAttention(part(0), part(1), part(2))));
-    });
+    return scope(() => this.proj.forward(F.selfAttention(this.qkv.forward(x), this.heads)));
   }
 }
