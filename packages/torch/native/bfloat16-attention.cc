@@ -1,6 +1,7 @@
 // Attention of tokens among themselves in bfloat16, for JavaScript: head by head, so that the scores of some queries stay in the processor's cache, and with
 // queries, keys and values where the layer in front of it put them. Backward computes the scores again.
 #include "bfloat16-kernel.h"
+#include "bfloat16-windows.h"
 #include "environment.h"
 #include "thread-pool.h"
 
@@ -15,12 +16,11 @@
 namespace conquer {
 namespace {
 
+using bfloat16::halves;
 using bfloat16::Matrix;
 
 // Queries whose scores are computed together.
 constexpr int64_t kQueries = 64;
-
-uint16_t* halves(const at::Tensor& tensor) { return reinterpret_cast<uint16_t*>(tensor.data_ptr<c10::BFloat16>()); }
 
 struct Shape {
   int64_t tokens, heads, size;

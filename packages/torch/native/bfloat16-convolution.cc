@@ -2,15 +2,13 @@
 // ReLU. By operators each of these passes over the maps or the weights, and the weights' gradients, which oneDNN sums slower than it convolves, are
 // rounded to bfloat16 and copied twice. Here they are summed in float32.
 #include "bfloat16-kernel.h"
+#include "bfloat16-windows.h"
 #include "environment.h"
-#include "thread-pool.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 namespace conquer {
@@ -19,160 +17,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr auto kLast = at::MemoryFormat::ChannelsLast;
-// Numbers that one thread has done by the time that another has woken.
-constexpr int64_t kAlone = 1 << 15;
+using bfloat16::floats;
+using bfloat16::Geometry;
+using bfloat16::halves;
+using bfloat16::in_pieces;
+using bfloat16::kLast;
+using bfloat16::pieces_of;
+using bfloat16::Windows;
+
 // So many sums of a map's rows, put together in their order: the same bits whatever the threads.
 constexpr int64_t kSums = 16;
-
-uint16_t* halves(const at::Tensor& tensor) { return reinterpret_cast<uint16_t*>(tensor.data_ptr<c10::BFloat16>()); }
-
-const float* floats(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
-
-// body(begin, end) of 0..count in pieces that are multiples of `unit`.
-template <typename F>
-void in_pieces(int64_t count, int64_t pieces, int64_t unit, const F& body) {
-  const int64_t size = ((count + pieces - 1) / pieces + unit - 1) / unit * unit;
-  on_kept_threads((count + size - 1) / size, [&](int64_t i) { body(i * size, std::min(count, (i + 1) * size)); });
-}
-
-int64_t pieces_of(int64_t numbers) { return std::max<int64_t>(1, std::min<int64_t>(numbers / kAlone, 4 * at::get_num_threads())); }
-
-struct Geometry {
-  std::vector<int64_t> stride, padding, dilation;
-  int64_t groups;
-};
-
-// Where the row of x lies that a tap of a window sees.
-class Windows {
- public:
-  Windows(const at::Tensor& x, at::IntArrayRef kernel, const at::Tensor& outputs, const Geometry& by)
-      : x_(halves(x)), height_(x.size(2)), width_(x.size(3)), channels_(x.size(1)), out_height_(outputs.size(2)), out_width_(outputs.size(3)),
-        kernel_height_(kernel[0]), kernel_width_(kernel[1]), by_(by) {}
-
-  // seen(i, row of x) of outputs begin + i, i below `count`, of which the tap sees one: others see zeros beside the maps.
-  template <typename Seen>
-  void rows(int64_t begin, int64_t count, int64_t tap, const Seen& seen) const {
-    const int64_t ky = tap / kernel_width_ * by_.dilation[0] - by_.padding[0], kx = tap % kernel_width_ * by_.dilation[1] - by_.padding[1];
-    int64_t column = begin % out_width_, row = begin / out_width_ % out_height_, image = begin / out_width_ / out_height_;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t y = row * by_.stride[0] + ky, x = column * by_.stride[1] + kx;
-      if (y >= 0 && y < height_ && x >= 0 && x < width_) seen(i, x_ + ((image * height_ + y) * width_ + x) * channels_);
-      if (++column < out_width_) continue;
-      column = 0;
-      if (++row < out_height_) continue;
-      row = 0;
-      ++image;
-    }
-  }
-
-  // What the windows of outputs [begin, begin + count) see, zeros beside the maps included: (tap, channel) of each, `width` numbers apart.
-  void copy(int64_t begin, int64_t count, uint16_t* to, int64_t width) const {
-    const size_t pixel = static_cast<size_t>(channels_) * sizeof(uint16_t);
-    for (int64_t i = 0; i < count; ++i, to += width) {
-      const int64_t output = begin + i, image = output / out_width_ / out_height_;
-      const int64_t top = output / out_width_ % out_height_ * by_.stride[0] - by_.padding[0], left = output % out_width_ * by_.stride[1] - by_.padding[1];
-      const bool is_whole = by_.dilation[1] == 1 && left >= 0 && left + kernel_width_ <= width_;
-      for (int64_t ky = 0; ky < kernel_height_; ++ky) {
-        const int64_t y = top + ky * by_.dilation[0];
-        uint16_t* const row = to + ky * kernel_width_ * channels_;
-        if (y < 0 || y >= height_) {
-          std::memset(row, 0, pixel * static_cast<size_t>(kernel_width_));
-          continue;
-        }
-        const uint16_t* const from = x_ + (image * height_ + y) * width_ * channels_;
-        if (is_whole) {
-          std::memcpy(row, from + left * channels_, pixel * static_cast<size_t>(kernel_width_));
-          continue;
-        }
-        for (int64_t kx = 0; kx < kernel_width_; ++kx) {
-          const int64_t x = left + kx * by_.dilation[1];
-          x >= 0 && x < width_ ? std::memcpy(row + kx * channels_, from + x * channels_, pixel) : std::memset(row + kx * channels_, 0, pixel);
-        }
-      }
-    }
-  }
-
- private:
-  const uint16_t* const x_;
-  const int64_t height_, width_, channels_, out_height_, out_width_, kernel_height_, kernel_width_;
-  const Geometry& by_;
-};
-
-// The weights' gradient (outputs, taps, inputs) in float32: of each tap the product of the maps' gradient with what the tap sees.
-at::Tensor gradient_by_taps(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gradient, const Geometry& by) {
-  using bfloat16::ProductOfRows;
-  using bfloat16::Range;
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3);
-  const int64_t count = gradient.numel() / outputs, threads = at::get_num_threads();
-  // Threads share the channels, of which each has to have some; what is left of them the rows.
-  constexpr int64_t kChannelsEach = 64;
-  const bool splits_outputs = outputs >= inputs;
-  const int64_t channels = splits_outputs ? outputs : inputs;
-  const int64_t parts = std::max<int64_t>(1, std::min(threads, channels / kChannelsEach));
-  const int64_t shares = std::max<int64_t>(1, std::min({threads / parts, count / ProductOfRows::kMostRows, int64_t{128}}));
-  const int64_t unit = bfloat16::kChannels, size = ((channels + parts - 1) / parts + unit - 1) / unit * unit;
-  const int64_t share = ((count + shares - 1) / shares + 1) / 2 * 2;
-  const at::Tensor sums = at::empty({shares, outputs, taps, inputs}, at::kFloat);
-  const Windows windows(x, weight.sizes().slice(2), gradient, by);
-  const uint16_t* const maps = halves(gradient);
-  const std::vector<uint16_t> zeros(static_cast<size_t>(std::max(outputs, inputs)), 0);
-  on_kept_threads(parts * shares, [&](int64_t piece) {
-    const int64_t from = piece % parts * size, to = std::min(channels, from + size);
-    if (from >= to) return;
-    const Range a = splits_outputs ? Range{from, to} : Range{0, outputs}, b = splits_outputs ? Range{0, inputs} : Range{from, to};
-    const int64_t begin = piece / parts * share, end = std::min(count, begin + share);
-    float* const own = sums.data_ptr<float>() + piece / parts * outputs * taps * inputs + a.begin * taps * inputs + b.begin;
-    ProductOfRows product(a, b);
-    std::vector<const uint16_t*> of_a, of_b;
-    for (int64_t first = begin; first < end; first += ProductOfRows::kMostRows) {
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        of_a.clear();
-        of_b.clear();
-        windows.rows(first, std::min(ProductOfRows::kMostRows, end - first), tap, [&](int64_t i, const uint16_t* row) {
-          of_a.push_back(maps + (first + i) * outputs);
-          of_b.push_back(row);
-        });
-        if (of_a.size() % 2 == 1) {
-          of_a.push_back(zeros.data());
-          of_b.push_back(zeros.data());
-        }
-        product.add(of_a.data(), of_b.data(), static_cast<int64_t>(of_a.size()), first == begin, own + tap * inputs, taps * inputs);
-      }
-    }
-  });
-  return shares == 1 ? sums[0] : sums.sum(0);
-}
-
-// The same where the maps have no multiple of kChannels, as a network's images: the windows are copied, each into a row.
-at::Tensor gradient_by_windows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gradient, const Geometry& by) {
-  using bfloat16::ProductOfRows;
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3), depth = taps * inputs;
-  const int64_t unit = bfloat16::kChannels, width = (depth + unit - 1) / unit * unit;
-  const int64_t count = gradient.numel() / outputs;
-  const int64_t shares = std::max<int64_t>(1, std::min({int64_t{at::get_num_threads()}, count / ProductOfRows::kMostRows, int64_t{128}}));
-  const int64_t share = ((count + shares - 1) / shares + 1) / 2 * 2;
-  const at::Tensor sums = at::empty({shares, outputs, width}, at::kFloat);
-  const Windows windows(x, weight.sizes().slice(2), gradient, by);
-  const uint16_t* const maps = halves(gradient);
-  const std::vector<uint16_t> zeros(static_cast<size_t>(outputs), 0);
-  on_kept_threads(shares, [&](int64_t piece) {
-    const int64_t begin = piece * share, end = std::min(count, begin + share);
-    ProductOfRows product({0, outputs}, {0, width});
-    std::vector<uint16_t> copies(static_cast<size_t>(ProductOfRows::kMostRows * width), 0);
-    std::vector<const uint16_t*> of_a(ProductOfRows::kMostRows), of_b(ProductOfRows::kMostRows);
-    for (int64_t first = begin; first < end; first += ProductOfRows::kMostRows) {
-      const int64_t some = std::min(ProductOfRows::kMostRows, end - first), even = (some + 1) / 2 * 2;
-      windows.copy(first, some, copies.data(), width);
-      for (int64_t i = 0; i < even; ++i) {
-        of_a[static_cast<size_t>(i)] = i < some ? maps + (first + i) * outputs : zeros.data();
-        of_b[static_cast<size_t>(i)] = copies.data() + i * width;
-      }
-      product.add(of_a.data(), of_b.data(), even, first == begin, sums.data_ptr<float>() + piece * outputs * width, width);
-    }
-  });
-  return (shares == 1 ? sums[0] : sums.sum(0)).narrow(1, 0, depth).contiguous();
-}
 
 // A window of one pixel without zeros around is a product of rows, with what follows in the same pass.
 bool is_product(const at::Tensor& weight, const Geometry& by) {
@@ -353,7 +207,7 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
                                                   {false, true, false}));
       sums = sums.permute({0, 2, 3, 1}).to(at::kFloat).contiguous();
     } else {
-      sums = inputs % bfloat16::kChannels == 0 ? gradient_by_taps(x, weight, gradient, by) : gradient_by_windows(x, weight, gradient, by);
+      sums = bfloat16::gradient_of_weights(x, weight, gradient, by);
     }
     const at::Tensor of_weight = at::empty_like(weight);
     const at::Tensor of_scale = scale.defined() ? at::empty({outputs}, at::kFloat) : at::Tensor();

@@ -1,6 +1,7 @@
 // GELU for JavaScript. In float32, without gradients: libtorch 1.13 calls the C library's erff() for one number after the other. In bfloat16, with them:
 // oneDNN's takes as long as half a layer's product.
 #include "bfloat16-kernel.h"
+#include "bfloat16-windows.h"
 #include "environment.h"
 #include "gelu-kernel.h"
 #include "thread-pool.h"
@@ -50,7 +51,7 @@ napi_value gelu_of(napi_env env, napi_callback_info info) {
   });
 }
 
-uint16_t* halves(const at::Tensor& tensor) { return reinterpret_cast<uint16_t*>(tensor.data_ptr<c10::BFloat16>()); }
+using bfloat16::halves;
 
 struct HalfGelu : public torch::autograd::Function<HalfGelu> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& given) {
