@@ -120,6 +120,8 @@ NAPI_MODULE_INIT() {
     conquer::register_runtime(env, exports);
     conquer::register_neighbours(env, exports);
     conquer::register_packed_distances(env, exports);
+    conquer::register_quantized_rows(env, exports);
+    conquer::register_rank_counts(env, exports);
     conquer::register_centroid_bounds(env, exports);
     conquer::register_few_centroids(env, exports);
     conquer::register_row_graph(env, exports);

@@ -155,6 +155,8 @@ void register_autograd(napi_env env, napi_value exports);
 void register_runtime(napi_env env, napi_value exports);
 void register_neighbours(napi_env env, napi_value exports);
 void register_packed_distances(napi_env env, napi_value exports);
+void register_quantized_rows(napi_env env, napi_value exports);
+void register_rank_counts(napi_env env, napi_value exports);
 void register_centroid_bounds(napi_env env, napi_value exports);
 void register_few_centroids(napi_env env, napi_value exports);
 void register_row_graph(napi_env env, napi_value exports);

@@ -113,6 +113,43 @@ export interface Native {
     transposedIndex: number,
     same: boolean,
   ): void;
+  quantizedBits(): number;
+  packQuantized(
+    rows: Handle,
+    squares: Handle,
+    error: number,
+    packed: Handle,
+    facts: Handle,
+    first: number,
+    count: number,
+  ): void;
+  sortTargets(queries: Handle, gallery: Handle, starts: Handle, places: Handle): Handle;
+  limitTargets(
+    dimensions: number,
+    packed: Handle,
+    facts: Handle,
+    samplePacked: Handle,
+    sampleFacts: Handle,
+    sampleCount: number,
+    rank: number,
+    size: number,
+    targets: Handle[],
+  ): number;
+  countNearer(
+    queries: Handle,
+    gallery: Handle,
+    packed: Handle,
+    facts: Handle,
+    galleryPacked: Handle,
+    galleryFacts: Handle,
+    same: boolean,
+    targets: Handle[],
+    firstRow: number,
+    rowCount: number,
+    firstColumn: number,
+    columnCount: number,
+  ): void;
+  discountOwn(queries: Handle, gallery: Handle, targets: Handle[], starts: Handle, places: Handle): void;
   settleNeighbours(
     keys: Handle,
     counts: Handle,

@@ -44,7 +44,17 @@ export { MappedGraph } from './mapped-graph.js';
 export { NeighbourCandidates, type PackedRows, packRows, type SettledNeighbours } from './neighbours.js';
 export { imagesFromPixels, mixColors } from './pixels.js';
 export { type GroupPlace, ProcessGroup, type Waiting } from './process-group.js';
+export { QuantizedRows, quantizedBits } from './quantized-rows.js';
 export { type BatchShare, Generator, manualSeed } from './random.js';
+export {
+  type CountedRows,
+  countNearer,
+  discountOwn,
+  limitTargets,
+  type PlacesOfQueries,
+  type RankTargets,
+  sortTargets,
+} from './rank-counts.js';
 export { type OperatorCall, recordOperators } from './recording.js';
 export { exactRowDistances, type RowDistanceOptions, rowDistances } from './row-distances.js';
 export { type LayOutStep, layOutEpoch, type PointEdges, refineNeighbours } from './row-map.js';

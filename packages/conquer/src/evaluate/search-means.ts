@@ -5,7 +5,8 @@ import type { NeighbourBlock } from '../neighbours/neighbours.js';
 import { rankedByRows } from '../neighbours/ranked-set.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import { countRelevant, countSharing, shareLabel } from './count-relevant.js';
+import { countRelevant, countSharing, placesOf, shareLabel, targetsOf } from './count-relevant.js';
+import { type CountedSearch, eachCountedRanking } from './counted-ranks.js';
 import type { Hits, SearchMetric } from './metric.js';
 import { eachRanking } from './rankings.js';
 import type { Search } from './search.js';
@@ -135,7 +136,28 @@ function eachNearRanking(
     }
   };
   const among = gallery?.embeddings ?? null;
+  const counted = labelSets ? null : countedSearch(embeddings, labels, gallery, deepest);
+  if (counted && eachCountedRanking(counted, { onProgress, stop }, onQuery)) return;
   eachNeighbourBlock(embeddings, among, deepest + most, { blockSize, order, onProgress, stop }, onBlock);
+}
+
+/** The same search as one that counts takes it; null where rows are no float32 on the CPU. */
+function countedSearch(
+  embeddings: Tensor,
+  labels: Int32Array,
+  gallery: Search['gallery'],
+  deepest: number,
+): CountedSearch | null {
+  if (embeddings.device !== 'cpu' || embeddings.dtype !== 'float32') return null;
+  if (gallery && (gallery.embeddings.device !== 'cpu' || gallery.embeddings.dtype !== 'float32')) return null;
+  const own = gallery?.own;
+  return {
+    queries: embeddings.detach().contiguous(),
+    gallery: gallery ? gallery.embeddings.detach().contiguous() : null,
+    targets: targetsOf(labels, gallery?.labels ?? null, own),
+    leftOut: own && own.size > 0 ? placesOf(labels.length, (query) => own.get(query) ?? []) : null,
+    deepest,
+  };
 }
 
 /** The ranks of all hits, by re-ranked distances; of equal ones the lower image first. */
