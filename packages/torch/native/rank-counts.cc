@@ -69,6 +69,12 @@ double exact_square(const Vectors& vectors, int64_t query, int64_t place) {
   return squared_distance(vectors.queries + query * vectors.dimensions, vectors.gallery + place * vectors.dimensions, vectors.dimensions);
 }
 
+// NaN, which is for the caller to refuse, would be in no order at all, and sorting go astray.
+double ordered_square(const Vectors& vectors, int64_t query, int64_t place) {
+  const double square = exact_square(vectors, query, place);
+  return square >= 0 ? square : std::numeric_limits<double>::infinity();
+}
+
 // sortTargets(queries, gallery, starts, places) → squares (P) float64; the places of each query are put in the order of their squared distances, equal ones of the places.
 napi_value sort_targets(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
@@ -85,11 +91,31 @@ napi_value sort_targets(napi_env env, napi_callback_info info) {
     if (!std::all_of(place, place + count, [&](int32_t at) { return at >= 0 && at < vectors.size; })) throw std::runtime_error("a target's place is not in the gallery");
     const at::Tensor squares = at::empty({count}, at::kDouble);
     double* const to = squares.data_ptr<double>();
+    // Of rows among themselves each distance is one of two queries': the one that comes first takes it.
+    const bool same = vectors.queries == vectors.gallery;
     in_parallel(vectors.query_count, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t query = begin; query < end; ++query) {
+        for (int64_t at = first[query]; at < first[query + 1]; ++at) {
+          if (!same || place[at] >= query) to[at] = ordered_square(vectors, query, place[at]);
+        }
+      }
+    });
+    in_parallel(same ? vectors.query_count : 0, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t query = begin; query < end; ++query) {
+        for (int64_t at = first[query]; at < first[query + 1]; ++at) {
+          const int32_t other = place[at];
+          if (other >= query) continue;
+          const int32_t* const last = place + first[other + 1];
+          const int32_t* const found = std::lower_bound<const int32_t*>(place + first[other], last, static_cast<int32_t>(query));
+          to[at] = found != last && *found == query ? to[found - place] : ordered_square(vectors, query, other);
+        }
+      }
+    });
+    in_parallel(vectors.query_count, 256, [&](int64_t begin, int64_t end) {
       std::vector<std::pair<double, int32_t>> own;
       for (int64_t query = begin; query < end; ++query) {
         own.clear();
-        for (int64_t at = first[query]; at < first[query + 1]; ++at) own.emplace_back(exact_square(vectors, query, place[at]), place[at]);
+        for (int64_t at = first[query]; at < first[query + 1]; ++at) own.emplace_back(to[at], place[at]);
         std::sort(own.begin(), own.end());
         for (size_t i = 0; i < own.size(); ++i) std::tie(to[first[query] + i], place[first[query] + i]) = own[i];
       }
@@ -109,7 +135,7 @@ napi_value limit_targets(napi_env env, napi_callback_info info) {
     const Rows rows = to_rows(env, arguments[1], arguments[2], targets.queries, dimensions);
     const Rows sample = to_rows(env, arguments[3], arguments[4], to_int64(env, arguments[5], "sampleCount"), dimensions);
     if (rows.bytes != sample.bytes) throw std::runtime_error("rows and sample do not fit each other");
-    if (rank < 0 || rank >= sample.count) throw std::runtime_error("rank must be 0 or more and less than the sample");
+    if (rank < 0 || sample.count < 1) throw std::runtime_error("rank must be 0 or more, and the sample not empty");
     const Side& s = sample.side;
     const float largest_norm = *std::max_element(s.norms, s.norms + sample.count), largest_error = *std::max_element(s.errors, s.errors + sample.count);
     const std::vector<float> nothing(kColumns, -std::numeric_limits<float>::infinity());
@@ -137,6 +163,8 @@ napi_value limit_targets(napi_env env, napi_callback_info info) {
         for (int64_t i = 0; i < std::min(kRows, end - row); ++i) {
           const int64_t own = row + i, first = targets.starts[own], count = targets.starts[own + 1] - first;
           float* const lows = all.data() + i * places;
+          // NaN, which no row that was packed has, would be in no order.
+          for (int64_t j = 0; come[i] > rank && j < sample.count; ++j) lows[j] = lows[j] == lows[j] ? lows[j] : std::numeric_limits<float>::infinity();
           limits[own] = last[i];
           kept_of[own] = static_cast<int32_t>(count);
           if (come[i] > rank) {
@@ -226,6 +254,13 @@ class Counter {
       const double terms = static_cast<double>(vectors_.dimensions + 16);
       const float square = single_squared_distance(query, place, vectors_.dimensions);
       if (square > kLeastSingle && square < kMostSingle && settled(square, terms * 0x1p-24)) continue;
+      // A target itself is as near as it is.
+      const int32_t* const places = targets_.places + first;
+      const int64_t itself = std::find(places, places + kept, pair.place) - places;
+      if (itself < kept) {
+        targets_.add(pair.query, itself);
+        continue;
+      }
       if (settled(plain_squared_distance(query, place, vectors_.dimensions), terms * 0x1p-53)) continue;
       const int64_t bucket = targets_.bucket_of(pair.query, pair.place, exact_square(vectors_, pair.query, pair.place));
       if (bucket < kept) targets_.add(pair.query, bucket);

@@ -1,40 +1,26 @@
 import {
   countNearer,
   discountOwn,
-  empty,
   limitTargets,
   noGrad,
-  type PlacesOfQueries,
-  QuantizedRows,
-  quantizedBits,
   type RankTargets,
   scope,
-  sortTargets,
   type Tensor,
   tensor,
-  zeros,
 } from '@conquer-dml/torch';
-import { COPIED_ROWS } from '../neighbours/block-vectors.js';
 import { neighboursOf } from '../neighbours/nearest-by-rows.js';
 import type { Search } from '../neighbours/nearest-candidates.js';
 import type { NearestOptions } from '../neighbours/neighbours.js';
-import { centre, spaceOf, squaredNorms } from '../neighbours/product-filter.js';
-import { type Rotation, spreadingRotation } from '../neighbours/spreading-rotation.js';
-import { Random } from '../random.js';
+import { spaceOf } from '../neighbours/product-filter.js';
+import { type Bits, quantized, rotationFor } from '../neighbours/quantize.js';
 import { checkStop } from '../stop-check.js';
-import type { Places } from './count-relevant.js';
+import { chooseBits } from './choose-bits.js';
+import { mostPlaces, type Places } from './places.js';
+import { expectedRank, rankTargets, sampleOf } from './rank-targets.js';
 
-/** Queries, and rows of the gallery, from which on packing all rows is worth it. */
-const LEAST_ROWS = 4096;
-/** Rows of the gallery by which it is guessed how far one has to look. */
-const SAMPLE = 1024;
 /** Of a block: what is not interrupted. */
 const BLOCK_QUERIES = 4096;
 const BLOCK_GALLERY = 16_384;
-/** Where products leave open more of the pairs than this, the differences of those cost more than a list of neighbours. */
-const MOST_UNDECIDED = 0.02;
-/** Bytes for each target. */
-const TARGET_BYTES = 32;
 /** Queries at a time of those whose guess was too near. */
 const OPEN_QUERIES = 256;
 
@@ -54,107 +40,52 @@ export interface CountedSearch {
 
 /**
  * For every query the ranks of its targets as far as they are among the first `deepest`, without a list of its neighbours: how many
- * rows are nearer than each target is counted, which takes products of 8-bit integers (16-bit where the processor has no other),
- * differences for what these leave open, and no memory beside the integers and the counts. Of equally near rows the lower comes first.
+ * rows are nearer than each target is counted, which takes products of 8-bit or 16-bit integers, differences for what these leave
+ * undecided, and no memory beside the integers and the counts. Of equally near rows the lower comes first.
  *
  * @param onQuery told of each query in order, its ranks ascending from 1
- * @returns false where this is not the way, and nothing was told: another is, for few rows, other processors, distances that integers
- *   leave undecided
+ * @param bits of the integers; by default what is expected to take least time
+ * @returns false where this is not the way, and nothing was told: lists of neighbours are
  * @throws RangeError for rows that are NaN or infinite
  */
 export function eachCountedRanking(
   search: CountedSearch,
   { onProgress, stop }: Pick<NearestOptions, 'onProgress' | 'stop'>,
   onQuery: (query: number, ranks: readonly number[]) => void,
-  bits = quantizedBits(),
+  bits?: Bits,
 ): boolean {
-  const { queries, gallery, deepest } = search;
+  const { queries, gallery } = search;
   const all = gallery ?? queries;
-  const [count, size, dimensions] = [queries.size(0), all.size(0), queries.size(1)];
-  const mean = (SAMPLE * (deepest + mostLeftOut(search.leftOut))) / size;
-  // A guess that is too near is a matter of 6 standard deviations.
-  const rank = Math.ceil(mean + 6 * Math.sqrt(mean) + 6);
-  if (bits === 0 || count < LEAST_ROWS || size < LEAST_ROWS || rank >= SAMPLE || dimensions > 65_536)
-    return false;
-  if (TARGET_BYTES * search.targets.places.length > 4 * count * dimensions) return false;
+  const [count, size] = [queries.size(0), all.size(0)];
+  const deepest = search.deepest + mostPlaces(search.leftOut);
   return scope(() =>
     noGrad(() => {
       const space = spaceOf('nearest neighbours', all, gallery ? queries : null);
       checkStop(stop);
       const near: Search = { queries, all, space, own: gallery === null, stop };
-      const rotation = bits === 8 ? spreadingRotation(dimensions) : null;
-      using quantizedQueries = quantized(queries, near, rotation, bits);
-      using quantizedAll = gallery ? quantized(gallery, near, rotation, bits) : null;
-      using quantizedSample = sampleOf(near, rotation, bits);
+      const chosen = bits ?? chooseBits(near, search.targets, deepest);
+      if (chosen === null) return false;
+      const rotation = rotationFor(chosen, queries.size(1));
+      using quantizedQueries = quantized(queries, near, rotation, chosen);
+      using quantizedAll = gallery ? quantized(gallery, near, rotation, chosen) : null;
+      using quantizedSample = quantized(sampleOf(all), near, rotation, chosen);
       const quantizedGallery = quantizedAll ?? quantizedQueries;
       const rows = { queries, gallery: all, quantizedQueries, quantizedGallery, same: near.own };
       const targets = rankTargets(near, search.targets);
-      if (limitTargets(quantizedQueries, quantizedSample, { rank, size }, targets) > MOST_UNDECIDED)
-        return false;
+      limitTargets(quantizedQueries, quantizedSample, { rank: expectedRank(deepest, size), size }, targets);
       for (const block of blocksOf(count, size, near.own)) {
         checkStop(stop);
         countNearer(rows, targets, block);
         onProgress?.({ done: Math.floor(count * block.share), total: count });
       }
-      if (search.leftOut) discountOwn(rows, targets, tensorsOf(search.leftOut));
+      if (search.leftOut) {
+        const { starts, places } = search.leftOut;
+        discountOwn(rows, targets, { starts: tensor(starts), places: tensor(places) });
+      }
       tellRanks(search, near, targets, onQuery);
       return true;
     }),
   );
-}
-
-/** The most that one query leaves out. */
-const mostLeftOut = (leftOut: Places | null) =>
-  leftOut?.starts.reduce(
-    (most, start, i, starts) => Math.max(most, i === 0 ? 0 : start - starts[i - 1]!),
-    0,
-  ) ?? 0;
-
-const tensorsOf = ({ starts, places }: Places): PlacesOfQueries => ({
-  starts: tensor(starts),
-  places: tensor(places),
-});
-
-function quantized(
-  rows: Tensor,
-  { space, stop }: Search,
-  rotation: Rotation | null,
-  bits: 8 | 16,
-): QuantizedRows {
-  const [count, dimensions] = [rows.size(0), rows.size(1)];
-  const packed = new QuantizedRows(count, dimensions, bits);
-  for (let start = 0; start < count; start += COPIED_ROWS) {
-    checkStop(stop);
-    scope(() => {
-      const centred = centre(rows.narrow(0, start, Math.min(COPIED_ROWS, count - start)), space, 'float32');
-      const squares = squaredNorms(centred).select(1, 0).contiguous();
-      packed.fill(rotation ? centred.matmul(rotation.matrix) : centred, squares, rotation?.error ?? 0, start);
-    });
-  }
-  return packed;
-}
-
-function sampleOf(search: Search, rotation: Rotation | null, bits: 8 | 16): QuantizedRows {
-  const places = tensor(new Random(0).choice(search.all.size(0), SAMPLE), { dtype: 'int64' });
-  return quantized(search.all.indexSelect(0, places), search, rotation, bits);
-}
-
-function rankTargets({ queries, all, space }: Search, targets: Places): RankTargets {
-  const { starts, places } = tensorsOf({ starts: targets.starts, places: targets.places.slice() });
-  const squares = sortTargets(queries, all, { starts, places });
-  const numbers = squares.toTypedArray() as Float64Array;
-  const factor = space.scale * space.scale;
-  const count = queries.size(0);
-  return {
-    starts,
-    places,
-    squares,
-    lows: tensor(Float32Array.from(numbers, (square) => square * factor * (1 - 2 ** -22))),
-    highs: tensor(Float32Array.from(numbers, (square) => square * factor * (1 + 2 ** -22) + 2 ** -100)),
-    kept: zeros([count], { dtype: 'int32' }),
-    limits: empty([count]),
-    counts: zeros([numbers.length + count], { dtype: 'int32' }),
-  };
 }
 
 /** Blocks of all pairs, and which share of them is done with each. */
@@ -184,7 +115,7 @@ function tellRanks(
   const count = starts.length - 1;
   const kept = targets.kept.toTypedArray();
   const counts = targets.counts.toTypedArray();
-  const all = Array.from({ length: count }, (_, query): number[] | null => {
+  const counted = (query: number): number[] | null => {
     const first = starts[query]!;
     const ranks: number[] = [];
     let before = 0;
@@ -194,20 +125,23 @@ function tellRanks(
     }
     if (Number(kept[query]) === starts[query + 1]! - first) return ranks;
     return before + Number(counts[first + query + Number(kept[query])]) >= deepest ? ranks : null;
-  });
-  const open = Int32Array.from(all.keys()).filter((query) => all[query] === null);
+  };
+  const open = Int32Array.from({ length: count }, (_, query) => query).filter(
+    (query) => counted(query) === null,
+  );
+  const listed = new Map<number, number[]>();
   for (let start = 0; start < open.length; start += OPEN_QUERIES) {
     checkStop(near.stop);
     const some = open.subarray(start, start + OPEN_QUERIES);
-    for (const [i, ranks] of ranksByLists(search, near, some).entries()) all[some[i]!] = ranks;
+    for (const [i, ranks] of ranksByLists(search, near, some).entries()) listed.set(some[i]!, ranks);
   }
-  for (const [query, ranks] of all.entries()) onQuery(query, ranks!);
+  for (let query = 0; query < count; query++) onQuery(query, counted(query) ?? listed.get(query)!);
 }
 
 /** The same for some queries by their nearest neighbours. */
 function ranksByLists(search: CountedSearch, near: Search, queries: Int32Array): number[][] {
   const available = near.all.size(0) - (near.own ? 1 : 0);
-  const k = Math.min(search.deepest + mostLeftOut(search.leftOut), available);
+  const k = Math.min(search.deepest + mostPlaces(search.leftOut), available);
   const { indices } = scope(() => neighboursOf(near, queries, k, 'float64'));
   return Array.from(queries, (query, row) => {
     const of = (some: Places | null) =>

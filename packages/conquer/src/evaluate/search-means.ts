@@ -5,9 +5,11 @@ import type { NeighbourBlock } from '../neighbours/neighbours.js';
 import { rankedByRows } from '../neighbours/ranked-set.js';
 import { mostOwn, withoutOwn } from '../neighbours/without-own.js';
 import type { OwnInGallery } from '../own-in-gallery.js';
-import { countRelevant, countSharing, placesOf, shareLabel, targetsOf } from './count-relevant.js';
+import { isWorthATrial } from './choose-bits.js';
+import { countRelevant, countSharing, shareLabel } from './count-relevant.js';
 import { type CountedSearch, eachCountedRanking } from './counted-ranks.js';
 import type { Hits, SearchMetric } from './metric.js';
+import { placesOf, targetsOf } from './places.js';
 import { eachRanking } from './rankings.js';
 import type { Search } from './search.js';
 import { standardErrorOverClasses } from './standard-error.js';
@@ -136,24 +138,30 @@ function eachNearRanking(
     }
   };
   const among = gallery?.embeddings ?? null;
-  const counted = labelSets ? null : countedSearch(embeddings, labels, gallery, deepest);
+  const counted = labelSets ? null : countedSearch(embeddings, labels, gallery, { deepest, most, relevant });
   if (counted && eachCountedRanking(counted, { onProgress, stop }, onQuery)) return;
   eachNeighbourBlock(embeddings, among, deepest + most, { blockSize, order, onProgress, stop }, onBlock);
 }
 
-/** The same search as one that counts takes it; null where rows are no float32 on the CPU. */
+/** The same search as one that counts takes it; null where rows are no float32 on the CPU, or it would not be worth it. */
 function countedSearch(
   embeddings: Tensor,
   labels: Int32Array,
   gallery: Search['gallery'],
-  deepest: number,
+  { deepest, most, relevant }: { deepest: number; most: number; relevant: Int32Array },
 ): CountedSearch | null {
-  if (embeddings.device !== 'cpu' || embeddings.dtype !== 'float32') return null;
-  if (gallery && (gallery.embeddings.device !== 'cpu' || gallery.embeddings.dtype !== 'float32')) return null;
+  const all = gallery?.embeddings ?? embeddings;
+  if ([embeddings, all].some(({ device, dtype }) => device !== 'cpu' || dtype !== 'float32')) return null;
+  const extent = {
+    dimensions: all.size(1),
+    deepest: deepest + most,
+    targets: relevant.reduce((a, b) => a + b, 0),
+  };
+  if (!isWorthATrial(labels.length, all.size(0), extent)) return null;
   const own = gallery?.own;
   return {
     queries: embeddings.detach().contiguous(),
-    gallery: gallery ? gallery.embeddings.detach().contiguous() : null,
+    gallery: gallery ? all.detach().contiguous() : null,
     targets: targetsOf(labels, gallery?.labels ?? null, own),
     leftOut: own && own.size > 0 ? placesOf(labels.length, (query) => own.get(query) ?? []) : null,
     deepest,

@@ -233,6 +233,31 @@ function attack(path, calls, seed) {
     const which = own(native.fromBuffer(nearest, [rows], 'int64'));
     return [which, floats(rows), floats(rows, centroids)];
   };
+  // Rows as bytes, with what is known of them.
+  const quantized = (count, dimensions) => {
+    const places = Math.ceil(count / 32) * 32;
+    return [
+      integers(Int8Array, 'int8', -128, 127, places * 4 * Math.ceil(dimensions / 4)),
+      floats(5, places),
+    ];
+  };
+  const placesOf = (rows, size) => {
+    const starts = [0];
+    for (let row = 0; row < rows; row++) starts.push(starts[row] + int(4));
+    return {
+      count: starts[rows],
+      starts: own(native.fromBuffer(Int32Array.from(starts), [rows + 1], 'int32')),
+      places: integers(Int32Array, 'int32', 0, size - 1, starts[rows]),
+    };
+  };
+  const targets = (rows, size) => {
+    const { count, starts, places } = placesOf(rows, size);
+    const numbers = Float64Array.from({ length: count }, () => int(1000) / 100);
+    const squares = own(native.fromBuffer(numbers, [count], 'float64'));
+    const kept = integers(Int32Array, 'int32', 0, 1, rows);
+    const counts = integers(Int32Array, 'int32', 0, 9, count + rows);
+    return [starts, places, squares, floats(count), floats(count), kept, floats(rows), counts];
+  };
   const kernels = {
     offerDistances() {
       const [rows, capacity, columns] = [1 + int(20), 1 + int(80), int(40)];
@@ -267,6 +292,52 @@ function attack(path, calls, seed) {
         1 + int(capacity),
         ...[0, int(9), pick([rows, -1]), int(9), int(2) === 0],
       ];
+    },
+    packQuantized() {
+      const [some, dimensions] = [1 + int(40), 1 + int(40)];
+      const count = some + int(3);
+      const places = Math.ceil(count / 32) * 32;
+      const [packed] = quantized(count, dimensions);
+      return [
+        floats(some, dimensions),
+        floats(some),
+        pick([0, 1e-3, -1]),
+        packed,
+        floats(5, places),
+        int(3),
+        count,
+      ];
+    },
+    sortTargets() {
+      const [rows, size, dimensions] = [1 + int(20), 1 + int(50), int(40)];
+      const queries = floats(rows, dimensions);
+      const gallery = int(2) === 0 ? queries : floats(size, dimensions);
+      const { starts, places } = placesOf(rows, gallery === queries ? rows : size);
+      return [queries, gallery, starts, places];
+    },
+    limitTargets() {
+      const [rows, size, some, dimensions] = [1 + int(20), 1 + int(50), int(70), 1 + int(40)];
+      const sides = [...quantized(rows, dimensions), ...quantized(some, dimensions)];
+      return [dimensions, ...sides, some, int(80), size, targets(rows, size)];
+    },
+    countNearer() {
+      const [rows, dimensions, same] = [1 + int(70), 1 + int(40), int(2) === 0];
+      const size = same ? rows : 1 + int(70);
+      const queries = floats(rows, dimensions);
+      const gallery = same ? queries : floats(size, dimensions);
+      const sides = [...quantized(rows, dimensions), ...quantized(size, dimensions)];
+      const block = pick([
+        [0, rows, 0, size],
+        [0, 32, 0, 32],
+        [32, rows - 32, 0, size],
+        [int(90), int(90), int(90), int(90)],
+      ]);
+      return [queries, gallery, ...sides, same, targets(rows, size), ...block];
+    },
+    discountOwn() {
+      const [rows, size, dimensions] = [1 + int(20), 1 + int(50), int(40)];
+      const { starts, places } = placesOf(rows, size);
+      return [floats(rows, dimensions), floats(size, dimensions), targets(rows, size), starts, places];
     },
     settleNeighbours() {
       const [rows, capacity, dimensions, size] = [1 + int(20), 1 + int(140), int(20), 1 + int(50)];
