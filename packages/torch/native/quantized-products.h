@@ -5,8 +5,6 @@
 // so that |x|² + |y|² - 2 s r q·p is wrong by twice that at most, and by less than 2^-18 (|x|² + |y|²) for what float32 rounds on the way
 // (see product-filter.ts, `filterError`: 2^-20 (n + m)² there, and (n + m)² ≤ 2 n² + 2 m²). Sums of products stay below 2^31: of bytes for up to kMostDimensions, and
 // 16-bit rows are scaled by their norm, |q| ≤ 32766.
-//
-// Measured, the bound is as wide as the numbers are uneven: of rows whose numbers are all of one size it is a third of what the worst case is.
 #pragma once
 
 #include <cmath>

@@ -8,7 +8,8 @@
 
 #include <ATen/ops/empty.h>
 
-#include <numeric>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace conquer {
