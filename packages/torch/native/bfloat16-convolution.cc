@@ -37,7 +37,7 @@ bool is_product(const at::Tensor& weight, const Geometry& by) {
 // (rows, columns) in y's memory: the rows that rows(begin, count, to) tells, times packed weights.
 template <typename Rows>
 void in_products(int64_t count, int64_t depth, int64_t columns, const at::Tensor& packed, const bfloat16::Finish& finish, const Rows& rows, uint16_t* y) {
-  constexpr int64_t kChunk = 12 * bfloat16::kRows;
+  constexpr int64_t kChunk = 6 * bfloat16::kRows;
   const int64_t chunks = (count + kChunk - 1) / kChunk, panels = columns / bfloat16::kChannels;
   // Columns in groups where there are few rows, so that no thread waits long for another's last piece.
   const int64_t wanted = std::max<int64_t>(1, std::min(panels, (8 * at::get_num_threads() + chunks - 1) / chunks));

@@ -3,8 +3,10 @@
 #include "bfloat16-lanes.h"
 #include "error-function.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #ifdef CONQUER_HAS_BFLOAT16
 
@@ -42,6 +44,21 @@ WITH_BFLOAT16 inline __m512 exponential(__m512 t) {
   return _mm512_scalef_ps(polynomial(kPower, _mm512_sub_ps(exponent, whole)), whole);
 }
 
+// (rows, columns) → (columns, rows), in pieces that stay in the nearest cache. Of a window's taps there are too few for vectors.
+template <typename T>
+void transpose(const T* from, int64_t rows, int64_t columns, T* to) {
+  constexpr int64_t kPiece = 64;
+  const bool is_high = rows > columns;
+  const int64_t steps = is_high ? rows : columns;
+  for (int64_t begin = 0; begin < steps; begin += kPiece) {
+    const int64_t end = std::min(steps, begin + kPiece);
+    const int64_t row_begin = is_high ? begin : 0, row_end = is_high ? end : rows, column_begin = is_high ? 0 : begin, column_end = is_high ? columns : end;
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      for (int64_t column = column_begin; column < column_end; ++column) to[column * rows + row] = from[row * columns + column];
+    }
+  }
+}
+
 }  // namespace
 
 bool is_fast() {
@@ -52,17 +69,16 @@ bool is_fast() {
 }
 
 WITH_BFLOAT16 void fold_weights(const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, uint16_t* to) {
-  const __m512i apart = multiples_of(taps);
+  const int64_t count = inputs * taps;
+  std::vector<uint16_t> rounded(static_cast<size_t>(count));
   for (int64_t output = begin; output < end; ++output) {
     const __m512 by = _mm512_set1_ps(scale == nullptr ? 1 : scale[output]);
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const float* const from = weight + output * inputs * taps + tap;
-      uint16_t* const row = to + (output * taps + tap) * inputs;
-      for (int64_t input = 0; input < inputs; input += 16) {
-        const __mmask16 some = first_lanes(inputs - input);
-        _mm256_mask_storeu_epi16(row + input, some, narrow(_mm512_mul_ps(gather(from + input * taps, taps, apart, some), by)));
-      }
+    uint16_t* const own = taps == 1 ? to + output * count : rounded.data();
+    for (int64_t i = 0; i < count; i += 16) {
+      const __mmask16 some = first_lanes(count - i);
+      _mm256_mask_storeu_epi16(own + i, some, narrow(_mm512_mul_ps(_mm512_maskz_loadu_ps(some, weight + output * count + i), by)));
     }
+    if (taps > 1) transpose(own, inputs, taps, to + output * count);
   }
 }
 
@@ -179,21 +195,21 @@ WITH_BFLOAT16 void round_all(const float* from, int64_t count, uint16_t* to) {
 
 WITH_BFLOAT16 void unfold_gradient(const float* gradient, const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs,
                                    int64_t taps, float* to, float* of_scale) {
-  const __m512i apart = multiples_of(taps);
+  const int64_t count = inputs * taps;
   for (int64_t output = begin; output < end; ++output) {
+    const float* own = gradient + output * count;
+    float* const result = to + output * count;
+    if (taps > 1) {
+      transpose(own, taps, inputs, result);
+      own = result;
+    }
     const __m512 by = _mm512_set1_ps(scale == nullptr ? 1 : scale[output]);
     __m512 dot = _mm512_setzero_ps();
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const float* const from = gradient + (output * taps + tap) * inputs;
-      const int64_t place = output * inputs * taps + tap;
-      for (int64_t input = 0; input < inputs; input += 16) {
-        const __mmask16 some = first_lanes(inputs - input);
-        const __m512 numbers = _mm512_maskz_loadu_ps(some, from + input);
-        if (scale != nullptr) dot = _mm512_fmadd_ps(numbers, gather(weight + place + input * taps, taps, apart, some), dot);
-        float* const result = to + place + input * taps;
-        const __m512 scaled = _mm512_mul_ps(numbers, by);
-        taps == 1 ? _mm512_mask_storeu_ps(result, some, scaled) : _mm512_mask_i32scatter_ps(result, some, apart, scaled, 4);
-      }
+    for (int64_t i = 0; i < count; i += 16) {
+      const __mmask16 some = first_lanes(count - i);
+      const __m512 numbers = _mm512_maskz_loadu_ps(some, own + i);
+      dot = _mm512_fmadd_ps(numbers, _mm512_maskz_loadu_ps(some, weight + output * count + i), dot);
+      _mm512_mask_storeu_ps(result + i, some, _mm512_mul_ps(numbers, by));
     }
     if (scale != nullptr) of_scale[output] = _mm512_reduce_add_ps(dot);
   }

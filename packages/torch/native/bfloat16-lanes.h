@@ -30,11 +30,6 @@ WITH_BFLOAT16 inline __m512i multiples_of(int64_t number) {
   return _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(static_cast<int>(number)));
 }
 
-// Every taps-th number, `apart` being the multiples of taps; of other lanes 0.
-WITH_BFLOAT16 inline __m512 gather(const float* from, int64_t taps, __m512i apart, __mmask16 some) {
-  return taps == 1 ? _mm512_maskz_loadu_ps(some, from) : _mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, apart, from, 4);
-}
-
 // The number of each lane of both rows' pairs, of the first or the second sixteen.
 WITH_BFLOAT16 inline __m512i lanes_of_pairs(bool second) {
   alignas(64) uint16_t lanes[32];
