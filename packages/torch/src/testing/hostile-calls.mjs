@@ -201,6 +201,7 @@ function attack(path, calls, seed) {
     );
     return own(native.fromBuffer(data, shape, 'float32'));
   };
+  const halves = (...shape) => integers(Uint16Array, 'bfloat16', 0, 65_535, ...shape);
   const integers = (Kind, dtype, least, most, ...shape) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const number = () =>
@@ -459,6 +460,58 @@ function attack(path, calls, seed) {
         geometry,
         0,
         pick([6, Infinity]),
+      ];
+    },
+    bfloat16Gelu() {
+      return [halves(int(5), int(9))];
+    },
+    bfloat16Attention() {
+      const [heads, size] = [1 + int(3), pick([32, 64, 16])];
+      return [halves(int(3), int(70), 3 * heads * size), heads];
+    },
+    bfloat16Convolution() {
+      const [inputs, outputs, kernel] = [pick([3, 32, 64]), 32 * (1 + int(3)), pick([1, 3, 0])];
+      const geometry = [
+        ...[pick([1, 2, 0]), 1],
+        ...[pick([0, 1]), kernel >> 1],
+        ...[1, pick([1, 2])],
+        pick([1, 1, 2]),
+      ];
+      const numbers = () => pick([null, floats(outputs)]);
+      const [mean, variance] = int(2) === 0 ? [null, null] : [floats(outputs), floats(outputs)];
+      const x = pick([floats, halves])(2, inputs, int(12), int(12));
+      const added = pick([null, null, halves(2, outputs, int(12), int(12))]);
+      const weight = floats(outputs, inputs, kernel, kernel);
+      return [
+        x,
+        weight,
+        numbers(),
+        numbers(),
+        numbers(),
+        mean,
+        variance,
+        1e-5,
+        added,
+        int(2) === 0,
+        geometry,
+      ];
+    },
+    packBfloat16Product() {
+      return [floats(32 * int(4), pick([32, 64, 24]), pick([1, 1, 3]), 1)];
+    },
+    convolveInBfloat16() {
+      const [inputs, outputs] = [pick([32, 64]), 32 * (1 + int(3))];
+      const geometry = [pick([1, 2, 0]), 1, pick([0, 0, 1]), 0, 1, 1, pick([1, 1, 2])];
+      const packed = () => integers(Int32Array, 'int32', 0, 2 ** 30, outputs, inputs / 2);
+      const weight = int(2) === 0 ? packed() : halves(outputs, inputs, pick([1, 3]), 1);
+      const x = pick([floats, halves])(2, inputs, int(12), int(12));
+      return [
+        x,
+        weight,
+        pick([null, floats(outputs)]),
+        pick([null, halves(2, outputs, int(12), int(12))]),
+        int(2) === 0,
+        geometry,
       ];
     },
     normalizeRows() {
