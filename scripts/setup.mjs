@@ -69,8 +69,9 @@ function missingPackages({ tests, bench }, libtorch) {
   const missing = [];
   if (!process.env.CXX && !onPath('c++')) missing.push({ name: 'g++', why: 'compiles the binding' });
   const system = `/usr/lib/${multiarch()}`;
-  // A Python's is compared with that Python's PyTorch; what was fetched has none.
-  const compares = (tests || bench) && libtorch?.origin === 'fetched';
+  // A Python's is compared with that Python's PyTorch; what was fetched, now or before, has none.
+  const compares =
+    (tests || bench) && libtorch !== undefined && !existsSync(join(libtorch.root, '__init__.py'));
   const debian = process.platform === 'linux' && (!libtorch || libtorch.libDir === system || compares);
   if (debian ? systemLibtorch() === undefined : libtorch === undefined) {
     const why = compares ? 'the tensor engine that the tests compare with' : 'the tensor engine';
