@@ -3,6 +3,7 @@
 #include "bfloat16-kernel.h"
 #include "bfloat16-windows.h"
 #include "environment.h"
+#include "plain-tensor.h"
 #include "thread-pool.h"
 
 #include <ATen/ops/empty.h>
@@ -168,7 +169,7 @@ napi_value bfloat16_attention(napi_env env, napi_callback_info info) {
       if (!fits) throw std::runtime_error(std::string("attention in bfloat16: ") + what);
     };
     expect(bfloat16::is_fast(), "this processor has no fast instructions for it");
-    expect(qkv.layout() == at::kStrided && qkv.device().is_cpu() && !qkv.is_neg() && qkv.scalar_type() == at::kBFloat16 && qkv.dim() == 3 && qkv.numel() > 0,
+    expect(is_plain(qkv, at::kBFloat16) && qkv.dim() == 3 && qkv.numel() > 0,
            "queries, keys and values must be bfloat16 (B, N, 3 · heads · d) on the CPU");
     expect(heads >= 1 && heads < 65536 && heads == std::floor(heads), "there must be one head or more");
     const int64_t count = static_cast<int64_t>(heads);

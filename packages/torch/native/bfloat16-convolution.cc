@@ -4,6 +4,7 @@
 #include "bfloat16-kernel.h"
 #include "bfloat16-windows.h"
 #include "environment.h"
+#include "plain-tensor.h"
 
 #include <ATen/Functions.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -226,7 +227,7 @@ void expect(bool fits, const char* what) {
 }
 
 bool is_plain(const at::Tensor& tensor, at::ScalarType type, int64_t dims) {
-  return tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg() && tensor.scalar_type() == type && tensor.dim() == dims;
+  return conquer::is_plain(tensor, type) && tensor.dim() == dims;
 }
 
 // A number for each output, or undefined.

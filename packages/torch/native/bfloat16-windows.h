@@ -16,6 +16,7 @@ namespace bfloat16 {
 constexpr auto kLast = at::MemoryFormat::ChannelsLast;
 // Numbers that one thread has done by the time that another has woken.
 constexpr int64_t kAlone = 1 << 15;
+
 inline uint16_t* halves(const at::Tensor& tensor) { return reinterpret_cast<uint16_t*>(tensor.data_ptr<c10::BFloat16>()); }
 
 inline const float* floats(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }

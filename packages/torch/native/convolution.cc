@@ -2,6 +2,7 @@
 // convolution to oneDNN anew at each call and has several operators for the rest, which of a small network and one image is half of the time.
 #include "convolution-kernel.h"
 #include "environment.h"
+#include "plain-tensor.h"
 #include "thread-pool.h"
 
 #include <ATen/Parallel.h>
@@ -118,12 +119,8 @@ void run_dense(const Environment& environment, const Convolution& given) {
   });
 }
 
-bool is_plain_float(const at::Tensor& tensor) {
-  return tensor.layout() == at::kStrided && tensor.scalar_type() == at::kFloat && tensor.device().is_cpu() && !tensor.is_neg();
-}
-
 void require_floats(const at::Tensor& tensor, const char* what, int64_t dims) {
-  if (!is_plain_float(tensor) || tensor.dim() != dims) {
+  if (!is_plain(tensor, at::kFloat) || tensor.dim() != dims) {
     throw std::runtime_error(std::string(what) + " must be float32 with " + std::to_string(dims) + " dimensions on the CPU");
   }
 }
@@ -227,7 +224,7 @@ napi_value packed_linear(napi_env env, napi_callback_info info) {
     const int64_t outputs = packed.size(0), inputs = packed.size(3);
     expect(packed.is_contiguous() && packed.size(1) == 1 && packed.size(2) == 1, "packed weights must be those of packConvolution(), of a window of 1");
     expect(inputs > 0 && outputs > 0 && outputs % kChannels == 0 && bias.size(0) == outputs, "the outputs must be a multiple of 8, with a bias each");
-    expect(is_plain_float(x) && x.dim() > 0 && x.size(-1) == inputs, "rows must be float32 on the CPU, as long as the weights'");
+    expect(is_plain(x, at::kFloat) && x.dim() > 0 && x.size(-1) == inputs, "rows must be float32 on the CPU, as long as the weights'");
     const at::Tensor rows = x.detach().contiguous(), biases = bias.detach().contiguous();
     const int64_t count = rows.numel() / inputs;
     Convolution product{rows.view({1, count, 1, inputs}), packed.detach(), {}, {count, 1, inputs, count, 1, outputs, 1, 1, 1, 1, 0, 0}, {}};

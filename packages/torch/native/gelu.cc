@@ -4,6 +4,7 @@
 #include "bfloat16-windows.h"
 #include "environment.h"
 #include "gelu-kernel.h"
+#include "plain-tensor.h"
 #include "thread-pool.h"
 
 #include <ATen/ops/empty_like.h>
@@ -26,10 +27,6 @@ void in_pieces(int64_t count, const F& body) {
   } else {
     on_kept_threads((count + kPiece - 1) / kPiece, piece);
   }
-}
-
-bool is_plain(const at::Tensor& tensor, at::ScalarType type) {
-  return tensor.layout() == at::kStrided && tensor.scalar_type() == type && tensor.device().is_cpu() && !tensor.is_neg();
 }
 
 // gelu(x) → y, of float32 on the CPU.
