@@ -28,6 +28,12 @@ Targets to_targets(napi_env env, napi_value value, int64_t size) {
   if (all.size() != 8) throw std::runtime_error("targets are eight tensors");
   const at::Tensor& starts = require(all[0], "starts", at::kInt, 1);
   const at::Tensor& places = require(all[1], "places", at::kInt, 1);
+  // These say where the others are read and written.
+  for (const size_t written : {5, 7}) {
+    for (const size_t read : {0, 1, 5}) {
+      if (written != read && all[written].is_alias_of(all[read])) throw std::runtime_error("kept and counts must have memory of their own");
+    }
+  }
   const int64_t queries = starts.size(0) - 1, count = places.size(0);
   const int32_t* const first = starts.data_ptr<int32_t>();
   if (queries < 0 || first[0] != 0 || first[queries] != count || !std::is_sorted(first, first + queries + 1)) throw std::runtime_error("starts must ascend from 0 to the number of places");
@@ -76,6 +82,9 @@ double ordered_square(const Vectors& vectors, int64_t query, int64_t place) {
   return square >= 0 ? square : std::numeric_limits<double>::infinity();
 }
 
+// The bits of a tile's columns from the one at 0 on of which there are `left`.
+uint32_t bits_of(int64_t left) { return left >= kColumns ? ~uint32_t{0} : (uint32_t{1} << left) - 1; }
+
 // sortTargets(queries, gallery, starts, places) → squares (P) float64; the places of each query are put in the order of their squared distances, equal ones of the places.
 napi_value sort_targets(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
@@ -86,6 +95,7 @@ napi_value sort_targets(napi_env env, napi_callback_info info) {
     const int32_t* const first = starts.data_ptr<int32_t>();
     int32_t* const place = places.data_ptr<int32_t>();
     const int64_t count = places.size(0);
+    if (places.is_alias_of(starts)) throw std::runtime_error("places must have memory of their own");
     if (starts.size(0) != vectors.query_count + 1 || first[0] != 0 || first[vectors.query_count] != count || !std::is_sorted(first, first + starts.size(0))) {
       throw std::runtime_error("starts must be one more than the queries and ascend from 0 to the number of places");
     }
@@ -157,7 +167,7 @@ napi_value limit_targets(napi_env env, napi_callback_info info) {
         for (int64_t column = 0; column < places; column += kColumns) {
           tile(rows.bytes, rows.side, row, last, s, column, nothing.data(), rows.words, found);
           for (int64_t i = 0; i < kRows; ++i) {
-            come[i] += __builtin_popcount(found.of_rows[i]);
+            come[i] += __builtin_popcount(found.of_rows[i] & bits_of(sample.count - column));
             std::copy_n(found.low + i * kColumns, kColumns, all.data() + i * places + column);
           }
         }
@@ -199,21 +209,23 @@ class Counter {
   // `row_limits` and `column_limits` are those of all rows and columns, from the first on.
   void count(int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column, const float* row_limits, const float* column_limits) {
     Tile found;
+    // Beyond the rows and columns nothing is near, unless a caller says so.
     for (int64_t column = first_column; column < last_column; column += kColumns) {
       for (int64_t row = first_row; row < last_row; row += kRows) {
         // Of rows among themselves each pair is looked at once.
         if (same_ && column + kColumns <= row + 1) break;
         tile(rows_.bytes, rows_.side, row, row_limits + row, columns_.side, column, same_ ? column_limits + column : column_limits, rows_.words, found);
-        for (int64_t i = 0; i < kRows; ++i) {
+        const uint32_t there = bits_of(last_column - column), queries = same_ ? there : 0;
+        for (int64_t i = 0; i < std::min(kRows, last_row - row); ++i) {
           if ((found.of_rows[i] | found.of_columns[i]) == 0) continue;
           const int64_t own = row + i, before = same_ ? own + 1 - column : 0;
-          const uint32_t behind = before <= 0 ? ~uint32_t{0} : before >= 32 ? 0 : ~uint32_t{0} << before;
+          const uint32_t behind = before <= 0 ? there : before >= 32 ? 0 : there & ~uint32_t{0} << before;
           const float* const low = found.low + i * kColumns;
           for (uint32_t bits = found.of_rows[i] & behind; bits != 0; bits &= bits - 1) {
             const int64_t lane = __builtin_ctz(bits);
             consider(own, column + lane, low[lane], high_of(low[lane], rows_.side, own, columns_.side, column + lane));
           }
-          for (uint32_t bits = found.of_columns[i] & behind; bits != 0; bits &= bits - 1) {
+          for (uint32_t bits = found.of_columns[i] & queries & behind; bits != 0; bits &= bits - 1) {
             const int64_t lane = __builtin_ctz(bits);
             consider(column + lane, own, low[lane], high_of(low[lane], rows_.side, own, columns_.side, column + lane));
           }
