@@ -44,13 +44,13 @@ Matrix part_of(uint16_t* qkv, const Shape& shape, int64_t image, int64_t head, i
 class Rows {
  public:
   explicit Rows(int64_t most) : rows_(static_cast<size_t>(most + bfloat16::kRows)) {}
-  const uint16_t* const* of(const uint16_t* first, int64_t apart, int64_t count) {
+  bfloat16::Pieces of(const uint16_t* first, int64_t apart, int64_t count, int64_t depth) {
     for (int64_t i = 0; i < static_cast<int64_t>(rows_.size()); ++i) rows_[static_cast<size_t>(i)] = first + std::min(i, count - 1) * apart;
-    return rows_.data();
+    return {rows_.data(), 0, count, 1, depth};
   }
   // The same, with `zeros` behind an odd number.
   const uint16_t* const* even(const uint16_t* first, int64_t apart, int64_t count, const uint16_t* zeros) {
-    of(first, apart, count);
+    of(first, apart, count, 0);
     if (count % 2 == 1) rows_[static_cast<size_t>(count)] = zeros;
     return rows_.data();
   }
@@ -102,17 +102,17 @@ struct Attention : public torch::autograd::Function<Attention> {
     const Matrix q = part_of(halves(qkv), shape, image, head, 0), k = part_of(halves(qkv), shape, image, head, 1), v = part_of(halves(qkv), shape, image, head, 2);
     const Scratch<uint32_t> packed_keys(keys * size / 2), packed_values(keys * size / 2);
     bfloat16::pack_columns(k, size, 0, keys, packed_keys.get());
-    bfloat16::pack_rows(v, keys, 0, size, packed_values.get());
+    bfloat16::pack_rows(v, keys, keys, 0, size, packed_values.get());
     const Scratch<float> scores(kQueries * keys);
     const Scratch<uint16_t> weights(kQueries * keys);
     Rows rows(kQueries);
     for (int64_t first = 0; first < shape.tokens; first += kQueries) {
       const int64_t some = std::min(kQueries, shape.tokens - first);
-      bfloat16::product(rows.of(q.numbers + first * q.apart, q.apart, some), some, size, packed_keys.get(), keys, scores.get());
+      bfloat16::product(rows.of(q.numbers + first * q.apart, q.apart, some, size), packed_keys.get(), keys, scores.get());
       bfloat16::softmax(scores.get(), some, shape.tokens, keys, shape.scale, weights.get(),
                         logarithms.data_ptr<float>() + (image * shape.heads + head) * shape.tokens + first);
-      bfloat16::product(rows.of(weights.get(), keys, some), some, keys, packed_values.get(), 0, size, {nullptr, nullptr, false}, shape.width(),
-                        halves(y) + (image * shape.tokens + first) * shape.width() + head * size);
+      bfloat16::product(rows.of(weights.get(), keys, some, keys), packed_values.get(), 0, size, {},
+                        {halves(y) + (image * shape.tokens + first) * shape.width() + head * size, shape.width(), size});
     }
   }
 
@@ -125,7 +125,7 @@ struct Attention : public torch::autograd::Function<Attention> {
     const Scratch<uint32_t> packed_keys(keys * size / 2), packed_values(keys * size / 2), keys_by_rows(keys * size / 2);
     bfloat16::pack_columns(k, size, 0, keys, packed_keys.get());
     bfloat16::pack_columns(v, size, 0, keys, packed_values.get());
-    bfloat16::pack_rows(k, keys, 0, size, keys_by_rows.get());
+    bfloat16::pack_rows(k, keys, keys, 0, size, keys_by_rows.get());
     const Scratch<float> scores(kQueries * keys), products(kQueries * keys), of_keys(keys * size), of_values(keys * size);
     const Scratch<uint16_t> weights(kQueries * keys), of_scores(kQueries * keys);
     const std::vector<uint16_t> zeros(static_cast<size_t>(std::max(keys, size)), 0);
@@ -138,13 +138,12 @@ struct Attention : public torch::autograd::Function<Attention> {
       const uint16_t* const queries = q.numbers + first * q.apart;
       const uint16_t* const of_rows = of_out.numbers + first * width;
       for (int64_t i = 0; i < some; ++i) means[i] = bfloat16::dot(of_rows + i * width, out.numbers + (first + i) * width, size);
-      bfloat16::product(rows.of(queries, q.apart, some), some, size, packed_keys.get(), keys, scores.get());
-      bfloat16::product(rows.of(of_rows, width, some), some, size, packed_values.get(), keys, products.get());
+      bfloat16::product(rows.of(queries, q.apart, some, size), packed_keys.get(), keys, scores.get());
+      bfloat16::product(rows.of(of_rows, width, some, size), packed_values.get(), keys, products.get());
       bfloat16::gradient_of_softmax(scores.get(), products.get(), some, shape.tokens, keys, shape.scale,
                                     logarithms.data_ptr<float>() + (image * shape.heads + head) * shape.tokens + first, means, weights.get(),
                                     of_scores.get());
-      bfloat16::product(rows.of(of_scores.get(), keys, some), some, keys, keys_by_rows.get(), 0, size, {nullptr, nullptr, false}, q.apart,
-                        of_q + first * q.apart);
+      bfloat16::product(rows.of(of_scores.get(), keys, some, keys), keys_by_rows.get(), 0, size, {}, {of_q + first * q.apart, q.apart, size});
       product.add(rows.even(of_scores.get(), keys, some, zeros.data()), others.even(queries, q.apart, some, zeros.data()), even, first == 0, of_keys.get(),
                   size);
       product.add(rows.even(weights.get(), keys, some, zeros.data()), others.even(of_rows, width, some, zeros.data()), even, first == 0, of_values.get(),

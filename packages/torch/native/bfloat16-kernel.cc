@@ -82,19 +82,19 @@ WITH_BFLOAT16 void fold_weights(const float* weight, const float* scale, int64_t
   }
 }
 
-WITH_BFLOAT16 void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t count) {
-  const __m512 zero = _mm512_setzero_ps();
+WITH_BFLOAT16 void add_and_limit(uint16_t* y, const uint16_t* residual, int64_t count, Limits limits) {
+  const __m512 least = _mm512_set1_ps(limits.least), most = _mm512_set1_ps(limits.most);
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
     __m512 sum = widen(load(y + i));
     if (residual != nullptr) sum = _mm512_add_ps(sum, widen(load(residual + i)));
-    store(y + i, narrow(_mm512_max_ps(zero, sum)));  // of a NaN the second operand
+    store(y + i, narrow(_mm512_min_ps(most, _mm512_max_ps(least, sum))));  // of a NaN the second operand
   }
   if (i == count) return;
   const __mmask16 rest = first_lanes(count - i);
   __m512 sum = widen(_mm256_maskz_loadu_epi16(rest, y + i));
   if (residual != nullptr) sum = _mm512_add_ps(sum, widen(_mm256_maskz_loadu_epi16(rest, residual + i)));
-  _mm256_mask_storeu_epi16(y + i, rest, narrow(_mm512_max_ps(zero, sum)));
+  _mm256_mask_storeu_epi16(y + i, rest, narrow(_mm512_min_ps(most, _mm512_max_ps(least, sum))));
 }
 
 WITH_BFLOAT16 void gelu(const uint16_t* x, int64_t count, uint16_t* y) {
@@ -225,7 +225,7 @@ namespace bfloat16 {
 
 bool is_fast() { return false; }
 void fold_weights(const float*, const float*, int64_t, int64_t, int64_t, int64_t, uint16_t*) {}
-void add_and_relu(uint16_t*, const uint16_t*, int64_t) {}
+void add_and_limit(uint16_t*, const uint16_t*, int64_t, Limits) {}
 void gelu(const uint16_t*, int64_t, uint16_t*) {}
 void gradient_of_gelu(const uint16_t*, const uint16_t*, int64_t, uint16_t*) {}
 void gradient_of_relu(const uint16_t*, const uint16_t*, int64_t, int64_t, uint16_t*, float*) {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace conquer {
 namespace bfloat16 {
@@ -16,8 +17,14 @@ bool is_fast();
 // Weights (outputs, inputs, taps) · scale (outputs; null: 1) → (outputs, taps, inputs), of outputs [begin, end).
 void fold_weights(const float* weight, const float* scale, int64_t begin, int64_t end, int64_t inputs, int64_t taps, uint16_t* to);
 
-// y = max(y + residual, 0); no residual where it is null. NaN stays NaN.
-void add_and_relu(uint16_t* y, const uint16_t* residual, int64_t count);
+// Between which numbers an activation keeps them: ReLU's are 0 and infinity. NaN stays NaN.
+struct Limits {
+  float least = -std::numeric_limits<float>::infinity(), most = std::numeric_limits<float>::infinity();
+  bool any() const { return least > -std::numeric_limits<float>::infinity() || most < std::numeric_limits<float>::infinity(); }
+};
+
+// y + residual (null: none) within the limits.
+void add_and_limit(uint16_t* y, const uint16_t* residual, int64_t count, Limits limits);
 
 // y = x Φ(x), Φ the normal distribution's function; and the gradient by x.
 void gelu(const uint16_t* x, int64_t count, uint16_t* y);
@@ -50,12 +57,11 @@ class ProductOfRows {
   uint32_t* const packed_b_;
 };
 
-// What becomes of each sum of a product: the column's bias (null: none) and the residual (null: none) are added, what is below 0 is made 0 where relu is
-// asked for. NaN stays NaN.
+// What becomes of each sum of a product: the column's bias (null: none) and the residual (null: none) are added, and it is kept within the limits.
 struct Finish {
-  const float* bias;
-  const uint16_t* residual;
-  bool relu;
+  const float* bias = nullptr;
+  const uint16_t* residual = nullptr;
+  Limits limits = {};
 };
 
 // Rows of numbers, so far apart, of which there are so many: those behind them count as zeros.
@@ -64,19 +70,45 @@ struct Matrix {
   int64_t apart, rows;
 };
 
-// Weights (columns, depth) in the order in which product() reads them, of columns [begin, end), multiples of kChannels, as the depth is.
+// Columns that are packed together; what is behind the last one counts as zeros.
+constexpr int64_t kColumns = 32;
+inline int64_t whole_panels(int64_t columns) { return (columns + kColumns - 1) / kColumns * kColumns; }
+
+// Weights (columns, depth) in the order in which product() reads them, of columns [begin, end), multiples of kColumns; the depth is even.
 void pack_columns(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
-// The same of weights (depth, columns), the depth even.
-void pack_rows(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to);
+// The same of weights (depth, columns), which are a part of the depth `whole`, `to` being where the first of them belongs in the first panel.
+void pack_rows(const Matrix& weight, int64_t depth, int64_t whole, int64_t begin, int64_t end, uint32_t* to);
 
-// Columns [begin, end) of the product of rows with packed weights: `count` rows, `depth` numbers of each, begin where `rows` says, which goes on to a
-// multiple of kRows with any of them. y and the residual, of the first row and column 0, are `apart` from row to row.
+// What is multiplied: `count` rows, each of as many pieces as there are taps, of `depth` numbers. Piece t of row i begins at rows[t * apart + i], and they go
+// on to a multiple of kRows with any of them.
+struct Pieces {
+  const uint16_t* const* rows;
+  int64_t apart, count, taps, depth;
+};
+
+// Where products go: numbers of the first row and column 0, so far apart from row to row; beyond the columns nothing is written.
+struct Outputs {
+  uint16_t* numbers;
+  int64_t apart, columns;
+};
+
+// Columns [begin, end) of the product with packed weights, begin a multiple of kColumns. The residual lies as the outputs do.
 constexpr int64_t kRows = 8;
-void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish,
-             int64_t apart, uint16_t* y);
+void product(const Pieces& of, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish, const Outputs& to);
 
-// The same of all columns, in float32, without what follows.
-void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t columns, float* y);
+// The same of all columns, a multiple of kColumns, in float32, without what follows.
+void product(const Pieces& of, const uint32_t* packed, int64_t columns, float* y);
+
+// A map whose channels are each convolved by itself: windows of kernel × kernel pixels, `step` pixels apart, begin `top` and `left` of the map, and see zeros outside it.
+struct ChannelMap {
+  const uint16_t* x;
+  int64_t height, width, channels, kernel, step, top, left;
+};
+
+// Weights (channels, kernel, kernel) in the order in which each_channel() reads them: whole_panels(channels) numbers for each tap.
+void pack_channels(const float* weight, int64_t channels, int64_t taps, float* to);
+// Row `row` of the outputs, of `columns` pixels, y and the residual being its first one.
+void each_channel(const ChannelMap& of, int64_t row, int64_t columns, const float* packed, const Finish& finish, uint16_t* y);
 
 // Of each of `count` rows of scores, `apart` numbers long, of which `some` count: e^(scale · score) / its sum over the row, zeros behind, and the logarithm
 // of the sum.

@@ -12,7 +12,7 @@ namespace {
 
 // A tile of sums: as many channels of a, and of b (two vectors).
 constexpr int64_t kTileRows = 8;
-constexpr int64_t kTileColumns = 32;
+constexpr int64_t kTileColumns = kColumns;
 
 // a in panels of kTileRows channels: (panel, pair, channel).
 WITH_BFLOAT16 void pack_a(const uint16_t* const* rows, int64_t pairs, Range range, uint32_t* to) {
@@ -70,52 +70,55 @@ WITH_BFLOAT16 void tile(const uint32_t* a, const uint32_t* b, int64_t pairs, boo
 }
 
 // kRows rows times a panel of kTileColumns columns.
-WITH_BFLOAT16 inline __attribute__((always_inline)) void sums_of_rows(const uint16_t* const* rows, int64_t pairs, const uint32_t* panel, __m512 (&of)[kRows][2]) {
-  const uint32_t* from[kRows];
+WITH_BFLOAT16 inline __attribute__((always_inline)) void sums_of_rows(const Pieces& pieces, int64_t row, const uint32_t* panel, __m512 (&of)[kRows][2]) {
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i) {
-    from[i] = reinterpret_cast<const uint32_t*>(rows[i]);
-    of[i][0] = of[i][1] = _mm512_setzero_ps();
-  }
-  for (int64_t pair = 0; pair < pairs; ++pair, panel += kTileColumns) {
-    const __m512bh low = (__m512bh)_mm512_loadu_si512(panel), high = (__m512bh)_mm512_loadu_si512(panel + 16);
+  for (int i = 0; i < kRows; ++i) of[i][0] = of[i][1] = _mm512_setzero_ps();
+  const uint16_t* const* rows = pieces.rows + row;
+  for (int64_t tap = 0; tap < pieces.taps; ++tap, rows += pieces.apart) {
+    const uint32_t* from[kRows];
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-      const __m512bh factor = (__m512bh)_mm512_set1_epi32(static_cast<int>(from[i][pair]));
-      of[i][0] = _mm512_dpbf16_ps(of[i][0], factor, low);
-      of[i][1] = _mm512_dpbf16_ps(of[i][1], factor, high);
+    for (int i = 0; i < kRows; ++i) from[i] = reinterpret_cast<const uint32_t*>(rows[i]);
+    for (int64_t pair = 0; pair < pieces.depth / 2; ++pair, panel += kTileColumns) {
+      const __m512bh low = (__m512bh)_mm512_loadu_si512(panel), high = (__m512bh)_mm512_loadu_si512(panel + 16);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const __m512bh factor = (__m512bh)_mm512_set1_epi32(static_cast<int>(from[i][pair]));
+        of[i][0] = _mm512_dpbf16_ps(of[i][0], factor, low);
+        of[i][1] = _mm512_dpbf16_ps(of[i][1], factor, high);
+      }
     }
   }
 }
 
-WITH_BFLOAT16 void tile_of_rows(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t column, const Finish& finish,
-                                int64_t apart, uint16_t* y) {
+WITH_BFLOAT16 void tile_of_rows(const Pieces& pieces, int64_t row, const uint32_t* panel, int64_t column, const Finish& finish, const Outputs& to) {
   __m512 of[kRows][2];
-  sums_of_rows(rows, pairs, panel, of);
-  const __m512 zero = _mm512_setzero_ps();
+  sums_of_rows(pieces, row, panel, of);
+  const __m512 least = _mm512_set1_ps(finish.limits.least), most = _mm512_set1_ps(finish.limits.most);
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
-    if (i >= count) continue;
+    if (row + i >= pieces.count) continue;
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      const int64_t at = i * apart + column + half * 16;
+      const int64_t first = column + half * 16, at = (row + i) * to.apart + first;
+      if (first >= to.columns) continue;
+      const __mmask16 some = first_lanes(to.columns - first);
       __m512 sum = of[i][half];
-      if (finish.bias != nullptr) sum = _mm512_add_ps(sum, _mm512_loadu_ps(finish.bias + column + half * 16));
-      if (finish.residual != nullptr) sum = _mm512_add_ps(sum, widen(load(finish.residual + at)));
-      if (finish.relu) sum = _mm512_max_ps(zero, sum);
-      store(y + at, narrow(sum));
+      if (finish.bias != nullptr) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(some, finish.bias + first));
+      if (finish.residual != nullptr) sum = _mm512_add_ps(sum, widen(_mm256_maskz_loadu_epi16(some, finish.residual + at)));
+      // Of a NaN the second operand.
+      _mm256_mask_storeu_epi16(to.numbers + at, some, narrow(_mm512_min_ps(most, _mm512_max_ps(least, sum))));
     }
   }
 }
 
-WITH_BFLOAT16 void tile_of_floats(const uint16_t* const* rows, int64_t count, int64_t pairs, const uint32_t* panel, int64_t apart, float* y) {
+WITH_BFLOAT16 void tile_of_floats(const Pieces& pieces, int64_t row, const uint32_t* panel, int64_t columns, float* y) {
   __m512 of[kRows][2];
-  sums_of_rows(rows, pairs, panel, of);
+  sums_of_rows(pieces, row, panel, of);
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
-    if (i >= count) continue;
-    _mm512_storeu_ps(y + i * apart, of[i][0]);
-    _mm512_storeu_ps(y + i * apart + 16, of[i][1]);
+    if (row + i >= pieces.count) continue;
+    _mm512_storeu_ps(y + i * columns, of[i][0]);
+    _mm512_storeu_ps(y + i * columns + 16, of[i][1]);
   }
 }
 
@@ -147,16 +150,17 @@ WITH_BFLOAT16 void pack_columns(const Matrix& weight, int64_t depth, int64_t beg
     const uint16_t* const from = weight.numbers + column * weight.apart;
     uint32_t* const panel = to + column / kTileColumns * kTileColumns * (depth / 2) + column % kTileColumns;
     for (int64_t pair = 0; pair < depth / 2; pair += 16) {
-      const __m512i numbers = column < weight.rows ? _mm512_loadu_si512(from + 2 * pair) : _mm512_setzero_si512();
-      _mm512_i32scatter_epi32(panel + pair * kTileColumns, apart, numbers, 4);
+      const __mmask16 some = first_lanes(depth / 2 - pair);
+      const __m512i numbers = column < weight.rows ? _mm512_maskz_loadu_epi32(some, from + 2 * pair) : _mm512_setzero_si512();
+      _mm512_mask_i32scatter_epi32(panel + pair * kTileColumns, some, apart, numbers, 4);
     }
   }
 }
 
-WITH_BFLOAT16 void pack_rows(const Matrix& weight, int64_t depth, int64_t begin, int64_t end, uint32_t* to) {
+WITH_BFLOAT16 void pack_rows(const Matrix& weight, int64_t depth, int64_t whole, int64_t begin, int64_t end, uint32_t* to) {
   const __m512i low = lanes_of_pairs(false), high = lanes_of_pairs(true);
   for (int64_t column = begin; column < end; column += kTileColumns) {
-    uint32_t* const panel = to + column * (depth / 2);
+    uint32_t* const panel = to + column * (whole / 2);
     for (int64_t pair = 0; pair < depth / 2; ++pair) {
       const uint16_t* const one = weight.numbers + 2 * pair * weight.apart + column;
       const __m512i x = 2 * pair < weight.rows ? _mm512_loadu_si512(one) : _mm512_setzero_si512();
@@ -167,21 +171,17 @@ WITH_BFLOAT16 void pack_rows(const Matrix& weight, int64_t depth, int64_t begin,
   }
 }
 
-void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish,
-             int64_t apart, uint16_t* y) {
+void product(const Pieces& of, const uint32_t* packed, int64_t begin, int64_t end, const Finish& finish, const Outputs& to) {
+  const int64_t pairs = of.taps * of.depth / 2;
   for (int64_t column = begin; column < end; column += kTileColumns) {
-    for (int64_t row = 0; row < count; row += kRows) {
-      const Finish own{finish.bias, finish.residual == nullptr ? nullptr : finish.residual + row * apart, finish.relu};
-      tile_of_rows(rows + row, count - row, depth / 2, packed + column * (depth / 2), column, own, apart, y + row * apart);
-    }
+    for (int64_t row = 0; row < of.count; row += kRows) tile_of_rows(of, row, packed + column * pairs, column, finish, to);
   }
 }
 
-void product(const uint16_t* const* rows, int64_t count, int64_t depth, const uint32_t* packed, int64_t columns, float* y) {
+void product(const Pieces& of, const uint32_t* packed, int64_t columns, float* y) {
+  const int64_t pairs = of.taps * of.depth / 2;
   for (int64_t column = 0; column < columns; column += kTileColumns) {
-    for (int64_t row = 0; row < count; row += kRows) {
-      tile_of_floats(rows + row, count - row, depth / 2, packed + column * (depth / 2), columns, y + row * columns + column);
-    }
+    for (int64_t row = 0; row < of.count; row += kRows) tile_of_floats(of, row, packed + column * pairs, columns, y + row * columns + column);
   }
 }
 
@@ -197,9 +197,9 @@ ProductOfRows::ProductOfRows(Range a, Range b) : a_(a), b_(b), packed_a_(nullptr
 ProductOfRows::~ProductOfRows() {}
 void ProductOfRows::add(const uint16_t* const*, const uint16_t* const*, int64_t, bool, float*, int64_t) {}
 void pack_columns(const Matrix&, int64_t, int64_t, int64_t, uint32_t*) {}
-void pack_rows(const Matrix&, int64_t, int64_t, int64_t, uint32_t*) {}
-void product(const uint16_t* const*, int64_t, int64_t, const uint32_t*, int64_t, int64_t, const Finish&, int64_t, uint16_t*) {}
-void product(const uint16_t* const*, int64_t, int64_t, const uint32_t*, int64_t, float*) {}
+void pack_rows(const Matrix&, int64_t, int64_t, int64_t, int64_t, uint32_t*) {}
+void product(const Pieces&, const uint32_t*, int64_t, int64_t, const Finish&, const Outputs&) {}
+void product(const Pieces&, const uint32_t*, int64_t, float*) {}
 
 }  // namespace bfloat16
 }  // namespace conquer

@@ -30,9 +30,11 @@ void in_pieces(int64_t count, int64_t pieces, int64_t unit, const F& body) {
 
 inline int64_t pieces_of(int64_t numbers) { return std::max<int64_t>(1, std::min<int64_t>(numbers / kAlone, 4 * at::get_num_threads())); }
 
+// Zeros above and left of the maps, and those below and right.
 struct Geometry {
-  std::vector<int64_t> stride, padding, dilation;
+  std::vector<int64_t> stride, padding, after, dilation;
   int64_t groups;
+  bool is_even() const { return padding == after; }
 };
 
 // Where the row of x lies that a tap of a window sees.

@@ -1,5 +1,6 @@
 import { describeWithPython, runPython } from '@conquer-dml/testing/python';
 import { describe, expect, it } from 'vitest';
+import { native } from './binding.js';
 import {
   autocast,
   autocastDtype,
@@ -121,11 +122,13 @@ describe('autocast', () => {
     const rows = () => noGrad(() => autocast('cpu', 'bfloat16', () => network.forward(x)));
     using apartly = rows();
     using _ = network.keepDerived();
-    for (let i = 0; i < 2; i++) {
-      using kept = rows();
-      expect(kept.to('float32').tolist()).toEqual(apartly.to('float32').tolist());
-    }
-    expect(network.bn.folded.kept?.weight.dtype).toBe('bfloat16');
+    using kept = rows();
+    using again = rows();
+    expect(again.toNumbers()).toEqual(kept.toNumbers());
+    // By kernels of our own, where there are any, rounded fewer times.
+    const apart = scope(() => kept.to('float64').sub(apartly.to('float64')).norm().item());
+    expect(apart).toBeLessThan(1e-2 * apartly.to('float64').norm().item());
+    expect(network.bn.folded.kept?.weight.dtype).toBe(native.trainsInBfloat16() ? 'int32' : 'bfloat16');
   });
 
   it('leaves float64, and what is recorded, as they are', () => {

@@ -285,13 +285,15 @@ export interface Native {
     relu: boolean,
     geometry: readonly number[],
   ): Handle;
-  packBfloat16Product(weight: Handle): Handle;
+  packBfloat16Convolution(weight: Handle, geometry: readonly number[]): Handle;
   convolveInBfloat16(
     x: Handle,
     weight: Handle,
+    sizes: readonly number[],
     bias: Handle | null,
     residual: Handle | null,
-    relu: boolean,
+    least: number,
+    most: number,
     geometry: readonly number[],
   ): Handle;
   gelu(x: Handle): Handle;

@@ -3,7 +3,7 @@ import { native } from '../binding.js';
 import { type Conv2dOptions, pair } from '../functional.js';
 import { isRecording } from '../recording.js';
 import { scope } from '../scope.js';
-import { aten, Tensor } from '../tensor.js';
+import { Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
 
 // Convolutions of training within autocast on a processor with instructions for bfloat16 (native/bfloat16-convolution.cc): the folding of a frozen
@@ -61,42 +61,7 @@ export function bfloat16Convolution(
       norm?.eps ?? 0,
       added?.handle ?? null,
       relu,
-      [...pair(stride), ...pair(padding), ...pair(dilation), groups],
-    ),
-  );
-}
-
-/**
- * A folded convolution's weight (O, I / groups, kH, kW) as keptBfloat16Convolution() takes it: in the order in which a product reads it, where the windows
- * have one pixel; else rounded, channels_last.
- */
-export function bfloat16Weight(weight: Tensor, { padding = 0, groups = 1 }: Conv2dOptions): Tensor {
-  const [outputs = 0, inputs = 0, ...kernel] = weight.shape;
-  const isProduct =
-    groups === 1 &&
-    [...kernel, ...pair(padding)].join() === '1,1,0,0' &&
-    outputs % 32 === 0 &&
-    inputs % 32 === 0;
-  if (isProduct) return new Tensor(native.packBfloat16Product(weight.handle));
-  return aten.to$dtype(weight, 'bfloat16', false, false, 'channels_last');
-}
-
-/** The same without gradients, of what was folded and kept. @param bias (O), float32 */
-export function keptBfloat16Convolution(
-  x: Tensor,
-  { weight, bias }: { weight: Tensor; bias: Tensor | null },
-  { stride = 1, padding = 0, dilation = 1, groups = 1 }: Conv2dOptions,
-  { added = null, relu = false }: Omit<Around, 'norm'> = {},
-): Tensor {
-  const geometry = [...pair(stride), ...pair(padding), ...pair(dilation), groups];
-  return new Tensor(
-    native.convolveInBfloat16(
-      x.handle,
-      weight.handle,
-      bias?.handle ?? null,
-      added?.handle ?? null,
-      relu,
-      geometry,
+      [...pair(stride), ...pair(padding), ...pair(padding), ...pair(dilation), groups],
     ),
   );
 }
@@ -111,13 +76,5 @@ export function bfloat16Linear(x: Tensor, weight: Tensor, bias: Tensor | null): 
       options: {},
     });
     return rows.reshape([...x.shape.slice(0, -1), outputs]);
-  });
-}
-
-/** The same without gradients. @param weight (O, I, 1, 1) of bfloat16Weight() */
-export function keptBfloat16Linear(x: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
-  return scope(() => {
-    const rows = keptBfloat16Convolution(x.reshape([-1, x.shape.at(-1)!, 1, 1]), { weight, bias }, {});
-    return rows.reshape([...x.shape.slice(0, -1), rows.size(1)]);
   });
 }

@@ -17,3 +17,6 @@ export interface ConvBatchNormOptions {
   /** Of the sum; default none. */
   activation?: 'relu' | 'relu6' | null;
 }
+
+/** Between which numbers an activation keeps a sum. */
+export const limits = { none: [-Infinity, Infinity], relu: [0, Infinity], relu6: [0, 6] } as const;

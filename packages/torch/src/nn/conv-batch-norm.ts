@@ -4,15 +4,12 @@ import { type Conv2dOptions, castWeight, conv2d, pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
-import {
-  bfloat16Convolution,
-  bfloat16Weight,
-  keptBfloat16Convolution,
-  suitsBfloat16Convolution,
-} from './bfloat16-convolution.js';
+import { bfloat16Convolution, suitsBfloat16Convolution } from './bfloat16-convolution.js';
 import type { Conv2d } from './conv.js';
 import type { ConvBatchNormOptions, Zeros } from './conv-batch-norm-options.js';
 import type { FoldedConvolution } from './folded-convolution.js';
+import { grown, paddingOfGrown } from './grown-kernel.js';
+import { keptBfloat16Convolution, packedBfloat16, suitsKeptBfloat16 } from './kept-bfloat16-convolution.js';
 import { packed, packedConvolution, suitsPacked } from './packed-convolution.js';
 
 /**
@@ -37,18 +34,15 @@ export function convBatchNorm(
     );
     return packedConvolution(x, folded, convolution, { zeros, added, activation });
   }
+  if (keeps && suitsKeptBfloat16(x, convolution)) {
+    return byKeptBfloat16(x, convolution, norm, { zeros, added, activation });
+  }
   if (isFixed && zeros === null && activation !== 'relu6' && suitsBfloat16Convolution(x, convolution)) {
-    return keeps
-      ? byKeptBfloat16(x, convolution, norm, { added, activation })
-      : inBfloat16(x, convolution, norm, { added, activation });
+    return inBfloat16(x, convolution, norm, { added, activation });
   }
   return scope(() => {
     const maps = keeps ? byKept(x, convolution, norm, zeros) : byOperators(x, convolution, norm, zeros);
-    const sum = added === null ? maps : maps.add_(added);
-    if (activation === null) return sum;
-    if (activation === 'relu') return sum.relu_();
-    // Its gradient needs what it was given.
-    return gradEnabled() ? sum.clamp({ min: 0, max: 6 }) : aten.clamp_(sum, 0, 6);
+    return activated(added === null ? maps : maps.add_(added), activation);
   });
 }
 
@@ -58,8 +52,8 @@ function inBfloat16(
   norm: BatchNorm2d,
   { added = null, activation = null }: ConvBatchNormOptions,
 ): Tensor {
-  return withAdded(added, activation, (fitting, relu) =>
-    bfloat16Convolution(x, convolution, { norm, added: fitting, relu }),
+  return withAdded(added, activation, (fitting, own) =>
+    bfloat16Convolution(x, convolution, { norm, added: fitting, relu: own !== null }),
   );
 }
 
@@ -67,29 +61,37 @@ function byKeptBfloat16(
   x: Tensor,
   convolution: Conv2d,
   norm: BatchNorm2d,
-  { added = null, activation = null }: ConvBatchNormOptions,
+  { zeros = null, added = null, activation = null }: ConvBatchNormOptions,
 ): Tensor {
-  const folded = norm.folded.of(sourcesOf(convolution, norm), 'bfloat16 kernels', () => {
+  const { options, outChannels, kernelSize } = convolution;
+  const form = `bfloat16 kernels ${Object.values(zeros ?? {})}`;
+  const folded = norm.folded.of(sourcesOf(convolution, norm), form, () => {
     const { weight, bias } = fold(convolution, norm);
-    return { weight: bfloat16Weight(weight, convolution.options), bias };
+    return { weight: packedBfloat16(weight, options, zeros), bias };
   });
-  return withAdded(added, activation, (fitting, relu) =>
-    keptBfloat16Convolution(x, folded, convolution.options, { added: fitting, relu }),
+  const packedOne = { ...folded, outputs: outChannels, kernelSize, options };
+  return withAdded(added, activation, (fitting, own) =>
+    keptBfloat16Convolution(x, packedOne, { zeros, added: fitting, activation: own }),
   );
 }
 
 /** What is added is part of the convolution if it is bfloat16; a sum with float32 is float32, as PyTorch's is. */
 function withAdded(
   added: Tensor | null,
-  activation: ConvBatchNormOptions['activation'],
-  convolve: (added: Tensor | null, relu: boolean) => Tensor,
+  activation: Activation,
+  convolve: (added: Tensor | null, activation: Activation) => Tensor,
 ): Tensor {
-  const relu = activation === 'relu';
-  if (added === null || added.dtype === 'bfloat16') return convolve(added, relu);
-  return scope(() => {
-    const sum = convolve(null, false).add(added);
-    return relu ? sum.relu_() : sum;
-  });
+  if (added === null || added.dtype === 'bfloat16') return convolve(added, activation);
+  return scope(() => activated(convolve(null, null).add(added), activation));
+}
+
+type Activation = NonNullable<ConvBatchNormOptions['activation']> | null;
+
+/** In place where its gradient does not need what it was given. */
+function activated(sum: Tensor, activation: Activation): Tensor {
+  if (activation === null) return sum;
+  if (activation === 'relu') return sum.relu_();
+  return gradEnabled() ? sum.clamp({ min: 0, max: 6 }) : aten.clamp_(sum, 0, 6);
 }
 
 function byOperators(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {
@@ -102,24 +104,15 @@ function byOperators(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Z
   });
 }
 
-/** A kernel with a row of zeros in front reaches as far up as down: then the convolution adds the zeros itself. */
 function byKept(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {
-  const { options } = convolution;
-  const rows = zeros === null ? 0 : zeros.bottom - zeros.top;
-  const columns = zeros === null ? 0 : zeros.right - zeros.left;
-  const padding = zeros === null ? pair(options.padding ?? 0) : ([zeros.bottom, zeros.right] as const);
+  const options = { ...convolution.options, padding: paddingOfGrown(convolution.options, zeros) };
   const layout = layoutFor(x);
-  const { weight, bias } = norm.folded.of(
-    sourcesOf(convolution, norm),
-    `${layout} ${rows} ${columns}`,
-    () => {
-      const folded = fold(convolution, norm);
-      const grown =
-        rows + columns > 0 ? aten.constant_pad_nd(folded.weight, [columns, 0, rows, 0]) : folded.weight;
-      return inLayout(layout, x, { weight: grown, bias: folded.bias }, { ...options, padding });
-    },
-  );
-  return conv2d(x, weight, bias, { ...options, padding });
+  const form = `${layout} ${Object.values(zeros ?? {})}`;
+  const { weight, bias } = norm.folded.of(sourcesOf(convolution, norm), form, () => {
+    const folded = fold(convolution, norm);
+    return inLayout(layout, x, { weight: grown(folded.weight, zeros), bias: folded.bias }, options);
+  });
+  return conv2d(x, weight, bias, options);
 }
 
 /** The count of batches among them: statistics are moved by an operator that does not say that it changes them. */

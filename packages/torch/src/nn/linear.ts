@@ -4,14 +4,10 @@ import type { DType } from '../dtype.js';
 import { linear } from '../functional.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
-import {
-  bfloat16Linear,
-  bfloat16Weight,
-  keptBfloat16Linear,
-  suitsBfloat16Convolution,
-} from './bfloat16-convolution.js';
+import { bfloat16Linear, suitsBfloat16Convolution } from './bfloat16-convolution.js';
 import { Derived } from './derived.js';
 import { default_, type InitOptions } from './init.js';
+import { keptBfloat16Linear, packedBfloat16 } from './kept-bfloat16-convolution.js';
 import { LowRank } from './low-rank.js';
 import { Module, parameter } from './module.js';
 import { packedLinear, packedWeights, suitsPackedLinear } from './packed-linear.js';
@@ -74,10 +70,10 @@ export class Linear extends Module {
     }
     if (isBfloat16Product(this, x)) {
       const kept = this.ready.of(sources, 'bfloat16 kernels', () => ({
-        weight: bfloat16Weight(merged().view([...weight.shape, 1, 1]), {}),
+        weight: packedBfloat16(merged().view([...weight.shape, 1, 1]), {}),
         bias: bias?.detach().clone() ?? null,
       }));
-      return keptBfloat16Linear(x, kept.weight, kept.bias);
+      return keptBfloat16Linear(x, kept.weight, kept.bias, weight.size(0));
     }
     const dtype = weight.dtype === 'float64' ? null : autocastDtype(x.device);
     if (learnt === null && dtype === null) return null;

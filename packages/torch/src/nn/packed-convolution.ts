@@ -4,7 +4,7 @@ import { pair } from '../functional.js';
 import { scope } from '../scope.js';
 import { Tensor } from '../tensor.js';
 import type { Conv2d } from './conv.js';
-import type { ConvBatchNormOptions } from './conv-batch-norm-options.js';
+import { type ConvBatchNormOptions, limits } from './conv-batch-norm-options.js';
 import type { FoldedConvolution } from './folded-convolution.js';
 
 // Convolutions by kernels of our own (native/convolution.cc), without gradients, in channels_last. libtorch describes each
@@ -37,8 +37,6 @@ export function suitsPacked(x: Tensor, convolution: Conv2d): boolean {
 export function packed({ weight, bias }: FoldedConvolution, convolution: Conv2d): FoldedConvolution {
   return { weight: new Tensor(native.packConvolution(weight.handle, isDepthwise(convolution))), bias };
 }
-
-const limits = { none: [-Infinity, Infinity], relu: [0, Infinity], relu6: [0, 6] } as const;
 
 /** x (B, I, H, W) → (B, O, H', W'), channels_last. NaN stays NaN. */
 export function packedConvolution(

@@ -471,9 +471,10 @@ function attack(path, calls, seed) {
     },
     bfloat16Convolution() {
       const [inputs, outputs, kernel] = [pick([3, 32, 64]), 32 * (1 + int(3)), pick([1, 3, 0])];
+      const zeros = [pick([0, 1]), kernel >> 1];
       const geometry = [
         ...[pick([1, 2, 0]), 1],
-        ...[pick([0, 1]), kernel >> 1],
+        ...[...zeros, ...zeros],
         ...[1, pick([1, 2])],
         pick([1, 1, 2]),
       ];
@@ -496,21 +497,47 @@ function attack(path, calls, seed) {
         geometry,
       ];
     },
-    packBfloat16Product() {
-      return [floats(32 * int(4), pick([32, 64, 24]), pick([1, 1, 3]), 1)];
+    packBfloat16Convolution() {
+      const [channels, kernel] = [1 + int(70), pick([1, 3, 5])];
+      const each = int(2) === 0;
+      const weight = floats(channels, each ? 1 : 1 + int(9), kernel, pick([kernel, kernel, 2]));
+      const zeros = Array.from({ length: 4 }, () => int(3));
+      return [
+        weight,
+        [
+          ...pick([
+            [1, 1],
+            [2, 2],
+            [1, 2],
+          ]),
+          ...zeros,
+          1,
+          1,
+          each ? channels : 1,
+        ],
+      ];
     },
     convolveInBfloat16() {
-      const [inputs, outputs] = [pick([32, 64]), 32 * (1 + int(3))];
-      const geometry = [pick([1, 2, 0]), 1, pick([0, 0, 1]), 0, 1, 1, pick([1, 1, 2])];
-      const packed = () => integers(Int32Array, 'int32', 0, 2 ** 30, outputs, inputs / 2);
-      const weight = int(2) === 0 ? packed() : halves(outputs, inputs, pick([1, 3]), 1);
+      const [inputs, outputs, kernel, each] = [1 + int(70), 1 + int(70), pick([1, 3, 5]), int(2) === 0];
+      const zeros = Array.from({ length: 4 }, () => int(3));
+      const step = 1 + int(2);
+      const geometry = [step, step, ...zeros, 1, 1, each ? inputs : 1];
+      const own = floats(each ? inputs : outputs, each ? 1 : inputs, kernel, kernel);
+      const weight =
+        int(9) === 0
+          ? halves(outputs, inputs, kernel, kernel)
+          : made.push(native.packBfloat16Convolution(own, geometry)) && made.at(-1);
       const x = pick([floats, halves])(2, inputs, int(12), int(12));
+      const count = each ? inputs : outputs;
+      const residual = pick([null, halves(2, count, int(12), int(12))]);
       return [
         x,
         weight,
-        pick([null, floats(outputs)]),
-        pick([null, halves(2, outputs, int(12), int(12))]),
-        int(2) === 0,
+        [count, kernel, kernel],
+        pick([null, floats(count)]),
+        residual,
+        pick([0, -Infinity, Number.NaN]),
+        pick([6, Infinity]),
         geometry,
       ];
     },
