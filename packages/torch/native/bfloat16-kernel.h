@@ -80,16 +80,18 @@ void pack_columns(const Matrix& weight, int64_t depth, int64_t begin, int64_t en
 void pack_rows(const Matrix& weight, int64_t depth, int64_t whole, int64_t begin, int64_t end, uint32_t* to);
 
 // What is multiplied: `count` rows, each of as many pieces as there are taps, of `depth` numbers. Piece t of row i begins at rows[t * apart + i], and they go
-// on to a multiple of kRows with any of them.
+// on to a multiple of kRows with any of them. Where all of a tile's rows have `zeros` (null: none) for a tap, it is left out.
 struct Pieces {
   const uint16_t* const* rows;
   int64_t apart, count, taps, depth;
+  const uint16_t* zeros = nullptr;
 };
 
-// Where products go: numbers of the first row and column 0, so far apart from row to row; beyond the columns nothing is written.
+// Where products go: numbers of the first row and column 0, so far apart from row to row; row i is that of places[i] (null: i). Beyond the columns nothing is written.
 struct Outputs {
   uint16_t* numbers;
   int64_t apart, columns;
+  const int32_t* places = nullptr;
 };
 
 // Columns [begin, end) of the product with packed weights, begin a multiple of kColumns. The residual lies as the outputs do.

@@ -11,24 +11,28 @@ constexpr int64_t kChunk = 6 * kRows;
 constexpr int64_t kMostTaps = 1024;
 
 // What the windows see, times packed weights.
-void multiply(const Windows& windows, int64_t count, int64_t taps, int64_t depth, const at::Tensor& packed, int64_t columns, const Finish& finish, uint16_t* y) {
+void multiply(const Windows& windows, const at::Tensor& y, int64_t taps, int64_t depth, const at::Tensor& packed, const Finish& finish) {
+  const int64_t columns = y.size(1), count = y.numel() / columns;
   const int64_t chunks = (count + kChunk - 1) / kChunk, panels = (columns + kColumns - 1) / kColumns;
   // Columns in groups where there are few rows, so that no thread waits long for another's last piece.
   const int64_t wanted = std::max<int64_t>(1, std::min(panels, (8 * at::get_num_threads() + chunks - 1) / chunks));
   const int64_t group = (panels + wanted - 1) / wanted, groups = (panels + group - 1) / group;
   const uint32_t* const weights = reinterpret_cast<const uint32_t*>(packed.data_ptr<int32_t>());
   const std::vector<uint16_t> zeros(static_cast<size_t>(depth), 0);
+  // In this order tiles see zeros together, and leave them out.
+  const std::vector<int32_t> order = windows.alike(y.size(0));
   on_kept_threads(chunks * groups, [&](int64_t piece) {
     const int64_t begin = piece / groups * kChunk, some = std::min(kChunk, count - begin);
     const int64_t first = piece % groups * group * kColumns, last = std::min(columns, first + group * kColumns);
-    std::vector<const uint16_t*> rows(static_cast<size_t>(taps * kChunk), zeros.data());
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const uint16_t** const own = rows.data() + tap * kChunk;
-      windows.rows(begin, some, tap, [&](int64_t i, const uint16_t* row) { own[i] = row; });
-    }
+    thread_local std::vector<const uint16_t*> rows;
+    rows.assign(static_cast<size_t>(taps * kChunk), zeros.data());
+    const bool is_ordered = order.empty();
+    const int32_t* const places = is_ordered ? nullptr : order.data() + begin;
+    windows.rows_of(places, begin, some, kChunk, rows.data());
     Finish own = finish;
-    if (own.residual != nullptr) own.residual += begin * columns;
-    product({rows.data(), kChunk, some, taps, depth}, weights, first, last, own, {y + begin * columns, columns, columns});
+    if (is_ordered && own.residual != nullptr) own.residual += begin * columns;
+    const Outputs to{halves(y) + (is_ordered ? begin * columns : 0), columns, columns, places};
+    product({rows.data(), kChunk, some, taps, depth, is_ordered ? nullptr : zeros.data()}, weights, first, last, own, to);
   });
 }
 
@@ -50,7 +54,7 @@ at::Tensor by_product(const at::Tensor& x, const at::Tensor& packed_weight, at::
   const at::Tensor y = at::empty(shape, x.options().memory_format(kLast));
   const at::Tensor numbers = bias.defined() ? bias.contiguous() : bias;
   const Finish finish{floats(numbers), residual.defined() ? halves(residual) : nullptr, limits};
-  multiply(Windows(x, kernel, y, by), y.numel() / shape[1], kernel[0] * kernel[1], x.size(1), packed_weight, shape[1], finish, halves(y));
+  multiply(Windows(x, kernel, y, by), y, kernel[0] * kernel[1], x.size(1), packed_weight, finish);
   return y;
 }
 
@@ -78,7 +82,7 @@ at::Tensor gradient_of_maps(const at::Tensor& gradient, const at::Tensor& folded
   Geometry seen = by;
   for (size_t i = 0; i < 2; ++i) seen.padding[i] = by.dilation[i] * (folded.size(static_cast<int64_t>(i) + 2) - 1) - by.padding[i];
   const at::Tensor of_x = at::empty(shape, gradient.options().memory_format(kLast));
-  multiply(Windows(gradient, folded.sizes().slice(2), of_x, seen), of_x.numel() / inputs, taps, outputs, packed_weight, inputs, {}, halves(of_x));
+  multiply(Windows(gradient, folded.sizes().slice(2), of_x, seen), of_x, taps, outputs, packed_weight, {});
   return of_x;
 }
 
