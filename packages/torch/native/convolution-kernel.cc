@@ -184,7 +184,8 @@ __attribute__((target("avx2,fma"))) void depthwise_avx2(const float* x, const Sh
 const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 const Dense best_dense = has_avx2 ? dense_avx2 : plain_dense;
 const Depthwise best_depthwise = has_avx2 ? depthwise_avx2 : plain_depthwise;
-const bool is_widest = has_avx2 && !__builtin_cpu_supports("avx512f");
+// AMD's family 19h (Zen 4) computes with 16 numbers in the time of two times 8.
+const bool is_widest = has_avx2 && (!__builtin_cpu_supports("avx512f") || __builtin_cpu_is("amdfam19h"));
 #else
 const Dense best_dense = plain_dense;
 const Depthwise best_depthwise = plain_depthwise;

@@ -207,7 +207,7 @@ napi_value convolve(napi_env env, napi_callback_info info) {
   });
 }
 
-// packsProducts() → whether large products by the kernels here are worth it on this processor: libtorch's have no wider vectors.
+// packsProducts() → whether large products by the kernels here are worth it on this processor: libtorch's have no wider vectors, or none that are faster.
 napi_value packs_products(napi_env env, napi_callback_info) {
   return guarded(env, [&] { return from_bool(env, convolution::uses_widest_vectors()); });
 }

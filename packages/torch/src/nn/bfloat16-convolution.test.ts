@@ -50,6 +50,9 @@ const shapes: Shape[] = [
   { name: 'the first of a network', from: 3, to: 64, kernel: 7, stride: 2, padding: 3 },
   { name: 'in groups', from: 64, to: 64, kernel: 3, padding: 1, groups: 4, bias: true },
   { name: 'without weight and bias of the BatchNorm', from: 32, to: 32, kernel: 3, affine: false },
+  { name: '1x1 with zeros around', from: 32, to: 64, kernel: 1, padding: 1 },
+  { name: 'more zeros around than a kernel reaches', from: 32, to: 32, kernel: 3, padding: 4 },
+  { name: 'few channels, and an even number', from: 6, to: 32, kernel: 3, padding: 1 },
   { name: 'one image of one pixel', images: 1, side: [1, 1], from: 32, to: 32, kernel: 1 },
 ];
 

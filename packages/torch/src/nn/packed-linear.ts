@@ -9,7 +9,7 @@ import { Tensor } from '../tensor.js';
 
 let packs: boolean | null = null;
 
-/** Whether there are kernels for it, and no wider vectors that libtorch's would use. */
+/** Whether there are kernels for it, and no wider vectors that libtorch's would use and be faster by. */
 export function suitsPackedLinear(x: Tensor, weight: Tensor): boolean {
   packs ??= native.packsProducts();
   const [outputs = 0, inputs = 0] = weight.shape;
