@@ -1,10 +1,10 @@
-import { autocastDtype } from '../autograd.js';
 import { native } from '../binding.js';
 import { type Conv2dOptions, pair } from '../functional.js';
 import { isRecording } from '../recording.js';
 import { scope } from '../scope.js';
 import { Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
+import { suitsKeptBfloat16 } from './kept-bfloat16-convolution.js';
 
 // Convolutions of training within autocast on a processor with instructions for bfloat16 (native/bfloat16-convolution.cc): the folding of a frozen
 // BatchNorm, the shortcut's sum and ReLU are part of them, and the weights' gradients are summed in float32.
@@ -21,17 +21,7 @@ export function suitsBfloat16Convolution(
   x: Tensor,
   { weight, bias }: Pick<Convolution, 'weight' | 'bias'>,
 ): boolean {
-  return (
-    x.device === 'cpu' &&
-    autocastDtype(x.device) === 'bfloat16' &&
-    !isRecording() &&
-    native.trainsInBfloat16() &&
-    weight.size(0) % 32 === 0 &&
-    x.numel() > 0 &&
-    (x.dtype === 'float32' || x.dtype === 'bfloat16') &&
-    weight.dtype === 'float32' &&
-    (bias === null || bias.dtype === 'float32')
-  );
+  return !isRecording() && weight.size(0) % 32 === 0 && suitsKeptBfloat16(x, { weight, bias });
 }
 
 interface Around {
