@@ -470,10 +470,15 @@ describe('Embedding map', () => {
       await page.keyboard.press(key);
       // The panel holds the last image until the next one's neighbours are there.
       await expect.poll(() => query.getAttribute('src'), { timeout: 60_000 }).not.toBe(first);
+      const picked = await query.getAttribute('src');
+      const learnersMap = page.waitForResponse((answer) => answer.url().includes('/map?learner=0'));
       await page.getByRole('combobox', { name: /^Embedding/ }).selectOption('learner 1');
+      await (await learnersMap).finished();
       await settled(page);
+      // The pick outlives the map that it was made on: two frames, in which the page takes the answer.
+      await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
       await page.getByRole('heading', { name: 'Nearest for learner 1' }).waitFor();
-      await settled(page);
+      expect(await query.getAttribute('src')).toBe(picked);
     }));
 });
 
