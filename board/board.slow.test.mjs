@@ -23,6 +23,11 @@ const board = async (...args) => {
   );
   return stdout;
 };
+const results = () =>
+  readFileSync(join(BOARD, 'results.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 const text = () => readFileSync(join(BOARD, 'board.md'), 'utf8');
 
 it('runs cells of each kind, goes on where it was, and writes the page of them', async () => {
@@ -39,11 +44,14 @@ it('runs cells of each kind, goes on where it was, and writes the page of them',
   expect(curve.at(-1)['MAP@R']).toBe(scores['MAP@R']);
   expect(memory).toBeGreaterThan(2 ** 26);
   expect(machine.cores).toBeGreaterThan(0);
-  // What has a result is not run again; what has none is, to the same numbers.
+  // What has a result is not run again, its folder being there or not; but it is where that is asked for, to the same numbers.
+  rmSync(join(BOARD, 'cells/kept/miniature/one'), { recursive: true });
+  expect(await board('--all', '--cells', ours)).not.toMatch(/^(kept|network)/m);
   rmSync(result);
-  const said = await board('--all', '--cells', ours);
-  expect(said.match(/^(kept|network)\S*/gm)).toEqual(['kept/miniature/four/1:']);
+  const said = await board('--all', '--again', '--cells', 'kept/miniature/(four|longer)/1');
+  expect(said.match(/^kept\S*/gm)).toEqual(['kept/miniature/four/1:', 'kept/miniature/longer/1:']);
   expect(JSON.parse(readFileSync(result, 'utf8')).scores).toEqual(scores);
+  expect(results().filter(({ cell }) => cell.id === 'kept/miniature/four/1')).toHaveLength(1);
 });
 
 it.skipIf(!hasPeer)(
@@ -52,9 +60,7 @@ it.skipIf(!hasPeer)(
     expect(await board('--all', '--cells', '/pml/')).not.toContain('time/miniature-scratch/pml');
     await board('--all', '--cells', 'pml');
     expect(existsSync(join(BOARD, 'starts/resnet18-1.pth'))).toBe(true);
-    const { cell, curve } = JSON.parse(
-      readFileSync(join(BOARD, 'cells/time/miniature-scratch/pml/1/result.json'), 'utf8'),
-    );
+    const { cell, curve } = results().find(({ cell }) => cell.id === 'time/miniature-scratch/pml/1');
     expect(cell.settings).toMatchObject({ loss: 'margin', learningRate: 1e-3 });
     expect(curve[0].seconds).toBe(0);
     expect(text()).toContain('| pytorch-metric-learning, best of its search | 1 |');

@@ -338,11 +338,11 @@ function missing(cells, done, failures) {
   ];
 }
 
-/** @param cells of the plan; @param resultOf of a cell, null where there is none; @param failures by id, in words */
-export function page(cells, { resultOf, failures = new Map() }) {
-  const done = new Map(
-    cells.flatMap((cell) => [resultOf(cell)].flatMap((result) => (result ? [[cell.id, result]] : []))),
-  );
+/** @param cells of the plan; @param results by id, `{ failed }`, in words, of a cell that has none */
+export function page(cells, results) {
+  const found = cells.flatMap(({ id }) => (results.has(id) ? [[id, results.get(id)]] : []));
+  const done = new Map(found.filter(([, { failed }]) => failed === undefined));
+  const failures = new Map(found.flatMap(([id, { failed }]) => (failed === undefined ? [] : [[id, failed]])));
   const machines = [
     ...new Set([...done.values()].map(({ machine: { cpu, cores } }) => `${cpu}, ${cores} cores`)),
   ];
@@ -350,7 +350,7 @@ export function page(cells, { resultOf, failures = new Map() }) {
   return `${[
     '# Board',
     '',
-    'Written by `npm run board` from the folders of its cells; do not edit. Each cell is a training from one seed, which draws the classes (half of them train, the others test) and all that is drawn in training; ± is the standard error of the mean over seeds, p that of a paired t test over seeds. In per cent.',
+    'Written by `npm run board` from the results of its cells (board/results.jsonl); do not edit. Each cell is a training from one seed, which draws the classes (half of them train, the others test) and all that is drawn in training; ± is the standard error of the mean over seeds, p that of a paired t test over seeds. In per cent.',
     'Rows that do not help stay.',
     '',
     '![For each set, what several learners have above one in MAP@R, with the standard error; and MAP@R against minutes of training beside pytorch-metric-learning](images/board.svg)',
@@ -359,7 +359,7 @@ export function page(cells, { resultOf, failures = new Map() }) {
     '',
     '```',
     'npm run board -- --list                   # what there is to run, and about how long it takes',
-    "PYTHON=… npm run board -- --cells '^kept/groceries' --minutes 60",
+    "PYTHON=… npm run board -- --cells '^kept/groceries' --again --minutes 60",
     '```',
     '',
     'PYTHON has pytorch-metric-learning 2.9, torch 2.13, torchvision and timm. A cell that was killed goes on, or begins anew; data are brought once, from:',

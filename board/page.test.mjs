@@ -12,13 +12,21 @@ const result = (cell, quality, start = 0.3) => ({
     { seconds: 10, steps: 1000, 'R@1': 0.9, 'MAP@R': quality },
   ],
 });
-const pageOf = (quality, options = {}) =>
-  page(plan, {
-    resultOf: (cell) => {
-      const found = quality(cell);
-      return found === null ? null : result(cell, found, options.startOf?.(cell));
-    },
-    ...options,
+/** The page where some cells of the plan have a result, null being none. */
+const pageWith = (resultOf) =>
+  page(
+    plan,
+    new Map(
+      plan.flatMap((cell) => {
+        const found = resultOf(cell);
+        return found === null ? [] : [[cell.id, found]];
+      }),
+    ),
+  );
+const pageOf = (quality) =>
+  pageWith((cell) => {
+    const found = quality(cell);
+    return found === null ? null : result(cell, found);
   });
 
 it('says by how much a variant is above, paired by seed, and which cells were not run', () => {
@@ -41,26 +49,25 @@ it('says by how much a variant is above, paired by seed, and which cells were no
 
 it('shows what learners bring by how many classes train', () => {
   const classes = { 'emoji-80': 39, emoji: 820 };
-  const found = page(plan, {
-    resultOf: (cell) => {
-      const [, set, variant] = cell.id.split('/');
-      if (!cell.id.startsWith('kept/') || !classes[set] || !['one', 'four'].includes(variant)) return null;
-      const more = set === 'emoji' ? 0.01 : -0.02;
-      return {
-        ...result(cell, variant === 'four' ? 0.3 + more : 0.3),
-        train: { classes: classes[set], images: 1000 },
-      };
-    },
+  const found = pageWith((cell) => {
+    const [, set, variant] = cell.id.split('/');
+    if (!cell.id.startsWith('kept/') || !classes[set] || !['one', 'four'].includes(variant)) return null;
+    const more = set === 'emoji' ? 0.01 : -0.02;
+    return {
+      ...result(cell, variant === 'four' ? 0.3 + more : 0.3),
+      train: { classes: classes[set], images: 1000 },
+    };
   });
   const rows = found.split('\n').filter((line) => /^\| (39|820) \|/.test(line));
   expect(rows).toEqual(['| 39 | emoji-80 | -2.00 ± 0.00 | – |', '| 820 | emoji | +1.00 ± 0.00 | – |']);
 });
 
 it('says where variants of a seed did not begin alike, and what failed', () => {
-  const some = ({ id }) => (/^kept\/stamps\/(one|four)\/1$/.test(id) ? 0.5 : null);
-  const startOf = ({ id }) => (id.includes('/one/') ? 0.3 : 0.31);
-  const failures = new Map([['kept/stamps/two/1', 'Error: no room']]);
-  const text = pageOf(some, { startOf, failures });
+  const starts = { 'kept/stamps/one/1': 0.3, 'kept/stamps/four/1': 0.31 };
+  const text = pageWith((cell) => {
+    if (cell.id === 'kept/stamps/two/1') return { cell, failed: 'Error: no room' };
+    return cell.id in starts ? result(cell, 0.5, starts[cell.id]) : null;
+  });
   expect(text).toContain('**Not of one start: stamps, seed 1.**');
   expect(text).toContain('- `kept/stamps/two`: 1 (failed: Error: no room), 2');
 });

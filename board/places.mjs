@@ -1,4 +1,4 @@
-// Where the board keeps what is not in the repository: data, and a folder for each cell.
+// Where the board keeps what it reads and writes: data and a folder for each cell outside the repository, results in it.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,14 +14,37 @@ export const THREADS = Number(process.env.OMP_NUM_THREADS ?? 2);
 export const folderOf = (cell) => join(BOARD, 'cells', cell.id);
 export const readJson = (file) => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null);
 
-/** Whole or not at all: a cell that was killed has no result. */
-export function writeJson(file, value) {
+function writeWhole(file, text) {
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.part`, `${JSON.stringify(value, null, 1)}\n`);
+  writeFileSync(`${file}.part`, text);
   renameSync(`${file}.part`, file);
 }
 
-export const resultOf = (cell) => readJson(join(folderOf(cell), 'result.json'));
+/** Whole or not at all: a cell that was killed has no result. */
+export const writeJson = (file, value) => writeWhole(file, `${JSON.stringify(value, null, 1)}\n`);
+
+/** What a cell left in its folder here; null where it did not run on this machine. */
+export const ownResultOf = (id) => readJson(join(BOARD, 'cells', id, 'result.json'));
+
+/** By id: what each cell that ran found, or `{ cell, failed }`, the line it failed with. A line each, so that a change is seen in a diff. */
+export function readResults(file) {
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  return new Map(
+    lines
+      .filter((line) => line !== '')
+      .map((line) => {
+        const result = JSON.parse(line);
+        return [result.cell.id, result];
+      }),
+  );
+}
+
+/** Beside those that are in the file now: another process may have added some. */
+export function addResult(file, result) {
+  const results = readResults(file).set(result.cell.id, result);
+  const inOrder = [...results].sort(([a], [b]) => (a < b ? -1 : 1));
+  writeWhole(file, inOrder.map(([, found]) => `${JSON.stringify(found)}\n`).join(''));
+}
 
 /** What a cell ran on; a machine with more work than cores is crowded, and its seconds are no measure. */
 export const machine = () => ({

@@ -1,35 +1,48 @@
-// npm run board: runs cells of the plan that have no result yet, each in a process of its own, and writes docs/board.md of all that have one.
+// npm run board: runs cells of the plan that have no result yet, each in a process of its own, and writes docs/board.md of all that have one
+// (board/results.jsonl).
 //   -- --cells PATTERN   those whose id has it (a regular expression)
 //   -- --minutes N       as many as fit; without it and without --all, none: only the page is written
 //   -- --all             all of them
+//   -- --again           those that have a result too: theirs is replaced
 //   -- --list            what there is to run, and how long it takes about
 //   -- --miniature       cells of seconds instead of the plan's, and the page into the board's folder
-// What is kept lies in $BOARD (.cache/board where it is not set); $PYTHON has pytorch-metric-learning. A cell that is killed goes on, or begins
+// Data and runs lie in $BOARD (.cache/board where it is not set); $PYTHON has pytorch-metric-learning. A cell that is killed goes on, or begins
 // anew, the next time.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, refuse } from '../bench/command-line.mjs';
 import { figure } from './figure.mjs';
 import { page } from './page.mjs';
-import { BOARD, folderOf, ROOT, resultOf, writeJson } from './places.mjs';
+import { addResult, BOARD, folderOf, ownResultOf, ROOT, readResults, writeJson } from './places.mjs';
 import { miniature, plan } from './plan.mjs';
 
 const { values } = commandLine({
   cells: { type: 'pattern', default: '' },
   minutes: { type: 'number' },
   all: { type: 'boolean', default: false },
+  again: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   miniature: { type: 'boolean', default: false },
 });
 const cells = values.miniature ? miniature : plan;
-const byId = new Map(cells.map((cell) => [cell.id, cell]));
+const RESULTS = values.miniature ? join(BOARD, 'results.jsonl') : join(ROOT, 'board/results.jsonl');
+const resultOf = ({ id }) => {
+  const found = readResults(RESULTS).get(id);
+  return found === undefined || found.failed ? null : found;
+};
 
-/** A cell with what the cells that it needs have found; null where one of them has no result. */
-export function settled(cell) {
-  const results = (cell.needs ?? []).map((id) => resultOf(byId.get(id)));
-  if (results.some((result) => result === null)) return null;
-  if (cell.bestOf === undefined) return cell;
+/** A cell with what the cells that it needs have found; a word on the first of them that has no result. */
+function settled(cell) {
+  const needs = cell.needs ?? [];
+  if (cell.bestOf === undefined) {
+    // Their seconds are taken, which are of one machine.
+    const missing = needs.find((id) => ownResultOf(id) === null);
+    return missing === undefined ? cell : `needs ${missing}, run on this machine`;
+  }
+  const missing = needs.find((id) => resultOf({ id }) === null);
+  if (missing !== undefined) return `needs ${missing}`;
+  const results = needs.map((id) => resultOf({ id }));
   const best = results.reduce((one, other) => (other.scores['MAP@R'] > one.scores['MAP@R'] ? other : one));
   const { startFile: _, ...settings } = best.cell.settings;
   return { ...cell, settings: { ...settings, ...cell.but } };
@@ -41,7 +54,6 @@ async function runCell(cell) {
   const folder = folderOf(cell);
   mkdirSync(folder, { recursive: true });
   if (!existsSync(join(folder, 'cell.json'))) writeJson(join(folder, 'cell.json'), cell);
-  rmSync(join(folder, 'failed.txt'), { force: true });
   let said = '';
   child = spawn(process.execPath, [join(ROOT, 'board/cells', `${cell.script}.mjs`), folder], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -50,18 +62,21 @@ async function runCell(cell) {
     said = (said + text).slice(-4000);
   });
   const code = await new Promise((done) => child.on('close', done));
-  if (code === 0) return null;
+  if (code === 0) {
+    addResult(RESULTS, { ...ownResultOf(cell.id), cell });
+    return null;
+  }
   if (stopped) return 'stopped; it goes on, or begins anew, the next time';
   const line =
     said.split('\n').findLast((text) => /^(\w*Error|conquer):/.test(text)) ??
     `its process ended with ${code ?? 'a signal'}`;
-  writeFileSync(join(folder, 'failed.txt'), `${line}\n`);
+  addResult(RESULTS, { cell, failed: line });
   return line;
 }
 
 const chosen = cells.filter(({ id }) => values.cells.test(id));
 if (chosen.length === 0) refuse(`no cell's id has ${values.cells.source}; --list tells them`);
-const left = () => chosen.filter((cell) => resultOf(cell) === null);
+const left = () => chosen.filter((cell) => values.again || resultOf(cell) === null);
 if (values.list) {
   for (const cell of chosen)
     console.log(`${resultOf(cell) ? 'done' : '    '}  ${cell.id}  about ${cell.minutesAbout} min`);
@@ -79,25 +94,21 @@ if (values.list) {
     if (stopped) break;
     if (performance.now() + 60_000 * cell.minutesAbout > until) continue;
     const whole = settled(cell);
-    if (whole === null) continue;
+    if (typeof whole === 'string') {
+      console.log(`${cell.id}: ${whole}`);
+      continue;
+    }
+    if (values.again) rmSync(folderOf(cell), { recursive: true, force: true });
     const began = performance.now();
     const problem = await runCell(whole);
     const took = `${((performance.now() - began) / 1000).toFixed(0)} s`;
     console.log(`${cell.id}: ${problem ?? took}`);
   }
   const file = values.miniature ? join(BOARD, 'board.md') : join(ROOT, 'docs/board.md');
-  const failures = new Map(
-    cells.map((cell) => [cell.id, failureOf(cell)]).filter(([, failure]) => failure !== null),
-  );
-  writeFileSync(file, page(cells, { resultOf, failures }));
-  const results = cells.flatMap((cell) => [resultOf(cell)].flatMap((result) => result ?? []));
+  writeFileSync(file, page(cells, readResults(RESULTS)));
+  const results = cells.flatMap((cell) => resultOf(cell) ?? []);
   const drawn = figure(new Map(results.map((result) => [result.cell.id, result])));
   const picture = join(values.miniature ? BOARD : join(ROOT, 'docs/images'), 'board.svg');
   if (drawn !== null) writeFileSync(picture, drawn);
   console.log(file);
-}
-
-function failureOf(cell) {
-  const file = join(folderOf(cell), 'failed.txt');
-  return existsSync(file) && resultOf(cell) === null ? readFileSync(file, 'utf8').trim() : null;
 }

@@ -17,7 +17,7 @@ import { preprocessingFor } from '../../packages/conquer/dist/models/preprocessi
 import { openPretrained } from '../../packages/conquer/dist/models/weights/pretrained.js';
 import { Random } from '../../packages/conquer/dist/random.js';
 import { splitOf } from '../data.mjs';
-import { BOARD, machine, othersHeld, readJson, THREADS, writeJson } from '../places.mjs';
+import { BOARD, machine, othersHeld, ownResultOf, readJson, THREADS, writeJson } from '../places.mjs';
 import { heads } from '../today/adapters.mjs';
 import { distil } from '../today/distill.mjs';
 import { centresOf, maskedQueries } from '../today/query-mask.mjs';
@@ -90,9 +90,7 @@ async function run(cell) {
   const starts = experiment.divide.divideFrom;
   const most = variant.distilled ? Math.round((3 * cell.steps) / 4) : cell.steps;
   // Of the processor, which other work on the machine does not stretch.
-  const until = variant.like
-    ? readJson(join(BOARD, 'cells', cell.needs[0], 'result.json')).processorSeconds
-    : null;
+  const until = variant.like ? ownResultOf(cell.needs[0]).processorSeconds : null;
 
   let [steps, seconds, mark] = [0, 0, performance.now()];
   let division = null;

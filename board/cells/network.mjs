@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mergeExperiments, readRecipe, resolveExperiment } from '../../packages/conquer/dist/index.js';
 import { splitOf } from '../data.mjs';
-import { BOARD, machine, othersHeld, ROOT, readJson, THREADS, writeJson } from '../places.mjs';
+import { machine, othersHeld, ownResultOf, ROOT, readJson, THREADS, writeJson } from '../places.mjs';
 import { startFile } from '../start-file.mjs';
 import { variantOf } from '../variants.mjs';
 
@@ -67,7 +67,7 @@ async function experimentOf(cell) {
   const resolved = resolveExperiment(given);
   if (!variant.like) return resolved;
   // As many epochs after the start as the other took time for, at this one's pace.
-  const [other, alone] = cell.needs.map((id) => readJson(join(BOARD, 'cells', id, 'result.json')));
+  const [other, alone] = cell.needs.map(ownResultOf);
   const { divideFrom } = resolved.divide;
   const after = resolved.train.epochs - divideFrom;
   const epochs =
