@@ -57,7 +57,9 @@ it('runs cells of each kind, goes on where it was, and writes the page of them',
 it.skipIf(!hasPeer)(
   'trains the peer by its own code from the same start, and what it needs before',
   async () => {
-    expect(await board('--all', '--cells', '/pml/')).not.toContain('time/miniature-scratch/pml');
+    expect(await board('--all', '--cells', '/pml/')).toContain(
+      'time/miniature-scratch/pml/1: needs time/miniature-scratch/search-pml/margin-0.001\n',
+    );
     await board('--all', '--cells', 'pml');
     expect(existsSync(join(BOARD, 'starts/resnet18-1.pth'))).toBe(true);
     const { cell, curve } = results().find(({ cell }) => cell.id === 'time/miniature-scratch/pml/1');
