@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -132,6 +132,18 @@ test('a file is compiled with the flags in its first line, and the header that t
   expect(build().stdout).toContain('compiling 2 of 2 files');
   expect(answer()).toBe('2007');
   writeFileSync(join(native, 'answer.cc'), ANSWER);
+});
+
+test('the same library in another place takes over what was compiled; one of another build does not', () => {
+  build();
+  const moved = join(work, 'moved');
+  cpSync(root, moved, { recursive: true });
+  expect(build({ LIBTORCH: moved }).stdout).toContain('compiling 0 of 2 files');
+  expect(build({ LIBTORCH: moved }).stdout).toContain('up to date with libtorch');
+  const other = join(moved, relative(root, library('torch_cpu')));
+  const anotherId = '-Wl,--build-id=0x0123456789abcdef';
+  execFileSync(process.env.CXX || 'c++', ['-shared', '-x', 'c++', '/dev/null', anotherId, '-o', other]);
+  expect(build({ LIBTORCH: moved }).stdout).toContain('compiling 2 of 2 files');
 });
 
 test('a missing compiler is said in one line', () => {

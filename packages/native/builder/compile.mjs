@@ -2,7 +2,16 @@
 // no cmake, and node-gyp would download headers.
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -112,10 +121,34 @@ async function produce(cxx, args, output, what) {
   renameSync(temporary, output);
 }
 
+/**
+ * Takes an object over from another build beside this one: of the same library that lies elsewhere too, or to be carried.
+ * @returns {boolean} whether there was one
+ */
+function takeOver({ name, object, stamp }, folder) {
+  const builds = readdirSync(dirname(folder), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const build of builds) {
+    const other = join(dirname(folder), build.name, `${name}.o`);
+    if (other === object || read(`${other}.stamp`) !== stamp) continue;
+    const temporary = `${object}.${process.pid}`;
+    copyFileSync(other, temporary);
+    // Compiled anew meanwhile, it has no stamp or another.
+    if (read(`${other}.stamp`) !== stamp) {
+      rmSync(temporary);
+      continue;
+    }
+    renameSync(temporary, object);
+    writeFileSync(`${object}.stamp`, stamp);
+    return true;
+  }
+  return false;
+}
+
 async function compileAll(jobs, cxx) {
   const queue = [...jobs];
   const worker = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+      rmSync(`${job.object}.stamp`, { force: true });
       try {
         await produce(cxx, [...job.flags, '-c', job.source], job.object, `compiling ${job.name}`);
       } catch (error) {
@@ -151,10 +184,13 @@ function headersOf(addon) {
 }
 
 function jobsOf(addon, folder, cxx) {
-  // Where headers lie does not matter, as their text is here too (Node's own never change within an NAPI_VERSION): a checkout
-  // that was moved or copied is not compiled anew.
-  const stamped = addon.flags.filter((flag) => !flag.startsWith('-I'));
-  const common = hash(stamped, headersOf(addon), addon.marker, cxx.version);
+  // Where headers lie does not matter, as the text of ours is here too, the library's build says what its are, and Node's own
+  // never change within an NAPI_VERSION: a checkout that was moved or copied is not compiled anew.
+  const stamped = addon.flags.filter(
+    (flag, at, all) => !flag.startsWith('-I') && flag !== '-isystem' && all[at - 1] !== '-isystem',
+  );
+  const { libDir: _, ...library } = addon.marker;
+  const common = hash(stamped, headersOf(addon), library, cxx.version);
   const files = readdirSync(addon.sources).filter((name) => name.endsWith('.cc'));
   if (files.length === 0) throw new SetupError(`no C++ sources in ${addon.sources}`);
   const sources = [
@@ -181,15 +217,17 @@ export async function buildAddon(addon, folder, cxx, say) {
   const stale = jobs.filter((job) => !existsSync(job.object) || read(`${job.object}.stamp`) !== job.stamp);
   const linkStamp = hash(
     addon.link,
+    addon.marker,
     jobs.map((job) => job.stamp),
   );
   if (stale.length === 0 && existsSync(output) && read(`${output}.stamp`) === linkStamp) {
     say(`native build: up to date with ${addon.from}`);
     return output;
   }
-  say(`native build: the binding to ${addon.from}, compiling ${stale.length} of ${jobs.length} files`);
   mkdirSync(folder, { recursive: true });
-  await compileAll(stale, cxx);
+  const own = stale.filter((job) => !takeOver(job, folder));
+  say(`native build: the binding to ${addon.from}, compiling ${own.length} of ${jobs.length} files`);
+  await compileAll(own, cxx);
   const marker = join(folder, 'marker.cc');
   writeFileSync(marker, markerSource(addon.marker));
   const objects = jobs.map((job) => job.object);
