@@ -35,6 +35,14 @@ it("is the deviation of the classes' means over the root of their number, where 
     14,
   );
   expect(standardErrorOverClasses([1, 0, 1], [2, 2, 2])).toBeNull();
+  // 1/49 added 49 times is not 1.
+  const hits = Array.from({ length: 49 }, () => 1);
+  expect(
+    standardErrorOverClasses(
+      hits,
+      hits.map((_, at) => at % 7),
+    ),
+  ).toBe(0);
 });
 
 it('knows the tails of the normal distribution', () => {

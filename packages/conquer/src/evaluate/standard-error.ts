@@ -18,8 +18,10 @@ export function standardErrorOverClasses(
   labels: ArrayLike<number>,
 ): number | null {
   const count = values.length;
-  let mean = 0;
-  for (let query = 0; query < count; query++) mean += (values[query] as number) / count;
+  // Divided once, so that values that are all the same have no error at all.
+  let total = 0;
+  for (let query = 0; query < count; query++) total += values[query] as number;
+  const mean = total / count;
   const sums = new Map<number, number>();
   for (let query = 0; query < count; query++) {
     const label = labels[query] as number;

@@ -148,7 +148,7 @@ async function runWithWhatTheyNeed(options: Record<string, string | number>[]): 
 }
 
 /** Which of the values are tried: every so many. All are more than a thousand trainings, some twelve minutes. */
-const EVERY = Number(process.env.CONQUER_EXTREME_EVERY ?? 8);
+const EVERY = Number(process.env.CONQUER_EXTREME_EVERY ?? 16);
 
 const groups = flagsOf(builtInParts).flatMap((flag, at) => {
   const { name, group } = flag;
