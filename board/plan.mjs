@@ -61,18 +61,26 @@ const network = Object.entries(trained).flatMap(([set, { names, seeds = SEEDS, m
   ),
 );
 
-/** Less arithmetic to the same quality, on photographs. */
-const lessWork = SEEDS.slice(0, 2).flatMap((seed) =>
-  Object.keys(less).map((variant) => ({
-    id: `less/groceries/${variant}/${seed}`,
-    script: 'network',
-    ...{ set: 'groceries', seed, variant, recipe: 'photos', clock: 'all', minutesAbout: 5 },
+/** Less arithmetic to the same quality, on photographs; and bfloat16 from random weights too. */
+const lessWork = Object.entries({
+  groceries: {
+    names: Object.keys(less),
+    recipe: 'photos',
     base: {
       data: { imageSize: 96, resize: 110, cache: true, batchSize: 64 },
       divide: { numLearners: 1 },
       train: { epochs: 8 },
     },
-  })),
+  },
+  emoji: { names: ['whole', 'bfloat16'], recipe: 'divide-emoji', base: { divide: { numLearners: 1 } } },
+}).flatMap(([set, { names, recipe, base }]) =>
+  SEEDS.slice(0, 2).flatMap((seed) =>
+    names.map((variant) => ({
+      id: `less/${set}/${variant}/${seed}`,
+      script: 'network',
+      ...{ set, seed, variant, recipe, clock: 'all', minutesAbout: 5, base },
+    })),
+  ),
 );
 
 /** Settings of pytorch-metric-learning's own example (MetricLossOnly), on the row's network. */

@@ -48,11 +48,11 @@ export const today = {
   },
 };
 
-/** Less arithmetic, of one learner: the network's first half as it came, images that grow, and both. */
+/** Less arithmetic, of one learner: the network's first half as it came, images that grow, and both; and the same arithmetic in bfloat16. */
 const half = { name: 'full', freezeBelow: 8 };
 const growing = { imageSizeFrom: 64, imageSizeEpochs: 6 };
 export const less = {
-  whole: { what: 'the whole network, images of 96 pixels', experiment: {} },
+  whole: { what: 'the whole network', experiment: {} },
   growing: { what: 'images grow from 64 pixels', experiment: { data: growing } },
   half: { what: '8 of its 18 layers as they came', experiment: { model: { tuning: half } } },
   both: {
@@ -63,6 +63,7 @@ export const less = {
     what: '8 of its 18 layers as they came, what they make of 8 views kept',
     experiment: { model: { tuning: { ...half, keptViews: 8 } } },
   },
+  bfloat16: { what: 'the whole network, in bfloat16', experiment: { train: { precision: 'bfloat16' } } },
 };
 
 export const variantOf = (name) => variants[name] ?? today[name] ?? less[name];
