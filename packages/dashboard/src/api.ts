@@ -80,10 +80,7 @@ export interface RunDetail extends RunSummary {
   tree: LearnerTree;
   /** How many lines each file had, to fit events to this answer (see AppendEvent.at). */
   lines: { records: number; steps: number; divisions: number; masks: number };
-  has: { masks: boolean; embedding: boolean; images: boolean };
-  /** Wall clock by phase, from summary.json; null while the run has not ended. */
-  seconds: { divide: number; train: number; evaluate: number; total: number } | null;
-  imagesPerSecond: number | null;
+  has: { masks: boolean; embedding: boolean };
 }
 
 export const MAX_STEPS = 5000;

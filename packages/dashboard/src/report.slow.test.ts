@@ -134,6 +134,14 @@ describe('writeReport', () => {
     await writeReport({ runs: [join(cmp, 'a'), other], out, pageDir });
     const { runs: named } = reportOf(readFileSync(out, 'utf8'));
     expect(named.map(({ run }) => run.id)).toEqual(['a', 'a (2)']);
+    const third = join(folder, 'third', 'a (2)');
+    await writeRunFiles(third, { dataDir: join(folder, 'data') });
+    await writeReport({ runs: [join(cmp, 'a'), other, third], out, pageDir });
+    expect(reportOf(readFileSync(out, 'utf8')).runs.map(({ run }) => run.id)).toEqual([
+      'a',
+      'a (2)',
+      'a (2) (2)',
+    ]);
     // Both with the pictures.
     expect(named.map(({ retrieval }) => retrieval.items[0]?.query.src)).toEqual(['0/query/0', '1/query/0']);
   });

@@ -118,11 +118,11 @@ function outOf({ runs: [path, another], out }: ReportOptions): string {
 
 /** Runs of several folders may have one name. */
 function distinguish(runs: RunDetail[]): void {
-  const names = new Map<string, number>();
+  const taken = new Set<string>();
   for (const run of runs) {
-    const times = (names.get(run.id) ?? 0) + 1;
-    names.set(run.id, times);
-    if (times > 1) run.id = run.name = `${run.id} (${times})`;
+    const { id } = run;
+    for (let times = 2; taken.has(run.id); times++) run.id = run.name = `${id} (${times})`;
+    taken.add(run.id);
   }
 }
 

@@ -6,7 +6,14 @@ import { packMap } from './map-points.js';
 import type { Retrieval } from './retrieval.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
-import { imageFolders, liesInOneOf, type RowReader, THUMBNAIL_SIZES, thumbnail } from './thumbnails.js';
+import {
+  imageFolders,
+  imageTag,
+  liesInOneOf,
+  type RowReader,
+  THUMBNAIL_SIZES,
+  thumbnail,
+} from './thumbnails.js';
 
 /** A request that gets no answer. */
 class Refusal extends Error {
@@ -108,10 +115,14 @@ export function apiRoutes({ runs, dataDirs, readRow }: RouteOptions): Hono {
     const path = embedding.imagePath(set, whole('index', context.req.param('index'), 0));
     const folders = await imageFolders(run.summary().settings, runs.parent, dataDirs);
     const isShown = path !== null && (await liesInOneOf(path, folders));
+    // A place is another image's once the embeddings are others, and a file may hold another picture: the browser asks each time.
+    const tag = isShown ? await imageTag(path, size) : null;
+    context.header('Cache-Control', 'private, no-cache');
+    if (tag !== null) context.header('ETag', tag);
+    if (tag !== null && context.req.header('If-None-Match') === tag) return context.body(null, 304);
     const picture = isShown ? await thumbnail(path, size, { readRow }) : null;
     if (picture === null) throw new Refusal(404, 'absent', 'this image cannot be shown');
     context.header('Content-Type', 'image/webp');
-    context.header('Cache-Control', 'private, max-age=3600');
     return context.body(new Uint8Array(picture));
   });
   api.all('*', () => {

@@ -47,7 +47,7 @@ export class Run {
   private divisions = new DivisionHistory();
   private maskIndex: MasksIndex['epochs'] = [];
   private settings: RunSummary['settings'] = {};
-  private ended: Pick<Summary, 'status' | 'seconds' | 'imagesPerSecond'> | null = null;
+  private ended: Pick<Summary, 'status'> | null = null;
   private running = false;
   private updated = 0;
   private opened = false;
@@ -60,6 +60,7 @@ export class Run {
     masks: GrowingLines<MaskRecord>;
   };
   private polling: Promise<DashboardEvent[]> | null = null;
+  private readonly untold: DashboardEvent[] = [];
 
   /** @throws UserError when there is no run */
   constructor(
@@ -80,9 +81,19 @@ export class Run {
     this.opening ??= (async () => {
       await this.polling;
       this.opened = true;
-      await this.poll();
+      for (const event of await this.poll()) {
+        if (event.type !== 'append') this.untold.push(event);
+        // The rest is all there ever was, which nobody was told of before.
+        else if (event.records) this.untold.push({ type: 'append', run: this.id, records: event.records });
+      }
     })();
     return this.opening;
+  }
+
+  /** Reads what is new; with what came while it was opened. */
+  async news(): Promise<DashboardEvent[]> {
+    const events = await this.poll();
+    return [...this.untold.splice(0), ...events];
   }
 
   /** Reads what is new, and says what that was. */
@@ -233,8 +244,6 @@ export class Run {
 
   async detail(): Promise<RunDetail> {
     await this.open();
-    const images = await openRegularFile(this.folder.testImagesFile);
-    await images?.close();
     const { records, steps, divisions, masks } = this.files;
     const summary = this.summary();
     return {
@@ -256,13 +265,7 @@ export class Run {
         divisions: divisions.count,
         masks: masks.count,
       },
-      has: {
-        masks: this.masks.length > 0,
-        embedding: this.embeddingVersion !== null,
-        images: images !== null,
-      },
-      seconds: this.ended?.seconds ?? null,
-      imagesPerSecond: this.ended?.imagesPerSecond ?? null,
+      has: { masks: this.masks.length > 0, embedding: this.embeddingVersion !== null },
     };
   }
 

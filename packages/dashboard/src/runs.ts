@@ -74,7 +74,7 @@ export class Runs {
   private async lookAt(path: string, id: string): Promise<void> {
     const known = this.runs.get(path);
     if (known) {
-      for (const event of await known.poll()) this.tell(event);
+      for (const event of await known.news()) this.tell(event);
       return;
     }
     if (!RunFolder.exists(path)) return;
@@ -130,6 +130,8 @@ export class Runs {
       Embedding.read(run.id, run.folder).then((embedding) => (embedding ? new Retrieval(embedding) : null));
     this.embeddings.delete(key);
     this.embeddings.set(key, retrieval);
+    // What cannot be read now may be read later.
+    retrieval.catch(() => this.embeddings.get(key) === retrieval && this.embeddings.delete(key));
     for (const oldest of this.embeddings.keys()) {
       if (this.embeddings.size <= MAX_EMBEDDINGS) break;
       this.embeddings.delete(oldest);

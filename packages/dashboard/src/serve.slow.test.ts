@@ -1,4 +1,13 @@
-import { appendFileSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -103,8 +112,7 @@ describe('runs', () => {
     expect(run.records[2]).toMatchObject({ metricLoss: 1, learningRates: { backbone: 0.001 } });
     expect(run.steps).toHaveLength(8);
     expect(run.lines).toEqual({ records: 5, steps: 8, divisions: 4, masks: 4 });
-    expect(run.has).toEqual({ masks: true, embedding: true, images: true });
-    expect(run.seconds?.total).toBe(7);
+    expect(run.has).toEqual({ masks: true, embedding: true });
     expect(run.divisions.map(({ sizes }) => sizes)).toEqual([[6], [2, 3], [2, 4], [1, 1, 2, 2]]);
     expect(run.divisions[0]).not.toHaveProperty('clusters');
     // From 1 to 2 clusters: two to cluster 0, three to cluster 1, one to none.
@@ -509,6 +517,20 @@ describe('images', () => {
     expect(answer.headers.get('content-type')).toBe('image/webp');
     const { format, width, height } = await sharp(Buffer.from(await answer.arrayBuffer())).metadata();
     expect([format, width, height]).toEqual(['webp', 40, 30]);
+  });
+
+  it('are asked for again each time, and sent again where the file is another', async () => {
+    const url = address('api/runs/plain/images/query/7?size=48');
+    const first = await fetch(url);
+    await first.arrayBuffer();
+    expect(first.headers.get('cache-control')).toContain('no-cache');
+    const tag = first.headers.get('etag') as string;
+    const again = () => fetch(url, { headers: { 'If-None-Match': tag } });
+    expect((await again()).status).toBe(304);
+    const shown = JSON.parse(readFileSync(join(folder, 'runs', 'plain', 'test-images.json'), 'utf8')).queries
+      .paths[7];
+    utimesSync(shown, new Date(), new Date(Date.now() + 5000));
+    expect((await again()).status).toBe(200);
   });
 
   it('are not others', async () => {

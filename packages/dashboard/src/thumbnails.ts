@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { open, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { boxOfImage, fileOfImage, imageFolderOf, partOfImage, type Settings } from '@conquer-dml/run';
@@ -39,6 +40,16 @@ export async function thumbnail(
       .flatten({ background: '#fff' })
       .webp({ quality })
       .toBuffer();
+  } catch {
+    return null;
+  }
+}
+
+/** Changes with an image's file; null where there is none. */
+export async function imageTag(path: string, size: number): Promise<string | null> {
+  try {
+    const { mtimeMs } = await stat(fileOfImage(path));
+    return `"${createHash('sha256').update(`${path} ${mtimeMs} ${size}`).digest('hex').slice(0, 24)}"`;
   } catch {
     return null;
   }

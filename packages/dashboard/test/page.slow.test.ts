@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DivisionView, EpochRecord, StepRecord } from '@conquer-dml/run';
@@ -454,6 +454,36 @@ describe('Embedding map', () => {
       await panel.getByRole('button', { name: 'Close' }).click();
       expect(await panel.count()).toBe(0);
     }));
+
+  it('stays with its run when another is written to', async () => {
+    const written = (run: string, after: number) => {
+      const time = new Date(Date.now() + 1000 * after);
+      utimesSync(file('metrics.jsonl', run), time, time);
+    };
+    const newest = async () => (await (await fetch(new URL('api/runs', dashboard.url))).json()).runs[0].id;
+    written(LONG, 10);
+    await expect.poll(newest, { timeout: 10_000 }).toBe(LONG);
+    await visit('map', [], async (page) => {
+      const title = await page.title();
+      expect(title).toContain(LONG);
+      await page.getByRole('img', { name: /^Map of/ }).focus();
+      await page.keyboard.press('ArrowRight');
+      const panel = page.getByRole('group', { name: 'Neighbours' });
+      await panel.getByAltText(/^Query/).waitFor();
+      written('first', 20);
+      await expect.poll(newest, { timeout: 10_000 }).toBe('first');
+      // The page is told at the same look.
+      await page.waitForTimeout(1000);
+      expect(await page.title()).toBe(title);
+      expect(await panel.count()).toBe(1);
+      // Nor does a learner without a map take the pick away.
+      const embedding = page.getByRole('combobox', { name: /^Embedding/ });
+      await embedding.selectOption('learner 1');
+      await page.getByText('There is no map').waitFor();
+      await embedding.selectOption({ index: 0 });
+      await panel.getByAltText(/^Query/).waitFor();
+    });
+  });
 
   it('is moved through by the arrow keys, and shows what a learner sees', () =>
     visit('map', ['first'], async (page) => {

@@ -41,6 +41,8 @@ export function cloudGestures(
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, placeOf(event));
     moved = 0;
+    // A second finger ends what the first one drew.
+    if (lasso) cloud.drawLasso([]);
     lasso = pointers.size === 1 && (event.shiftKey || drawsLasso()) ? [placeOf(event)] : null;
     events.hover(null);
   };

@@ -39,9 +39,7 @@ const run: RunDetail = {
   flows: [],
   tree: { levels: [], links: [] },
   lines: { records: 3, steps: 4, divisions: 2, masks: 0 },
-  has: { masks: false, embedding: false, images: false },
-  seconds: null,
-  imagesPerSecond: null,
+  has: { masks: false, embedding: false },
 };
 const options = { axis: 'epoch', recalls: ['R@1'], colourOf: () => '#000000' } as const;
 const chart = (id: string, runs: RunDetail[], axis: 'epoch' | 'step' = 'epoch') =>

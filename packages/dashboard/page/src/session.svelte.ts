@@ -75,9 +75,18 @@ export class Session {
     }
   }
 
+  private forget(id: string): void {
+    this.opened.delete(id);
+    this.details.delete(id);
+    this.failures.delete(id);
+  }
+
   private take(event: DashboardEvent): void {
     if (event.type === 'runs') {
       this.runs = { runsDir: event.runsDir, runs: event.runs, differing: event.differing };
+      // One that comes back under its name is read from its beginning.
+      const there = new Set(event.runs.map(({ id }) => id));
+      for (const id of this.opened) if (!there.has(id)) this.forget(id);
       for (const summary of event.runs) {
         const detail = this.details.get(summary.id);
         if (detail) this.details.set(summary.id, { ...detail, ...summary });
