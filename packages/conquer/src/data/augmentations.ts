@@ -1,4 +1,3 @@
-import type { NamedPart } from '../named-part.js';
 import type { AugmentationPart } from './augmentation.js';
 import { colorHeavy, geom, geomColor } from './augmentation-families.js';
 import { colorJitter } from './color-jitter-augmentation.js';
@@ -20,6 +19,3 @@ export const augmentations = [
   icons,
   none,
 ] as const satisfies readonly AugmentationPart[];
-
-/** An augmentation as it stands in an experiment. */
-export type NamedAugmentation = NamedPart<(typeof augmentations)[number]>;

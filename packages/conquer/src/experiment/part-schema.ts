@@ -54,7 +54,6 @@ export const ownPart = z.strictObject({
   own: z.string().describe('name of the class'),
   options: z.string().default('{}').describe('its plain fields, as JSON'),
 });
-export type OwnPart = z.output<typeof ownPart>;
 
 /** A data set of one's own: its name, and the folder that holds its images, where there is one. */
 export const ownDataset = z.strictObject({ own: z.string(), folder: z.string().nullable().default(null) });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NewIndexItem } from '@conquer-dml/run';
 import { temporaryFolder } from '@conquer-dml/testing/temporary-folder';
@@ -11,11 +11,12 @@ import {
   tensor,
   writeSafetensors,
 } from '@conquer-dml/torch';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { nearestNeighbours } from '../neighbours/nearest.js';
 import { hardRows } from '../testing/hard-rows.js';
 import { ImageIndex } from './image-index.js';
 import { unitRowsOf } from './index-rows.js';
+import { searchLabelled } from './search-where.js';
 
 let folder: string;
 beforeAll(() => {
@@ -86,6 +87,45 @@ describe("an index of rows of one's own", () => {
       expect(readdirSync(file)).toHaveLength(4);
     }
     expect(liveTensors()).toBe(before);
+  });
+
+  it('is written whole where its folder was removed since it was opened', () => {
+    const file = join(folder, 'removed.index');
+    using rows = drawn(3, 8, 5);
+    {
+      using index = ImageIndex.of(rows, numbered(3));
+      index.save(file);
+    }
+    using index = ImageIndex.open(file);
+    rmSync(file, { recursive: true });
+    using more = drawn(1, 8, 6);
+    index.add(more, numbered(1, 3));
+    index.save(file);
+    ImageIndex.check(file);
+    using again = ImageIndex.open(file);
+    expect([...again.items()].map(({ id }) => id)).toEqual(numbered(4).map(({ id }) => id));
+    expect(idsOf(again, rows, 1).flat()).toEqual(['item 0', 'item 1', 'item 2']);
+  });
+
+  it('is not searched again and again for items of a label where the rest is too unlike', async () => {
+    using rows = drawn(600, 8, 5);
+    using index = ImageIndex.of(
+      rows,
+      numbered(600).map((item, i) => ({ ...item, labels: i % 300 === 0 ? 'rare' : 'often' })),
+    );
+    const all = vi.spyOn(index, 'search');
+    using query = rows.narrow(0, 0, 1);
+    expect((await searchLabelled(index, query, 2, 'rare'))[0]!.map(({ id }) => id)).toEqual([
+      'item 0',
+      'item 300',
+    ]);
+    expect(all.mock.calls.length).toBeGreaterThan(2);
+    all.mockClear();
+    // As where only three are like enough.
+    const search = ImageIndex.prototype.search.bind(index);
+    all.mockImplementation((queries, k, options) => search(queries, Math.min(k, 3), options));
+    expect((await searchLabelled(index, query, 2, 'rare'))[0]!.map(({ id }) => id)).toEqual(['item 0']);
+    expect(all).toHaveBeenCalledTimes(2);
   });
 
   it('measures by the cosine, however long rows and queries are', () => {

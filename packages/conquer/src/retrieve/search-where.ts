@@ -18,7 +18,10 @@ export async function searchWhere(
   for (let width = k; ; width *= 4) {
     const found = await index.search(queries, width, options);
     const wanted = found.map((matches) => matches.filter(isWanted));
-    if (width >= index.imageCount || wanted.every(({ length }) => length >= k))
+    // A list that is shorter than it might be is at its end, as where all that follow are too unlike.
+    const isDone = (matches: readonly Match[], query: number) =>
+      matches.length >= k || found[query]!.length < width;
+    if (width >= index.imageCount || wanted.every(isDone))
       return wanted.map((matches) => matches.slice(0, k));
   }
 }

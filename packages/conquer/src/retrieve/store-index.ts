@@ -249,9 +249,11 @@ export class StoreIndex {
 
   /** Removes items and their rows; ids that are not there are passed over. @returns how many were removed */
   async remove(ids: Iterable<string>): Promise<number> {
-    const before = this.#counts.items;
-    await this.change({ remove: [...new Set(ids)] });
-    return before - this.#counts.items;
+    const remove = [...new Set(ids)];
+    // Not by counts: others may add and remove at the same time.
+    const there = await this.store.itemsById(remove);
+    await this.change({ remove });
+    return there.length;
   }
 
   /**

@@ -104,12 +104,14 @@ export function writeParts(
   { home, compact }: WriteIndexOptions,
 ): { segments: IndexSegment[]; home: IndexHome } {
   const folder = new IndexFolder(path);
-  const isHome = home?.path === folder.path;
-  if (folder.exists()) {
+  const exists = folder.exists();
+  // What it was opened from may have been removed since: then nothing of it is on the disk any more.
+  const isHome = exists && home?.path === folder.path;
+  if (exists) {
     const there = folder.manifest();
-    if (isHome && there.version !== home.version)
+    if (isHome && there.version !== home!.version)
       throw new UserError(`${path} was written by another process since it was opened: open it again`);
-    if (!isHome) refuseLoss(path, there, parts.origin);
+    if (!isHome) refuseLoss(path, parts.origin);
   }
   const { dim, origin, calibration } = parts;
   const live = parts.segments.filter(({ count }) => count > 0);
@@ -148,7 +150,7 @@ export function writeParts(
   return { segments, home: { path: folder.path, version: manifest.version } };
 }
 
-function refuseLoss(path: string, there: IndexManifest, next: IndexOrigin | null): void {
+function refuseLoss(path: string, next: IndexOrigin | null): void {
   const opened = readParts(path, undefined);
   try {
     const contents = { origin: opened.origin, sample: sampleOf(opened.segments) };
@@ -157,7 +159,6 @@ function refuseLoss(path: string, there: IndexManifest, next: IndexOrigin | null
   } finally {
     for (const segment of opened.segments) segment.dispose();
   }
-  void there;
 }
 
 /** Which segments become one: small ones at the end, together with what is added. */

@@ -304,11 +304,13 @@ export class ModelService {
   }
 
   private async opened({ path, folder }: ServedIndex): Promise<AnyIndex> {
-    this.#version = indexVersion(path);
+    // Before it is opened: what is written meanwhile is another one.
+    const version = indexVersion(path);
     const index = await openAnyIndex(path, { folder, write: true });
     try {
       index.requireEmbedder(this.model);
       index.calibration ??= calibrationOfModel(this.model);
+      this.#version = version;
       return index;
     } catch (error) {
       await index.dispose();

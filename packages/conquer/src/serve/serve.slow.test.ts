@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { RunFolder, UserError } from '@conquer-dml/run';
@@ -314,6 +314,27 @@ describe('a service of an index', () => {
     stop.asked = true;
     await asking;
   });
+});
+
+it('changes nothing where the index on the disk is another model’s, or gone, however often it is asked', async () => {
+  const path = await indexed();
+  const service = await started({ index: path, model: run });
+  const other = join(folder, 'other-run');
+  const experiment = drawnExperiment();
+  saveDrawn(RunFolder.create(other, experiment).bestCheckpoint, experiment, 2);
+  using model = await openModel(other);
+  const { index } = await indexFolder(model, photos);
+  rmSync(path, { recursive: true });
+  index.save(path);
+  index.dispose();
+  const asked = async () =>
+    (await send(service, 'items', { method: 'POST', body: form([disc(7)], { id: 'new' }) })).status;
+  const listed = async () => (await answer(service, 'items')).items.map(({ id }: { id: string }) => id);
+  expect([await asked(), await asked()]).toEqual([422, 422]);
+  expect(await listed()).not.toContain('new');
+  rmSync(path, { recursive: true });
+  expect([await asked(), await asked()]).toEqual([422, 422]);
+  expect(existsSync(path)).toBe(false);
 });
 
 describe('a service of an index of prefixes', () => {

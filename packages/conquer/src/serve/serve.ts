@@ -83,7 +83,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
     await client.close();
     throw error;
   }
-  const watch = index === undefined ? null : watchIndex(index, LOOK, () => reload(client, onNote));
+  const watch = index === undefined ? null : watchIndex(index, LOOK, reloading(client, onNote));
 
   let closing: Promise<void> | undefined;
   const end = async () => {
@@ -115,11 +115,21 @@ export async function serve(options: ServeOptions): Promise<Service> {
   };
 }
 
-async function reload(client: ServiceClient, onNote: ServeOptions['onNote']): Promise<void> {
-  try {
-    const { count, changed } = await client.ask({ kind: 'reload' });
-    if (changed) onNote?.(`the index was replaced: ${count} items`);
-  } catch (error) {
-    onNote?.(`the index on the disk cannot be served, the one before goes on: ${(error as Error).message}`);
-  }
+/** @returns what takes the index as it is on the disk now, and says whether that went well; a reason is told once */
+function reloading(client: ServiceClient, onNote: ServeOptions['onNote']): () => Promise<boolean> {
+  let told = '';
+  return async () => {
+    try {
+      const { count, changed } = await client.ask({ kind: 'reload' });
+      if (changed) onNote?.(`the index was replaced: ${count} items`);
+      told = '';
+      return true;
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (reason !== told)
+        onNote?.(`the index on the disk cannot be served, the one before goes on: ${reason}`);
+      told = reason;
+      return false;
+    }
+  };
 }

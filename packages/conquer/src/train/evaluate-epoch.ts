@@ -29,6 +29,16 @@ async function evaluate(session: Session, split: 'test' | 'validation'): Promise
   });
 }
 
+/** What the work gives; where it fails, as when it is interrupted, the evaluation's tensors are freed. */
+async function orDispose<T>(evaluated: ModelEvaluation | null, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    evaluated?.dispose();
+    throw error;
+  }
+}
+
 async function validate(session: Session): Promise<Pick<EpochRecord, 'validation'>> {
   if (!session.parts.data.validationLabels) return {};
   const { metrics, dispose } = await evaluate(session, 'validation');
@@ -57,16 +67,19 @@ export async function evaluateUntrained(session: Session): Promise<void> {
 export async function evaluateEpoch(session: Session, epoch: number): Promise<EvaluatedEpoch> {
   const { model, run, signal, group } = session.parts;
   const stopClock = session.clock.start('evaluate');
-  const { evaluated, validation } = await session.asKept(async () => ({
-    evaluated: session.measures ? await evaluate(session, 'test') : null,
-    validation: await validate(session),
-  }));
+  const { evaluated, validation } = await session.asKept(async () => {
+    const evaluated = session.measures ? await evaluate(session, 'test') : null;
+    return { evaluated, validation: await orDispose(evaluated, () => validate(session)) };
+  });
   const metrics = evaluated?.metrics ?? null;
   const found: Found = { metrics, ...validation, ...(evaluated?.collapsed && { collapsed: true }) };
   if (evaluated === null) return { found, isBest: false, seconds: stopClock(), async keep() {} };
   const isBest = session.isBest(found);
   // What a page shows is looked for only in embeddings that stay.
-  const around = isBest && group.isFirst ? surroundings(evaluated, model.numLearners, signal) : null;
+  const around =
+    isBest && group.isFirst
+      ? await orDispose(evaluated, () => surroundings(evaluated, model.numLearners, signal))
+      : null;
   return {
     found,
     isBest,

@@ -111,8 +111,11 @@ export function frozenFeatures(
         const rows = noGrad(() =>
           scope(() => firstLayers(backbone, images.narrow(0, 0, images.shape[0]!), depth)),
         ).keep();
-        yield { rows, indices };
-        rows.dispose();
+        try {
+          yield { rows, indices };
+        } finally {
+          rows.dispose();
+        }
       } finally {
         images.dispose();
       }

@@ -35,7 +35,7 @@ export async function runTrial(request: TrialRequest): Promise<string | null> {
   const stop = () => void child.kill('SIGTERM');
   signal.addEventListener('abort', stop);
   createInterface({ input: child.stdout }).on('line', (line) => {
-    const { event, epoch } = JSON.parse(line) as { event: string; epoch?: number };
+    const { event, epoch } = eventOf(line);
     if (enough || event !== 'epoch' || epoch! + 1 < epochs) return;
     enough = true;
     stop();
@@ -54,5 +54,14 @@ export async function runTrial(request: TrialRequest): Promise<string | null> {
     return line?.slice('conquer: '.length) ?? `its process ended with ${code ?? 'a signal'}`;
   } finally {
     signal.removeEventListener('abort', stop);
+  }
+}
+
+/** What a line of --json says; a plugin may write others among them. */
+function eventOf(line: string): { event?: string; epoch?: number } {
+  try {
+    return JSON.parse(line) ?? {};
+  } catch {
+    return {};
   }
 }
