@@ -11,10 +11,20 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { commandLine, refuse } from '../bench/command-line.mjs';
 import { figure } from './figure.mjs';
 import { page } from './page.mjs';
-import { addResult, BOARD, folderOf, ownResultOf, ROOT, readResults, writeJson } from './places.mjs';
+import {
+  addResult,
+  BOARD,
+  folderOf,
+  ownResultOf,
+  ROOT,
+  readJson,
+  readResults,
+  writeJson,
+} from './places.mjs';
 import { miniature, plan } from './plan.mjs';
 
 const { values } = commandLine({
@@ -48,12 +58,21 @@ function settled(cell) {
   return { ...cell, settings: { ...settings, ...cell.but } };
 }
 
+const plain = ({ csv: _, settings, ...cell }) => {
+  const { startFile: __, ...others } = settings ?? {};
+  return { ...cell, settings: others };
+};
+
 let child = null;
 let stopped = false;
 async function runCell(cell) {
   const folder = folderOf(cell);
+  const file = join(folder, 'cell.json');
+  // What was begun by other settings is not gone on with. A peer's cell adds files of this machine to its own.
+  if (existsSync(file) && !isDeepStrictEqual(plain(readJson(file)), plain(cell)))
+    rmSync(folder, { recursive: true });
   mkdirSync(folder, { recursive: true });
-  if (!existsSync(join(folder, 'cell.json'))) writeJson(join(folder, 'cell.json'), cell);
+  if (!existsSync(file)) writeJson(file, cell);
   let said = '';
   child = spawn(process.execPath, [join(ROOT, 'board/cells', `${cell.script}.mjs`), folder], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -132,7 +132,8 @@ async function run(folder, cell) {
   const path = join(folder, 'run');
   // Of all that passes but evaluation, what is prepared before the first epoch too: a run that goes on would not know.
   const counts = cell.clock === 'all';
-  if (counts) rmSync(path, { recursive: true, force: true });
+  if (counts)
+    for (const old of [path, join(folder, 'used.json')]) rmSync(old, { recursive: true, force: true });
   const began = performance.now();
   const passed = [];
   const file = join(folder, 'experiment.json');

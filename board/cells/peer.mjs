@@ -1,5 +1,5 @@
 // A cell of a peer, by its own code in Python. `node board/cells/peer.mjs FOLDER`.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { KEPT } from '../../bench/peer-settings.mjs';
 import { splitOf } from '../data.mjs';
@@ -16,11 +16,21 @@ const settings = {
   ...(cell.settings.network === 'resnet18' && { startFile: startFile(cell.seed) }),
 };
 writeJson(file, { ...cell, settings, csv: cell.search ? search : csv });
-const { status, stderr, error } = spawnSync(PYTHON, [join(ROOT, 'board/peers/pml.py'), folder], {
-  encoding: 'utf8',
+const child = spawn(PYTHON, [join(ROOT, 'board/peers/pml.py'), folder], {
+  stdio: ['ignore', 'ignore', 'pipe'],
   env: { ...process.env, ...KEPT },
 });
-if (status !== 0) throw error ?? new Error(stderr.trim().split('\n').at(-1));
+process.on('SIGTERM', () => child.kill('SIGTERM'));
+let said = '';
+child.stderr.setEncoding('utf8').on('data', (text) => {
+  said = (said + text).slice(-4000);
+});
+const code = await new Promise((done, failed) => {
+  child.on('error', failed);
+  child.on('close', done);
+});
+if (code !== 0)
+  throw new Error(said.trim().split('\n').at(-1) || `the peer's process ended with ${code ?? 'a signal'}`);
 const result = readJson(join(folder, 'result.json'));
 const others = othersHeld(before, result.seconds, result.processorSeconds);
 writeJson(join(folder, 'result.json'), { ...result, machine: before, others });

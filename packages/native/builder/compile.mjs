@@ -137,6 +137,7 @@ function takeOver({ name, object, stamp }, folder) {
       rmSync(temporary);
       continue;
     }
+    rmSync(`${object}.stamp`, { force: true });
     renameSync(temporary, object);
     writeFileSync(`${object}.stamp`, stamp);
     return true;
@@ -231,6 +232,7 @@ export async function buildAddon(addon, folder, cxx, say) {
   const marker = join(folder, 'marker.cc');
   writeFileSync(marker, markerSource(addon.marker));
   const objects = jobs.map((job) => job.object);
+  rmSync(`${output}.stamp`, { force: true });
   await produce(cxx, ['-fPIC', marker, ...objects, ...addon.link], output, 'linking');
   writeFileSync(`${output}.stamp`, linkStamp);
   return output;
