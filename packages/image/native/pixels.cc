@@ -33,8 +33,9 @@ class PixelsTask : public RequestsTask {
     const size_t count = places.length / kPlaceNumbers;
     for (size_t i = 0; i < count; i++) {
       const double* n = places.data + kPlaceNumbers * i;
-      if (!(n[0] >= 0 && n[0] < 0x1p53 && n[1] >= 1 && n[1] <= kMostSide && n[2] >= 1 && n[2] <= kMostSide && n[3] >= 0 &&
-            n[3] < 0x1p32)) {
+      const bool has_size = n[1] >= 1 && n[1] <= kMostWhole && n[2] >= 1 && n[2] <= kMostWhole &&
+                            n[1] * n[2] <= static_cast<double>(kMostSide) * kMostSide;
+      if (!(n[0] >= 0 && n[0] < 0x1p53 && has_size && n[3] >= 0 && n[3] < 0x1p32)) {
         throw std::invalid_argument("places: out of range");
       }
       places_.push_back({static_cast<size_t>(n[0]), static_cast<int>(n[1]), static_cast<int>(n[2]),

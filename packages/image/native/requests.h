@@ -18,6 +18,8 @@ enum Outcome : uint8_t { kOpen = 0, kDone = 1, kOther = 2, kDamaged = 3, kShort 
 
 constexpr size_t kRequestNumbers = 11;
 constexpr int32_t kMostSide = 65535;
+// Of an image that is thin for it, and of a whole that only a part is made of, which is no pixels but a scale.
+constexpr int32_t kMostWhole = 1 << 30;
 
 // The requests of a job, and where each result goes: one after the other; the last place is the end.
 struct Requests {
@@ -33,8 +35,8 @@ struct Requests {
       if (n[4] < 1 || n[5] < 1 || n[4] > kMostSide || n[5] > kMostSide) {
         throw std::invalid_argument("requests: expected sizes from 1 to 65535");
       }
-      if (n[9] < 0 || n[10] < 0 || n[9] > kMostSide || n[10] > kMostSide || (n[9] == 0) != (n[10] == 0)) {
-        throw std::invalid_argument("requests: expected sizes of the whole from 1 to 65535, or two zeros");
+      if (n[9] < 0 || n[10] < 0 || n[9] > kMostWhole || n[10] > kMostWhole || (n[9] == 0) != (n[10] == 0)) {
+        throw std::invalid_argument("requests: expected sizes of the whole from 1 to 2^30, or two zeros");
       }
       const Kernel kernel = n[8] != 0 ? Kernel::cubic : Kernel::triangle;
       requests.push_back({n[0], n[1], n[2], n[3], n[4], n[5], n[6] != 0, n[7] != 0, kernel, n[9], n[10]});

@@ -24,6 +24,9 @@ describeWithPython('bicubic resizing', ['PIL', 'numpy'], () => {
     ['edges.png', [40, 40], [4, 4, 32, 32], 'bicubic'],
     ['tiny.png', [40, 80], [4, 24, 32, 32], 'bicubic'],
     ['tiny.png', [3, 6], [0, 1, 3, 4], 'bicubic'],
+    // More pixels long than an image may have.
+    ['strip.png', [96_000, 64], [47_968, 0, 64, 64], 'bilinear'],
+    ['strip.png', [96_000, 64], [95_936, 0, 64, 64], 'bicubic'],
   ];
 
   it("is Pillow's to the bit, of the whole image and of a part of it", async () => {
@@ -45,6 +48,7 @@ describeWithPython('bicubic resizing', ['PIL', 'numpy'], () => {
       photo.save(at('turned.jpg'), exif=exif, quality=90)
       Image.fromarray((255 * ((x // 3 + y // 3) % 2)).astype('uint8')).convert('RGB').save(at('edges.png'))
       Image.fromarray(random.integers(0, 256, (12, 6, 3), dtype='uint8')).save(at('tiny.png'))
+      Image.fromarray(random.integers(0, 256, (2, 3000, 3), dtype='uint8')).save(at('strip.png'))
       output = []
       for file, whole, (left, top, width, height), filter in input['cases']:
           image = ImageOps.exif_transpose(Image.open(at(file))).convert('RGB')

@@ -46,6 +46,8 @@ export function placesIn(out: Uint8Array, requests: readonly ImageRequest[]): nu
 
 /** Numbers of a request, as the addon takes it. */
 const NUMBERS = 11;
+/** The addon's, of a side of the whole: beyond it are only images a million times as long as wide. */
+const MOST_WHOLE = 2 ** 30;
 
 export function encodeRequests(requests: readonly ImageRequest[]): Int32Array {
   const numbers = new Int32Array(requests.length * NUMBERS);
@@ -54,7 +56,8 @@ export function encodeRequests(requests: readonly ImageRequest[]): Int32Array {
     // A width of 0 stands for the whole image.
     if (crop) numbers.set([crop.left, crop.top, crop.width || -1, crop.height], at);
     numbers.set([size.width, size.height, flip ? 1 : 0, fit === 'cover' ? 1 : 0], at + 4);
-    numbers.set([filter === 'bicubic' ? 1 : 0, whole?.width ?? 0, whole?.height ?? 0], at + 8);
+    const [width, height] = [whole?.width ?? 0, whole?.height ?? 0].map((side) => Math.min(side, MOST_WHOLE));
+    numbers.set([filter === 'bicubic' ? 1 : 0, width!, height!], at + 8);
   }
   return numbers;
 }
