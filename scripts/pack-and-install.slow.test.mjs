@@ -149,9 +149,9 @@ describe.each(machines)('installed by name into %s', (_, make) => {
     const { metrics } = JSON.parse(await run('npx conquer eval runs/small --json'));
     const { best } = JSON.parse(readFileSync(join(user.home, 'runs/small/summary.json'), 'utf8'));
     expect(metrics['R@1']).toBeCloseTo(best.metrics['R@1'], 6);
-    await run('npx conquer index runs/small photos --out photos.safetensors');
+    await run('npx conquer index runs/small photos --out photos.index');
     const image = firstImage(join(user.home, 'photos'));
-    const found = await run(`npx conquer search photos.safetensors photos/${image}`);
+    const found = await run(`npx conquer search photos.index photos/${image}`);
     expect(found).toContain(image);
     expect(await run('npx conquer runs')).toContain('small');
     await run('npx conquer report runs/small');

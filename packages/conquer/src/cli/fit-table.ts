@@ -77,7 +77,7 @@ export function fitAdvice(report: FitReport, source: FitSource): string {
   if (isSaturated({ 'R@1': meanOf(recalls(frozen.test)), 'MAP@R': meanOf(mapAtRs(frozen.test)) }))
     lines.push('Recall@1 cannot tell here: it is near its end before anything was trained. Go by MAP@R.');
   const chosen = heads.find(({ name }) => name === taken);
-  const index = (what: string) => `npx conquer index ${what} --out photos.safetensors`;
+  const index = (what: string) => `npx conquer index ${what} --out photos.index`;
   if (!chosen) {
     lines.push(
       'None of the heads beats the frozen network on the held-out classes: no run was written. Use it as it is:',

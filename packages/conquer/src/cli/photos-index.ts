@@ -45,7 +45,7 @@ export function addPhotosFlags(command: Command, similarity: number): Command {
 /** An index that is there, or one of the folder's images that is made now and kept nowhere; the caller disposes it. */
 export async function photosIndex(
   named: string,
-  { model: modelName, arch, device, plugin }: PhotosFlags,
+  { model: modelName, arch, device, plugin, maxFalseMatch }: PhotosFlags,
   progress: Output,
 ): Promise<ImageIndex> {
   const photos = folderOf(named);
@@ -59,12 +59,17 @@ export async function photosIndex(
     arch,
     progress,
   });
+  const calibration = calibrationOfModel(model);
+  if (maxFalseMatch !== undefined && calibration === null)
+    throw new UserError(
+      `--max-false-match: expected a run that is calibrated (conquer calibrate) as --model, got ${modelName ?? 'none'}; or give --min-similarity`,
+    );
   const { index, leftOut } = await indexFolder(model, resolve(photos), {
     onProgress: progressBar(progress, 'embedding'),
     onWarning: (message) => progress.write(`warning: ${message}\n`),
   });
   if (leftOut.files + leftOut.folders > 0) progress.write(`warning: ${leftOut}\n`);
-  index.calibration = calibrationOfModel(model);
+  index.calibration = calibration;
   return index;
 }
 

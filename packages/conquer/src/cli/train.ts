@@ -173,9 +173,13 @@ export function didNotLearn(summary: Summary): string | null {
     `larger images than ${side} px (--image-size)`,
     'more classes and images',
   ];
+  const within =
+    best > before
+      ? `, which is within the standard error that a mean over ${counted(summary.queries, 'image')} may have, ${percent(standardError)}`
+      : '';
   return (
-    `It did not learn: the best epoch has ${metric} ${percent(best)}, the network before training ${percent(before)}, and the standard ` +
-    `error over ${counted(summary.queries, 'image')} is ${percent(standardError)}.\nTry ${tries.join(', ')}.`
+    `${best > before ? 'It may not have learnt' : 'It did not learn'}: the best epoch has ${metric} ${percent(best)}, the network before ` +
+    `training ${percent(before)}${within}.\nTry ${tries.join(', ')}.`
   );
 }
 

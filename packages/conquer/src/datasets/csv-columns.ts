@@ -47,6 +47,10 @@ export function* csvImages(rows: Iterable<CsvRow>, file: string): Generator<CsvI
   for (const row of rows) {
     const names = isFirst ? row.cells.map((cell) => cell.toLowerCase()) : [];
     const isHead = isFirst && names.includes('path');
+    if (isFirst && !isHead && isHeadWithoutPath(names))
+      throw new UserError(
+        `${file}, line ${row.line}: expected a column called path among the names, got ${row.cells.join(', ')}`,
+      );
     isFirst = false;
     if (isHead && !isPlain(names)) columns = columnsOf(names, row, file);
     if (!isHead) yield columns ? namedImage(row, columns, file) : plainImage(row);
@@ -60,6 +64,10 @@ const isPlain = ([path, label, split, ...rest]: readonly string[]) =>
   ['split', '', undefined].includes(split) &&
   rest.length <= 1 &&
   !isKnown(rest[0]);
+
+/** `file,label`: no image, as it has no ending. */
+const isHeadWithoutPath = ([first = '', ...others]: readonly string[]) =>
+  !first.includes('.') && others.some((name) => name === 'label' || name === 'labels');
 
 const isKnown = (name: string | undefined): name is Column => known.some((column) => column === name);
 

@@ -173,6 +173,14 @@ describe('openCsv', () => {
 });
 
 describe('columns by name', () => {
+  it('have to name the one of the paths', async () => {
+    expect(await problem('file,label\na/1.png,x\n')).toMatch(
+      /list\.csv, line 1: expected a column called path among the names, got file, label$/,
+    );
+    // A class may be called so.
+    expect(await problem('a/gone.png,label\n')).toMatch(/the first is .*gone\.png/);
+  });
+
   it('come in any order, and say which images are queries, in the gallery or both', async () => {
     const rows = [
       'split,query,path,gallery,label',

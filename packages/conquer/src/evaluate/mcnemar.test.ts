@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { mcnemar } from './mcnemar.js';
-import { standardErrorOverClasses, twoSidedTail } from './standard-error.js';
+import { standardErrorOverClasses, twoSidedT, twoSidedTail } from './standard-error.js';
 
 const peers = JSON.parse(
   readFileSync(fileURLToPath(new URL('../../test/fixtures/comparison.json', import.meta.url)), 'utf8'),
@@ -48,4 +48,21 @@ it("is the deviation of the classes' means over the root of their number, where 
 it('knows the tails of the normal distribution', () => {
   expect(twoSidedTail(0)).toBe(1);
   expect(twoSidedTail(-1.959963984540054)).toBeCloseTo(0.05, 14);
+});
+
+it('knows the quantiles of t that tables have', () => {
+  // Two-sided, 5 and 1 per cent.
+  const table: [number, number, number][] = [
+    [1, 12.706, 63.657],
+    [2, 4.303, 9.925],
+    [3, 3.182, 5.841],
+    [4, 2.776, 4.604],
+    [7, 2.365, 3.499],
+    [30, 2.042, 2.75],
+  ];
+  for (const [freedom, five, one] of table) {
+    expect(twoSidedT(five, freedom)).toBeCloseTo(0.05, 4);
+    expect(twoSidedT(-one, freedom)).toBeCloseTo(0.01, 4);
+  }
+  expect(twoSidedT(0, 4)).toBe(1);
 });

@@ -37,3 +37,21 @@ export function standardErrorOverClasses(
 export function twoSidedTail(z: number): number {
   return scope(() => aten.erfc(tensor([Math.abs(z) / Math.SQRT2], { dtype: 'float64' })).item());
 }
+
+/**
+ * The probability that Student's t of so many degrees of freedom is at least this far from 0, on either side: the closed form for whole
+ * numbers (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.3 and 26.7.4).
+ */
+export function twoSidedT(t: number, freedom: number): number {
+  const angle = Math.atan(Math.abs(t) / Math.sqrt(freedom));
+  const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];
+  const isOdd = freedom % 2 === 1;
+  let term = isOdd ? cosine : 1;
+  let sum = freedom === 1 ? 0 : term;
+  for (let k = isOdd ? 3 : 2; k <= freedom - 2; k += 2) {
+    term *= ((k - 1) / k) * cosine ** 2;
+    sum += term;
+  }
+  const within = isOdd ? (2 / Math.PI) * (angle + sine * sum) : sine * sum;
+  return Math.max(0, 1 - within);
+}

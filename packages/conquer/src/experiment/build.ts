@@ -254,7 +254,7 @@ async function loadWeightsOf(weights: string, { backbone }: EmbeddingModel, buil
     if (!(error instanceof UserError)) throw error;
     throw new OptionError(
       'model.weights',
-      `${error.message}; to start without: null, with model.batchNorm 'trained' and optimize.learningRate 0.001`,
+      `${error.message}; to start without: null ('none' on the command line), with model.batchNorm 'trained' and optimize.learningRate 0.001`,
     );
   }
 }

@@ -112,12 +112,6 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   using network = backbone.eval();
   const seen = preprocessingFor(input, { ...(imageSize !== null && { size: imageSize }) });
   backbone.requireImages([1, 3, seen.size, seen.size]);
-  using kept = await keepFeatures(network, dataset.train.paths, {
-    ...{ id, seen, views, threads, signal, onWarning },
-    folder: join(folder, 'features'),
-    onProgress: (what, progress) => onPreparation?.({ what, ...progress }),
-  });
-  const featuresEnd = performance.now();
   const base: ExperimentInput = {
     data: {
       dataset: named,
@@ -141,6 +135,14 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     settledHead(
       resolveExperiment(withAbsolutePaths(mergeExperiments(base, headDefaults, recipe.experiment, over))),
     );
+  // What cannot be is said before a photo goes through the network.
+  const experiments = new Map(recipes.map((recipe) => [recipe, experimentOf(recipe)]));
+  using kept = await keepFeatures(network, dataset.train.paths, {
+    ...{ id, seen, views, threads, signal, onWarning },
+    folder: join(folder, 'features'),
+    onProgress: (what, progress) => onPreparation?.({ what, ...progress }),
+  });
+  const featuresEnd = performance.now();
   const { labels } = dataset.train;
   const drawn = Array.from({ length: splits }, (_, at) => splitClasses(pairedClasses(labels, kept.bad), at));
   const trials: HeadTrials = {
@@ -158,12 +160,12 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
   };
   const results: HeadResult[] = [];
   for (const recipe of recipes)
-    results.push(await tryHead(recipe, experimentOf(recipe), { drawn, seeds, most, trials, work }));
+    results.push(await tryHead(recipe, experiments.get(recipe)!, { drawn, seeds, most, trials, work }));
   const recommended = chooseHead(frozen, results);
   const taken = choose ?? recommended;
   const chosen = results.find((result) => result.name === taken);
   const recipe = recipes.find((one) => one.name === taken);
-  const curve = chosen && recipe ? await learningCurve(experimentOf(recipe), chosen, drawn, trials) : [];
+  const curve = chosen && recipe ? await learningCurve(experiments.get(recipe)!, chosen, drawn, trials) : [];
   const report: FitReport = {
     format: 1,
     photos: kept.photos,
@@ -192,7 +194,7 @@ export async function fit(options: FitOptions, request: FitRequest): Promise<Fit
     },
   };
   if (chosen && recipe) {
-    const experiment = forAll(experimentOf(recipe), chosen, dataset);
+    const experiment = forAll(experiments.get(recipe)!, chosen, dataset);
     await writeRun({ ...{ path, experiment, dataset, backbone: network, kept, report, signal }, observer });
   }
   return report;

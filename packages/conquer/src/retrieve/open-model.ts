@@ -14,7 +14,7 @@ import type { Backbone } from '../models/backbones/backbone.js';
 import type { FeatureModule } from '../models/backbones/own-backbone.js';
 import { FrozenNetwork } from '../models/tunings/frozen-network.js';
 import { isPretrained, openPretrained, type PretrainedOptions } from '../models/weights/pretrained.js';
-import { publicNames } from '../models/weights/public-name.js';
+import { publicName, publicNames, publishedAs } from '../models/weights/public-name.js';
 import type { Ball } from '../neighbours/poincare.js';
 import { type AskedPrecision, choosePrecision, usualPrecision } from '../precision.js';
 import { type Checkpoint, disposeCheckpoint, loadCheckpoint } from '../train/checkpoint.js';
@@ -124,11 +124,22 @@ interface Found {
 function ofRun(path: string, checkpoint: 'best' | 'last'): Found {
   if (!existsSync(path))
     throw new UserError(
-      `there is no run in ${path}, nor a published model of that name${didYouMean(path.replace(/@.*$/, ''), publicNames())}: conquer models lists them`,
+      `there is no run in ${path}, nor a published model of that name${likeModel(path.replace(/@.*$/, ''))}: conquer models lists them`,
     );
   const run = RunFolder.open(path);
   const { checkpoint: saved, file } = loadCheckpointOf(run, checkpoint, path);
   return { saved, file, source: run.path, checkpoint, describedBy: run.configFile };
+}
+
+/** What may have been meant; an architecture's name alone is torchvision's, whose weights say nothing of how images are to be seen. */
+function likeModel(name: string): string {
+  const tagged = publicName(`timm/${name}`);
+  return publishedAs(tagged) !== null
+    ? ` (did you mean ${tagged}?)`
+    : didYouMean(
+        name,
+        publicNames().filter((other) => other !== name),
+      );
 }
 
 function ofFile(path: string, { checkpoint }: OpenModelOptions): Found {

@@ -79,6 +79,7 @@ describe('openModel', () => {
     await expect(openModel('facebook/dinov2-smal@main')).rejects.toThrow(
       /^there is no run in facebook\/dinov2-smal@main, nor a published model of that name \(did you mean facebook\/dinov2-small\?\)/,
     );
+    await expect(openModel('resnet18')).rejects.toThrow(/did you mean resnet18\.a1_in1k\?/);
     await expect(openModel('vit_small_patch15_224')).rejects.toThrow(/did you mean vit_small_patch16_224\?/);
     await expect(openModel(run, { checkpoint: 'last' })).rejects.toThrow(/no last checkpoint yet/);
     const other = join(folder, 'other');

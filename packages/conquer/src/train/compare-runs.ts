@@ -2,7 +2,7 @@ import { isAbsolute, relative, sep } from 'node:path';
 import { counted, type ImageList, RunFolder, UserError } from '@conquer-dml/run';
 import { readTestedImages, type TestedImages } from '../data/tested-images.js';
 import { type McNemar, mcnemar } from '../evaluate/mcnemar.js';
-import { standardErrorOverClasses, twoSidedTail } from '../evaluate/standard-error.js';
+import { standardErrorOverClasses, twoSidedT } from '../evaluate/standard-error.js';
 
 /** Recall@1 of a run's best epoch, a fraction. */
 export interface ComparedRun {
@@ -24,7 +24,7 @@ export interface RunComparison {
   difference: number;
   /** Of the difference, over classes, paired: from the differences of each class. Null of one class. */
   standardError: number | null;
-  /** Of difference / standardError by the normal distribution, two-sided; null where there is no error to divide by. */
+  /** Of difference / standardError by Student's t of one degree of freedom less than classes, two-sided; null where there is no error to divide by. */
   pValue: number | null;
   mcnemar: McNemar;
 }
@@ -66,7 +66,7 @@ export async function compareRuns(first: string, second: string): Promise<RunCom
     second: told(b, ofSecond),
     difference,
     standardError,
-    pValue: standardError ? twoSidedTail(difference / standardError) : null,
+    pValue: standardError ? twoSidedT(difference / standardError, numbers.size - 1) : null,
     mcnemar: mcnemar(ofFirst, ofSecond),
   };
 }

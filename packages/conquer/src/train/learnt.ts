@@ -68,8 +68,10 @@ export function howLittleWasLearnt(summary: Summary): string | null {
   const { metric, before, best, standardError } = learnt;
   if (before >= 1 && best >= 1)
     return `whether the run learnt cannot be told: ${metric} was 1 before training already; choose by another metric (evaluate.bestBy), or test on more classes`;
+  const within =
+    best > before ? `, within the standard error that it may have, ${standardError.toFixed(4)}` : '';
   return (
-    `the run did not learn: ${metric} was ${before.toFixed(4)} before training and is ${best.toFixed(4)} at best, standard ` +
-    `error ${standardError.toFixed(4)}; try pretrained weights, another learning rate, more epochs or more data`
+    `the run ${best > before ? 'may not have learnt' : 'did not learn'}: ${metric} was ${before.toFixed(4)} before training and is ` +
+    `${best.toFixed(4)} at best${within}; try pretrained weights, another learning rate, more epochs or more data`
   );
 }

@@ -96,6 +96,10 @@ it('items of a CSV file have several images, labels and a payload, and are added
   await expect(items({ add: [at('gone.png')] })).rejects.toThrow(
     /--add .*gone\.png: it cannot be read \(ENOENT\)/,
   );
+  writeFileSync(at('text.jpg'), 'no image');
+  await expect(items({ add: [...both, at('text.jpg')] })).rejects.toThrow(
+    /^--add .*text\.jpg: it is no image: /,
+  );
   await expect(items({ add: both, payload: '{' })).rejects.toThrow(/--payload: expected JSON/);
   await expect(items({ index: at('nowhere'), remove: ['x'] })).rejects.toThrow(/expected an index/);
   for (const [store, option, instead] of [

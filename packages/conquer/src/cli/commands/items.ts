@@ -8,6 +8,7 @@ import { type AnyIndex, openAnyIndex } from '../../retrieve/any-index.js';
 import { outgrown } from '../../retrieve/calibrate-index.js';
 import { ImageIndex } from '../../retrieve/image-index.js';
 import { placeOf, storeAddress } from '../../retrieve/stores/stores.js';
+import type { TrainedModel } from '../../retrieve/trained-model.js';
 import { setUpEngine } from '../../train/engine.js';
 import { precisionOption } from '../embedding-flags.js';
 import { namingFlags } from '../fill.js';
@@ -168,9 +169,19 @@ async function addItem(
     progress,
   });
   index.requireEmbedder(model);
-  const rows = await model.embed(images.map((image) => new Uint8Array(readImage(image))));
+  const rows = await embedded(model, images);
   const name = id ?? basename(images[0]!);
   await index.update(rows, [{ id: name, labels: label, payload, images: images.length }]);
+}
+
+async function embedded(model: TrainedModel, images: readonly string[]): Promise<Float32Array> {
+  const bytes = images.map((image) => new Uint8Array(readImage(image)));
+  const problems: string[] = [];
+  const rows = await model.embed(bytes, {
+    onBad: ({ reason }, place) => problems.push(`--add ${images[place]}: it is no image: ${reason}`),
+  });
+  if (problems.length > 0) throw new UserError(problems[0]!);
+  return rows;
 }
 
 function readImage(path: string): Buffer {
