@@ -3,6 +3,7 @@
 // rounded to bfloat16 and copied twice. Here they are summed in float32.
 #include "bfloat16-arguments.h"
 #include "bfloat16-maps.h"
+#include "depthwise-gradients.h"
 
 #include <ATen/Functions.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -74,9 +75,11 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
     const auto [masked, sums] = of_finish(gradient, y, of_shift);
     at::Tensor of_x, of_weight, of_scale;
     if (wanted[0] != 0) {
+      const bool alone = by_itself(x, folded, by);
       const bool by_rows = is_product(weight.sizes(), by) && by.stride[0] == 1 && by.stride[1] == 1 && x.size(1) % bfloat16::kChannels == 0;
-      of_x = by_rows ? gradient_of_maps(masked, folded, x.sizes(), by)
-                     : std::get<0>(at::convolution_backward(masked, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
+      of_x = alone     ? depthwise::gradients(masked, x, folded, {by.stride, by.padding, by.dilation}, {true, false}).first
+             : by_rows ? gradient_of_maps(masked, folded, x.sizes(), by)
+                       : std::get<0>(at::convolution_backward(masked, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
                                                             {true, false, false}));
       if (context->saved_data["float"].toBool()) of_x = of_x.to(at::kFloat);
     }
@@ -92,6 +95,11 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
   }
 
  private:
+  // Whether each channel has a kernel of its own, and no other.
+  static bool by_itself(const at::Tensor& x, const at::Tensor& weight, const Geometry& by) {
+    return by.groups > 1 && by.groups == x.size(1) && weight.size(0) == by.groups && depthwise::suits(by.groups);
+  }
+
   // The gradient where y is above 0 (everywhere, of no y), and its sums over each channel where they are asked for.
   static std::pair<at::Tensor, at::Tensor> of_finish(const at::Tensor& gradient, const at::Tensor& y, bool with_sums) {
     if (!y.defined() && !with_sums) return {gradient, {}};
@@ -113,7 +121,10 @@ struct HalfConvolution : public torch::autograd::Function<HalfConvolution> {
                                                       const at::Tensor& gradient, const Geometry& by) {
     const int64_t outputs = weight.size(0), inputs = weight.size(1), taps = weight.size(2) * weight.size(3);
     at::Tensor sums;
-    if (by.groups > 1) {
+    if (by_itself(x, folded, by)) {
+      sums = depthwise::gradients(gradient, x, folded, {by.stride, by.padding, by.dilation}, {false, true}).second;
+      sums = sums.permute({0, 2, 3, 1}).to(at::kFloat).contiguous();
+    } else if (by.groups > 1) {
       sums = std::get<1>(at::convolution_backward(gradient, x, folded, c10::nullopt, by.stride, by.padding, by.dilation, false, {0, 0}, by.groups,
                                                   {false, true, false}));
       sums = sums.permute({0, 2, 3, 1}).to(at::kFloat).contiguous();

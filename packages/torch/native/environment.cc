@@ -138,6 +138,7 @@ NAPI_MODULE_INIT() {
     conquer::register_bfloat16_attention(env, exports);
     conquer::register_bfloat16_convolution(env, exports);
     conquer::register_bfloat16_kept_convolution(env, exports);
+    conquer::register_depthwise(env, exports);
     conquer::register_gelu(env, exports);
     conquer::register_collectives(env, exports);
     conquer::register_gradient_sums(env, exports);

@@ -173,6 +173,7 @@ void register_convolution(napi_env env, napi_value exports);
 void register_bfloat16_attention(napi_env env, napi_value exports);
 void register_bfloat16_convolution(napi_env env, napi_value exports);
 void register_bfloat16_kept_convolution(napi_env env, napi_value exports);
+void register_depthwise(napi_env env, napi_value exports);
 void register_gelu(napi_env env, napi_value exports);
 void register_collectives(napi_env env, napi_value exports);
 void register_gradient_sums(napi_env env, napi_value exports);

@@ -296,6 +296,15 @@ export interface Native {
     most: number,
     geometry: readonly number[],
   ): Handle;
+  depthwiseConvolution(
+    x: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    strides: readonly number[],
+    zeros: readonly number[],
+    dilations: readonly number[],
+    bfloat16: boolean,
+  ): Handle;
   gelu(x: Handle): Handle;
   bfloat16Gelu(x: Handle): Handle;
   bfloat16Attention(qkv: Handle, heads: number): Handle;

@@ -91,7 +91,8 @@ type Activation = NonNullable<ConvBatchNormOptions['activation']> | null;
 function activated(sum: Tensor, activation: Activation): Tensor {
   if (activation === null) return sum;
   if (activation === 'relu') return sum.relu_();
-  return gradEnabled() ? sum.clamp({ min: 0, max: 6 }) : aten.clamp_(sum, 0, 6);
+  // The gradient of clamp is five passes over maps, and needs what it was given.
+  return gradEnabled() ? aten.hardtanh_(sum, 0, 6) : aten.clamp_(sum, 0, 6);
 }
 
 function byOperators(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {

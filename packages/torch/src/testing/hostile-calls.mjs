@@ -462,6 +462,22 @@ function attack(path, calls, seed) {
         pick([6, Infinity]),
       ];
     },
+    depthwiseConvolution() {
+      const channels = pick([8, 16, 24, 5]);
+      const [height, width] = [pick([1, 3, 5, 7]), pick([1, 3, 5, 7])];
+      const x = pick([floats, halves])(int(4), channels, int(12), int(12));
+      const weight = floats(channels, pick([1, 1, 1, 2]), height, width);
+      const sides = (least) => [least + int(3), least + int(4)];
+      return [
+        x,
+        weight,
+        pick([null, floats(channels)]),
+        sides(pick([0, 1, 1])),
+        sides(0),
+        sides(1),
+        int(2) === 0,
+      ];
+    },
     bfloat16Gelu() {
       return [halves(int(5), int(9))];
     },

@@ -3,7 +3,8 @@ import { aten, F, gradEnabled, scope, type Tensor } from '@conquer-dml/torch';
 /** What stands between the layers of a backbone, by the name that its family has for it. */
 const activations = {
   relu: (x: Tensor) => x.relu(),
-  relu6: (x: Tensor) => x.clamp({ min: 0, max: 6 }),
+  // Its gradient is one pass, where clamp's is five.
+  relu6: (x: Tensor) => aten.hardtanh(x, 0, 6),
   gelu: (x: Tensor) => F.gelu(x),
   'gelu-tanh': (x: Tensor) => F.gelu(x, { approximate: 'tanh' }),
   /** x · σ(1.702 x), as OpenAI's CLIP was trained. */
