@@ -55,6 +55,7 @@ const DEMO_NET_32 = 18.6e6;
 
 /** Of which a processor has one where bfloat16 is faster than float32. */
 const BFLOAT16 = ['avx512_bf16', 'amx_bf16', 'bf16'];
+const LITE0 = 'tf_efficientnet_lite0.in1k';
 const VIT_STEP = ['--arch', 'vit_small_patch16_224.augreg_in21k', '--batch', '8', '--size', '224'];
 
 /** Embedding without decoding, of a network that stays open. @returns {Row} */
@@ -124,11 +125,20 @@ export const rows = [
     args: ['--arch', 'resnet18', '--batch', '80', '--size', '64', '--learners', '32', '--bn', 'trained'],
     limit: { flops: 80 * STEP * RESNET18_64, what: 'convolutions, three products each' },
   },
+  {
+    name: 'step-lite0',
+    work: 'training step, EfficientNet-Lite0 (the built-in network), batch 64, 96 px, frozen BN',
+    bar: 0.9,
+    side: 'step',
+    peers: STEP_SETTINGS,
+    args: ['--arch', LITE0, '--batch', '64', '--size', '96', '--learners', '1', '--bn', 'frozen'],
+  },
   // For CPUs with instructions for bfloat16: without, both sides are several times slower than in float32.
   ...[
     ['step-resnet50-bf16', 'resnet50', 8, 224, 8, 'frozen', 0.85],
     ['step-resnet18-bf16', 'resnet18', 80, 64, 32, 'trained', 0.8],
     ['step-vit-small-bf16', VIT_STEP[1], 8, 224, 8, 'frozen', 0.85],
+    ['step-lite0-bf16', LITE0, 64, 96, 1, 'frozen', 0.9],
   ].map(([name, arch, batch, size, learners, bn, bar]) => ({
     name,
     work: `training step in bfloat16, ${arch}, batch ${batch}, ${size} px`,
