@@ -368,10 +368,7 @@ export class StoreIndex {
     return found;
   }
 
-  /**
-   * Sees to it that rows of a folder by an embedder may stand here: it holds such, or nothing.
-   * @throws UserError where it is of something else
-   */
+  /** Sees to it that rows of a folder by an embedder may stand here. @throws UserError where it holds others */
   async requireSpaceFor(embedder: Pick<Embedder, 'id' | 'dim' | 'view'>, folder: string): Promise<void> {
     const other = (what: string) =>
       new UserError(`${this.name} is an index ${what}: name another store, or remove that one`);
