@@ -1,6 +1,7 @@
 import { autocastDtype, gradEnabled, noGrad } from './autograd.js';
 import { bernoulli } from './bernoulli.js';
 import { native } from './binding.js';
+import { depthwiseConvolution, suitsDepthwise } from './depthwise.js';
 import { hasPasses } from './own-passes.js';
 import type { Generator } from './random.js';
 import { isRecording } from './recording.js';
@@ -43,33 +44,6 @@ export function castWeight(x: Tensor, weight: Tensor): Tensor {
   return aten.to$dtype(weight, dtype, false, false, 'channels_last');
 }
 
-/**
- * Whether each channel has a kernel of its own, and of the gradients some are wanted that take oneDNN 5 to 30 times as long as their arithmetic
- * (native/depthwise-gradients.h).
- */
-function suitsDepthwise(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null,
-  { stride = 1, groups = 1 }: Conv2dOptions,
-): boolean {
-  const cast = autocastDtype(x.device);
-  const isHalf = cast === 'bfloat16';
-  if (x.device !== 'cpu' || x.ndim !== 4 || (cast !== null && !isHalf) || isRecording()) return false;
-  const isLarge = Math.max(...weight.shape.slice(2)) > 3;
-  return (
-    (isLarge || (isHalf && Math.max(...pair(stride)) > 1)) &&
-    (x.dtype === 'float32' || (isHalf && x.dtype === 'bfloat16')) &&
-    [weight, bias].every((each) => each === null || each.dtype === 'float32') &&
-    groups % 8 === 0 &&
-    x.size(1) === groups &&
-    weight.size(0) === groups &&
-    gradEnabled() &&
-    (x.requiresGrad || weight.requiresGrad) &&
-    !native.isBlocked(x.handle)
-  );
-}
-
 /** x (B, I, H, W), weight (O, I / groups, kH, kW), bias (O) → (B, O, H', W'). */
 export function conv2d(
   x: Tensor,
@@ -78,16 +52,10 @@ export function conv2d(
   options: Conv2dOptions = {},
 ): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-  if (groups > 1 && suitsDepthwise(x, weight, bias, options))
-    return new Tensor(
-      native.depthwiseConvolution(
-        ...[x.handle, weight.handle, bias?.handle ?? null],
-        ...[pair(stride), pair(padding), pair(dilation), autocastDtype(x.device) !== null],
-      ),
-    );
-  return scope(() =>
-    aten.conv2d(x, castWeight(x, weight), bias, pair(stride), pair(padding), pair(dilation), groups),
-  );
+  const [strides, zeros, dilations] = [pair(stride), pair(padding), pair(dilation)];
+  if (groups > 1 && suitsDepthwise(x, weight, bias, { strides, groups }))
+    return depthwiseConvolution(x, weight, bias, { strides, zeros, dilations });
+  return scope(() => aten.conv2d(x, castWeight(x, weight), bias, strides, zeros, dilations, groups));
 }
 
 export interface BatchNormOptions {
