@@ -5,10 +5,14 @@ import { depthwiseConvolution, suitsDepthwise } from './depthwise.js';
 import { hasPasses } from './own-passes.js';
 import type { Generator } from './random.js';
 import { isRecording } from './recording.js';
+import { relu6 as clippedAt6 } from './relu6.js';
 import { scope } from './scope.js';
 import { aten, Tensor } from './tensor.js';
 
 // PyTorch's torch.nn.functional, as far as it is used: functions without state. Exported from the package as `F`.
+
+/** min(max(x, 0), 6). */
+export const relu6: (x: Tensor) => Tensor = clippedAt6;
 
 /** One number for both sides of an image, or [vertical, horizontal]. */
 export type Size2d = number | readonly [number, number];

@@ -1,6 +1,7 @@
-import { autocastDtype, gradEnabled, noGrad } from '../autograd.js';
+import { autocastDtype, noGrad } from '../autograd.js';
 import { native } from '../binding.js';
 import { type Conv2dOptions, castWeight, conv2d, pair } from '../functional.js';
+import { relu6InPlace } from '../relu6.js';
 import { scope } from '../scope.js';
 import { aten, type Tensor } from '../tensor.js';
 import type { BatchNorm2d } from './batch-norm.js';
@@ -90,9 +91,7 @@ type Activation = NonNullable<ConvBatchNormOptions['activation']> | null;
 /** In place where its gradient does not need what it was given. */
 function activated(sum: Tensor, activation: Activation): Tensor {
   if (activation === null) return sum;
-  if (activation === 'relu') return sum.relu_();
-  // The gradient of clamp is five passes over maps, and needs what it was given.
-  return gradEnabled() ? aten.hardtanh_(sum, 0, 6) : aten.clamp_(sum, 0, 6);
+  return activation === 'relu' ? sum.relu_() : relu6InPlace(sum);
 }
 
 function byOperators(x: Tensor, convolution: Conv2d, norm: BatchNorm2d, zeros: Zeros | null): Tensor {

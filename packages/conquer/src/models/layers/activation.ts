@@ -3,8 +3,7 @@ import { aten, F, gradEnabled, scope, type Tensor } from '@conquer-dml/torch';
 /** What stands between the layers of a backbone, by the name that its family has for it. */
 const activations = {
   relu: (x: Tensor) => x.relu(),
-  // Its gradient is one pass, where clamp's is five.
-  relu6: (x: Tensor) => aten.hardtanh(x, 0, 6),
+  relu6: (x: Tensor) => F.relu6(x),
   gelu: (x: Tensor) => F.gelu(x),
   'gelu-tanh': (x: Tensor) => F.gelu(x, { approximate: 'tanh' }),
   /** x · σ(1.702 x), as OpenAI's CLIP was trained. */
