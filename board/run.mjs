@@ -37,10 +37,8 @@ const { values } = commandLine({
 });
 const cells = values.miniature ? miniature : plan;
 const RESULTS = values.miniature ? join(BOARD, 'results.jsonl') : join(ROOT, 'board/results.jsonl');
-const resultOf = ({ id }) => {
-  const found = readResults(RESULTS).get(id);
-  return found === undefined || found.failed ? null : found;
-};
+/** By id, of the cells that have one. Read anew for each question alone: it is a file of a megabyte, and other processes add to it. */
+const results = () => new Map([...readResults(RESULTS)].filter(([, { failed }]) => failed === undefined));
 
 /** A cell with what the cells that it needs have found; a word on the first of them that has no result. */
 function settled(cell) {
@@ -50,10 +48,11 @@ function settled(cell) {
     const missing = needs.find((id) => ownResultOf(id) === null);
     return missing === undefined ? cell : `needs ${missing}, run on this machine`;
   }
-  const missing = needs.find((id) => resultOf({ id }) === null);
+  const there = results();
+  const missing = needs.find((id) => !there.has(id));
   if (missing !== undefined) return `needs ${missing}`;
-  const results = needs.map((id) => resultOf({ id }));
-  const best = results.reduce((one, other) => (other.scores['MAP@R'] > one.scores['MAP@R'] ? other : one));
+  const found = needs.map((id) => there.get(id));
+  const best = found.reduce((one, other) => (other.scores['MAP@R'] > one.scores['MAP@R'] ? other : one));
   const { startFile: _, ...settings } = best.cell.settings;
   return { ...cell, settings: { ...settings, ...cell.but } };
 }
@@ -95,12 +94,13 @@ async function runCell(cell) {
 
 const chosen = cells.filter(({ id }) => values.cells.test(id));
 if (chosen.length === 0) refuse(`no cell's id has ${values.cells.source}; --list tells them`);
-const left = () => chosen.filter((cell) => values.again || resultOf(cell) === null);
+const before = results();
+const left = chosen.filter(({ id }) => values.again || !before.has(id));
 if (values.list) {
   for (const cell of chosen)
-    console.log(`${resultOf(cell) ? 'done' : '    '}  ${cell.id}  about ${cell.minutesAbout} min`);
+    console.log(`${before.has(cell.id) ? 'done' : '    '}  ${cell.id}  about ${cell.minutesAbout} min`);
   console.log(
-    `${left().length} of ${chosen.length} to run: about ${(left().reduce((sum, { minutesAbout }) => sum + minutesAbout, 0) / 60).toFixed(1)} h`,
+    `${left.length} of ${chosen.length} to run: about ${(left.reduce((sum, { minutesAbout }) => sum + minutesAbout, 0) / 60).toFixed(1)} h`,
   );
 } else {
   const until = performance.now() + 60_000 * (values.all ? Number.POSITIVE_INFINITY : (values.minutes ?? 0));
@@ -109,7 +109,7 @@ if (values.list) {
       stopped = true;
       child?.kill('SIGTERM');
     });
-  for (const cell of left()) {
+  for (const cell of left) {
     if (stopped) break;
     if (performance.now() + 60_000 * cell.minutesAbout > until) continue;
     const whole = settled(cell);
@@ -125,8 +125,7 @@ if (values.list) {
   }
   const file = values.miniature ? join(BOARD, 'board.md') : join(ROOT, 'docs/board.md');
   writeFileSync(file, page(cells, readResults(RESULTS)));
-  const results = cells.flatMap((cell) => resultOf(cell) ?? []);
-  const drawn = figure(new Map(results.map((result) => [result.cell.id, result])));
+  const drawn = figure(results());
   const picture = join(values.miniature ? BOARD : join(ROOT, 'docs/images'), 'board.svg');
   if (drawn !== null) writeFileSync(picture, drawn);
   console.log(file);
